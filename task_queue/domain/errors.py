@@ -1,0 +1,54 @@
+"""Exceptions: each means that the queue itself could not do its job.
+
+What the agent did is never an exception; it is an Outcome (see ``model``).
+"""
+
+from __future__ import annotations
+
+
+class TaskQueueError(Exception):
+    """One sentence that says where and what; ``hint`` says what to do now."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(TaskQueueError):
+    """The configuration cannot be used; it is never overwritten in that case."""
+
+
+class TaskFileError(TaskQueueError):
+    """A task document that cannot be run as it stands. ``line`` is 1-based, None where no line is to blame."""
+
+    def __init__(self, message: str, *, line: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.line = line
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.line is None else f"line {self.line}: {message}"
+
+
+class UnknownTaskError(TaskQueueError):
+    """A person named a task that is not there, or not in the state that the request needs."""
+
+
+class EngineError(TaskQueueError):
+    """A source's tasks cannot be kept or arbitrated."""
+
+
+class ClaimHeld(EngineError):  # noqa: N818 - a signal between workers, not an error to a person
+    """Somebody else holds the claim: look elsewhere."""
+
+
+class ClaimLost(EngineError):  # noqa: N818 - as above
+    """The claim is no longer ours: drop the outcome."""
+
+
+class EngineUnavailable(EngineError):  # noqa: N818 - as above
+    """The source cannot be read or written now: pause it and say why."""
+
+
+class ExecutorError(TaskQueueError):
+    """The agent could not be driven at all (no runner, no CLI): the attempt is released, not counted."""

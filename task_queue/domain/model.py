@@ -1,0 +1,259 @@
+"""The nouns: what a task, a claim, an attempt, an outcome and a result are.
+
+Frozen values without behaviour beyond what follows from their own fields. The classes that end on a
+disk (Claim, Journal, Ending, Result) list exactly the keys of the file, in the file's order;
+``docs/file-formats.md`` is the contract and ``docs/schemas/`` is generated from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NewType
+
+SCHEMA_VERSION = 1
+
+TaskId = NewType("TaskId", str)
+"""A document's file name without ``.md``; as a record's id it may carry a number (``task-a.2``)."""
+
+
+class TaskState(StrEnum):
+    """Derived from where the document lies; stored nowhere."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class OutcomeKind(StrEnum):
+    """How an attempt ended. ``lifecycle.decide`` says what follows from each."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DENIED = "denied"
+    AUDIT_REJECTED = "audit_rejected"
+    VERIFY_FAILED = "verify_failed"
+    BUDGET = "budget"
+    MAX_TURNS = "max_turns"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    STALLED = "stalled"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+    LIMITED = "limited"
+    UNAVAILABLE = "unavailable"
+    ACCOUNT = "account"
+    REJECTED = "rejected"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One instruction: a Markdown document and what it parses to.
+
+    ``given`` holds only the front-matter keys that the document sets, already parsed.
+    """
+
+    id: TaskId
+    title: str
+    body: str
+    given: dict[str, Any]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, and the observed facts that say so (never the agent's own prose)."""
+
+    kind: OutcomeKind
+    reason: str
+    evidence: tuple[str, ...] = ()
+    resets_at: datetime | None = None
+    """For LIMITED: when the account may be used again, if it was announced."""
+    lost_session: bool = False
+    """The session that was to be continued is unknown to the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the agent did in one attempt, as measured; costs are this attempt's own, not the session's."""
+
+    output: str = ""
+    num_turns: int = 0
+    duration_api_ms: int = 0
+    total_cost_usd: float | None = None
+    cost_incomplete: bool = False
+    session_id: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    permission_denials: tuple[dict[str, Any], ...] = ()
+    billed_to: str | None = None
+    session_cost_usd: float | None = None
+    """The CLI's cumulative total of the whole session; the next attempt's cost is the difference to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """One process for as long as the machine runs: an id alone is reused (source: proc(5), field 22)."""
+
+    pid: int
+    pid_start_ticks: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Proof that one worker owns a task; what the lock file holds. Never changed once published."""
+
+    task_id: TaskId
+    worker: str
+    thread_id: int
+    pid: int
+    started_at: datetime
+    attempt: int
+    session_id: str
+    resumes: bool
+    """The session exists already and is continued."""
+    pid_start_ticks: int
+    boot_id: str
+    sha256: str
+    dev: int
+    ino: int
+    document: str
+    """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One finished try, as kept in the journal and in the result."""
+
+    number: int
+    outcome: OutcomeKind
+    reason: str
+    counted: bool
+    started_at: datetime
+    ended_at: datetime
+    session_id: str | None = None
+    total_cost_usd: float | None = None
+    session_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """History of a task that will be tried again; lies beside its document."""
+
+    task_id: TaskId
+    attempts: tuple[Attempt, ...] = ()
+    not_before: datetime | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Who runs an attempt (``run.json``). Published once, never replaced.
+
+    ``abandoned`` is the tombstone that recovery publishes in its place when no runner had published
+    one: whichever comes first decides, so an agent never acts after recovery gave the attempt up.
+    """
+
+    task_id: TaskId
+    attempt: int
+    marker: str
+    pid: int
+    pid_start_ticks: int
+    boot_id: str
+    started_at: datetime
+    abandoned: bool = False
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What ``outcome.json`` holds: the commit point of an attempt. The first one published stands."""
+
+    task_id: TaskId
+    attempt: int
+    outcome: Outcome
+    work: Work
+    started_at: datetime
+    ended_at: datetime
+    committed_by: str
+    """``runner``, ``worker`` (backstop, cancel before start) or ``recovery``."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What ``results/<id>.json`` holds. The first twelve keys are those of the original system."""
+
+    success: bool
+    output: str
+    error: str | None
+    task_id: TaskId
+    started_at: datetime
+    completed_at: datetime
+    duration_ms: int
+    duration_api_ms: int
+    total_cost_usd: float | None
+    usage: dict[str, Any]
+    session_id: str | None
+    num_turns: int
+    state: TaskState
+    outcome: OutcomeKind
+    evidence: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+    source: str
+    worker: str
+    workspace: str | None
+    isolation: str = "none"
+    base_commit: str | None = None
+    commits: tuple[str, ...] = ()
+    branch: str | None = None
+    audit: dict[str, Any] | None = None
+    verification: tuple[dict[str, Any], ...] = ()
+    model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    permission_denials: tuple[dict[str, Any], ...] = ()
+    billed_to: str | None = None
+    dead_letter: bool = False
+    notes: tuple[str, ...] = ()
+    """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The task is done: document to ``completed/``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The task ends without success: document to ``failed/``."""
+
+    dead_letter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again after ``delay``; the attempt just ended counts when ``counted``."""
+
+    delay: timedelta
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the task back as if it had not been tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Release the task, and let nothing start on its account until ``until`` (None: unknown)."""
+
+    why: str
+    until: datetime | None = None
+
+
+Disposition = Complete | Fail | Retry | Release | Pause

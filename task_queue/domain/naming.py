@@ -1,0 +1,108 @@
+"""File names: which are tasks, why others are not, and what lies beside a task.
+
+Everything that builds a path from an id does it here, so an id that is not a plain file name never
+becomes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+
+from task_queue.domain.model import TaskId
+
+_SUFFIX = ".md"
+_MAX_COMPANION_BYTES = 200
+_KEPT_BYTES = 180
+_TIME = re.compile(r"^task-(\d{8})-(\d{6})(?:-|$)")
+_LITTER = re.compile(r"^\.#|~$|\.sw[a-p]$|\.tmp$|\.part$|\.crdownload$|\.bak$|^4913$|^#.*#$")
+_NUMBERED = re.compile(r"^(?P<stem>.+)\.(?P<number>[2-9]|[1-9][0-9]+)$")
+
+
+def why_not_a_task(name: str) -> str | None:
+    """Why a file called *name* in ``pending/`` is no task; None if it is one."""
+    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
+        return "name contains a control character"
+    if not name.isprintable() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
+        return "name is not valid UTF-8"
+    if _LITTER.search(name):
+        return "temporary file of an editor or a transfer"
+    if not name.startswith("task-"):
+        return "name does not start with task-"
+    if not name.endswith(_SUFFIX):
+        return "name does not end with .md"
+    if name == "task-" + _SUFFIX:
+        return "name has nothing between task- and .md"
+    return None
+
+
+def is_private(name: str) -> bool:
+    """Hidden files (locks, journals, temporaries of ours and of others) are neither tasks nor reported."""
+    return name.startswith(".")
+
+
+def is_task_id(text: str) -> bool:
+    """Whether *text* may be used as a task id, and so in a path."""
+    return "/" not in text and text not in {".", ".."} and why_not_a_task(text + _SUFFIX) is None
+
+
+def task_id_of(document: str) -> TaskId:
+    """The id of the document called *document*, which must be a task's name."""
+    return TaskId(document.removesuffix(_SUFFIX))
+
+
+def document_of(task_id: TaskId) -> str:
+    """File name of a document of *task_id*; a numbered id too long for a file name is shortened."""
+    name = task_id + _SUFFIX
+    return name if len(name.encode()) <= 255 else key_of(task_id) + _SUFFIX
+
+
+def key_of(task_id: TaskId) -> str:
+    """What a task's companion files and folders are named after: the id, shortened when it is very long."""
+    raw = task_id.encode()
+    if len(raw) <= _MAX_COMPANION_BYTES:
+        return task_id
+    digest = hashlib.sha256(raw).hexdigest()[:8]
+    return f"{raw[:_KEPT_BYTES].decode(errors='ignore')}-{digest}"
+
+
+def lock_of(document: str) -> str:
+    """Name of the lock beside *document*."""
+    return f".{key_of(task_id_of(document))}.lock"
+
+
+def journal_of(document: str) -> str:
+    """Name of the history beside a *document* that will be tried again."""
+    return f".{key_of(task_id_of(document))}.attempts.json"
+
+
+def cancel_of(document: str) -> str:
+    """Name of the request to cancel *document*."""
+    return f".{key_of(task_id_of(document))}.cancel"
+
+
+def result_of(task_id: TaskId) -> str:
+    return f"{key_of(task_id)}.json"
+
+
+def numbered(task_id: TaskId, number: int) -> TaskId:
+    """Id of the *number*-th record (2, 3, ...) of tasks dropped under the same name."""
+    return TaskId(f"{task_id}.{number}")
+
+
+def unnumbered(task_id: TaskId) -> TaskId:
+    """The id that a record's document had when it was dropped, as far as its name tells."""
+    match = _NUMBERED.match(task_id)
+    return TaskId(match["stem"]) if match else task_id
+
+
+def time_in(document: str) -> datetime | None:
+    """Local time that the recommended name carries, None if there is none or it is no real time."""
+    match = _TIME.match(document.removesuffix(_SUFFIX))
+    if match is None:
+        return None
+    try:
+        return datetime.strptime("".join(match.groups()), "%Y%m%d%H%M%S").astimezone()
+    except ValueError:
+        return None

@@ -1,0 +1,208 @@
+"""The only seams: everything else calls what it needs directly.
+
+``Engine`` keeps one source's tasks, ``Runners`` starts and watches attempts as processes, ``Executor``
+carries out one attempt inside such a process, ``Clock`` tells the time, ``Emit`` tells what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from task_queue.domain.events import Event
+from task_queue.domain.model import Claim, Ending, Journal, Outcome, Result, RunRecord, Task, TaskId, Work
+from task_queue.domain.ordering import Waiting
+from task_queue.domain.settings import Settings
+
+Emit = Callable[[Event], None]
+
+
+class Clock(Protocol):
+    """Time is told, never asked for by the domain."""
+
+    def now(self) -> datetime:
+        """Aware wall-clock time: to show, for ``not_before`` and for limits."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow and stand still while the machine sleeps: for deadlines."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One look at a source."""
+
+    waiting: tuple[Waiting, ...] = ()
+    """Every task that is complete on disk and not claimed, in no particular order."""
+    rejected: tuple[tuple[TaskId, str], ...] = ()
+    """Documents that cannot be tasks, with the reason; they are to be claimed and settled as rejected."""
+    ignored: tuple[tuple[str, str], ...] = ()
+    """File names that are no tasks, with the reason."""
+    cancelled: tuple[TaskId, ...] = ()
+    """Waiting tasks with a request to cancel."""
+    look_again_after: float | None = None
+    """Seconds until a document that is still being written may be complete."""
+
+
+class Engine(Protocol):
+    """Keeps one source's tasks and arbitrates who works on which. Safe to call from several processes.
+
+    Every method may raise EngineUnavailable when the source cannot be read or written.
+    """
+
+    def survey(self, now: datetime) -> Survey: ...
+
+    def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
+        """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""
+        ...
+
+    def task(self, claim: Claim) -> Task:
+        """The claimed document as it was at the claim; raises TaskFileError if it is no valid task."""
+        ...
+
+    def journal(self, claim: Claim) -> Journal: ...
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Every claim that lies in the source, whoever holds it."""
+        ...
+
+    def run_of(self, claim: Claim) -> RunRecord | None: ...
+
+    def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
+        """Publish the tombstone unless a runner came first; return the record that stands."""
+        ...
+
+    def commit(self, claim: Claim, ending: Ending) -> Ending:
+        """Record how the attempt ended; return the ending that stands (an earlier one wins)."""
+        ...
+
+    def ending_of(self, claim: Claim) -> Ending | None: ...
+
+    def cancel_requested(self, claim: Claim) -> bool: ...
+
+    def settle(self, claim: Claim, result: Result) -> None:
+        """Record *result* and move the task to its final place (``result.state``).
+
+        Idempotent. Raises ClaimLost if *claim* is no longer ours.
+        """
+        ...
+
+    def release(self, claim: Claim, journal: Journal) -> None:
+        """Give the task back to pending with its history. Idempotent; raises ClaimLost."""
+        ...
+
+    def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+        """A person's retry: an ended task goes back to pending; raises UnknownTaskError."""
+        ...
+
+    def request_cancel(self, task_id: TaskId) -> None:
+        """Ask that a waiting or running task be cancelled; raises UnknownTaskError."""
+        ...
+
+
+class Stop(StrEnum):
+    """What an executor is asked to do before its end."""
+
+    SUSPEND = "suspend"
+    """End now, keep the session resumable (a stop or restart of ours)."""
+    CANCEL = "cancel"
+    """End for good (a person's wish)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All that a runner needs to carry out one attempt; travels as JSON from the daemon to the runner."""
+
+    claim: Claim
+    source: str
+    title: str
+    body: str
+    document: Path
+    """Where the task's text lies for the agent to read (the snapshot, never the live document)."""
+    attempt_dir: Path
+    lock: Path
+    queue_dirs: tuple[Path, ...]
+    """Folders of the queue itself, which the agent must not touch."""
+    workspace: Path
+    settings: Settings
+    executor: str
+    """``claude`` or ``command``."""
+    argv: tuple[str, ...] = ()
+    """For ``command``: the configured program and its arguments, not yet filled in."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The whole environment of the agent's process."""
+    agent: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """For ``claude``: cli_path, setting_sources, account and the like."""
+    interruption: str | None = None
+    """For a continued session: how the earlier attempt ended."""
+    spent_usd: float = 0.0
+    """What earlier attempts of the task cost."""
+    session_cost_usd: float = 0.0
+    """The session's cumulative total so far, for a continued session."""
+    turns_used: int = 0
+
+    @property
+    def marker(self) -> str:
+        """Value of TASK_QUEUE_ATTEMPT in the environment of every process of this attempt."""
+        return f"{self.source}:{self.claim.task_id}:{self.claim.attempt}:{self.claim.session_id}"
+
+
+class Transcript(Protocol):
+    """The attempt's ``transcript.jsonl``, written as it happens."""
+
+    def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
+        """Append one envelope; *direction* is ``in`` (from the agent), ``out`` (to it), ``err`` or ``note``."""
+        ...
+
+
+class Executor(Protocol):
+    """Carries out one attempt, in the runner's process and thread.
+
+    Called once. Returns when nothing of the agent is in motion any more, as far as it can tell; the
+    runner ends whatever is left. Raises ExecutorError when the agent could not be driven at all.
+    """
+
+    def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]: ...
+
+    def stop(self, how: Stop) -> None:
+        """Ask a running ``execute`` to end soon; called from a signal handler of the same thread."""
+        ...
+
+
+class RunningAttempt(Protocol):
+    """A live runner, started here or adopted."""
+
+    def fileno(self) -> int:
+        """Becomes readable when the runner has ended (a pidfd)."""
+        ...
+
+    def ended(self) -> bool: ...
+
+    def stop(self, how: Stop) -> None: ...
+
+    def kill(self) -> None:
+        """End the runner and everything that carries the attempt's marker; returns when it is gone."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Runners(Protocol):
+    """Starts and finds the processes that carry out attempts."""
+
+    def start(self, order: Order) -> RunningAttempt:
+        """Raises ExecutorError."""
+        ...
+
+    def adopt(self, run: RunRecord) -> RunningAttempt | None:
+        """The runner that *run* names if it is alive, else None."""
+        ...
+
+    def sweep(self, marker: str) -> int:
+        """End every process that carries *marker* and wait until none is left; how many there were."""
+        ...
