@@ -55,7 +55,11 @@ class Engine(Protocol):
     Every method may raise EngineUnavailable when the source cannot be read or written.
     """
 
-    def survey(self, now: datetime) -> Survey: ...
+    def open(self) -> None:
+        """Become the one that serves this source, or make sure of still being it. Idempotent."""
+        ...
+
+    def survey(self) -> Survey: ...
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""

@@ -123,7 +123,7 @@ class Worker:
     def _turn(self) -> float:
         if not self._recovered:
             self._recover()
-        survey = self._engine.survey(self._clock.now())
+        survey = self._engine.survey()
         self._note_ignored(survey)
         self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
         if self._closing():
@@ -148,6 +148,7 @@ class Worker:
                 return min([self._sweep_s, *(wait for wait in waits if wait is not None)])
 
     def _recover(self) -> None:
+        self._engine.open()
         for claim in self._engine.claims():
             if self._closing():
                 return

@@ -35,6 +35,7 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         started_at=ending.started_at,
         ended_at=ending.ended_at,
         session_id=session,
+        num_turns=ending.work.num_turns,
         total_cost_usd=ending.work.total_cost_usd,
         session_cost_usd=ending.work.session_cost_usd,
     )
@@ -83,7 +84,7 @@ def result_of(
         total_cost_usd=sum(costs) if costs else None,
         usage=work.usage,
         session_id=attempts[-1].session_id,
-        num_turns=work.num_turns,
+        num_turns=sum(attempt.num_turns for attempt in attempts),
         state=state,
         outcome=outcome.kind,
         evidence=outcome.evidence,

@@ -20,6 +20,7 @@ from dataclasses import replace as changed
 from datetime import datetime
 from pathlib import Path
 
+from task_queue.adapters.engine.foreign import is_stale_foreign_lock
 from task_queue.adapters.engine.intake_check import is_being_written, why_not_a_document
 from task_queue.adapters.engine.layout import Layout
 from task_queue.adapters.engine.pending import Pending
@@ -29,6 +30,7 @@ from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
+from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import Record, UnreadableRecordError, decode, encode
 from task_queue.ports import Survey
 
@@ -44,10 +46,28 @@ class FolderEngine:
     def __init__(self, pending: Path, *, settle_s: float = 1.0) -> None:
         self.layout = Layout(pending)
         self._pending = Pending(pending, settle_s=settle_s, monotonic=time.monotonic)
+        self._guard = FileLock(self.layout.guard)
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
 
-    def survey(self, now: datetime) -> Survey:  # noqa: ARG002 - the port's signature; quiet time is monotonic
+    def open(self) -> None:
+        with self._available():
+            self.layout.create()
+            if not self._guard.acquire(f"pid {os.getpid()}"):
+                raise EngineUnavailable(
+                    f"{self.layout.root} is served by another daemon ({self._guard.holder()})",
+                    hint="a folder can belong to one configuration only",
+                )
+            self.touch()
+            self.sweep_temporaries()
+            for name in self._stale_foreign_locks():
+                self.clear_away(name)
+
+    def close(self) -> None:
+        """Let others serve the source."""
+        self._guard.release()
+
+    def survey(self) -> Survey:
         with self._available():
             return self._pending.survey()
 
@@ -89,8 +109,7 @@ class FolderEngine:
 
     def task(self, claim: Claim) -> Task:
         with self._available():
-            data, _ = durable.read_regular(self.layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)
-        return parse(data, claim.task_id)
+            return parse(self._snapshot(claim), claim.task_id)
 
     def journal(self, claim: Claim) -> Journal:
         with self._available():
@@ -123,6 +142,13 @@ class FolderEngine:
 
     def ending_of(self, claim: Claim) -> Ending | None:
         return self._attempt_record(Ending, claim, ENDING)
+
+    def transcript(self, claim: Claim) -> Iterator[str]:
+        try:
+            with (self.layout.attempt_of(claim) / "transcript.jsonl").open(encoding="utf-8", errors="replace") as file:
+                yield from file
+        except FileNotFoundError:
+            return
 
     def cancel_requested(self, claim: Claim) -> bool:
         return os.path.lexists(self.layout.cancel(claim.document))
@@ -181,16 +207,6 @@ class FolderEngine:
         with self._available(), contextlib.suppress(FileExistsError):
             durable.publish(self.layout.cancel(document), b"{}\n")
 
-    def odd_locks(self) -> tuple[tuple[str, str], ...]:
-        """Lock files that are not ours, each with what it is and what to do; they block their task."""
-        found: list[tuple[str, str]] = []
-        with self._available():
-            for path in sorted(self.layout.pending.glob(".task-*.lock")):
-                record = read_record(Claim, path)
-                if isinstance(record, str):
-                    found.append((path.name, record))
-        return tuple(found)
-
     def clear_away(self, name: str) -> None:
         """Move a foreign or unreadable lock out of the way, into ``logs/``, where it can be looked at."""
         with self._available():
@@ -209,6 +225,10 @@ class FolderEngine:
                         path.unlink(missing_ok=True)
                         swept += 1
         return swept
+
+    def _stale_foreign_locks(self) -> list[str]:
+        """Locks of the original system whose process is no daemon of a task queue any more."""
+        return [path.name for path in self.layout.pending.glob(".task-*.lock") if is_stale_foreign_lock(path)]
 
     def _complete_document(self, document: str) -> tuple[bytes, os.stat_result]:
         path = self.layout.pending / document
@@ -284,6 +304,7 @@ class FolderEngine:
 
     def _publish_first(self, kind: type[Record], path: Path, record: Record) -> Record:
         with self._available():
+            durable.make_directory(path.parent)
             try:
                 durable.publish(path, encode(record))
             except FileExistsError:
