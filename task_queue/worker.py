@@ -93,6 +93,11 @@ class Worker:
         self._retiring.set()
         self._bell.ring()
 
+    def is_stuck(self, now: float, *, after_s: float) -> bool:
+        """Whether the thread has neither waited nor ended for *after_s* of monotonic time."""
+        since = self._bell.awake_since
+        return since is not None and now - since > after_s and self.trouble is None
+
     def serve(self) -> None:
         """Work until stopped. A defect of ours ends this source only, and says so."""
         self.thread_id = threading.get_native_id()

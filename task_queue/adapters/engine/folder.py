@@ -207,6 +207,24 @@ class FolderEngine:
         with self._available(), contextlib.suppress(FileExistsError):
             durable.publish(self.layout.cancel(document), b"{}\n")
 
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task that was dropped as *task_id* is now, None if this source does not know it."""
+        document = naming.document_of(task_id)
+        if os.path.lexists(self.layout.pending / document):
+            locked = os.path.lexists(self.layout.lock(document))
+            return TaskState.RUNNING if locked else TaskState.PENDING
+        latest: TaskState | None = None
+        for number in itertools.count(1):
+            record = task_id if number == 1 else naming.numbered(task_id, number)
+            ended = [
+                state
+                for state in (TaskState.COMPLETED, TaskState.FAILED)
+                if os.path.lexists(self.layout.ended(state) / naming.document_of(record))
+            ]
+            if not ended:
+                return latest
+            latest = ended[0]
+
     def clear_away(self, name: str) -> None:
         """Move a foreign or unreadable lock out of the way, into ``logs/``, where it can be looked at."""
         with self._available():
