@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 Record = TypeVar("Record")
+_adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
 class UnreadableRecordError(ValueError):
@@ -42,11 +42,13 @@ def decode(kind: type[Record], data: bytes) -> Record:
         raise UnreadableRecordError(f"{where}: {first['msg']}") from error
 
 
-@cache
 def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Validator and schema of a record class, built once."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def _plain(value: Any) -> Any:
