@@ -14,10 +14,17 @@ import pytest
 
 from task_queue.adapters.config import document, edit, schema
 from task_queue.adapters.config.locations import locate
+from task_queue.adapters.engine.layout import Layout
 from task_queue.domain.errors import ConfigError
 
 DATA = Path(__file__).parents[1] / "data"
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
+
+
+def add_source(config: Path, path: Path, *, source_id: str, now: datetime) -> document.SourceEntry:
+    return edit.add_source(
+        config, path, source_id=source_id, now=now, create_folders=lambda pending: Layout(pending).create()
+    )
 
 
 def a_config(tmp_path: Path, **content: Any) -> Path:
@@ -167,11 +174,11 @@ def test_adding_a_source_creates_its_folders_for_us_alone(tmp_path: Path) -> Non
     """The queue folder or its pending/ may be named; pending/ is stored."""
     config = tmp_path / "conf" / "config.json"
 
-    entry = edit.add_source(config, tmp_path / "tasks" / "web", source_id="web", now=NOW)
+    entry = add_source(config, tmp_path / "tasks" / "web", source_id="web", now=NOW)
 
     assert entry.path == tmp_path / "tasks" / "web" / "pending"
-    for folder in edit.FOLDERS:
-        assert (entry.queue / folder).stat().st_mode & 0o777 == 0o700
+    for folder in Layout(entry.path).folders():
+        assert folder.stat().st_mode & 0o777 == 0o700
     assert config.stat().st_mode & 0o777 == 0o600
     schema.load(config)
 
@@ -182,11 +189,11 @@ def test_adding_a_source_creates_its_folders_for_us_alone(tmp_path: Path) -> Non
 def test_a_source_is_added_once(tmp_path: Path, source_id: str, folder: str) -> None:
     """The same id, or the same folder by whatever name, is refused and nothing is written."""
     config = tmp_path / "config.json"
-    edit.add_source(config, tmp_path / "web", source_id="web", now=NOW)
+    add_source(config, tmp_path / "web", source_id="web", now=NOW)
     before = config.read_bytes()
 
     with pytest.raises(ConfigError):
-        edit.add_source(config, tmp_path / folder, source_id=source_id, now=NOW)
+        add_source(config, tmp_path / folder, source_id=source_id, now=NOW)
 
     assert config.read_bytes() == before
 
@@ -209,7 +216,7 @@ def test_a_change_keeps_all_else(tmp_path: Path) -> None:
 def test_removing_a_source_leaves_its_folders(tmp_path: Path) -> None:
     """Only the entry goes."""
     config = tmp_path / "config.json"
-    edit.add_source(config, tmp_path / "web", source_id="web", now=NOW)
+    add_source(config, tmp_path / "web", source_id="web", now=NOW)
 
     entry = edit.remove_source(config, "web", now=NOW)
 
@@ -220,7 +227,7 @@ def test_removing_a_source_leaves_its_folders(tmp_path: Path) -> None:
 def test_an_unknown_source_is_named_with_the_known_ones(tmp_path: Path) -> None:
     """The hint lists what there is."""
     config = tmp_path / "config.json"
-    edit.add_source(config, tmp_path / "web", source_id="web", now=NOW)
+    add_source(config, tmp_path / "web", source_id="web", now=NOW)
 
     with pytest.raises(ConfigError, match="no source 'wob'") as raised:
         edit.remove_source(config, "wob", now=NOW)
@@ -234,7 +241,7 @@ def test_an_unreadable_configuration_is_never_overwritten(tmp_path: Path) -> Non
     config.write_text('{"version": "2.1",')
 
     with pytest.raises(ConfigError):
-        edit.add_source(config, tmp_path / "web", source_id="web", now=NOW)
+        add_source(config, tmp_path / "web", source_id="web", now=NOW)
 
     assert config.read_text() == '{"version": "2.1",'
 
@@ -246,7 +253,7 @@ def test_a_linked_configuration_is_changed_where_it_lies(tmp_path: Path) -> None
     link = tmp_path / "config.json"
     link.symlink_to(real)
 
-    edit.add_source(link, tmp_path / "web", source_id="web", now=NOW)
+    add_source(link, tmp_path / "web", source_id="web", now=NOW)
 
     assert link.is_symlink()
     assert [entry.id for entry in document.sources_of(document.read(real))] == ["web"]
@@ -257,8 +264,9 @@ def test_fifty_processes_add_fifty_sources(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     program = (
         "import sys; from pathlib import Path; from datetime import datetime, UTC;"
-        "from task_queue.adapters.config import edit;"
-        "edit.add_source(Path(sys.argv[1]), Path(sys.argv[2]), source_id=sys.argv[3], now=datetime.now(UTC))"
+        "from task_queue.adapters.config.edit import add_source;"
+        "add_source(Path(sys.argv[1]), Path(sys.argv[2]), source_id=sys.argv[3], now=datetime.now(UTC),"
+        "create_folders=lambda pending: None)"
     )
     processes = [
         subprocess.Popen(

@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,6 @@ from task_queue.adapters.config.document import SOURCES, ConfigMissing, SourceEn
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import durable
 
-FOLDERS = ("staging", "pending", "completed", "failed", "results", "reports", "logs")
 _VERSION = "2.1"
 
 
@@ -29,10 +28,11 @@ def add_source(
     *,
     source_id: str,
     now: datetime,
+    create_folders: Callable[[Path], None],
     project_workspace: Path | None = None,
     description: str = "",
 ) -> SourceEntry:
-    """Register the queue at *path* (its folder, or its ``pending/``) and create what is missing of its folders."""
+    """Register the queue at *path* (its folder, or its ``pending/``) after ``create_folders(pending)``."""
     problem = document.why_not_an_id(source_id)
     if problem:
         raise ConfigError(f"the id {source_id!r} {problem}", hint="use letters, digits and '-'")
@@ -48,8 +48,7 @@ def add_source(
                     f"{pending}: is the source '{entry.id}' already",
                     hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
                 )
-        for folder in FOLDERS:
-            durable.make_directory(pending.parent / folder)
+        create_folders(pending)
         item: dict[str, Any] = {
             "id": source_id,
             "path": str(pending),

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from task_queue.adapters.config import document
-from task_queue.domain.errors import ConfigError, TaskQueueError
+from task_queue.domain.errors import ConfigError
 
 
 class _Section(BaseModel):
@@ -183,8 +183,10 @@ def _check_defaults(defaults: Mapping[str, Any], path: Path, where: str) -> None
 
     try:
         parse_defaults(defaults)
-    except TaskQueueError as error:
-        raise ConfigError(f"{path}: {where}: {error}", hint=error.hint) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: {where}: {error}", hint="correct it, then run: task-queue doctor"
+        ) from None
 
 
 def _explained(error: ValidationError, content: Mapping[str, Any], path: Path) -> ConfigError:
