@@ -11,13 +11,11 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -176,7 +174,9 @@ class Daemon:
             config = schema.load(self._locations.config)
         except ConfigError as error:
             self._config_error = str(error)
-            log.error("configuration not reloaded, the earlier one stays in force error=%s", error)
+            log.error(  # noqa: TRY400 - a person's mistake; the message says all
+                "configuration not reloaded, the earlier one stays in force error=%s", error
+            )
             return
         self._config_error = None
         self._notifier.reloading()
@@ -208,14 +208,16 @@ class Daemon:
                 self._served[source_id].worker.ring()
 
     def _open(self, source: Source) -> None:
-        engine = FolderEngine(source.path, settle_s=self._config.settle_seconds)
+        private = (self._locations.config.parent, self._locations.state_dir)
+        orders = ConfiguredOrders(lambda: self._config, source, private, os.environ)
+        engine = FolderEngine(
+            source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of
+        )
         worker = Worker(
             source.id,
             engine,
             runners=self._runners,
-            orders=ConfiguredOrders(
-                lambda: self._config, source, (self._locations.config.parent, self._locations.state_dir), os.environ
-            ),
+            orders=orders,
             gate=self._gate,
             state_of=self._state_of,
             clock=self._clock,
@@ -257,7 +259,9 @@ class Daemon:
 
     def _all_turning(self, now: float) -> bool:
         """Whether no worker hangs: what the service manager's watchdog is fed with."""
-        return not any(served.worker.is_stuck(now, after_s=_STUCK_AFTER_S) for served in self._served.values())
+        return not any(
+            served.worker.is_stuck(now, after_s=_STUCK_AFTER_S) for served in self._served.values()
+        )
 
     def _stop_workers(self) -> None:
         for served in self._served.values():

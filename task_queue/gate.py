@@ -69,7 +69,9 @@ class SharedGate:
         if source in self._closed:
             return "the source is paused; go on with: task-queue sources resume --source-id " + source
         if self._paused_until is not None and now < self._paused_until:
-            return f"account paused until {self._paused_until.astimezone():%Y-%m-%d %H:%M}: {self._paused_why}"
+            return (
+                f"account paused until {self._paused_until.astimezone():%Y-%m-%d %H:%M}: {self._paused_why}"
+            )
         if len(self._inside) >= self._places:
             return f"all {self._places} places for agents are taken"
         folder = self._folders.get(source)

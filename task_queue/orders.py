@@ -69,7 +69,9 @@ class ConfiguredOrders:
                 "setting_sources": list(self.config.agent.setting_sources),
                 "account": self.config.agent.account,
             },
-            interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}" if last else None,
+            interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
+            if last
+            else None,
             spent_usd=sum(attempt.total_cost_usd or 0 for attempt in earlier),
             session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
             turns_used=sum(attempt.num_turns for attempt in earlier),
@@ -117,7 +119,9 @@ class ConfiguredOrders:
             self._check_root(workspace)
         problem = _why_unusable(workspace)
         if problem is not None:
-            raise TaskFileError(f"the workspace {workspace} {problem}", hint="correct workspace and retry the task")
+            raise TaskFileError(
+                f"the workspace {workspace} {problem}", hint="correct workspace and retry the task"
+            )
         return workspace
 
     def _check_root(self, workspace: Path) -> None:

@@ -141,11 +141,11 @@ class Worker:
             return 0
         now = self._clock.now()
         match next_task(survey.waiting, now=now, state_of=self._state_of):
-            case Doomed(task_id=task_id, reason=reason):
-                self._end_unstarted(task_id, Outcome(OutcomeKind.FAILED, reason))
+            case Doomed(task=task, reason=reason):
+                self._end_unstarted(task.id, Outcome(OutcomeKind.FAILED, reason))
                 return 0
-            case Ready(task_id=task_id):
-                return self._work_on(task_id)
+            case Ready(task=task):
+                return self._work_on(task.id)
             case None:
                 self.held_back = None
                 due = next_due(survey.waiting, now=now)
