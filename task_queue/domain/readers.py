@@ -266,15 +266,12 @@ def shown(text: str) -> str:
 
 
 def spelled(span: timedelta) -> str:
-    """*span* as a person would write it in a document; whole seconds."""
-    seconds = int(span.total_seconds())
-    parts = (
-        (seconds // 86400, "d"),
-        (seconds // 3600 % 24, "h"),
-        (seconds // 60 % 60, "m"),
-        (seconds % 60, "s"),
-    )
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+    """*span* as a person would write it in a document."""
+    minutes, seconds = divmod(span.total_seconds(), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count:g}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _one(given: Given) -> str:

@@ -20,7 +20,7 @@ LONGEST = "task-" + "x" * (255 - len("task-.md")) + ".md"
         "task-20260207-120000-fix-auth.md",
         "task-a.md",
         "task-with spaces.md",
-        "task-it's \"quoted\".md",
+        'task-it\'s "quoted".md',
         "task-#42.md",
         "task--leading.md",
         "task-größe-日本語-🚀.md",
