@@ -171,7 +171,7 @@ def test_the_time_in_a_name_is_local_time(document: str) -> None:
         "task-20260207-250000-a.md",
         "task-20260207-1200000.md",
         "task-00000000-000000-a.md",
-        "task-٢٠٢٦٠٢٠٧-١٢٠٠٠٠-a.md",  # noqa: RUF001 - digits, but not those of the format
+        "task-٢٠٢٦٠٢٠٧-١٢٠٠٠٠-a.md",
         "my-task-20260207-120000.md",
     ],
 )

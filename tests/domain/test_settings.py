@@ -97,7 +97,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     assert "not_before: " in refusal("not_before", text)
 
 
-@pytest.mark.parametrize("text", ["0", "11", "-1", "5.0", "05", "1_0", "high", "٥", "9" * 5000, "0x5"])
+@pytest.mark.parametrize("text", ["0", "11", "-1", "5.0", "05", "1_0", "high", "\u0665", "9" * 5000, "0x5"])
 def test_whole_numbers_have_a_range_and_one_spelling(text: str) -> None:
     assert "priority: must be a whole number from 1 to 10, not " in refusal("priority", text)
 
