@@ -120,17 +120,7 @@ class _Conversation:
         options = options_for(self._order, resume=resume, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
-        talk = asyncio.create_task(self._talk(prompt))
-        talk.add_done_callback(lambda _: self._news.set())
-
-        timer = await self._supervise(talk, asked)
-        if not talk.done() and self.watch.result is None:
-            await self._end(talk, gently=asked() is Stop.CANCEL)
-        await _settled(talk, self._ladder.disconnect_s)
-        if not talk.done():
-            self._kill()
-            await _settled(talk, self._ladder.kill_s)
-
+        timer = None if asked() else await self._talk_until_end(prompt, asked)
         stop = asked()
         return self.watch.observation(
             exit_code=self._exit_code(),
@@ -138,6 +128,18 @@ class _Conversation:
             timer=timer,
             stop=None if stop is None else stop.value,
         )
+
+    async def _talk_until_end(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
+        talk = asyncio.create_task(self._talk(prompt))
+        talk.add_done_callback(lambda _: self._news.set())
+        timer = await self._supervise(talk, asked)
+        if not talk.done() and self.watch.result is None:
+            await self._end(talk, gently=asked() is Stop.CANCEL)
+        await _settled(talk, self._ladder.disconnect_s)
+        if not talk.done():
+            self._signal("kill")
+            await _settled(talk, self._ladder.kill_s)
+        return timer
 
     async def _talk(self, prompt: str) -> None:
         """Connect, send the prompt, drain the SDK's stream up to our result, disconnect."""
@@ -156,7 +158,7 @@ class _Conversation:
                 await self._client.disconnect()
 
     async def _drain(self) -> None:
-        # What the frames mean is read by the transport; the typed messages are only taken off the SDK's queue.
+        # Frames are read where the transport sees them; here they are only taken off the SDK's queue.
         while self.watch.result is None:
             try:
                 async for _ in self._client.receive_messages():
@@ -194,19 +196,17 @@ class _Conversation:
             interrupt = asyncio.create_task(self._interrupt())
             await _settled(talk, self._ladder.interrupt_s)
             interrupt.cancel()
-        if not talk.done():
-            self._signal("terminate")
-            await _settled(talk, self._ladder.terminate_s)
-        if not talk.done():
-            self._kill()
-            await _settled(talk, self._ladder.kill_s)
+        spawned = asyncio.create_task(self._transport.spawned.wait())
+        await asyncio.wait({talk, spawned}, timeout=self._ladder.kill_s, return_when=asyncio.FIRST_COMPLETED)
+        spawned.cancel()
+        for how, seconds in (("terminate", self._ladder.terminate_s), ("kill", self._ladder.kill_s)):
+            if not talk.done():
+                self._signal(how)
+                await _settled(talk, seconds)
 
     async def _interrupt(self) -> None:
         with suppress(Exception):  # it may find the CLI gone, or never be answered: the ladder goes on
             await self._client.interrupt()
-
-    def _kill(self) -> None:
-        self._signal("kill")
 
     def _signal(self, how: str) -> None:
         process = self._transport.process

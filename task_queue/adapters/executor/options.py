@@ -97,7 +97,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         )
     note = (
         f"\n\nAn earlier attempt at this task ended without a result ({cause}), and its conversation is lost."
-        " Look at what it left on disk (git status, git log) and do not repeat side effects that are finished."
+        " Look at what it left on disk (git status, git log); do not repeat side effects that are finished."
         if session_lost
         else ""
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -21,6 +22,8 @@ class RecordingTransport(Transport):
         self._inner = SubprocessCLITransport(prompt=_nothing(), options=options)
         self._see = see
         self._process: Any = None
+        self.spawned = asyncio.Event()
+        """The CLI's process exists, so that it can be ended."""
 
     @property
     def process(self) -> Any:
@@ -30,6 +33,7 @@ class RecordingTransport(Transport):
     async def connect(self) -> None:
         await self._inner.connect()
         self._process = getattr(self._inner, "_process", None)
+        self.spawned.set()
 
     async def write(self, data: str) -> None:
         for line in data.splitlines():
