@@ -34,7 +34,7 @@ from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.platform.bell import Bell
-from task_queue.ports import Clock, Emit, Engine, Gate, Orders, RunningAttempt, Runners, Stop
+from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""

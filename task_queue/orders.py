@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,22 @@ from task_queue.ports import Order
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredOrders:
-    """Implements ports.Orders for one source under one configuration."""
+    """Implements ports.Orders for one source under whichever configuration is in force."""
 
-    config: Config
-    source: Source
-    own_folders: tuple[Path, ...]
-    """Folders of the queue (all sources, configuration, state) that no agent may touch."""
+    in_force: Callable[[], Config]
+    listed: Source
+    """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
+    private: tuple[Path, ...]
+    """Folders besides the sources' that no agent may touch: configuration, state."""
     environ: Mapping[str, str]
+
+    @property
+    def config(self) -> Config:
+        return self.in_force()
+
+    @property
+    def source(self) -> Source:
+        return self.config.source(self.listed.id) or self.listed
 
     def settings_of(self, task: Task) -> Settings:
         layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
@@ -49,7 +58,7 @@ class ConfiguredOrders:
             document=attempt_dir / "task.md",
             attempt_dir=attempt_dir,
             lock=layout.lock(claim.document),
-            queue_dirs=self.own_folders,
+            queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
             workspace=self._workspace(task, settings),
             settings=settings,
             executor="claude" if settings.executor == "claude" else "command",
@@ -60,7 +69,9 @@ class ConfiguredOrders:
                 "setting_sources": list(self.config.agent.setting_sources),
                 "account": self.config.agent.account,
             },
-            interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}" if last else None,
+            interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
+            if last
+            else None,
             spent_usd=sum(attempt.total_cost_usd or 0 for attempt in earlier),
             session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
             turns_used=sum(attempt.num_turns for attempt in earlier),
@@ -108,7 +119,9 @@ class ConfiguredOrders:
             self._check_root(workspace)
         problem = _why_unusable(workspace)
         if problem is not None:
-            raise TaskFileError(f"the workspace {workspace} {problem}", hint="correct workspace and retry the task")
+            raise TaskFileError(
+                f"the workspace {workspace} {problem}", hint="correct workspace and retry the task"
+            )
         return workspace
 
     def _check_root(self, workspace: Path) -> None:

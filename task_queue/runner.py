@@ -6,6 +6,7 @@ never acts without having published that file first, and never acts when recover
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -67,10 +68,10 @@ def carry_out(order: Order) -> None:
         committed_by="runner",
     )
     transcript.close()
-    try:
+    with contextlib.suppress(
+        FileExistsError
+    ):  # the worker committed a cancel or a time-out first; that stands
         durable.publish(order.attempt_dir / "outcome.json", encode(ending))
-    except FileExistsError:
-        pass  # the worker committed a cancel or a time-out first; that one stands
 
 
 def executor_of(order: Order) -> Executor:
@@ -95,7 +96,9 @@ def secrets_in(order: Order) -> tuple[str, ...]:
     """Values of the agent's environment that must not be written down."""
     words = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
     return tuple(
-        value for name, value in order.env.items() if len(value) >= 8 and any(word in name.upper() for word in words)
+        value
+        for name, value in order.env.items()
+        if len(value) >= 8 and any(word in name.upper() for word in words)
     )
 
 

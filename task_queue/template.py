@@ -90,7 +90,9 @@ def show_marker(marker: str) -> None:
 
 
 def _write_errors_to(order: Order) -> None:
-    fd = os.open(order.attempt_dir / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    fd = os.open(
+        order.attempt_dir / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(fd, 1)

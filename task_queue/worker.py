@@ -93,6 +93,11 @@ class Worker:
         self._retiring.set()
         self._bell.ring()
 
+    def is_stuck(self, now: float, *, after_s: float) -> bool:
+        """Whether the thread has neither waited nor ended for *after_s* of monotonic time."""
+        since = self._bell.awake_since
+        return since is not None and now - since > after_s and self.trouble is None
+
     def serve(self) -> None:
         """Work until stopped. A defect of ours ends this source only, and says so."""
         self.thread_id = threading.get_native_id()
@@ -136,11 +141,11 @@ class Worker:
             return 0
         now = self._clock.now()
         match next_task(survey.waiting, now=now, state_of=self._state_of):
-            case Doomed(task_id=task_id, reason=reason):
-                self._end_unstarted(task_id, Outcome(OutcomeKind.FAILED, reason))
+            case Doomed(task=task, reason=reason):
+                self._end_unstarted(task.id, Outcome(OutcomeKind.FAILED, reason))
                 return 0
-            case Ready(task_id=task_id):
-                return self._work_on(task_id)
+            case Ready(task=task):
+                return self._work_on(task.id)
             case None:
                 self.held_back = None
                 due = next_due(survey.waiting, now=now)

@@ -20,7 +20,13 @@ from task_queue.domain.model import (
 )
 
 _UNCOUNTED = frozenset(
-    {OutcomeKind.INTERRUPTED, OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE, OutcomeKind.REJECTED}
+    {
+        OutcomeKind.INTERRUPTED,
+        OutcomeKind.LIMITED,
+        OutcomeKind.ACCOUNT,
+        OutcomeKind.UNAVAILABLE,
+        OutcomeKind.REJECTED,
+    }
 )
 
 
@@ -100,8 +106,9 @@ def result_of(
     )
 
 
-
-def bare_ending(claim: Claim, outcome: Outcome, *, by: str, now: datetime, work: Work | None = None) -> Ending:
+def bare_ending(
+    claim: Claim, outcome: Outcome, *, by: str, now: datetime, work: Work | None = None
+) -> Ending:
     """The ending of an attempt that its runner did not commit itself."""
     return Ending(
         task_id=claim.task_id,

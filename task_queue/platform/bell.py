@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import time
 
 
 class Bell:
@@ -12,6 +13,8 @@ class Bell:
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.awake_since: float | None = time.monotonic()
+        """Since when the waiter does something else than wait; None while it waits."""
 
     def fileno(self) -> int:
         return self._fd
@@ -25,7 +28,9 @@ class Bell:
         poll = select.poll()
         for fd in (self._fd, *others):
             poll.register(fd, select.POLLIN)
+        self.awake_since = None
         ready = poll.poll(None if timeout_s is None else max(0, timeout_s) * 1000)
+        self.awake_since = time.monotonic()
         if any(fd == self._fd for fd, _ in ready):
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._fd)

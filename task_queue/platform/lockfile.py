@@ -52,7 +52,7 @@ class FileLock:
 
     def _is_named(self, fd: int) -> bool:
         try:
-            there = os.stat(self._path, follow_symlinks=False)
+            there = self._path.lstat()
         except OSError:
             return False
         ours = os.fstat(fd)

@@ -13,7 +13,11 @@ PASSED = (
     "LANG",
     "TERM",
     "TZ",
-    *(name for base in ("http_proxy", "https_proxy", "no_proxy", "all_proxy") for name in (base, base.upper())),
+    *(
+        name
+        for base in ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+        for name in (base, base.upper())
+    ),
 )
 
 
@@ -33,4 +37,6 @@ def agent_environment(agent: Agent, environ: Mapping[str, str] | None = None) ->
 def template_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What the runner template needs to start: no more than finds its interpreter and its modules."""
     ours = os.environ if environ is None else environ
-    return {name: ours[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in ours}
+    return {
+        name: ours[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in ours
+    }

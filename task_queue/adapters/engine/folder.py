@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import itertools
 import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace as changed
 from datetime import datetime
@@ -28,6 +27,7 @@ from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
+from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
@@ -43,9 +43,16 @@ _RECORD_LIMIT = 64 * 2**20
 class FolderEngine:
     """Implements ports.Engine. ``touch`` and ``arrived`` may be called from any thread."""
 
-    def __init__(self, pending: Path, *, settle_s: float = 1.0) -> None:
+    def __init__(
+        self, pending: Path, *, settle_s: float = 1.0, settings_of: Callable[[Task], Settings] | None = None
+    ) -> None:
         self.layout = Layout(pending)
-        self._pending = Pending(pending, settle_s=settle_s, monotonic=time.monotonic)
+        self._pending = Pending(
+            pending,
+            settle_s=settle_s,
+            settings_of=settings_of or (lambda task: resolve(task.given)),
+            monotonic=time.monotonic,
+        )
         self._guard = FileLock(self.layout.guard)
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
@@ -145,7 +152,9 @@ class FolderEngine:
 
     def transcript(self, claim: Claim) -> Iterator[str]:
         try:
-            with (self.layout.attempt_of(claim) / "transcript.jsonl").open(encoding="utf-8", errors="replace") as file:
+            with (self.layout.attempt_of(claim) / "transcript.jsonl").open(
+                encoding="utf-8", errors="replace"
+            ) as file:
                 yield from file
         except FileNotFoundError:
             return
@@ -207,6 +216,19 @@ class FolderEngine:
         with self._available(), contextlib.suppress(FileExistsError):
             durable.publish(self.layout.cancel(document), b"{}\n")
 
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task that was dropped as *task_id* is now, None if this source does not know it."""
+        document = naming.document_of(task_id)
+        if os.path.lexists(self.layout.pending / document):
+            locked = os.path.lexists(self.layout.lock(document))
+            return TaskState.RUNNING if locked else TaskState.PENDING
+        latest = self._ended_state(task_id)
+        number = 2
+        while state := self._ended_state(naming.numbered(task_id, number)):
+            latest = state
+            number += 1
+        return latest
+
     def clear_away(self, name: str) -> None:
         """Move a foreign or unreadable lock out of the way, into ``logs/``, where it can be looked at."""
         with self._available():
@@ -267,22 +289,20 @@ class FolderEngine:
             candidate = naming.numbered(task_id, number)
         return candidate
 
+    def _ended_state(self, record: TaskId) -> TaskState | None:
+        document = naming.document_of(record)
+        for state in (TaskState.COMPLETED, TaskState.FAILED):
+            if os.path.lexists(self.layout.ended(state) / document):
+                return state
+        return None
+
     def _is_taken(self, task_id: TaskId) -> bool:
-        document = naming.document_of(task_id)
-        places = (
-            self.layout.result(task_id),
-            self.layout.ended(TaskState.COMPLETED) / document,
-            self.layout.ended(TaskState.FAILED) / document,
-        )
-        return any(os.path.lexists(place) for place in places)
+        return self._ended_state(task_id) is not None or os.path.lexists(self.layout.result(task_id))
 
     def _attempts_used(self, task_id: TaskId) -> Iterator[int]:
-        try:
-            names = os.listdir(self.layout.log(task_id))
-        except FileNotFoundError:
-            return
-        for name in names:
-            prefix, _, number = name.partition("-")
+        folder = self.layout.log(task_id)
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            prefix, _, number = entry.name.partition("-")
             if prefix == "attempt" and number.isdigit():
                 yield int(number)
 
@@ -290,7 +310,8 @@ class FolderEngine:
         journal = read_record(Journal, self.layout.journal(document))
         if isinstance(journal, str):
             raise EngineUnavailable(
-                f"{self.layout.journal(document)}: {journal}", hint="repair it, or remove it to forget the attempts"
+                f"{self.layout.journal(document)}: {journal}",
+                hint="repair it, or remove it to forget the attempts",
             )
         return journal
 
@@ -404,12 +425,15 @@ class FolderEngine:
 
 def _move_to_free_name(source: Path, target: Path) -> None:
     """Move to *target*, or beside it under a number where somebody put a file of that name."""
-    for number in itertools.count(1):
-        free = target if number == 1 else target.with_name(f"{target.name.removesuffix('.md')}.{number}.md")
+    free, number = target, 1
+    while True:
         try:
-            return durable.move(source, free)
+            durable.move(source, free)
         except FileExistsError:
-            continue
+            number += 1
+            free = target.with_name(f"{target.name.removesuffix('.md')}.{number}.md")
+        else:
+            return
 
 
 def read_record(kind: type[Record], path: Path) -> Record | str | None:

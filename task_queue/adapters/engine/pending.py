@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
 from task_queue.domain import naming
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.model import Journal, TaskId
-from task_queue.domain.ordering import Waiting
-from task_queue.domain.settings import resolve
+from task_queue.domain.model import Journal, Task, TaskId
+from task_queue.domain.ordering import Waiting, waiting_for
+from task_queue.domain.settings import Settings
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform.durable import read_regular
 from task_queue.platform.records import UnreadableRecordError, decode
@@ -52,8 +52,16 @@ class _Companions:
 class Pending:
     """Thread-safe in ``touch`` and ``arrived`` only; everything else belongs to the source's worker."""
 
-    def __init__(self, folder: Path, *, settle_s: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settle_s: float,
+        settings_of: Callable[[Task], Settings],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._folder = folder
+        self._settings_of = settings_of
         self._settle_s = settle_s
         self._monotonic = monotonic
         self._guard = threading.Lock()
@@ -151,22 +159,14 @@ class Pending:
         try:
             data, _ = read_regular(path, limit=MAX_BYTES)
             task = parse(data, task_id)
-            settings = resolve(task.given)
+            settings = self._settings_of(task)
         except TaskFileError as error:
-            seen.rejected = f"{error}" + (f" ({error.hint})" if error.hint else "")
+            seen.rejected = f"{error} ({error.hint})" if error.hint else str(error)
             return
-        seen.waiting = Waiting(
-            id=task_id,
-            dropped_at=naming.time_in(path.name)
-            or datetime.fromtimestamp(seen.signature.mtime_ns / 1e9, tz=UTC),
-            title=task.title,
-            priority=settings.priority,
-            not_before=settings.not_before,
-            depends_on=settings.depends_on,
-            on_dependency_failure=settings.on_dependency_failure,
-            dedupe_key=settings.dedupe_key,
-            capabilities=settings.capabilities,
+        dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(
+            seen.signature.mtime_ns / 1e9, tz=UTC
         )
+        seen.waiting = waiting_for(task, settings, dropped_at=dropped_at)
 
     def _report(self) -> Survey:
         waiting: list[Waiting] = []
@@ -200,12 +200,8 @@ class Pending:
             not_before = decode(Journal, data).not_before
         except (OSError, UnreadableRecordError):
             return waiting  # the claim will say what is wrong with it
-        if not_before is None or (waiting.not_before is not None and waiting.not_before > not_before):
-            return waiting
-        return Waiting(
-            **{field: getattr(waiting, field) for field in Waiting.__slots__ if field != "not_before"},
-            not_before=not_before,
-        )
+        times = [moment for moment in (waiting.not_before, not_before) if moment is not None]
+        return replace(waiting, not_before=max(times, default=None))
 
     def _note_companion(self, name: str, *, present: bool) -> None:
         for suffix, stems in zip(

@@ -42,7 +42,9 @@ class CommandExecutor:
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         argv = [fill_in(part, order) for part in order.argv]
         process = _spawn(argv, order)
-        transcript.write("out", {"type": "command", "argv": argv, "cwd": str(order.workspace), "pid": process.pid})
+        transcript.write(
+            "out", {"type": "command", "argv": argv, "cwd": str(order.workspace), "pid": process.pid}
+        )
         output = _Output(transcript)
         cut_short = self._watch(process, order, output)
         if cut_short is not None:
@@ -66,7 +68,9 @@ class CommandExecutor:
                 silent_until = last_sign + settings.idle_timeout.total_seconds()
                 ends_at = started + settings.timeout.total_seconds()
                 if now >= ends_at:
-                    return Outcome(OutcomeKind.TIMED_OUT, f"ran longer than its timeout of {settings.timeout}")
+                    return Outcome(
+                        OutcomeKind.TIMED_OUT, f"ran longer than its timeout of {settings.timeout}"
+                    )
                 if now >= silent_until:
                     return Outcome(OutcomeKind.STALLED, f"wrote nothing for {settings.idle_timeout}")
                 streams = output.open_streams(process)
@@ -93,7 +97,9 @@ def outcome_of_exit(code: int, last_line: str) -> Outcome:
     if code == 0:
         return Outcome(OutcomeKind.SUCCEEDED, "exit code 0", evidence)
     if code == EXIT_TRY_LATER:
-        return Outcome(OutcomeKind.UNAVAILABLE, "the program asked to be tried again later (exit 75)", evidence)
+        return Outcome(
+            OutcomeKind.UNAVAILABLE, "the program asked to be tried again later (exit 75)", evidence
+        )
     if code < 0:
         name = signal.Signals(-code).name
         return Outcome(OutcomeKind.CRASHED, f"the program was ended by {name}", evidence)
@@ -184,7 +190,8 @@ def _spawn(argv: list[str], order: Order) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise ExecutorError(
-            f"cannot start {argv[0]!r}: {error.strerror}", hint="check executors.<name>.argv in the configuration"
+            f"cannot start {argv[0]!r}: {error.strerror}",
+            hint="check executors.<name>.argv in the configuration",
         ) from error
     finally:
         os.close(stdin)
