@@ -26,7 +26,7 @@ def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
         pid=pid if alive else None,
         started_at=time_in(state, "started_at"),
         version=text_in(state, "version"),
-        why=None if alive else f"its process {pid} is gone",
+        why=None if alive or text_in(state, "stopped_at") else f"its process {pid} is gone",
         config_error=text_in(state, "config_error") if alive else None,
         warnings=_texts(state.get("warnings")) if alive else (),
     )
