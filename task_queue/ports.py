@@ -6,7 +6,7 @@ carries out one attempt inside such a process, ``Clock`` tells the time, ``Emit`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -55,7 +55,11 @@ class Engine(Protocol):
     Every method may raise EngineUnavailable when the source cannot be read or written.
     """
 
-    def survey(self, now: datetime) -> Survey: ...
+    def open(self) -> None:
+        """Become the one that serves this source, or make sure of still being it. Idempotent."""
+        ...
+
+    def survey(self) -> Survey: ...
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""
@@ -84,6 +88,14 @@ class Engine(Protocol):
     def ending_of(self, claim: Claim) -> Ending | None: ...
 
     def cancel_requested(self, claim: Claim) -> bool: ...
+
+    def transcript(self, claim: Claim) -> Iterable[str]:
+        """The lines of the attempt's transcript, as far as they were written; none if there is none."""
+        ...
+
+    def document_is_gone(self, claim: Claim) -> bool:
+        """Somebody deleted the document while the task ran."""
+        ...
 
     def settle(self, claim: Claim, result: Result) -> None:
         """Record *result* and move the task to its final place (``result.state``).
@@ -145,6 +157,8 @@ class Order:
     session_cost_usd: float = 0.0
     """The session's cumulative total so far, for a continued session."""
     turns_used: int = 0
+    transcript_bytes: int = 200 * 2**20
+    """The transcript is not grown beyond this."""
 
     @property
     def marker(self) -> str:
@@ -205,4 +219,38 @@ class Runners(Protocol):
 
     def sweep(self, marker: str) -> int:
         """End every process that carries *marker* and wait until none is left; how many there were."""
+        ...
+
+
+class Orders(Protocol):
+    """Turns a claimed task into what its runner needs, according to the configuration in force."""
+
+    def settings_of(self, task: Task) -> Settings:
+        """Raises TaskFileError where the layers do not fit together."""
+        ...
+
+    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+        """Raises TaskFileError if this task cannot be run, ExecutorError if no task can be run now."""
+        ...
+
+    def workspace_of(self, claim: Claim) -> str | None:
+        """The directory that the task works in, None if that cannot be told."""
+        ...
+
+    def notes_on(self, claim: Claim) -> tuple[str, ...]:
+        """What a person should know: keys that had no effect."""
+        ...
+
+
+class Gate(Protocol):
+    """What all sources share: places for agents, the account, room on the disk."""
+
+    def enter(self, source: str, ring: Callable[[], None]) -> str | None:
+        """Take a place for one attempt; or say why there is none, and call *ring* when that may have changed."""
+        ...
+
+    def leave(self, source: str) -> None: ...
+
+    def pause(self, why: str, until: datetime | None) -> datetime:
+        """Let nothing start on the account; returns until when (a guess where *until* is unknown)."""
         ...

@@ -137,6 +137,7 @@ class Attempt:
     started_at: datetime
     ended_at: datetime
     session_id: str | None = None
+    num_turns: int = 0
     total_cost_usd: float | None = None
     session_cost_usd: float | None = None
 

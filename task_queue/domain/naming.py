@@ -8,32 +8,43 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from task_queue.domain.model import TaskId
 
 _SUFFIX = ".md"
+_MAX_NAME_BYTES = 255
 _MAX_COMPANION_BYTES = 200
 _KEPT_BYTES = 180
-_TIME = re.compile(r"^task-(\d{8})-(\d{6})(?:-|$)")
-_LITTER = re.compile(r"^\.#|~$|\.sw[a-p]$|\.tmp$|\.part$|\.crdownload$|\.bak$|^4913$|^#.*#$")
-_NUMBERED = re.compile(r"^(?P<stem>.+)\.(?P<number>[2-9]|[1-9][0-9]+)$")
+_TIME = re.compile(r"task-([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})([0-9]{2})(?![0-9])")
+_LITTER = re.compile(
+    r"\.#.*|#.*#|.*~|\.?~.*|4913|.*___jb_(?:tmp|old)___"  # Emacs, many, Office and Syncthing, Vim, JetBrains
+    r"|.*\.(?:sw[a-px]|swpx|kate-swp|bak|orig|save|tmp|temp)"
+    r"|.*\.(?:part|partial|filepart|crdownload|opdownload|download|aria2|!ut)"
+    r"|\..+\.md\.[A-Za-z0-9]{6}",  # rsync writes .name.XXXXXX
+    re.DOTALL,
+)
+_NUMBERED = re.compile(r"(?P<stem>.+)\.(?:[2-9]|[1-9][0-9]+)")
 
 
 def why_not_a_task(name: str) -> str | None:
     """Why a file called *name* in ``pending/`` is no task; None if it is one."""
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in name):
+        return "name is not valid UTF-8"
     if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
         return "name contains a control character"
-    if not name.isprintable() and any(0xD800 <= ord(c) <= 0xDFFF for c in name):
-        return "name is not valid UTF-8"
-    if _LITTER.search(name):
+    if "/" in name:
+        return "name contains a slash"
+    if _LITTER.fullmatch(name):
         return "temporary file of an editor or a transfer"
+    if is_private(name):
+        return "hidden file"
     if not name.startswith("task-"):
         return "name does not start with task-"
     if not name.endswith(_SUFFIX):
-        return "name does not end with .md"
+        return f"name does not end with {_SUFFIX}"
     if name == "task-" + _SUFFIX:
-        return "name has nothing between task- and .md"
+        return f"name has nothing between task- and {_SUFFIX}"
     return None
 
 
@@ -43,8 +54,8 @@ def is_private(name: str) -> bool:
 
 
 def is_task_id(text: str) -> bool:
-    """Whether *text* may be used as a task id, and so in a path."""
-    return "/" not in text and text not in {".", ".."} and why_not_a_task(text + _SUFFIX) is None
+    """Whether *text* may be used as a task id, and so in a path (at any length: ``key_of`` shortens it)."""
+    return why_not_a_task(text + _SUFFIX) is None
 
 
 def task_id_of(document: str) -> TaskId:
@@ -55,7 +66,7 @@ def task_id_of(document: str) -> TaskId:
 def document_of(task_id: TaskId) -> str:
     """File name of a document of *task_id*; a numbered id too long for a file name is shortened."""
     name = task_id + _SUFFIX
-    return name if len(name.encode()) <= 255 else key_of(task_id) + _SUFFIX
+    return name if len(name.encode()) <= _MAX_NAME_BYTES else key_of(task_id) + _SUFFIX
 
 
 def key_of(task_id: TaskId) -> str:
@@ -93,16 +104,18 @@ def numbered(task_id: TaskId, number: int) -> TaskId:
 
 def unnumbered(task_id: TaskId) -> TaskId:
     """The id that a record's document had when it was dropped, as far as its name tells."""
-    match = _NUMBERED.match(task_id)
-    return TaskId(match["stem"]) if match else task_id
+    match = _NUMBERED.fullmatch(task_id)
+    return TaskId(match["stem"]) if match and is_task_id(match["stem"]) else task_id
 
 
 def time_in(document: str) -> datetime | None:
-    """Local time that the recommended name carries, None if there is none or it is no real time."""
-    match = _TIME.match(document.removesuffix(_SUFFIX))
+    """The time that the recommended name carries (it is local there), None if there is no real one."""
+    match = _TIME.match(document)
     if match is None:
         return None
+    year, month, day, hour, minute, second = (int(part) for part in match.groups())
     try:
-        return datetime.strptime("".join(match.groups()), "%Y%m%d%H%M%S").astimezone()
-    except ValueError:
+        # Not strptime: a folder may hold 100,000 names, and it is five times slower.
+        return datetime(year, month, day, hour, minute, second).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
         return None

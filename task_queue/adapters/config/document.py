@@ -1,0 +1,137 @@
+"""Reads the configuration's JSON as it stands, without checking what it means.
+
+Reading commands use this: they work without pydantic and while an unrelated value is wrong. Whoever
+acts on the configuration takes ``schema.load`` instead.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from task_queue.domain.errors import ConfigError
+
+SOURCES = "task_source_directories"
+_MAX_ID_BYTES = 100
+
+
+class ConfigMissing(ConfigError):  # noqa: N818 - a state to act on, not a mistake
+    """There is no configuration yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One source as the document lists it; ``path`` is its ``pending/`` folder."""
+
+    id: str
+    path: Path
+    description: str = ""
+    added_at: str | None = None
+    project_workspace: str | None = None
+    paused: bool = False
+
+    @property
+    def queue(self) -> Path:
+        """The folder that holds ``pending/`` and its siblings."""
+        return self.path.parent
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The document at *path*; raises ConfigMissing, or ConfigError with line and column."""
+    return parse(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigMissing(
+            f"{path}: there is no configuration",
+            hint="create it in the project's folder with: task-queue init",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8", hint="save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        document: object = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{path}: line {error.lineno}, column {error.colno}: {error.msg}",
+            hint="correct the JSON; the file is left as it is",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}", hint="correct the JSON; the file is left as it is") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: must be a JSON object", hint="see docs/configuration.md for an example")
+    return cast("dict[str, Any]", document)
+
+
+def sources_of(document: dict[str, Any]) -> tuple[SourceEntry, ...]:
+    """The sources that can be shown, in the document's order; ``unusable_in`` names the others."""
+    return tuple(entry for item in _items(document) if (entry := _entry(item)) is not None)
+
+
+def unusable_in(document: dict[str, Any]) -> tuple[str, ...]:
+    """What of the list of sources ``sources_of`` left out, one sentence each."""
+    listed: object = document.get(SOURCES, [])
+    if not isinstance(listed, list):
+        return (f"{SOURCES}: must be a list",)
+    return tuple(
+        f"{SOURCES}[{index}]: needs the texts 'id' and 'path'"
+        for index, item in enumerate(_items(document))
+        if _entry(item) is None
+    )
+
+
+def why_not_an_id(text: str) -> str | None:
+    """Why *text* cannot name a source (ids go into file names, markers and single lines); None if it can."""
+    if not text.isprintable() or text != text.strip() or not text or set(text) & {"/", ":"}:
+        return "must be printable text without '/', ':' or outer blanks"
+    if len(text.encode()) > _MAX_ID_BYTES:
+        return f"must be at most {_MAX_ID_BYTES} bytes long"
+    return None
+
+
+def _items(document: dict[str, Any]) -> list[object]:
+    listed: object = document.get(SOURCES, [])
+    return cast("list[object]", listed) if isinstance(listed, list) else []
+
+
+def _entry(item: object) -> SourceEntry | None:
+    if not isinstance(item, dict):
+        return None
+    values = cast("dict[str, object]", item)
+    name, path = values.get("id"), values.get("path")
+    if not (isinstance(name, str) and name and isinstance(path, str) and path):
+        return None
+    return SourceEntry(
+        id=name,
+        path=Path(path),
+        description=_text(values.get("description")) or "",
+        added_at=_text(values.get("added_at")),
+        project_workspace=_text(values.get("project_workspace")),
+        paused=values.get("paused") is True,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} is given twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,55 @@
+"""Where the configuration, the state and the daemon's lock lie: the one place that reads our environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROGRAM = "task-queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Every path outside the sources. State and lock belong to one configuration, by the hash of its real path."""
+
+    config: Path
+    state_dir: Path
+    runtime_dir: Path
+    daemon_lock: Path
+
+    @property
+    def daemon_state(self) -> Path:
+        return self.state_dir / "daemon.json"
+
+    @property
+    def log(self) -> Path:
+        return self.state_dir / "daemon.log"
+
+    @property
+    def accounts(self) -> Path:
+        return self.state_dir / "accounts.json"
+
+
+def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Locations:
+    """The locations for ``--config`` *config* (it wins over TASK_QUEUE_CONFIG) in *environ* (default: ours)."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or Path.home())
+    named = config or environ.get("TASK_QUEUE_CONFIG")
+    if named:
+        path = Path(os.path.abspath(named))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
+    else:
+        path = (_base(environ, "XDG_CONFIG_HOME") or home / ".config") / _PROGRAM / "config.json"
+    key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:8]
+    state_dir = (_base(environ, "XDG_STATE_HOME") or home / ".local" / "state") / _PROGRAM / key
+    runtime = _base(environ, "XDG_RUNTIME_DIR")
+    runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
+    return Locations(path, state_dir, runtime_dir, runtime_dir / f"daemon-{key}.lock")
+
+
+def _base(environ: Mapping[str, str], name: str) -> Path | None:
+    # The XDG specification: a relative path in these variables is invalid and to be ignored.
+    value = Path(environ.get(name, ""))
+    return value if value.is_absolute() else None

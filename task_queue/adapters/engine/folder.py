@@ -1,0 +1,452 @@
+"""FolderEngine: a source kept in plain folders. Every step is one published or moved file.
+
+The order on disk is the crash protocol (``docs/file-formats.md``): snapshot, lock, run record, ending,
+result, document, lock away. Each method can be killed anywhere and called again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace as changed
+from datetime import datetime
+from pathlib import Path
+
+from task_queue.adapters.engine.foreign import is_stale_foreign_lock
+from task_queue.adapters.engine.intake_check import is_being_written, why_not_a_document
+from task_queue.adapters.engine.layout import Layout
+from task_queue.adapters.engine.pending import Pending
+from task_queue.domain import naming
+from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
+from task_queue.domain.lifecycle import session_to_continue
+from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
+from task_queue.domain.settings import Settings, resolve
+from task_queue.domain.taskfile import MAX_BYTES, parse
+from task_queue.platform import durable, identity
+from task_queue.platform.lockfile import FileLock
+from task_queue.platform.records import Record, UnreadableRecordError, decode, encode
+from task_queue.ports import Survey
+
+SNAPSHOT = "task.md"
+RUN = "run.json"
+ENDING = "outcome.json"
+_RECORD_LIMIT = 64 * 2**20
+
+
+class FolderEngine:
+    """Implements ports.Engine. ``touch`` and ``arrived`` may be called from any thread."""
+
+    def __init__(
+        self, pending: Path, *, settle_s: float = 1.0, settings_of: Callable[[Task], Settings] | None = None
+    ) -> None:
+        self.layout = Layout(pending)
+        self._pending = Pending(
+            pending,
+            settle_s=settle_s,
+            settings_of=settings_of or (lambda task: resolve(task.given)),
+            monotonic=time.monotonic,
+        )
+        self._guard = FileLock(self.layout.guard)
+        self.touch = self._pending.touch
+        self.arrived = self._pending.arrived
+
+    def open(self) -> None:
+        with self._available():
+            self.layout.create()
+            if not self._guard.acquire(f"pid {os.getpid()}"):
+                raise EngineUnavailable(
+                    f"{self.layout.root} is served by another daemon ({self._guard.holder()})",
+                    hint="a folder can belong to one configuration only",
+                )
+            self.touch()
+            self.sweep_temporaries()
+            for name in self._stale_foreign_locks():
+                self.clear_away(name)
+
+    def close(self) -> None:
+        """Let others serve the source."""
+        self._guard.release()
+
+    def survey(self) -> Survey:
+        with self._available():
+            return self._pending.survey()
+
+    def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
+        document = task_id + ".md"
+        with self._available():
+            data, about = self._complete_document(document)
+            journal = self._journal_beside(document)
+            record_id = journal.task_id if journal else self._free_record(task_id)
+            earlier = journal.attempts if journal else ()
+            number = 1 + max((*self._attempts_used(record_id), *(a.number for a in earlier)), default=0)
+            session = session_to_continue(earlier)
+            me = identity.own_identity()
+            claim = Claim(
+                task_id=record_id,
+                worker=worker,
+                thread_id=threading.get_native_id(),
+                pid=me.pid,
+                started_at=now,
+                attempt=number,
+                session_id=session or str(uuid.uuid4()),
+                resumes=session is not None,
+                pid_start_ticks=me.pid_start_ticks,
+                boot_id=me.boot_id,
+                sha256=hashlib.sha256(data).hexdigest(),
+                dev=about.st_dev,
+                ino=about.st_ino,
+                document=document,
+            )
+            attempt = self.layout.attempt_of(claim)
+            durable.make_directory(attempt)
+            try:
+                durable.publish(attempt / SNAPSHOT, data[:MAX_BYTES])
+                durable.publish(self.layout.lock(document), encode(claim))
+            except FileExistsError as error:
+                raise ClaimHeld(f"{document} is claimed by somebody else") from error
+            self._check_still_there(claim)
+            return claim
+
+    def task(self, claim: Claim) -> Task:
+        with self._available():
+            return parse(self._snapshot(claim), claim.task_id)
+
+    def journal(self, claim: Claim) -> Journal:
+        with self._available():
+            return self._journal_beside(claim.document) or Journal(claim.task_id)
+
+    def claims(self) -> tuple[Claim, ...]:
+        with self._available():
+            found = [read_record(Claim, path) for path in sorted(self.layout.pending.glob(".task-*.lock"))]
+        return tuple(claim for claim in found if isinstance(claim, Claim))
+
+    def run_of(self, claim: Claim) -> RunRecord | None:
+        return self._attempt_record(RunRecord, claim, RUN)
+
+    def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
+        me = identity.own_identity()
+        tombstone = RunRecord(
+            task_id=claim.task_id,
+            attempt=claim.attempt,
+            marker="",
+            pid=me.pid,
+            pid_start_ticks=me.pid_start_ticks,
+            boot_id=me.boot_id,
+            started_at=now,
+            abandoned=True,
+        )
+        return self._publish_first(RunRecord, self.layout.attempt_of(claim) / RUN, tombstone)
+
+    def commit(self, claim: Claim, ending: Ending) -> Ending:
+        return self._publish_first(Ending, self.layout.attempt_of(claim) / ENDING, ending)
+
+    def ending_of(self, claim: Claim) -> Ending | None:
+        return self._attempt_record(Ending, claim, ENDING)
+
+    def transcript(self, claim: Claim) -> Iterator[str]:
+        try:
+            with (self.layout.attempt_of(claim) / "transcript.jsonl").open(
+                encoding="utf-8", errors="replace"
+            ) as file:
+                yield from file
+        except FileNotFoundError:
+            return
+
+    def cancel_requested(self, claim: Claim) -> bool:
+        return os.path.lexists(self.layout.cancel(claim.document))
+
+    def document_is_gone(self, claim: Claim) -> bool:
+        return not os.path.lexists(self.layout.document(claim))
+
+    def settle(self, claim: Claim, result: Result) -> None:
+        with self._available():
+            if not self._holds(claim):
+                settled = self._result_of(claim.task_id)
+                if settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
+                    return
+                raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
+            notes = result.notes + self._what_became_of_document(claim)
+            with contextlib.suppress(FileExistsError):  # an earlier try got this far
+                durable.publish(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            self._file_document(claim, result.state)
+            durable.remove(self.layout.journal(claim.document))
+            durable.remove(self.layout.cancel(claim.document))
+            self._unlock(claim)
+
+    def release(self, claim: Claim, journal: Journal) -> None:
+        with self._available():
+            if not self._holds(claim):
+                raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
+            durable.replace(self.layout.journal(claim.document), encode(journal))
+            if self._what_became_of_document(claim):
+                self._keep_newer_document(claim)
+                with contextlib.suppress(FileExistsError):
+                    durable.publish(self.layout.document(claim), self._snapshot(claim))
+            self._unlock(claim)
+
+    def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+        document = naming.document_of(task_id)
+        with self._available():
+            ended = self.layout.ended(TaskState.FAILED) / document
+            if not os.path.lexists(ended):
+                raise UnknownTaskError(
+                    f"task {task_id} is not in {ended.parent}",
+                    hint="see what is there with: task-queue tasks list",
+                )
+            if os.path.lexists(self.layout.pending / document):
+                raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
+            result = self._result_of(task_id)
+            attempts = result.attempts if result else ()
+            journal = Journal(task_id, tuple(changed(attempt, counted=False) for attempt in attempts), now)
+            durable.replace(self.layout.journal(document), encode(journal))
+            self._set_result_aside(task_id)
+            durable.move(ended, self.layout.pending / document)
+            self.touch(document)
+            self.touch(naming.journal_of(document))
+
+    def request_cancel(self, task_id: TaskId) -> None:
+        document = self._document_waiting_or_running(task_id)
+        with self._available(), contextlib.suppress(FileExistsError):
+            durable.publish(self.layout.cancel(document), b"{}\n")
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task that was dropped as *task_id* is now, None if this source does not know it."""
+        document = naming.document_of(task_id)
+        if os.path.lexists(self.layout.pending / document):
+            locked = os.path.lexists(self.layout.lock(document))
+            return TaskState.RUNNING if locked else TaskState.PENDING
+        latest = self._ended_state(task_id)
+        number = 2
+        while state := self._ended_state(naming.numbered(task_id, number)):
+            latest = state
+            number += 1
+        return latest
+
+    def clear_away(self, name: str) -> None:
+        """Move a foreign or unreadable lock out of the way, into ``logs/``, where it can be looked at."""
+        with self._available():
+            aside = self.layout.logs / f"{name.removeprefix('.')}.{uuid.uuid4().hex[:8]}"
+            durable.move(self.layout.pending / name, aside)
+            self.touch(name)
+
+    def sweep_temporaries(self) -> int:
+        """Remove unpublished files of writers that are dead; how many there were."""
+        swept = 0
+        with self._available():
+            for folder in (*self.layout.folders(), *self.layout.logs.glob("task-*/attempt-*")):
+                for path in folder.glob(f"{durable.TEMPORARY_PREFIX}*"):
+                    pid = path.name.removeprefix(durable.TEMPORARY_PREFIX).split("-")[0]
+                    if pid.isdigit() and identity.identity_of(int(pid)) is None:
+                        path.unlink(missing_ok=True)
+                        swept += 1
+        return swept
+
+    def _stale_foreign_locks(self) -> list[str]:
+        """Locks of the original system whose process is no daemon of a task queue any more."""
+        return [path.name for path in self.layout.pending.glob(".task-*.lock") if is_stale_foreign_lock(path)]
+
+    def _complete_document(self, document: str) -> tuple[bytes, os.stat_result]:
+        path = self.layout.pending / document
+        try:
+            data, about = durable.read_regular(path, limit=MAX_BYTES)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTSUP, errno.EACCES}:
+                self.touch(document)
+                raise ClaimHeld(f"{document} is not there any more") from error
+            raise
+        changed_since = self._pending.signature(document)
+        stale = changed_since is not None and (changed_since.ino, changed_since.mtime_ns) != (
+            about.st_ino,
+            about.st_mtime_ns,
+        )
+        if stale or why_not_a_document(about) is not None or is_being_written(path):
+            self.touch(document)
+            raise ClaimHeld(f"{document} is being changed")
+        return data, about
+
+    def _check_still_there(self, claim: Claim) -> None:
+        """A claim taken while another worker was settling the same document must not run it again."""
+        self.touch(naming.lock_of(claim.document))
+        try:
+            about = self.layout.document(claim).lstat()
+        except FileNotFoundError:
+            about = None
+        if about is None or about.st_ino != claim.ino:
+            self._unlock(claim)
+            raise ClaimHeld(f"{claim.document} went away while it was claimed")
+
+    def _free_record(self, task_id: TaskId) -> TaskId:
+        number, candidate = 1, task_id
+        while self._is_taken(candidate):
+            number += 1
+            candidate = naming.numbered(task_id, number)
+        return candidate
+
+    def _ended_state(self, record: TaskId) -> TaskState | None:
+        document = naming.document_of(record)
+        for state in (TaskState.COMPLETED, TaskState.FAILED):
+            if os.path.lexists(self.layout.ended(state) / document):
+                return state
+        return None
+
+    def _is_taken(self, task_id: TaskId) -> bool:
+        return self._ended_state(task_id) is not None or os.path.lexists(self.layout.result(task_id))
+
+    def _attempts_used(self, task_id: TaskId) -> Iterator[int]:
+        folder = self.layout.log(task_id)
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            prefix, _, number = entry.name.partition("-")
+            if prefix == "attempt" and number.isdigit():
+                yield int(number)
+
+    def _journal_beside(self, document: str) -> Journal | None:
+        journal = read_record(Journal, self.layout.journal(document))
+        if isinstance(journal, str):
+            raise EngineUnavailable(
+                f"{self.layout.journal(document)}: {journal}",
+                hint="repair it, or remove it to forget the attempts",
+            )
+        return journal
+
+    def _attempt_record(self, kind: type[Record], claim: Claim, name: str) -> Record | None:
+        path = self.layout.attempt_of(claim) / name
+        with self._available():
+            record = read_record(kind, path)
+        if isinstance(record, str):
+            raise EngineUnavailable(f"{path}: {record}", hint="it is kept as it is; move it away to go on")
+        return record
+
+    def _publish_first(self, kind: type[Record], path: Path, record: Record) -> Record:
+        with self._available():
+            durable.make_directory(path.parent)
+            try:
+                durable.publish(path, encode(record))
+            except FileExistsError:
+                earlier = read_record(kind, path)
+                if isinstance(earlier, str) or earlier is None:
+                    raise EngineUnavailable(f"{path}: {earlier or 'vanished'}") from None
+                return earlier
+            return record
+
+    def _result_of(self, task_id: TaskId) -> Result | None:
+        result = read_record(Result, self.layout.result(task_id))
+        return None if isinstance(result, str) else result
+
+    def _set_result_aside(self, task_id: TaskId) -> None:
+        path = self.layout.result(task_id)
+        if not path.exists():
+            return
+        durable.make_directory(self.layout.log(task_id))
+        last = max(self._attempts_used(task_id), default=0)
+        durable.move(path, self.layout.log(task_id) / f"result-{last}-{uuid.uuid4().hex[:8]}.json")
+
+    def _holds(self, claim: Claim) -> bool:
+        return read_record(Claim, self.layout.lock(claim.document)) == claim
+
+    def _unlock(self, claim: Claim) -> None:
+        durable.remove(self.layout.lock(claim.document))
+        for name in (
+            claim.document,
+            naming.lock_of(claim.document),
+            naming.journal_of(claim.document),
+            naming.cancel_of(claim.document),
+        ):
+            self.touch(name)
+
+    def _snapshot(self, claim: Claim) -> bytes:
+        return durable.read_regular(self.layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)[0]
+
+    def _what_became_of_document(self, claim: Claim) -> tuple[str, ...]:
+        """Nothing if the claimed document is still there as it was, else one note for the result."""
+        newer = self.layout.pending / f"edited-{claim.document}"
+        try:
+            data, about = durable.read_regular(self.layout.document(claim), limit=MAX_BYTES)
+        except OSError:
+            if newer.exists():
+                return (self._edited_note(newer),)
+            already_filed = any(
+                os.path.lexists(self.layout.ended(state) / naming.document_of(claim.task_id))
+                for state in (TaskState.COMPLETED, TaskState.FAILED)
+            )
+            return () if already_filed else ("the document was deleted while the task ran",)
+        if about.st_ino == claim.ino and hashlib.sha256(data).hexdigest() == claim.sha256:
+            return ()
+        return (self._edited_note(newer),)
+
+    @staticmethod
+    def _edited_note(newer: Path) -> str:
+        run = f"mv {newer} {newer.with_name(newer.name.removeprefix('edited-'))}"
+        return f"the document was edited while the task ran; the newer text is kept, run it with: {run}"
+
+    def _file_document(self, claim: Claim, state: TaskState) -> None:
+        target = self.layout.ended(state) / naming.document_of(claim.task_id)
+        if not self._what_became_of_document(claim) and os.path.lexists(self.layout.document(claim)):
+            _move_to_free_name(self.layout.document(claim), target)
+            return
+        self._keep_newer_document(claim)
+        with contextlib.suppress(FileExistsError):
+            durable.publish(target, self._snapshot(claim))
+
+    def _keep_newer_document(self, claim: Claim) -> None:
+        document = self.layout.document(claim)
+        with contextlib.suppress(FileNotFoundError):
+            _move_to_free_name(document, self.layout.pending / f"edited-{claim.document}")
+
+    def _document_waiting_or_running(self, task_id: TaskId) -> str:
+        if not naming.is_task_id(task_id):
+            raise UnknownTaskError(f"{task_id!r} is not a task id")
+        document = task_id + ".md"
+        if os.path.lexists(self.layout.pending / document):
+            return document
+        for claim in self.claims():
+            if claim.task_id == task_id:
+                return claim.document
+        raise UnknownTaskError(
+            f"task {task_id} is neither waiting nor running in {self.layout.pending}",
+            hint="see what is there with: task-queue tasks list",
+        )
+
+    @contextmanager
+    def _available(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.touch()
+            where = error.filename or self.layout.pending
+            raise EngineUnavailable(f"{where}: {error.strerror or error}") from error
+
+
+def _move_to_free_name(source: Path, target: Path) -> None:
+    """Move to *target*, or beside it under a number where somebody put a file of that name."""
+    free, number = target, 1
+    while True:
+        try:
+            durable.move(source, free)
+        except FileExistsError:
+            number += 1
+            free = target.with_name(f"{target.name.removesuffix('.md')}.{number}.md")
+        else:
+            return
+
+
+def read_record(kind: type[Record], path: Path) -> Record | str | None:
+    """The record in *path*, None if there is no such file, or why it is unreadable."""
+    try:
+        data, _ = durable.read_regular(path, limit=_RECORD_LIMIT)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in {errno.ENOTSUP, errno.ELOOP, errno.EACCES}:
+            return f"unreadable: {error.strerror}"
+        raise
+    try:
+        return decode(kind, data)
+    except UnreadableRecordError as error:
+        return f"unreadable: {error}"

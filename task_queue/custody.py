@@ -1,0 +1,266 @@
+"""One claimed task in the hands of its worker: start, wait, repair, conclude.
+
+What is on disk decides what happens next, never what this object remembers: the way from a claim to
+its end (``see_through``) is the same for a task that was just claimed, for one whose daemon was killed,
+and for one whose recovery was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import assert_never
+
+from task_queue.domain import events
+from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
+from task_queue.domain.lifecycle import Policy, decide
+from task_queue.domain.model import (
+    Claim,
+    Complete,
+    Disposition,
+    Ending,
+    Fail,
+    Journal,
+    Outcome,
+    OutcomeKind,
+    Pause,
+    Release,
+    Retry,
+    TaskState,
+    Work,
+)
+from task_queue.domain.rebuild import rebuilt_ending
+from task_queue.domain.recovery import Facts, Repair, repair_for
+from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
+from task_queue.platform.bell import Bell
+from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop
+
+CANCEL_GRACE_S = 60.0
+"""How long a runner may take to end its agent in good order; then it is killed."""
+_BACKSTOP = timedelta(minutes=5)
+_MOST_REPAIRS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """Everything needed to bring claims of one source to their end."""
+
+    source: str
+    engine: Engine
+    runners: Runners
+    orders: Orders
+    gate: Gate
+    clock: Clock
+    emit: Emit
+    bell: Bell
+    stopping: Callable[[], bool]
+    jitter: Callable[[], float]
+    sweep_s: float
+    stop_grace_s: float
+
+    def start(self, claim: Claim) -> None:
+        """Have a fresh *claim* carried out and wait for it. Raises ExecutorError after giving the task back."""
+        try:
+            task = self.engine.task(claim)
+            order = self.orders.order_for(claim, task, self.engine.journal(claim))
+            attempt = self.runners.start(order)
+        except TaskFileError as error:
+            reason = f"{error} ({error.hint})" if error.hint else str(error)
+            self.commit(claim, Outcome(OutcomeKind.REJECTED, reason), by="worker")
+        except ExecutorError as error:
+            if self.engine.abandon(claim, now=self.clock.now()).abandoned:
+                self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")
+            self.see_through(claim)
+            raise
+        else:
+            self._wait_for(claim, attempt, limit=order.settings.timeout + _BACKSTOP)
+
+    def see_through(self, claim: Claim) -> None:
+        """Bring *claim* to its end from whatever lies on disk. Idempotent."""
+        try:
+            for _ in range(_MOST_REPAIRS):
+                repair = repair_for(self._facts(claim))
+                if repair is Repair.SETTLE:
+                    break
+                self._repair(claim, repair)
+            ending = self.engine.ending_of(claim)
+            if ending is None:  # each repair changes the facts, so this row would be a defect of the table
+                raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
+            self._conclude(claim, ending)
+        except ClaimLost as error:
+            self.emit(events.TaskRecovered(self.source, claim.task_id, f"outcome dropped: {error}"))
+
+    def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
+        """Commit an ending that no runner committed; an earlier one stands."""
+        self.engine.commit(claim, bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work))
+
+    def _facts(self, claim: Claim) -> Facts:
+        ended = self.engine.ending_of(claim) is not None
+        run = self.engine.run_of(claim)
+        unfinished = run is not None and not run.abandoned and not ended
+        runner = self.runners.adopt(run) if run is not None and unfinished else None
+        if runner is not None:
+            runner.close()
+        return Facts(
+            ending=ended,
+            run=run is not None,
+            abandoned=run is not None and run.abandoned,
+            runner_alive=runner is not None,
+            result_in_transcript=unfinished and runner is None and self._rebuilt(claim) is not None,
+        )
+
+    def _repair(self, claim: Claim, repair: Repair) -> None:
+        match repair:
+            case Repair.SETTLE:
+                return
+            case Repair.ADOPT:
+                self._adopt(claim)
+                return
+            case Repair.ABANDON:
+                self.engine.abandon(claim, now=self.clock.now())
+            case Repair.RELEASE:
+                outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
+                self.commit(claim, outcome, by="recovery")
+            case Repair.REBUILD:
+                self._end_leftovers(claim)
+                ending = self._rebuilt(claim)
+                if ending is not None:
+                    self.engine.commit(claim, ending)
+            case Repair.CRASHED:
+                ended = self._end_leftovers(claim)
+                outcome = Outcome(
+                    OutcomeKind.CRASHED,
+                    "the runner died before the agent had finished",
+                    (f"no ending was committed; {ended} left-over processes were ended",),
+                )
+                self.commit(claim, outcome, by="recovery", work=Work(session_id=claim.session_id))
+            case _:
+                assert_never(repair)
+        self.emit(events.TaskRecovered(self.source, claim.task_id, repair.value))
+
+    def _adopt(self, claim: Claim) -> None:
+        run = self.engine.run_of(claim)
+        runner = self.runners.adopt(run) if run is not None else None
+        if runner is not None:
+            self.emit(events.TaskAdopted(self.source, claim.task_id, claim.attempt))
+            self._wait_for(claim, runner, limit=None)
+
+    def _rebuilt(self, claim: Claim) -> Ending | None:
+        return rebuilt_ending(claim, self.engine.transcript(claim), now=self.clock.now())
+
+    def _end_leftovers(self, claim: Claim) -> int:
+        run = self.engine.run_of(claim)
+        return self.runners.sweep(run.marker) if run is not None else 0
+
+    def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
+        """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""
+        begun = self.clock.monotonic()
+        overdue_at = None if limit is None else begun + limit.total_seconds()
+        last_word: Outcome | None = None
+        kill_at: float | None = None
+        try:
+            while not attempt.ended():
+                now = self.clock.monotonic()
+                if last_word is None:
+                    if self.engine.cancel_requested(claim):
+                        last_word = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
+                        kill_at = now + CANCEL_GRACE_S
+                        attempt.stop(Stop.CANCEL)
+                    elif self.stopping():
+                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the daemon was stopped")
+                        kill_at = now + self.stop_grace_s
+                        attempt.stop(Stop.SUSPEND)
+                    elif overdue_at is not None and now >= overdue_at:
+                        last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
+                        kill_at = now
+                if last_word is not None and kill_at is not None and now >= kill_at:
+                    attempt.kill()
+                    self.commit(claim, last_word, by="worker", work=Work(session_id=claim.session_id))
+                    return
+                next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
+                self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
+        finally:
+            attempt.close()
+
+    def _conclude(self, claim: Claim, ending: Ending) -> None:
+        """Do what ``decide`` says follows from *ending*."""
+        journal = self.engine.journal(claim)
+        disposition = decide(
+            ending.outcome,
+            earlier=attempts_before(journal, claim),
+            policy=self._policy(claim),
+            jitter=self.jitter(),
+        )
+        if not isinstance(disposition, Complete | Fail):
+            disposition, ending = self._unless_unwanted(claim, ending, disposition)
+        match disposition:
+            case Complete():
+                self._settle(claim, ending, journal, TaskState.COMPLETED)
+            case Fail(dead_letter=dead_letter):
+                self._settle(claim, ending, journal, TaskState.FAILED, dead_letter=dead_letter)
+            case Retry() | Release():
+                self._release(claim, ending, journal, disposition)
+            case Pause(why=why, until=until):
+                self.emit(events.AccountPaused(self.source, why, self.gate.pause(why, until)))
+                self._release(claim, ending, journal, disposition)
+            case _:
+                assert_never(disposition)
+
+    def _unless_unwanted(
+        self, claim: Claim, ending: Ending, disposition: Disposition
+    ) -> tuple[Disposition, Ending]:
+        """A task that a person cancelled, or whose document was deleted, is not tried again."""
+        if self.engine.cancel_requested(claim):
+            reason = "cancelled"
+        elif self.engine.document_is_gone(claim):
+            reason = "its document was deleted while it ran"
+        else:
+            return disposition, ending
+        last = f"its last attempt: {ending.outcome.kind}, {ending.outcome.reason}"
+        return Fail(), replace(ending, outcome=Outcome(OutcomeKind.CANCELLED, reason, (last,)))
+
+    def _settle(
+        self, claim: Claim, ending: Ending, journal: Journal, state: TaskState, *, dead_letter: bool = False
+    ) -> None:
+        result = result_of(
+            claim,
+            ending,
+            journal,
+            state=state,
+            source=self.source,
+            workspace=self.orders.workspace_of(claim),
+            dead_letter=dead_letter,
+            notes=self.orders.notes_on(claim),
+        )
+        self.engine.settle(claim, result)
+        outcome = ending.outcome
+        self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+
+    def _release(
+        self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
+    ) -> None:
+        after = journal_after(claim, ending, journal, disposition)
+        self.engine.release(claim, after)
+        self.emit(
+            events.TaskReleased(
+                self.source,
+                claim.task_id,
+                ending.outcome.kind,
+                ending.outcome.reason,
+                counted=after.attempts[-1].counted,
+                delay=disposition.delay if isinstance(disposition, Retry) else timedelta(0),
+            )
+        )
+
+    def _policy(self, claim: Claim) -> Policy:
+        try:
+            settings = self.orders.settings_of(self.engine.task(claim))
+        except TaskFileError:
+            return Policy()
+        return Policy(
+            max_attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
+            rerun_lost_session=settings.on_lost_session == "rerun",
+            repeatable=settings.executor == "claude",
+        )

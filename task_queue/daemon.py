@@ -1,0 +1,344 @@
+"""The process with all workers: composition, signals, configuration, the daemon's lock and its state file.
+
+``serve`` is what ``task-queue daemon`` and ``task-queue run`` call. The main thread only looks after
+the others: it starts and retires workers as the configuration changes, heals the watches, tells the
+service manager that all is well, and never touches a task.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from task_queue import __version__
+from task_queue.adapters.config import schema
+from task_queue.adapters.config.environment import template_environment
+from task_queue.adapters.config.locations import Locations
+from task_queue.adapters.config.schema import Config, Source
+from task_queue.adapters.engine.folder import FolderEngine
+from task_queue.adapters.runners import ProcessRunners
+from task_queue.adapters.watcher import Watcher
+from task_queue.domain.errors import ConfigError, TaskQueueError
+from task_queue.domain.events import Event, TaskSettled
+from task_queue.domain.model import TaskId, TaskState
+from task_queue.gate import SharedGate
+from task_queue.orders import ConfiguredOrders
+from task_queue.platform import durable, identity
+from task_queue.platform.bell import Bell
+from task_queue.platform.clock import SystemClock
+from task_queue.platform.lockfile import FileLock
+from task_queue.platform.notify import Notifier
+from task_queue.ports import Emit
+from task_queue.worker import Timing, Worker
+
+log = logging.getLogger(__name__)
+
+_LOOK_AFTER_S = 1.0
+_CHECK_WATCHES_EVERY_S = 2.0
+_STUCK_AFTER_S = 120.0
+_STOP_SLACK_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """When ``serve`` ends by itself; by default never."""
+
+    drained: bool = False
+    """Once nothing waits and nothing runs."""
+    settled: int | None = None
+    """Once that many tasks have ended, or nothing is left."""
+
+
+def serve(locations: Locations, emit: Emit, *, notifier: Notifier, until: Until = Until()) -> None:
+    """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it."""
+    with _only_daemon(locations):
+        config = schema.load(locations.config)
+        Daemon(locations, config, emit, notifier=notifier).run(until)
+
+
+@contextmanager
+def _only_daemon(locations: Locations) -> Iterator[None]:
+    durable.make_directory(locations.state_dir)
+    durable.make_directory(locations.runtime_dir)
+    lock = FileLock(locations.daemon_lock)
+    if not lock.acquire(f"pid {os.getpid()}"):
+        raise TaskQueueError(
+            f"another daemon serves {locations.config} already ({lock.holder()})",
+            hint="look at it with: task-queue status",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(slots=True)
+class _Served:
+    """One source while it is served."""
+
+    source: Source
+    engine: FolderEngine
+    worker: Worker
+    thread: threading.Thread
+    retiring: bool = False
+
+
+class Daemon:
+    def __init__(self, locations: Locations, config: Config, emit: Emit, *, notifier: Notifier) -> None:
+        self._locations = locations
+        self._config = config
+        self._config_seen = _stamp(locations.config)
+        self._config_error: str | None = None
+        self._outer_emit = emit
+        self._emit: Emit = self._count
+        self._notifier = notifier
+        self._clock = SystemClock()
+        self._started_at = self._clock.now()
+        self._bell = Bell()
+        self._stop_asked = False
+        self._reload_asked = False
+        self._gate = SharedGate(self._clock)
+        self._runners = ProcessRunners(template_environment())
+        self._watcher = Watcher(self._look, self._emit)
+        self._served: dict[str, _Served] = {}
+        self._settled = 0
+        self._state: dict[str, Any] = {}
+
+    def run(self, until: Until) -> None:
+        with _signals(self._on_signal):
+            try:
+                self._runners.preload()
+                self._apply(self._config)
+                self._notifier.ready()
+                log.info("serving sources=%d pid=%d version=%s", len(self._served), os.getpid(), __version__)
+                self._look_after(until)
+            finally:
+                self._notifier.stopping()
+                self._stop_workers()
+                self._watcher.close()
+                self._runners.close()
+                self._write_state(stopped=True)
+                log.info("stopped pid=%d", os.getpid())
+
+    def _look_after(self, until: Until) -> None:
+        next_check = 0.0
+        while not self._stop_asked:
+            now = time.monotonic()
+            if now >= next_check:
+                next_check = now + _CHECK_WATCHES_EVERY_S
+                self._watcher.check()
+            self._reload_if_changed()
+            self._bury_retired()
+            self._write_state()
+            if self._all_turning(now):
+                self._notifier.watchdog()
+            if self._is_over(until):
+                return
+            self._bell.wait(_LOOK_AFTER_S)
+
+    def _is_over(self, until: Until) -> bool:
+        drained = all(served.worker.drained for served in self._served.values())
+        if until.settled is not None:
+            return drained or self._settled >= until.settled
+        return until.drained and drained
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, TaskSettled):
+            self._settled += 1
+            self._bell.ring()
+        self._outer_emit(event)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._reload_asked = True
+        else:
+            self._stop_asked = True
+        self._bell.ring()
+
+    def _reload_if_changed(self) -> None:
+        stamp = _stamp(self._locations.config)
+        if stamp == self._config_seen and not self._reload_asked:
+            return
+        self._config_seen, self._reload_asked = stamp, False
+        try:
+            config = schema.load(self._locations.config)
+        except ConfigError as error:
+            self._config_error = str(error)
+            log.error(  # noqa: TRY400 - a person's mistake; the message says all
+                "configuration not reloaded, the earlier one stays in force error=%s", error
+            )
+            return
+        self._config_error = None
+        self._notifier.reloading()
+        self._apply(config)
+        self._notifier.ready()
+        log.info("configuration reloaded sources=%d", len(self._served))
+
+    def _apply(self, config: Config) -> None:
+        """Serve what *config* lists; what runs is not disturbed."""
+        self._config = config
+        wanted = {source.id: source for source in config.sources}
+        for source_id, served in self._served.items():
+            source = wanted.get(source_id)
+            if (source is None or source.path != served.source.path) and not served.retiring:
+                self._watcher.unwatch(source_id)
+                served.retiring = True
+                served.worker.retire()
+        self._gate.configure(
+            places=config.limits.running,
+            min_free_mb=config.limits.min_free_mb,
+            folders={source.id: source.queue for source in config.sources},
+            closed=frozenset(source.id for source in config.sources if source.paused),
+        )
+        for source_id, source in wanted.items():
+            if source_id not in self._served:
+                self._open(source)
+            else:
+                self._served[source_id].source = source
+                self._served[source_id].worker.ring()
+
+    def _open(self, source: Source) -> None:
+        private = (self._locations.config.parent, self._locations.state_dir)
+        orders = ConfiguredOrders(lambda: self._config, source, private, os.environ)
+        engine = FolderEngine(
+            source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of
+        )
+        worker = Worker(
+            source.id,
+            engine,
+            runners=self._runners,
+            orders=orders,
+            gate=self._gate,
+            state_of=self._state_of,
+            clock=self._clock,
+            emit=self._emit,
+            timing=Timing(self._config.sweep_seconds, self._config.stop_grace_seconds),
+        )
+        thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
+        self._served[source.id] = _Served(source, engine, worker, thread)
+        self._watcher.watch(source.id, source.path)
+        thread.start()
+
+    def _look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
+        """Called by the watcher: something may have changed in *source_id*."""
+        served = self._served.get(source_id)
+        if served is None:
+            return
+        if name is not None and arrived:
+            served.engine.arrived(name)
+        else:
+            served.engine.touch(name)
+        served.worker.ring()
+
+    def _state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task of that id lies, in whichever source."""
+        for served in list(self._served.values()):
+            state = served.engine.state_of(task_id)
+            if state is not None:
+                return state
+        return None
+
+    def _bury_retired(self) -> None:
+        for source_id, served in list(self._served.items()):
+            if served.retiring and not served.thread.is_alive():
+                served.engine.close()
+                del self._served[source_id]
+                source = self._config.source(source_id)
+                if source is not None:
+                    self._open(source)
+
+    def _all_turning(self, now: float) -> bool:
+        """Whether no worker hangs: what the service manager's watchdog is fed with."""
+        return not any(
+            served.worker.is_stuck(now, after_s=_STUCK_AFTER_S) for served in self._served.values()
+        )
+
+    def _stop_workers(self) -> None:
+        for served in self._served.values():
+            served.worker.stop()
+        deadline = time.monotonic() + self._config.stop_grace_seconds + _STOP_SLACK_S
+        for served in self._served.values():
+            served.thread.join(max(0.0, deadline - time.monotonic()))
+            if served.thread.is_alive():
+                log.error("worker did not stop in time source=%s", served.source.id)
+            served.engine.close()
+
+    def _write_state(self, *, stopped: bool = False) -> None:
+        """Publish what ``status`` shows of this process, when it changed."""
+        me = identity.own_identity()
+        degraded = self._watcher.degraded()
+        state: dict[str, Any] = {
+            "schema_version": 1,
+            "pid": me.pid,
+            "pid_start_ticks": me.pid_start_ticks,
+            "boot_id": me.boot_id,
+            "started_at": self._started_at.isoformat(),
+            "stopped_at": self._clock.now().isoformat() if stopped else None,
+            "version": __version__,
+            "config": str(self._locations.config),
+            "config_error": self._config_error,
+            "warnings": _warnings(),
+            "sources": {
+                source_id: {
+                    "state": _state_of_source(served, stopped=stopped),
+                    "why": served.worker.trouble or served.worker.held_back,
+                    "watch": "sweep" if source_id in degraded else "events",
+                    "watch_why": degraded.get(source_id),
+                    "thread_id": served.worker.thread_id,
+                    "task_id": served.worker.running,
+                }
+                for source_id, served in self._served.items()
+            },
+        }
+        if state == self._state:
+            return
+        try:
+            durable.replace(self._locations.daemon_state, json.dumps(state, indent=1).encode() + b"\n")
+        except OSError as error:
+            log.warning("state file not written path=%s error=%s", self._locations.daemon_state, error)
+            return
+        self._state = state
+
+
+def _state_of_source(served: _Served, *, stopped: bool) -> str:
+    if stopped or not served.thread.is_alive():
+        return "stopped"
+    if served.source.paused:
+        return "paused"
+    return "unavailable" if served.worker.trouble else "serving"
+
+
+def _warnings() -> list[str]:
+    if os.geteuid() == 0:
+        return ["running as root: agents can change everything on this machine"]
+    return []
+
+
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """Changes whenever the file does."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size
+
+
+@contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

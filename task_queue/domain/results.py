@@ -1,0 +1,121 @@
+"""From an ending to the attempt's line in the history, and from the last one to the task's result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from task_queue.domain.model import (
+    Attempt,
+    Claim,
+    Disposition,
+    Ending,
+    Journal,
+    Outcome,
+    OutcomeKind,
+    Result,
+    Retry,
+    TaskState,
+    Work,
+)
+
+_UNCOUNTED = frozenset(
+    {
+        OutcomeKind.INTERRUPTED,
+        OutcomeKind.LIMITED,
+        OutcomeKind.ACCOUNT,
+        OutcomeKind.UNAVAILABLE,
+        OutcomeKind.REJECTED,
+    }
+)
+
+
+def attempt_of(claim: Claim, ending: Ending) -> Attempt:
+    """The history's line for *ending*."""
+    session = ending.work.session_id or (claim.session_id if claim.resumes else None)
+    return Attempt(
+        number=claim.attempt,
+        outcome=ending.outcome.kind,
+        reason=ending.outcome.reason,
+        counted=ending.outcome.kind not in _UNCOUNTED,
+        started_at=ending.started_at,
+        ended_at=ending.ended_at,
+        session_id=session,
+        num_turns=ending.work.num_turns,
+        total_cost_usd=ending.work.total_cost_usd,
+        session_cost_usd=ending.work.session_cost_usd,
+    )
+
+
+def attempts_before(journal: Journal, claim: Claim) -> tuple[Attempt, ...]:
+    """The task's earlier attempts; a journal written just before a crash may hold this one already."""
+    return tuple(attempt for attempt in journal.attempts if attempt.number < claim.attempt)
+
+
+def journal_after(claim: Claim, ending: Ending, journal: Journal, disposition: Disposition) -> Journal:
+    """The history to keep beside a task that goes back to pending."""
+    delay = disposition.delay if isinstance(disposition, Retry) else timedelta(0)
+    return Journal(
+        task_id=claim.task_id,
+        attempts=(*attempts_before(journal, claim), attempt_of(claim, ending)),
+        not_before=ending.ended_at + delay if delay else None,
+    )
+
+
+def result_of(
+    claim: Claim,
+    ending: Ending,
+    journal: Journal,
+    *,
+    state: TaskState,
+    source: str,
+    workspace: str | None,
+    dead_letter: bool = False,
+    notes: Iterable[str] = (),
+) -> Result:
+    """What ``results/<id>.json`` says; cost and turns are those of all attempts."""
+    attempts = (*attempts_before(journal, claim), attempt_of(claim, ending))
+    costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
+    outcome, work = ending.outcome, ending.work
+    success = state is TaskState.COMPLETED
+    return Result(
+        success=success,
+        output=work.output,
+        error=None if success else outcome.reason,
+        task_id=claim.task_id,
+        started_at=attempts[0].started_at,
+        completed_at=ending.ended_at,
+        duration_ms=int((ending.ended_at - attempts[0].started_at).total_seconds() * 1000),
+        duration_api_ms=work.duration_api_ms,
+        total_cost_usd=sum(costs) if costs else None,
+        usage=work.usage,
+        session_id=attempts[-1].session_id,
+        num_turns=sum(attempt.num_turns for attempt in attempts),
+        state=state,
+        outcome=outcome.kind,
+        evidence=outcome.evidence,
+        attempts=attempts,
+        source=source,
+        worker=claim.worker,
+        workspace=workspace,
+        model_usage=work.model_usage,
+        permission_denials=work.permission_denials,
+        billed_to=work.billed_to,
+        dead_letter=dead_letter,
+        notes=tuple(notes),
+    )
+
+
+def bare_ending(
+    claim: Claim, outcome: Outcome, *, by: str, now: datetime, work: Work | None = None
+) -> Ending:
+    """The ending of an attempt that its runner did not commit itself."""
+    return Ending(
+        task_id=claim.task_id,
+        attempt=claim.attempt,
+        outcome=outcome,
+        work=work or Work(),
+        started_at=claim.started_at,
+        ended_at=now,
+        committed_by=by,
+    )

@@ -1,0 +1,321 @@
+"""From what was observed of an agent to an honest outcome: one table, first matching row wins.
+
+Never decided by ``subtype`` alone and never by the agent's prose. Success is a single row that demands every
+sign of a clean end; what no row knows is a failure that shows its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from task_queue.domain.model import Outcome, OutcomeKind
+
+Frame = Mapping[str, Any]
+Timer = Literal["connect", "first frame", "idle", "wall clock"]
+
+_ACCOUNT_ERRORS = {"authentication_failed", "billing_error", "oauth_org_not_allowed"}
+_ACCOUNT_STATUSES = {401, 402, 403}
+_TRANSIENT_STATUSES = {408, 409, 425}
+_SHOWN = (
+    "subtype",
+    "is_error",
+    "terminal_reason",
+    "stop_reason",
+    "num_turns",
+    "api_error_status",
+    "api_error",
+)
+_MAX_SHOWN_CHARS = 400
+# What the CLI itself prints at its start, before any model spoke; it has no code for these two (2.1.330).
+_UNKNOWN_SESSION = "No conversation found with session ID"
+_USED_SESSION = "is already in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that was seen of one attempt; the frames are raw, as the CLI wrote them."""
+
+    result: Frame | None = None
+    """The result frame that answers our own prompt."""
+    retries: tuple[Frame, ...] = ()
+    """``system/api_retry`` frames."""
+    limits: tuple[Frame, ...] = ()
+    """``rate_limit_event`` frames."""
+    denials: tuple[Frame, ...] = ()
+    """``system/permission_denied`` frames, which the result's own list should repeat."""
+    last_error: str | None = None
+    """``error`` of the last top-level assistant frame."""
+    started: bool = True
+    """The CLI answered at all."""
+    exit_code: int | None = None
+    stderr: str = ""
+    exception: str | None = None
+    timer: Timer | None = None
+    """Which of our time-outs ended the attempt."""
+    stop: Literal["suspend", "cancel"] | None = None
+    """What we were asked to do before the end."""
+    wrong_account: str | None = None
+    """Who would have paid, where the configuration expects somebody else."""
+    wants_structure: bool = False
+
+    def of_result(self, key: str) -> Any:
+        return None if self.result is None else self.result.get(key)
+
+    @property
+    def clean(self) -> bool:
+        """Every sign of a normal end, whatever else happened."""
+        return (
+            self.result is not None
+            and self.of_result("subtype") == "success"
+            and self.of_result("is_error") is False
+            and self.of_result("terminal_reason") == "completed"
+            and self.of_result("stop_reason") != "refusal"
+            and not self.of_result("api_error_status")
+            and not self.of_result("api_error")
+            and not self.of_result("errors")
+            and self.last_error is None
+            and int(self.of_result("num_turns") or 0) > 0
+        )
+
+    @property
+    def denied(self) -> bool:
+        return bool(self.denials or self.of_result("permission_denials"))
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status of the model's last failure: the result's, or without a result the last retry's."""
+        if self.result is not None:
+            return self.of_result("api_error_status")
+        return self.retries[-1].get("error_status") if self.retries else None
+
+    @property
+    def error(self) -> str | None:
+        """The CLI's class of the last failure, found like ``status``."""
+        if self.result is not None or not self.retries:
+            return self.last_error
+        return self.retries[-1].get("error")
+
+    @property
+    def limit(self) -> Frame | None:
+        """The account's limit, if the latest word on it is a rejection."""
+        info = self.limits[-1].get("rate_limit_info") or {} if self.limits else {}
+        return info if info.get("status") == "rejected" else None
+
+    @property
+    def refused_to_start(self) -> bool:
+        """The CLI gave up before it took the prompt, and said why: wrong options, missing programs."""
+        if self.of_result("startup_failure_reason"):
+            return True
+        return self.result is None and not self.started and (self.exit_code or 0) > 0
+
+    @property
+    def startup_text(self) -> str:
+        return "\n".join([self.stderr, *map(str, self.of_result("errors") or [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    when: Callable[[Observation], bool]
+    kind: OutcomeKind
+    reason: str
+    lost_session: bool = False
+
+
+def _unanswered(seen: Observation) -> bool:
+    return seen.result is None
+
+
+def _transient(seen: Observation) -> bool:
+    status = seen.status
+    if status is not None:
+        return status >= 500 or status == 429 or status in _TRANSIENT_STATUSES
+    return seen.of_result("api_error") == "connection_failed" or seen.error in {"server_error", "rate_limit"}
+
+
+def _never_started(seen: Observation) -> bool:
+    return seen.timer in {"connect", "first frame"}
+
+
+def _ended_early(seen: Observation) -> bool:
+    return seen.result is not None and seen.of_result("num_turns") == 0
+
+
+K = OutcomeKind
+TABLE: tuple[Row, ...] = (
+    # What is done is done, even if a stop or a time-out came in the same moment.
+    Row(
+        lambda s: s.clean and s.denied, K.DENIED, "the agent ended, but something it needed was not permitted"
+    ),
+    Row(
+        lambda s: s.clean and s.wants_structure and s.of_result("structured_output") is None,
+        K.FAILED,
+        "the agent gave no structured answer",
+    ),
+    Row(lambda s: s.clean, K.SUCCEEDED, "the agent ended its work cleanly"),
+    # Our own doing.
+    Row(
+        lambda s: s.wrong_account is not None, K.ACCOUNT, "another account than the configured one would pay"
+    ),
+    Row(lambda s: s.stop == "cancel", K.CANCELLED, "cancelled while it ran"),
+    Row(lambda s: s.stop == "suspend", K.INTERRUPTED, "stopped with the queue; the session can be continued"),
+    # The session.
+    Row(lambda s: _UNKNOWN_SESSION in s.startup_text, K.CRASHED, "the session is unknown to the agent", True),
+    Row(
+        lambda s: not s.started and _USED_SESSION in s.startup_text,
+        K.CRASHED,
+        "the session exists already and cannot be begun again",
+        True,
+    ),
+    Row(lambda s: s.refused_to_start, K.FAILED, "the agent refused to start"),
+    # The account: from the status and class that the CLI reports, at the first sign.
+    Row(
+        lambda s: s.status in _ACCOUNT_STATUSES or s.error in _ACCOUNT_ERRORS,
+        K.ACCOUNT,
+        "the account was refused: log in again, or settle its billing",
+    ),
+    Row(
+        lambda s: s.limit is not None and (_unanswered(s) or s.status == 429 or s.error == "rate_limit"),
+        K.LIMITED,
+        "the account's usage limit is reached",
+    ),
+    Row(
+        lambda s: s.of_result("api_error") == "usage_limit_reached",
+        K.LIMITED,
+        "the account's usage limit is reached",
+    ),
+    # The task's own bounds.
+    Row(
+        lambda s: (
+            s.of_result("subtype") == "error_max_turns" or s.of_result("terminal_reason") == "max_turns"
+        ),
+        K.MAX_TURNS,
+        "the turns allowed are used up",
+    ),
+    Row(
+        lambda s: (
+            s.of_result("subtype") == "error_max_budget_usd"
+            or s.of_result("terminal_reason") == "budget_exhausted"
+        ),
+        K.BUDGET,
+        "the budget is spent",
+    ),
+    Row(lambda s: s.of_result("stop_reason") == "refusal", K.REFUSED, "the model refused the task"),
+    Row(
+        lambda s: s.of_result("subtype") == "error_max_structured_output_retries",
+        K.FAILED,
+        "the agent gave no structured answer",
+    ),
+    # Time.
+    Row(lambda s: s.timer == "wall clock", K.TIMED_OUT, "the time allowed for one attempt is over"),
+    Row(
+        lambda s: s.timer is not None and bool(s.retries) and _unanswered(s) and _transient(s),
+        K.UNAVAILABLE,
+        "the model could not be reached until the agent was given up",
+    ),
+    Row(_never_started, K.STALLED, "the agent did not get going"),
+    Row(lambda s: s.timer == "idle", K.STALLED, "the agent was silent for too long"),
+    # The service.
+    Row(
+        lambda s: s.result is not None and _transient(s),
+        K.UNAVAILABLE,
+        "the model is overloaded or cannot be reached",
+    ),
+    # Infrastructure.
+    Row(_unanswered, K.CRASHED, "the agent ended without a result"),
+    Row(
+        lambda s: str(s.of_result("terminal_reason")).startswith("aborted"),
+        K.CRASHED,
+        "the turn was aborted, and not by us",
+    ),
+    Row(_ended_early, K.FAILED, "the agent ended without having done anything"),
+    Row(lambda s: s.denied, K.DENIED, "the agent failed, and something it needed was not permitted"),
+    Row(lambda s: bool(s.of_result("is_error")), K.FAILED, "the agent reported an error"),
+    Row(lambda _: True, K.FAILED, "the agent's end is of an unknown kind, which is never success"),
+)
+
+
+def judge(seen: Observation) -> Outcome:
+    """The outcome of an attempt, with the facts that led to it."""
+    row = next(row for row in TABLE if row.when(seen))
+    return Outcome(
+        kind=row.kind,
+        reason=row.reason,
+        evidence=evidence_of(seen),
+        resets_at=_reset_of(seen) if row.kind is OutcomeKind.LIMITED else None,
+        lost_session=row.lost_session,
+    )
+
+
+def is_hopeless(seen: Observation) -> bool:
+    """Whether waiting for the CLI's own retries is useless: the account is refused, or its limit is reached."""
+    if seen.wrong_account is not None:
+        return True
+    if not seen.retries:
+        return False
+    last = seen.retries[-1]
+    if last.get("error") in _ACCOUNT_ERRORS or last.get("error_status") in _ACCOUNT_STATUSES:
+        return True
+    return seen.limit is not None and last.get("error_status") == 429
+
+
+def evidence_of(seen: Observation) -> tuple[str, ...]:
+    """The observed facts, one a line."""
+    facts: list[str] = []
+    if seen.result is None:
+        facts.append("no result")
+    else:
+        facts += [f"{key}={_shown(seen.result[key])}" for key in _SHOWN if seen.result.get(key) is not None]
+        facts += [f"error: {_shown(text)}" for text in seen.result.get("errors") or ()]
+        if reason := seen.result.get("startup_failure_reason"):
+            facts.append(f"startup_failure_reason={_shown(reason)}")
+        if not seen.clean and isinstance(text := seen.result.get("result"), str) and text:
+            facts.append(f"result: {_shown(text)}")
+    if seen.last_error:
+        facts.append(f"assistant error={seen.last_error}")
+    if seen.retries:
+        last = seen.retries[-1]
+        facts.append(
+            f"api_retry {last.get('attempt')}/{last.get('max_retries')}: "
+            f"{last.get('error_status') or 'no status'} {_shown(last.get('error'))}"
+        )
+    if seen.limit is not None:
+        facts.append(f"rate limit: rejected {seen.limit.get('rateLimitType')} until {_reset_of(seen)}")
+    facts += [f"denied: {text}" for text in _denied(seen)]
+    if seen.timer is not None:
+        facts.append(f"timer: {seen.timer}")
+    if seen.stop is not None:
+        facts.append(f"asked to {seen.stop}")
+    if seen.wrong_account is not None:
+        facts.append(f"would be billed to: {seen.wrong_account}")
+    if seen.exit_code:
+        facts.append(f"exit code {seen.exit_code}")
+    if seen.exception is not None:
+        facts.append(f"exception: {_shown(seen.exception)}")
+    if seen.stderr and not seen.clean:
+        facts.append(f"stderr: {_shown(seen.stderr.strip()[-_MAX_SHOWN_CHARS:])}")
+    return tuple(facts)
+
+
+def _denied(seen: Observation) -> list[str]:
+    listed: list[Frame] = list(seen.of_result("permission_denials") or ())
+    inputs = {denial.get("tool_use_id"): denial for denial in (*seen.denials, *listed)}
+    texts: list[str] = []
+    for denial in inputs.values():
+        given: Mapping[str, Any] = denial.get("tool_input") or {}
+        argument = next((str(value) for value in given.values()), "")
+        texts.append(_shown(f"{denial.get('tool_name')} {argument}".strip()))
+    return texts
+
+
+def _reset_of(seen: Observation) -> datetime | None:
+    params: Frame = seen.limit or {}
+    resets_at = params.get("resetsAt")
+    return datetime.fromtimestamp(resets_at, tz=UTC) if isinstance(resets_at, int | float) else None
+
+
+def _shown(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

@@ -1,0 +1,154 @@
+"""From a claimed task and the configuration in force to the order that its runner carries out."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from task_queue.adapters.config.environment import agent_environment
+from task_queue.adapters.config.schema import Config, Source
+from task_queue.adapters.engine.layout import Layout
+from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
+from task_queue.domain.model import Claim, Journal, Task
+from task_queue.domain.results import attempts_before
+from task_queue.domain.settings import Settings, parse_defaults, resolve
+from task_queue.domain.taskfile import parse
+from task_queue.platform.durable import read_regular
+from task_queue.ports import Order
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredOrders:
+    """Implements ports.Orders for one source under whichever configuration is in force."""
+
+    in_force: Callable[[], Config]
+    listed: Source
+    """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
+    private: tuple[Path, ...]
+    """Folders besides the sources' that no agent may touch: configuration, state."""
+    environ: Mapping[str, str]
+
+    @property
+    def config(self) -> Config:
+        return self.in_force()
+
+    @property
+    def source(self) -> Source:
+        return self.config.source(self.listed.id) or self.listed
+
+    def settings_of(self, task: Task) -> Settings:
+        layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
+        return resolve(*layers, task.given)
+
+    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+        settings = self.settings_of(task)
+        layout = Layout(self.source.path)
+        attempt_dir = layout.attempt_of(claim)
+        earlier = attempts_before(journal, claim)
+        continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
+        last = continued[-1] if claim.resumes and continued else None
+        return Order(
+            claim=claim,
+            source=self.source.id,
+            title=task.title,
+            body=task.body,
+            document=attempt_dir / "task.md",
+            attempt_dir=attempt_dir,
+            lock=layout.lock(claim.document),
+            queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
+            workspace=self._workspace(task, settings),
+            settings=settings,
+            executor="claude" if settings.executor == "claude" else "command",
+            argv=self._argv(settings.executor),
+            env=agent_environment(self.config.agent, self.environ),
+            agent={
+                "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
+                "setting_sources": list(self.config.agent.setting_sources),
+                "account": self.config.agent.account,
+            },
+            interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
+            if last
+            else None,
+            spent_usd=sum(attempt.total_cost_usd or 0 for attempt in earlier),
+            session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
+            turns_used=sum(attempt.num_turns for attempt in earlier),
+            transcript_bytes=self.config.limits.transcript_mb * 2**20,
+        )
+
+    def workspace_of(self, claim: Claim) -> str | None:
+        try:
+            task = self._claimed_task(claim)
+            return str(self._workspace(task, self.settings_of(task)))
+        except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
+            return None
+
+    def notes_on(self, claim: Claim) -> tuple[str, ...]:
+        try:
+            settings = self.settings_of(self._claimed_task(claim))
+        except (TaskFileError, OSError):
+            return ()
+        if settings.workflow == "single":
+            return ()
+        return (f"workflow {settings.workflow} does not exist yet in this release: the task ran as single",)
+
+    def _claimed_task(self, claim: Claim) -> Task:
+        snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"
+        data, _ = read_regular(snapshot, limit=2**20)
+        return parse(data, claim.task_id)
+
+    def _workspace(self, task: Task, settings: Settings) -> Path:
+        """The directory the task works in, checked. A default that is missing is the source's trouble."""
+        default = self.config.workspace_of(self.source)
+        if settings.workspace is None:
+            if default is None:
+                raise ExecutorError(
+                    f"source '{self.source.id}' has no workspace",
+                    hint="set project_workspace of the source or of the configuration",
+                )
+            problem = _why_unusable(default)
+            if problem is not None:
+                raise ExecutorError(
+                    f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
+                )
+            return default
+        workspace = Path(os.path.realpath((default or Path("/")) / Path(settings.workspace).expanduser()))
+        if "workspace" in task.given:
+            self._check_root(workspace)
+        problem = _why_unusable(workspace)
+        if problem is not None:
+            raise TaskFileError(
+                f"the workspace {workspace} {problem}", hint="correct workspace and retry the task"
+            )
+        return workspace
+
+    def _check_root(self, workspace: Path) -> None:
+        roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]
+        if not any(workspace.is_relative_to(root) for root in roots):
+            allowed = ", ".join(str(root) for root in roots) or "none is configured"
+            raise TaskFileError(
+                f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
+                hint="add its directory to roots in the configuration",
+            )
+
+    def _argv(self, executor: str) -> tuple[str, ...]:
+        if executor == "claude":
+            return ()
+        if executor not in self.config.executors:
+            known = ["claude", *self.config.executors]
+            near = difflib.get_close_matches(executor, known, n=1)
+            meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
+            raise TaskFileError(f"executor '{executor}' is not configured", hint=meant)
+        return self.config.executors[executor].argv
+
+
+def _why_unusable(workspace: Path) -> str | None:
+    if not workspace.exists():
+        return "does not exist"
+    if not workspace.is_dir():
+        return "is not a directory"
+    if not os.access(workspace, os.W_OK | os.X_OK):
+        return "is not writable"
+    return None

@@ -1,0 +1,139 @@
+"""Files that are whole or not there, and stay: the only functions that change a source's folders.
+
+Each returns once the change would survive a power cut: data is synced before a name shows it, and the
+directory is synced after. A failed fsync is final (the kernel may have dropped the pages), so it is
+raised and never retried on the same descriptor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import itertools
+import os
+import stat
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".tq-"
+_serial = itertools.count()
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def publish(path: Path, data: bytes) -> None:
+    """Create *path* with *data*; raises FileExistsError if the name is taken: the race is lost."""
+    temporary = _write_temporary(path.parent, data)
+    try:
+        os.link(temporary, path, follow_symlinks=False)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put *data* in place of what *path* holds; readers see the old or the new, never a mixture."""
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    temporary = _write_temporary(target.parent, data)
+    try:
+        temporary.rename(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(target.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename without ever overwriting; raises FileExistsError, or FileNotFoundError if *source* is gone."""
+    _rename_no_replace(source, target)
+    sync_directory(target.parent)
+    if source.parent != target.parent:
+        sync_directory(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Unlink *path* if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_directory(path.parent)
+
+
+def make_directory(path: Path) -> None:
+    """Create *path* and its missing parents, for us alone (0700 whatever the umask)."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    path.chmod(0o700)
+    sync_directory(path.parent)
+
+
+def read_regular(path: Path, *, limit: int) -> tuple[bytes, os.stat_result]:
+    """At most ``limit + 1`` bytes of a regular file, and its stat; never follows a link, never blocks on a FIFO.
+
+    Raises OSError; ENOTSUP where *path* is no regular file.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    fd = os.open(path, flags)
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.ENOTSUP, "not a regular file", str(path))
+        chunks: list[bytes] = []
+        wanted = limit + 1
+        while wanted > 0 and (chunk := os.read(fd, min(wanted, 1 << 20))):
+            chunks.append(chunk)
+            wanted -= len(chunk)
+        return b"".join(chunks), about
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in *path* durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that cannot sync a directory say so with EINVAL
+            raise
+    finally:
+        os.close(fd)
+
+
+def _write_temporary(directory: Path, data: bytes) -> Path:
+    temporary = directory / f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_serial)}-{os.urandom(4).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    return temporary
+
+
+def _rename_no_replace(source: Path, target: Path) -> None:
+    result = _libc.renameat2(
+        _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
+    )
+    if result == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in {errno.EINVAL, errno.ENOSYS}:
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
+    # A file system without RENAME_NOREPLACE: a second name first, so that nothing is ever overwritten.
+    os.link(source, target, follow_symlinks=False)
+    source.unlink()

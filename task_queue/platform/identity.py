@@ -1,0 +1,156 @@
+"""Which process is which: identity that survives reused process ids, and the marker that finds whole trees.
+
+A process id alone is not enough: ids are reused, and after a reboot they collide. Start ticks
+(proc(5), field 22 of ``stat``) tell two bearers of one id apart, the boot id two boots. Not the start
+time in seconds, which follows changes of the clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from functools import cache
+from pathlib import Path
+
+from task_queue.domain.model import ProcessIdentity
+
+MARKER_VARIABLE = "TASK_QUEUE_ATTEMPT"
+_PROC = Path("/proc")
+_POLL_S = 0.02
+
+
+@cache
+def boot_id() -> str:
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def identity_of(pid: int) -> ProcessIdentity | None:
+    """The process that bears *pid* now; None if there is none, or only a zombie."""
+    fields = _stat_fields(pid)
+    if fields is None or fields[0] in {b"Z", b"X"}:
+        return None
+    return ProcessIdentity(pid, int(fields[19]), boot_id())
+
+
+def own_identity() -> ProcessIdentity:
+    fields = _stat_fields(os.getpid())
+    assert fields is not None
+    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id())
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Whether exactly that process still runs; a zombie does not."""
+    return identity.boot_id == boot_id() and identity_of(identity.pid) == identity
+
+
+def open_process(identity: ProcessIdentity) -> int | None:
+    """A pidfd of exactly that process, None if it is gone."""
+    try:
+        fd = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return None
+    # Checked after opening: from here on the descriptor cannot mean another process.
+    if is_alive(identity):
+        return fd
+    os.close(fd)
+    return None
+
+
+def has_exited(pidfd: int) -> bool:
+    """Whether the process behind *pidfd* has ended, reaped or not."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def bearers(marker: str) -> list[ProcessIdentity]:
+    """Every process, but ourselves, whose environment carries *marker*."""
+    wanted = f"{MARKER_VARIABLE}={marker}".encode(errors="surrogateescape")
+    found: list[ProcessIdentity] = []
+    for entry in os.scandir(_PROC):
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            environment = Path(entry.path, "environ").read_bytes()
+            if wanted in environment.split(b"\0"):
+                identity = identity_of(int(entry.name))
+                if identity is not None:
+                    found.append(identity)
+    return found
+
+
+def descendants(pid: int) -> list[ProcessIdentity]:
+    """Every live process below *pid*, nearest first."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit():
+            fields = _stat_fields(int(entry.name))
+            if fields is not None:
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: list[ProcessIdentity] = []
+    queue = list(children.get(pid, ()))
+    while queue:
+        child = queue.pop(0)
+        queue.extend(children.get(child, ()))
+        identity = identity_of(child)
+        if identity is not None:
+            found.append(identity)
+    return found
+
+
+def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    """Signal exactly that process; False if it is gone."""
+    fd = open_process(identity)
+    if fd is None:
+        return False
+    try:
+        signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> int:
+    """End whatever carries *marker* or descends from *root* (which itself is spared).
+
+    TERM, then KILL after *grace_s*, until two passes in a row find nothing; returns how many processes
+    there were. A process can start another between two looks, hence the second empty pass.
+    """
+    seen: set[ProcessIdentity] = set()
+    kill_after = time.monotonic() + grace_s
+    empty_passes = 0
+    while empty_passes < 2:
+        found = set(bearers(marker))
+        if root is not None:
+            found.update(descendants(root))
+            _reap()
+        empty_passes = 0 if found else empty_passes + 1
+        force = time.monotonic() >= kill_after
+        for identity in found:
+            if force or identity not in seen:
+                send(identity, signal.SIGKILL if force else signal.SIGTERM)
+        seen |= found
+        if found:
+            time.sleep(_POLL_S)
+    return len(seen)
+
+
+def _reap() -> None:
+    """Collect children that have ended: orphans come to a subreaper as its own children."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _stat_fields(pid: int) -> list[bytes] | None:
+    """The fields of ``/proc/<pid>/stat`` after the command's name: state first, parent next."""
+    try:
+        raw = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    return raw[raw.rindex(b")") + 2 :].split()

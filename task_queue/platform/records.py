@@ -1,0 +1,59 @@
+"""The dataclasses of ``domain.model`` to JSON and back.
+
+Reading is strict in types and tolerant of keys that a later release added. pydantic is imported at the
+first use, so that programs that never decode a record do not pay for it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+Record = TypeVar("Record")
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+class UnreadableRecordError(ValueError):
+    """The bytes are not the record that was expected; the file is kept as it is."""
+
+
+def encode(record: Any) -> bytes:
+    """UTF-8 JSON with a final newline; times are ISO 8601 with offset, durations seconds, paths text."""
+    text = json.dumps(asdict(record), ensure_ascii=False, default=_plain, indent=1)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def decode(kind: type[Record], data: bytes) -> Record:
+    """Raises UnreadableRecordError."""
+    from pydantic import ValidationError
+
+    try:
+        record: Record = adapter(kind).validate_json(data)
+        return record
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise UnreadableRecordError(f"{where}: {first['msg']}") from error
+
+
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Validator and schema of a record class, built once."""
+    from pydantic import TypeAdapter
+
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Path):
+        return str(value)
+    return value.isoformat()

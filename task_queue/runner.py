@@ -1,0 +1,133 @@
+"""One attempt's process: shows itself, carries the attempt out, ends its tree, commits the ending.
+
+Lives in a session of its own and outlives the daemon; the next daemon finds it by ``run.json``. It
+never acts without having published that file first, and never acts when recovery was faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from task_queue.adapters.transcript import FileTranscript
+from task_queue.domain.errors import ExecutorError
+from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work
+from task_queue.platform import durable, identity
+from task_queue.platform.records import encode
+from task_queue.ports import Executor, Order, Stop
+
+_PR_SET_CHILD_SUBREAPER = 36
+_END_TREE_GRACE_S = 5.0
+
+
+def carry_out(order: Order) -> None:
+    """Run the attempt that *order* describes, in this process; returns when its ending is committed."""
+    started_at = datetime.now(UTC)
+    if not _show_myself(order, started_at) or not _lock_is_ours(order):
+        return
+    _become_subreaper()
+    transcript = FileTranscript(
+        order.attempt_dir / "transcript.jsonl",
+        secrets=secrets_in(order),
+        limit_bytes=order.transcript_bytes,
+    )
+    executor = executor_of(order)
+    asked: list[Stop] = []
+
+    def ask(how: Stop) -> None:
+        asked.append(how)
+        executor.stop(how)
+
+    signal.signal(signal.SIGTERM, lambda *_: ask(Stop.SUSPEND))
+    signal.signal(signal.SIGINT, lambda *_: ask(Stop.CANCEL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, transcript)
+    except ExecutorError as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}"), Work()
+    except Exception as error:  # noqa: BLE001 - a defect of ours must end as an outcome, not as silence
+        transcript.write("note", traceback.format_exc())
+        outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
+        work = Work(session_id=order.claim.session_id)
+    left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
+    if left:
+        transcript.write("note", f"ended {left} processes that the agent had left running")
+    ending = Ending(
+        task_id=order.claim.task_id,
+        attempt=order.claim.attempt,
+        outcome=outcome,
+        work=work,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        committed_by="runner",
+    )
+    transcript.close()
+    with contextlib.suppress(
+        FileExistsError
+    ):  # the worker committed a cancel or a time-out first; that stands
+        durable.publish(order.attempt_dir / "outcome.json", encode(ending))
+
+
+def executor_of(order: Order) -> Executor:
+    """The adapter that *order* names; imported here, because only a runner pays for it."""
+    if order.executor == "command":
+        from task_queue.adapters.executor.command import CommandExecutor
+
+        return CommandExecutor()
+    from task_queue.adapters.executor.claude import ClaudeExecutor
+
+    return ClaudeExecutor()
+
+
+def stopped_before(how: Stop) -> tuple[Outcome, Work]:
+    """The ending of an attempt that was stopped before its agent was started."""
+    if how is Stop.CANCEL:
+        return Outcome(OutcomeKind.CANCELLED, "cancelled before the agent started"), Work()
+    return Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped before the agent started"), Work()
+
+
+def secrets_in(order: Order) -> tuple[str, ...]:
+    """Values of the agent's environment that must not be written down."""
+    words = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+    return tuple(
+        value
+        for name, value in order.env.items()
+        if len(value) >= 8 and any(word in name.upper() for word in words)
+    )
+
+
+def _show_myself(order: Order, started_at: datetime) -> bool:
+    me = identity.own_identity()
+    record = RunRecord(
+        task_id=order.claim.task_id,
+        attempt=order.claim.attempt,
+        marker=order.marker,
+        pid=me.pid,
+        pid_start_ticks=me.pid_start_ticks,
+        boot_id=me.boot_id,
+        started_at=started_at,
+    )
+    try:
+        durable.publish(order.attempt_dir / "run.json", encode(record))
+    except FileExistsError:
+        return False  # recovery gave this attempt up before we showed ourselves
+    return True
+
+
+def _lock_is_ours(order: Order) -> bool:
+    """Whether the claim still stands; checked after the run record lies, so that one of two sees the other."""
+    try:
+        return Path(order.lock).read_bytes() == encode(order.claim)
+    except OSError:
+        return False
+
+
+def _become_subreaper() -> None:
+    """Orphans below us become our children, so that nothing of the attempt escapes (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,0 +1,205 @@
+"""One source's loop: look, choose, claim, see through. Works against the ports only."""
+
+from __future__ import annotations
+
+import random
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from task_queue.custody import Custody
+from task_queue.domain import events
+from task_queue.domain.errors import ClaimHeld, EngineUnavailable, ExecutorError, TaskQueueError
+from task_queue.domain.model import Outcome, OutcomeKind, TaskId, TaskState
+from task_queue.domain.ordering import Doomed, Ready, next_due, next_task
+from task_queue.platform.bell import Bell
+from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, Survey
+
+LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a worker waits for what."""
+
+    sweep_s: float = 30.0
+    stop_grace_s: float = 30.0
+    jitter: Callable[[], float] = random.random
+
+
+class Worker:
+    """Serves one source. ``serve`` is its thread; ``ring``, ``stop`` and ``retire`` are for other threads."""
+
+    def __init__(
+        self,
+        source: str,
+        engine: Engine,
+        *,
+        runners: Runners,
+        orders: Orders,
+        gate: Gate,
+        state_of: Callable[[TaskId], TaskState | None],
+        clock: Clock,
+        emit: Emit,
+        timing: Timing,
+    ) -> None:
+        self.source = source
+        self.thread_id: int | None = None
+        self.running: TaskId | None = None
+        self.trouble: str | None = None
+        """Why nothing can be claimed, for people; None while all is well."""
+        self.held_back: str | None = None
+        """Why the next task waits although the source is well: no free place, account paused."""
+        self.ignored: tuple[tuple[str, str], ...] = ()
+        self.drained = False
+        """Nothing waits and nothing runs (for ``run --drain``)."""
+        self._engine = engine
+        self._gate = gate
+        self._state_of = state_of
+        self._clock = clock
+        self._emit = emit
+        self._sweep_s = timing.sweep_s
+        self._bell = Bell()
+        self._stopping = threading.Event()
+        self._retiring = threading.Event()
+        self._recovered = False
+        self._custody = Custody(
+            source=source,
+            engine=engine,
+            runners=runners,
+            orders=orders,
+            gate=gate,
+            clock=clock,
+            emit=emit,
+            bell=self._bell,
+            stopping=self._stopping.is_set,
+            jitter=timing.jitter,
+            sweep_s=timing.sweep_s,
+            stop_grace_s=timing.stop_grace_s,
+        )
+
+    def ring(self) -> None:
+        """Something may have changed: look soon."""
+        self._bell.ring()
+
+    def stop(self) -> None:
+        """Claim nothing more; suspend what runs, so that its session can be continued; then end."""
+        self._stopping.set()
+        self._bell.ring()
+
+    def retire(self) -> None:
+        """Claim nothing more; end once the running task is settled."""
+        self._retiring.set()
+        self._bell.ring()
+
+    def is_stuck(self, now: float, *, after_s: float) -> bool:
+        """Whether the thread has neither waited nor ended for *after_s* of monotonic time."""
+        since = self._bell.awake_since
+        return since is not None and now - since > after_s and self.trouble is None
+
+    def serve(self) -> None:
+        """Work until stopped. A defect of ours ends this source only, and says so."""
+        self.thread_id = threading.get_native_id()
+        try:
+            while not self._closing():
+                wait_s = self.turn()
+                if not self._closing():
+                    self._bell.wait(wait_s)
+        except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
+            self.trouble = "stopped by a defect of task-queue; the log has the details"
+            self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
+
+    def turn(self) -> float:
+        """Do what is to be done now; returns for how many seconds there is nothing to do unless rung."""
+        try:
+            wait_s = self._turn()
+        except (EngineUnavailable, ExecutorError) as error:
+            self._recovered = False
+            self._note_trouble(error)
+            return LOOK_AGAIN_AFTER_TROUBLE_S
+        finally:
+            self.running = None
+        if self.trouble is not None:
+            self.trouble = None
+            self._emit(events.SourceRecovered(self.source))
+        return wait_s
+
+    def _turn(self) -> float:
+        if not self._recovered:
+            self._recover()
+        survey = self._engine.survey()
+        self._note_ignored(survey)
+        self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
+        if self._closing():
+            return 0
+        if survey.rejected or survey.cancelled:
+            for task_id, reason in survey.rejected:
+                self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
+            for task_id in survey.cancelled:
+                self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
+            return 0
+        now = self._clock.now()
+        match next_task(survey.waiting, now=now, state_of=self._state_of):
+            case Doomed(task=task, reason=reason):
+                self._end_unstarted(task.id, Outcome(OutcomeKind.FAILED, reason))
+                return 0
+            case Ready(task=task):
+                return self._work_on(task.id)
+            case None:
+                self.held_back = None
+                due = next_due(survey.waiting, now=now)
+                waits = (survey.look_again_after, (due - now).total_seconds() if due else None)
+                return min([self._sweep_s, *(wait for wait in waits if wait is not None)])
+
+    def _recover(self) -> None:
+        self._engine.open()
+        for claim in self._engine.claims():
+            if self._closing():
+                return
+            self.running = claim.task_id
+            self._custody.see_through(claim)
+        self._recovered = True
+
+    def _work_on(self, task_id: TaskId) -> float:
+        self.held_back = self._gate.enter(self.source, self._bell.ring)
+        if self.held_back is not None:
+            return self._sweep_s
+        try:
+            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            self.running = claim.task_id
+            self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
+            self._custody.start(claim)
+            self._custody.see_through(claim)
+        except ClaimHeld:
+            return 0
+        finally:
+            self._gate.leave(self.source)
+        return 0
+
+    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
+        """Claim a task only to settle it: it never starts."""
+        try:
+            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+        except ClaimHeld:
+            return
+        if outcome.kind is OutcomeKind.REJECTED:
+            self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
+        self._engine.abandon(claim, now=self._clock.now())
+        self._custody.commit(claim, outcome, by="worker")
+        self._custody.see_through(claim)
+
+    def _closing(self) -> bool:
+        return self._stopping.is_set() or self._retiring.is_set()
+
+    def _note_trouble(self, error: TaskQueueError) -> None:
+        why = f"{error}; {error.hint}" if error.hint else str(error)
+        if why != self.trouble:
+            self.trouble = why
+            self._emit(events.SourceUnavailable(self.source, why))
+
+    def _note_ignored(self, survey: Survey) -> None:
+        for name, reason in survey.ignored:
+            if (name, reason) not in self.ignored:
+                self._emit(events.FileIgnored(self.source, name, reason))
+        self.ignored = survey.ignored
