@@ -8,7 +8,7 @@ from pathlib import Path
 
 from task_queue.domain import naming
 from task_queue.domain.model import ProcessIdentity, TaskId
-from task_queue.domain.progress import fold
+from task_queue.domain.progress import progress_of
 from task_queue.platform.identity import is_alive
 from task_queue.views.documents import title_of
 from task_queue.views.files import Record, record, tail_of, text_in, time_in, whole_in
@@ -59,7 +59,7 @@ def _running(source: str, folders: Folders, claim: Record, now: datetime) -> Run
     folder = folders.attempt(task_id, attempt)
     transcript = folder / "transcript.jsonl"
     lines, whole = tail_of(transcript, _TRANSCRIPT_TAIL)
-    progress = fold(lines)
+    progress = progress_of(lines)
     return RunningView(
         task_id=task_id,
         title=title_of(folder / "task.md"),
