@@ -157,7 +157,7 @@ def test_only_the_source_in_question_is_told(watcher: Watcher, ear: Ear, tmp_pat
 def test_a_notification_takes_milliseconds(watcher: Watcher, pending: Path) -> None:
     """The median over 50 renames stays below 10 ms even on a busy machine (about 0.3 ms on an idle one)."""
     told = threading.Event()
-    quick = Watcher(lambda _source: told.set(), lambda _event: None)
+    quick = Watcher(lambda *_: told.set(), lambda _event: None)
     quick.watch("web", pending)
     delays: list[float] = []
     for number in range(50):
@@ -361,7 +361,7 @@ def test_500_sources_use_one_instance_and_one_thread(watcher: Watcher, ear: Ear,
 
 def test_closing_gives_everything_back(pending: Path) -> None:
     before = sorted(Path("/proc/self/fd").iterdir())
-    watcher = Watcher(lambda _source: None, lambda _event: None)
+    watcher = Watcher(lambda *_: None, lambda _event: None)
     watcher.watch("web", pending)
     watcher.close()
     watcher.close()
@@ -446,7 +446,7 @@ def in_own_limits(tmp_path: Path, limit: str, value: int, *, sources: int) -> st
     """What a process says that watches *sources* sources in a user namespace with its own limit."""
     script = f"""{IN_A_CHILD}
 Path("/proc/sys/user/{limit}").write_text("{value}")
-watcher = Watcher(lambda source: None, lambda event: print(event.why))
+watcher = Watcher(lambda *_: None, lambda event: print(event.why))
 for number in range({sources}):
     folder = Path({str(tmp_path)!r}) / f"q{{number}}" / "pending"
     folder.mkdir(parents=True)
@@ -465,7 +465,7 @@ def in_own_mounts(tmp_path: Path, steps: str) -> str:
 pending = Path({str(tmp_path)!r}) / "web" / "pending"
 pending.mkdir(parents=True)
 heard = []
-watcher = Watcher(heard.append, print)
+watcher = Watcher(lambda *told: heard.append(told), print)
 sh = lambda *argv: subprocess.run([str(a) for a in argv], check=True)
 
 def says(what):
