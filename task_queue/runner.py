@@ -33,8 +33,8 @@ def carry_out(order: Order) -> None:
     _become_subreaper()
     transcript = FileTranscript(
         order.attempt_dir / "transcript.jsonl",
-        secrets=secrets_in(order),
-        limit_bytes=order.transcript_bytes,
+        limit_mb=order.transcript_mb,
+        secrets=secrets_in(order.env),
     )
     executor = executor_of(order)
     asked: list[Stop] = []
