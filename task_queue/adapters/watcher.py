@@ -24,10 +24,11 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from watchdog.observers.inotify_c import (
     CallbackId,
@@ -42,7 +43,12 @@ from task_queue.domain.events import WatchDegraded, WatchRestored
 from task_queue.platform import mounts
 from task_queue.ports import Emit
 
-Notify = Callable[[str], None]
+
+class Notify(Protocol):
+    def __call__(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
+        """Look at *source_id*: at *name* in its pending folder, which came by rename if *arrived*; at all if None."""
+        ...
+
 
 _MASK = Mask(
     InotifyConstants.IN_CREATE
@@ -240,9 +246,12 @@ class _Sight:
                 if event.mask & _END_OF_FOLDER:
                     self._release(event.wd)
                 self._rearm()
-            elif not self._is_worth_a_look(event):
+                name = None
+            elif self._is_worth_a_look(event):
+                name = os.fsdecode(event.name) or None
+            else:
                 return
-        self._notify(self.source)
+        self._notify(self.source, name, name is not None and event.is_moved_to)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         with self._lock:
