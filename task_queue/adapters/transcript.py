@@ -115,7 +115,7 @@ class FileTranscript:
 
 
 def _decides(raw: Mapping[str, Any] | str) -> bool:
-    return not isinstance(raw, str) and raw.get("type") in {"result", "rate_limit_event"}
+    return not isinstance(raw, str) and raw.get("type") in {"result", "rate_limit_event", "exit"}
 
 
 def _cut(value: Any, length: int) -> Any:
