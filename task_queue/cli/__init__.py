@@ -33,7 +33,7 @@ _COMMANDS = {
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
-def cli(context: click.Context, config: str | None, debug: bool) -> None:  # noqa: FBT001 - click passes options so
+def cli(context: click.Context, config: str | None, debug: bool) -> None:
     """Drop a Markdown file into a folder: an agent does the work, and what it did lies beside it."""
     context.obj = Session(config, debug=debug)
 

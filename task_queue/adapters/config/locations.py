@@ -1,4 +1,4 @@
-"""Where the configuration, the state and the daemon's lock lie: the one place that reads our environment."""
+"""Where the configuration, the state and the daemon's lock lie, and what the service manager said: the environment is read here."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     runtime = _base(environ, "XDG_RUNTIME_DIR")
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
     return Locations(path, state_dir, runtime_dir, runtime_dir / f"daemon-{key}.lock")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceManager:
+    """What systemd told the process that it started; all None otherwise."""
+
+    notify_socket: str | None
+    journal_stream: str | None
+
+
+def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
+    environ = os.environ if environ is None else environ
+    return ServiceManager(environ.get("NOTIFY_SOCKET"), environ.get("JOURNAL_STREAM"))
 
 
 def _base(environ: Mapping[str, str], name: str) -> Path | None:
