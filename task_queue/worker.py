@@ -142,7 +142,7 @@ class Worker:
         now = self._clock.now()
         match next_task(survey.waiting, now=now, state_of=self._state_of):
             case Doomed(task=task, reason=reason):
-                self._end_unstarted(task.id, Outcome(OutcomeKind.FAILED, reason))
+                self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason))
                 return 0
             case Ready(task=task):
                 return self._work_on(task.id)

@@ -109,6 +109,13 @@ class WatchDegraded:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchRestored:
+    """Events of a source arrive again after ``WatchDegraded``."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCrashed:
     """A defect of ours: this source stops until the daemon restarts, the others go on."""
 
@@ -130,5 +137,6 @@ Event = (
     | FileIgnored
     | AccountPaused
     | WatchDegraded
+    | WatchRestored
     | WorkerCrashed
 )

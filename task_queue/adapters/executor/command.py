@@ -16,12 +16,12 @@ import time
 from dataclasses import dataclass, field
 
 from task_queue.domain.errors import ExecutorError
+from task_queue.domain.exits import outcome_of_exit
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.platform.bell import Bell
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports import Order, Stop, Transcript
 
-EXIT_TRY_LATER = 75
 _KEPT_OUTPUT = 64 * 1024
 _TERM_GRACE_S = 5.0
 _CHUNK = 64 * 1024
@@ -89,21 +89,6 @@ def fill_in(part: str, order: Order) -> str:
     for placeholder, value in values.items():
         part = part.replace(placeholder, value)
     return part
-
-
-def outcome_of_exit(code: int, last_line: str) -> Outcome:
-    """What a program's exit code says; *code* is negative for the signal that ended it."""
-    evidence = (f"exit code {code}", *((f"last line: {last_line}",) if last_line else ()))
-    if code == 0:
-        return Outcome(OutcomeKind.SUCCEEDED, "exit code 0", evidence)
-    if code == EXIT_TRY_LATER:
-        return Outcome(
-            OutcomeKind.UNAVAILABLE, "the program asked to be tried again later (exit 75)", evidence
-        )
-    if code < 0:
-        name = signal.Signals(-code).name
-        return Outcome(OutcomeKind.CRASHED, f"the program was ended by {name}", evidence)
-    return Outcome(OutcomeKind.FAILED, f"exit code {code}", evidence)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,186 @@
+"""Fakes that implement the ports, for tests that need no processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from task_queue.adapters.engine.memory import MemoryEngine
+from task_queue.domain.errors import ExecutorError, TaskFileError
+from task_queue.domain.events import Event
+from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, RunRecord, Task, TaskId, Work
+from task_queue.domain.results import bare_ending
+from task_queue.domain.settings import Settings, resolve
+from task_queue.ports import Engine, Order, RunningAttempt, Stop
+from task_queue.worker import Timing, Worker
+
+SUCCESS = Outcome(OutcomeKind.SUCCEEDED, "done")
+
+
+class FakeClock:
+    """Moves only when told."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+
+class EndedAttempt:
+    """A runner that has ended already."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(1)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def ended(self) -> bool:
+        return True
+
+    def stop(self, how: Stop) -> None:
+        raise AssertionError(f"an ended runner was asked to {how}")
+
+    def kill(self) -> None:
+        raise AssertionError("an ended runner was killed")
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+@dataclass
+class FakeRunners:
+    """Commits one scripted outcome per start; None stands for a runner that dies without a word."""
+
+    engine: Engine
+    outcomes: list[Outcome | None]
+    clock: FakeClock
+    work: Work = field(default_factory=Work)
+    orders: list[Order] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
+
+    def start(self, order: Order) -> RunningAttempt:
+        outcome = self.outcomes.pop(0)
+        self.orders.append(order)
+        if isinstance(self.engine, MemoryEngine):
+            run = RunRecord(
+                order.claim.task_id, order.claim.attempt, order.marker, 1, 1, "", self.clock.now()
+            )
+            self.engine.show_run(order.claim, run)
+        if outcome is not None:
+            ending = bare_ending(order.claim, outcome, by="runner", now=self.clock.now(), work=self.work)
+            self.engine.commit(order.claim, ending)
+        return EndedAttempt()
+
+    def adopt(self, run: RunRecord) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature
+        return None
+
+    def sweep(self, marker: str) -> int:
+        self.swept.append(marker)
+        return 0
+
+
+@dataclass
+class FakeOrders:
+    """Orders as the document says, in a workspace that is never looked at."""
+
+    refusal: ExecutorError | TaskFileError | None = None
+
+    def settings_of(self, task: Task) -> Settings:
+        return resolve(task.given)
+
+    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:  # noqa: ARG002 - the port's signature
+        if self.refusal is not None:
+            raise self.refusal
+        nowhere = Path("/nowhere")
+        return Order(
+            claim=claim,
+            source="test",
+            title=task.title,
+            body=task.body,
+            document=nowhere,
+            attempt_dir=nowhere,
+            lock=nowhere,
+            queue_dirs=(),
+            workspace=nowhere,
+            settings=self.settings_of(task),
+            executor="claude",
+        )
+
+    def workspace_of(self, claim: Claim) -> str | None:  # noqa: ARG002 - the port's signature
+        return "/nowhere"
+
+    def notes_on(self, claim: Claim) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return ()
+
+
+@dataclass
+class OpenGate:
+    """Lets everybody in, and remembers who asked for a pause."""
+
+    refusal: str | None = None
+    pauses: list[str] = field(default_factory=list)
+
+    def enter(self, source: str, ring: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's signature
+        return self.refusal
+
+    def leave(self, source: str) -> None: ...
+
+    def pause(self, why: str, until: datetime | None) -> datetime:
+        self.pauses.append(why)
+        return until or datetime(2026, 2, 7, 13, 0, tzinfo=UTC)
+
+
+class Bench:
+    """A worker on a memory engine, turned by hand."""
+
+    def __init__(self, *outcomes: Outcome | None, engine: MemoryEngine | None = None) -> None:
+        self.clock = FakeClock()
+        self.engine = engine or MemoryEngine()
+        self.runners = FakeRunners(self.engine, list(outcomes), self.clock)
+        self.orders = FakeOrders()
+        self.gate = OpenGate()
+        self.events: list[Event] = []
+        self.worker = self.new_worker()
+
+    def new_worker(self) -> Worker:
+        """As after a restart of the daemon."""
+        return Worker(
+            "test",
+            self.engine,
+            runners=self.runners,
+            orders=self.orders,
+            gate=self.gate,
+            state_of=self.engine.state_of,
+            clock=self.clock,
+            emit=self.events.append,
+            timing=Timing(jitter=lambda: 0.0),
+        )
+
+    def drop(self, task_id: str, text: str = "# Do it") -> TaskId:
+        return self.engine.add(task_id, text)
+
+    def turn(self, times: int = 1) -> float:
+        wait_s = 0.0
+        for _ in range(times):
+            wait_s = self.worker.turn()
+        return wait_s
+
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+def outcomes(*kinds: OutcomeKind) -> Iterable[Outcome]:
+    return (Outcome(kind, kind.value) for kind in kinds)
