@@ -114,6 +114,20 @@ def table(rows: Iterable[tuple[str, ...]], *, indent: int = 0) -> list[str]:
     return lines
 
 
+def wrapped(text: str, *, indent: int, hanging: int | None = None) -> list[str]:
+    """A sentence over as many lines as it needs; words (ids, paths) are never broken."""
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        width(),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent if hanging is None else hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def span(seconds: float) -> str:
     """How long, in at most two units."""
     whole = int(max(0, seconds))

@@ -10,7 +10,7 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import faint, moment, money, safe, span, strong, table, word
+from task_queue.cli.render import faint, moment, money, safe, shortened, span, strong, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.views.model import RunningView, SourceView, StatusView
 from task_queue.views.overview import status_of
@@ -113,7 +113,9 @@ def _doing(task: RunningView, now: datetime) -> str:
     if task.turn is not None:
         parts.append(f"turn {task.turn}{'' if task.turns_counted else '+'}")
     if task.tool:
-        parts.append(safe(task.tool))
+        parts.append(shortened(safe(task.tool), 40))
+    if task.retrying:
+        parts.append(safe(task.retrying))
     if task.cost_usd is not None:
         parts.append(money(task.cost_usd))
     if task.silent_s is not None and task.silent_s >= 1:
