@@ -42,7 +42,8 @@ from task_queue.domain.events import WatchDegraded, WatchRestored
 from task_queue.platform import mounts
 from task_queue.ports import Emit
 
-Notify = Callable[[str], None]
+Notify = Callable[[str, str | None, bool], None]
+"""Source id, the name that changed (None: look at everything), whether it came by rename and so whole."""
 
 _MASK = Mask(
     InotifyConstants.IN_CREATE
@@ -64,7 +65,7 @@ _LIMITS = Path("/proc/sys/fs/inotify")
 
 
 class Watcher:
-    """Calls *notify* with a source's id whenever a look at that source may be worth while.
+    """Calls *notify* whenever a look at a source may be worth while.
 
     *notify* is called from the watcher's own thread and from the callers of ``watch`` and ``check``; it
     must return at once. Nothing here raises because a folder cannot be watched: ``degraded`` says so.
@@ -220,7 +221,7 @@ class _Sight:
             why = self.why
             armed = self._held.get(_Role.PENDING)
         if armed is not None and armed is not armed_before:
-            self._notify(self.source)
+            self._notify(self.source, None, False)
         return why
 
     def forget(self) -> None:
@@ -240,9 +241,12 @@ class _Sight:
                 if event.mask & _END_OF_FOLDER:
                     self._release(event.wd)
                 self._rearm()
-            elif not self._is_worth_a_look(event):
+                name = None
+            elif self._is_worth_a_look(event):
+                name = os.fsdecode(event.name)
+            else:
                 return
-        self._notify(self.source)
+        self._notify(self.source, name, event.is_moved_to)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         with self._lock:
@@ -250,12 +254,12 @@ class _Sight:
                 return
             self._release(wd)
             self._rearm()
-        self._notify(self.source)
+        self._notify(self.source, None, False)
 
     def on_queue_overflow(self) -> None:
         """Events were lost, perhaps the one that said that a watch is dead."""
         self._doubted = True
-        self._notify(self.source)
+        self._notify(self.source, None, False)
 
     def _is_upheaval(self, event: InotifyEvent) -> bool:
         """Whether another folder may lie at the path now."""

@@ -29,7 +29,7 @@ class Ear:
         self.gate = threading.Event()
         self.gate.set()
 
-    def notify(self, source: str) -> None:
+    def notify(self, source: str, _name: str | None, _arrived: bool) -> None:
         self.heard[source] += 1
         if threading.current_thread() is not threading.main_thread():
             self.gate.wait(30)
@@ -285,11 +285,11 @@ def test_a_thread_that_died_is_replaced(ear: Ear, pending: Path, monkeypatch: py
     monkeypatch.setattr(threading, "excepthook", lambda _args: None)
     broken = threading.Event()
 
-    def notify(source: str) -> None:
+    def notify(source: str, name: str | None, arrived: bool) -> None:
         if broken.is_set():
             broken.clear()
             raise RuntimeError("defect")
-        ear.notify(source)
+        ear.notify(source, name, arrived)
 
     watcher = Watcher(notify, ear.events.append)
     watcher.watch("web", pending)
