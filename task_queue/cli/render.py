@@ -7,7 +7,7 @@ paths are never cut. Deliberately not rich: its import would cost ``status`` a f
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ _COLOURS: Mapping[str, str] = {
 
 
 def width() -> int:
-    return shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns if sys.stdout.isatty() else _PLAIN_WIDTH
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else _PLAIN_WIDTH
 
 
 def say(line: str = "") -> None:

@@ -10,7 +10,7 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import faint, moment, money, safe, shortened, span, strong, table, word
+from task_queue.cli.render import faint, moment, money, safe, shortened, span, strong, table, word, wrapped
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.views.model import RunningView, SourceView, StatusView
 from task_queue.views.overview import status_of
@@ -67,7 +67,7 @@ def status_lines(view: StatusView, now: datetime, *, detailed: bool) -> Iterator
         yield ""
         yield strong("needs attention")
         for text in view.attention:
-            yield f"  {safe(text)}"
+            yield from wrapped(safe(text), indent=2, hanging=4)
 
 
 def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Itera
     )
     yield f"{strong(safe(source.id))}  {word(safe(source.state))}  {counts}"
     if source.why:
-        yield f"  {safe(source.why)}"
+        yield from wrapped(safe(source.why), indent=2)
     if detailed:
         yield f"  {safe(source.path)}"
         if source.description:
@@ -93,11 +93,11 @@ def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Itera
         yield faint(f"  and {hidden:,} more (--detailed shows them)")
     shown = source.ignored if detailed else source.ignored[:_FEW]
     for file in shown:
-        yield f"  ignored  {safe(file.name)}, {safe(file.why)}"
+        yield from wrapped(f"ignored  {safe(file.name)}, {safe(file.why)}", indent=2, hanging=11)
     if len(source.ignored) > len(shown):
         yield faint(f"  and {len(source.ignored) - len(shown)} more ignored files")
     for lock in source.locks:
-        yield f"  lock     {safe(lock.name)}, {safe(lock.why)}"
+        yield from wrapped(f"lock     {safe(lock.name)}, {safe(lock.why)}", indent=2, hanging=11)
 
 
 def _doing(task: RunningView, now: datetime) -> str:

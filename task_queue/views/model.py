@@ -84,6 +84,9 @@ class RunningView:
     turns_counted: bool = True
     """False where only the end of a long transcript was read: there were more turns."""
     tool: str | None = None
+    """The last one, with the telling part of its arguments."""
+    retrying: str | None = None
+    """The model could not be reached, and the agent tries again."""
     cost_usd: float | None = None
     silent_s: float | None = None
     marker: str = ""
@@ -105,6 +108,7 @@ class FileView:
 
     name: str
     why: str
+    needs_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)

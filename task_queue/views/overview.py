@@ -121,7 +121,7 @@ def _attention(daemon: DaemonView, sources: Iterable[SourceView]) -> Iterator[st
     for source in sources:
         if source.state in {"unavailable", "stopped"}:
             yield f"source '{source.id}' is {source.state}" + (f": {source.why}" if source.why else "")
-        for lock in source.locks:
+        for lock in filter(lambda lock: lock.needs_person, source.locks):
             yield f"source '{source.id}': {lock.name}: {lock.why}"
         for task in source.waiting:
             if task.why.startswith("blocked"):
