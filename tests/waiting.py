@@ -1,0 +1,19 @@
+"""Waiting for a condition with a deadline, instead of sleeping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], *, timeout: float = 20.0, what: str = "") -> T:
+    """The first truthy answer of *probe*, asked every 10 ms; AssertionError after *timeout* seconds."""
+    deadline = time.monotonic() + timeout
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what or probe}")
+        time.sleep(0.01)
+    return answer
