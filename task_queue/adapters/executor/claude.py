@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,9 +25,11 @@ from task_queue.adapters.executor.recording import RecordingTransport
 from task_queue.adapters.executor.watch import Timers, Watch
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.progress import Progress
 from task_queue.domain.verdict import Observation, Timer, is_hopeless, judge
 from task_queue.ports import Order, Stop, Transcript
 
+_CLOUD_SWITCHES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 _TASK_OWN_PROFILES = {"sandboxed", "bypass"}
 
 
@@ -85,7 +87,9 @@ class ClaudeExecutor:
         outcome = judge(seen)
         if seen.refused_to_start and not outcome.lost_session and seen.stop is None:
             _refuse(order, outcome)
-        return outcome, _work_of(order, conversation.watch)
+        progress = conversation.watch.progress
+        work = progress.work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
+        return outcome, replace(work, billed_to=_will_pay(progress, order.env))
 
 
 class _Conversation:
@@ -107,9 +111,6 @@ class _Conversation:
                 wall_clock_s=order.settings.timeout.total_seconds(),
             ),
             started_at=time.monotonic(),
-            prompt_uuid=str(uuid.uuid4()),
-            expected_account=str(order.agent.get("account", "any")),
-            env=order.env,
         )
 
     def wake(self) -> None:
@@ -122,18 +123,19 @@ class _Conversation:
         self._client = ClaudeSDKClient(options, transport=self._transport)
         timer = None if asked() else await self._talk_until_end(prompt, asked)
         stop = asked()
-        return self.watch.observation(
+        return self.watch.progress.observation(
             exit_code=self._exit_code(),
             exception=self._exception,
             timer=timer,
             stop=None if stop is None else stop.value,
+            wrong_account=self._wrong_account(),
         )
 
     async def _talk_until_end(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
         talk = asyncio.create_task(self._talk(prompt))
         talk.add_done_callback(lambda _: self._news.set())
         timer = await self._supervise(talk, asked)
-        if not talk.done() and self.watch.result is None:
+        if not talk.done() and self.watch.progress.result is None:
             await self._end(talk, gently=asked() is Stop.CANCEL)
         await _settled(talk, self._ladder.disconnect_s)
         if not talk.done():
@@ -159,10 +161,10 @@ class _Conversation:
 
     async def _drain(self) -> None:
         # Frames are read where the transport sees them; here they are only taken off the SDK's queue.
-        while self.watch.result is None:
+        while self.watch.progress.result is None:
             try:
                 async for _ in self._client.receive_messages():
-                    if self.watch.result is not None:
+                    if self.watch.progress.result is not None:
                         return
             except MessageParseError as error:
                 self._transcript.write("note", f"the SDK could not read a message: {error}")
@@ -174,16 +176,16 @@ class _Conversation:
             "type": "user",
             "message": {"role": "user", "content": prompt},
             "parent_tool_use_id": None,
-            "uuid": self.watch.prompt_uuid,
+            "uuid": str(uuid.uuid4()),
         }
 
     async def _supervise(self, talk: asyncio.Task[None], asked: Callable[[], Stop | None]) -> Timer | None:
         """Wait until the conversation ends or must be ended; the time-out that said so, if one did."""
-        while not talk.done() and self.watch.result is None and asked() is None:
+        while not talk.done() and self.watch.progress.result is None and asked() is None:
             now = time.monotonic()
             if (timer := self.watch.overdue(now)) is not None:
                 return timer
-            if is_hopeless(self.watch.observation(exit_code=None)):
+            if is_hopeless(self.watch.progress.observation(wrong_account=self._wrong_account())):
                 return None
             self._news.clear()
             with suppress(TimeoutError):
@@ -192,7 +194,7 @@ class _Conversation:
 
     async def _end(self, talk: asyncio.Task[None], *, gently: bool) -> None:
         """Make the CLI end. A SIGTERM leaves the turn resumable, an interrupt ends the turn for good."""
-        if gently and self.watch.connected:
+        if gently and self.watch.progress.connected:
             interrupt = asyncio.create_task(self._interrupt())
             await _settled(talk, self._ladder.interrupt_s)
             interrupt.cancel()
@@ -214,6 +216,11 @@ class _Conversation:
             with suppress(ProcessLookupError):
                 getattr(process, how)()
 
+    def _wrong_account(self) -> str | None:
+        expected = str(self._order.agent.get("account", "any"))
+        payer = _will_pay(self.watch.progress, self._order.env)
+        return payer if payer is not None and expected not in {"any", payer} else None
+
     def _exit_code(self) -> int | None:
         process = self._transport.process
         return None if process is None else process.returncode
@@ -221,11 +228,13 @@ class _Conversation:
     def _saw(self, direction: str, frame: dict[str, Any]) -> None:
         self._transcript.write(direction, frame)
         if direction == "in":
-            self.watch.saw(frame, time.monotonic())
+            self.watch.heard(frame, time.monotonic())
             self._news.set()
+        else:
+            self.watch.progress.add(direction, frame)
 
     def _saw_stderr(self, line: str) -> None:
-        self.watch.stderr.append(line)
+        self.watch.progress.add("err", line)
         self._transcript.write("err", line)
 
 
@@ -250,25 +259,11 @@ def _refuse(order: Order, outcome: Outcome) -> None:
         )
 
 
-def _work_of(order: Order, watch: Watch) -> Work:
-    result = watch.result or {}
-    total = result.get("total_cost_usd")
-    known = order.session_cost_usd
-    # A total below the last one is a new count: the CLI lost the old one when it was killed.
-    cost = None if total is None else total - known if total >= known else total
-    return Work(
-        output=str(result.get("result") or watch.last_text),
-        num_turns=int(result.get("num_turns") or len(watch.message_ids)),
-        duration_api_ms=int(result.get("duration_api_ms") or 0),
-        total_cost_usd=cost,
-        cost_incomplete=total is None and bool(watch.message_ids),
-        session_id=order.claim.session_id,
-        usage=dict(result.get("usage") or watch.usage),
-        model_usage=dict(result.get("modelUsage") or {}),
-        permission_denials=tuple(result.get("permission_denials") or ()),
-        billed_to=watch.billed_to,
-        session_cost_usd=known if total is None else total,
-    )
+def _will_pay(progress: Progress, env: Mapping[str, str]) -> str | None:
+    """Who is billed; None while the CLI has not said so."""
+    if any(env.get(name) for name in _CLOUD_SWITCHES):
+        return "cloud"
+    return progress.billed_to
 
 
 async def _settled(task: asyncio.Task[None], seconds: float) -> None:
