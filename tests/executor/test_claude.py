@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -285,6 +286,22 @@ def test_a_killed_agent_is_crashed(bench: MakeBench) -> None:
     assert outcome.kind is OutcomeKind.CRASHED, outcome
     assert "exit code -9" in outcome.evidence
     assert work.cost_incomplete
+    for pid in run.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_agent_dies_with_its_runner(bench: MakeBench) -> None:
+    """A runner that is killed takes the CLI with it; only the tool's own session is left to the sweep."""
+    run = bench(in_turn(SLEEP))
+    runner = multiprocessing.get_context("fork").Process(target=run.run)
+    runner.start()
+    eventually((run.workspace / "pid").exists)
+    cli = _cli(run)
+
+    runner.kill()
+    runner.join()
+
+    eventually(lambda: cli not in run.processes())
     for pid in run.processes():
         os.kill(pid, signal.SIGKILL)
 
