@@ -308,7 +308,7 @@ def _facts_of_process(seen: Observation) -> Iterator[str]:
         yield f"asked to {seen.stop}"
     if seen.exit_code:
         yield f"exit code {seen.exit_code}"
-    if seen.exception is not None:
+    if seen.exception is not None and seen.result is None:
         yield f"exception: {_shown(seen.exception)}"
     if seen.stderr and not seen.clean:
         yield f"stderr: {_shown(seen.stderr.strip()[-_MAX_SHOWN_CHARS:])}"
