@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import threading
-=======
->>>>>>> h2
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-<<<<<<< HEAD
 _POLL = threading.Event()
 
 
@@ -25,15 +21,3 @@ def eventually(probe: Callable[[], T], *, timeout: float = 20.0, what: str = "")
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout} s: {what or probe}")
         _POLL.wait(0.01)
-=======
-
-
-def eventually(probe: Callable[[], T], *, timeout: float = 20.0, what: str = "") -> T:
-    """The first truthy answer of *probe*, asked every 10 ms; AssertionError after *timeout* seconds."""
-    deadline = time.monotonic() + timeout
-    while not (answer := probe()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what or probe}")
-        time.sleep(0.01)
-    return answer
->>>>>>> h2

@@ -115,11 +115,7 @@ class FileTranscript:
 
 
 def _decides(raw: Mapping[str, Any] | str) -> bool:
-<<<<<<< HEAD
     return not isinstance(raw, str) and raw.get("type") in {"result", "rate_limit_event", "exit"}
-=======
-    return not isinstance(raw, str) and raw.get("type") in {"result", "rate_limit_event"}
->>>>>>> h2
 
 
 def _cut(value: Any, length: int) -> Any:
