@@ -147,7 +147,14 @@ class Custody:
             self._wait_for(claim, runner, limit=None)
 
     def _rebuilt(self, claim: Claim) -> Ending | None:
-        return rebuilt_ending(claim, self.engine.transcript(claim), now=self.clock.now())
+        earlier = attempts_before(self.engine.journal(claim), claim)
+        costs = (a.session_cost_usd or 0 for a in earlier if a.session_id == claim.session_id)
+        return rebuilt_ending(
+            claim,
+            self.engine.transcript(claim),
+            session_cost_usd=max(costs, default=0),
+            now=self.clock.now(),
+        )
 
     def _end_leftovers(self, claim: Claim) -> int:
         run = self.engine.run_of(claim)

@@ -59,6 +59,10 @@ class Engine(Protocol):
         """Become the one that serves this source, or make sure of still being it. Idempotent."""
         ...
 
+    def touch(self) -> None:
+        """Anything may have changed: the next survey looks at everything again."""
+        ...
+
     def survey(self) -> Survey: ...
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:

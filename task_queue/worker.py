@@ -104,8 +104,8 @@ class Worker:
         try:
             while not self._closing():
                 wait_s = self.turn()
-                if not self._closing():
-                    self._bell.wait(wait_s)
+                if not self._closing() and not self._bell.wait(wait_s):
+                    self._engine.touch()  # the sweep: events only shorten this wait
         except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
             self.trouble = "stopped by a defect of task-queue; the log has the details"
             self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))

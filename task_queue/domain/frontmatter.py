@@ -82,7 +82,7 @@ def read(front: str) -> tuple[Entry, ...]:
         ) from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML lets int() and chr() fail on absurd escapes and versions ("\UFFFFFFFF").
-        raise TaskFileError(f"the front matter is no valid YAML: {error}", line=1, hint=_QUOTE) from error
+        raise TaskFileError("the front matter has an escape or a number out of range", line=1) from error
 
 
 def _entries(front: str, events: Iterator[yaml.Event]) -> Iterator[Entry]:
@@ -93,11 +93,7 @@ def _entries(front: str, events: Iterator[yaml.Event]) -> Iterator[Entry]:
         return
     top = _plain(front, next(events))
     if not isinstance(top, yaml.MappingStartEvent):
-        raise TaskFileError(
-            "the front matter is no list of keys",
-            line=_at(front, top),
-            hint="write one 'key: value' per line",
-        )
+        raise TaskFileError("the front matter is not made of 'key: value' lines", line=_at(front, top))
     lines: dict[str, int] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key, line = _key(front, event), _at(front, event)
@@ -166,11 +162,9 @@ def _text(front: str, event: yaml.Event) -> str:
 
 
 def _refuse_syntax(front: str, error: yaml.MarkedYAMLError) -> NoReturn:
-    from yaml.scanner import ScannerError
-
-    # A scanner's context is the start of the token it could not finish; elsewhere it is the whole mapping.
-    scanning = isinstance(error, ScannerError) and error.context_mark is not None
-    mark = error.context_mark if scanning else error.problem_mark
+    # The context is where the unfinished thing starts: the place to look, unless it is the whole mapping.
+    whole = error.context_mark is None or "block" in (error.context or "")
+    mark = error.problem_mark if whole else error.context_mark
     said = ", ".join(part for part in (error.context, error.problem) if part)
     raise TaskFileError(
         f"the front matter is no valid YAML: {said}",

@@ -16,6 +16,7 @@ _SUFFIX = ".md"
 _MAX_NAME_BYTES = 255
 _MAX_COMPANION_BYTES = 200
 _KEPT_BYTES = 180
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"task-([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})([0-9]{2})(?![0-9])")
 _LITTER = re.compile(
     r"\.#.*|#.*#|.*~|\.?~.*|4913|.*___jb_(?:tmp|old)___"  # Emacs, many, Office and Syncthing, Vim, JetBrains
@@ -29,23 +30,20 @@ _NUMBERED = re.compile(r"(?P<stem>.+)\.(?:[2-9]|[1-9][0-9]+)")
 
 def why_not_a_task(name: str) -> str | None:
     """Why a file called *name* in ``pending/`` is no task; None if it is one."""
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in name):
-        return "name is not valid UTF-8"
-    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
-        return "name contains a control character"
+    unusable = _UNUSABLE.search(name)
+    if unusable:
+        return "name contains a control character" if unusable[0] < "\ud800" else "name is not valid UTF-8"
     if "/" in name:
         return "name contains a slash"
+    if name.startswith("task-") and name.endswith(_SUFFIX):
+        return None if len(name) > len("task-" + _SUFFIX) else f"name has nothing between task- and {_SUFFIX}"
     if _LITTER.fullmatch(name):
         return "temporary file of an editor or a transfer"
     if is_private(name):
         return "hidden file"
-    if not name.startswith("task-"):
-        return "name does not start with task-"
-    if not name.endswith(_SUFFIX):
-        return f"name does not end with {_SUFFIX}"
-    if name == "task-" + _SUFFIX:
-        return f"name has nothing between task- and {_SUFFIX}"
-    return None
+    return (
+        f"name does not end with {_SUFFIX}" if name.startswith("task-") else "name does not start with task-"
+    )
 
 
 def is_private(name: str) -> bool:

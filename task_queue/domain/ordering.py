@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from task_queue.domain.model import Task, TaskId, TaskState
-from task_queue.domain.settings import Settings
+
+if TYPE_CHECKING:
+    from task_queue.domain.settings import Settings  # its readers cost listings 10 ms
 
 StateOf = Callable[[TaskId], TaskState | None]
 """The state of a task, None for one that is nowhere."""
@@ -72,19 +74,16 @@ def waiting_for(
 def next_task(waiting: Iterable[Waiting], *, now: datetime, state_of: StateOf) -> Next | None:
     """The first task in order that need not wait, None if all must. One pass, without sorting."""
     best: Waiting | None = None
-    found: Next | None = None
+    doom: Doomed | None = None
     for task in waiting:
         if task.not_before is not None and task.not_before > now:
             continue
         if best is not None and not _before(task, best):
             continue
-        if not task.depends_on:
-            best, found = task, Ready(task)
-            continue
-        standing = _standing(task, state_of)
+        standing = _standing(task, state_of) if task.depends_on else None
         if not isinstance(standing, _Held):
-            best, found = task, standing
-    return found
+            best, doom = task, standing
+    return doom or (Ready(best) if best else None)
 
 
 def next_due(waiting: Iterable[Waiting], now: datetime) -> datetime | None:
@@ -111,7 +110,7 @@ def reasons_for(
         else:
             standing = _standing(task, state_of)
             match standing:
-                case Ready():
+                case None:
                     reasons[task.id] = _behind(ahead)
                     ahead += 1
                 case Doomed():
@@ -137,8 +136,8 @@ def _before(task: Waiting, other: Waiting) -> bool:
     return task.id < other.id
 
 
-def _standing(task: Waiting, state_of: StateOf) -> Ready | Doomed | _Held:
-    """Whether *task*'s dependencies let it run; a failed one outweighs one that is still to come."""
+def _standing(task: Waiting, state_of: StateOf) -> Doomed | _Held | None:
+    """What keeps *task* from running, if anything; a failed dependency outweighs one still to come."""
     held: _Held | None = None
     for dependency in task.depends_on:
         state = state_of(dependency)
@@ -148,7 +147,7 @@ def _standing(task: Waiting, state_of: StateOf) -> Ready | Doomed | _Held:
             return _Held(f"blocked by {dependency} (failed)")
         if held is None and state not in {TaskState.COMPLETED, TaskState.FAILED}:
             held = _Held(f"waits for {dependency}" + (" (there is no such task)" if state is None else ""))
-    return held or Ready(task)
+    return held
 
 
 def _behind(ahead: int) -> str:

@@ -21,14 +21,14 @@ _HARMLESS = (
     *("Agent", "Task", "Skill", "WebFetch", "WebSearch", "ToolSearch", "ReportFindings"),
     *("TodoWrite", "TaskCreate", "TaskGet", "TaskList", "TaskUpdate", "TaskOutput", "TaskStop"),
 )
-_LOOKING = ("Bash(git diff *)", "Bash(git log *)", "Bash(git show *)", "Bash(git status *)")
+_LOOKING = ("Bash(git diff:*)", "Bash(git log:*)", "Bash(git show:*)", "Bash(git status:*)")
 # Tools that wait for a person, for a later time, or that move the session to another directory.
 _USELESS = (
     *("AskUserQuestion", "EnterPlanMode", "ExitPlanMode", "ScheduleWakeup", "Monitor", "Workflow"),
     *("EnterWorktree", "ExitWorktree", "CronCreate", "CronDelete", "CronList", "SendMessage", "ListAgents"),
 )
 _DANGEROUS = (
-    *("Bash(git push *)", "Bash(sudo *)", "Bash(git reset --hard *)", "Bash(git clean *)"),
+    *("Bash(git push:*)", "Bash(sudo:*)", "Bash(git reset --hard:*)", "Bash(git clean:*)"),
     *("Read(**/.env)", "Read(**/.env.*)", "Read(~/.ssh/**)", "Read(~/.aws/**)"),
     *("Edit(~/.ssh/**)", "Edit(~/.aws/**)"),
 )
@@ -60,7 +60,7 @@ def permissions_for(
     """*queue_dirs* and *private_dirs* (the CLI's configuration) are absolute paths."""
     rules = [*deny, *(rule for path in queue_dirs for rule in _closed(path))]
     rules += [f"{verb}({_below(path)}/**)" for path in private_dirs for verb in ("Read", "Edit")]
-    useless = _USELESS
+    useless: tuple[str, ...] = _USELESS
     sandbox: dict[str, Any] | None = None
     mode: Mode = "dontAsk"
     if profile == "bypass":

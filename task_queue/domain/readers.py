@@ -82,11 +82,8 @@ class Word:
         return word
 
 
-@dataclass(frozen=True, slots=True)
 class Directory:
-    @property
-    def form(self) -> str:
-        return "directory"
+    form = "directory"
 
     def __call__(self, given: Given, /) -> str:
         path = _one(given)
@@ -111,11 +108,8 @@ class Whole:
         return int(text)
 
 
-@dataclass(frozen=True, slots=True)
 class Money:
-    @property
-    def form(self) -> str:
-        return "amount above 0, such as 2.50"
+    form = "amount above 0, such as 2.50"
 
     def __call__(self, given: Given, /) -> float:
         text = _one(given)
@@ -144,11 +138,8 @@ class Duration:
         return span
 
 
-@dataclass(frozen=True, slots=True)
 class Moment:
-    @property
-    def form(self) -> str:
-        return "ISO time such as 2026-02-07T18:00, local unless it has an offset"
+    form = "ISO time such as 2026-02-07T18:00, local unless it has an offset"
 
     def __call__(self, given: Given, /) -> datetime:
         text = _one(given)
@@ -222,21 +213,15 @@ class EachWhole:
         return () if given == "none" else tuple(self.item(part) for part in parts)
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
-    @property
-    def form(self) -> str:
-        return "shell command"
+    form = "shell command"
 
     def __call__(self, given: Given, /) -> str:
         return _one(given)
 
 
-@dataclass(frozen=True, slots=True)
 class Rule:
-    @property
-    def form(self) -> str:
-        return "permission rule such as `Read` or `Bash(git diff *)`"
+    form = "permission rule such as `Read` or `Bash(git diff *)`"
 
     def __call__(self, given: Given, /) -> str:
         text = _one(given)
@@ -245,11 +230,8 @@ class Rule:
         return text
 
 
-@dataclass(frozen=True, slots=True)
 class Id:
-    @property
-    def form(self) -> str:
-        return "task id (the document's name without .md)"
+    form = "task id (the document's name without .md)"
 
     def __call__(self, given: Given, /) -> TaskId:
         text = _one(given)
@@ -266,15 +248,12 @@ def shown(text: str) -> str:
 
 
 def spelled(span: timedelta) -> str:
-    """*span* as a person would write it in a document; whole seconds."""
-    seconds = int(span.total_seconds())
-    parts = (
-        (seconds // 86400, "d"),
-        (seconds // 3600 % 24, "h"),
-        (seconds // 60 % 60, "m"),
-        (seconds % 60, "s"),
-    )
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+    """*span* as a person would write it in a document."""
+    minutes, seconds = divmod(span.total_seconds(), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count:g}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _one(given: Given) -> str:

@@ -9,25 +9,30 @@ from typing import Any
 
 from task_queue.domain.exits import outcome_of_exit
 from task_queue.domain.model import Claim, Ending, Work
+from task_queue.domain.progress import progress_of
 from task_queue.domain.results import bare_ending
+from task_queue.domain.verdict import judge
 
 
-def rebuilt_ending(claim: Claim, lines: Iterable[str], *, now: datetime) -> Ending | None:
-    """None if the agent had not reported its end, or the last line is torn."""
-    frame: dict[str, Any] | None = None
-    for line in lines:
-        raw = _raw(line)
-        if raw is not None and raw.get("type") == "exit":
-            frame = raw
-    if frame is None:
+def rebuilt_ending(
+    claim: Claim, lines: Iterable[str], *, session_cost_usd: float, now: datetime
+) -> Ending | None:
+    """None if the agent had not reported its end. *session_cost_usd* is the session's total before."""
+    lines = tuple(lines)
+    code = _exit_code(lines)
+    if code is not None:
+        return bare_ending(claim, outcome_of_exit(code), by="recovery", now=now, work=Work())
+    progress = progress_of(lines)
+    if progress.result is None:
         return None
-    outcome = outcome_of_exit(int(frame["code"]))
-    return bare_ending(claim, outcome, by="recovery", now=now, work=Work(session_id=None))
+    work = progress.work(session_id=claim.session_id, session_cost_usd=session_cost_usd)
+    return bare_ending(claim, judge(progress.observation()), by="recovery", now=now, work=work)
 
 
-def _raw(line: str) -> dict[str, Any] | None:
+def _exit_code(lines: tuple[str, ...]) -> int | None:
+    """What a ``command`` ended with, from the last line of its transcript."""
     try:
-        raw = json.loads(line)["raw"]
-    except (ValueError, KeyError, TypeError):
+        raw: Any = json.loads(lines[-1])["raw"]
+        return int(raw["code"]) if raw["type"] == "exit" else None
+    except (IndexError, KeyError, TypeError, ValueError):
         return None
-    return raw if isinstance(raw, dict) else None

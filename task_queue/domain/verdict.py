@@ -6,7 +6,7 @@ sign of a clean end; what no row knows is a failure that shows its evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -88,7 +88,8 @@ class Observation:
     def status(self) -> int | None:
         """HTTP status of the model's last failure: the result's, or without a result the last retry's."""
         if self.result is not None:
-            return self.of_result("api_error_status")
+            status: int | None = self.of_result("api_error_status")
+            return status
         return self.retries[-1].get("error_status") if self.retries else None
 
     @property
@@ -101,7 +102,7 @@ class Observation:
     @property
     def limit(self) -> Frame | None:
         """The account's limit, if the latest word on it is a rejection."""
-        info = self.limits[-1].get("rate_limit_info") or {} if self.limits else {}
+        info: Frame = self.limits[-1].get("rate_limit_info", {}) if self.limits else {}
         return info if info.get("status") == "rejected" else None
 
     @property
@@ -250,7 +251,7 @@ def judge(seen: Observation) -> Outcome:
 
 
 def is_hopeless(seen: Observation) -> bool:
-    """Whether waiting for the CLI's own retries is useless: the account is refused, or its limit is reached."""
+    """Whether waiting for the CLI's own retries is useless: the account is refused or at its limit."""
     if seen.wrong_account is not None:
         return True
     if not seen.retries:
@@ -263,40 +264,53 @@ def is_hopeless(seen: Observation) -> bool:
 
 def evidence_of(seen: Observation) -> tuple[str, ...]:
     """The observed facts, one a line."""
-    facts: list[str] = []
+    return (
+        *_facts_of_result(seen),
+        *_facts_of_service(seen),
+        *(f"denied: {text}" for text in _denied(seen)),
+        *_facts_of_process(seen),
+    )
+
+
+def _facts_of_result(seen: Observation) -> Iterator[str]:
     if seen.result is None:
-        facts.append("no result")
-    else:
-        facts += [f"{key}={_shown(seen.result[key])}" for key in _SHOWN if seen.result.get(key) is not None]
-        facts += [f"error: {_shown(text)}" for text in seen.result.get("errors") or ()]
-        if reason := seen.result.get("startup_failure_reason"):
-            facts.append(f"startup_failure_reason={_shown(reason)}")
-        if not seen.clean and isinstance(text := seen.result.get("result"), str) and text:
-            facts.append(f"result: {_shown(text)}")
+        yield "no result"
+        return
+    for key in _SHOWN:
+        if seen.result.get(key) is not None:
+            yield f"{key}={_shown(seen.result[key])}"
+    for text in seen.result.get("errors") or ():
+        yield f"error: {_shown(text)}"
+    text = seen.result.get("result")
+    if not seen.clean and isinstance(text, str) and text:
+        yield f"result: {_shown(text)}"
+
+
+def _facts_of_service(seen: Observation) -> Iterator[str]:
     if seen.last_error:
-        facts.append(f"assistant error={seen.last_error}")
+        yield f"assistant error={seen.last_error}"
     if seen.retries:
         last = seen.retries[-1]
-        facts.append(
-            f"api_retry {last.get('attempt')}/{last.get('max_retries')}: "
-            f"{last.get('error_status') or 'no status'} {_shown(last.get('error'))}"
-        )
+        status = last.get("error_status") or "no status"
+        count = f"{last.get('attempt')}/{last.get('max_retries')}"
+        yield f"api_retry {count}: {status} {_shown(last.get('error'))}"
     if seen.limit is not None:
-        facts.append(f"rate limit: rejected {seen.limit.get('rateLimitType')} until {_reset_of(seen)}")
-    facts += [f"denied: {text}" for text in _denied(seen)]
-    if seen.timer is not None:
-        facts.append(f"timer: {seen.timer}")
-    if seen.stop is not None:
-        facts.append(f"asked to {seen.stop}")
+        yield f"rate limit: rejected {seen.limit.get('rateLimitType')} until {_reset_of(seen)}"
     if seen.wrong_account is not None:
-        facts.append(f"would be billed to: {seen.wrong_account}")
+        yield f"would be billed to: {seen.wrong_account}"
+
+
+def _facts_of_process(seen: Observation) -> Iterator[str]:
+    if seen.timer is not None:
+        yield f"timer: {seen.timer}"
+    if seen.stop is not None:
+        yield f"asked to {seen.stop}"
     if seen.exit_code:
-        facts.append(f"exit code {seen.exit_code}")
+        yield f"exit code {seen.exit_code}"
     if seen.exception is not None:
-        facts.append(f"exception: {_shown(seen.exception)}")
+        yield f"exception: {_shown(seen.exception)}"
     if seen.stderr and not seen.clean:
-        facts.append(f"stderr: {_shown(seen.stderr.strip()[-_MAX_SHOWN_CHARS:])}")
-    return tuple(facts)
+        yield f"stderr: {_shown(seen.stderr.strip()[-_MAX_SHOWN_CHARS:])}"
 
 
 def _denied(seen: Observation) -> list[str]:

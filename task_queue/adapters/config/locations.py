@@ -1,4 +1,4 @@
-"""Where the configuration, the state and the daemon's lock lie: the one place that reads our environment."""
+"""Where configuration, state and lock lie, and what the service manager said: our environment is read here."""
 
 from __future__ import annotations
 
@@ -38,15 +38,33 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or Path.home())
     named = config or environ.get("TASK_QUEUE_CONFIG")
-    if named:
-        path = Path(os.path.abspath(named))  # noqa: PTH100 - Path.absolute keeps "..", resolve follows links
-    else:
-        path = (_base(environ, "XDG_CONFIG_HOME") or home / ".config") / _PROGRAM / "config.json"
+    # Not Path.absolute, which keeps "..", nor resolve, which follows links.
+    path = Path(os.path.abspath(named) if named else config_home(environ) / _PROGRAM / "config.json")  # noqa: PTH100
     key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:8]
     state_dir = (_base(environ, "XDG_STATE_HOME") or home / ".local" / "state") / _PROGRAM / key
     runtime = _base(environ, "XDG_RUNTIME_DIR")
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
     return Locations(path, state_dir, runtime_dir, runtime_dir / f"daemon-{key}.lock")
+
+
+def config_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where programs keep their configuration (XDG); systemd's user units lie there, too."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or Path.home())
+    return _base(environ, "XDG_CONFIG_HOME") or home / ".config"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceManager:
+    """What systemd told the process that it started; all None otherwise."""
+
+    notify_socket: str | None
+    journal_stream: str | None
+
+
+def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
+    environ = os.environ if environ is None else environ
+    return ServiceManager(environ.get("NOTIFY_SOCKET"), environ.get("JOURNAL_STREAM"))
 
 
 def _base(environ: Mapping[str, str], name: str) -> Path | None:

@@ -215,6 +215,7 @@ class FolderEngine:
         document = self._document_waiting_or_running(task_id)
         with self._available(), contextlib.suppress(FileExistsError):
             durable.publish(self.layout.cancel(document), b"{}\n")
+        self.touch(naming.cancel_of(document))
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
         """Where the task that was dropped as *task_id* is now, None if this source does not know it."""

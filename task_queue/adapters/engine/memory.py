@@ -44,6 +44,9 @@ class MemoryEngine:
     def open(self) -> None:
         """Nobody else can serve it."""
 
+    def touch(self) -> None:
+        """It always looks at everything."""
+
     def survey(self) -> Survey:
         waiting, rejected = [], list[tuple[TaskId, str]]()
         for task_id, data in self.documents.items():

@@ -1,0 +1,134 @@
+"""From an order to the SDK's options, the prompt and the launcher: how an unattended session is set up."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import claude_agent_sdk
+from claude_agent_sdk import ClaudeAgentOptions
+
+from task_queue.adapters.executor import launcher
+from task_queue.domain.errors import ExecutorError
+from task_queue.domain.permissions import permissions_for
+from task_queue.ports import Order
+
+_MAX_BUFFER_BYTES = 64 * 2**20
+_ALWAYS = {
+    # A result must not come before the work of subagents and background shells.
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+    "CLAUDE_CODE_STARTUP_FAILURE_RESULTS": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+_SESSION_SCOPED = ("CLAUDECODE", "CLAUDE_AGENT_SDK_", "CLAUDE_CODE_SESSION", "CLAUDE_CODE_ENTRYPOINT")
+_UNATTENDED = (
+    "You work unattended in a task queue: nobody can answer questions or grant permissions. Decide what a"
+    " careful engineer would decide, say so, and go on until the task is done or cannot be done. If a tool is"
+    " denied, do not work around it; say what you would have needed. Never touch the queue's own folders:"
+)
+
+
+def environment_of(order: Order) -> dict[str, str]:
+    """The whole environment of the CLI: what the order says, our switches and the attempt's marker."""
+    kept = {name: value for name, value in order.env.items() if not name.startswith(_SESSION_SCOPED)}
+    # Stripping credentials from the environment of tools needs bubblewrap: without it the CLI does not start.
+    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.get("scrub_env") else {}
+    config_dir = order.agent.get("config_dir")
+    return {
+        **kept,
+        **({"CLAUDE_CONFIG_DIR": str(config_dir)} if config_dir else {}),
+        **_ALWAYS,
+        **scrub,
+        "TASK_QUEUE_ATTEMPT": order.marker,
+    }
+
+
+def options_for(order: Order, *, resume: bool, stderr: Callable[[str], None]) -> ClaudeAgentOptions:
+    """Options of the session that carries out *order*; writes the launcher into the attempt's folder."""
+    env = environment_of(order)
+    settings = order.settings
+    permissions = permissions_for(
+        settings.permissions,
+        allow=settings.allow,
+        deny=settings.deny,
+        queue_dirs=map(str, order.queue_dirs),
+        private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
+    )
+    queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
+    return ClaudeAgentOptions(
+        cwd=str(order.workspace),
+        cli_path=_write_launcher(order, env),
+        env=env,
+        session_id=None if resume else order.claim.session_id,
+        resume=order.claim.session_id if resume else None,
+        system_prompt={"type": "preset", "preset": "claude_code", "append": f"{_UNATTENDED} {queue_dirs}."},
+        setting_sources=list(order.agent.get("setting_sources", ["project"])),
+        permission_mode=permissions.mode,
+        allowed_tools=list(permissions.allowed_tools),
+        disallowed_tools=list(permissions.disallowed_tools),
+        settings=json.dumps(permissions.settings),
+        sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
+        strict_mcp_config=True,
+        model=settings.model,
+        fallback_model=settings.fallback_model,
+        effort=cast(Any, settings.effort),  # validated where the task is read
+        max_turns=settings.max_turns - order.turns_used,
+        max_budget_usd=_remaining_usd(order),
+        max_buffer_size=_MAX_BUFFER_BYTES,
+        stderr=stderr,
+    )
+
+
+def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> str:
+    """What the agent is told; a continued session has the task already."""
+    cause = order.interruption or "it was interrupted"
+    if resumes:
+        return (
+            f"Your work on this task did not end: {cause}. Look at what is on disk (git status, git diff)"
+            " before you go on, because the last step may have taken effect in part or in full. Do not repeat"
+            f" side effects that are finished. Then continue the task in {order.document} to its end."
+        )
+    note = (
+        f"\n\nAn earlier attempt at this task ended without a result ({cause}), and its conversation is lost."
+        " Look at what it left on disk (git status, git log); do not repeat side effects that are finished."
+        if session_lost
+        else ""
+    )
+    head = f"Carry out this task. Its text also lies in {order.document}.{note}"
+    return f"{head}\n\n# {order.title}\n\n{order.body}"
+
+
+def _remaining_usd(order: Order) -> float | None:
+    cap = order.settings.max_budget_usd
+    return None if cap is None else cap - order.spent_usd
+
+
+def _write_launcher(order: Order, env: dict[str, str]) -> Path:
+    """A program for the SDK to start in place of the CLI; see ``launcher``."""
+    names = ",".join(sorted(env))
+    words = [sys.executable, "-IS", launcher.__file__, str(os.getpid()), names, str(_cli_of(order))]
+    path = order.attempt_dir / "claude"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o700)
+    return path
+
+
+def _cli_of(order: Order) -> Path:
+    configured = order.agent.get("cli_path")
+    bundled = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
+    found = shutil.which(str(configured or bundled), path=order.env.get("PATH", ""))
+    if found is None and configured is None:
+        found = shutil.which("claude", path=order.env.get("PATH", ""))
+    if found is None:
+        raise ExecutorError(
+            f"the agent's program is missing: {configured or 'claude'}",
+            hint="set agent.cli_path, or reinstall claude-agent-sdk, which brings one along",
+        )
+    return Path(found)

@@ -1,0 +1,215 @@
+"""What ``doctor`` looks at. Each check says what it found and, unless all is well, how to fix it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from task_queue.adapters.config import schema
+from task_queue.adapters.config.locations import config_home
+from task_queue.adapters.config.schema import Config
+from task_queue.adapters.engine.layout import Layout
+from task_queue.cli.session import Session
+from task_queue.domain.errors import ConfigError
+from task_queue.domain.settings import parse_defaults, without_effect
+from task_queue.views.daemon import daemon_from
+
+Level = Literal["ok", "warning", "problem"]
+_WITHOUT_EFFECT = ("retention", "notifications", "api")
+_LIMITS_WITHOUT_EFFECT = ("daily_budget_usd", "hold_above_utilization", "hold_below_priority")
+_FEW_WATCHES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    level: Level
+    what: str
+    fix: str | None = None
+
+
+def all_checks(session: Session) -> Iterator[Check]:
+    """Every check, the configuration's first: without one there is little else to look at."""
+    try:
+        config = schema.load(session.locations.config)
+    except ConfigError as error:
+        yield Check("problem", str(error), error.hint)
+        config = None
+    else:
+        yield Check("ok", f"the configuration {session.locations.config} is valid")
+    yield from _private(session.locations.config, "the configuration")
+    if config is not None:
+        yield from _keys(config)
+        yield from _sources(config)
+        yield from _workspaces(config)
+        yield from _free_space(config)
+    yield from _agent(config)
+    yield from _programs()
+    yield from _inotify(len(config.sources) if config else 0)
+    yield from _user()
+    yield from _daemon(session)
+
+
+def _keys(config: Config) -> Iterator[Check]:
+    for unknown in config.unknown_keys():
+        yield Check("warning", str(unknown), "correct or remove it; it is kept, and has no effect")
+    for name in _WITHOUT_EFFECT:
+        if getattr(config, name):
+            yield Check(
+                "warning", f"'{name}' has no effect in this release", "remove it, or leave it for later"
+            )
+    for name in _LIMITS_WITHOUT_EFFECT:
+        if getattr(config.limits, name) is not None:
+            yield Check("warning", f"'limits.{name}' has no effect in this release", "do not rely on it")
+    if config.agent.prewarm:
+        yield Check("warning", "'agent.prewarm' has no effect in this release", "remove it")
+    layers = {"defaults": config.defaults, **{f"defaults of '{s.id}'": s.defaults for s in config.sources}}
+    for where, defaults in layers.items():
+        for key in without_effect(parse_defaults(defaults)):
+            comes = f"; it comes with {key.effect_comes_with}" if key.effect_comes_with else ""
+            yield Check(
+                "warning",
+                f"'{key.name}' in {where} has no effect in this release{comes}",
+                "do not rely on it",
+            )
+
+
+def _sources(config: Config) -> Iterator[Check]:
+    if not config.sources:
+        yield Check("warning", "there is no source", "task-queue init")
+    for source in config.sources:
+        layout = Layout(source.path)
+        missing = [folder for folder in layout.folders() if not folder.is_dir()]
+        if missing:
+            names = ", ".join(folder.name for folder in missing)
+            yield Check(
+                "problem" if layout.pending in missing else "warning",
+                f"source '{source.id}': missing in {layout.root}: {names}",
+                f"mkdir -m 700 {' '.join(str(folder) for folder in missing)}",
+            )
+            continue
+        devices = {folder.stat().st_dev for folder in layout.folders()}
+        if len(devices) > 1:
+            yield Check(
+                "problem",
+                f"source '{source.id}': its folders lie on several file systems",
+                f"put all of {layout.root} on one file system",
+            )
+        troubles = list(_private(layout.pending, f"source '{source.id}'"))
+        yield from troubles or [Check("ok", f"source '{source.id}' in {layout.root}")]
+
+
+def _private(path: Path, what: str) -> Iterator[Check]:
+    """As sshd does: whoever can write here runs an agent as us."""
+    for place in (path, *path.parents):
+        try:
+            about = place.stat()
+        except OSError:
+            continue
+        if about.st_uid not in {os.geteuid(), 0}:
+            yield Check(
+                "problem", f"{what}: {place} belongs to uid {about.st_uid}", f"chown {os.geteuid()} {place}"
+            )
+        if about.st_mode & stat.S_IWOTH and not about.st_mode & stat.S_ISVTX:
+            yield Check("problem", f"{what}: everybody can write to {place}", f"chmod o-w {place}")
+        elif about.st_mode & stat.S_IWGRP and not about.st_mode & stat.S_ISVTX:
+            yield Check("warning", f"{what}: its group can write to {place}", f"chmod g-w {place}")
+
+
+def _workspaces(config: Config) -> Iterator[Check]:
+    for source in config.sources:
+        workspace = config.workspace_of(source)
+        if workspace is None:
+            yield Check(
+                "problem",
+                f"source '{source.id}' has no workspace",
+                "set project_workspace in the configuration",
+            )
+        elif not workspace.is_dir():
+            yield Check("problem", f"the workspace {workspace} is no directory", f"mkdir {workspace}")
+
+
+def _free_space(config: Config) -> Iterator[Check]:
+    for source in config.sources:
+        try:
+            free_mb = shutil.disk_usage(source.queue).free // 2**20
+        except OSError:
+            continue
+        if free_mb < config.limits.min_free_mb:
+            yield Check(
+                "problem",
+                f"source '{source.id}': only {free_mb} MB free, below limits.min_free_mb",
+                "free some space: nothing is claimed until then",
+            )
+
+
+def _agent(config: Config | None) -> Iterator[Check]:
+    named = config.agent.cli_path if config else None
+    if named is not None:
+        if os.access(named, os.X_OK):
+            yield Check("ok", f"the agent's CLI is {named}")
+        else:
+            yield Check(
+                "problem", f"agent.cli_path {named} is no program", "correct or remove agent.cli_path"
+            )
+        return
+    sdk = importlib.util.find_spec("claude_agent_sdk")
+    bundled = Path(sdk.origin).parent / "_bundled" / "claude" if sdk and sdk.origin else None
+    if bundled and os.access(bundled, os.X_OK):
+        yield Check("ok", "the agent's CLI is the bundled one")
+    elif shutil.which("claude"):
+        yield Check("ok", f"the agent's CLI is {shutil.which('claude')}")
+    else:
+        yield Check("problem", "there is no agent CLI", "pip install --force-reinstall claude-agent-sdk")
+
+
+def _programs() -> Iterator[Check]:
+    if shutil.which("git"):
+        yield Check("ok", "git is there")
+    else:
+        yield Check("warning", "git is not there: what an agent changed cannot be told", "install git")
+
+
+def _inotify(sources: int) -> Iterator[Check]:
+    needed: dict[str, Callable[[int], bool]] = {
+        "max_user_watches": lambda limit: limit < max(_FEW_WATCHES, 4 * sources),
+        "max_user_instances": lambda limit: limit < 2,
+    }
+    for name, is_low in needed.items():
+        try:
+            limit = int(Path(f"/proc/sys/fs/inotify/{name}").read_text())
+        except (OSError, ValueError):
+            continue
+        if is_low(limit):
+            yield Check(
+                "warning", f"fs.inotify.{name} is {limit}", f"sysctl fs.inotify.{name}={2 * _FEW_WATCHES}"
+            )
+
+
+def _user() -> Iterator[Check]:
+    if os.geteuid() == 0:
+        yield Check("warning", "this runs as root, and so do the agents", "use a user of its own")
+
+
+def _daemon(session: Session) -> Iterator[Check]:
+    daemon, _ = daemon_from(session.locations.daemon_state)
+    if daemon.running:
+        yield Check("ok", f"the daemon runs, pid {daemon.pid}")
+    else:
+        yield Check("problem", "the daemon does not run", "task-queue daemon, or: task-queue service install")
+    if daemon.config_error:
+        yield Check(
+            "problem", f"the changed configuration is not in force: {daemon.config_error}", "correct it"
+        )
+    for warning in daemon.warnings:
+        yield Check("warning", warning)
+    unit = config_home() / "systemd" / "user" / "task-queue.service"
+    if unit.exists():
+        yield Check("ok", f"the systemd unit is installed: {unit}")
+    else:
+        yield Check("warning", "no systemd unit is installed", "task-queue service install")

@@ -1,0 +1,36 @@
+"""``doctor``: what is checked is in ``checks``; here it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from task_queue.cli import render
+from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.render import safe
+from task_queue.cli.session import Session, as_json_option, pass_session
+
+_SCHEMA_VERSION = 1
+_MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "problem": ("problem", "red")}
+
+
+@click.command()
+@as_json_option
+@pass_session
+@click.pass_context
+def doctor(context: click.Context, session: Session, *, as_json: bool) -> None:
+    """Check everything, and say how to fix it. Exit code 3 if there is a problem."""
+    from task_queue.cli.checks import all_checks
+
+    found = list(all_checks(session))
+    if as_json:
+        checks = [asdict(check) for check in found]
+        render.say(render.as_json({"checks": checks, "schema_version": _SCHEMA_VERSION}))
+    else:
+        for check in found:
+            mark, colour = _MARKS[check.level]
+            render.say(f"{click.style(mark, fg=colour)}  {safe(check.what)}")
+            if check.fix:
+                render.say(f"         fix: {safe(check.fix)}")
+    context.exit(NEEDS_ATTENTION if any(check.level == "problem" for check in found) else 0)

@@ -1,0 +1,24 @@
+"""``logs``: the daemon's own log."""
+
+from __future__ import annotations
+
+import click
+
+from task_queue.cli import render
+from task_queue.cli.render import safe
+from task_queue.cli.session import Session, pass_session
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with each new line.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=50, show_default=True)
+@pass_session
+def logs(session: Session, *, follow: bool, lines: int) -> None:
+    """The daemon's own log (as a systemd unit it writes to the journal: journalctl --user -u task-queue)."""
+    from task_queue.adapters import logs as daemon_log
+
+    path = session.locations.log
+    if not path.exists():
+        render.note(f"there is no {path} yet")
+    for line in daemon_log.follow(path, lines=lines) if follow else daemon_log.tail(path, lines):
+        render.say(safe(line))

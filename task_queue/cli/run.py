@@ -1,0 +1,35 @@
+"""``run``: the queue in the foreground, for trying and for scripts."""
+
+from __future__ import annotations
+
+import click
+
+from task_queue.cli import render
+from task_queue.cli.edge import FAILED
+from task_queue.cli.session import Session, pass_session
+from task_queue.domain.events import Event, TaskSettled
+from task_queue.domain.model import TaskState
+
+
+@click.command()
+@click.option(
+    "--cycles", type=click.IntRange(min=1), metavar="N", help="End after N tasks, or when none is left."
+)
+@click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
+@pass_session
+@click.pass_context
+def run(context: click.Context, session: Session, *, cycles: int | None, drain: bool) -> None:
+    """Work in the foreground until stopped; exit code 1 if a task did not succeed (--cycles, --drain)."""
+    from task_queue.adapters.logs import describe
+    from task_queue.daemon import Until, serve
+    from task_queue.platform.notify import Notifier
+
+    unsuccessful: list[str] = []
+
+    def emit(event: Event) -> None:
+        render.note(describe(event)[1])
+        if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
+            unsuccessful.append(event.task_id)
+
+    serve(session.locations, emit, notifier=Notifier(None), until=Until(drained=drain, settled=cycles))
+    context.exit(FAILED if unsuccessful and (drain or cycles) else 0)

@@ -1,0 +1,102 @@
+"""What every command starts from: the locations, the configuration as it stands, the sources in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, cast
+
+import click
+
+from task_queue.adapters.config import document
+from task_queue.adapters.config.document import SourceEntry
+from task_queue.adapters.config.locations import Locations, locate
+from task_queue.domain.errors import TaskQueueError, UnknownTaskError
+from task_queue.domain.model import TaskId
+from task_queue.views.model import Listed
+
+_DEFAULT_SOURCE = "ad-hoc"
+_MAX_PENDING = 100
+
+
+class Session:
+    """One run of the command line. Nothing is read before it is asked for."""
+
+    def __init__(self, config: str | None, *, debug: bool) -> None:
+        self._config = config
+        self.debug = debug
+
+    @cached_property
+    def locations(self) -> Locations:
+        return locate(self._config)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        return document.read(self.locations.config)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What of the list of sources cannot be shown."""
+        return document.unusable_in(self.content)
+
+    def entries(self) -> tuple[SourceEntry, ...]:
+        return document.sources_of(self.content)
+
+    def sources(self, source_id: str | None = None) -> tuple[Listed, ...]:
+        """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
+        if source_id is not None:
+            return (_listed(self.entry(source_id)),)
+        return tuple(_listed(entry) for entry in self.entries())
+
+    def entry(self, source_id: str | None) -> SourceEntry:
+        """The source *source_id*; without a name the only one, or ``ad-hoc``."""
+        entries = self.entries()
+        known = ", ".join(entry.id for entry in entries)
+        if source_id is None and len(entries) == 1:
+            return entries[0]
+        wanted = _DEFAULT_SOURCE if source_id is None else source_id
+        for entry in entries:
+            if entry.id == wanted:
+                return entry
+        if not entries:
+            raise TaskQueueError("there is no source yet", hint="make the usual ones with: task-queue init")
+        if source_id is None:
+            raise TaskQueueError("several sources could be meant", hint=f"name one with --source: {known}")
+        raise TaskQueueError(f"there is no source '{source_id}'", hint=f"known sources: {known}")
+
+    @property
+    def max_pending(self) -> int:
+        limits: object = self.content.get("limits")
+        given: object = (
+            cast("dict[str, object]", limits).get("max_pending") if isinstance(limits, dict) else None
+        )
+        return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
+
+    @staticmethod
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+
+def unknown_task(task_id: TaskId) -> UnknownTaskError:
+    return UnknownTaskError(
+        f"there is no task {task_id}", hint="see what there is with: task-queue tasks list"
+    )
+
+
+def given_id(text: str) -> TaskId:
+    """The id that a person typed; the document's file name or path will do."""
+    return TaskId(text.rpartition("/")[2].removesuffix(".md"))
+
+
+pass_session = click.make_pass_decorator(Session)
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
+)
+source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
+
+
+def _listed(entry: SourceEntry) -> Listed:
+    from task_queue.adapters.engine.intake_check import why_not_a_document
+    from task_queue.adapters.engine.layout import Layout
+
+    return Listed(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)

@@ -1,0 +1,110 @@
+"""``sources``: the folders that are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from task_queue.adapters.config import edit
+from task_queue.cli import render
+from task_queue.cli.render import safe, table
+from task_queue.cli.session import Session, as_json_option, pass_session
+
+_SCHEMA_VERSION = 1
+_id_option = click.option("--source-id", required=True, metavar="ID", help="Which source.")
+
+
+@click.group()
+def sources() -> None:
+    """List, add, remove, pause and resume sources."""
+
+
+@sources.command("list")
+@as_json_option
+@pass_session
+def list_sources(session: Session, *, as_json: bool) -> None:
+    """Every source of the configuration."""
+    entries = session.entries()
+    if as_json:
+        listed = [
+            {
+                "id": entry.id,
+                "path": entry.path,
+                "description": entry.description,
+                "added_at": entry.added_at,
+                "project_workspace": entry.project_workspace,
+                "paused": entry.paused,
+            }
+            for entry in entries
+        ]
+        render.say(render.as_json({"sources": listed, "schema_version": _SCHEMA_VERSION}))
+        return
+    for entry in entries:
+        render.say(f"{safe(entry.id)}{'  paused' if entry.paused else ''}")
+        render.say(f"  {safe(entry.path)}")
+        for line in table([(safe(entry.description),)] if entry.description else [], indent=2):
+            render.say(line)
+    if not entries:
+        render.say("No sources. Make the usual ones with: task-queue init")
+    for problem in session.problems:
+        render.note(f"warning: {session.locations.config}: {problem}")
+
+
+@sources.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--id", "source_id", required=True, metavar="ID", help="Name of the source.")
+@click.option(
+    "--project-workspace",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where its tasks work, if not in the configuration's.",
+)
+@click.option("--description", default="", help="What it is for.")
+@pass_session
+def add(
+    session: Session, path: Path, *, source_id: str, project_workspace: Path | None, description: str
+) -> None:
+    """Serve the queue folder PATH (or its pending/); missing folders are made."""
+    entry = edit.add_source(
+        session.locations.config,
+        path,
+        source_id=source_id,
+        now=session.now(),
+        create_folders=create_folders,
+        project_workspace=project_workspace,
+        description=description,
+    )
+    render.say(f"added {safe(entry.id)}: {safe(entry.path)}")
+
+
+@sources.command()
+@_id_option
+@pass_session
+def rm(session: Session, *, source_id: str) -> None:
+    """Serve it no more. Its folders and files stay."""
+    entry = edit.remove_source(session.locations.config, source_id, now=session.now())
+    render.say(f"removed {safe(entry.id)}; its files stay in {safe(entry.queue)}")
+
+
+@sources.command()
+@_id_option
+@pass_session
+def pause(session: Session, *, source_id: str) -> None:
+    """Start nothing new of it; what runs goes on."""
+    edit.set_paused(session.locations.config, source_id, paused=True, now=session.now())
+    render.say(f"paused {safe(source_id)}: nothing new starts; what runs goes on")
+
+
+@sources.command()
+@_id_option
+@pass_session
+def resume(session: Session, *, source_id: str) -> None:
+    """Let a paused source go on."""
+    edit.set_paused(session.locations.config, source_id, paused=False, now=session.now())
+    render.say(f"resumed {safe(source_id)}")
+
+
+def create_folders(pending: Path) -> None:
+    from task_queue.adapters.engine.layout import Layout
+
+    Layout(pending).create()

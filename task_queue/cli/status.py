@@ -1,0 +1,123 @@
+"""``status``: one screen that says what goes on, what waits and why, and what needs a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import click
+
+from task_queue.cli import render
+from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.render import faint, moment, money, safe, shortened, span, strong, table, word, wrapped
+from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.views.model import RunningView, SourceView, StatusView
+from task_queue.views.overview import status_of
+
+_WATCH_EVERY_S = 1.0
+_FEW = 5
+_ALL = 1_000_000
+
+
+@click.command()
+@click.option("--detailed", is_flag=True, help="Everything that waits and is ignored, paths, threads.")
+@click.option("--watch", is_flag=True, help="Show it again every second.")
+@as_json_option
+@pass_session
+@click.pass_context
+def status(context: click.Context, session: Session, *, detailed: bool, watch: bool, as_json: bool) -> None:
+    """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
+    while True:
+        now = session.now()
+        view = status_of(
+            session.sources(),
+            config=session.locations.config,
+            daemon_state=session.locations.daemon_state,
+            now=now,
+            problems=session.problems,
+            waiting_shown=_ALL if detailed or as_json else _FEW,
+        )
+        if watch:
+            click.clear()
+        for line in (render.as_json(view),) if as_json else status_lines(view, now, detailed=detailed):
+            render.say(line)
+        if not watch:
+            context.exit(NEEDS_ATTENTION if view.attention else 0)
+        time.sleep(_WATCH_EVERY_S)
+        session = Session(str(session.locations.config), debug=session.debug)
+
+
+def status_lines(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[str]:
+    """The screen, line by line."""
+    daemon = view.daemon
+    if daemon.running:
+        yield f"{strong('daemon')}  {word('running')}, pid {daemon.pid}, since {moment(daemon.started_at)}"
+    else:
+        yield f"{strong('daemon')}  {word('stopped')}" + (f" ({safe(daemon.why)})" if daemon.why else "")
+    if detailed:
+        yield f"config  {safe(view.config)}"
+    for source in view.sources:
+        yield ""
+        yield from _source_lines(source, now, detailed=detailed)
+    if not view.sources:
+        yield ""
+        yield "No sources. Make the usual ones with: task-queue init"
+    if view.attention:
+        yield ""
+        yield strong("needs attention")
+        for text in view.attention:
+            yield from wrapped(safe(text), indent=2, hanging=4)
+
+
+def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[str]:
+    counts = (
+        f"{len(source.running)} running, {source.pending} pending, "
+        f"{source.completed} completed, {source.failed} failed"
+    )
+    yield f"{strong(safe(source.id))}  {word(safe(source.state))}  {counts}"
+    if source.why:
+        yield from wrapped(safe(source.why), indent=2)
+    if detailed:
+        yield f"  {safe(source.path)}"
+        if source.description:
+            yield f"  {safe(source.description)}"
+        if source.watch:
+            yield f"  watched by {safe(source.watch)}"
+    for task in source.running:
+        yield f"  {word('running')}  {safe(task.task_id)}"
+        yield f"           {_doing(task, now)}"
+    yield from table((("waiting", safe(task.task_id), safe(task.why)) for task in source.waiting), indent=2)
+    hidden = source.pending.number - len(source.waiting)
+    if hidden > 0:
+        yield faint(f"  and {hidden:,} more (--detailed shows them)")
+    shown = source.ignored if detailed else source.ignored[:_FEW]
+    for file in shown:
+        yield from wrapped(f"ignored  {safe(file.name)}, {safe(file.why)}", indent=2, hanging=11)
+    if len(source.ignored) > len(shown):
+        yield faint(f"  and {len(source.ignored) - len(shown)} more ignored files")
+    for lock in source.locks:
+        yield from wrapped(f"lock     {safe(lock.name)}, {safe(lock.why)}", indent=2, hanging=11)
+
+
+def _doing(task: RunningView, now: datetime) -> str:
+    parts = [f"attempt {task.attempt}"]
+    if task.since:
+        parts.append(span((now - task.since).total_seconds()))
+    if task.runner != "alive":
+        parts.append(
+            {"starting": "starting"}.get(task.runner, "its runner is gone; the daemon will recover it")
+        )
+    if task.cancelling:
+        parts.append("being cancelled")
+    if task.turn is not None:
+        parts.append(f"turn {task.turn}{'' if task.turns_counted else '+'}")
+    if task.tool:
+        parts.append(shortened(safe(task.tool), 40))
+    if task.retrying:
+        parts.append(safe(task.retrying))
+    if task.cost_usd is not None:
+        parts.append(money(task.cost_usd))
+    if task.silent_s is not None and task.silent_s >= 1:
+        parts.append(f"silent {span(task.silent_s)}")
+    return ", ".join(parts)

@@ -1,0 +1,186 @@
+"""``tasks add``, ``cancel`` and ``retry``: what a person changes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from task_queue.cli import render
+from task_queue.cli.edge import FAILED
+from task_queue.cli.render import safe
+from task_queue.cli.session import (
+    Session,
+    as_json_option,
+    given_id,
+    pass_session,
+    source_option,
+    unknown_task,
+)
+from task_queue.cli.tasks import await_end
+from task_queue.domain import naming
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.model import TaskId, TaskState
+from task_queue.platform import durable, identity
+from task_queue.views.daemon import daemon_from
+from task_queue.views.history import show_of, state_of
+from task_queue.views.model import Listed, RunningView
+
+_SCHEMA_VERSION = 1
+_MAX_BYTES = 2**20
+_CANCEL_TAKES_S = 90.0
+_POLL_S = 0.1
+_TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds nothing. -->\n"
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option(
+    "--file", "-f", "path", type=click.Path(path_type=Path), help="Take the document from this file."
+)
+@source_option
+@click.option("--name", help="Words for the file name, instead of the title.")
+@click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
+@as_json_option
+@pass_session
+@click.pass_context
+def add(
+    context: click.Context,
+    session: Session,
+    *,
+    text: str | None,
+    path: Path | None,
+    source_id: str | None,
+    name: str | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Hand in TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
+    from task_queue.adapters.engine.intake import drop
+    from task_queue.domain.taskfile import parse
+
+    entry = session.entry(source_id)
+    document = _document(text, path)
+    task = parse(document.encode(), TaskId("task-new"))
+    kept = path.name if path and naming.why_not_a_task(path.name) is None else None
+    task_id = drop(
+        entry.path,
+        document,
+        name=name or kept or task.title,
+        now=session.now(),
+        max_pending=session.max_pending,
+    )
+    if as_json:
+        answer = {"task_id": task_id, "source": entry.id, "schema_version": _SCHEMA_VERSION}
+        render.say(render.as_json(answer))
+    else:
+        render.say(safe(task_id))
+    if not daemon_from(session.locations.daemon_state)[0].running:
+        render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
+    if wait:
+        context.exit(await_end(session, [task_id], timeout_s=None))
+
+
+@click.command()
+@click.argument("task")
+@pass_session
+@click.pass_context
+def cancel(context: click.Context, session: Session, *, task: str) -> None:
+    """End the waiting or running TASK for good, its whole process tree included."""
+    from task_queue.adapters.engine.folder import FolderEngine
+
+    task_id = given_id(task)
+    sources = session.sources()
+    listed, state = _found(sources, task_id)
+    view = show_of(sources, task_id, now=session.now())
+    running = view.running if view else None
+    if state in {TaskState.COMPLETED, TaskState.FAILED}:
+        raise TaskQueueError(f"task {task_id} has ended already ({state})")
+    FolderEngine(listed.folders.pending).request_cancel(task_id)
+    if not daemon_from(session.locations.daemon_state)[0].running:
+        render.say(f"requested: {safe(task_id)}")
+        render.note(_without_daemon(running))
+        return
+    if not _ends(sources, task_id, running):
+        render.note(f"task {task_id} has not ended yet; the request stands. See: task-queue status")
+        context.exit(FAILED)
+    ended = _found(sources, task_id)[1]
+    if ended is TaskState.COMPLETED:
+        render.say(f"completed: {safe(task_id)} was done before the request arrived")
+    else:
+        processes = "; its processes are gone" if running else ""
+        render.say(f"cancelled: {safe(task_id)}{processes}")
+
+
+@click.command()
+@click.argument("task")
+@pass_session
+def retry(session: Session, *, task: str) -> None:
+    """Give the failed TASK another try; its attempts' numbers go on."""
+    from task_queue.adapters.engine.folder import FolderEngine
+
+    task_id = given_id(task)
+    listed, state = _found(session.sources(), task_id)
+    if state is not TaskState.FAILED:
+        raise TaskQueueError(
+            f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
+        )
+    FolderEngine(listed.folders.pending).requeue(task_id, now=session.now())
+    render.say(f"pending: {safe(task_id)}")
+
+
+def _document(text: str | None, path: Path | None) -> str:
+    if text is not None and path is not None:
+        raise click.UsageError("TEXT and --file exclude each other")
+    if path is not None:
+        return _file(path)
+    if text == "-" or (text is None and not sys.stdin.isatty()):
+        return _decoded(sys.stdin.buffer.read(_MAX_BYTES + 1), "standard input")
+    if text is not None:
+        return text
+    written = click.edit(_TEMPLATE, extension=".md")
+    if written is None or not written.replace(_TEMPLATE.strip(), "").strip():
+        raise TaskQueueError("nothing was written, so nothing is added")
+    return written.replace(_TEMPLATE.strip(), "").rstrip() + "\n"
+
+
+def _file(path: Path) -> str:
+    try:
+        data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_MAX_BYTES)
+    except OSError as error:
+        raise TaskQueueError(f"{path}: {error.strerror}") from error
+    return _decoded(data, str(path))
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TaskQueueError(f"{where}: byte {error.start} is not UTF-8", hint="save it as UTF-8") from None
+
+
+def _found(sources: tuple[Listed, ...], task_id: TaskId) -> tuple[Listed, TaskState]:
+    found = state_of(sources, task_id)
+    if found is None:
+        raise unknown_task(task_id)
+    return found
+
+
+def _without_daemon(running: RunningView | None) -> str:
+    if running and running.runner == "alive":
+        return "the daemon does not run: its agent goes on until the daemon starts, which ends it"
+    return "the daemon does not run: the task is cancelled when it starts"
+
+
+def _ends(sources: tuple[Listed, ...], task_id: TaskId, running: RunningView | None) -> bool:
+    """Whether the task has ended in time, and nothing that it started is left."""
+    deadline = time.monotonic() + _CANCEL_TAKES_S
+    while time.monotonic() < deadline:
+        ended = _found(sources, task_id)[1] in {TaskState.COMPLETED, TaskState.FAILED}
+        if ended and not (running and identity.bearers(running.marker)):
+            return True
+        time.sleep(_POLL_S)
+    return False

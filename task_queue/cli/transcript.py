@@ -1,0 +1,115 @@
+"""A transcript's lines as a person reads them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+_POLL_S = 0.2
+_SHORT = 160
+_MAX_LINES = 8
+
+
+def following(path: Path, *, more: Callable[[], bool]) -> Iterator[str]:
+    """Each whole line of *path*, and as long as ``more()`` says so those to come; waits for the file, too."""
+    while not path.exists():
+        if not more():
+            return
+        time.sleep(_POLL_S)
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        unfinished = ""
+        while True:
+            goes_on = more()  # asked before reading, so that nothing written until the end is missed
+            read = file.read()
+            *whole, unfinished = (unfinished + read).split("\n")
+            yield from whole
+            if not goes_on:
+                return
+            if not read:
+                time.sleep(_POLL_S)
+
+
+def told(line: str) -> str | None:
+    """What the envelope in *line* tells a person, None if nothing."""
+    try:
+        envelope: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return f"? {_short(line)}"
+    if not isinstance(envelope, dict):
+        return f"? {_short(line)}"
+    kind, raw = _fields(cast("dict[str, Any]", envelope))
+    if not isinstance(raw, dict):
+        return f"{kind}: {_block(str(raw))}" if raw else None
+    frame = cast("dict[str, Any]", raw)
+    match frame.get("type"):
+        case "assistant" | "user":
+            return "\n".join(_blocks(frame)) or None
+        case "result":
+            return f"result: {_of(frame, 'subtype')}, {_of(frame, 'num_turns')} turns"
+        case "system":
+            return _system(frame)
+        case _:
+            return f"{kind}: {_short(json.dumps(frame))}" if kind in {"note", "err"} else None
+
+
+def _fields(envelope: Mapping[str, Any]) -> tuple[str, Any]:
+    return str(envelope.get("dir", "?")), envelope.get("raw")
+
+
+def _system(frame: Mapping[str, Any]) -> str | None:
+    match frame.get("subtype"):
+        case "init":
+            return f"session {_of(frame, 'session_id')}, model {_of(frame, 'model')}"
+        case "api_retry":
+            return f"retry {_of(frame, 'attempt')}: {_of(frame, 'error')} ({_of(frame, 'error_status')})"
+        case "permission_denied":
+            return f"denied: {_of(frame, 'tool_name')}"
+        case _:
+            return None
+
+
+def _blocks(frame: Mapping[str, Any]) -> Iterator[str]:
+    message: object = frame.get("message")
+    content: object = cast("dict[str, Any]", message).get("content") if isinstance(message, dict) else None
+    if isinstance(content, str):
+        yield _block(content)
+    for item in cast("list[object]", content) if isinstance(content, list) else []:
+        if not isinstance(item, dict):
+            continue
+        block = cast("dict[str, Any]", item)
+        match block.get("type"):
+            case "text":
+                yield _block(_of(block, "text"))
+            case "tool_use":
+                yield f"-> {_of(block, 'name')} {_short(json.dumps(block.get('input'), ensure_ascii=False))}"
+            case "tool_result":
+                failed = " (failed)" if block.get("is_error") is True else ""
+                yield f"<-{failed} {_short(_result_text(block.get('content')))}"
+            case _:
+                pass
+
+
+def _result_text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _of(frame: Mapping[str, Any], key: str) -> str:
+    value: object = frame.get(key)
+    return "?" if value is None else str(value)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHORT else flat[: _SHORT - 1] + "…"
+
+
+def _block(text: str) -> str:
+    lines = text.strip().splitlines()
+    if len(lines) <= _MAX_LINES:
+        return "\n".join(lines)
+    return "\n".join([*lines[:_MAX_LINES], f"… {len(lines) - _MAX_LINES} more lines"])

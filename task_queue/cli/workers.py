@@ -1,0 +1,73 @@
+"""``workers``: each source has one; what it does."""
+
+from __future__ import annotations
+
+import click
+
+from task_queue.cli import render
+from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.render import safe, table
+from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.views.model import StatusView
+from task_queue.views.overview import status_of
+
+_SCHEMA_VERSION = 1
+
+
+@click.group()
+def workers() -> None:
+    """What each worker does."""
+
+
+@workers.command("list")
+@as_json_option
+@pass_session
+def list_workers(session: Session, *, as_json: bool) -> None:
+    """One line per worker: source, state, thread, task."""
+    _show(session, as_json=as_json)
+
+
+@workers.command()
+@as_json_option
+@pass_session
+@click.pass_context
+def status(context: click.Context, session: Session, *, as_json: bool) -> None:
+    """The same, and exit code 3 if the daemon is down or a worker has stopped."""
+    view = _show(session, as_json=as_json)
+    healthy = view.daemon.running and all(source.state in {"serving", "paused"} for source in view.sources)
+    context.exit(0 if healthy else NEEDS_ATTENTION)
+
+
+def _show(session: Session, *, as_json: bool) -> StatusView:
+    view = status_of(
+        session.sources(),
+        config=session.locations.config,
+        daemon_state=session.locations.daemon_state,
+        now=session.now(),
+        problems=session.problems,
+        waiting_shown=0,
+    )
+    if as_json:
+        listed = [
+            {
+                "source": source.id,
+                "state": source.state,
+                "why": source.why,
+                "thread_id": source.thread_id,
+                "task_id": source.task_id or next((task.task_id for task in source.running), None),
+            }
+            for source in view.sources
+        ]
+        answer = {"daemon": view.daemon.running, "workers": listed, "schema_version": _SCHEMA_VERSION}
+        render.say(render.as_json(answer))
+        return view
+    if not view.daemon.running:
+        render.note("the daemon does not run, so there are no workers")
+    rows = [("SOURCE", "STATE", "THREAD", "TASK")]
+    for source in view.sources:
+        running = ", ".join(task.task_id for task in source.running)
+        task = source.task_id or running or "-"
+        rows.append((safe(source.id), safe(source.state), str(source.thread_id or "-"), safe(task)))
+    for line in table(rows):
+        render.say(line)
+    return view

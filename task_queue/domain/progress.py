@@ -1,0 +1,217 @@
+"""What a session's raw frames add up to: for those who watch, for the verdict, and for recovery.
+
+The executor feeds it live, views and recovery feed it from the transcript: one reading of the frames for all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from task_queue.domain.model import Work
+from task_queue.domain.verdict import Observation, Timer
+
+_MAX_KEPT_FRAMES = 20
+_MAX_ARGUMENT_CHARS = 80
+_WRITING_TOOLS = {"Edit", "Write", "NotebookEdit"}
+_TELLING = ("file_path", "notebook_path", "command", "pattern", "url", "query", "description", "prompt")
+
+
+def _few_frames() -> deque[Mapping[str, Any]]:
+    return deque(maxlen=_MAX_KEPT_FRAMES)
+
+
+@dataclass(slots=True)
+class Progress:
+    """State after the frames taken in so far."""
+
+    result: Mapping[str, Any] | None = None
+    """The result frame that answers our own prompt."""
+    connected: bool = False
+    """The CLI has answered at all."""
+    last_tool: str | None = None
+    last_argument: str = ""
+    last_text: str = ""
+    tools_in_flight: set[str] = field(default_factory=set[str])
+    files: dict[str, None] = field(default_factory=dict[str, None])
+    """Files that the agent's file tools were told to write, in order of their first time."""
+    usage: dict[str, int] = field(default_factory=dict[str, int])
+    """Tokens so far by kind; exact only once there is a result."""
+    billed_to: str | None = None
+    model: str | None = None
+    retries: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
+    """``api_retry`` frames since the model's last answer."""
+    limits: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
+    denials: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    last_error: str | None = None
+    last_frame_at: datetime | None = None
+    """Known where the envelopes carry times."""
+    retry_until: datetime | None = None
+    stderr: deque[str] = field(default_factory=lambda: deque[str](maxlen=50))
+    _message_ids: set[str] = field(default_factory=set[str])
+    _prompts: set[str] = field(default_factory=set[str])
+
+    @property
+    def turns(self) -> int:
+        """The model's answers so far, those of subagents left out."""
+        return len(self._message_ids)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The session's cumulative total; known at the result only."""
+        return None if self.result is None else self.result.get("total_cost_usd")
+
+    @property
+    def limit(self) -> Mapping[str, Any] | None:
+        """The latest word on the account's usage limit: status, resetsAt, utilization."""
+        return self.limits[-1].get("rate_limit_info") if self.limits else None
+
+    def add(self, direction: str, frame: Mapping[str, Any] | str, at: datetime | None = None) -> None:
+        """Take in one envelope's content."""
+        if direction == "err":
+            self.stderr.append(str(frame))
+        if isinstance(frame, str):
+            return
+        if direction == "out":
+            self._sent(frame)
+        elif direction == "in":
+            self._received(frame, at)
+
+    def observation(
+        self,
+        *,
+        exit_code: int | None = None,
+        exception: str | None = None,
+        timer: Timer | None = None,
+        stop: Literal["suspend", "cancel"] | None = None,
+        wrong_account: str | None = None,
+    ) -> Observation:
+        """What the verdict is judged by: the frames, and what the caller knows besides."""
+        return Observation(
+            result=self.result,
+            retries=tuple(self.retries),
+            limits=tuple(self.limits),
+            denials=tuple(self.denials),
+            last_error=self.last_error,
+            started=self.connected,
+            exit_code=exit_code,
+            stderr="\n".join(self.stderr),
+            exception=exception,
+            timer=timer,
+            stop=stop,
+            wrong_account=wrong_account,
+        )
+
+    def work(self, *, session_id: str, session_cost_usd: float) -> Work:
+        """What was done since the session's total was *session_cost_usd*."""
+        result: Mapping[str, Any] = self.result or {}
+        total: float | None = result.get("total_cost_usd")
+        # A total below the last one is a new count: the CLI lost the old one when it was killed.
+        spent = None if total is None else total - session_cost_usd if total >= session_cost_usd else total
+        return Work(
+            output=str(result.get("result") or self.last_text),
+            num_turns=int(result.get("num_turns") or self.turns),
+            duration_api_ms=int(result.get("duration_api_ms") or 0),
+            total_cost_usd=spent,
+            cost_incomplete=total is None and self.turns > 0,
+            session_id=session_id,
+            usage=dict(result.get("usage") or self.usage),
+            model_usage=dict(result.get("modelUsage") or {}),
+            permission_denials=tuple(result.get("permission_denials") or ()),
+            billed_to=self.billed_to,
+            session_cost_usd=session_cost_usd if total is None else total,
+        )
+
+    def _sent(self, frame: Mapping[str, Any]) -> None:
+        if frame.get("type") == "user":
+            self._prompts.add(str(frame.get("uuid")))
+            self.result = None
+
+    def _received(self, frame: Mapping[str, Any], at: datetime | None) -> None:
+        kind, subtype = frame.get("type"), frame.get("subtype")
+        if kind == "control_response":
+            self.connected = True
+            return
+        self.last_frame_at, self.retry_until = at, None
+        match kind, subtype:
+            case "system", "init":
+                # "none" is a subscription's login; every other source is some kind of key.
+                source = frame.get("apiKeySource")
+                self.billed_to = "subscription" if source in {"none", "oauth"} else "api_key"
+                self.model = frame.get("model")
+            case "system", "api_retry":
+                self.retries.append(frame)
+                if at is not None:
+                    self.retry_until = at + timedelta(milliseconds=float(frame.get("retry_delay_ms") or 0))
+            case "system", "permission_denied":
+                self.denials.append(frame)
+            case "rate_limit_event", _:
+                self.limits.append(frame)
+            case "assistant", _:
+                self._answered(frame)
+            case "user", _:
+                self.tools_in_flight -= {str(block.get("tool_use_id")) for block in _blocks(frame)}
+            case "result", _ if self._is_ours(frame):
+                self.result = frame
+            case _:
+                pass
+
+    def _is_ours(self, frame: Mapping[str, Any]) -> bool:
+        """A result may belong to an injected turn; ours names our prompt, or no prompt at all."""
+        uuids: set[Any] = set(frame.get("user_message_uuids") or [frame.get("user_message_uuid")])
+        return uuids == {None} or not uuids.isdisjoint(self._prompts)
+
+    def _answered(self, frame: Mapping[str, Any]) -> None:
+        blocks = _blocks(frame)
+        for block in blocks:
+            if block.get("type") == "tool_use":
+                self._used_tool(block)
+        if frame.get("parent_tool_use_id") is not None:
+            return
+        self.last_error = frame.get("error")
+        if self.last_error is not None:
+            return  # the CLI's own words about a failed request, and no turn
+        self.retries.clear()
+        message: Mapping[str, Any] = frame.get("message") or {}
+        if str(message.get("id")) not in self._message_ids:
+            self._message_ids.add(str(message.get("id")))
+            usage: Mapping[str, Any] = message.get("usage") or {}
+            for key, value in usage.items():
+                if isinstance(value, int):
+                    self.usage[key] = self.usage.get(key, 0) + value
+        self.last_text = (
+            "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text") or self.last_text
+        )
+
+    def _used_tool(self, block: Mapping[str, Any]) -> None:
+        given: Mapping[str, Any] = block.get("input") or {}
+        self.tools_in_flight.add(str(block.get("id")))
+        self.last_tool = str(block.get("name"))
+        telling = next((given[key] for key in _TELLING if key in given), "")
+        self.last_argument = " ".join(str(telling).split())[:_MAX_ARGUMENT_CHARS]
+        if self.last_tool in _WRITING_TOOLS:
+            self.files[str(given.get("file_path") or given.get("notebook_path"))] = None
+
+
+def progress_of(lines: Iterable[str]) -> Progress:
+    """Progress from a transcript's lines; a torn line (a writer that died) is skipped."""
+    progress = Progress()
+    for line in lines:
+        try:
+            envelope = json.loads(line)
+            at = datetime.fromisoformat(envelope["t"])
+            direction, raw = envelope["dir"], envelope["raw"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        progress.add(direction, raw, at)
+    return progress
+
+
+def _blocks(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    message: Mapping[str, Any] = frame.get("message") or {}
+    content: list[Mapping[str, Any]] | str = message.get("content") or []
+    return [] if isinstance(content, str) else content
