@@ -92,7 +92,7 @@ def uninstall(unit_dir: Path) -> bool:
 def status() -> ServiceStatus:
     """Raises ServiceError where there is nobody to ask."""
     answer = _systemctl("show", UNIT, "--property=" + ",".join(_PROPERTIES))
-    known = dict(line.partition("=")[::2] for line in answer.splitlines())
+    known = {name: value for name, _, value in (line.partition("=") for line in answer.splitlines())}
     return ServiceStatus(
         installed=known.get("LoadState") == "loaded",
         enabled=known.get("UnitFileState") in {"enabled", "enabled-runtime"},
@@ -130,7 +130,9 @@ def _argument(word: str) -> str:
 def _quoted(word: str) -> str:
     """*word* as one word of a unit file (systemd.syntax(7), systemd.unit(5) on specifiers)."""
     if not word.isprintable():
-        raise ServiceError(f"a unit file cannot hold {word!r}", hint="install below a path without control characters")
+        raise ServiceError(
+            f"a unit file cannot hold {word!r}", hint="install below a path without control characters"
+        )
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
