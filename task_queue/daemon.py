@@ -229,7 +229,7 @@ class Daemon:
         self._watcher.watch(source.id, source.path)
         thread.start()
 
-    def _look(self, source_id: str, name: str | None, arrived: bool) -> None:
+    def _look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
         """Called by the watcher: something may have changed in *source_id*."""
         served = self._served.get(source_id)
         if served is None:

@@ -75,7 +75,7 @@ class ConfiguredOrders:
             spent_usd=sum(attempt.total_cost_usd or 0 for attempt in earlier),
             session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
             turns_used=sum(attempt.num_turns for attempt in earlier),
-            transcript_bytes=self.config.limits.transcript_mb * 2**20,
+            transcript_mb=self.config.limits.transcript_mb,
         )
 
     def workspace_of(self, claim: Claim) -> str | None:

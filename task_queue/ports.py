@@ -161,7 +161,7 @@ class Order:
     session_cost_usd: float = 0.0
     """The session's cumulative total so far, for a continued session."""
     turns_used: int = 0
-    transcript_bytes: int = 200 * 2**20
+    transcript_mb: int = 200
     """The transcript is not grown beyond this."""
 
     @property

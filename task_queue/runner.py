@@ -14,7 +14,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from task_queue.adapters.transcript import FileTranscript
+from task_queue.adapters.transcript import FileTranscript, secrets_in
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work
 from task_queue.platform import durable, identity
@@ -33,8 +33,8 @@ def carry_out(order: Order) -> None:
     _become_subreaper()
     transcript = FileTranscript(
         order.attempt_dir / "transcript.jsonl",
-        secrets=secrets_in(order),
-        limit_bytes=order.transcript_bytes,
+        limit_mb=order.transcript_mb,
+        secrets=secrets_in(order.env),
     )
     executor = executor_of(order)
     asked: list[Stop] = []
@@ -67,7 +67,8 @@ def carry_out(order: Order) -> None:
         ended_at=datetime.now(UTC),
         committed_by="runner",
     )
-    transcript.close()
+    with contextlib.suppress(OSError):  # the transcript is evidence, the ending is the truth
+        transcript.close()
     with contextlib.suppress(
         FileExistsError
     ):  # the worker committed a cancel or a time-out first; that stands
@@ -90,16 +91,6 @@ def stopped_before(how: Stop) -> tuple[Outcome, Work]:
     if how is Stop.CANCEL:
         return Outcome(OutcomeKind.CANCELLED, "cancelled before the agent started"), Work()
     return Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped before the agent started"), Work()
-
-
-def secrets_in(order: Order) -> tuple[str, ...]:
-    """Values of the agent's environment that must not be written down."""
-    words = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
-    return tuple(
-        value
-        for name, value in order.env.items()
-        if len(value) >= 8 and any(word in name.upper() for word in words)
-    )
 
 
 def _show_myself(order: Order, started_at: datetime) -> bool:

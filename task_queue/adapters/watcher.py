@@ -24,10 +24,11 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from watchdog.observers.inotify_c import (
     CallbackId,
@@ -42,8 +43,12 @@ from task_queue.domain.events import WatchDegraded, WatchRestored
 from task_queue.platform import mounts
 from task_queue.ports import Emit
 
-Notify = Callable[[str, str | None, bool], None]
-"""Source id, the name that changed (None: look at everything), whether it came by rename and so whole."""
+
+class Notify(Protocol):
+    def __call__(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
+        """Look at *source_id*: at *name* in its pending folder, which came by rename if *arrived*; at all if None."""
+        ...
+
 
 _MASK = Mask(
     InotifyConstants.IN_CREATE
@@ -65,7 +70,7 @@ _LIMITS = Path("/proc/sys/fs/inotify")
 
 
 class Watcher:
-    """Calls *notify* whenever a look at a source may be worth while.
+    """Calls *notify* with a source's id whenever a look at that source may be worth while.
 
     *notify* is called from the watcher's own thread and from the callers of ``watch`` and ``check``; it
     must return at once. Nothing here raises because a folder cannot be watched: ``degraded`` says so.
@@ -221,7 +226,7 @@ class _Sight:
             why = self.why
             armed = self._held.get(_Role.PENDING)
         if armed is not None and armed is not armed_before:
-            self._notify(self.source, None, False)
+            self._notify(self.source)
         return why
 
     def forget(self) -> None:
@@ -243,10 +248,10 @@ class _Sight:
                 self._rearm()
                 name = None
             elif self._is_worth_a_look(event):
-                name = os.fsdecode(event.name)
+                name = os.fsdecode(event.name) or None
             else:
                 return
-        self._notify(self.source, name, event.is_moved_to)
+        self._notify(self.source, name, name is not None and event.is_moved_to)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         with self._lock:
@@ -254,12 +259,12 @@ class _Sight:
                 return
             self._release(wd)
             self._rearm()
-        self._notify(self.source, None, False)
+        self._notify(self.source)
 
     def on_queue_overflow(self) -> None:
         """Events were lost, perhaps the one that said that a watch is dead."""
         self._doubted = True
-        self._notify(self.source, None, False)
+        self._notify(self.source)
 
     def _is_upheaval(self, event: InotifyEvent) -> bool:
         """Whether another folder may lie at the path now."""

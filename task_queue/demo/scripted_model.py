@@ -19,6 +19,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 _HANG_POLL_S = 0.05
+_CLOSING = "No response requested."
 _Headers = Mapping[str, str]
 _Block = dict[str, Any]
 
@@ -203,7 +204,7 @@ class ScriptedModel:
         if not body.get("tools"):
             return Say("{}", input_tokens=1, output_tokens=1)
         with self._seen:
-            turn = 1 + sum(message["role"] == "assistant" for message in body["messages"])
+            turn = 1 + sum(_is_answer(message) for message in body["messages"])
             key = (Request(body, turn, 0).first_text, turn)
             self._tries[key] = self._tries.get(key, 0) + 1
             request = Request(body, turn, self._tries[key])
@@ -363,6 +364,12 @@ def _events(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _blocks(message: Mapping[str, Any]) -> list[_Block]:
     content: str | list[_Block] = message["content"]
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _is_answer(message: Mapping[str, Any]) -> bool:
+    """An answer of ours; the CLI closes an interrupted turn with one of its own before it resumes."""
+    texts = [block.get("text") for block in _blocks(message)]
+    return message["role"] == "assistant" and texts != [_CLOSING]
 
 
 def _text_of(content: Any) -> str:

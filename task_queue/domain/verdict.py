@@ -28,6 +28,7 @@ _SHOWN = (
     "api_error_status",
     "api_error",
 )
+_ALWAYS_SHOWN = {"subtype", "is_error", "terminal_reason"}
 _MAX_SHOWN_CHARS = 400
 # What the CLI itself prints at its start, before any model spoke; it has no code for these two (2.1.330).
 _UNKNOWN_SESSION = "No conversation found with session ID"
@@ -101,9 +102,10 @@ class Observation:
 
     @property
     def limit(self) -> Frame | None:
-        """The account's limit, if the latest word on it is a rejection."""
+        """The account's limit, if the latest word on it is a rejection that no paid overage lifts."""
         info: Frame = self.limits[-1].get("rate_limit_info", {}) if self.limits else {}
-        return info if info.get("status") == "rejected" else None
+        rejected = info.get("status") == "rejected" and not info.get("isUsingOverage")
+        return info if rejected else None
 
     @property
     def refused_to_start(self) -> bool:
@@ -232,7 +234,6 @@ TABLE: tuple[Row, ...] = (
         "the turn was aborted, and not by us",
     ),
     Row(_ended_early, K.FAILED, "the agent ended without having done anything"),
-    Row(lambda s: s.denied, K.DENIED, "the agent failed, and something it needed was not permitted"),
     Row(lambda s: bool(s.of_result("is_error")), K.FAILED, "the agent reported an error"),
     Row(lambda _: True, K.FAILED, "the agent's end is of an unknown kind, which is never success"),
 )
@@ -277,8 +278,8 @@ def _facts_of_result(seen: Observation) -> Iterator[str]:
         yield "no result"
         return
     for key in _SHOWN:
-        if seen.result.get(key) is not None:
-            yield f"{key}={_shown(seen.result[key])}"
+        if key in _ALWAYS_SHOWN or seen.result.get(key) is not None:
+            yield f"{key}={_shown(seen.result.get(key))}"
     for text in seen.result.get("errors") or ():
         yield f"error: {_shown(text)}"
     text = seen.result.get("result")
@@ -307,7 +308,7 @@ def _facts_of_process(seen: Observation) -> Iterator[str]:
         yield f"asked to {seen.stop}"
     if seen.exit_code:
         yield f"exit code {seen.exit_code}"
-    if seen.exception is not None:
+    if seen.exception is not None and seen.result is None:
         yield f"exception: {_shown(seen.exception)}"
     if seen.stderr and not seen.clean:
         yield f"stderr: {_shown(seen.stderr.strip()[-_MAX_SHOWN_CHARS:])}"

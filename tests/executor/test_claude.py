@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +52,7 @@ def test_work_that_is_done_succeeds(bench: MakeBench) -> None:
     assert "Do it." in run.model.requests[0].first_text
     assert "unattended" in run.model.requests[0].system_text
     assert eventually(lambda: not run.processes())
+    assert sorted(path.name for path in run.order.attempt_dir.iterdir()) == ["task.md"]
 
 
 def test_the_environment_is_the_orders(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,8 +252,37 @@ def test_suspend_leaves_the_session_to_be_continued(bench: MakeBench) -> None:
     assert stopped.cost_incomplete
     assert second.kind is OutcomeKind.SUCCEEDED, second
     assert "the queue was stopped" in run.model.requests[-1].last_text
-    assert run.model.requests[-1].tool_results
+    assert run.model.requests[-1].turn == 2
     assert work.session_id == stopped.session_id
+
+
+def test_a_stop_may_come_from_a_signal_handler(bench: MakeBench) -> None:
+    """The runner's own SIGTERM handler calls ``stop`` in the middle of a wait."""
+    run = bench(in_turn(Hang()))
+    before = signal.signal(signal.SIGUSR1, lambda *_: run.executor.stop(Stop.SUSPEND))
+    try:
+        outcome, _ = run.run_and(
+            lambda: os.kill(os.getpid(), signal.SIGUSR1), when=lambda: run.model.requests
+        )
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert outcome.kind is OutcomeKind.INTERRUPTED, outcome
+
+
+def test_a_missing_sandbox_is_told(bench: MakeBench) -> None:
+    """Without bubblewrap a sandboxed task does not run unconfined; elsewhere it runs."""
+    run = bench(in_turn(Say("done")))
+    run.given(permissions="sandboxed")
+
+    outcome, _ = run.run()
+
+    if shutil.which("bwrap") and shutil.which("socat"):
+        assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    else:
+        assert outcome.kind is OutcomeKind.FAILED, outcome
+        assert any("bubblewrap" in fact for fact in outcome.evidence)
+        assert not run.model.requests
 
 
 def test_a_stop_before_the_start_is_heeded(bench: MakeBench) -> None:
@@ -285,6 +317,22 @@ def test_a_killed_agent_is_crashed(bench: MakeBench) -> None:
     assert outcome.kind is OutcomeKind.CRASHED, outcome
     assert "exit code -9" in outcome.evidence
     assert work.cost_incomplete
+    for pid in run.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_agent_dies_with_its_runner(bench: MakeBench) -> None:
+    """A runner that is killed takes the CLI with it; only the tool's own session is left to the sweep."""
+    run = bench(in_turn(SLEEP))
+    runner = multiprocessing.get_context("fork").Process(target=run.run)
+    runner.start()
+    eventually((run.workspace / "pid").exists)
+    cli = _cli(run)
+
+    runner.kill()
+    runner.join()
+
+    eventually(lambda: cli not in run.processes())
     for pid in run.processes():
         os.kill(pid, signal.SIGKILL)
 

@@ -20,7 +20,7 @@ from claude_agent_sdk._errors import (
     MessageParseError,  # pyright: ignore[reportPrivateUsage]  # not exported, and must not be fatal
 )
 
-from task_queue.adapters.executor.options import options_for, prompt_for
+from task_queue.adapters.executor.options import options_for, prompt_for, write_launcher
 from task_queue.adapters.executor.recording import RecordingTransport
 from task_queue.adapters.executor.watch import Timers, Watch
 from task_queue.domain.errors import ExecutorError
@@ -118,10 +118,14 @@ class _Conversation:
         self._loop.call_soon_threadsafe(self._news.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], resume: bool, prompt: str) -> Observation:
-        options = options_for(self._order, resume=resume, stderr=self._saw_stderr)
+        launcher = write_launcher(self._order)
+        options = options_for(self._order, launcher=launcher, resume=resume, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
-        timer = None if asked() else await self._talk_until_end(prompt, asked)
+        try:
+            timer = None if asked() else await self._talk_until_end(prompt, asked)
+        finally:
+            launcher.unlink(missing_ok=True)
         stop = asked()
         return self.watch.progress.observation(
             exit_code=self._exit_code(),

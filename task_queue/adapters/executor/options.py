@@ -14,11 +14,11 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
-from task_queue.adapters.executor import launcher
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permissions import permissions_for
 from task_queue.ports import Order
 
+_LAUNCHER = Path(__file__).with_name("launcher.py")
 _MAX_BUFFER_BYTES = 64 * 2**20
 _ALWAYS = {
     # A result must not come before the work of subagents and background shells.
@@ -50,8 +50,20 @@ def environment_of(order: Order) -> dict[str, str]:
     }
 
 
-def options_for(order: Order, *, resume: bool, stderr: Callable[[str], None]) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*; writes the launcher into the attempt's folder."""
+def write_launcher(order: Order) -> Path:
+    """A program in the attempt's folder for the SDK to start in place of the CLI; see ``launcher``."""
+    names = ",".join(sorted(environment_of(order)))
+    words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, str(_cli_of(order))]
+    path = order.attempt_dir / "claude"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o700)
+    return path
+
+
+def options_for(
+    order: Order, *, launcher: Path, resume: bool, stderr: Callable[[str], None]
+) -> ClaudeAgentOptions:
+    """Options of the session that carries out *order*."""
     env = environment_of(order)
     settings = order.settings
     permissions = permissions_for(
@@ -64,7 +76,7 @@ def options_for(order: Order, *, resume: bool, stderr: Callable[[str], None]) ->
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
         cwd=str(order.workspace),
-        cli_path=_write_launcher(order, env),
+        cli_path=launcher,
         env=env,
         session_id=None if resume else order.claim.session_id,
         resume=order.claim.session_id if resume else None,
@@ -108,16 +120,6 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
 def _remaining_usd(order: Order) -> float | None:
     cap = order.settings.max_budget_usd
     return None if cap is None else cap - order.spent_usd
-
-
-def _write_launcher(order: Order, env: dict[str, str]) -> Path:
-    """A program for the SDK to start in place of the CLI; see ``launcher``."""
-    names = ",".join(sorted(env))
-    words = [sys.executable, "-IS", launcher.__file__, str(os.getpid()), names, str(_cli_of(order))]
-    path = order.attempt_dir / "claude"
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    path.chmod(0o700)
-    return path
 
 
 def _cli_of(order: Order) -> Path:

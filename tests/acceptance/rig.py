@@ -1,0 +1,193 @@
+"""A person's machine in a folder: a home, a configuration, sources, and the real daemon as a process.
+
+Every process gets a built environment, never an inherited one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from task_queue.platform.identity import MARKER_VARIABLE
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class Rig:
+    """Sources ``a`` (and others asked for) with a command executor ``sh`` that runs the task's text."""
+
+    def __init__(self, home: Path, *, sources: tuple[str, ...] = ("a",), **config: Any) -> None:
+        self.home = home
+        self.workspace = home / "workspace"
+        self.workspace.mkdir(parents=True, exist_ok=True)
+        self.config = home / "config.json"
+        self.environment: dict[str, str] = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "PYTHONPATH": str(ROOT),
+        }
+        self.daemons: list[subprocess.Popen[str]] = []
+        document = {
+            "version": "2.1",
+            "project_workspace": str(self.workspace),
+            "task_source_directories": [
+                {"id": name, "path": str(self.queue(name) / "pending")} for name in sources
+            ],
+            "executors": {"sh": {"kind": "command", "argv": ["sh", "-s"]}},
+            "settle_seconds": 0.05,
+            "sweep_seconds": 2,
+            "stop_grace_seconds": 10,
+            **config,
+        }
+        self.config.write_text(json.dumps(document))
+        self.config.chmod(0o600)
+        for name in sources:
+            (self.queue(name) / "pending").mkdir(parents=True, mode=0o700, exist_ok=True)
+
+    def queue(self, source: str = "a") -> Path:
+        return self.home / "tasks" / source
+
+    def pending(self, source: str = "a") -> Path:
+        return self.queue(source) / "pending"
+
+    def drop(self, name: str, text: str, *, source: str = "a") -> str:
+        """As a careful producer does: write elsewhere, rename into pending."""
+        staging = self.queue(source) / "staging"
+        staging.mkdir(mode=0o700, exist_ok=True)
+        draft = staging / f"{name}.md"
+        draft.write_text(text)
+        draft.rename(self.pending(source) / f"{name}.md")
+        return name
+
+    def drop_command(self, name: str, script: str, *, source: str = "a", **keys: object) -> str:
+        front = "".join(f"{key}: {value}\n" for key, value in {"executor": "sh", **keys}.items())
+        return self.drop(name, f"---\n{front}---\n{script}\n", source=source)
+
+    def start(self, *, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """The real daemon; returns when it serves."""
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "task_queue.cli", "--config", str(self.config), "daemon"],
+            env={**self.environment, **(environment or {})},
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.home / "daemon.err").open("a"),
+            text=True,
+            start_new_session=True,
+        )
+        self.daemons.append(daemon)
+
+        def serves() -> bool:
+            assert daemon.poll() is None, (self.home / "daemon.err").read_text()
+            return self.state().get("pid") == daemon.pid and not self.state()["stopped_at"]
+
+        eventually(serves, what="the daemon serves")
+        return daemon
+
+    def cli(
+        self, *arguments: str, check: bool = False, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "task_queue.cli", "--config", str(self.config), *arguments],
+            env=self.environment,
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.cli(*arguments, "--json").stdout)
+
+    def state(self) -> dict[str, Any]:
+        """What the daemon publishes of itself, empty before its first word."""
+        for path in self.home.glob(".local/state/task-queue/*/daemon.json"):
+            found: dict[str, Any] = json.loads(path.read_text())
+            return found
+        return {}
+
+    def result(self, task_id: str, *, source: str = "a", timeout: float = 30) -> dict[str, Any]:
+        """The task's result, waited for until the task is settled altogether."""
+        path = self.queue(source) / "results" / f"{task_id}.json"
+        eventually(path.exists, timeout=timeout, what=f"{path} exists; {self.errors()}")
+        result: dict[str, Any] = json.loads(path.read_text())
+        eventually(
+            (self.queue(source) / result["state"] / f"{task_id}.md").exists, what=f"{task_id} is in its place"
+        )
+        eventually(lambda: not self.locks(source, task_id), what=f"{task_id} is unlocked")
+        return result
+
+    def errors(self) -> str:
+        log = self.home / "daemon.err"
+        return log.read_text()[-2000:] if log.exists() else ""
+
+    def locks(self, source: str = "a", task_id: str = "*") -> list[Path]:
+        return list(self.pending(source).glob(f".{task_id}.lock"))
+
+    def run_record(self, task_id: str, attempt: int = 1, *, source: str = "a") -> dict[str, Any]:
+        path = self.queue(source) / "logs" / task_id / f"attempt-{attempt}" / "run.json"
+        eventually(path.exists, what=f"{path} exists; {self.errors()}")
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record
+
+    def side_effects(self, name: str) -> list[str]:
+        """Lines that tasks appended to a file of the workspace."""
+        path = self.workspace / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def started(self, name: str) -> None:
+        """Wait until a task has said in the workspace's file *name* that it runs."""
+        eventually(lambda: self.side_effects(name), what=f"a task writes {name}; {self.errors()}")
+
+    def stop(self, daemon: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> int:
+        daemon.send_signal(number)
+        return daemon.wait(timeout=60)
+
+    def close(self) -> None:
+        """End what this rig started, and whatever its tasks left."""
+        for daemon in self.daemons:
+            if daemon.poll() is None:
+                daemon.terminate()
+                try:
+                    daemon.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    daemon.wait()
+        for pid in self.marked():
+            os.kill(pid, signal.SIGKILL)
+
+    def marked(self) -> list[int]:
+        """Processes of attempts whose home this is, found by their environment."""
+        found: list[int] = []
+        home = f"HOME={self.home}".encode()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                environment = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            is_attempt = any(
+                line.startswith(MARKER_VARIABLE.encode() + b"=") and b":" in line for line in environment
+            )
+            state = (
+                (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                if (entry / "stat").exists()
+                else "Z"
+            )
+            if home in environment and is_attempt and state != "Z":
+                found.append(int(entry.name))
+        return found
