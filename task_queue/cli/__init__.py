@@ -9,7 +9,6 @@ import click
 
 from task_queue import __version__
 from task_queue.cli.lazy import Entry, LazyGroup
-from task_queue.cli.session import Session
 
 _COMMANDS = {
     "init": Entry("init_command:init", "Make the folders and the configuration. Safe to repeat."),
@@ -35,6 +34,8 @@ _COMMANDS = {
 @click.pass_context
 def cli(context: click.Context, config: str | None, debug: bool) -> None:
     """Drop a Markdown file into a folder: an agent does the work, and what it did lies beside it."""
+    from task_queue.cli.session import Session  # help needs none of what it imports
+
     context.obj = Session(config, debug=debug)
 
 

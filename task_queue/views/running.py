@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from task_queue.domain import naming
 from task_queue.domain.model import ProcessIdentity, TaskId
-from task_queue.domain.progress import Progress, progress_of
 from task_queue.platform.identity import is_alive
 from task_queue.views.documents import title_of
 from task_queue.views.files import Record, record, tail_of, text_in, time_in, whole_in
 from task_queue.views.model import FileView, Folders, RunningView
+
+if TYPE_CHECKING:
+    from task_queue.domain.progress import Progress
 
 _TRANSCRIPT_TAIL = 4 * 2**20
 _CLAIM_KEYS = ("attempt", "session_id", "pid_start_ticks", "boot_id")
@@ -97,6 +100,8 @@ def _runner_of(folder: Path) -> str:
 
 
 def _progress(lines: list[str]) -> Progress:
+    from task_queue.domain.progress import Progress, progress_of  # only where something runs
+
     try:
         return progress_of(lines)
     except (AttributeError, TypeError, ValueError, RecursionError):
