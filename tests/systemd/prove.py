@@ -201,7 +201,7 @@ class Proof:
         eventually(lambda: is_other_than(pid), what="the daemon was restarted")
 
         assert service.status().restarts == 1
-        assert settled_runner() == self._runner
+        self._same_runner()
 
     def hang(self) -> None:
         """the daemon hangs: ended by the watchdog, restarted, and the runner goes on"""
@@ -209,7 +209,7 @@ class Proof:
         eventually(lambda: is_other_than(pid), timeout=60, what="the watchdog replaced the daemon")
 
         assert service.status().restarts == 2
-        assert settled_runner() == self._runner
+        self._same_runner()
 
     def reload(self) -> None:
         """reload is answered, and neither the daemon nor the runner changes"""
@@ -218,7 +218,7 @@ class Proof:
         eventually(lambda: service.status().active == "active")
 
         assert service.status().pid == pid
-        assert settled_runner() == self._runner
+        self._same_runner()
 
     def restart(self) -> None:
         """restart ends the runner first, and the new daemon starts another"""
@@ -253,6 +253,17 @@ class Proof:
 
         found = service.status()
         assert (found.installed, found.active) == (False, "inactive")
+
+    def _same_runner(self) -> None:
+        now = settled_runner()
+        assert now == self._runner, f"was {self._runner}, is now {now}:\n{processes()}"
+
+
+def processes() -> str:
+    """What runs in here, as a tree."""
+    return subprocess.run(
+        ["ps", "-eo", "pid,ppid,args", "--forest"], capture_output=True, text=True, check=False
+    ).stdout
 
 
 def settled_runner() -> set[int]:

@@ -29,8 +29,11 @@ def marked() -> set[int]:
             environment = (entry / "environ").read_bytes()
         except OSError:
             continue  # ended meanwhile
-        if any(variable.startswith(f"{MARKER}=".encode()) for variable in environment.split(b"\0")):
-            found.add(int(entry.name))
+        # A process that waits for its attempt has room for the marker, but not source:task:attempt:session.
+        for variable in environment.split(b"\0"):
+            name, _, value = variable.partition(b"=")
+            if name == MARKER.encode() and b":" in value:
+                found.add(int(entry.name))
     return found
 
 
@@ -56,7 +59,9 @@ def daemon() -> None:
     # Ended runners of ours are not to stay behind as zombies.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     if not marked():
-        subprocess.Popen(["sleep", "1000"], start_new_session=True, env={MARKER: "stand-in", **os.environ})
+        subprocess.Popen(
+            ["sleep", "1000"], start_new_session=True, env={MARKER: "stand-in:task:1:session", **os.environ}
+        )
     notifier.ready()
     while not stopping.wait(period):
         notifier.watchdog()
