@@ -84,6 +84,8 @@ def uninstall(unit_dir: Path) -> bool:
         return False
     _require_ours(unit)
     _systemctl("disable", "--now", UNIT)
+    if status().active == "failed":
+        _systemctl("reset-failed", UNIT)  # else systemd shows a unit that is no more
     durable.remove(unit)
     _systemctl("daemon-reload")
     return True
