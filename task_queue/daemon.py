@@ -313,6 +313,8 @@ class Daemon:
 def _state_of_source(served: _Served, *, stopped: bool) -> str:
     if stopped or not served.thread.is_alive():
         return "stopped"
+    if served.retiring:
+        return "closing"
     if served.source.paused:
         return "paused"
     return "unavailable" if served.worker.trouble else "serving"

@@ -13,6 +13,7 @@ import signal
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from task_queue.adapters.transcript import FileTranscript, secrets_in
 from task_queue.domain.errors import ExecutorError
@@ -39,12 +40,13 @@ def carry_out(order: Order) -> None:
     executor = executor_of(order)
     asked: list[Stop] = []
 
-    def ask(how: Stop) -> None:
+    def ask(number: int, _: FrameType | None) -> None:
+        how = Stop.CANCEL if number == signal.SIGINT else Stop.SUSPEND
         asked.append(how)
         executor.stop(how)
 
-    signal.signal(signal.SIGTERM, lambda *_: ask(Stop.SUSPEND))
-    signal.signal(signal.SIGINT, lambda *_: ask(Stop.CANCEL))
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, transcript)

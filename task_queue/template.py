@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -65,12 +66,9 @@ def _run(raw: bytes) -> None:
         os.environ[MARKER_VARIABLE] = order.marker
         carry_out(order)
         code = 0
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        raise
+    except BaseException:  # noqa: BLE001 - the process ends here; its log keeps the reason
+        traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stderr.flush()
         os._exit(code)
 
 

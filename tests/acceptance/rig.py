@@ -73,16 +73,17 @@ class Rig:
 
     def start(self, *, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """The real daemon; returns when it serves."""
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.cli", "--config", str(self.config), "daemon"],
-            env={**self.environment, **(environment or {})},
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.home / "daemon.err").open("a"),
-            text=True,
-            start_new_session=True,
-        )
+        with (self.home / "daemon.err").open("a") as errors:
+            daemon = subprocess.Popen(
+                [sys.executable, "-m", "task_queue.cli", "--config", str(self.config), "daemon"],
+                env={**self.environment, **(environment or {})},
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
         self.daemons.append(daemon)
 
         def serves() -> bool:

@@ -14,7 +14,7 @@ from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually
 
-UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do read -t 0.05 x < /dev/zero 2>/dev/null || sleep 0.05; done; echo end >> log"
+UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
 
 
 def test_a_dropped_file_is_done(rig: Rig) -> None:
@@ -201,6 +201,7 @@ def test_a_removed_source_ends_with_its_running_task(rig: Rig) -> None:
     rig.started("log")
     rig.drop_command("task-2-waits", "echo never >> log2")
     rig.cli("sources", "rm", "--source-id", "a", check=True)
+    eventually(lambda: rig.state()["sources"]["a"]["state"] == "closing", timeout=2, what="it is seen")
     (rig.workspace / "go").touch()
 
     assert rig.result("task-1-long")["success"]

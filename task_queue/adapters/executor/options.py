@@ -38,7 +38,8 @@ _UNATTENDED = (
 def environment_of(order: Order) -> dict[str, str]:
     """The whole environment of the CLI: what the order says, our switches and the attempt's marker."""
     kept = {name: value for name, value in order.env.items() if not name.startswith(_SESSION_SCOPED)}
-    # Stripping credentials from the environment of tools needs bubblewrap: without it the CLI does not start.
+    # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
+    # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
     scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.get("scrub_env") else {}
     config_dir = order.agent.get("config_dir")
     return {
