@@ -115,6 +115,8 @@ def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Itera
 def _waiting_lines(source: SourceView) -> Iterator[str]:
     """Reasons in a column where they fit, else below: what a task waits for is never cut."""
     column = max((cells(safe(task.task_id)) for task in source.waiting), default=0)
+    if not source.order_known:
+        yield faint("  too many wait to read each; they are shown in the order of their names")
     for task in source.waiting:
         name, why = safe(task.task_id), safe(task.why)
         line = f"  waiting  {name}{' ' * (column - cells(name))}  {why}"
