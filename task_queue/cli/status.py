@@ -137,7 +137,7 @@ def _doing(task: RunningView, now: datetime) -> str:
         )
     if task.cancelling:
         parts.append("being cancelled")
-    if task.turn is not None:
+    if task.turn:
         parts.append(f"turn {task.turn}{'' if task.turns_counted else '+'}")
     if task.tool:
         parts.append(shortened(safe(task.tool), 40))
