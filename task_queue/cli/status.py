@@ -10,7 +10,19 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import faint, moment, money, safe, shortened, span, strong, table, word, wrapped
+from task_queue.cli.render import (
+    cells,
+    faint,
+    moment,
+    money,
+    safe,
+    shortened,
+    span,
+    strong,
+    width,
+    word,
+    wrapped,
+)
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.views.model import RunningView, SourceView, StatusView
 from task_queue.views.overview import status_of
@@ -87,7 +99,7 @@ def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Itera
     for task in source.running:
         yield f"  {word('running')}  {safe(task.task_id)}"
         yield f"           {_doing(task, now)}"
-    yield from table((("waiting", safe(task.task_id), safe(task.why)) for task in source.waiting), indent=2)
+    yield from _waiting_lines(source)
     hidden = source.pending.number - len(source.waiting)
     if hidden > 0:
         yield faint(f"  and {hidden:,} more (--detailed shows them)")
@@ -100,6 +112,21 @@ def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Itera
         yield from wrapped(f"lock     {safe(lock.name)}, {safe(lock.why)}", indent=2, hanging=11)
 
 
+def _waiting_lines(source: SourceView) -> Iterator[str]:
+    """Reasons in a column where they fit, else below: what a task waits for is never cut."""
+    column = max((cells(safe(task.task_id)) for task in source.waiting), default=0)
+    if not source.order_known:
+        yield faint("  too many wait to read each; they are shown in the order of their names")
+    for task in source.waiting:
+        name, why = safe(task.task_id), safe(task.why)
+        line = f"  waiting  {name}{' ' * (column - cells(name))}  {why}"
+        if cells(line) <= width():
+            yield line
+        else:
+            yield f"  waiting  {name}"
+            yield from wrapped(why, indent=11)
+
+
 def _doing(task: RunningView, now: datetime) -> str:
     parts = [f"attempt {task.attempt}"]
     if task.since:
@@ -110,7 +137,7 @@ def _doing(task: RunningView, now: datetime) -> str:
         )
     if task.cancelling:
         parts.append("being cancelled")
-    if task.turn is not None:
+    if task.turn:
         parts.append(f"turn {task.turn}{'' if task.turns_counted else '+'}")
     if task.tool:
         parts.append(shortened(safe(task.tool), 40))

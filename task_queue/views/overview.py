@@ -61,7 +61,9 @@ def source_view(listed: Listed, said: Record | None, *, now: datetime, waiting_s
     claimed = {naming.key_of(view.task_id) for view in running}
     locked = claimed | {lock.name.removeprefix(".").removesuffix(".lock") for lock in locks}
     documents, ignored = _sorted_out(listed, names)
-    unclaimed = [name for name in documents if naming.key_of(naming.task_id_of(name)) not in locked]
+    unclaimed = documents
+    if locked:
+        unclaimed = [name for name in documents if naming.key_of(naming.task_id_of(name)) not in locked]
     waiting, order_known = waiting_in(
         folders, unclaimed, now=now, running={view.task_id for view in running}, shown=waiting_shown
     )

@@ -30,9 +30,7 @@ def running_in(
     """The claims among *names*, and the locks that are none."""
     running: list[RunningView] = []
     odd: list[FileView] = []
-    for name in sorted(names):
-        if not (name.startswith(".task-") and name.endswith(".lock")):
-            continue
+    for name in sorted(name for name in names if name.startswith(".task-") and name.endswith(".lock")):
         claim = record(folders.pending / name)
         if claim is None:
             continue

@@ -72,7 +72,7 @@ def ended_state(folders: Folders, task_id: TaskId) -> TaskState | None:
 
 
 def _by_name(names: Collection[str], shown: int) -> list[WaitingView]:
-    why = "in the order of names: too many wait to read each"
+    why = "in the order of names"
     return [WaitingView(naming.task_id_of(name), "", 5, why) for name in heapq.nsmallest(shown, names)]
 
 

@@ -1,0 +1,87 @@
+"""Real runs of the command line in an environment that is built, never inherited."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A home and a project of its own; nothing of ours, and no account, can be reached from there."""
+
+    home: Path
+
+    @property
+    def project(self) -> Path:
+        return self.home / "project"
+
+    @property
+    def config(self) -> Path:
+        return self.home / ".config" / "task-queue" / "config.json"
+
+    def pending(self, source: str = "ad-hoc") -> Path:
+        return self.project / "tasks" / source / "pending"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "TZ": "UTC",
+            "PYTHONPATH": str(ROOT),
+            "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+        }
+
+    def run(self, *arguments: str, given: str = "") -> Answer:
+        done = subprocess.run(
+            [sys.executable, "-m", "task_queue.cli", *arguments],
+            cwd=self.project,
+            env=self.environ,
+            input=given.encode(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def agrees_with(self, name: str, text: str) -> None:
+        """*text*, with the home's path replaced, is the golden file *name*."""
+        told = re.sub(r"pid \d+", "pid N", text.replace(str(self.home), "HOME"))
+        path = GOLDEN / f"{name}.txt"
+        if os.environ.get("WRITE_GOLDEN"):
+            path.write_text(told, encoding="utf-8")
+
+        assert told == path.read_text(encoding="utf-8")
+
+
+def a_bench(home: Path) -> Bench:
+    bench = Bench(home)
+    bench.project.mkdir()
+    assert bench.run("init").code == 0
+    return bench
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))

@@ -1,0 +1,139 @@
+"""Commands that change something, as real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bench import Bench, a_bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return a_bench(tmp_path)
+
+
+def test_init_is_safe_to_repeat(bench: Bench) -> None:
+    """The second time nothing changes."""
+    before = bench.config.read_bytes()
+
+    answer = bench.run("init")
+
+    assert answer.code == 0
+    assert bench.config.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        (("Fix the login",), ""),
+        (("-",), "# Fix the login\n"),
+        ((), "# Fix the login\n"),
+        (("--file", "in.md"), ""),
+    ],
+    ids=["text", "dash", "piped", "file"],
+)
+def test_add_hands_in_a_document(bench: Bench, arguments: tuple[str, ...], given: str) -> None:
+    """Whole in pending/, named by time and title, nothing left in staging/."""
+    (bench.project / "in.md").write_text("# Fix the login\n")
+
+    answer = bench.run("tasks", "add", *arguments, given=given)
+
+    document = bench.pending() / f"{answer.out.strip()}.md"
+    assert document.name.startswith("task-2")
+    assert document.name.endswith("-fix-the-login.md")
+    assert "Fix the login" in document.read_text()
+    assert list((bench.pending().parent / "staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["---\npriorty: 1\n---\nx", "", "---\npriority: 1\n---\n"])
+def test_add_refuses_what_could_not_run(bench: Bench, text: str) -> None:
+    """The mistake is told now, not in failed/ later."""
+    answer = bench.run("tasks", "add", "-", given=text)
+
+    assert answer.code == 1
+    assert answer.err.startswith("error: ")
+    assert list(bench.pending().iterdir()) == []
+
+
+def test_concurrent_adds_all_get_an_id(bench: Bench) -> None:
+    """The same title in the same second: twelve tasks."""
+    command = [sys.executable, "-m", "task_queue.cli", "tasks", "add", "same"]
+    processes = [
+        subprocess.Popen(
+            command, env=bench.environ, cwd=bench.project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        for _ in range(12)
+    ]
+    ids = {process.communicate(timeout=60)[0] for process in processes}
+
+    assert len(ids) == 12
+    assert len(list(bench.pending().glob("task-*.md"))) == 12
+
+
+def test_a_full_queue_takes_nothing_more(bench: Bench) -> None:
+    """limits.max_pending, with what to do."""
+    text = bench.config.read_text()
+    bench.config.write_text(text.replace('"version"', '"limits": {"max_pending": 1},\n  "version"'))
+    bench.run("tasks", "add", "one")
+
+    answer = bench.run("tasks", "add", "two")
+
+    assert answer.code == 1
+    assert "1 tasks wait already" in answer.err
+
+
+def test_cancel_without_a_daemon_says_what_happens_then(bench: Bench) -> None:
+    """The request is kept."""
+    task_id = bench.run("tasks", "add", "one").out.strip()
+
+    answer = bench.run("tasks", "cancel", task_id)
+
+    assert answer.code == 0
+    assert "cancelled when it starts" in answer.err
+    assert (bench.pending() / f".{task_id}.cancel").exists()
+
+
+def test_retry_gives_a_failed_task_back(bench: Bench) -> None:
+    """From failed/ to pending/."""
+    failed = bench.pending().parent / "failed" / "task-a.md"
+    failed.write_text("# A\n")
+
+    answer = bench.run("tasks", "retry", "task-a")
+
+    assert answer.code == 0, answer.err
+    assert (bench.pending() / "task-a.md").exists()
+    assert not failed.exists()
+
+
+@pytest.mark.parametrize(("folder", "code"), [("completed", 0), ("failed", 1)])
+def test_wait_tells_by_its_exit_code(bench: Bench, folder: str, code: int) -> None:
+    """1 if a task did not succeed."""
+    (bench.pending().parent / folder / "task-a.md").write_text("# A\n")
+
+    assert bench.run("tasks", "wait", "task-a", "--timeout", "5").code == code
+
+
+def test_wait_ends_with_its_timeout(bench: Bench) -> None:
+    """A task that goes nowhere does not hold a script for ever."""
+    (bench.pending() / "task-a.md").write_text("# A\n")
+
+    assert bench.run("tasks", "wait", "task-a", "--timeout", "0.1").code == 1
+
+
+def test_sources_are_added_paused_resumed_and_removed(bench: Bench) -> None:
+    """The whole life of a source."""
+    for arguments in (("add", "tasks/web", "--id", "web"), ("pause", "--source-id", "web")):
+        assert bench.run("sources", *arguments).code == 0
+    paused = {
+        entry["id"]: entry["paused"] for entry in bench.run("sources", "list", "--json").json["sources"]
+    }
+    assert bench.run("sources", "resume", "--source-id", "web").code == 0
+    assert bench.run("sources", "rm", "--source-id", "web").code == 0
+
+    assert paused == {"ad-hoc": False, "planned": False, "web": True}
+    assert len(bench.run("sources", "list", "--json").json["sources"]) == 2
+    assert (bench.pending("web")).is_dir()
