@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,16 @@ from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.layout import Layout
 from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
 from task_queue.domain.model import Claim, Journal, Task
+from task_queue.domain.permissions import narrowed
 from task_queue.domain.results import attempts_before
 from task_queue.domain.settings import Settings, parse_defaults, resolve
 from task_queue.domain.taskfile import parse
 from task_queue.platform.durable import read_regular
 from task_queue.ports import Order
+
+_SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
+"""Each with its package, and the option with which it does nothing but show that it runs."""
+_PROGRAM_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +48,13 @@ class ConfiguredOrders:
 
     def settings_of(self, task: Task) -> Settings:
         layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
-        return resolve(*layers, task.given)
+        return resolve(*layers, task.given, narrowed(layers, task.given))
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
+        env = agent_environment(self.config.agent, self.environ)
+        if settings.executor == "claude" and settings.permissions == "sandboxed":
+            _check_sandbox(env, asked_by_task="permissions" in task.given)
         layout = Layout(self.source.path)
         attempt_dir = layout.attempt_of(claim)
         earlier = attempts_before(journal, claim)
@@ -63,11 +73,14 @@ class ConfiguredOrders:
             settings=settings,
             executor="claude" if settings.executor == "claude" else "command",
             argv=self._argv(settings.executor),
-            env=agent_environment(self.config.agent, self.environ),
+            env=env,
             agent={
                 "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
                 "setting_sources": list(self.config.agent.setting_sources),
                 "account": self.config.agent.account,
+                "allow_only": bool(task.given.get("allow")),
+                "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
+                "scrub_env": self.config.agent.scrub_env,
             },
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
@@ -76,6 +89,7 @@ class ConfiguredOrders:
             session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
             turns_used=sum(attempt.num_turns for attempt in earlier),
             transcript_mb=self.config.limits.transcript_mb,
+            memory_mb=self.config.limits.memory_mb,
         )
 
     def workspace_of(self, claim: Claim) -> str | None:
@@ -142,6 +156,32 @@ class ConfiguredOrders:
             meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
             raise TaskFileError(f"executor '{executor}' is not configured", hint=meant)
         return self.config.executors[executor].argv
+
+
+def _check_sandbox(env: Mapping[str, str], *, asked_by_task: bool) -> None:
+    """The sandbox needs two programs that work: with a socat that does not, the CLI itself fails open."""
+    for program, (package, option) in _SANDBOX_PROGRAMS.items():
+        problem = _why_not_working(program, option, env)
+        if problem is not None:
+            kind = TaskFileError if asked_by_task else ExecutorError
+            raise kind(
+                f"permissions: sandboxed needs {package}, but {program} {problem}",
+                hint=f"install it, for example with: apt-get install {package}",
+            )
+
+
+def _why_not_working(program: str, option: str, env: Mapping[str, str]) -> str | None:
+    """As the agent would find it: on the PATH that it will have."""
+    found = shutil.which(program, path=env.get("PATH", ""))
+    if found is None:
+        return "is not there"
+    try:
+        done = subprocess.run(
+            [found, option], env=dict(env), capture_output=True, timeout=_PROGRAM_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"does not run: {error}"
+    return f"ends with exit code {done.returncode}" if done.returncode else None
 
 
 def _why_unusable(workspace: Path) -> str | None:

@@ -69,6 +69,10 @@ class Engine(Protocol):
         """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""
         ...
 
+    def token_of(self, claim: Claim) -> str:
+        """What ``claim.proof`` was made from: known to the process that claimed, and to nobody after it."""
+        ...
+
     def task(self, claim: Claim) -> Task:
         """The claimed document as it was at the claim; raises TaskFileError if it is no valid task."""
         ...
@@ -90,6 +94,10 @@ class Engine(Protocol):
         ...
 
     def ending_of(self, claim: Claim) -> Ending | None: ...
+
+    def set_ending_aside(self, claim: Claim) -> None:
+        """Keep the ending that lies there under another name: it is not what it claims to be."""
+        ...
 
     def cancel_requested(self, claim: Claim) -> bool: ...
 
@@ -163,6 +171,10 @@ class Order:
     turns_used: int = 0
     transcript_mb: int = 200
     """The transcript is not grown beyond this."""
+    memory_mb: int | None = None
+    """The process tree of the attempt is ended when it holds more."""
+    token: str = ""
+    """What the runner signs its ending with (``domain.proof``); before that on no disk and in no environment."""
 
     @property
     def marker(self) -> str:

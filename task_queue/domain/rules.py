@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 _RULE = re.compile(r"([^()\s]+)(?:\((.*)\))?", re.DOTALL)
@@ -60,8 +60,7 @@ def covers(wider: str, narrower: str) -> bool:
 def remedy_for(denial: Mapping[str, Any]) -> Remedy:
     """For one denial as the CLI reports it; its ``decision_reason_type`` says whether a rule stood against it."""
     tool = str(denial.get("tool_name"))
-    raw: object = denial.get("tool_input")
-    given = cast("Mapping[str, Any]", raw) if isinstance(raw, Mapping) else {}
+    given: Mapping[str, Any] = denial.get("tool_input") or {}
     if denial.get("decision_reason_type") not in _NOT_ON_THE_LIST:
         return Remedy(why_none="a deny rule stands against it: the profile's, the owner's or the queue's own")
     if tool == "Bash":

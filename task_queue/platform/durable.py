@@ -52,6 +52,16 @@ def move(source: Path, target: Path) -> None:
         sync_directory(source.parent)
 
 
+def move_aside(source: Path, target: Path) -> Path:
+    """Rename to *target*, or to a name like it where that one is taken; the name it got."""
+    try:
+        move(source, target)
+    except FileExistsError:
+        target = target.with_stem(f"{target.stem}-{os.urandom(4).hex()}")
+        move(source, target)
+    return target
+
+
 def remove(path: Path) -> None:
     """Unlink *path* if it is there."""
     with contextlib.suppress(FileNotFoundError):
