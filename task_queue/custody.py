@@ -30,6 +30,7 @@ from task_queue.domain.model import (
     TaskState,
     Work,
 )
+from task_queue.domain.progress import progress_of
 from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
@@ -56,6 +57,8 @@ class Custody:
     emit: Emit
     bell: Bell
     stopping: Callable[[], bool]
+    at_once: Callable[[], bool]
+    """A stop that was asked for kills instead of suspending."""
     jitter: Callable[[], float]
     sweep_s: float
     stop_grace_s: float
@@ -206,8 +209,8 @@ class Custody:
                         kill_at = now + CANCEL_GRACE_S
                         attempt.stop(Stop.CANCEL)
                     elif self.stopping():
-                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the daemon was stopped")
-                        kill_at = now + self.stop_grace_s
+                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
+                        kill_at = now if self.at_once() else now + self.stop_grace_s
                         attempt.stop(Stop.SUSPEND)
                     elif overdue_at is not None and now >= overdue_at:
                         last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
@@ -216,6 +219,8 @@ class Custody:
                     attempt.kill()
                     self.commit(claim, last_word, by="worker", work=Work(session_id=claim.session_id))
                     return
+                if self.gate.is_probing(self.source) and progress_of(self.engine.transcript(claim)).turns:
+                    self.gate.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
                 self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
         finally:
@@ -224,6 +229,7 @@ class Custody:
     def _conclude(self, claim: Claim, ending: Ending) -> None:
         """Do what ``decide`` says follows from *ending*."""
         journal = self.engine.journal(claim)
+        self.gate.ended(self.source, claim, ending)
         disposition = decide(
             ending.outcome,
             earlier=attempts_before(journal, claim),

@@ -37,6 +37,8 @@ class ConfiguredOrders:
     private: tuple[Path, ...]
     """Folders besides the sources' that no agent may touch: configuration, state."""
     environ: Mapping[str, str]
+    allowance: Callable[[str, float | None], float | None]
+    """Sets aside what an attempt of the source may spend today; see ``gate``."""
 
     @property
     def config(self) -> Config:
@@ -60,6 +62,9 @@ class ConfiguredOrders:
         earlier = attempts_before(journal, claim)
         continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
         last = continued[-1] if claim.resumes and continued else None
+        spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
+        cap = settings.max_budget_usd
+        executor = "claude" if settings.executor == "claude" else "command"
         return Order(
             claim=claim,
             source=self.source.id,
@@ -71,7 +76,7 @@ class ConfiguredOrders:
             queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
             workspace=self._workspace(task, settings),
             settings=settings,
-            executor="claude" if settings.executor == "claude" else "command",
+            executor=executor,
             argv=self._argv(settings.executor),
             env=env,
             agent={
@@ -85,9 +90,14 @@ class ConfiguredOrders:
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
             else None,
-            spent_usd=sum(attempt.total_cost_usd or 0 for attempt in earlier),
+            spent_usd=spent,
             session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
             turns_used=sum(attempt.num_turns for attempt in earlier),
+            allowance_usd=(
+                self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
+                if executor == "claude"
+                else None
+            ),
             transcript_mb=self.config.limits.transcript_mb,
             memory_mb=self.config.limits.memory_mb,
         )

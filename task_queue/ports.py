@@ -169,6 +169,8 @@ class Order:
     session_cost_usd: float = 0.0
     """The session's cumulative total so far, for a continued session."""
     turns_used: int = 0
+    allowance_usd: float | None = None
+    """What the day's budget still allows; None: no bound."""
     transcript_mb: int = 200
     """The transcript is not grown beyond this."""
     memory_mb: int | None = None
@@ -179,7 +181,12 @@ class Order:
     @property
     def marker(self) -> str:
         """Value of TASK_QUEUE_ATTEMPT in the environment of every process of this attempt."""
-        return f"{self.source}:{self.claim.task_id}:{self.claim.attempt}:{self.claim.session_id}"
+        return marker_of(self.source, self.claim)
+
+
+def marker_of(source: str, claim: Claim) -> str:
+    """What names one attempt, in the environment of all its processes."""
+    return f"{source}:{claim.task_id}:{claim.attempt}:{claim.session_id}"
 
 
 class Transcript(Protocol):
@@ -259,9 +266,13 @@ class Orders(Protocol):
 
 
 class Gate(Protocol):
-    """What all sources share: places for agents, the account, room on the disk."""
+    """What all sources share: places for agents, the account, budgets, room on the disk."""
 
-    def enter(self, source: str, ring: Callable[[], None]) -> str | None:
+    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
+        """Says of a task why it is held back while others of *source* may pass; None if none is."""
+        ...
+
+    def enter(self, source: str, task: Waiting, ring: Callable[[], None]) -> str | None:
         """Take a place for one attempt; or say why there is none, and call *ring* when that may have changed."""
         ...
 
@@ -269,4 +280,16 @@ class Gate(Protocol):
 
     def pause(self, why: str, until: datetime | None) -> datetime:
         """Let nothing start on the account; returns until when (a guess where *until* is unknown)."""
+        ...
+
+    def is_probing(self, source: str) -> bool:
+        """Whether the attempt that runs in *source* tries an account that was paused."""
+        ...
+
+    def account_works(self) -> None:
+        """That attempt got an answer: the others may go on."""
+        ...
+
+    def ended(self, source: str, claim: Claim, ending: Ending) -> None:
+        """Take note of what an attempt cost and showed. Idempotent."""
         ...

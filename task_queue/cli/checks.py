@@ -22,7 +22,6 @@ from task_queue.views.daemon import daemon_from
 
 Level = Literal["ok", "warning", "problem"]
 _WITHOUT_EFFECT = ("retention", "notifications", "api")
-_LIMITS_WITHOUT_EFFECT = ("daily_budget_usd", "hold_above_utilization", "hold_below_priority")
 _FEW_WATCHES = 8192
 
 
@@ -63,9 +62,6 @@ def _keys(config: Config) -> Iterator[Check]:
             yield Check(
                 "warning", f"'{name}' has no effect in this release", "remove it, or leave it for later"
             )
-    for name in _LIMITS_WITHOUT_EFFECT:
-        if getattr(config.limits, name) is not None:
-            yield Check("warning", f"'limits.{name}' has no effect in this release", "do not rely on it")
     if config.agent.prewarm:
         yield Check("warning", "'agent.prewarm' has no effect in this release", "remove it")
     layers = {"defaults": config.defaults, **{f"defaults of '{s.id}'": s.defaults for s in config.sources}}

@@ -71,7 +71,7 @@ class Outcome:
     reason: str
     evidence: tuple[str, ...] = ()
     resets_at: datetime | None = None
-    """For LIMITED: when the account may be used again, if it was announced."""
+    """For LIMITED: when the account may be used again, if it was announced. For BUDGET: when the day's is renewed."""
     lost_session: bool = False
     """The session that was to be continued is unknown to the agent."""
 
@@ -92,6 +92,8 @@ class Work:
     billed_to: str | None = None
     session_cost_usd: float | None = None
     """The CLI's cumulative total of the whole session; the next attempt's cost is the difference to it."""
+    utilization: float | None = None
+    """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the task back as if it had not been tried."""
+    """Give the task back as if it had not been tried; it waits until *until*."""
+
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,14 @@ class Progress:
         """The latest word on the account's usage limit: status, resetsAt, utilization."""
         return self.limits[-1].get("rate_limit_info") if self.limits else None
 
+    @property
+    def utilization(self) -> float | None:
+        """Largest share of a usage window that is used up, 0 to 1, if the CLI has told (seen with 2.1.330)."""
+        info: Mapping[str, Any] = self.limit or {}
+        windows: Mapping[str, Any] = info.get("unifiedWindows") or {}
+        shares = [info.get("utilization"), *(_share(window) for window in windows.values())]
+        return max((float(share) for share in shares if isinstance(share, int | float)), default=None)
+
     def add(self, direction: str, frame: Mapping[str, Any] | str, at: datetime | None = None) -> None:
         """Take in one envelope's content."""
         if direction == "err":
@@ -125,6 +133,7 @@ class Progress:
             permission_denials=self._explained_denials(),
             billed_to=self.billed_to,
             session_cost_usd=session_cost_usd if total is None else total,
+            utilization=self.utilization,
         )
 
     def _explained_denials(self) -> tuple[dict[str, Any], ...]:
@@ -226,6 +235,10 @@ def progress_of(lines: Iterable[str]) -> Progress:
             continue
         progress.add(direction, raw, at)
     return progress
+
+
+def _share(window: Any) -> Any:
+    return window.get("utilization") if isinstance(window, Mapping) else window  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
 
 
 def _blocks(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:

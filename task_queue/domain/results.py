@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from task_queue.domain.model import (
     Attempt,
@@ -13,6 +13,7 @@ from task_queue.domain.model import (
     Journal,
     Outcome,
     OutcomeKind,
+    Release,
     Result,
     Retry,
     TaskState,
@@ -37,7 +38,7 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         number=claim.attempt,
         outcome=ending.outcome.kind,
         reason=ending.outcome.reason,
-        counted=ending.outcome.kind not in _UNCOUNTED,
+        counted=ending.outcome.kind not in _UNCOUNTED and not _is_the_days_budget(ending),
         started_at=ending.started_at,
         ended_at=ending.ended_at,
         session_id=session,
@@ -47,6 +48,10 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
     )
 
 
+def _is_the_days_budget(ending: Ending) -> bool:
+    return ending.outcome.kind is OutcomeKind.BUDGET and ending.outcome.resets_at is not None
+
+
 def attempts_before(journal: Journal, claim: Claim) -> tuple[Attempt, ...]:
     """The task's earlier attempts; a journal written just before a crash may hold this one already."""
     return tuple(attempt for attempt in journal.attempts if attempt.number < claim.attempt)
@@ -54,11 +59,18 @@ def attempts_before(journal: Journal, claim: Claim) -> tuple[Attempt, ...]:
 
 def journal_after(claim: Claim, ending: Ending, journal: Journal, disposition: Disposition) -> Journal:
     """The history to keep beside a task that goes back to pending."""
-    delay = disposition.delay if isinstance(disposition, Retry) else timedelta(0)
+    not_before: datetime | None = None
+    match disposition:
+        case Retry(delay=delay):
+            not_before = ending.ended_at + delay
+        case Release(until=until):
+            not_before = until
+        case _:
+            pass
     return Journal(
         task_id=claim.task_id,
         attempts=(*attempts_before(journal, claim), attempt_of(claim, ending)),
-        not_before=ending.ended_at + delay if delay else None,
+        not_before=not_before,
     )
 
 

@@ -107,7 +107,9 @@ def test_memory_below_the_limit_is_left_alone(make_rig: MakeRig) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout", "memory"])
-def test_a_tool_of_the_agent_leaves_nothing(make_rig: MakeRig, tmp_path: Path, stubborn: str, how: str) -> None:
+def test_a_tool_of_the_agent_leaves_nothing(
+    make_rig: MakeRig, tmp_path: Path, stubborn: str, how: str
+) -> None:
     """The real CLI and its Bash, which starts every command in a session of its own."""
     command = f"{stubborn} {400 if how == 'memory' else 0}"
     script = in_turn(UseTool("Bash", {"command": command, "timeout": 120_000}), Say("done"))

@@ -29,6 +29,11 @@ class Locations:
         return self.state_dir / "daemon.log"
 
     @property
+    def stopped(self) -> Path:
+        """Lies there while a person has stopped everything."""
+        return self.state_dir / "stopped"
+
+    @property
     def accounts(self) -> Path:
         return self.state_dir / "accounts.json"
 

@@ -54,6 +54,7 @@ class Source(_Section):
     added_at: str | None = None
     project_workspace: AbsolutePath | None = None
     defaults: dict[str, Any] = {}
+    daily_budget_usd: Money | None = None
     paused: bool = False
 
     @property

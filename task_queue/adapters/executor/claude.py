@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError
@@ -84,7 +85,7 @@ class ClaudeExecutor:
             )
         finally:
             self._wake = _asleep
-        outcome = judge(seen)
+        outcome = _with_renewal(order, judge(seen))
         if seen.refused_to_start and not outcome.lost_session and seen.stop is None:
             _refuse(order, outcome)
         progress = conversation.watch.progress
@@ -244,6 +245,8 @@ class _Conversation:
 
 def _spent(order: Order) -> Outcome | None:
     """The outcome of an order that leaves nothing to spend; the CLI takes 0 for "no limit"."""
+    if order.allowance_usd is not None and order.allowance_usd <= 0:
+        return _with_renewal(order, Outcome(OutcomeKind.BUDGET, "the budget is spent"))
     cap = order.settings.max_budget_usd
     if cap is not None and order.spent_usd >= cap:
         evidence = (f"spent {order.spent_usd:.2f} USD of {cap:.2f}",)
@@ -252,6 +255,19 @@ def _spent(order: Order) -> Outcome | None:
         evidence = (f"used {order.turns_used} turns of {order.settings.max_turns}",)
         return Outcome(OutcomeKind.MAX_TURNS, "the turns allowed are used up", evidence)
     return None
+
+
+def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
+    """A budget that ended because of the day's bound, not the task's own, is renewed at midnight."""
+    cap, allowance = order.settings.max_budget_usd, order.allowance_usd
+    if outcome.kind is not OutcomeKind.BUDGET or allowance is None:
+        return outcome
+    if cap is not None and cap - order.spent_usd <= allowance:
+        return outcome
+    midnight = (datetime.now().astimezone() + timedelta(days=1)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    return replace(outcome, reason="the daily budget is spent", resets_at=midnight)
 
 
 def _refuse(order: Order, outcome: Outcome) -> None:

@@ -121,7 +121,8 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
 
 def _remaining_usd(order: Order) -> float | None:
     cap = order.settings.max_budget_usd
-    return None if cap is None else cap - order.spent_usd
+    bounds = [order.allowance_usd, None if cap is None else cap - order.spent_usd]
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _cli_of(order: Order) -> Path:
