@@ -13,6 +13,7 @@ from pathlib import Path
 from task_queue.adapters.config.environment import agent_environment
 from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.layout import Layout
+from task_queue.adapters.settings_trust import SettingsTrust
 from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
 from task_queue.domain.model import Claim, Journal, Task
 from task_queue.domain.permissions import narrowed
@@ -39,6 +40,7 @@ class ConfiguredOrders:
     environ: Mapping[str, str]
     allowance: Callable[[str, float | None], float | None]
     """Sets aside what an attempt of the source may spend today; see ``gate``."""
+    trust: SettingsTrust
 
     @property
     def config(self) -> Config:
@@ -65,6 +67,8 @@ class ConfiguredOrders:
         spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
         cap = settings.max_budget_usd
         executor = "claude" if settings.executor == "claude" else "command"
+        workspace = self._workspace(task, settings)
+        setting_sources, notes = self._trusted_sources(workspace) if executor == "claude" else ((), ())
         return Order(
             claim=claim,
             source=self.source.id,
@@ -74,14 +78,14 @@ class ConfiguredOrders:
             attempt_dir=attempt_dir,
             lock=layout.lock(claim.document),
             queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
-            workspace=self._workspace(task, settings),
+            workspace=workspace,
             settings=settings,
             executor=executor,
             argv=self._argv(settings.executor),
             env=env,
             agent={
                 "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
-                "setting_sources": list(self.config.agent.setting_sources),
+                "setting_sources": list(setting_sources),
                 "account": self.config.agent.account,
                 "allow_only": bool(task.given.get("allow")),
                 "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
@@ -100,6 +104,7 @@ class ConfiguredOrders:
             ),
             transcript_mb=self.config.limits.transcript_mb,
             memory_mb=self.config.limits.memory_mb,
+            notes=notes,
         )
 
     def workspace_of(self, claim: Claim) -> str | None:
@@ -117,6 +122,24 @@ class ConfiguredOrders:
         if settings.workflow == "single":
             return ()
         return (f"workflow {settings.workflow} does not exist yet in this release: the task ran as single",)
+
+    def _trusted_sources(self, workspace: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Which settings the agent may load, and what a person should know about that."""
+        wanted = self.config.agent.setting_sources
+        of_project = [source for source in wanted if source in {"project", "local"}]
+        if not of_project:
+            return wanted, ()
+        try:
+            changes = [str(change) for change in self.trust.changes(workspace)]
+        except (OSError, ValueError) as error:
+            changes = [f"what was accepted cannot be read: {error}"]
+        if not changes:
+            return wanted, ()
+        note = (
+            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            " look at them, then: task-queue doctor --accept-settings"
+        )
+        return tuple(source for source in wanted if source not in of_project), (note,)
 
     def _claimed_task(self, claim: Claim) -> Task:
         snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"

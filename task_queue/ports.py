@@ -175,6 +175,8 @@ class Order:
     """The transcript is not grown beyond this."""
     memory_mb: int | None = None
     """The process tree of the attempt is ended when it holds more."""
+    notes: tuple[str, ...] = ()
+    """For the result: what a person should know about how the attempt was set up."""
     token: str = ""
     """What the runner signs its ending with (``domain.proof``); before that on no disk and in no environment."""
 

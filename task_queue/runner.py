@@ -76,6 +76,7 @@ def carry_out(order: Order) -> None:
         started_at=started_at,
         ended_at=datetime.now(UTC),
         committed_by="runner",
+        notes=order.notes,
         token=order.token,
     )
     with contextlib.suppress(OSError):  # the transcript is evidence, the ending is the truth

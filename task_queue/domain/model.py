@@ -187,6 +187,8 @@ class Ending:
     ended_at: datetime
     committed_by: str
     """``runner``, ``worker`` (backstop, cancel before start) or ``recovery``."""
+    notes: tuple[str, ...] = ()
+    """For the result."""
     token: str = ""
     """The runner's signature, see ``domain.proof``."""
     schema_version: int = SCHEMA_VERSION
