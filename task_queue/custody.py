@@ -31,6 +31,7 @@ from task_queue.domain.model import (
     Work,
 )
 from task_queue.domain.progress import progress_of
+from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
@@ -67,6 +68,7 @@ class Custody:
         try:
             task = self.engine.task(claim)
             order = self.orders.order_for(claim, task, self.engine.journal(claim))
+            order = replace(order, token=self.engine.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
             reason = f"{error} ({error.hint})" if error.hint else str(error)
@@ -88,7 +90,9 @@ class Custody:
                     break
                 self._repair(claim, repair)
             ending = self.engine.ending_of(claim)
-            if ending is None:  # each repair changes the facts, so this row would be a defect of the table
+            if ending is None or self._is_forged(
+                claim, ending
+            ):  # each repair changes the facts, so this row would be a defect of the table
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             self._conclude(claim, ending)
         except ClaimLost as error:
@@ -96,10 +100,13 @@ class Custody:
 
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
+        self._disown_forged(claim)
         self.engine.commit(claim, bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work))
 
     def _facts(self, claim: Claim) -> Facts:
-        ended = self.engine.ending_of(claim) is not None
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and self._is_forged(claim, ending)
+        ended = ending is not None and not forged
         run = self.engine.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
         runner = self.runners.adopt(run) if run is not None and unfinished else None
@@ -110,8 +117,27 @@ class Custody:
             run=run is not None,
             abandoned=run is not None and run.abandoned,
             runner_alive=runner is not None,
-            result_in_transcript=unfinished and runner is None and self._rebuilt(claim) is not None,
+            # Where an ending was forged, a result in the transcript may be, too.
+            result_in_transcript=unfinished
+            and runner is None
+            and not forged
+            and self._rebuilt(claim) is not None,
         )
+
+    def _is_forged(self, claim: Claim, ending: Ending) -> bool:
+        """Whether *ending* is neither its runner's own, nor ours, nor what we would rebuild."""
+        if is_vouched_for(claim, ending):
+            return False
+        rebuilt = self._rebuilt(claim) if ending.committed_by == "recovery" else None
+        return rebuilt is None or rebuilt.outcome != ending.outcome
+
+    def _disown_forged(self, claim: Claim) -> bool:
+        """Make room for the true ending; whether there was a forged one."""
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and self._is_forged(claim, ending)
+        if forged:
+            self.engine.set_ending_aside(claim)
+        return forged
 
     def _repair(self, claim: Claim, repair: Repair) -> None:
         match repair:
@@ -132,10 +158,15 @@ class Custody:
                     self.engine.commit(claim, ending)
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim)
+                found = (
+                    "an ending lay there that its runner did not write; it is kept beside it"
+                    if self._disown_forged(claim)
+                    else "no ending was committed"
+                )
                 outcome = Outcome(
                     OutcomeKind.CRASHED,
                     "the runner died before the agent had finished",
-                    (f"no ending was committed; {ended} left-over processes were ended",),
+                    (f"{found}; {ended} left-over processes were ended",),
                 )
                 self.commit(claim, outcome, by="recovery", work=Work(session_id=claim.session_id))
             case _:

@@ -29,6 +29,7 @@ from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.adapters.ledger import Ledger
 from task_queue.adapters.runners import ProcessRunners
+from task_queue.adapters.settings_trust import SettingsTrust
 from task_queue.adapters.watcher import Watcher
 from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.domain.events import Event, TaskSettled
@@ -138,6 +139,7 @@ class Daemon:
         self._gate = SharedGate(
             self._clock, AccountFile(locations.accounts), Ledger(locations.state_dir / "ledger.jsonl")
         )
+        self._trust = SettingsTrust(locations.trusted_settings)
         self._halted = False
         self._runners = ProcessRunners(template_environment())
         self._watcher = Watcher(self._look, self._emit)
@@ -239,7 +241,12 @@ class Daemon:
     def _open(self, source: Source) -> None:
         private = (self._locations.config.parent, self._locations.state_dir)
         orders = ConfiguredOrders(
-            lambda: self._config, source, private, os.environ, allowance=self._gate.allowance
+            lambda: self._config,
+            source,
+            private,
+            os.environ,
+            allowance=self._gate.allowance,
+            trust=self._trust,
         )
         engine = FolderEngine(
             source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of

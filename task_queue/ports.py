@@ -69,6 +69,10 @@ class Engine(Protocol):
         """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""
         ...
 
+    def token_of(self, claim: Claim) -> str:
+        """What ``claim.proof`` was made from: known to the process that claimed, and to nobody after it."""
+        ...
+
     def task(self, claim: Claim) -> Task:
         """The claimed document as it was at the claim; raises TaskFileError if it is no valid task."""
         ...
@@ -90,6 +94,10 @@ class Engine(Protocol):
         ...
 
     def ending_of(self, claim: Claim) -> Ending | None: ...
+
+    def set_ending_aside(self, claim: Claim) -> None:
+        """Keep the ending that lies there under another name: it is not what it claims to be."""
+        ...
 
     def cancel_requested(self, claim: Claim) -> bool: ...
 
@@ -165,6 +173,12 @@ class Order:
     """What the day's budget still allows; None: no bound."""
     transcript_mb: int = 200
     """The transcript is not grown beyond this."""
+    memory_mb: int | None = None
+    """The process tree of the attempt is ended when it holds more."""
+    notes: tuple[str, ...] = ()
+    """For the result: what a person should know about how the attempt was set up."""
+    token: str = ""
+    """What the runner signs its ending with (``domain.proof``); before that on no disk and in no environment."""
 
     @property
     def marker(self) -> str:

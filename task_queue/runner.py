@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,12 +19,15 @@ from types import FrameType
 from task_queue.adapters.transcript import FileTranscript, secrets_in
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work
+from task_queue.domain.proof import is_vouched_for
 from task_queue.platform import durable, identity
-from task_queue.platform.records import encode
+from task_queue.platform.memory import MemoryGuard
+from task_queue.platform.records import UnreadableRecordError, decode, encode
 from task_queue.ports import Executor, Order, Stop
 
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
+_ENDING_LIMIT = 64 * 2**20
 
 
 def carry_out(order: Order) -> None:
@@ -49,7 +53,11 @@ def carry_out(order: Order) -> None:
     signal.signal(signal.SIGINT, ask)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, transcript)
+        with MemoryGuard(order.memory_mb) as memory:
+            outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, transcript)
+        if memory.exceeded is not None and not asked and outcome.kind is not OutcomeKind.SUCCEEDED:
+            reason = "the process tree held more memory than limits.memory_mb"
+            outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))
     except ExecutorError as error:
         hint = f"; {error.hint}" if error.hint else ""
         outcome, work = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}"), Work()
@@ -68,13 +76,12 @@ def carry_out(order: Order) -> None:
         started_at=started_at,
         ended_at=datetime.now(UTC),
         committed_by="runner",
+        notes=order.notes,
+        token=order.token,
     )
     with contextlib.suppress(OSError):  # the transcript is evidence, the ending is the truth
         transcript.close()
-    with contextlib.suppress(
-        FileExistsError
-    ):  # the worker committed a cancel or a time-out first; that stands
-        durable.publish(order.attempt_dir / "outcome.json", encode(ending))
+    _commit(order, ending)
 
 
 def executor_of(order: Order) -> Executor:
@@ -93,6 +100,31 @@ def stopped_before(how: Stop) -> tuple[Outcome, Work]:
     if how is Stop.CANCEL:
         return Outcome(OutcomeKind.CANCELLED, "cancelled before the agent started"), Work()
     return Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped before the agent started"), Work()
+
+
+def _commit(order: Order, ending: Ending) -> None:
+    """Publish *ending*, unless the worker was first. What somebody else put in its place is kept beside it."""
+    path = order.attempt_dir / "outcome.json"
+    try:
+        durable.publish(path, encode(ending))
+    except FileExistsError:
+        if _is_committed(order, path):
+            return  # a cancel or a time-out; that stands
+        with contextlib.suppress(FileNotFoundError):
+            aside = durable.move_aside(path, path.with_name("outcome-forged.json"))
+            found = f"an ending lay there that its runner did not write; it is kept as {aside.name}"
+            outcome = replace(ending.outcome, evidence=(*ending.outcome.evidence, found))
+            ending = replace(ending, outcome=outcome)
+        with contextlib.suppress(FileExistsError):
+            durable.publish(path, encode(ending))
+
+
+def _is_committed(order: Order, path: Path) -> bool:
+    try:
+        data, _ = durable.read_regular(path, limit=_ENDING_LIMIT)
+        return is_vouched_for(order.claim, decode(Ending, data))
+    except (OSError, UnreadableRecordError):
+        return False
 
 
 def _show_myself(order: Order, started_at: datetime) -> bool:

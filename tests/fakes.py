@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class FakeRunners:
             self.engine.show_run(order.claim, run)
         if outcome is not None:
             ending = bare_ending(order.claim, outcome, by="runner", now=self.clock.now(), work=self.work)
-            self.engine.commit(order.claim, ending)
+            self.engine.commit(order.claim, replace(ending, token=order.token))
         return EndedAttempt()
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature

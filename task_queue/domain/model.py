@@ -125,6 +125,8 @@ class Claim:
     ino: int
     document: str
     """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    proof: str = ""
+    """Of the runner's own ending, see ``domain.proof``; empty in locks of releases that asked for none."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -185,6 +187,10 @@ class Ending:
     ended_at: datetime
     committed_by: str
     """``runner``, ``worker`` (backstop, cancel before start) or ``recovery``."""
+    notes: tuple[str, ...] = ()
+    """For the result."""
+    token: str = ""
+    """The runner's signature, see ``domain.proof``."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from task_queue.domain.model import Work
+from task_queue.domain.rules import explained
 from task_queue.domain.verdict import Observation, Timer
 
 _MAX_KEPT_FRAMES = 20
@@ -129,10 +130,26 @@ class Progress:
             session_id=session_id,
             usage=dict(result.get("usage") or self.usage),
             model_usage=dict(result.get("modelUsage") or {}),
-            permission_denials=tuple(result.get("permission_denials") or ()),
+            permission_denials=self._explained_denials(),
             billed_to=self.billed_to,
             session_cost_usd=session_cost_usd if total is None else total,
             utilization=self.utilization,
+        )
+
+    def _explained_denials(self) -> tuple[dict[str, Any], ...]:
+        """What was denied, with what the CLI said of the reason and the rule that would have let it pass."""
+        listed: list[Mapping[str, Any]] = list((self.result or {}).get("permission_denials") or ())
+        if self.result is None:
+            listed = list(self.denials)
+        reasons = {frame.get("tool_use_id"): frame.get("decision_reason_type") for frame in self.denials}
+        return tuple(
+            explained(
+                {
+                    **{key: denial.get(key) for key in ("tool_name", "tool_use_id", "tool_input")},
+                    "decision_reason_type": reasons.get(denial.get("tool_use_id")),
+                }
+            )
+            for denial in listed
         )
 
     def _sent(self, frame: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ def result_of(
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,
-        notes=tuple(notes),
+        notes=(*ending.notes, *notes),
     )
 
 

@@ -34,6 +34,11 @@ class Locations:
         return self.state_dir / "stopped"
 
     @property
+    def trusted_settings(self) -> Path:
+        """Project settings that the owner accepted."""
+        return self.state_dir / "trusted-settings.json"
+
+    @property
     def accounts(self) -> Path:
         return self.state_dir / "accounts.json"
 

@@ -71,6 +71,14 @@ class Agent(_Section):
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
     setting_sources: tuple[Literal["user", "project", "local"], ...] = ("project",)
     prewarm: bool = False
+    scrub_env: Annotated[
+        bool,
+        Field(
+            description="Take credentials out of the environment of the agent's tools. Off unless asked for:"
+            " the CLI then runs Bash under bubblewrap, does not start without it, and leaves empty files such"
+            " as .env and package.json in the workspace."
+        ),
+    ] = False
 
 
 class CommandExecutor(_Section):

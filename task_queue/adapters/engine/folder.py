@@ -27,6 +27,7 @@ from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
+from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
@@ -37,6 +38,7 @@ from task_queue.ports import Survey
 SNAPSHOT = "task.md"
 RUN = "run.json"
 ENDING = "outcome.json"
+FORGED = "outcome-forged.json"
 _RECORD_LIMIT = 64 * 2**20
 
 
@@ -54,6 +56,7 @@ class FolderEngine:
             monotonic=time.monotonic,
         )
         self._guard = FileLock(self.layout.guard)
+        self._tokens: dict[tuple[TaskId, int], str] = {}
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
 
@@ -88,6 +91,7 @@ class FolderEngine:
             number = 1 + max((*self._attempts_used(record_id), *(a.number for a in earlier)), default=0)
             session = session_to_continue(earlier)
             me = identity.own_identity()
+            token = new_token()
             claim = Claim(
                 task_id=record_id,
                 worker=worker,
@@ -103,6 +107,7 @@ class FolderEngine:
                 dev=about.st_dev,
                 ino=about.st_ino,
                 document=document,
+                proof=proof_of(token),
             )
             attempt = self.layout.attempt_of(claim)
             durable.make_directory(attempt)
@@ -111,8 +116,12 @@ class FolderEngine:
                 durable.publish(self.layout.lock(document), encode(claim))
             except FileExistsError as error:
                 raise ClaimHeld(f"{document} is claimed by somebody else") from error
+            self._tokens[claim.task_id, claim.attempt] = token
             self._check_still_there(claim)
             return claim
+
+    def token_of(self, claim: Claim) -> str:
+        return self._tokens.get((claim.task_id, claim.attempt), "")
 
     def task(self, claim: Claim) -> Task:
         with self._available():
@@ -149,6 +158,11 @@ class FolderEngine:
 
     def ending_of(self, claim: Claim) -> Ending | None:
         return self._attempt_record(Ending, claim, ENDING)
+
+    def set_ending_aside(self, claim: Claim) -> None:
+        attempt = self.layout.attempt_of(claim)
+        with self._available(), contextlib.suppress(FileNotFoundError):
+            durable.move_aside(attempt / ENDING, attempt / FORGED)
 
     def transcript(self, claim: Claim) -> Iterator[str]:
         try:
@@ -352,6 +366,7 @@ class FolderEngine:
         return read_record(Claim, self.layout.lock(claim.document)) == claim
 
     def _unlock(self, claim: Claim) -> None:
+        self._tokens.pop((claim.task_id, claim.attempt), None)
         durable.remove(self.layout.lock(claim.document))
         for name in (
             claim.document,

@@ -85,6 +85,7 @@ def options_for(
     permissions = permissions_for(
         settings.permissions,
         allow=settings.allow,
+        allow_only=bool(order.agent.get("allow_only")),
         deny=settings.deny,
         queue_dirs=map(str, order.queue_dirs),
         private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
