@@ -11,14 +11,14 @@ APT := bubblewrap dbus git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit apt schemas proof-systemd proof-crash soak bench clean
+.PHONY: help demo install test lint types unit apt docs proof-systemd proof-crash soak bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
 	@echo 'make test              lint, types, import rules, tests'
 	@echo 'make install           task-queue in $(VENV)/bin'
 	@echo 'make lint types unit   the parts of make test'
-	@echo 'make schemas           write docs/schemas again'
+	@echo 'make docs              write the generated tables and docs/schemas again'
 	@echo 'make proof-crash       kill it at every step, and look'
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
 	@echo 'make soak MINUTES=10   random kills under load'
@@ -46,14 +46,15 @@ types: $(VENV)/.complete
 unit: $(VENV)/.complete
 	$(BIN)/python -m pytest
 
-schemas: $(VENV)/.complete
+docs: $(VENV)/.complete
 	$(BIN)/python -m task_queue.schemas
+	$(BIN)/python -m tests.house.tables
 
 proof-systemd: $(VENV)/.complete
 	$(BIN)/python -m tests.systemd.prove
 
 proof-crash: $(VENV)/.complete
-	$(BIN)/python -m tests.proof.crash
+	$(BIN)/python -m tests.proof.crash_points
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)
