@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def serve(
 
 
 @contextmanager
-def _only_daemon(locations: Locations) -> Iterator[None]:
+def _only_daemon(locations: Locations) -> Generator[None]:
     durable.make_directory(locations.state_dir)
     durable.make_directory(locations.runtime_dir)
     lock = FileLock(locations.daemon_lock)
@@ -411,7 +411,7 @@ def _stamp(path: Path) -> tuple[int, int, int, int] | None:
 
 
 @contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
     try:

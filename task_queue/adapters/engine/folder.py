@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace as changed
 from datetime import datetime
@@ -430,7 +430,7 @@ class FolderEngine:
         )
 
     @contextmanager
-    def _available(self) -> Iterator[None]:
+    def _available(self) -> Generator[None]:
         try:
             yield
         except OSError as error:

@@ -10,7 +10,7 @@ from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
-from task_queue.domain.ordering import waiting_for
+from task_queue.domain.ordering import Waiting, waiting_for
 from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import resolve
 from task_queue.domain.taskfile import parse
@@ -51,7 +51,7 @@ class MemoryEngine:
         """It always looks at everything."""
 
     def survey(self) -> Survey:
-        waiting, rejected = [], list[tuple[TaskId, str]]()
+        waiting, rejected = list[Waiting](), list[tuple[TaskId, str]]()
         for task_id, data in self.documents.items():
             if task_id in self._locks or task_id in self._cancels:
                 continue
