@@ -208,8 +208,7 @@ class Daemon:
                 self._served[source_id].worker.ring()
 
     def _open(self, source: Source) -> None:
-        private = (self._locations.config.parent, self._locations.state_dir)
-        orders = ConfiguredOrders(lambda: self._config, source, private, os.environ)
+        orders = ConfiguredOrders(lambda: self._config, source, self._locations.private, os.environ)
         engine = FolderEngine(
             source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of
         )

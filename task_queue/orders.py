@@ -28,7 +28,7 @@ class ConfiguredOrders:
     listed: Source
     """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
     private: tuple[Path, ...]
-    """Folders besides the sources' that no agent may touch: configuration, state."""
+    """What besides the sources' folders no agent may touch: configuration, state."""
     environ: Mapping[str, str]
 
     @property
