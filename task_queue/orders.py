@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class ConfiguredOrders:
             settings=settings,
             executor="claude" if settings.executor == "claude" else "command",
             argv=self._argv(settings.executor),
-            env=agent_environment(self.config.agent, self.environ),
+            env=self._environment(settings.executor),
             agent={
                 "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
                 "setting_sources": list(self.config.agent.setting_sources),
@@ -132,6 +133,17 @@ class ConfiguredOrders:
                 f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
                 hint="add its directory to roots in the configuration",
             )
+
+    def _environment(self, executor: str) -> dict[str, str]:
+        agent = self.config.agent
+        env = agent_environment(agent, self.environ)
+        missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
+        if executor == "claude" and missing:
+            raise ExecutorError(
+                f"the agent's program {agent.cli_path} is not there or cannot be executed",
+                hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
+            )
+        return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == "claude":
