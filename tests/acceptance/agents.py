@@ -74,5 +74,3 @@ class AgentRig(Rig):
 
     def _requests(self, text: str) -> list[Request]:
         return [request for request in self.model.requests if text in request.first_text]
-
-
