@@ -239,11 +239,10 @@ class Daemon:
                 self._served[source_id].worker.ring()
 
     def _open(self, source: Source) -> None:
-        private = (self._locations.config.parent, self._locations.state_dir)
         orders = ConfiguredOrders(
             lambda: self._config,
             source,
-            private,
+            self._locations.private,
             os.environ,
             allowance=self._gate.allowance,
             trust=self._trust,

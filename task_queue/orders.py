@@ -36,7 +36,7 @@ class ConfiguredOrders:
     listed: Source
     """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
     private: tuple[Path, ...]
-    """Folders besides the sources' that no agent may touch: configuration, state."""
+    """What besides the sources' folders no agent may touch: configuration, state."""
     environ: Mapping[str, str]
     allowance: Callable[[str, float | None], float | None]
     """Sets aside what an attempt of the source may spend today; see ``gate``."""
@@ -56,7 +56,7 @@ class ConfiguredOrders:
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
-        env = agent_environment(self.config.agent, self.environ)
+        env = self._environment(settings.executor)
         if settings.executor == "claude" and settings.permissions == "sandboxed":
             _check_sandbox(env, asked_by_task="permissions" in task.given)
         layout = Layout(self.source.path)
@@ -179,6 +179,17 @@ class ConfiguredOrders:
                 f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
                 hint="add its directory to roots in the configuration",
             )
+
+    def _environment(self, executor: str) -> dict[str, str]:
+        agent = self.config.agent
+        env = agent_environment(agent, self.environ)
+        missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
+        if executor == "claude" and missing:
+            raise ExecutorError(
+                f"the agent's program {agent.cli_path} is not there or cannot be executed",
+                hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
+            )
+        return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == "claude":

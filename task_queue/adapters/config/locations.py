@@ -39,6 +39,12 @@ class Locations:
         return self.state_dir / "trusted-settings.json"
 
     @property
+    def private(self) -> tuple[Path, ...]:
+        """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
+        folder = self.config.parent
+        return (folder if folder.name == _PROGRAM else self.config, self.state_dir)
+
+    @property
     def accounts(self) -> Path:
         return self.state_dir / "accounts.json"
 
