@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from task_queue import __version__
-from task_queue.adapters.config import schema
+from task_queue.adapters.config import document, schema
 from task_queue.adapters.config.environment import template_environment
 from task_queue.adapters.config.locations import Locations
 from task_queue.adapters.config.schema import Config, Source
@@ -62,7 +62,7 @@ class Until:
 def serve(locations: Locations, emit: Emit, *, notifier: Notifier, until: Until = Until()) -> None:
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it."""
     with _only_daemon(locations):
-        config = schema.load(locations.config)
+        config = _trusted(locations.config)
         Daemon(locations, config, emit, notifier=notifier).run(until)
 
 
@@ -171,7 +171,7 @@ class Daemon:
             return
         self._config_seen, self._reload_asked = stamp, False
         try:
-            config = schema.load(self._locations.config)
+            config = _trusted(self._locations.config)
         except ConfigError as error:
             self._config_error = str(error)
             log.error(  # noqa: TRY400 - a person's mistake; the message says all
@@ -324,6 +324,12 @@ def _warnings() -> list[str]:
     if os.geteuid() == 0:
         return ["running as root: agents can change everything on this machine"]
     return []
+
+
+def _trusted(path: Path) -> Config:
+    """The configuration, if nobody else could have written it."""
+    document.demand_trust(path)
+    return schema.load(path)
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int] | None:

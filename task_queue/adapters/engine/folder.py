@@ -29,7 +29,7 @@ from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
 from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
-from task_queue.platform import durable, identity
+from task_queue.platform import durable, identity, trust
 from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import Record, UnreadableRecordError, decode, encode
 from task_queue.ports import Survey
@@ -59,7 +59,9 @@ class FolderEngine:
 
     def open(self) -> None:
         with self._available():
+            self._demand_trust(self.layout.root)
             self.layout.create()
+            self._demand_trust(*self.layout.folders())
             if not self._guard.acquire(f"pid {os.getpid()}"):
                 raise EngineUnavailable(
                     f"{self.layout.root} is served by another daemon ({self._guard.holder()})",
@@ -81,6 +83,7 @@ class FolderEngine:
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         document = task_id + ".md"
         with self._available():
+            self._demand_trust(self.layout.pending)
             data, about = self._complete_document(document)
             journal = self._journal_beside(document)
             record_id = journal.task_id if journal else self._free_record(task_id)
@@ -248,6 +251,15 @@ class FolderEngine:
                         path.unlink(missing_ok=True)
                         swept += 1
         return swept
+
+    @staticmethod
+    def _demand_trust(*folders: Path) -> None:
+        problem = trust.grave_problem(*folders)
+        if problem is not None:
+            raise EngineUnavailable(
+                f"not trusted: {problem.what}, and so could hand in tasks",
+                hint=f"put it right with: {problem.fix}",
+            )
 
     def _stale_foreign_locks(self) -> list[str]:
         """Locks of the original system whose process is no daemon of a task queue any more."""
