@@ -70,16 +70,19 @@ def serve(locations: Locations, emit: Emit, *, notifier: Notifier, until: Until 
 def _only_daemon(locations: Locations) -> Iterator[None]:
     durable.make_directory(locations.state_dir)
     durable.make_directory(locations.runtime_dir)
-    lock = FileLock(locations.daemon_lock)
-    if not lock.acquire(f"pid {os.getpid()}"):
-        raise TaskQueueError(
-            f"another daemon serves {locations.config} already ({lock.holder()})",
-            hint="look at it with: task-queue status",
-        )
+    # Two, because XDG_RUNTIME_DIR differs between a login and a cron job, and the state file has one writer.
+    locks = [FileLock(locations.daemon_lock), FileLock(locations.state_lock)]
     try:
+        for lock in locks:
+            if not lock.acquire(f"pid {os.getpid()}"):
+                raise TaskQueueError(
+                    f"another daemon serves {locations.config} already ({lock.holder()})",
+                    hint="look at it with: task-queue status",
+                )
         yield
     finally:
-        lock.release()
+        for lock in locks:
+            lock.release()
 
 
 @dataclass(slots=True)

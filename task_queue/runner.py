@@ -74,6 +74,7 @@ def carry_out(order: Order) -> None:
     with contextlib.suppress(
         FileExistsError
     ):  # the worker committed a cancel or a time-out first; that stands
+        durable.make_directory(order.attempt_dir)  # somebody may have deleted it while the agent worked
         durable.publish(order.attempt_dir / "outcome.json", encode(ending))
 
 
@@ -105,6 +106,7 @@ def _show_myself(order: Order, started_at: datetime) -> bool:
         pid_start_ticks=me.pid_start_ticks,
         boot_id=me.boot_id,
         started_at=started_at,
+        claim=order.claim,
     )
     try:
         durable.publish(order.attempt_dir / "run.json", encode(record))

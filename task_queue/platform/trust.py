@@ -8,10 +8,11 @@ grant at most shows in the group's bits (acl(5)).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +29,19 @@ class Problem:
     """Refused; otherwise only told (its group is often the user's own)."""
 
 
-def problems(path: Path) -> list[Problem]:
-    """What is wrong with *path* and every folder above it; a path that does not exist ends at what does."""
-    return list(dict.fromkeys(problem for place, about in _way_to(path) for problem in _judge(place, about)))
+def problems(*paths: Path) -> list[Problem]:
+    """What is wrong with *paths* and every folder above; a path that does not exist ends at what does."""
+    found = (problem for place, about in _names_on_the_way(paths) for problem in _judge(place, about))
+    return list(dict.fromkeys(found))
 
 
 def grave_problem(*paths: Path) -> Problem | None:
     """The first problem for which one of *paths* must be refused."""
-    return next((problem for path in paths for problem in problems(path) if problem.grave), None)
+    for place, about in _names_on_the_way(paths):
+        for problem in _judge(place, about):
+            if problem.grave:
+                return problem
+    return None
 
 
 def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:
@@ -61,6 +67,20 @@ def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:
 def _is_sticky_directory(mode: int) -> bool:
     """As ``/tmp``: everybody may add a name, but only its owner may remove or rename it."""
     return stat.S_ISDIR(mode) and bool(mode & stat.S_ISVTX)
+
+
+def _names_on_the_way(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Each name that is looked up; what several paths share (the folders of a source) only once."""
+    walked: set[Path] = set()
+    for path in paths:
+        if path.parent in walked:
+            with contextlib.suppress(OSError):
+                about = path.lstat()
+                if not stat.S_ISLNK(about.st_mode):
+                    yield path, about
+                    continue
+        walked.add(path.parent)
+        yield from _way_to(path)
 
 
 def _way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
