@@ -36,7 +36,7 @@ from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.platform.bell import Bell
-from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop
+from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
@@ -116,6 +116,7 @@ class Custody:
             ending=ended,
             run=run is not None,
             abandoned=run is not None and run.abandoned,
+            acted=run is not None and run.abandoned and not ended and self.engine.may_have_acted(claim),
             runner_alive=runner is not None,
             # Where an ending was forged, a result in the transcript may be, too.
             result_in_transcript=unfinished
@@ -149,6 +150,7 @@ class Custody:
             case Repair.ABANDON:
                 self.engine.abandon(claim, now=self.clock.now())
             case Repair.RELEASE:
+                self._end_leftovers(claim)  # a runner that was about to show itself
                 outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
                 self.commit(claim, outcome, by="recovery")
             case Repair.REBUILD:
@@ -192,7 +194,8 @@ class Custody:
 
     def _end_leftovers(self, claim: Claim) -> int:
         run = self.engine.run_of(claim)
-        return self.runners.sweep(run.marker) if run is not None else 0
+        marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
+        return self.runners.sweep(marker)
 
     def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
         """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""

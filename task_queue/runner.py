@@ -81,6 +81,8 @@ def carry_out(order: Order) -> None:
     )
     with contextlib.suppress(OSError):  # the transcript is evidence, the ending is the truth
         transcript.close()
+    with contextlib.suppress(OSError):  # somebody may have deleted it while the agent worked
+        durable.make_directory(order.attempt_dir)
     _commit(order, ending)
 
 
@@ -137,6 +139,7 @@ def _show_myself(order: Order, started_at: datetime) -> bool:
         pid_start_ticks=me.pid_start_ticks,
         boot_id=me.boot_id,
         started_at=started_at,
+        claim=order.claim,
     )
     try:
         durable.publish(order.attempt_dir / "run.json", encode(record))

@@ -172,6 +172,8 @@ class RunRecord:
     boot_id: str
     started_at: datetime
     abandoned: bool = False
+    claim: Claim | None = None
+    """What the lock says, so that a lock deleted by hand can be put back."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from task_queue.domain import naming
 from task_queue.domain.model import TaskState
+from task_queue.platform import trust
 from task_queue.views.daemon import daemon_from
 from task_queue.views.files import Record, count_tasks, names_in, text_in, whole_in
 from task_queue.views.model import AccountView, Count, DaemonView, FileView, Listed, SourceView, StatusView
@@ -45,6 +46,9 @@ def status_of(
 def source_view(listed: Listed, said: Record | None, *, now: datetime, waiting_shown: int) -> SourceView:
     folders = listed.folders
     state, why = _state(listed, said)
+    distrust = trust.grave_problem(*folders.folders())
+    if distrust is not None:
+        state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"
     names = names_in(folders.pending)
     if isinstance(names, str):
         empty = Count(0)

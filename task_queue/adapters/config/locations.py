@@ -25,6 +25,10 @@ class Locations:
         return self.state_dir / "daemon.json"
 
     @property
+    def state_lock(self) -> Path:
+        return self.state_dir / "daemon.lock"
+
+    @property
     def log(self) -> Path:
         return self.state_dir / "daemon.log"
 
