@@ -173,8 +173,7 @@ class FolderEngine:
                     return
                 raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
             notes = result.notes + self._what_became_of_document(claim)
-            with contextlib.suppress(FileExistsError):  # an earlier try got this far
-                durable.publish(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            _publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
             self._file_document(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
@@ -392,8 +391,7 @@ class FolderEngine:
             _move_to_free_name(self.layout.document(claim), target)
             return
         self._keep_newer_document(claim)
-        with contextlib.suppress(FileExistsError):
-            durable.publish(target, self._snapshot(claim))
+        _publish_once(target, self._snapshot(claim))
 
     def _keep_newer_document(self, claim: Claim) -> None:
         document = self.layout.document(claim)
@@ -422,6 +420,14 @@ class FolderEngine:
             self.touch()
             where = error.filename or self.layout.pending
             raise EngineUnavailable(f"{where}: {error.strerror or error}") from error
+
+
+def _publish_once(path: Path, data: bytes) -> None:
+    """Publish unless an earlier try got this far; that one may have been killed before its name was durable."""
+    try:
+        durable.publish(path, data)
+    except FileExistsError:
+        durable.sync_directory(path.parent)
 
 
 def _move_to_free_name(source: Path, target: Path) -> None:
