@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,19 +25,25 @@ from task_queue.ports import Executor, Order, Stop
 
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
+_COMMIT_AGAIN_AFTER_S = 0.5
 
 
 def carry_out(order: Order) -> None:
     """Run the attempt that *order* describes, in this process; returns when its ending is committed."""
     started_at = datetime.now(UTC)
-    if not _show_myself(order, started_at) or not _lock_is_ours(order):
+    try:
+        if not _show_myself(order, started_at) or not _lock_is_ours(order):
+            return
+        transcript = FileTranscript(
+            order.attempt_dir / "transcript.jsonl",
+            limit_mb=order.transcript_mb,
+            secrets=secrets_in(order.env),
+        )
+    except OSError as error:  # nothing was started, so nothing is lost by trying again later
+        outcome = Outcome(OutcomeKind.UNAVAILABLE, f"the attempt's folder cannot be written: {error}")
+        _commit(order, outcome, Work(), started_at)
         return
     _become_subreaper()
-    transcript = FileTranscript(
-        order.attempt_dir / "transcript.jsonl",
-        limit_mb=order.transcript_mb,
-        secrets=secrets_in(order.env),
-    )
     executor = executor_of(order)
     asked: list[Stop] = []
 
@@ -60,21 +67,9 @@ def carry_out(order: Order) -> None:
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
     if left:
         transcript.write("note", f"ended {left} processes that the agent had left running")
-    ending = Ending(
-        task_id=order.claim.task_id,
-        attempt=order.claim.attempt,
-        outcome=outcome,
-        work=work,
-        started_at=started_at,
-        ended_at=datetime.now(UTC),
-        committed_by="runner",
-    )
     with contextlib.suppress(OSError):  # the transcript is evidence, the ending is the truth
         transcript.close()
-    with contextlib.suppress(
-        FileExistsError
-    ):  # the worker committed a cancel or a time-out first; that stands
-        durable.publish(order.attempt_dir / "outcome.json", encode(ending))
+    _commit(order, outcome, work, started_at)
 
 
 def executor_of(order: Order) -> Executor:
@@ -117,8 +112,32 @@ def _lock_is_ours(order: Order) -> bool:
     """Whether the claim still stands; checked after the run record lies, so that one of two sees the other."""
     try:
         return Path(order.lock).read_bytes() == encode(order.claim)
-    except OSError:
+    except FileNotFoundError:
         return False
+
+
+def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) -> None:
+    """Publish the ending, however long the disk is full or broken: only this process knows it."""
+    ending = Ending(
+        task_id=order.claim.task_id,
+        attempt=order.claim.attempt,
+        outcome=outcome,
+        work=work,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        committed_by="runner",
+    )
+    while True:
+        try:
+            durable.publish(order.attempt_dir / "outcome.json", encode(ending))
+        except FileExistsError:
+            return  # the worker committed a cancel or a time-out first, or an earlier try got this far
+        except FileNotFoundError:
+            return  # somebody removed the attempt's folder: there is nothing left to tell
+        except OSError:
+            time.sleep(_COMMIT_AGAIN_AFTER_S)
+        else:
+            return
 
 
 def _become_subreaper() -> None:
