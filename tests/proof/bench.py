@@ -22,7 +22,13 @@ from tests.waiting import eventually
 LIMIT_S = 30.0
 TASK = "task-a"
 _TRANSPORT = "_internal/transport"
-STUBBED = ("__init__.py", "types.py", "_errors.py", f"{_TRANSPORT}/__init__.py", f"{_TRANSPORT}/subprocess_cli.py")
+STUBBED = (
+    "__init__.py",
+    "types.py",
+    "_errors.py",
+    f"{_TRANSPORT}/__init__.py",
+    f"{_TRANSPORT}/subprocess_cli.py",
+)
 STUB = '''"""Stands in for the agent's SDK, which command tasks never use and which takes a second to import."""
 def __getattr__(name: str) -> type:
     if name.startswith("__"):

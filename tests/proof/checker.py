@@ -68,9 +68,7 @@ def marked_processes(home: Path) -> list[int]:
     return found
 
 
-def _task(
-    queue: Path, task_id: str, text: bytes | None, effects: list[str], expected: Expected
-) -> list[str]:
+def _task(queue: Path, task_id: str, text: bytes | None, effects: list[str], expected: Expected) -> list[str]:
     found: list[str] = []
     places = [place for place in _PLACES if os.path.lexists(queue / place / f"{task_id}.md")]
     if len(places) != 1:
@@ -93,16 +91,15 @@ def _task(
     if not path.exists():
         return [*found, "has no result"]
     result: dict[str, Any] = json.loads(path.read_bytes())
-    return [*found, *_result(queue, task_id, place, result, effects, expected)]
-
-
-def _result(
-    queue: Path, task_id: str, place: str, result: dict[str, Any], effects: list[str], expected: Expected
-) -> list[str]:
-    found: list[str] = []
-    outcome = result["outcome"]
+    found += _result(queue, result, effects, expected)
     if result["task_id"] != task_id or result["state"] != place:
         found.append(f"result says {result['task_id']} {result['state']}, the document lies in {place}")
+    return found
+
+
+def _result(queue: Path, result: dict[str, Any], effects: list[str], expected: Expected) -> list[str]:
+    found: list[str] = []
+    outcome, place, task_id = result["outcome"], result["state"], result["task_id"]
     if (result["success"], outcome == "succeeded") != (place == "completed",) * 2:
         found.append(f"result says success={result['success']} outcome={outcome} in {place}")
     if outcome not in expected.outcomes:
@@ -146,7 +143,7 @@ def _torn(queue: Path) -> list[str]:
 
 def _open_to_others(queue: Path) -> list[str]:
     paths = [queue / folder for folder in _FOLDERS if (queue / folder).exists()]
-    paths += [path for path in (*queue.glob("results/*"), *queue.glob("logs/**/*.json*"))]
+    paths += [*queue.glob("results/*"), *queue.glob("logs/**/*.json*")]
     return [
         f"others may read {path.relative_to(queue)}"
         for path in paths

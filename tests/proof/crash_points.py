@@ -66,7 +66,9 @@ def _fail_once(bench: ProofBench) -> None:
     assert (bench.queue / "failed" / f"{TASK}.md").exists(), bench.errors()
 
 
-_MAYBE = replace(Expected(), states=("completed", "failed"), outcomes=("succeeded", "crashed"), effects=(0, 1))
+_MAYBE = replace(
+    Expected(), states=("completed", "failed"), outcomes=("succeeded", "crashed"), effects=(0, 1)
+)
 _TWICE = f"{ACT}\n[ $(wc -l < effects) -ge 2 ]"
 _ONE_OR_TWO = Expected(("completed", "failed"), ("succeeded", "crashed"), (0, 2))
 
@@ -181,7 +183,12 @@ def _options(scenario: Scenario, home: Path, model: ScriptedModel | None) -> dic
 
 
 def enumerate_points(
-    scenarios: tuple[Scenario, ...], *, actors: tuple[str, ...], every: int, second: int | None, first: int = 1
+    scenarios: tuple[Scenario, ...],
+    *,
+    actors: tuple[str, ...],
+    every: int,
+    second: int | None,
+    first: int = 1,
 ) -> list[Point]:
     """Trace each scenario once to learn its calls, then kill at every *every*-th."""
     with tempfile.TemporaryDirectory(prefix="tq-proof-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:

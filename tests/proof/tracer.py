@@ -56,14 +56,14 @@ _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 _libc.ptrace.restype = ctypes.c_long
 
 
+_REGISTERS = (
+    "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi",
+    "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
+)  # fmt: skip
+
+
 class _Registers(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_ulonglong)
-        for name in (
-            "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss"
-            " fs_base gs_base ds es fs gs"
-        ).split()
-    ]
+    _fields_ = [(name, ctypes.c_ulonglong) for name in _REGISTERS]
 
     def argument(self, number: int) -> int:
         return int(getattr(self, ("rdi", "rsi", "rdx", "r10", "r8", "r9")[number]))
@@ -186,10 +186,8 @@ class Tracer:
     def _path_of(self, pid: int, call: str, registers: _Registers) -> str | None:
         try:
             if call in _ON_DESCRIPTOR:
-                return os.readlink(f"/proc/{pid}/fd/{registers.argument(0)}")
-            paths = [
-                self._name(pid, registers, folder, name) for folder, name in _NAMES[call]
-            ]
+                return str(Path(f"/proc/{pid}/fd/{registers.argument(0)}").readlink())
+            paths = [self._name(pid, registers, folder, name) for folder, name in _NAMES[call]]
         except OSError:
             return None
         watched = [p for p in paths if any(p.startswith(w) for w in self._watch)]
@@ -206,7 +204,7 @@ class Tracer:
         if path.startswith("/"):
             return os.path.normpath(path)
         fd = _AT_FDCWD if folder is None else ctypes.c_int(registers.argument(folder) & 0xFFFFFFFF).value
-        base = os.readlink(f"/proc/{pid}/cwd" if fd == _AT_FDCWD else f"/proc/{pid}/fd/{fd}")
+        base = Path(f"/proc/{pid}/cwd" if fd == _AT_FDCWD else f"/proc/{pid}/fd/{fd}").readlink()
         return os.path.normpath(f"{base}/{path}")
 
     def _ptrace(self, request: int, pid: int, data: int) -> bool:
