@@ -165,11 +165,12 @@ class Custody:
                     if self._disown_forged(claim)
                     else "no ending was committed"
                 )
+                evidence = (f"{found}; {ended} left-over processes were ended",)
                 outcome = Outcome(
-                    OutcomeKind.CRASHED,
-                    "the runner died before the agent had finished",
-                    (f"{found}; {ended} left-over processes were ended",),
+                    OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
                 )
+                if self.engine.cancel_requested(claim):
+                    outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
                 self.commit(claim, outcome, by="recovery", work=Work(session_id=claim.session_id))
             case _:
                 assert_never(repair)
@@ -220,7 +221,7 @@ class Custody:
                         kill_at = now
                 if last_word is not None and kill_at is not None and now >= kill_at:
                     attempt.kill()
-                    self.commit(claim, last_word, by="worker", work=Work(session_id=claim.session_id))
+                    self._commit_for_killed(claim, last_word)
                     return
                 if self.gate.is_probing(self.source) and progress_of(self.engine.transcript(claim)).turns:
                     self.gate.account_works()
@@ -228,6 +229,15 @@ class Custody:
                 self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
         finally:
             attempt.close()
+
+    def _commit_for_killed(self, claim: Claim, last_word: Outcome) -> None:
+        """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
+        finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
+        if finished is not None:
+            self.engine.commit(claim, finished)
+            return
+        outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
+        self.commit(claim, outcome, by="worker", work=Work(session_id=claim.session_id))
 
     def _conclude(self, claim: Claim, ending: Ending) -> None:
         """Do what ``decide`` says follows from *ending*."""

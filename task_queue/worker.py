@@ -132,6 +132,10 @@ class Worker:
             self._recovered = False
             self._note_trouble(error)
             return LOOK_AGAIN_AFTER_TROUBLE_S
+        except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
+            self._recovered = False
+            self._note_trouble(EngineUnavailable(str(error)))
+            return LOOK_AGAIN_AFTER_TROUBLE_S
         finally:
             self.running = None
         if self.trouble is not None:

@@ -217,8 +217,7 @@ class FolderEngine:
                     return
                 self._take_back(claim)
             notes = result.notes + self._what_became_of_document(claim)
-            with contextlib.suppress(FileExistsError):  # an earlier try got this far
-                durable.publish(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            _publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
             self._file_document(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
@@ -493,8 +492,7 @@ class FolderEngine:
             if other is not state and _ino(filed) == claim.ino:
                 _move_to_free_name(filed, target)
         self._keep_newer_document(claim)
-        with contextlib.suppress(FileExistsError):
-            durable.publish(target, self._snapshot(claim))
+        _publish_once(target, self._snapshot(claim))
 
     def _keep_newer_document(self, claim: Claim) -> None:
         document = self.layout.document(claim)
@@ -554,6 +552,14 @@ def _held_alone(path: Path) -> Generator[bool, None, None]:
         yield os.fstat(fd).st_ino == _ino(path)
     finally:
         os.close(fd)
+
+
+def _publish_once(path: Path, data: bytes) -> None:
+    """Publish unless an earlier try got this far; that one may have been killed before its name was durable."""
+    try:
+        durable.publish(path, data)
+    except FileExistsError:
+        durable.sync_directory(path.parent)
 
 
 def _move_to_free_name(source: Path, target: Path) -> None:
