@@ -86,9 +86,9 @@ def executor_of(order: Order) -> Executor:
         from task_queue.adapters.executor.command import CommandExecutor
 
         return CommandExecutor()
-    from task_queue.adapters.executor.claude import ClaudeExecutor
+    from task_queue.workflow.executor import WorkflowExecutor
 
-    return ClaudeExecutor()
+    return WorkflowExecutor()
 
 
 def stopped_before(how: Stop) -> tuple[Outcome, Work]:
