@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from task_queue.adapters.transcript import FileTranscript, secrets_in
+from task_queue.adapters.transcript import FileTranscript, redacted, secrets_in
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work
 from task_queue.domain.proof import is_vouched_for
@@ -36,10 +36,11 @@ def carry_out(order: Order) -> None:
     if not _show_myself(order, started_at) or not _lock_is_ours(order):
         return
     _become_subreaper()
+    secrets = secrets_in(order.env)
     transcript = FileTranscript(
         order.attempt_dir / "transcript.jsonl",
         limit_mb=order.transcript_mb,
-        secrets=secrets_in(order.env),
+        secrets=secrets,
     )
     executor = executor_of(order)
     asked: list[Stop] = []
@@ -71,8 +72,16 @@ def carry_out(order: Order) -> None:
     ending = Ending(
         task_id=order.claim.task_id,
         attempt=order.claim.attempt,
-        outcome=outcome,
-        work=work,
+        outcome=replace(
+            outcome,
+            reason=redacted(outcome.reason, secrets),
+            evidence=redacted(outcome.evidence, secrets),
+        ),
+        work=replace(
+            work,
+            output=redacted(work.output, secrets),
+            permission_denials=redacted(work.permission_denials, secrets),
+        ),
         started_at=started_at,
         ended_at=datetime.now(UTC),
         committed_by="runner",
