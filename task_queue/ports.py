@@ -194,11 +194,7 @@ class Order:
 
 
 def marker_of(source: str, claim: Claim) -> str:
-<<<<<<< HEAD
-    """What names one attempt, in the environment of all its processes."""
-=======
     """What every process of the attempt carries, so that it can be found whatever else was lost."""
->>>>>>> h8
     return f"{source}:{claim.task_id}:{claim.attempt}:{claim.session_id}"
 
 

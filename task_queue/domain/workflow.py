@@ -153,7 +153,9 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
         case Verified(round=number):
             if number >= plan.max_iterations:
                 return Finish(
-                    OutcomeKind.VERIFY_FAILED, f"verification failed after {_rounds(number)}", (last.findings,)
+                    OutcomeKind.VERIFY_FAILED,
+                    f"verification failed after {_rounds(number)}",
+                    (last.findings,),
                 )
             return Implement(number + 1, last.findings)
         case Audited():
@@ -191,7 +193,9 @@ def _after_audit(steps: Sequence[Step], audit: Audited, plan: Plan) -> Phase:
             voids = sum(isinstance(step, Audited) and step.verdict == "void" for step in steps)
             if voids < _MOST_VOID_AUDITS:
                 return Audit(audit.round)
-            return Finish(OutcomeKind.AUDIT_REJECTED, "the auditor gave no verdict that counts", (audit.summary,))
+            return Finish(
+                OutcomeKind.AUDIT_REJECTED, "the auditor gave no verdict that counts", (audit.summary,)
+            )
         case "fail" if audit.round < plan.max_iterations:
             return Implement(audit.round + 1, audit.findings)
         case "fail":

@@ -24,13 +24,14 @@ def status_of(
     *,
     config: Path,
     daemon_state: Path,
-    account: AccountView,
+    account: AccountView | None = None,
     now: datetime,
     problems: Iterable[str] = (),
     waiting_shown: int = 10,
 ) -> StatusView:
     """The state of *sources*; *problems* of the configuration are what its reader had to leave out."""
     daemon, said = daemon_from(daemon_state)
+    account = account or AccountView()
     views = tuple(
         source_view(listed, said.get(listed.id), now=now, waiting_shown=waiting_shown) for listed in sources
     )

@@ -75,7 +75,9 @@ class WorkflowExecutor:
             outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
         if outcome.kind not in _COMES_BACK and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()
-        return outcome, replace(run.work, delivery=delivery_of(run.site, run.steps.done, run.notes, run.costs))
+        return outcome, replace(
+            run.work, delivery=delivery_of(run.site, run.steps.done, run.notes, run.costs)
+        )
 
     def _work_through(self, run: _Run) -> Outcome:
         plan = plan_for(run.order)
@@ -125,13 +127,19 @@ class WorkflowExecutor:
     def _implement(self, run: _Run, phase: Implement) -> Outcome | None:
         prompts = run.prompts
         resumes = run.order.claim.resumes or phase.round > 1
-        prompt = prompts.findings(phase.findings, phase.round) if phase.findings else prompts.task(run.order, resumes)
+        prompt = (
+            prompts.findings(phase.findings, phase.round)
+            if phase.findings
+            else prompts.task(run.order, resumes)
+        )
         talk = Talk(resume=resumes, prompt=prompt, append=prompts.implementer, plugin=prompts.plugin)
         said = run.talk(self._agent, run.opened().order, talk, phase=f"implement {phase.round}")
         if said.outcome.kind not in _GOES_ON:
             return said.outcome
         run.steps.add(
-            Implemented(phase.round, said.work.output, said.work.permission_denials, said.work.session_cost_usd)
+            Implemented(
+                phase.round, said.work.output, said.work.permission_denials, said.work.session_cost_usd
+            )
         )
         return None
 
@@ -148,7 +156,10 @@ class WorkflowExecutor:
         prompt = run.prompts.audit(order, site.changes(), verified, run.steps.done)
         talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=run.prompts.schema)
         said = run.talk(self._agent, order, talk, phase=f"audit {number}", keeps_session=False)
-        if said.outcome.kind in _COMES_BACK or said.outcome.kind in {OutcomeKind.CANCELLED, OutcomeKind.BUDGET}:
+        if said.outcome.kind in _COMES_BACK or said.outcome.kind in {
+            OutcomeKind.CANCELLED,
+            OutcomeKind.BUDGET,
+        }:
             return said.outcome
         run.steps.add(_audited(run, number, said, tampered=before != site.state()))
         return None
@@ -203,7 +214,9 @@ class _Run:
             spent_usd=self.order.spent_usd + cost,
             turns_used=self.order.turns_used + said.work.num_turns,
             allowance_usd=None if allowance is None else max(0.0, allowance - cost),
-            session_cost_usd=(said.work.session_cost_usd or 0.0) if keeps_session else self.order.session_cost_usd,
+            session_cost_usd=(said.work.session_cost_usd or 0.0)
+            if keeps_session
+            else self.order.session_cost_usd,
         )
         self.work = _added(self.work, said.work, keeps_session=keeps_session)
         return said

@@ -76,10 +76,13 @@ class Site:
             notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
         if made.overlap:
             notes.append(
-                "left uncommitted, because they held uncommitted changes before the task: " + ", ".join(made.overlap)
+                "left uncommitted, because they held uncommitted changes before the task: "
+                + ", ".join(made.overlap)
             )
         if made.taken_along:
-            notes.append("the agent's own commits hold earlier uncommitted changes: " + ", ".join(made.taken_along))
+            notes.append(
+                "the agent's own commits hold earlier uncommitted changes: " + ", ".join(made.taken_along)
+            )
         notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
         if made.rewritten:
             notes.append("the history that the task began on was rewritten")
@@ -102,15 +105,23 @@ class Site:
         """Merge the task's branch into the one it came from."""
         if self.git is None or self.branch is None or self.target is None:
             return workflow.Landed(None, "not merged: the workspace has no branch checked out")
-        main = self.git.at(Path(self.order.agent["repository"])) if "repository" in self.order.agent else self.git
+        main = (
+            self.git.at(Path(self.order.agent["repository"]))
+            if "repository" in self.order.agent
+            else self.git
+        )
         message = f"Merge {self.branch}: {self.order.title}"
-        landing = land(main, branch=self.branch, target=self.target, message=message, signature=signature_of(self.order))
+        landing = land(
+            main, branch=self.branch, target=self.target, message=message, signature=signature_of(self.order)
+        )
         match landing:
             case Landed(commit=commit, how=how):
                 return workflow.Landed(commit, f"{self.branch} is in {self.target} ({how})")
             case Conflict(paths=paths):
                 files = ", ".join(paths)
-                return workflow.Landed(None, f"{self.branch} was not merged: it conflicts with {self.target} in {files}")
+                return workflow.Landed(
+                    None, f"{self.branch} was not merged: it conflicts with {self.target} in {files}"
+                )
             case Blocked(why=why):
                 return workflow.Landed(None, f"{self.branch} was not merged: {why}")
 
