@@ -31,6 +31,11 @@ def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(values, key=len, reverse=True))
 
 
+def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """*env* for programs that need no credentials."""
+    return {name: value for name, value in env.items() if not _SECRET_NAME.search(name)}
+
+
 class FileTranscript:
     """Transcript of one attempt; appends to *path*, at most *limit_mb* in all."""
 

@@ -35,6 +35,7 @@ _COMMANDS = {
     "logs": Entry("tasks:transcript", "What the agent did, as it happens with --follow."),
     "cancel": Entry("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": Entry("tasks_change:retry", "Give a failed task another try."),
+    "resume-account": Entry("stop:resume_account", "Try a paused account again now."),
     "wait": Entry("tasks:wait", "Wait until tasks have ended."),
 }
 

@@ -164,11 +164,21 @@ KEYS: tuple[Key, ...] = (
     Key(
         "permissions",
         Choice(("guarded", "sandboxed", "readonly", "bypass")),
-        "what the agent may do",
+        "what the agent may do; a task can choose less than the owner's configuration, never more",
         "guarded",
     ),
-    Key("allow", EachWhole(Rule()), "permission rules on top of the profile", "none"),
-    Key("deny", EachWhole(Rule()), "permission rules that win over every other", "none"),
+    Key(
+        "allow",
+        EachWhole(Rule()),
+        "permission rules: the owner's add to the profile, a task's take its place and can only narrow it",
+        "none",
+    ),
+    Key(
+        "deny",
+        EachWhole(Rule()),
+        "permission rules that win over every other; those of all layers hold together",
+        "none",
+    ),
     Key(
         "capabilities",
         Several(Word("tag")),

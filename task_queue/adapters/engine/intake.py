@@ -55,6 +55,9 @@ def _handed_in(layout: Layout, data: bytes, stem: str) -> TaskId:
             durable.publish(staged, data)
         except FileExistsError:
             continue
+        if _was_used(layout, document):  # by somebody whose document was staged when we looked
+            durable.remove(staged)
+            continue
         try:
             durable.move(staged, layout.pending / document)
         except FileExistsError:
