@@ -17,8 +17,10 @@ from task_queue.domain.verification import ChangedJudge, Check
 
 _MOST_LISTED = 100
 _MAX_QUOTED_CHARS = 20_000
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&$:@^=\"'])")
-_HARMLESS_IN_WORDS = re.compile(r"(?<=[\w ,;()])\\([-.:()'=])(?=[\w ,;)]|$)")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&$@!])")
+_LINK = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)  # what GitHub makes links of by itself
+_BLOCK_STARTS = (("-", "+", "="), (".", ")"))
+"""First characters that make a list or a heading of a line; the second after digits."""
 _BACKTICKS = re.compile(r"`+")
 _DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -99,7 +101,6 @@ class Facts:
     started_at: datetime
     ended_at: datetime
     work: Work
-    workflow: str = "audited"
     rounds: tuple[Round, ...] = ()
     checks: tuple[Check, ...] = ()
     verified_in: str | None = None
@@ -136,7 +137,13 @@ def report(facts: Facts) -> str:
 def escaped(text: str) -> str:
     """Foreign text on one line of prose, meaning nothing but itself."""
     line = " ".join(_visible(text).split())
-    return _HARMLESS_IN_WORDS.sub(r"\1", _MARKUP.sub(r"\\\1", line))
+    line = _LINK.sub(r"\\\g<0>", _MARKUP.sub(r"\\\1", line))
+    number = len(line) - len(line.lstrip("0123456789"))
+    return (
+        line[:number] + "\\" + line[number:]
+        if line[number : number + 1] in _BLOCK_STARTS[number > 0]
+        else line
+    )
 
 
 def code(text: str) -> str:
@@ -149,17 +156,12 @@ def code(text: str) -> str:
 
 def _head(facts: Facts) -> str:
     verdict = "Done" if facts.succeeded else "Not done"
-    return "\n".join(
+    when = f"{facts.started_at:%Y-%m-%d %H:%M} to {facts.ended_at:%Y-%m-%d %H:%M %z}"
+    return "\n\n".join(
         [
             f"# {escaped(facts.title) or escaped(facts.task_id)}",
-            "",
             f"**{verdict}** ({escaped(facts.outcome)}): {escaped(facts.reason)}",
-            "",
-            (
-                f"Task {code(facts.task_id)} of source {code(facts.source)}, attempt {facts.attempt},"
-                f" workflow {escaped(facts.workflow)},"
-                f" {facts.started_at:%Y-%m-%d %H:%M} to {facts.ended_at:%Y-%m-%d %H:%M %z}."
-            ),
+            f"Task {code(facts.task_id)} of source {code(facts.source)}, attempt {facts.attempt}, {when}.",
         ]
     )
 

@@ -11,7 +11,9 @@ import pytest
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import facts
 from task_queue.domain.errors import GitError
+from task_queue.platform.identity import identity_of
 from tests.git.conftest import Scratch
+from tests.waiting import eventually
 
 ODD_NAMES = ["with space", "new\nline", "ünïcode→", "-rf", 'quo"te', "*.py", ":/top", "tab\there"]
 
@@ -149,7 +151,7 @@ def test_git_that_hangs_is_ended(scratch: Scratch) -> None:
     with pytest.raises(GitError, match="did not end within"):
         scratch.git.within(0.5).attempt("commit", "--allow-empty", "-m", "x")
     pid = int((scratch.root / "pid").read_text())
-    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    eventually(lambda: identity_of(pid) is None)
 
 
 def test_without_the_program_the_hint_says_what_to_do(tmp_path: Path) -> None:
