@@ -1,0 +1,83 @@
+"""``skill``: the texts that agents are given, which of them apply, and how to have your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from task_queue.adapters import skill as texts
+from task_queue.adapters.skill import NAMES, SKILL, Places, Text
+from task_queue.cli import render
+from task_queue.cli.render import safe
+from task_queue.cli.session import Session, as_json_option, pass_session
+
+_SCHEMA_VERSION = 1
+_name = click.argument("name", type=click.Choice(NAMES), default=SKILL)
+
+
+@click.group()
+def skill() -> None:
+    """The /task-worker skill and the prompts: show them, say which apply, copy them to change them."""
+
+
+@skill.command()
+@_name
+@click.option("--packaged", is_flag=True, help="Ours, even where another one applies.")
+@pass_session
+def show(session: Session, *, name: str, packaged: bool) -> None:
+    """Print the text NAME (default: the skill) that applies here."""
+    places = Places() if packaged else _places(session)
+    render.say(render.safe_block(texts.which(name, places).content).rstrip("\n"))
+
+
+@skill.command()
+@as_json_option
+@pass_session
+def which(session: Session, *, as_json: bool) -> None:
+    """Say which texts apply here: the project's, the user's or the packaged ones."""
+    found = [texts.which(name, _places(session)) for name in NAMES]
+    if as_json:
+        listed = [_as_json(text) for text in found]
+        render.say(render.as_json({"texts": listed, "schema_version": _SCHEMA_VERSION}))
+        return
+    for text in found:
+        render.say(f"{text.name:<12}{text.origin:<9} {text.sha256[:12]}  {safe(text.path)}")
+
+
+@skill.command()
+@click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Another folder.")
+@pass_session
+def eject(session: Session, *, directory: Path | None) -> None:
+    """Copy the packaged prompts beside the configuration, to be changed there. Overwrites nothing."""
+    target = (directory or _prompts_dir(session)).absolute()
+    written, kept = texts.eject(target)
+    for path in written:
+        render.say(f"made: {safe(path)}")
+    for path in kept:
+        render.say(f"there already, left alone: {safe(path)}")
+    if target != _prompts_dir(session):
+        render.note(f"texts apply in {_prompts_dir(session)} and in a workspace's .claude/task-queue")
+
+
+def _places(session: Session) -> Places:
+    """As a task of the configured workspace has them; without a configuration, of the current directory."""
+    content: dict[str, Any] = session.content if session.locations.config.exists() else {}
+    agent = content.get("agent") or {}
+    sources = agent.get("setting_sources", ["project"])
+    workspace = Path(content.get("project_workspace") or Path.cwd())
+    user = agent.get("config_dir") or (agent.get("env") or {}).get("CLAUDE_CONFIG_DIR") or "~/.claude"
+    return Places(
+        project=workspace / ".claude" if "project" in sources else None,
+        user=Path(user).expanduser() if "user" in sources else None,
+        prompts=_prompts_dir(session),
+    )
+
+
+def _prompts_dir(session: Session) -> Path:
+    return session.locations.config.parent / "prompts"
+
+
+def _as_json(text: Text) -> dict[str, str]:
+    return {"name": text.name, "origin": text.origin, "path": str(text.path), "sha256": text.sha256}
