@@ -1,8 +1,9 @@
 """Project settings that execute something: accepted as they are at first sight, afterwards only by their owner.
 
 An agent can write ``.claude/settings.json`` in its workspace, and with it hooks that run outside of every
-permission, in all later tasks; or change what its own auditor is told. So what a workspace holds is compared with what its owner accepted, and the
-agent loads no project settings while they differ. Kept in the state folder, which agents cannot write.
+permission, in all later tasks; or prompts, and with them what its own auditor is told. So what a workspace holds
+is compared with what its owner accepted, and the agent loads no project settings while they differ. Kept in the
+state folder, which agents cannot write.
 """
 
 from __future__ import annotations
