@@ -12,8 +12,12 @@ from task_queue.adapters.skill import NAMES, SKILL, Places, Text
 from task_queue.cli import render
 from task_queue.cli.render import safe
 from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.domain.errors import TaskQueueError
 
 _SCHEMA_VERSION = 1
+_NO_PLACE = (
+    "the configuration lies in a folder of somebody else's, so there is no place for prompts beside it"
+)
 _name = click.argument("name", type=click.Choice(NAMES), default=SKILL)
 
 
@@ -51,14 +55,19 @@ def which(session: Session, *, as_json: bool) -> None:
 @pass_session
 def eject(session: Session, *, directory: Path | None) -> None:
     """Copy the packaged prompts beside the configuration, to be changed there. Overwrites nothing."""
-    target = (directory or _prompts_dir(session)).absolute()
+    prompts_dir = _prompts_dir(session)
+    target = directory or prompts_dir
+    if target is None:
+        raise TaskQueueError(_NO_PLACE, hint="name one with --to: a workspace's .claude/task-queue")
+    target = target.absolute()
     written, kept = texts.eject(target)
     for path in written:
         render.say(f"made: {safe(path)}")
     for path in kept:
         render.say(f"there already, left alone: {safe(path)}")
-    if target != _prompts_dir(session):
-        render.note(f"texts apply in {_prompts_dir(session)} and in a workspace's .claude/task-queue")
+    if target != prompts_dir:
+        beside = f" and in {prompts_dir}" if prompts_dir else ""
+        render.note(f"texts apply in a workspace's .claude/task-queue{beside}")
 
 
 def _places(session: Session) -> Places:
@@ -75,8 +84,10 @@ def _places(session: Session) -> Places:
     )
 
 
-def _prompts_dir(session: Session) -> Path:
-    return session.locations.config.parent / "prompts"
+def _prompts_dir(session: Session) -> Path | None:
+    """None where the configuration lies in a folder that is not ours: agents may write there."""
+    folder = session.locations.private[0]
+    return None if folder == session.locations.config else folder / "prompts"
 
 
 def _as_json(text: Text) -> dict[str, str]:
