@@ -73,10 +73,11 @@ def eject(session: Session, *, directory: Path | None) -> None:
 def _places(session: Session) -> Places:
     """As a task of the configured workspace has them; without a configuration, of the current directory."""
     content: dict[str, Any] = session.content if session.locations.config.exists() else {}
-    agent = content.get("agent") or {}
+    agent: dict[str, Any] = content.get("agent") or {}
+    env: dict[str, Any] = agent.get("env") or {}
     sources = agent.get("setting_sources", ["project"])
     workspace = Path(content.get("project_workspace") or Path.cwd())
-    user = agent.get("config_dir") or (agent.get("env") or {}).get("CLAUDE_CONFIG_DIR") or "~/.claude"
+    user = agent.get("config_dir") or env.get("CLAUDE_CONFIG_DIR") or "~/.claude"
     return Places(
         project=workspace / ".claude" if "project" in sources else None,
         user=Path(user).expanduser() if "user" in sources else None,

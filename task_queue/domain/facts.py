@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from task_queue.domain.audit import Void, read_verdict
+from task_queue.domain.audit import Verdict, Void, read_verdict
 from task_queue.domain.model import Delivery, OutcomeKind, Result
-from task_queue.domain.report import Facts, Round, Work, code, escaped, report
+from task_queue.domain.report import CommitLine, Facts, Round, Work, code, escaped, report
 from task_queue.domain.verification import ChangedJudge, Check
 
 _MOST_EVIDENCE_CHARS = 2000
@@ -52,7 +53,8 @@ def _facts(
             isolation=result.isolation,
             branch=result.branch,
             base=result.base_commit,
-            summary=" ".join([delivery.stat, *(f"commit {commit[:12]}" for commit in result.commits)]),
+            summary=delivery.stat,
+            commits=tuple(CommitLine(commit, "") for commit in result.commits),
             see=delivery.see,
             undo=delivery.undo,
             landing=result.landed,
@@ -82,6 +84,8 @@ def _rounds(audit: Mapping[str, Any]) -> Iterator[Round]:
     for each in audit.get("rounds", ()):
         void = each.get("verdict") == "void"
         verdict = Void(str(each.get("summary") or "no verdict")) if void else read_verdict(each)
+        if isinstance(verdict, Verdict) and each.get("overruled"):
+            verdict = replace(verdict, overruled=str(each["overruled"]))
         yield Round(int(each.get("round", 0)), verdict)
 
 

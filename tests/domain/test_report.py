@@ -92,6 +92,7 @@ def test_an_audited_task_tells_everything() -> None:
     ):
         assert told in page
     assert "What to do next" not in page
+    assert "No commits" not in page
 
 
 def test_a_failed_task_says_what_to_do_next() -> None:

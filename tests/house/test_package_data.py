@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -43,6 +44,6 @@ def test_every_file_of_the_package_gets_into_the_wheel() -> None:
 
 
 def _glob(folder: Path, pattern: str) -> set[Path]:
-    import glob  # pathlib's own would see hidden folders, which the build's does not
+    # pathlib's own would see hidden folders, which the build's does not
 
-    return {Path(found) for found in glob.glob(str(folder / pattern), recursive=True)}
+    return {Path(found) for found in glob.glob(str(folder / pattern), recursive=True)}  # noqa: PTH207 - as said
