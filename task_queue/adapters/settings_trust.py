@@ -1,8 +1,9 @@
 """Project settings that execute something: accepted as they are at first sight, afterwards only by their owner.
 
 An agent can write ``.claude/settings.json`` in its workspace, and with it hooks that run outside of every
-permission, in all later tasks. So what a workspace holds is compared with what its owner accepted, and the
-agent loads no project settings while they differ. Kept in the state folder, which agents cannot write.
+permission, in all later tasks; or prompts, and with them what its own auditor is told. So what a workspace holds
+is compared with what its owner accepted, and the agent loads no project settings while they differ. Kept in the
+state folder, which agents cannot write.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from task_queue.domain.trust import Difference, differences
 from task_queue.platform import durable
 
 _FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
-_FOLDERS = (".claude/hooks",)
+_FOLDERS = (".claude/hooks", ".claude/skills/task-worker", ".claude/task-queue")
 _FILE_LIMIT = 16 * 2**20
 _MOST_FILES = 1000
 _STORE_LIMIT = 16 * 2**20

@@ -22,6 +22,7 @@ _COMMANDS = {
     "run": Entry("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": Entry("daemon:daemon", "What the service starts."),
     "service": Entry("service:service", "Install, remove and look at the systemd user unit."),
+    "skill": Entry("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
     "doctor": Entry("doctor:doctor", "Check everything, and say how to fix it."),
     "demo": Entry("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }

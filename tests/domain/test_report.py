@@ -1,187 +1,173 @@
-"""The report says what happened, and no text of others becomes structure of the page."""
+"""The report of a result: every fact in its place, foreign text harmless."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import pytest
-from markdown_it import MarkdownIt
+from task_queue.domain.facts import report_of
+from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result, TaskId, TaskState
 
-from task_queue.domain.audit import Criterion, Decision, Finding, Verdict, Void
-from task_queue.domain.report import (
-    ChangedFile,
-    CommitLine,
-    Facts,
-    PhaseCost,
-    Round,
-    Work,
-    code,
-    escaped,
-    report,
-)
-from task_queue.domain.verification import ChangedJudge, Check
-
-STARTED = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
-HOSTILE = (
-    "# Fake heading\n\n```\n</details><script>x</script>\n[link](http://evil.example) ![i](http://e.example/i.png)\n"
-    "- item | cell | `code` ~~~ www.evil.example <b>\n\n---\n> quote\x1b[31m\u202e ```` end"
-)
-STRUCTURE = {"heading_open", "link_open", "image", "html_block", "html_inline", "hr", "blockquote_open"}
+START = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
+EVIL = "ok\n```\n# Injected\n<script>x</script>\x1b[2J [a](http://evil)"
 
 
-def facts(text: str = "Plain words", name: str = "src/a.py") -> Facts:
-    """Every field that holds foreign text filled with *text*, every name with *name*."""
-    finding = Finding("major", text, text, name, 3)
-    failed = Verdict(
-        Decision.FAIL, text, (finding,), (), (Criterion(text, met=False, evidence=text),), overruled=text
+def an_attempt(number: int = 1, kind: OutcomeKind = OutcomeKind.SUCCEEDED, reason: str = "ok") -> Attempt:
+    ended = START + timedelta(minutes=10)
+    return Attempt(number, kind, reason, True, START, ended, num_turns=4, total_cost_usd=0.25)
+
+
+def a_result(**changes: Any) -> Result:
+    plain = Result(
+        success=True,
+        output="I added it.",
+        error=None,
+        task_id=TaskId("task-20260207-add"),
+        started_at=START,
+        completed_at=START + timedelta(minutes=10),
+        duration_ms=600_000,
+        duration_api_ms=0,
+        total_cost_usd=0.25,
+        usage={},
+        session_id="s",
+        num_turns=4,
+        state=TaskState.COMPLETED,
+        outcome=OutcomeKind.SUCCEEDED,
+        evidence=("2 rounds, verification and audit passed",),
+        attempts=(an_attempt(),),
+        source="web",
+        worker="web",
+        workspace="/work/web",
     )
-    return Facts(
-        task_id="task-a",
-        title=text,
-        asked=text,
-        succeeded=False,
-        outcome="verify_failed",
-        reason=text,
-        source=name,
-        attempt=2,
-        started_at=STARTED,
-        ended_at=STARTED + timedelta(minutes=75),
-        work=Work(
-            workspace=name,
-            branch=name,
-            base="0123456789abcdef",
-            summary=text,
-            files=(ChangedFile(name, 1, 2), ChangedFile(name, None, None)),
-            commits=(CommitLine("abcdef0123456789", text), CommitLine("1" * 40, text, by_agent=True)),
-            see=(name,),
-            undo=(name,),
-            landing=text,
-            overlap=(name,),
-            taken_along=(name,),
-            leftovers=text,
+    return replace(plain, **changes)
+
+
+def test_an_audited_task_tells_everything() -> None:
+    """Rounds with their findings, records, cost by phase, prompts, and the commands to see and undo."""
+    rounds = [
+        {
+            "round": 1,
+            "verdict": "fail",
+            "summary": "One case is missing.",
+            "findings": [
+                {"severity": "major", "file": "a.py", "line": 3, "issue": "no zero", "fix": "add it"}
+            ],
+        },
+        {"round": 2, "verdict": "pass", "summary": "All there.", "findings": []},
+    ]
+    result = a_result(
+        audit={"verdict": "pass", "summary": "All there.", "rounds": rounds},
+        verification=({"command": "make test", "exit_code": 0, "duration_ms": 1200},),
+        commits=("a" * 40,),
+        branch="task-queue/task-20260207-add",
+        landed="it is in main (fast-forward)",
+        cost_by_phase={"implement 1": 0.2, "audit 1": 0.05},
+        prompts={"auditor": "sha256:" + "b" * 64 + " packaged"},
+        permission_denials=(
+            {"tool_name": "WebFetch", "rule": "WebFetch(domain:x.org)", "why_no_rule": None},
         ),
-        rounds=(Round(1, failed), Round(2, Void(text))),
-        checks=(Check(name, 0, 1500), Check(name, 1, 65_000, text)),
-        verified_in=text,
-        changed_judges=(ChangedJudge(name, "changed"),),
-        phases=(
-            PhaseCost("implement", timedelta(minutes=3), 0.5, 12),
-            PhaseCost("verify", timedelta(seconds=2)),
-        ),
-        cost_usd=0.75,
-        cost_note=text,
-        denials=(name,),
-        warnings=(text,),
-        prompts=(("implementer", name, "a" * 64),),
-        agent_summary=text,
+        notes=("a key had no effect",),
     )
+    delivery = Delivery(stat="1 file changed", see=("git show aaa",), undo=("git revert aaa",))
 
-
-def skeleton(page: str) -> list[tuple[str, str]]:
-    """The structure of a page: every block and inline mark but the text itself."""
-    tokens = MarkdownIt("commonmark").enable("table").parse(page)
-    marks = [token for outer in tokens for token in (outer, *(outer.children or ()))]
-    return [(token.type, token.tag) for token in marks if token.type not in {"text", "softbreak", "inline"}]
-
-
-def test_it_tells_what_happened() -> None:
-    page = report(facts())
+    page = report_of(result, title="Add it", asked="Please add it.", delivery=delivery)
 
     for told in (
-        "# Plain words",
-        "**Not done** (verify\\_failed): Plain words",
-        "attempt 2, 2026-02-07 12:00 to 2026-02-07 13:15 +0000.",
-        "- `src/a.py` +1 -2",
-        "- `src/a.py` binary or very large",
-        "- `111111111111` Plain words (by the agent itself)",
-        "- passed: `src/a.py` (1.5 s)",
-        "- FAILED, failed with exit code 1: `src/a.py` (1 min 5 s)",
+        "# Add it",
+        "**Done**",
+        "Please add it.",
         "### Round 1: fail",
-        "- major `src/a.py:3`: Plain words Suggested: Plain words",
-        "- NOT met: Plain words (Plain words)",
-        "### Round 2: no verdict",
-        "| implement | 3 min 0 s | $0.50 | 12 |",
-        "| verify | 2.0 s | cost not known | - |",
-        "In all 1 h 15 min, $0.75 (Plain words).",
-        "In its words; nobody has checked them.",
+        "`a.py:3`",
+        "### Round 2: pass",
+        "`make test`",
+        "git show aaa",
+        "git revert aaa",
+        "a" * 12,
+        "audit 1: $0.05",
+        "WebFetch(domain:x.org)",
+        "had no effect",
+        "I added it.",
+        "b" * 12,
     ):
         assert told in page
+    assert "What to do next" not in page
+    assert "No commits" not in page
 
 
-def test_foreign_text_is_never_structure() -> None:
-    """Whatever the task, the agent, a check or a name says, the page keeps its skeleton."""
-    plain, hostile = skeleton(report(facts())), skeleton(report(facts(HOSTILE, HOSTILE)))
-
-    assert hostile == plain
-    assert not any(kind in STRUCTURE - {"heading_open"} for kind, _ in hostile)
-
-
-def test_controls_are_made_visible() -> None:
-    page = report(facts(HOSTILE, HOSTILE))
-
-    assert not set(page) & {"\x1b", "\u202e"}
-    assert "\\x1b" in page
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "- item",
-        "+ item",
-        "1. item",
-        "12) item",
-        "=== x",
-        "* a",
-        "<!-- x",
-        "&amp;",
-        "a_b_c",
-        "$x$",
-        "| a | b |",
-    ],
-)
-def test_escaped_text_renders_as_itself(text: str) -> None:
-    """At the start of a line, too."""
-    html = MarkdownIt("commonmark").enable("table").render(f"- {escaped(text)}\n")
-    shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-    assert html == f"<ul>\n<li>{shown}</li>\n</ul>\n"
-
-
-@pytest.mark.parametrize("text", ["a`b", "``", "`", " a ", "", "a\nb", "```x"])
-def test_a_code_span_ends_where_it_should(text: str) -> None:
-    html = MarkdownIt("commonmark").render(f"x {code(text)} y\n")
-
-    assert html.count("<code>") == 1
-    assert html.endswith("</code> y</p>\n")
-
-
-def test_without_checks_and_audit_it_says_so() -> None:
-    """An unproven result must not look like a proven one."""
-    bare = Facts(
-        **{
-            **{
-                name: getattr(facts(), name)
-                for name in ("task_id", "title", "asked", "outcome", "reason", "source")
-            },
-            "succeeded": True,
-            "attempt": 1,
-            "started_at": STARTED,
-            "ended_at": STARTED,
-            "work": Work("/w", is_git=False),
-        }
+def test_a_failed_task_says_what_to_do_next() -> None:
+    result = a_result(
+        success=False,
+        state=TaskState.FAILED,
+        outcome=OutcomeKind.VERIFY_FAILED,
+        attempts=(an_attempt(1, OutcomeKind.CRASHED, "died"), an_attempt(2, OutcomeKind.VERIFY_FAILED, "no")),
     )
-    page = report(bare)
 
-    assert "No commands were given that would prove the work." in page
-    assert "Nobody but its author has looked at the work." in page
-    assert "This is no git repository" in page
-    assert "own summary" not in page
+    page = report_of(result, title="Add it", asked="x")
+
+    assert "**Not done**" in page
+    assert "attempt 1: crashed" in page
+    assert "`task-queue tasks retry task-20260207-add`" in page
 
 
-def test_long_lists_and_long_texts_are_cut_and_say_so() -> None:
-    many = tuple(ChangedFile(f"f{number}", 1, 0) for number in range(150))
-    page = report(replace(facts(), asked="x" * 30_000, work=replace(facts().work, files=many)))
+def test_a_rejected_document_is_to_be_corrected() -> None:
+    """No agent ever ran, so there is neither workspace nor audit to speak of."""
+    result = a_result(
+        success=False,
+        state=TaskState.FAILED,
+        outcome=OutcomeKind.REJECTED,
+        workspace=None,
+        output="",
+        error="line 2: what is this",
+        attempts=(),
+    )
 
-    assert "- and 50 more" in page
-    assert "[cut here]" in page
+    page = report_of(result, title="", asked="x")
+
+    assert "correct the document" in page
+    assert "what is this" in page
+
+
+def test_foreign_text_cannot_become_structure() -> None:
+    """Headings, fences, HTML, links and controls mean themselves, wherever they come from."""
+    result = a_result(
+        output=EVIL,
+        evidence=(EVIL,),
+        notes=(EVIL,),
+        audit={
+            "verdict": "void",
+            "summary": EVIL,
+            "rounds": [{"round": 1, "verdict": "void", "summary": EVIL}],
+        },
+        verification=({"command": EVIL, "exit_code": 1, "tail": EVIL},),
+        cost_by_phase={EVIL: 1.0},
+        permission_denials=({"tool_name": EVIL, "rule": EVIL},),
+    )
+
+    outside = _outside_fences(report_of(result, title=EVIL, asked=EVIL, delivery=Delivery(stat=EVIL)))
+
+    assert "\x1b" not in outside
+    assert not [line for line in outside.splitlines() if line.startswith("# Injected")]
+    for line in outside.splitlines():
+        assert "<script>" not in _without_code(line)
+        assert "[a](" not in _without_code(line)
+
+
+def _outside_fences(page: str) -> str:
+    kept: list[str] = []
+    fence = ""
+    for line in page.splitlines():
+        if fence:
+            fence = "" if line == fence else fence
+        elif line.startswith("```"):
+            fence = "`" * (len(line) - len(line.lstrip("`")))
+        else:
+            kept.append(line)
+    assert not fence
+    return "\n".join(kept)
+
+
+def _without_code(line: str) -> str:
+    import re
+
+    return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", line)
