@@ -14,6 +14,7 @@ from typing import assert_never
 
 from task_queue.domain import events
 from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
+from task_queue.domain.facts import report_of
 from task_queue.domain.lifecycle import Policy, decide
 from task_queue.domain.model import (
     Claim,
@@ -35,8 +36,6 @@ from task_queue.domain.progress import progress_of
 from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
-from task_queue.domain.report import report
-from task_queue.domain.report_facts import facts_of
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
@@ -299,10 +298,10 @@ class Custody:
     def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
         try:
             task = self.engine.task(claim)
-            title, asked, workflow = task.title, task.body, self.orders.settings_of(task).workflow
+            title, asked = task.title, task.body
         except TaskFileError:  # it never ran
-            title, asked, workflow = claim.task_id, "", "none"
-        return report(facts_of(result, ending.work.delivery, title=title, asked=asked, workflow=workflow))
+            title, asked = claim.task_id, ""
+        return report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
