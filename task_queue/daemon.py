@@ -249,6 +249,7 @@ class Daemon:
             os.environ,
             allowance=self._gate.allowance,
             trust=self._trust,
+            worktrees=self._locations.worktrees,
         )
         engine = FolderEngine(
             source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of

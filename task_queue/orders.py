@@ -41,6 +41,8 @@ class ConfiguredOrders:
     allowance: Callable[[str, float | None], float | None]
     """Sets aside what an attempt of the source may spend today; see ``gate``."""
     trust: SettingsTrust
+    worktrees: Path
+    """Where working trees of isolated tasks are made, a folder for each source."""
 
     @property
     def config(self) -> Config:
@@ -90,6 +92,11 @@ class ConfiguredOrders:
                 "allow_only": bool(task.given.get("allow")),
                 "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
                 "scrub_env": self.config.agent.scrub_env,
+                "worktrees": str(self.worktrees / self.source.id),
+                "keep_worktrees": self.config.git.keep_worktrees,
+                "signature": self.config.git.signature,
+                "setup": list(self.source.setup),
+                "judges": list(self.config.git.judges),
             },
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import assert_never
 
 from task_queue.adapters.executor.claude import ClaudeExecutor, Said
 from task_queue.adapters.executor.options import Talk
+from task_queue.adapters.skill import prompts_for
+from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.workflow import (
@@ -75,9 +77,14 @@ class WorkflowExecutor:
             outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
         if outcome.kind not in _COMES_BACK and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()
-        return outcome, replace(
-            run.work, delivery=delivery_of(run.site, run.steps.done, run.notes, run.costs)
+        delivery = delivery_of(
+            run.site,
+            run.steps.done,
+            notes=run.notes,
+            prompts=run.prompts.hashes,
+            cost_by_phase=run.costs,
         )
+        return outcome, replace(run.work, delivery=delivery)
 
     def _work_through(self, run: _Run) -> Outcome:
         plan = plan_for(run.order)
@@ -154,14 +161,14 @@ class WorkflowExecutor:
         )
         verified = self._checks.last_verified(run.steps.done)
         prompt = run.prompts.audit(order, site.changes(), verified, run.steps.done)
-        talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=run.prompts.schema)
+        talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
         said = run.talk(self._agent, order, talk, phase=f"audit {number}", keeps_session=False)
         if said.outcome.kind in _COMES_BACK or said.outcome.kind in {
             OutcomeKind.CANCELLED,
             OutcomeKind.BUDGET,
         }:
             return said.outcome
-        run.steps.add(_audited(run, number, said, tampered=before != site.state()))
+        run.steps.add(_audited(number, said, tampered=before != site.state()))
         return None
 
 
@@ -169,8 +176,6 @@ class _Run:
     """One attempt while it is worked through: where, what is done, what it has cost."""
 
     def __init__(self, order: Order, transcript: Transcript, steps: Steps) -> None:
-        from task_queue.adapters.skill import prompts_for
-
         self.order = order
         self.transcript = transcript
         self.steps = steps
@@ -242,13 +247,15 @@ def plan_for(order: Order) -> Plan:
     )
 
 
-def _audited(run: _Run, number: int, said: Said, *, tampered: bool) -> Audited:
-    if tampered:
-        return Audited(number, "void", "files changed while the auditor, who may only read, was at work")
-    verdict = run.prompts.verdict(said.structure)
-    if isinstance(verdict, str):
-        return Audited(number, "void", f"{verdict} ({said.outcome.reason})")
-    return Audited(number, verdict.verdict, verdict.summary, verdict.findings_text(), verdict.as_dict())
+def _audited(number: int, said: Said, *, tampered: bool) -> Audited:
+    edited = ("the workspace",) if tampered else ()
+    match read_verdict(said.structure, edited=edited):
+        case Void(why=why):
+            return Audited(number, "void", f"{why} ({said.outcome.reason})")
+        case Verdict() as verdict:
+            return Audited(
+                number, verdict.decision.value, verdict.summary, findings_text(verdict), asdict(verdict)
+            )
 
 
 def _added(total: Work, more: Work, *, keeps_session: bool) -> Work:

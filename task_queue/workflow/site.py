@@ -12,6 +12,7 @@ from task_queue.adapters.git.exclude import keep_out
 from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import Repository, facts
+from task_queue.adapters.git.snapshot import commit_tree
 from task_queue.adapters.git.worktree import create, listed, remove
 from task_queue.domain import workflow
 from task_queue.domain.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST
@@ -50,6 +51,16 @@ class Site:
         if self.git is None or self.repository is None:
             return ""
         return snapshot_now(self.git, self.repository).tree
+
+    def result_commit(self) -> str | None:
+        """The files as they are now, as a commit that no branch has; None without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        tree = snapshot_now(self.git, self.repository).tree
+        parents = [self.checkpoint.base] if self.checkpoint.base else []
+        return commit_tree(
+            self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
+        )
 
     def commit(self, *, attempt: int, cost_usd: float) -> workflow.Committed:
         """Commit what the task changed; see ``final_commit``."""

@@ -7,6 +7,7 @@ the earlier one's last step; one that starts afresh begins anew.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from task_queue.platform import durable
 from task_queue.ports import Order
 
 FILE = "steps.jsonl"
-_KINDS: dict[str, type[Step]] = {
+_KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__.lower(): kind for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed)
 }
 
@@ -54,9 +55,16 @@ def _read(path: Path) -> list[Step]:
     steps: list[Step] = []
     for line in lines:
         try:
-            fields: dict[str, Any] = json.loads(line)
-            kind = _KINDS[fields.pop("step")]
-            steps.append(kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}))  # pyright: ignore[reportUnknownArgumentType] # JSON
+            steps.append(_step(json.loads(line)))
         except (ValueError, KeyError, TypeError):
             break  # a line torn by a power cut: the step counts as not done
     return steps
+
+
+def _step(fields: dict[str, Any]) -> Step:
+    kind = _KINDS[fields.pop("step")]
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType] # JSON
+        for name, value in fields.items()
+    }
+    return kind(**known)
