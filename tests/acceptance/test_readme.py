@@ -31,7 +31,7 @@ def test_the_tour_works_as_printed(tmp_path: Path) -> None:
     program.chmod(0o700)
     script = by_task(
         {
-            "Write a greeting": in_turn(writes(project / "hello.txt", "Hello!\n"), Say("It is written.")),
+            "with a friendly greeting": in_turn(writes(project / "hello.txt", "Hello!\n"), Say("It is written.")),
             "Write bye.txt": in_turn(writes(project / "bye.txt", "Bye!\n"), Say("It is written.")),
         }
     )
@@ -50,7 +50,7 @@ def test_the_tour_works_as_printed(tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=115,
             check=False,
         )
 
