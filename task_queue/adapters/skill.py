@@ -93,7 +93,7 @@ class Prompts:
     """Each text that may run: its sha256, and where it lies."""
     texts: Mapping[str, str]
 
-    def task(self, order: Order, resumes: bool) -> str | None:  # noqa: FBT001 - read from a claim, never a literal
+    def task(self, order: Order, resumes: bool) -> str | None:
         """The implementer's first message; None where a session goes on, which knows the task."""
         if resumes:
             return None

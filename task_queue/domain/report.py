@@ -155,8 +155,11 @@ def _head(facts: Facts) -> str:
             "",
             f"**{verdict}** ({escaped(facts.outcome)}): {escaped(facts.reason)}",
             "",
-            f"Task {code(facts.task_id)} of source {code(facts.source)}, attempt {facts.attempt},"
-            f" workflow {escaped(facts.workflow)}, {facts.started_at:%Y-%m-%d %H:%M} to {facts.ended_at:%Y-%m-%d %H:%M %z}.",
+            (
+                f"Task {code(facts.task_id)} of source {code(facts.source)}, attempt {facts.attempt},"
+                f" workflow {escaped(facts.workflow)},"
+                f" {facts.started_at:%Y-%m-%d %H:%M} to {facts.ended_at:%Y-%m-%d %H:%M %z}."
+            ),
         ]
     )
 

@@ -29,8 +29,12 @@ class CheckedCommand:
             return outcome, work
         site = Site(order)
         verified = self._checks.verify(site, 1, self._checks.judges_at(site), transcript)
-        work = Work(output=work.output, delivery=Delivery(str(order.workspace), verification=verified.records))
+        work = Work(
+            output=work.output, delivery=Delivery(str(order.workspace), verification=verified.records)
+        )
         if verified.passed:
-            return Outcome(OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence), work
+            return Outcome(
+                OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence
+            ), work
         evidence = (*outcome.evidence, verified.findings)
         return Outcome(OutcomeKind.VERIFY_FAILED, "verification failed", evidence), work
