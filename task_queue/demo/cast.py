@@ -44,7 +44,7 @@ class Part:
     task_id: TaskId
     source: str
     title: str
-    """As the document has it; the model tells the tasks apart by it."""
+    """As the document has it; the model tells the tasks apart by it as a heading."""
     shows: str
     ends_as: OutcomeKind
 
@@ -88,7 +88,7 @@ PARTS = (
 def script_for(workspace: Path) -> Script:
     """What the model answers, task by task; paths that it writes are below *workspace*."""
     scripts: Mapping[str, Script] = {
-        "Write slugify": in_turn(
+        "# Write slugify\n": in_turn(
             _after_a_thought(_write(workspace / "slugify.py", _SLUGIFY, "I start with the function.")),
             _after_a_thought(_write(workspace / "test_slugify.py", _TEST, "Now a test.")),
             _after_a_thought(_bash("python3 -m unittest -q test_slugify")),
@@ -97,12 +97,12 @@ def script_for(workspace: Path) -> Script:
             ),
             Say("slugify and its test are committed; the test passes."),
         ),
-        "Publish the release": in_turn(
+        "# Publish the release\n": in_turn(
             _after_a_thought(_bash("git tag v1.0")),
             _after_a_thought(_bash("git push origin v1.0")),
             Say("Done! Version 1.0 is published."),
         ),
-        "Survey the code": in_turn(
+        "# Survey the code\n": in_turn(
             _after_a_thought(_bash("git ls-files")),
             _after_a_thought(_read(workspace / "README.md")),
             _after_a_thought(_read(workspace / "convert.py")),
@@ -111,7 +111,7 @@ def script_for(workspace: Path) -> Script:
             _after_a_thought(_write(workspace / "SURVEY.md", _SURVEY, "That is all; I write it down.")),
             Say("The survey is in SURVEY.md."),
         ),
-        "Translate the read-me": in_turn(
+        "# Translate the read-me\n": in_turn(
             _after_a_thought(_read(workspace / "README.md")),
             Fail(400, "invalid_request_error", "Output blocked by content filtering policy"),
         ),

@@ -26,11 +26,12 @@ def played(home: Path, *options: str, path: str | None = None) -> subprocess.Com
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("git") is None, reason="the demo needs git")
 def test_every_task_ends_as_it_has_to_and_nothing_is_left(tmp_path: Path) -> None:
     """One success, one denial, one failure in two attempts; afterwards the home is as empty as before."""

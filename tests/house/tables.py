@@ -15,7 +15,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from task_queue.adapters.config.schema import Agent, CommandExecutor, Config, Limits, Source
+from task_queue.adapters.config.schema import Agent, CommandExecutor, Config, GitSettings, Limits, Source
 from task_queue.cli import cli
 from task_queue.domain.lifecycle import Policy, decide
 from task_queue.domain.model import (
@@ -40,12 +40,12 @@ _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL
 _NOW = datetime(2026, 2, 7, tzinfo=UTC)
 
 OUTCOMES: dict[OutcomeKind, str] = {
-    OutcomeKind.SUCCEEDED: "the agent ended cleanly, and nothing it needed was denied",
+    OutcomeKind.SUCCEEDED: "the agent ended cleanly, verification and audit passed",
     OutcomeKind.FAILED: "the agent reported an error, or ended in a way that nobody knows",
-    OutcomeKind.DENIED: "the agent ended, but permissions kept it from something",
-    OutcomeKind.AUDIT_REJECTED: "the audit found the work wanting (comes with the audited workflow)",
-    OutcomeKind.VERIFY_FAILED: "a command of `verify` failed (comes with verification)",
-    OutcomeKind.BUDGET: "`max_budget_usd` is spent",
+    OutcomeKind.DENIED: "permissions kept it from something, and no passed check shows that it is done all the same",
+    OutcomeKind.AUDIT_REJECTED: "the auditor still found the work wanting in the last of `max_iterations` rounds",
+    OutcomeKind.VERIFY_FAILED: "a command of `verify` failed",
+    OutcomeKind.BUDGET: "`max_budget_usd` is spent (the day's budget instead holds the task back)",
     OutcomeKind.MAX_TURNS: "`max_turns` are used up",
     OutcomeKind.REFUSED: "the model declined the task",
     OutcomeKind.TIMED_OUT: "`timeout` is over",
@@ -69,6 +69,8 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].added_at": "when it was registered",
     "task_source_directories[].project_workspace": "where its tasks work",
     "task_source_directories[].defaults": "front-matter keys for its tasks",
+    "task_source_directories[].daily_budget_usd": "most that its tasks may cost in a day, in US dollars",
+    "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",
     "task_source_directories[].paused": "nothing new starts; `sources pause` and `resume` set it",
     "defaults": "front-matter keys for every task",
     "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`",
@@ -78,17 +80,24 @@ CONFIGURATION: dict[str, str] = {
     "agent.account": "who is expected to pay; an attempt that somebody else would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
     "agent.prewarm": "has no effect yet",
+    "agent.scrub_env": "takes credentials out of the environment of the agent's tools; needs bubblewrap",
     "executors.<name>.kind": "`command`",
     "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
     "limits.running": "agents at once",
-    "limits.daily_budget_usd": "has no effect yet",
+    "limits.daily_budget_usd": "most that all tasks may cost in a day, in US dollars",
     "limits.max_pending": "`tasks add` refuses beyond it; a dropped file is always accepted",
-    "limits.memory_mb": "has no effect yet",
+    "limits.memory_mb": "an attempt whose processes hold more is ended as `crashed`",
     "limits.min_free_mb": "with less room on the disk nothing is claimed",
     "limits.transcript_mb": "a transcript is not grown beyond it",
-    "limits.starts_per_10min": "has no effect yet",
-    "limits.hold_above_utilization": "has no effect yet",
-    "limits.hold_below_priority": "has no effect yet",
+    "limits.starts_per_10min": "a source that starts attempts more often is held back",
+    "limits.hold_above_utilization": "from this share of the account's limit on (0 to 1), less important tasks wait",
+    "limits.hold_below_priority": "which tasks these are",
+    "git.author_name": "author of the commits that the queue makes; else the repository's own",
+    "git.author_email": "the same",
+    "git.committer_name": "the same for the committer",
+    "git.committer_email": "the same",
+    "git.keep_worktrees": "how many finished working trees stay",
+    "git.judges": "patterns of files that judge the work, besides tests, CI and what `verify` runs",
     "roots": "directories in which a task may name its `workspace`; empty means the workspaces above",
     "settle_seconds": "how long a dropped file must have been quiet",
     "sweep_seconds": "how often everything is looked at without an event",
@@ -150,6 +159,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "agent": ("agent", Agent),
         "executors": ("executors.<name>", CommandExecutor),
         "limits": ("limits", Limits),
+        "git": ("git", GitSettings),
     }
     for name, field in Config.model_fields.items():
         if name == "task_source_directories" or name not in sections:
