@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from task_queue.adapters.transcript import FileTranscript, secrets_in
+from task_queue.adapters.transcript import FileTranscript, redacted, secrets_in
 from task_queue.domain.errors import ExecutorError
-from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work
+from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunRecord, Work
 from task_queue.domain.proof import is_vouched_for
 from task_queue.platform import durable, identity
 from task_queue.platform.memory import MemoryGuard
@@ -135,11 +135,21 @@ def _lock_is_ours(order: Order) -> bool:
 
 def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) -> None:
     """Publish the ending, however long the disk is full or broken: only this process knows it."""
+    secrets = secrets_in(order.env)
     ending = Ending(
         task_id=order.claim.task_id,
         attempt=order.claim.attempt,
-        outcome=outcome,
-        work=work,
+        outcome=replace(
+            outcome,
+            reason=redacted(outcome.reason, secrets),
+            evidence=redacted(outcome.evidence, secrets),
+        ),
+        work=replace(
+            work,
+            output=redacted(work.output, secrets),
+            permission_denials=redacted(work.permission_denials, secrets),
+            delivery=_without_secrets(work.delivery, secrets),
+        ),
         started_at=started_at,
         ended_at=datetime.now(UTC),
         committed_by="runner",
@@ -154,6 +164,17 @@ def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) ->
             time.sleep(_COMMIT_AGAIN_AFTER_S)
         else:
             return
+
+
+def _without_secrets(delivery: Delivery | None, secrets: tuple[str, ...]) -> Delivery | None:
+    if delivery is None:
+        return None
+    return replace(
+        delivery,
+        verification=redacted(delivery.verification, secrets),
+        audit=redacted(delivery.audit, secrets),
+        notes=redacted(delivery.notes, secrets),
+    )
 
 
 def _publish_ending(order: Order, ending: Ending) -> None:

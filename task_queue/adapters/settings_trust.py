@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from task_queue.domain.trust import Difference, differences
 from task_queue.platform import durable
@@ -51,6 +51,10 @@ class SettingsTrust:
         known = accepted.get(str(workspace))
         return () if known is None else differences(known, hashes_of(workspace))
 
+    def workspaces(self) -> tuple[Path, ...]:
+        """Those that were seen so far."""
+        return tuple(map(Path, self._accepted()))
+
     def accept(self, workspace: Path) -> None:
         """The owner's word: what lies there now is to be loaded."""
         with self._lock:
@@ -61,10 +65,12 @@ class SettingsTrust:
             data, _ = durable.read_regular(self._store, limit=_STORE_LIMIT)
         except FileNotFoundError:
             return {}
-        content = json.loads(data)
-        if not isinstance(content, dict) or "workspaces" not in content:
-            raise ValueError(f"{self._store} does not hold accepted settings")
-        return cast("dict[str, Any]", content)["workspaces"]
+        content: Any = json.loads(data)
+        try:
+            accepted: dict[str, dict[str, str]] = content["workspaces"]
+            return {workspace: dict(hashes) for workspace, hashes in accepted.items()}
+        except (AttributeError, KeyError, TypeError):
+            raise ValueError(f"{self._store} does not hold accepted settings") from None
 
     def _write(self, accepted: dict[str, dict[str, str]]) -> None:
         durable.make_directory(self._store.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import select
@@ -81,7 +80,7 @@ class Verification:
             return Check(command, None, 0, f"cannot be started in {directory}: {error}", not_found=True)
         output = _Tail(process)
         ended = self._watch(process, output, ends_at)
-        _end(process)
+        _end(process, ended=ended)
         tail = output.finish()
         duration_ms = int((time.monotonic() - began) * 1000)
         if not ended:
@@ -100,7 +99,6 @@ class Verification:
                 self._bell.wait(left_s, pidfd, *output.streams)
                 output.read()
                 if select.select([pidfd], [], [], 0)[0]:
-                    process.wait()
                     return True
             return False
         finally:
@@ -195,11 +193,17 @@ def _spawn(command: str, directory: Path, environment: Mapping[str, str]) -> sub
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Whatever is left of the command's session; what left it carries the marker and is the runner's to end."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_TERM_GRACE_S)
+def _end(process: subprocess.Popen[bytes], *, ended: bool) -> None:
+    """End the command's session. Its leader is reaped last, so that its number cannot mean another one.
+
+    What left the session carries the marker and is the runner's to end.
+    """
+    if not ended:
+        os.killpg(process.pid, signal.SIGTERM)
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            select.select([pidfd], [], [], _TERM_GRACE_S)
+        finally:
+            os.close(pidfd)
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -102,9 +102,11 @@ def _end(report: Report) -> Iterator[str]:
         yield "The scratch folder is gone again; to look around in it: task-queue demo --keep"
     yield ""
     yield strong("with your own account")
-    yield "  cd YOUR-PROJECT"
-    yield "  task-queue init                      folders and configuration"
-    yield "  task-queue doctor                    is everything there, who will pay"
-    yield '  task-queue tasks add "what to do"    or drop task-*.md into tasks/ad-hoc/pending'
-    yield "  task-queue run --drain               work in the foreground until nothing is left"
-    yield "  task-queue service install           or for good, as a systemd user service"
+    yield from (
+        "  cd YOUR-PROJECT",
+        "  task-queue init                     folders and configuration",
+        "  task-queue doctor                   is everything there, who will pay",
+        '  task-queue tasks add "what to do"   or put task-*.md in tasks/ad-hoc/pending',
+        "  task-queue run --drain              work until nothing is left",
+        "  task-queue service install          or for good, as a systemd user service",
+    )

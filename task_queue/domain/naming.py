@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from task_queue.domain.model import TaskId
 
@@ -110,7 +109,7 @@ def unnumbered(task_id: TaskId) -> TaskId:
 
 def ref_part_of(task_id: TaskId) -> str:
     """*task_id* as one component of a git ref: what git-check-ref-format(1) forbids is percent-encoded."""
-    name = "".join(char if _REF_SAFE.fullmatch(char) else quote(char, safe="") for char in key_of(task_id))
+    name = "".join(char if _REF_SAFE.fullmatch(char) else f"%{ord(char):02X}" for char in key_of(task_id))
     if name.endswith((".", ".lock")) or ".." in name:
         name = name.replace(".", "%2E")
     if len(name.encode()) <= _MAX_COMPANION_BYTES:

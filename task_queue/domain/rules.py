@@ -8,24 +8,24 @@ begins with two slashes is absolute.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 _RULE = re.compile(r"([^()\s]+)(?:\((.*)\))?", re.DOTALL)
 _GLOB = re.compile(r"[\\*?\[\]!{}]")
 _PATH_TOOLS = {"Read", "Edit", "Glob", "Grep", "NotebookEdit", "Write"}
 _WRITERS = {"Edit", "Write", "NotebookEdit"}
 _PARTS = re.compile(r"&&|\|\||[;|&\n]")
+_HOST = re.compile(r"[a-z]+://(?:[^/@]*@)?([A-Za-z0-9.-]+)")
 _OPERATORS = re.compile(r"[;|&<>`$(){}\n\\]")
 _REDIRECTION = re.compile(r">\s*[^\s&>]")
 # The second word of these says what is done; of others it is an argument.
 _WITH_SUBCOMMANDS = frozenset(
     {"git", "npm", "pnpm", "yarn", "cargo", "go", "docker", "kubectl", "pip", "uv", "poetry", "make", "gh"}
 )
+_CALL_CHARS = 100
 _NOT_ON_THE_LIST = {"mode", None}
 """What the CLI gives as reason when no rule spoke: nobody could be asked."""
 
@@ -69,8 +69,8 @@ def remedy_for(denial: Mapping[str, Any]) -> Remedy:
     if tool in _PATH_TOOLS and path:
         return Remedy((_for_path(tool, str(path)),))
     if tool == "WebFetch" and given.get("url"):
-        host = urlsplit(str(given["url"])).hostname
-        return Remedy((f"WebFetch(domain:{host})",)) if host else Remedy((tool,))
+        host = _HOST.match(str(given["url"]))
+        return Remedy((f"WebFetch(domain:{host[1].lower()})",)) if host else Remedy((tool,))
     return Remedy((tool,))
 
 
@@ -78,6 +78,14 @@ def explained(denial: Mapping[str, Any]) -> dict[str, Any]:
     """*denial* with ``rule``: what would have let it pass (None, and ``why_no_rule``, where nothing would)."""
     remedy = remedy_for(denial)
     return {**denial, "rule": ", ".join(remedy.rules) or None, "why_no_rule": remedy.why_none}
+
+
+def call_of(denial: Mapping[str, Any]) -> str:
+    """Tool and first argument of a denied call, on one line."""
+    given: Mapping[str, Any] = denial.get("tool_input") or {}
+    argument = next((str(value) for value in given.values()), "")
+    line = " ".join(f"{denial.get('tool_name')} {argument}".split())
+    return line if len(line) <= _CALL_CHARS else line[: _CALL_CHARS - 1] + "…"
 
 
 def below(path: str) -> str:
@@ -145,6 +153,8 @@ def _for_command(command: str) -> Remedy:
 
 
 def _for_words(command: str) -> str | None:
+    import shlex  # every reading command imports this module, and hardly one asks
+
     try:
         words = shlex.split(command)
     except ValueError:

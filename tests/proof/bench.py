@@ -19,7 +19,7 @@ from tests.acceptance.rig import Rig
 from tests.proof.checker import Expected, marked_processes, problems_of
 from tests.waiting import eventually
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 TASK = "task-a"
 _TRANSPORT = "_internal/transport"
 STUBBED = (
@@ -82,7 +82,7 @@ class ProofBench:
         self.effects = self.rig.workspace / "effects"
         self._runs = 0
         self._traced: list[Traced] = []
-        self._plain: list[subprocess.Popen[bytes]] = []
+        self.started: list[subprocess.Popen[bytes]] = []
 
     @property
     def queue(self) -> Path:
@@ -115,7 +115,7 @@ class ProofBench:
                 self.argv(*arguments), env=self.rig.environment, cwd=self.home, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
             )  # fmt: skip
-        self._plain.append(process)
+        self.started.append(process)
         return process
 
     def recover(self) -> None:
@@ -136,7 +136,7 @@ class ProofBench:
         return path.read_text()[-3000:] if path.exists() else ""
 
     def close(self) -> None:
-        for process in (*self._plain, *(traced.process for traced in self._traced)):
+        for process in (*self.started, *(traced.process for traced in self._traced)):
             if process.poll() is None:
                 process.kill()  # the tracer takes along what it traces
                 process.wait()

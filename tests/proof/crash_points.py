@@ -219,6 +219,7 @@ def main() -> int:
     parser.add_argument("--scenario", action="append", choices=names)
     parser.add_argument("--actor", action="append", choices=("daemon", "runner"))
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--second", type=int)
     options = parser.parse_args()
     why_not = why_not_here()
@@ -230,7 +231,9 @@ def main() -> int:
     points: list[Point] = []
     for scenario in wanted:
         begun = time.monotonic()
-        found = enumerate_points((scenario,), actors=actors, every=options.every, second=options.second)
+        found = enumerate_points(
+            (scenario,), actors=actors, every=options.every, second=options.second, first=options.first
+        )
         print(f"{scenario.name}: {figures(found)} in {time.monotonic() - begun:.0f} s", flush=True)
         points += found
     print(f"all: {figures(points)}")

@@ -235,6 +235,7 @@ class FolderEngine:
             self._unlock(claim)
 
     def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+        _demand_id(task_id)
         document = naming.document_of(task_id)
         with self._available():
             ended = self.layout.ended(TaskState.FAILED) / document
@@ -500,14 +501,15 @@ class FolderEngine:
             _move_to_free_name(document, self.layout.pending / f"edited-{claim.document}")
 
     def _document_waiting_or_running(self, task_id: TaskId) -> str:
-        if not naming.is_task_id(task_id):
-            raise UnknownTaskError(f"{task_id!r} is not a task id")
+        _demand_id(task_id)
         document = task_id + ".md"
         if os.path.lexists(self.layout.pending / document):
             return document
         for claim in self.claims():
             if claim.task_id == task_id:
                 return claim.document
+        if self._ended_state(task_id) is not None:
+            raise UnknownTaskError(f"task {task_id} has ended already")
         raise UnknownTaskError(
             f"task {task_id} is neither waiting nor running in {self.layout.pending}",
             hint="see what is there with: task-queue tasks list",
@@ -531,9 +533,14 @@ def _is_still(path: Path, read: Signature) -> bool:
         return False
 
 
+def _demand_id(task_id: TaskId) -> None:
+    if not naming.is_task_id(task_id):
+        raise UnknownTaskError(f"{task_id!r} is not a task id")
+
+
 def _identity_of(layout: Layout) -> tuple[tuple[int, int], ...]:
     """Changes when another folder is put in the place of one of ours."""
-    return tuple((about.st_dev, about.st_ino) for about in (layout.root.stat(), layout.pending.stat()))
+    return tuple((about.st_dev, about.st_ino) for about in (layout.root.stat(), layout.pending.lstat()))
 
 
 def _ino(path: Path) -> int | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,11 +62,29 @@ def land(
     Decides again when *target* moves meanwhile.
     """
     signed = replace(git, extra={**git.extra, **(signature or Signature()).variables})
-    for _ in range(_TRIES):
-        landing = _land_once(signed, branch, target, message=message)
-        if landing is not None:
-            return landing
+    with _one_at_a_time(signed):
+        for _ in range(_TRIES):
+            landing = _land_once(signed, branch, target, message=message)
+            if landing is not None:
+                return landing
     return Blocked(f"{target} kept moving")
+
+
+@contextmanager
+def _one_at_a_time(git: Git) -> Generator[None, None, None]:
+    """Landings of ours wait for each other: in one working tree their merges would get in each other's way.
+
+    Bounded, because every call of git is; the kernel frees the lock of whoever dies.
+    """
+    path = (
+        Path(git.read("rev-parse", "--path-format=absolute", "--git-common-dir").text) / "task-queue-landing"
+    )
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _land_once(git: Git, branch: str, target: str, *, message: str) -> Landing | None:
@@ -133,19 +154,17 @@ def _move_checked_out(git: Git, branch: str, target: str, *, old: str, message: 
         return None
     there = git.within(_HOOKS_TIMEOUT_S)
     tip = f"refs/heads/{branch}"
-    answer = there.attempt(
-        "merge", "--ff", "--no-edit", "--no-autostash", "-F", "-", tip, stdin=os.fsencode(message)
-    )
+    answer = there.attempt("merge", "--ff", "--no-edit", "--no-autostash", "-m", message, tip)
     if answer.code == 0:
         new = commit_of(git, "HEAD") or ""
         return Landed(new, "fast-forward" if new == commit_of(git, tip) else "merge")
-    return _given_up(there, answer, old=old, target=target)
+    return _given_up(there, answer, old=old, tip=commit_of(git, tip), target=target)
 
 
-def _given_up(git: Git, answer: Answer, *, old: str, target: str) -> Landing | None:
+def _given_up(git: Git, answer: Answer, *, old: str, tip: str | None, target: str) -> Landing | None:
     """After a merge that a hook, an untracked file or a race refused: back to before it, if it left anything."""
-    if (commit_of(git, "MERGE_HEAD")) is not None:
-        git.change("merge", "--abort")  # the working tree was clean, so this loses nothing
+    if tip is not None and commit_of(git, "MERGE_HEAD") == tip:
+        git.change("merge", "--abort")  # ours, begun in a clean working tree: this loses nothing
     if commit_of(git, "HEAD") != old:
         return None
     said = "\n".join(part for part in (answer.said.strip(), answer.text.strip()) if part)

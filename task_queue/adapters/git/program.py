@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -171,12 +170,10 @@ def _ended_within(pid: int, timeout_s: float) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """TERM first: git then removes its lock files."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_KILL_AFTER_S)
+    """TERM first: git then removes its lock files. Reaped last, so that its number cannot mean another one."""
+    os.killpg(process.pid, signal.SIGTERM)
+    _ended_within(process.pid, _KILL_AFTER_S)
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

@@ -167,13 +167,13 @@ def _operation_in(git_dir: Path) -> str | None:
 
 
 def _who_holds(lock: Path, root: Path) -> str:
-    for entry in os.scandir(_PROC):
+    for name in os.listdir(_PROC):  # noqa: PTH208 - names are all that is needed
         # A process may end while we look at it, and those of others cannot be looked at.
         with contextlib.suppress(OSError):
-            process = Path(entry.path)
-            if entry.name.isdigit() and _may_hold(process, lock, root):
+            process = _PROC / name
+            if name.isdigit() and _may_hold(process, lock, root):
                 words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                return f"by process {entry.name} ({words.strip()[:80]})"
+                return f"by process {name} ({words.strip()[:80]})"
     with contextlib.suppress(FileNotFoundError):
         since = datetime.fromtimestamp(lock.stat().st_mtime).astimezone()
         return (
