@@ -121,15 +121,6 @@ class ConfiguredOrders:
         except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
             return None
 
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:
-        try:
-            settings = self.settings_of(self._claimed_task(claim))
-        except (TaskFileError, OSError):
-            return ()
-        if settings.workflow == "single":
-            return ()
-        return (f"workflow {settings.workflow} does not exist yet in this release: the task ran as single",)
-
     def _trusted_sources(self, workspace: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Which settings the agent may load, and what a person should know about that."""
         wanted = self.config.agent.setting_sources
