@@ -17,8 +17,8 @@ from benchmarks.measure import machine, median_run_ms, quantile, scratch, table
 from task_queue.demo.scripted_model import Say, ScriptedModel, child_environment, in_turn
 from tests.acceptance.agents import AgentRig
 
-DROPS = 100
-ROUNDS = 7
+DROPS = 50
+ROUNDS = 5
 _IN_CREATE = 0x100
 
 

@@ -52,7 +52,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def median_run_ms(
-    command: Sequence[str], environment: Mapping[str, str], cwd: Path, *, runs: int = 7
+    command: Sequence[str], environment: Mapping[str, str], cwd: Path, *, runs: int = 5
 ) -> float:
     """Median wall clock of starting and ending *command*."""
     taken: list[float] = []

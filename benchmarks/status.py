@@ -33,7 +33,7 @@ def main() -> None:
             rig.stop(daemon)
         _fill(rig.pending("b"))
         rows.append(timed(f"status, also {MANY:,} pending", [*program, "status"]))
-    table("median of 7", ("", "ms", "x import click"), rows)
+    table("median of 5", ("", "ms", "x import click"), rows)
 
 
 def _fill(folder: Path) -> None:

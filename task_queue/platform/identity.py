@@ -79,8 +79,8 @@ def bearers(marker: str) -> list[ProcessIdentity]:
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(*_NOT_OURS):
-            environment = Path(entry.path, "environ").read_bytes()
-            if wanted in environment.split(b"\0"):
+            environment = _contents(f"{entry.path}/environ")
+            if wanted in environment and wanted in environment.split(b"\0"):
                 identity = identity_of(int(entry.name))
                 if identity is not None:
                     found.append(identity)
@@ -155,7 +155,19 @@ def _reap() -> None:
 def _stat_fields(pid: int) -> list[bytes] | None:
     """The fields of ``/proc/<pid>/stat`` after the command's name: state first, parent next."""
     try:
-        raw = (_PROC / str(pid) / "stat").read_bytes()
+        raw = _contents(f"{_PROC}/{pid}/stat")
     except _NOT_OURS:
         return None
     return raw[raw.rindex(b")") + 2 :].split()
+
+
+def _contents(path: str) -> bytes:
+    """Of a file below /proc. Bare calls, because each attempt ends with a look at all processes."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts: list[bytes] = []
+        while part := os.read(fd, 1 << 17):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
