@@ -26,15 +26,20 @@ from task_queue.domain.model import (
     OutcomeKind,
     Pause,
     Release,
+    Result,
     Retry,
     TaskState,
     Work,
 )
+from task_queue.domain.progress import progress_of
+from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
+from task_queue.domain.report import report
+from task_queue.domain.report_facts import facts_of
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.platform.bell import Bell
-from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop
+from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
@@ -55,6 +60,8 @@ class Custody:
     emit: Emit
     bell: Bell
     stopping: Callable[[], bool]
+    at_once: Callable[[], bool]
+    """A stop that was asked for kills instead of suspending."""
     jitter: Callable[[], float]
     sweep_s: float
     stop_grace_s: float
@@ -64,6 +71,7 @@ class Custody:
         try:
             task = self.engine.task(claim)
             order = self.orders.order_for(claim, task, self.engine.journal(claim))
+            order = replace(order, token=self.engine.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
             reason = f"{error} ({error.hint})" if error.hint else str(error)
@@ -85,7 +93,9 @@ class Custody:
                     break
                 self._repair(claim, repair)
             ending = self.engine.ending_of(claim)
-            if ending is None:  # each repair changes the facts, so this row would be a defect of the table
+            if ending is None or self._is_forged(
+                claim, ending
+            ):  # each repair changes the facts, so this row would be a defect of the table
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             self._conclude(claim, ending)
         except ClaimLost as error:
@@ -93,10 +103,13 @@ class Custody:
 
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
+        self._disown_forged(claim)
         self.engine.commit(claim, bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work))
 
     def _facts(self, claim: Claim) -> Facts:
-        ended = self.engine.ending_of(claim) is not None
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and self._is_forged(claim, ending)
+        ended = ending is not None and not forged
         run = self.engine.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
         runner = self.runners.adopt(run) if run is not None and unfinished else None
@@ -106,9 +119,29 @@ class Custody:
             ending=ended,
             run=run is not None,
             abandoned=run is not None and run.abandoned,
+            acted=run is not None and run.abandoned and not ended and self.engine.may_have_acted(claim),
             runner_alive=runner is not None,
-            result_in_transcript=unfinished and runner is None and self._rebuilt(claim) is not None,
+            # Where an ending was forged, a result in the transcript may be, too.
+            result_in_transcript=unfinished
+            and runner is None
+            and not forged
+            and self._rebuilt(claim) is not None,
         )
+
+    def _is_forged(self, claim: Claim, ending: Ending) -> bool:
+        """Whether *ending* is neither its runner's own, nor ours, nor what we would rebuild."""
+        if is_vouched_for(claim, ending):
+            return False
+        rebuilt = self._rebuilt(claim) if ending.committed_by == "recovery" else None
+        return rebuilt is None or rebuilt.outcome != ending.outcome
+
+    def _disown_forged(self, claim: Claim) -> bool:
+        """Make room for the true ending; whether there was a forged one."""
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and self._is_forged(claim, ending)
+        if forged:
+            self.engine.set_ending_aside(claim)
+        return forged
 
     def _repair(self, claim: Claim, repair: Repair) -> None:
         match repair:
@@ -120,6 +153,7 @@ class Custody:
             case Repair.ABANDON:
                 self.engine.abandon(claim, now=self.clock.now())
             case Repair.RELEASE:
+                self._end_leftovers(claim)  # a runner that was about to show itself
                 outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
                 self.commit(claim, outcome, by="recovery")
             case Repair.REBUILD:
@@ -129,7 +163,12 @@ class Custody:
                     self.engine.commit(claim, ending)
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim)
-                evidence = (f"no ending was committed; {ended} left-over processes were ended",)
+                found = (
+                    "an ending lay there that its runner did not write; it is kept beside it"
+                    if self._disown_forged(claim)
+                    else "no ending was committed"
+                )
+                evidence = (f"{found}; {ended} left-over processes were ended",)
                 outcome = Outcome(
                     OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
                 )
@@ -159,7 +198,8 @@ class Custody:
 
     def _end_leftovers(self, claim: Claim) -> int:
         run = self.engine.run_of(claim)
-        return self.runners.sweep(run.marker) if run is not None else 0
+        marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
+        return self.runners.sweep(marker)
 
     def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
         """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""
@@ -176,8 +216,8 @@ class Custody:
                         kill_at = now + CANCEL_GRACE_S
                         attempt.stop(Stop.CANCEL)
                     elif self.stopping():
-                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the daemon was stopped")
-                        kill_at = now + self.stop_grace_s
+                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
+                        kill_at = now if self.at_once() else now + self.stop_grace_s
                         attempt.stop(Stop.SUSPEND)
                     elif overdue_at is not None and now >= overdue_at:
                         last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
@@ -186,6 +226,8 @@ class Custody:
                     attempt.kill()
                     self._commit_for_killed(claim, last_word)
                     return
+                if self.gate.is_probing(self.source) and progress_of(self.engine.transcript(claim)).turns:
+                    self.gate.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
                 self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
         finally:
@@ -203,6 +245,7 @@ class Custody:
     def _conclude(self, claim: Claim, ending: Ending) -> None:
         """Do what ``decide`` says follows from *ending*."""
         journal = self.engine.journal(claim)
+        self.gate.ended(self.source, claim, ending)
         disposition = decide(
             ending.outcome,
             earlier=attempts_before(journal, claim),
@@ -248,11 +291,18 @@ class Custody:
             source=self.source,
             workspace=self.orders.workspace_of(claim),
             dead_letter=dead_letter,
-            notes=self.orders.notes_on(claim),
         )
-        self.engine.settle(claim, result)
+        self.engine.settle(claim, result, self._report(claim, ending, result))
         outcome = ending.outcome
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+
+    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+        try:
+            task = self.engine.task(claim)
+            title, asked, workflow = task.title, task.body, self.orders.settings_of(task).workflow
+        except TaskFileError:  # it never ran
+            title, asked, workflow = claim.task_id, "", "none"
+        return report(facts_of(result, ending.work.delivery, title=title, asked=asked, workflow=workflow))
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause

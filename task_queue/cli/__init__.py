@@ -14,6 +14,8 @@ _COMMANDS = {
     "init": Entry("init_command:init", "Make the folders and the configuration. Safe to repeat."),
     "status": Entry("status:status", "One screen: daemon, sources, what runs, what waits and why."),
     "sources": Entry("sources:sources", "List, add, remove, pause and resume sources."),
+    "stop": Entry("stop:stop", "Everything at once: start nothing more, stop what runs."),
+    "resume": Entry("stop:resume", "Go on after a stop."),
     "tasks": Entry("tasks:tasks", "Add, list, show, follow, cancel, retry and wait for tasks."),
     "workers": Entry("workers:workers", "What each worker does."),
     "logs": Entry("logs:logs", "The daemon's own log."),
