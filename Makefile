@@ -7,11 +7,11 @@ MINUTES ?= 10
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
-APT := bubblewrap dbus git socat strace
+APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit apt docs proof-systemd proof-crash soak bench clean
+.PHONY: help demo install test lint types unit apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations soak bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lint types unit   the parts of make test'
 	@echo 'make docs              write the generated tables and docs/schemas again'
 	@echo 'make proof-crash       kill it at every step, and look'
+	@echo 'make proof             the same, and recovery killed, calls that fail, power cuts, mutations'
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make bench             against its peers'
@@ -55,6 +56,20 @@ proof-systemd: $(VENV)/.complete
 
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
+
+proof: proof-crash proof-second proof-faults proof-power proof-mutations
+
+proof-second: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.crash_points --scenario once --every 4 --second 3
+
+proof-faults: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.faults
+
+proof-power: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.power_cut
+
+proof-mutations: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.mutations
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)

@@ -14,6 +14,7 @@ from task_queue.adapters.engine.folder import FolderEngine, read_record
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
 from task_queue.domain.model import Outcome, OutcomeKind, Result, TaskId, TaskState
 from task_queue.domain.naming import document_of
+from task_queue.domain.results import bare_ending, result_of
 from tests.engine.contract import NOW, EngineBench, EngineContract
 
 
@@ -55,6 +56,31 @@ class TestFolderEngine(EngineContract):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> EngineBench:
         return FolderBench(tmp_path)
+
+
+def test_a_retry_that_was_killed_half_way_is_finished(
+    folder: FolderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal lies in pending, the result and the document do not know yet."""
+    folder.drop("task-a")
+    claim = folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+    ended = Outcome(OutcomeKind.FAILED, "no")
+    ending = bare_ending(claim, ended, by="worker", now=NOW)
+    journal = folder.engine.journal(claim)
+    folder.engine.settle(
+        claim,
+        result_of(
+            claim, ending, journal, state=TaskState.FAILED, source="a", workspace=None, dead_letter=False
+        ),
+    )
+    with monkeypatch.context() as killed:
+        killed.setattr(FolderEngine, "_bring_back", lambda *_: None)
+        folder.engine.requeue(TaskId("task-a"), now=NOW)
+
+    folder.engine.open()
+
+    assert folder.state_of("task-a") is TaskState.PENDING
+    assert folder.result("task-a") is None
 
 
 def ignored(bench: FolderBench) -> dict[str, str]:

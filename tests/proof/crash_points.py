@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from task_queue.demo.scripted_model import Say, ScriptedModel, UseTool, child_environment
-from tests.proof.bench import TASK, ProofBench, Traced, proof_bench, wait_for
+from task_queue.demo.scripted_model import Request, Say, ScriptedModel, UseTool, child_environment
+from tests.proof.bench import LIMIT_S, TASK, ProofBench, Traced, proof_bench, wait_for
 from tests.proof.checker import Expected
 from tests.proof.tracer import why_not_here
 
@@ -38,7 +38,7 @@ class Scenario:
     crashed: Expected
     """When the runner was killed: a command's crash goes to a person, its effect happened at most as often."""
     before: Callable[[ProofBench], None] = lambda _: None
-    meanwhile: Callable[[ProofBench, Traced], None] = lambda _, __: None
+    meanwhile: Callable[[ProofBench, Callable[[], bool]], None] = lambda _, __: None
     command: tuple[str, ...] = ("run", "--drain")
     claude: bool = False
     actors: tuple[str, ...] = ("daemon", "runner")
@@ -53,10 +53,10 @@ def _command(script: str, **keys: object) -> str:
     return f"---\n{front}---\n{script}\n"
 
 
-def _cancel_when_it_runs(bench: ProofBench, traced: Traced) -> None:
-    """As the command line does, but only a task that is claimed: a request for an ended one is refused."""
+def _cancel_when_it_runs(bench: ProofBench, ended: Callable[[], bool]) -> None:
+    """As a person does, and only a task that is claimed: a request for an ended one is refused."""
     lock = bench.queue / "pending" / f".{TASK}.lock"
-    wait_for(lambda: bench.effects.exists() or traced.ended(), "the task runs")
+    wait_for(lambda: bench.effects.exists() or ended(), "the task runs")
     if lock.exists():
         bench.rig.cli("tasks", "cancel", TASK)
 
@@ -108,10 +108,11 @@ SCENARIOS = (
     ),
     Scenario(
         "claude",
-        "---\nworkflow: single\npermissions: bypass\nretry_delay: 0s\n---\nDo it.\n",
+        "---\nworkflow: single\nretry_delay: 0s\n---\nDo it.\n",
         Expected(),
         Expected(effects=(1, 2)),  # the interrupted turn may repeat, in the attempt that continues it
         claude=True,
+        config={"defaults": {"allow": ["Bash"]}},
     ),
 )
 
@@ -143,14 +144,16 @@ def try_point(
         bench.rig.drop(TASK, scenario.document)
         scenario.before(bench)
         traced = bench.trace(*scenario.command, kill=[actor, nth])
-        scenario.meanwhile(bench, traced)
+        scenario.meanwhile(bench, traced.ended)
         wait_for(traced.ended, "the traced daemon has ended")
         second_step = None
         if second is not None:
             recovering = bench.trace("run", "--drain", kill=["daemon", second])
             wait_for(recovering.ended, "the recovering daemon has ended")
             second_step = _step(recovering)
-        bench.recover()
+        fresh = bench.start("run", "--drain")
+        scenario.meanwhile(bench, lambda: fresh.poll() is not None)
+        fresh.wait(timeout=LIMIT_S)
         step = _step(traced)
         problems = bench.problems(
             {TASK: scenario.document.encode()}, scenario.expected(actor if step else None)
@@ -167,10 +170,16 @@ def _step(traced: Traced) -> str | None:
     return f"{entry['call']} {Path(entry['path']).name}" if entry else None
 
 
+def _act_then_say(request: Request) -> Say | UseTool:
+    """One tool call that acts; once its answer is in the conversation, the end."""
+    if request.tool_results:
+        return Say("Done.")
+    return UseTool("Bash", {"command": ACT, "description": "act"})
+
+
 @contextmanager
 def _model(scenario: Scenario) -> Iterator[ScriptedModel | None]:
-    script = [UseTool("Bash", {"command": ACT, "description": "act"}), *[Say("Done.")] * 20]
-    with ScriptedModel(script) if scenario.claude else nullcontext() as model:
+    with ScriptedModel(_act_then_say) if scenario.claude else nullcontext() as model:
         yield model
 
 

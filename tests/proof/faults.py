@@ -206,7 +206,7 @@ def _fill(filler: Path, leave_kb: int) -> None:
 
 
 def _lying_run_record(home: Path, edit: Callable[[dict[str, Any], int], dict[str, Any]]) -> list[str]:
-    with proof_bench(home) as bench, subprocess.Popen(["sleep", "1000"]) as stranger:
+    with proof_bench(home) as bench, subprocess.Popen(["sleep", "20"]) as stranger:
         try:
             bench.rig.drop(TASK, LONG)
             daemon = bench.start("daemon")
@@ -218,7 +218,7 @@ def _lying_run_record(home: Path, edit: Callable[[dict[str, Any], int], dict[str
             os.kill(run["pid"], signal.SIGKILL)
             path.write_text(json.dumps(edit(run, stranger.pid)))
             bench.recover()
-            harmed = [] if stranger.poll() is None else ["a stranger's process was ended"]
+            harmed = [] if stranger.poll() is None else ["a stranger's process was ended, or waited for"]
             return harmed + bench.problems({TASK: LONG.encode()}, REVIEW)
         finally:
             stranger.kill()

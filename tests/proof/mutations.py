@@ -102,6 +102,8 @@ def is_noticed(mutation: Mutation, *, unbroken: bool = False) -> bool:
         )  # fmt: skip
         lines = [line for line in done.stdout.splitlines() if line.strip()] or [done.stderr[-300:]]
         print(f"  {' '.join(mutation.noticed_by)}: {lines[-1]}")
+        if "Traceback" in done.stderr:  # the proof broke down: that shows nothing
+            raise RuntimeError(done.stderr)
         return done.returncode != 0
 
 

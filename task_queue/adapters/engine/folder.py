@@ -88,6 +88,7 @@ class FolderEngine:
             self.sweep_temporaries()
             for name in self._stale_foreign_locks():
                 self.clear_away(name)
+            self._finish_requeues()
 
     def close(self) -> None:
         """Let others serve the source."""
@@ -255,10 +256,7 @@ class FolderEngine:
                 attempts = result.attempts if result else ()
                 journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), now)
                 durable.replace(self.layout.journal(document), encode(journal))
-                self._set_result_aside(task_id)
-                durable.move(ended, self.layout.pending / document)
-            self.touch(document)
-            self.touch(naming.journal_of(document))
+                self._bring_back(task_id)
 
     def request_cancel(self, task_id: TaskId) -> None:
         document = self._document_waiting_or_running(task_id)
@@ -389,6 +387,28 @@ class FolderEngine:
     def _result_of(self, task_id: TaskId) -> Result | None:
         result = read_record(Result, self.layout.result(task_id))
         return None if isinstance(result, str) else result
+
+    def _finish_requeues(self) -> None:
+        """A retry that was killed on its way: its journal waits, its document is still where it ended."""
+        for path in self.layout.pending.glob(".task-*.attempts.json"):
+            journal = read_record(Journal, path)
+            if not isinstance(journal, Journal):
+                continue
+            document = naming.document_of(journal.task_id)
+            ended = self.layout.ended(TaskState.FAILED) / document
+            theirs = (self.layout.pending / document, self.layout.lock(document))
+            if path != self.layout.journal(document) or any(os.path.lexists(other) for other in theirs):
+                continue
+            with contextlib.suppress(FileNotFoundError), _held_alone(ended) as held:
+                if held:
+                    self._bring_back(journal.task_id)
+
+    def _bring_back(self, task_id: TaskId) -> None:
+        document = naming.document_of(task_id)
+        self._set_result_aside(task_id)
+        durable.move(self.layout.ended(TaskState.FAILED) / document, self.layout.pending / document)
+        self.touch(document)
+        self.touch(naming.journal_of(document))
 
     def _set_result_aside(self, task_id: TaskId) -> None:
         """Keep the earlier result and report in the task's log folder: new ones take their place."""
