@@ -101,6 +101,7 @@ class Facts:
     started_at: datetime
     ended_at: datetime
     work: Work
+    workflow: str = "audited"
     rounds: tuple[Round, ...] = ()
     checks: tuple[Check, ...] = ()
     verified_in: str | None = None
@@ -161,7 +162,10 @@ def _head(facts: Facts) -> str:
         [
             f"# {escaped(facts.title) or escaped(facts.task_id)}",
             f"**{verdict}** ({escaped(facts.outcome)}): {escaped(facts.reason)}",
-            f"Task {code(facts.task_id)} of source {code(facts.source)}, attempt {facts.attempt}, {when}.",
+            (
+                f"Task {code(facts.task_id)} of source {code(facts.source)}, attempt {facts.attempt},"
+                f" workflow {escaped(facts.workflow)}, {when}."
+            ),
         ]
     )
 
