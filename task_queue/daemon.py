@@ -239,7 +239,7 @@ class Daemon:
                 self._served[source_id].worker.ring()
 
     def _open(self, source: Source) -> None:
-        private = (self._locations.config.parent, self._locations.state_dir)
+        private = (self._locations.config, self._locations.state_dir)
         orders = ConfiguredOrders(
             lambda: self._config,
             source,

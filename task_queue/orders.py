@@ -36,7 +36,7 @@ class ConfiguredOrders:
     listed: Source
     """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
     private: tuple[Path, ...]
-    """Folders besides the sources' that no agent may touch: configuration, state."""
+    """What no agent may touch besides the sources' folders: the configuration's file, the state's folder."""
     environ: Mapping[str, str]
     allowance: Callable[[str, float | None], float | None]
     """Sets aside what an attempt of the source may spend today; see ``gate``."""

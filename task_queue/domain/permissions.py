@@ -144,9 +144,10 @@ def _listed(profile: str) -> tuple[str, ...]:
 
 
 def _closed(path: str) -> list[str]:
-    """Rules for one folder of the queue. ``Edit`` covers every file tool that writes (CLI 2.1.330)."""
+    """Rules for one folder or file of the queue. ``Edit`` covers every file tool that writes (CLI 2.1.330)."""
     root = below(path)
     return [
+        f"Edit({root})",
         f"Edit({root}/**)",
         *(f"Read({root}/{folder}/**)" for folder in _PRIVATE_FOLDERS),
         *(f"Read({root}/logs/*/*/{name})" for name in _PRIVATE_FILES),
