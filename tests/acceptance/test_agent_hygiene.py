@@ -48,8 +48,8 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
     rig.start(environment={"ANTHROPIC_API_KEY": STRAY, "CLAUDE_CODE_OAUTH_TOKEN": STRAY})
     rig.drop("task-agent", "# Print everything\n\nAll of it.\n")
     rig.started("log")
-    arguments = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in rig.marked()}
-    environments = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in rig.marked()}
+    arguments = [_of_process(pid, "cmdline") for pid in rig.marked()]
+    environments = [_of_process(pid, "environ") for pid in rig.marked()]
     status = rig.cli("status", "--detailed").stdout
     (rig.workspace / "go").touch()
     result = rig.result("task-agent", timeout=60)
@@ -59,7 +59,7 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
 
     assert result["success"], result
     assert "[redacted]" in result["output"]
-    assert arguments
+    assert any(b"claude" in line for line in arguments)
     # The agent's own configuration folder is not ours; nor is the configuration, where the owner put the key.
     theirs = (rig.home / ".claude", rig.config)
     for path in rig.home.rglob("*"):
@@ -68,8 +68,8 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
     assert any(name.endswith("transcript.jsonl") for name in told)
     for secret in (STRAY, GIVEN, PASSWORD):
         assert not [name for name, text in told.items() if secret in text]
-        assert not [line for line in arguments.values() if secret.encode() in line]
-    assert not [pid for pid, block in environments.items() if STRAY.encode() in block]
+        assert not [line for line in arguments if secret.encode() in line]
+    assert not [block for block in environments if STRAY.encode() in block]
     assert "CLAUDE_CODE_OAUTH_TOKEN is set in the daemon's environment" in doctor
     assert "pass_env" in doctor
 
@@ -151,12 +151,16 @@ def test_settings_that_an_agent_changed_are_not_loaded(make_agent: MakeAgent) ->
     """A hook that one task plants does not run in the next, until the owner accepts it."""
     hook = {"hooks": [{"type": "command", "command": "echo ran >> hooked"}]}
     planted = json.dumps({"hooks": {"UserPromptSubmit": [hook]}})
+    # In a script of its own: the CLI itself refuses to write its settings.
     plant = f"mkdir -p .claude; printf %s '{planted}' > .claude/settings.json"
+    steps = [
+        UseTool("Write", {"file_path": "plant.sh", "content": plant}),
+        UseTool("Bash", {"command": "sh plant.sh"}),
+    ]
 
     def script(request: Any) -> Any:
-        if "Plant" in request.first_text and request.turn == 1:
-            return UseTool("Bash", {"command": plant})
-        return Say("done")
+        plants = "Plant" in request.first_text and request.turn <= len(steps)
+        return steps[request.turn - 1] if plants else Say("done")
 
     rig = make_agent(script)
     rig.start()
@@ -174,3 +178,10 @@ def test_settings_that_an_agent_changed_are_not_loaded(make_agent: MakeAgent) ->
     last = rig.result("task-20260207-000003-last", timeout=60)
     eventually(lambda: rig.side_effects("hooked"), what="the accepted hook runs")
     assert "settings" not in " ".join(last["notes"])
+
+
+def _of_process(pid: int, what: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
