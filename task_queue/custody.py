@@ -36,7 +36,7 @@ from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.platform.bell import Bell
-from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop
+from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
@@ -116,6 +116,7 @@ class Custody:
             ending=ended,
             run=run is not None,
             abandoned=run is not None and run.abandoned,
+            acted=run is not None and run.abandoned and not ended and self.engine.may_have_acted(claim),
             runner_alive=runner is not None,
             # Where an ending was forged, a result in the transcript may be, too.
             result_in_transcript=unfinished
@@ -149,6 +150,7 @@ class Custody:
             case Repair.ABANDON:
                 self.engine.abandon(claim, now=self.clock.now())
             case Repair.RELEASE:
+                self._end_leftovers(claim)  # a runner that was about to show itself
                 outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
                 self.commit(claim, outcome, by="recovery")
             case Repair.REBUILD:
@@ -163,11 +165,12 @@ class Custody:
                     if self._disown_forged(claim)
                     else "no ending was committed"
                 )
+                evidence = (f"{found}; {ended} left-over processes were ended",)
                 outcome = Outcome(
-                    OutcomeKind.CRASHED,
-                    "the runner died before the agent had finished",
-                    (f"{found}; {ended} left-over processes were ended",),
+                    OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
                 )
+                if self.engine.cancel_requested(claim):
+                    outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
                 self.commit(claim, outcome, by="recovery", work=Work(session_id=claim.session_id))
             case _:
                 assert_never(repair)
@@ -192,7 +195,8 @@ class Custody:
 
     def _end_leftovers(self, claim: Claim) -> int:
         run = self.engine.run_of(claim)
-        return self.runners.sweep(run.marker) if run is not None else 0
+        marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
+        return self.runners.sweep(marker)
 
     def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
         """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""
@@ -217,7 +221,7 @@ class Custody:
                         kill_at = now
                 if last_word is not None and kill_at is not None and now >= kill_at:
                     attempt.kill()
-                    self.commit(claim, last_word, by="worker", work=Work(session_id=claim.session_id))
+                    self._commit_for_killed(claim, last_word)
                     return
                 if self.gate.is_probing(self.source) and progress_of(self.engine.transcript(claim)).turns:
                     self.gate.account_works()
@@ -225,6 +229,15 @@ class Custody:
                 self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
         finally:
             attempt.close()
+
+    def _commit_for_killed(self, claim: Claim, last_word: Outcome) -> None:
+        """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
+        finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
+        if finished is not None:
+            self.engine.commit(claim, finished)
+            return
+        outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
+        self.commit(claim, outcome, by="worker", work=Work(session_id=claim.session_id))
 
     def _conclude(self, claim: Claim, ending: Ending) -> None:
         """Do what ``decide`` says follows from *ending*."""

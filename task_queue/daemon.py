@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 
 from task_queue import __version__
 from task_queue.adapters.account_file import AccountFile
-from task_queue.adapters.config import schema
+from task_queue.adapters.config import document, schema
 from task_queue.adapters.config.environment import template_environment
 from task_queue.adapters.config.locations import Locations
 from task_queue.adapters.config.schema import Config, Source
@@ -88,24 +88,27 @@ def serve(
     *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
     """
     with _only_daemon(locations):
-        config = schema.load(locations.config)
+        config = _trusted(locations.config)
         Daemon(locations, config, emit, notifier=notifier, log_place=log_place).run(until)
 
 
 @contextmanager
-def _only_daemon(locations: Locations) -> Iterator[None]:
+def _only_daemon(locations: Locations) -> Generator[None]:
     durable.make_directory(locations.state_dir)
     durable.make_directory(locations.runtime_dir)
-    lock = FileLock(locations.daemon_lock)
-    if not lock.acquire(f"pid {os.getpid()}"):
-        raise TaskQueueError(
-            f"another daemon serves {locations.config} already ({lock.holder()})",
-            hint="look at it with: task-queue status",
-        )
+    # Two, because XDG_RUNTIME_DIR differs between a login and a cron job, and the state file has one writer.
+    locks = [FileLock(locations.daemon_lock), FileLock(locations.state_lock)]
     try:
+        for lock in locks:
+            if not lock.acquire(f"pid {os.getpid()}"):
+                raise TaskQueueError(
+                    f"another daemon serves {locations.config} already ({lock.holder()})",
+                    hint="look at it with: task-queue status",
+                )
         yield
     finally:
-        lock.release()
+        for lock in locks:
+            lock.release()
 
 
 @dataclass(slots=True)
@@ -207,7 +210,7 @@ class Daemon:
             return
         self._config_seen, self._reload_asked = stamp, False
         try:
-            config = schema.load(self._locations.config)
+            config = _trusted(self._locations.config)
         except ConfigError as error:
             self._config_error = str(error)
             log.error(  # noqa: TRY400 - a person's mistake; the message says all
@@ -239,14 +242,14 @@ class Daemon:
                 self._served[source_id].worker.ring()
 
     def _open(self, source: Source) -> None:
-        private = (self._locations.config, self._locations.state_dir)
         orders = ConfiguredOrders(
             lambda: self._config,
             source,
-            private,
+            self._locations.private,
             os.environ,
             allowance=self._gate.allowance,
             trust=self._trust,
+            worktrees=self._locations.worktrees,
         )
         engine = FolderEngine(
             source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of
@@ -401,6 +404,12 @@ def _warnings() -> list[str]:
     return []
 
 
+def _trusted(path: Path) -> Config:
+    """The configuration, if nobody else could have written it."""
+    document.demand_trust(path)
+    return schema.load(path)
+
+
 def _stamp(path: Path) -> tuple[int, int, int, int] | None:
     """Changes whenever the file does."""
     try:
@@ -411,7 +420,7 @@ def _stamp(path: Path) -> tuple[int, int, int, int] | None:
 
 
 @contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
     try:

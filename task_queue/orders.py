@@ -41,6 +41,8 @@ class ConfiguredOrders:
     allowance: Callable[[str, float | None], float | None]
     """Sets aside what an attempt of the source may spend today; see ``gate``."""
     trust: SettingsTrust
+    worktrees: Path
+    """Where working trees of isolated tasks are made, a folder for each source."""
 
     @property
     def config(self) -> Config:
@@ -56,7 +58,7 @@ class ConfiguredOrders:
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
-        env = agent_environment(self.config.agent, self.environ)
+        env = self._environment(settings.executor)
         if settings.executor == "claude" and settings.permissions == "sandboxed":
             _check_sandbox(env, asked_by_task="permissions" in task.given)
         layout = Layout(self.source.path)
@@ -90,6 +92,11 @@ class ConfiguredOrders:
                 "allow_only": bool(task.given.get("allow")),
                 "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
                 "scrub_env": self.config.agent.scrub_env,
+                "worktrees": str(self.worktrees / self.source.id),
+                "keep_worktrees": self.config.git.keep_worktrees,
+                "signature": self.config.git.signature,
+                "setup": list(self.source.setup),
+                "judges": list(self.config.git.judges),
             },
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
@@ -179,6 +186,17 @@ class ConfiguredOrders:
                 f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
                 hint="add its directory to roots in the configuration",
             )
+
+    def _environment(self, executor: str) -> dict[str, str]:
+        agent = self.config.agent
+        env = agent_environment(agent, self.environ)
+        missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
+        if executor == "claude" and missing:
+            raise ExecutorError(
+                f"the agent's program {agent.cli_path} is not there or cannot be executed",
+                hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
+            )
+        return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == "claude":

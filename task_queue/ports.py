@@ -45,6 +45,8 @@ class Survey:
     """File names that are no tasks, with the reason."""
     cancelled: tuple[TaskId, ...] = ()
     """Waiting tasks with a request to cancel."""
+    claimed: bool = False
+    """Claims lie there. Whoever surveys works on none, so each is to be seen through."""
     look_again_after: float | None = None
     """Seconds until a document that is still being written may be complete."""
 
@@ -103,6 +105,11 @@ class Engine(Protocol):
 
     def transcript(self, claim: Claim) -> Iterable[str]:
         """The lines of the attempt's transcript, as far as they were written; none if there is none."""
+        ...
+
+    def may_have_acted(self, claim: Claim) -> bool:
+        """Whether an agent may have worked on the attempt although no run record says so: then it left a
+        transcript, or somebody deleted what would tell."""
         ...
 
     def document_is_gone(self, claim: Claim) -> bool:
@@ -187,7 +194,7 @@ class Order:
 
 
 def marker_of(source: str, claim: Claim) -> str:
-    """What names one attempt, in the environment of all its processes."""
+    """What every process of the attempt carries, so that it can be found whatever else was lost."""
     return f"{source}:{claim.task_id}:{claim.attempt}:{claim.session_id}"
 
 

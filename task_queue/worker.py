@@ -132,6 +132,10 @@ class Worker:
             self._recovered = False
             self._note_trouble(error)
             return LOOK_AGAIN_AFTER_TROUBLE_S
+        except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
+            self._recovered = False
+            self._note_trouble(EngineUnavailable(str(error)))
+            return LOOK_AGAIN_AFTER_TROUBLE_S
         finally:
             self.running = None
         if self.trouble is not None:
@@ -143,6 +147,9 @@ class Worker:
         if not self._recovered:
             self._recover()
         survey = self._engine.survey()
+        if survey.claimed:
+            self._see_claims_through()
+            survey = self._engine.survey()
         self._note_ignored(survey)
         self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
         if self._closing():
@@ -168,12 +175,16 @@ class Worker:
 
     def _recover(self) -> None:
         self._engine.open()
+        self._see_claims_through()
+        self._recovered = not self._closing()
+
+    def _see_claims_through(self) -> None:
+        """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""
         for claim in self._engine.claims():
             if self._closing():
                 return
             self.running = claim.task_id
             self._custody.see_through(claim)
-        self._recovered = True
 
     def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
         """What the gate lets pass; the reason that keeps the others is shown."""

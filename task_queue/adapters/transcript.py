@@ -47,6 +47,11 @@ def redacted(value: Any, secrets: Iterable[str]) -> Any:
             return value
 
 
+def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """*env* for programs that need no credentials."""
+    return {name: value for name, value in env.items() if not _SECRET_NAME.search(name)}
+
+
 class FileTranscript:
     """Transcript of one attempt; appends to *path*, at most *limit_mb* in all."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from task_queue.cli.checks_agent import denials, project_settings, stray_credent
 from task_queue.cli.session import Session
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.settings import parse_defaults, without_effect
+from task_queue.platform import trust
 from task_queue.views.daemon import daemon_from
 
 _WITHOUT_EFFECT = ("retention", "notifications", "api")
@@ -33,7 +33,7 @@ def all_checks(session: Session) -> Iterator[Check]:
         config = None
     else:
         yield Check("ok", f"the configuration {session.locations.config} is valid")
-    yield from _private(session.locations.config, "the configuration")
+    yield from _trust("the configuration", session.locations.config)
     if config is not None:
         yield from _keys(config)
         yield from _sources(config)
@@ -91,25 +91,14 @@ def _sources(config: Config) -> Iterator[Check]:
                 f"source '{source.id}': its folders lie on several file systems",
                 f"put all of {layout.root} on one file system",
             )
-        troubles = list(_private(layout.pending, f"source '{source.id}'"))
+        troubles = list(_trust(f"source '{source.id}'", *layout.folders()))
         yield from troubles or [Check("ok", f"source '{source.id}' in {layout.root}")]
 
 
-def _private(path: Path, what: str) -> Iterator[Check]:
-    """As sshd does: whoever can write here runs an agent as us."""
-    for place in (path, *path.parents):
-        try:
-            about = place.stat()
-        except OSError:
-            continue
-        if about.st_uid not in {os.geteuid(), 0}:
-            yield Check(
-                "problem", f"{what}: {place} belongs to uid {about.st_uid}", f"chown {os.geteuid()} {place}"
-            )
-        if about.st_mode & stat.S_IWOTH and not about.st_mode & stat.S_ISVTX:
-            yield Check("problem", f"{what}: everybody can write to {place}", f"chmod o-w {place}")
-        elif about.st_mode & stat.S_IWGRP and not about.st_mode & stat.S_ISVTX:
-            yield Check("warning", f"{what}: its group can write to {place}", f"chmod g-w {place}")
+def _trust(what: str, *paths: Path) -> Iterator[Check]:
+    found = {problem: None for path in paths for problem in trust.problems(path)}
+    for problem in found:
+        yield Check("problem" if problem.grave else "warning", f"{what}: {problem.what}", problem.fix)
 
 
 def _workspaces(config: Config) -> Iterator[Check]:

@@ -11,7 +11,7 @@ import click
 from task_queue.adapters.config import document
 from task_queue.adapters.config.document import SourceEntry
 from task_queue.adapters.config.locations import Locations, locate
-from task_queue.domain.errors import TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
 from task_queue.domain.model import TaskId
 from task_queue.views.model import AccountView, Listed, StatusView
 
@@ -36,8 +36,16 @@ class Session:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What of the list of sources cannot be shown."""
+        """Why the configuration is not obeyed, and what of its list of sources cannot be shown."""
+        try:
+            self.demand_trust()
+        except ConfigError as error:
+            return (f"{error}; {error.hint}", *document.unusable_in(self.content))
         return document.unusable_in(self.content)
+
+    def demand_trust(self) -> None:
+        """For commands that act: raises ConfigError if somebody else could have written the configuration."""
+        document.demand_trust(self.locations.config)
 
     def entries(self) -> tuple[SourceEntry, ...]:
         return document.sources_of(self.content)

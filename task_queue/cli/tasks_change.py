@@ -62,6 +62,7 @@ def add(
     from task_queue.adapters.engine.intake import drop
     from task_queue.domain.taskfile import parse
 
+    session.demand_trust()
     entry = session.entry(source_id)
     document = _document(text, path)
     task = parse(document.encode(), TaskId("task-new"))
@@ -92,6 +93,7 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
     """End the waiting or running TASK for good, its whole process tree included."""
     from task_queue.adapters.engine.folder import FolderEngine
 
+    session.demand_trust()
     task_id = given_id(task)
     sources = session.sources()
     listed, state = _found(sources, task_id)
@@ -122,6 +124,7 @@ def retry(session: Session, *, task: str) -> None:
     """Give the failed TASK another try; its attempts' numbers go on."""
     from task_queue.adapters.engine.folder import FolderEngine
 
+    session.demand_trust()
     task_id = given_id(task)
     listed, state = _found(session.sources(), task_id)
     if state is not TaskState.FAILED:

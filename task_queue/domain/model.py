@@ -77,6 +77,34 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a task's work came to, besides the agent's own words."""
+
+    workspace: str | None = None
+    """Where the agent worked: the task's own working tree, if it had one."""
+    isolation: str = "none"
+    base_commit: str | None = None
+    branch: str | None = None
+    commits: tuple[str, ...] = ()
+    stat: str = ""
+    """What the commits change, in one line."""
+    landed: str | None = None
+    """What became of the task's branch."""
+    verification: tuple[dict[str, Any], ...] = ()
+    """Records of the last round's commands."""
+    audit: dict[str, Any] | None = None
+    """``verdict``, ``summary`` and ``rounds``."""
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    """Which prompts ran, with their sha256."""
+    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    see: tuple[str, ...] = ()
+    """Commands that show the work."""
+    undo: tuple[str, ...] = ()
+    """Commands that take it back."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What the agent did in one attempt, as measured; costs are this attempt's own, not the session's."""
 
@@ -94,6 +122,8 @@ class Work:
     """The CLI's cumulative total of the whole session; the next attempt's cost is the difference to it."""
     utilization: float | None = None
     """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
+    delivery: Delivery | None = None
+    """None where the attempt had no workflow, or did not get far enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +202,8 @@ class RunRecord:
     boot_id: str
     started_at: datetime
     abandoned: bool = False
+    claim: Claim | None = None
+    """What the lock says, so that a lock deleted by hand can be put back."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -227,6 +259,9 @@ class Result:
     permission_denials: tuple[dict[str, Any], ...] = ()
     billed_to: str | None = None
     dead_letter: bool = False
+    landed: str | None = None
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
     """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION

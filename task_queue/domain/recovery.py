@@ -20,6 +20,8 @@ class Facts:
     """A run record lies there, the tombstone included."""
     abandoned: bool
     """The run record is the tombstone."""
+    acted: bool
+    """Although the run record is the tombstone, an agent may have worked: its own record was deleted."""
     runner_alive: bool
     result_in_transcript: bool
     """The agent reported its end, but nobody committed it."""
@@ -47,7 +49,7 @@ def repair_for(facts: Facts) -> Repair:
     if not facts.run:
         return Repair.ABANDON
     if facts.abandoned:
-        return Repair.RELEASE
+        return Repair.CRASHED if facts.acted else Repair.RELEASE
     if facts.runner_alive:
         return Repair.ADOPT
     return Repair.REBUILD if facts.result_in_transcript else Repair.CRASHED

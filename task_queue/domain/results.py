@@ -8,6 +8,7 @@ from datetime import datetime
 from task_queue.domain.model import (
     Attempt,
     Claim,
+    Delivery,
     Disposition,
     Ending,
     Journal,
@@ -90,6 +91,7 @@ def result_of(
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
     outcome, work = ending.outcome, ending.work
     success = state is TaskState.COMPLETED
+    delivery = work.delivery or Delivery(workspace=workspace)
     return Result(
         success=success,
         output=work.output,
@@ -109,12 +111,21 @@ def result_of(
         attempts=attempts,
         source=source,
         worker=claim.worker,
-        workspace=workspace,
+        workspace=delivery.workspace or workspace,
+        isolation=delivery.isolation,
+        base_commit=delivery.base_commit,
+        commits=delivery.commits,
+        branch=delivery.branch,
+        audit=delivery.audit,
+        verification=delivery.verification,
+        landed=delivery.landed,
+        prompts=delivery.prompts,
+        cost_by_phase=delivery.cost_by_phase,
         model_usage=work.model_usage,
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,
-        notes=(*ending.notes, *notes),
+        notes=(*ending.notes, *delivery.notes, *notes),
     )
 
 

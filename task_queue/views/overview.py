@@ -9,6 +9,7 @@ from pathlib import Path
 
 from task_queue.domain import naming
 from task_queue.domain.model import TaskState
+from task_queue.platform import trust
 from task_queue.views.daemon import daemon_from
 from task_queue.views.files import Record, count_tasks, names_in, text_in, whole_in
 from task_queue.views.model import AccountView, Count, DaemonView, FileView, Listed, SourceView, StatusView
@@ -23,13 +24,14 @@ def status_of(
     *,
     config: Path,
     daemon_state: Path,
-    account: AccountView,
+    account: AccountView | None = None,
     now: datetime,
     problems: Iterable[str] = (),
     waiting_shown: int = 10,
 ) -> StatusView:
     """The state of *sources*; *problems* of the configuration are what its reader had to leave out."""
     daemon, said = daemon_from(daemon_state)
+    account = account or AccountView()
     views = tuple(
         source_view(listed, said.get(listed.id), now=now, waiting_shown=waiting_shown) for listed in sources
     )
@@ -45,6 +47,9 @@ def status_of(
 def source_view(listed: Listed, said: Record | None, *, now: datetime, waiting_shown: int) -> SourceView:
     folders = listed.folders
     state, why = _state(listed, said)
+    distrust = trust.grave_problem(*folders.folders())
+    if distrust is not None:
+        state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"
     names = names_in(folders.pending)
     if isinstance(names, str):
         empty = Count(0)

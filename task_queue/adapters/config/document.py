@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from task_queue.domain.errors import ConfigError
+from task_queue.platform import trust
 
 SOURCES = "task_source_directories"
 _MAX_ID_BYTES = 100
@@ -41,6 +42,16 @@ class SourceEntry:
 def read(path: Path) -> dict[str, Any]:
     """The document at *path*; raises ConfigMissing, or ConfigError with line and column."""
     return parse(read_text(path), path)
+
+
+def demand_trust(path: Path) -> None:
+    """Raise ConfigError if somebody else could have written *path*: what it says is run as us.
+
+    For whoever acts on it; reading commands show such a configuration and say what is wrong.
+    """
+    problem = trust.grave_problem(path)
+    if problem is not None:
+        raise ConfigError(f"{path} is not trusted: {problem.what}", hint=f"put it right with: {problem.fix}")
 
 
 def read_text(path: Path) -> str:

@@ -89,6 +89,7 @@ def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
 @contextlib.contextmanager
 def editing(config: Path, now: datetime) -> Generator[dict[str, Any], None, None]:
     """The document, to be changed in place; written when the block ends without an exception and changed it."""
+    document.demand_trust(config)
     real = _real(config)
     durable.make_directory(real.parent)
     with _locked(real.with_name(f".{real.name}.lock")):

@@ -55,6 +55,8 @@ class Source(_Section):
     project_workspace: AbsolutePath | None = None
     defaults: dict[str, Any] = {}
     daily_budget_usd: Money | None = None
+    setup: tuple[str, ...] = ()
+    """Commands that make a fresh working tree ready, e.g. install dependencies."""
     paused: bool = False
 
     @property
@@ -81,6 +83,25 @@ class Agent(_Section):
     ] = False
 
 
+class GitSettings(_Section):
+    """Who commits, and how long finished working trees stay."""
+
+    author_name: str | None = None
+    author_email: str | None = None
+    committer_name: str | None = None
+    committer_email: str | None = None
+    keep_worktrees: Annotated[int, Field(ge=0)] = 5
+    judges: tuple[str, ...] = ()
+    """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
+
+    @property
+    def signature(self) -> dict[str, str | None]:
+        return {
+            name: getattr(self, name)
+            for name in ("author_name", "author_email", "committer_name", "committer_email")
+        }
+
+
 class CommandExecutor(_Section):
     kind: Literal["command"]
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -104,6 +125,7 @@ class Config(_Section):
     task_source_directories: tuple[Source, ...]
     defaults: dict[str, Any] = {}
     agent: Agent = Agent()
+    git: GitSettings = GitSettings()
     executors: dict[str, CommandExecutor] = {}
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()

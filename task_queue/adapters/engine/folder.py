@@ -8,25 +8,37 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace as changed
 from datetime import datetime
 from pathlib import Path
 
+from task_queue.adapters.engine import ground
 from task_queue.adapters.engine.foreign import is_stale_foreign_lock
-from task_queue.adapters.engine.intake_check import is_being_written, why_not_a_document
+from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
 from task_queue.adapters.engine.layout import Layout
 from task_queue.adapters.engine.pending import Pending
 from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
-from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
+from task_queue.domain.model import (
+    Attempt,
+    Claim,
+    Ending,
+    Journal,
+    Result,
+    RunRecord,
+    Task,
+    TaskId,
+    TaskState,
+)
 from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
@@ -39,6 +51,7 @@ SNAPSHOT = "task.md"
 RUN = "run.json"
 ENDING = "outcome.json"
 FORGED = "outcome-forged.json"
+_NO_TEXT = b"The text of this task was deleted while it ran, and so was the copy in logs/.\n"
 _RECORD_LIMIT = 64 * 2**20
 
 
@@ -57,17 +70,20 @@ class FolderEngine:
         )
         self._guard = FileLock(self.layout.guard)
         self._tokens: dict[tuple[TaskId, int], str] = {}
+        self._ground: tuple[tuple[int, int], ...] | None = None
+        """Which folders were found fit to build on; others in their place are looked at first."""
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
 
     def open(self) -> None:
         with self._available():
-            self.layout.create()
+            ground.make_ready(self.layout)
             if not self._guard.acquire(f"pid {os.getpid()}"):
                 raise EngineUnavailable(
                     f"{self.layout.root} is served by another daemon ({self._guard.holder()})",
                     hint="a folder can belong to one configuration only",
                 )
+            self._ground = _identity_of(self.layout)
             self.touch()
             self.sweep_temporaries()
             for name in self._stale_foreign_locks():
@@ -79,16 +95,24 @@ class FolderEngine:
 
     def survey(self) -> Survey:
         with self._available():
-            return self._pending.survey()
+            if self._ground != _identity_of(self.layout):
+                self.open()
+            survey = self._pending.survey()
+            for name in self._pending.orphans():
+                self.clear_away(name)
+            return survey
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         document = task_id + ".md"
         with self._available():
+            ground.demand_trust(self.layout)
             data, about = self._complete_document(document)
             journal = self._journal_beside(document)
             record_id = journal.task_id if journal else self._free_record(task_id)
             earlier = journal.attempts if journal else ()
-            number = 1 + max((*self._attempts_used(record_id), *(a.number for a in earlier)), default=0)
+            last = max((*self._attempts_used(record_id), *(a.number for a in earlier)), default=0)
+            self._put_back_lost_lock(document, record_id, last, earlier)
+            number = 1 + last
             session = session_to_continue(earlier)
             me = identity.own_identity()
             token = new_token()
@@ -176,6 +200,11 @@ class FolderEngine:
     def cancel_requested(self, claim: Claim) -> bool:
         return os.path.lexists(self.layout.cancel(claim.document))
 
+    def may_have_acted(self, claim: Claim) -> bool:
+        attempt = self.layout.attempt_of(claim)
+        snapshot = os.path.lexists(attempt / SNAPSHOT)
+        return not snapshot or os.path.lexists(attempt / "transcript.jsonl")
+
     def document_is_gone(self, claim: Claim) -> bool:
         return not os.path.lexists(self.layout.document(claim))
 
@@ -183,12 +212,12 @@ class FolderEngine:
         with self._available():
             if not self._holds(claim):
                 settled = self._result_of(claim.task_id)
-                if settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
+                filed = self._ended_state(claim.task_id) is not None
+                if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
                     return
-                raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
+                self._take_back(claim)
             notes = result.notes + self._what_became_of_document(claim)
-            with contextlib.suppress(FileExistsError):  # an earlier try got this far
-                durable.publish(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            _publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
             self._file_document(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
@@ -197,7 +226,7 @@ class FolderEngine:
     def release(self, claim: Claim, journal: Journal) -> None:
         with self._available():
             if not self._holds(claim):
-                raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
+                self._take_back(claim)
             durable.replace(self.layout.journal(claim.document), encode(journal))
             if self._what_became_of_document(claim):
                 self._keep_newer_document(claim)
@@ -206,6 +235,7 @@ class FolderEngine:
             self._unlock(claim)
 
     def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+        _demand_id(task_id)
         document = naming.document_of(task_id)
         with self._available():
             ended = self.layout.ended(TaskState.FAILED) / document
@@ -216,12 +246,15 @@ class FolderEngine:
                 )
             if os.path.lexists(self.layout.pending / document):
                 raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
-            result = self._result_of(task_id)
-            attempts = result.attempts if result else ()
-            journal = Journal(task_id, tuple(changed(attempt, counted=False) for attempt in attempts), now)
-            durable.replace(self.layout.journal(document), encode(journal))
-            self._set_result_aside(task_id)
-            durable.move(ended, self.layout.pending / document)
+            with _held_alone(ended) as held:
+                if not held:
+                    raise UnknownTaskError(f"task {task_id} was retried by somebody else just now")
+                result = self._result_of(task_id)
+                attempts = result.attempts if result else ()
+                journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), now)
+                durable.replace(self.layout.journal(document), encode(journal))
+                self._set_result_aside(task_id)
+                durable.move(ended, self.layout.pending / document)
             self.touch(document)
             self.touch(naming.journal_of(document))
 
@@ -229,6 +262,10 @@ class FolderEngine:
         document = self._document_waiting_or_running(task_id)
         with self._available(), contextlib.suppress(FileExistsError):
             durable.publish(self.layout.cancel(document), b"{}\n")
+        if self._ended_meanwhile(document):
+            with self._available():  # or it would hit the next task of that name
+                durable.remove(self.layout.cancel(document))
+            raise UnknownTaskError(f"task {task_id} has ended already")
         self.touch(naming.cancel_of(document))
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
@@ -276,12 +313,9 @@ class FolderEngine:
                 self.touch(document)
                 raise ClaimHeld(f"{document} is not there any more") from error
             raise
-        changed_since = self._pending.signature(document)
-        stale = changed_since is not None and (changed_since.ino, changed_since.mtime_ns) != (
-            about.st_ino,
-            about.st_mtime_ns,
-        )
-        if stale or why_not_a_document(about) is not None or is_being_written(path):
+        surveyed, read = self._pending.signature(document), Signature.of(about)
+        stale = surveyed is not None and surveyed != read
+        if stale or why_not_a_document(about) is not None or not _is_still(path, read):
             self.touch(document)
             raise ClaimHeld(f"{document} is being changed")
         return data, about
@@ -362,6 +396,47 @@ class FolderEngine:
         last = max(self._attempts_used(task_id), default=0)
         durable.move(path, self.layout.log(task_id) / f"result-{last}-{uuid.uuid4().hex[:8]}.json")
 
+    def _put_back_lost_lock(
+        self, document: str, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
+    ) -> None:
+        """An attempt that began and is neither ended nor in the history still owns the task: somebody
+        deleted its lock. Raises ClaimHeld once the lock lies there again."""
+        attempt = self.layout.attempt(record_id, last)
+        run = read_record(RunRecord, attempt / RUN)
+        if not isinstance(run, RunRecord) or run.claim is None or run.claim.document != document:
+            return
+        ended = os.path.lexists(attempt / ENDING)
+        if run.abandoned or ended or any(attempt.number == last for attempt in earlier):
+            return
+        with contextlib.suppress(FileExistsError):
+            durable.publish(self.layout.lock(document), encode(run.claim))
+        self.touch(naming.lock_of(document))
+        raise ClaimHeld(f"{document}: its lock was deleted while attempt {last} ran; put back")
+
+    def _take_back(self, claim: Claim) -> None:
+        """Put the lock of *claim* back if it was only deleted; raises ClaimLost if the task has moved on.
+
+        Only the one who serves the source gets here, so a missing lock is no other worker's doing.
+        """
+        superseded = max(self._attempts_used(claim.task_id), default=claim.attempt) != claim.attempt
+        moved_on = superseded or self._ended_state(claim.task_id) is not None or self._is_in_history(claim)
+        if moved_on or os.path.lexists(self.layout.lock(claim.document)) or not self._is_served_here(claim):
+            raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
+        durable.make_directory(self.layout.pending)
+        durable.publish(self.layout.lock(claim.document), encode(claim))
+
+    def _is_in_history(self, claim: Claim) -> bool:
+        journal = self._journal_beside(claim.document)
+        return journal is not None and any(a.number == claim.attempt for a in journal.attempts)
+
+    def _is_served_here(self, claim: Claim) -> bool:
+        """Not so where another folder was put in the place of the one that *claim* was made in."""
+        return os.path.lexists(self.layout.attempt_of(claim))
+
+    def _ended_meanwhile(self, document: str) -> bool:
+        there = (self.layout.pending / document, self.layout.lock(document))
+        return not any(os.path.lexists(path) for path in there)
+
     def _holds(self, claim: Claim) -> bool:
         return read_record(Claim, self.layout.lock(claim.document)) == claim
 
@@ -377,7 +452,14 @@ class FolderEngine:
             self.touch(name)
 
     def _snapshot(self, claim: Claim) -> bytes:
-        return durable.read_regular(self.layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)[0]
+        """What ran. Where somebody deleted the snapshot, the document if it is still the same."""
+        with contextlib.suppress(FileNotFoundError):
+            return durable.read_regular(self.layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)[0]
+        with contextlib.suppress(FileNotFoundError):
+            data, _ = durable.read_regular(self.layout.document(claim), limit=MAX_BYTES)
+            if hashlib.sha256(data).hexdigest() == claim.sha256:
+                return data
+        return _NO_TEXT
 
     def _what_became_of_document(self, claim: Claim) -> tuple[str, ...]:
         """Nothing if the claimed document is still there as it was, else one note for the result."""
@@ -406,9 +488,12 @@ class FolderEngine:
         if not self._what_became_of_document(claim) and os.path.lexists(self.layout.document(claim)):
             _move_to_free_name(self.layout.document(claim), target)
             return
+        for other in (TaskState.COMPLETED, TaskState.FAILED):  # a person filed it where it does not belong
+            filed = self.layout.ended(other) / target.name
+            if other is not state and _ino(filed) == claim.ino:
+                _move_to_free_name(filed, target)
         self._keep_newer_document(claim)
-        with contextlib.suppress(FileExistsError):
-            durable.publish(target, self._snapshot(claim))
+        _publish_once(target, self._snapshot(claim))
 
     def _keep_newer_document(self, claim: Claim) -> None:
         document = self.layout.document(claim)
@@ -416,27 +501,72 @@ class FolderEngine:
             _move_to_free_name(document, self.layout.pending / f"edited-{claim.document}")
 
     def _document_waiting_or_running(self, task_id: TaskId) -> str:
-        if not naming.is_task_id(task_id):
-            raise UnknownTaskError(f"{task_id!r} is not a task id")
+        _demand_id(task_id)
         document = task_id + ".md"
         if os.path.lexists(self.layout.pending / document):
             return document
         for claim in self.claims():
             if claim.task_id == task_id:
                 return claim.document
+        if self._ended_state(task_id) is not None:
+            raise UnknownTaskError(f"task {task_id} has ended already")
         raise UnknownTaskError(
             f"task {task_id} is neither waiting nor running in {self.layout.pending}",
             hint="see what is there with: task-queue tasks list",
         )
 
     @contextmanager
-    def _available(self) -> Iterator[None]:
+    def _available(self) -> Generator[None]:
         try:
             yield
         except OSError as error:
             self.touch()
             where = error.filename or self.layout.pending
             raise EngineUnavailable(f"{where}: {error.strerror or error}") from error
+
+
+def _is_still(path: Path, read: Signature) -> bool:
+    """Whether nobody wrote or replaced the file at *path* since it was opened, nor is about to."""
+    try:
+        return not is_being_written(path) and Signature.of(path.lstat()) == read
+    except OSError:
+        return False
+
+
+def _demand_id(task_id: TaskId) -> None:
+    if not naming.is_task_id(task_id):
+        raise UnknownTaskError(f"{task_id!r} is not a task id")
+
+
+def _identity_of(layout: Layout) -> tuple[tuple[int, int], ...]:
+    """Changes when another folder is put in the place of one of ours."""
+    return tuple((about.st_dev, about.st_ino) for about in (layout.root.stat(), layout.pending.lstat()))
+
+
+def _ino(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _held_alone(path: Path) -> Generator[bool, None, None]:
+    """Let one of several work on the file at *path*; False if it is gone when the turn comes."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield os.fstat(fd).st_ino == _ino(path)
+    finally:
+        os.close(fd)
+
+
+def _publish_once(path: Path, data: bytes) -> None:
+    """Publish unless an earlier try got this far; that one may have been killed before its name was durable."""
+    try:
+        durable.publish(path, data)
+    except FileExistsError:
+        durable.sync_directory(path.parent)
 
 
 def _move_to_free_name(source: Path, target: Path) -> None:

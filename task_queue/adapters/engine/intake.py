@@ -32,6 +32,10 @@ def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int
     try:
         if max_pending is not None:
             _check_room(layout, max_pending)
+        if (
+            layout.pending.is_dir()
+        ):  # a queue of the original system has no staging/ before our daemon was there
+            durable.make_directory(layout.staging)
         return _handed_in(layout, text.encode(), _stem(name, now))
     except OSError as error:
         where = error.filename or pending
@@ -50,6 +54,9 @@ def _handed_in(layout: Layout, data: bytes, stem: str) -> TaskId:
         try:
             durable.publish(staged, data)
         except FileExistsError:
+            continue
+        if _was_used(layout, document):  # by somebody whose document was staged when we looked
+            durable.remove(staged)
             continue
         try:
             durable.move(staged, layout.pending / document)

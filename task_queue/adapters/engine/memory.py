@@ -10,7 +10,7 @@ from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
-from task_queue.domain.ordering import waiting_for
+from task_queue.domain.ordering import Waiting, waiting_for
 from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import resolve
 from task_queue.domain.taskfile import parse
@@ -51,7 +51,7 @@ class MemoryEngine:
         """It always looks at everything."""
 
     def survey(self) -> Survey:
-        waiting, rejected = [], list[tuple[TaskId, str]]()
+        waiting, rejected = list[Waiting](), list[tuple[TaskId, str]]()
         for task_id, data in self.documents.items():
             if task_id in self._locks or task_id in self._cancels:
                 continue
@@ -65,7 +65,7 @@ class MemoryEngine:
             next_try = journal.not_before if journal else None
             waiting.append(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
         cancelled = [task_id for task_id in self._cancels if task_id not in self._locks]
-        return Survey(tuple(waiting), tuple(rejected), (), tuple(cancelled))
+        return Survey(tuple(waiting), tuple(rejected), (), tuple(cancelled), claimed=bool(self._locks))
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         if task_id in self._locks or task_id not in self.documents:
@@ -141,6 +141,9 @@ class MemoryEngine:
 
     def cancel_requested(self, claim: Claim) -> bool:
         return self._dropped_as(claim) in self._cancels
+
+    def may_have_acted(self, claim: Claim) -> bool:
+        return bool(self._attempt(claim).transcript)
 
     def document_is_gone(self, claim: Claim) -> bool:
         return self._dropped_as(claim) not in self.documents

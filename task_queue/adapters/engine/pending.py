@@ -7,6 +7,7 @@ with ten.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from task_queue.ports import Survey
 
 EMPTY_IS_REJECTED_AFTER_S = 10.0
 _UNSETTLED_POLL_S = 0.25
+_ORPHANED_AFTER_S = 10.0
+_GONE_OR_REPLACED = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP, errno.ENXIO, errno.EACCES})
 _SUFFIXES = (".lock", ".cancel", ".attempts.json")
 
 
@@ -72,6 +75,7 @@ class Pending:
         self._ignored: dict[str, str] = {}
         self._unsettled: set[str] = set()
         self._beside = _Companions()
+        self._orphaned: dict[str, float] = {}
 
     def touch(self, name: str | None = None) -> None:
         """Look at *name* again at the next survey; at everything if None."""
@@ -123,6 +127,29 @@ class Pending:
             if not naming.is_private(name):
                 self._look_at(name, by_rename=name in arrived)
 
+        self._note_orphans(names)
+
+    def _note_orphans(self, names: list[str]) -> None:
+        """Companions without a document or a claim, and since when: a person took the document away."""
+        alone = (self._beside.journal | self._beside.cancel) - self._beside.lock
+        if alone:
+            alone -= {naming.key_of(naming.task_id_of(name)) for name in names}
+        now = self._monotonic()
+        self._orphaned = {stem: self._orphaned.get(stem, now) for stem in alone if stem.startswith("task-")}
+
+    def orphans(self) -> tuple[str, ...]:
+        """File names of companions whose document has been away for a while: they would hit the next of its name."""
+        before = self._monotonic() - _ORPHANED_AFTER_S
+        due = {stem for stem, since in self._orphaned.items() if since <= before}
+        if due:
+            due -= {naming.key_of(naming.task_id_of(name)) for name in self._seen}
+        return tuple(
+            f".{stem}{suffix}"
+            for stem in due
+            for suffix, stems in ((".cancel", self._beside.cancel), (".attempts.json", self._beside.journal))
+            if stem in stems
+        )
+
     def _look_at(self, name: str, *, by_rename: bool) -> None:
         path = self._folder / name
         if naming.is_private(name):
@@ -147,6 +174,14 @@ class Pending:
             self._examine(path, seen, quiet_s=self._settle_s if by_rename else now - seen.since)
 
     def _examine(self, path: Path, seen: _Seen, *, quiet_s: float) -> None:
+        try:
+            self._examine_open(path, seen, quiet_s=quiet_s)
+        except OSError as error:
+            if error.errno not in _GONE_OR_REPLACED:
+                raise
+            self._unsettled.add(path.name)
+
+    def _examine_open(self, path: Path, seen: _Seen, *, quiet_s: float) -> None:
         needed = EMPTY_IS_REJECTED_AFTER_S if seen.signature.size == 0 else self._settle_s
         if quiet_s < needed or is_being_written(path):
             self._unsettled.add(path.name)
@@ -157,7 +192,10 @@ class Pending:
             seen.rejected = f"{seen.signature.size:,} bytes are more than the limit of {MAX_BYTES:,}"
             return
         try:
-            data, _ = read_regular(path, limit=MAX_BYTES)
+            data, about = read_regular(path, limit=MAX_BYTES)
+            if Signature.of(about) != seen.signature:  # another file than the one that was judged
+                self._unsettled.add(path.name)
+                return
             task = parse(data, task_id)
             settings = self._settings_of(task)
         except TaskFileError as error:
@@ -189,6 +227,7 @@ class Pending:
             rejected=tuple(rejected),
             ignored=tuple(sorted(self._ignored.items())),
             cancelled=tuple(cancelled),
+            claimed=any(stem.startswith("task-") for stem in self._beside.lock),
             look_again_after=_UNSETTLED_POLL_S if self._unsettled else None,
         )
 

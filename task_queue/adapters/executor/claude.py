@@ -21,7 +21,13 @@ from claude_agent_sdk._errors import (
     MessageParseError,  # pyright: ignore[reportPrivateUsage]  # not exported, and must not be fatal
 )
 
-from task_queue.adapters.executor.options import options_for, prompt_for, write_launcher
+from task_queue.adapters.executor.options import (
+    Talk,
+    options_for,
+    prompt_for,
+    session_lost_prompt,
+    write_launcher,
+)
 from task_queue.adapters.executor.recording import RecordingTransport
 from task_queue.adapters.executor.watch import Timers, Watch
 from task_queue.domain.errors import ExecutorError
@@ -44,6 +50,15 @@ class Ladder:
     disconnect_s: float = 25.0
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a conversation ended, what it took, and the structured answer if one was wanted."""
+
+    outcome: Outcome
+    work: Work
+    structure: object = None
+
+
 class ClaudeExecutor:
     """Executor for ``claude``. The wall clock and the idle time come from the task's settings."""
 
@@ -60,28 +75,38 @@ class ClaudeExecutor:
         self._wake()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
-        if (spent := _spent(order)) is not None:
-            return spent, Work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
-        return asyncio.run(self._execute(order, transcript))
+        said = self.talk(order, transcript, Talk(resume=order.claim.resumes))
+        return said.outcome, said.work
 
-    async def _execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
-        outcome, work = await self._converse(order, transcript, resume=order.claim.resumes)
-        if outcome.lost_session and order.claim.resumes and self._asked is None:
+    def talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+        """Hold one conversation in the session that *order* names, and judge its end."""
+        if (spent := _spent(order)) is not None:
+            work = Work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
+            return Said(spent, work)
+        return asyncio.run(self._talk(order, transcript, talk))
+
+    async def _talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+        said = await self._converse(order, transcript, talk)
+        if said.outcome.lost_session and talk.resume and self._asked is None:
             transcript.write("note", "the session cannot be continued: started again under the same id")
             fresh = replace(order, session_cost_usd=0.0)
-            outcome, work = await self._converse(fresh, transcript, resume=False, session_lost=True)
-        return outcome, work
+            lost = replace(
+                talk,
+                resume=False,
+                prompt=None if talk.prompt is None else session_lost_prompt(order, talk.prompt),
+            )
+            said = await self._converse(fresh, transcript, lost, session_lost=True)
+        return said
 
     async def _converse(
-        self, order: Order, transcript: Transcript, *, resume: bool, session_lost: bool = False
-    ) -> tuple[Outcome, Work]:
-        conversation = _Conversation(order, transcript, timers=self._timers, ladder=self._ladder)
+        self, order: Order, transcript: Transcript, talk: Talk, *, session_lost: bool = False
+    ) -> Said:
+        conversation = _Conversation(order, transcript, talk, timers=self._timers, ladder=self._ladder)
         self._wake = conversation.wake
         try:
             seen = await conversation.run(
                 asked=lambda: self._asked,
-                resume=resume,
-                prompt=prompt_for(order, resumes=resume, session_lost=session_lost),
+                prompt=talk.prompt or prompt_for(order, resumes=talk.resume, session_lost=session_lost),
             )
         finally:
             self._wake = _asleep
@@ -90,14 +115,18 @@ class ClaudeExecutor:
             _refuse(order, outcome)
         progress = conversation.watch.progress
         work = progress.work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
-        return outcome, replace(work, billed_to=_will_pay(progress, order.env))
+        structure: object = (progress.result or {}).get("structured_output")
+        return Said(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
 
 
 class _Conversation:
     """One session of the CLI, from its start to its end."""
 
-    def __init__(self, order: Order, transcript: Transcript, *, timers: Timers, ladder: Ladder) -> None:
+    def __init__(
+        self, order: Order, transcript: Transcript, talk: Talk, *, timers: Timers, ladder: Ladder
+    ) -> None:
         self._order = order
+        self._about = talk
         self._transcript = transcript
         self._ladder = ladder
         self._loop = asyncio.get_running_loop()
@@ -118,9 +147,9 @@ class _Conversation:
         """Look again at what was asked; may be called from a signal handler."""
         self._loop.call_soon_threadsafe(self._news.set)
 
-    async def run(self, *, asked: Callable[[], Stop | None], resume: bool, prompt: str) -> Observation:
+    async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         launcher = write_launcher(self._order)
-        options = options_for(self._order, launcher=launcher, resume=resume, stderr=self._saw_stderr)
+        options = options_for(self._order, self._about, launcher=launcher, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
         try:
@@ -128,13 +157,14 @@ class _Conversation:
         finally:
             launcher.unlink(missing_ok=True)
         stop = asked()
-        return self.watch.progress.observation(
+        seen = self.watch.progress.observation(
             exit_code=self._exit_code(),
             exception=self._exception,
             timer=timer,
             stop=None if stop is None else stop.value,
             wrong_account=self._wrong_account(),
         )
+        return replace(seen, wants_structure=self._about.schema is not None)
 
     async def _talk_until_end(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
         talk = asyncio.create_task(self._talk(prompt))

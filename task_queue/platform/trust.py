@@ -1,0 +1,113 @@
+"""Whether somebody else could change what lies at a path, as sshd and cron ask before they obey a file.
+
+Whoever can write the configuration or a source runs agents as us. A path is as safe as every folder on
+the way to it: who can rename one of them can put another in its place. So each name on the way is
+looked at, the links that are followed included. Access lists need no look of their own: what they
+grant at most shows in the group's bits (acl(5)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_MOST_LINKS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason not to trust a path, and the command that removes it."""
+
+    what: str
+    fix: str
+    grave: bool
+    """Refused; otherwise only told (its group is often the user's own)."""
+
+
+def problems(*paths: Path) -> list[Problem]:
+    """What is wrong with *paths* and every folder above; a path that does not exist ends at what does."""
+    found = (problem for place, about in _names_on_the_way(paths) for problem in _judge(place, about))
+    return list(dict.fromkeys(found))
+
+
+def grave_problem(*paths: Path) -> Problem | None:
+    """The first problem for which one of *paths* must be refused."""
+    for place, about in _names_on_the_way(paths):
+        for problem in _judge(place, about):
+            if problem.grave:
+                return problem
+    return None
+
+
+def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:
+    """*about* is of the name itself: a link is judged by its owner, its mode means nothing."""
+    quoted = shlex.quote(str(place))
+    if about.st_uid not in {os.geteuid(), 0}:
+        option = "-h " if stat.S_ISLNK(about.st_mode) else ""
+        yield Problem(
+            f"{place} belongs to another user (uid {about.st_uid})",
+            f"chown {option}{os.geteuid()} {quoted}",
+            grave=True,
+        )
+    if stat.S_ISLNK(about.st_mode) or _is_sticky_directory(about.st_mode):
+        return
+    if about.st_mode & stat.S_IWOTH:
+        yield Problem(f"{place} can be written by everybody", f"chmod o-w {quoted}", grave=True)
+    if about.st_mode & stat.S_IWGRP:
+        yield Problem(
+            f"{place} can be written by its group (gid {about.st_gid})", f"chmod g-w {quoted}", grave=False
+        )
+
+
+def _is_sticky_directory(mode: int) -> bool:
+    """As ``/tmp``: everybody may add a name, but only its owner may remove or rename it."""
+    return stat.S_ISDIR(mode) and bool(mode & stat.S_ISVTX)
+
+
+def _names_on_the_way(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Each name that is looked up; what several paths share (the folders of a source) only once."""
+    walked: set[Path] = set()
+    for path in paths:
+        if path.parent in walked:
+            with contextlib.suppress(OSError):
+                about = path.lstat()
+                if not stat.S_ISLNK(about.st_mode):
+                    yield path, about
+                    continue
+        walked.add(path.parent)
+        yield from _way_to(path)
+
+
+def _way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every name that is looked up on the way to *path*, from the root; links are followed as the kernel does."""
+    left = [*reversed(Path(os.path.abspath(path)).parts[1:])]  # noqa: PTH100 - resolve() would hide the links
+    here = Path("/")
+    yield here, here.lstat()
+    links = 0
+    while left:
+        name = left.pop()
+        if name == "..":
+            here = here.parent
+            continue
+        place = here / name
+        try:
+            about = place.lstat()
+            yield place, about
+            if not stat.S_ISLNK(about.st_mode):
+                here = place
+                continue
+            target = place.readlink()
+        except OSError:
+            return
+        links += 1
+        if links > _MOST_LINKS:
+            return
+        parts = target.parts
+        if target.is_absolute():
+            here, parts = Path("/"), parts[1:]
+        left.extend(reversed(parts))

@@ -1,0 +1,174 @@
+"""No control character of a file, a name or an agent reaches a terminal, whichever command shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from typing import Any
+
+import pytest
+
+from tests.acceptance.rig import Rig
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;title\x07 \x1b]8;;http://evil\x1b\\click\x1b]8;;\x1b\\ \x9b31m \x08\x08 \r overwritten "
+    "\u202egnp.exe \u2066\u200b \u2028 \u2029 \x7f \x00 end"
+)
+ON_ONE_LINE = HOSTILE.replace("\r", "").replace("\x00", "")
+NAME = "task-evil\u202e\u2066x"
+RAW_NAME = "note\x1b[31m\n\x9bs.md"
+
+
+def assert_harmless(output: bytes, *, what: str) -> None:
+    text = output.decode()
+    bad = {
+        f"U+{ord(c):04X}" for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}
+    }
+
+    assert not bad, f"{what} lets {bad} through: {text!r}"
+
+
+@pytest.fixture
+def hostile(rig: Rig) -> Rig:
+    """A queue in which every text that others can write is hostile, settled by a real run."""
+    for name in ("results", "logs", "failed", "completed"):
+        (rig.queue() / name).mkdir(mode=0o700)
+    script = f"printf '%s\\n' '{ON_ONE_LINE}'; printf '%s\\n' '{ON_ONE_LINE}' >&2; exit 3"
+    rig.drop_command(NAME, script, title=json.dumps(ON_ONE_LINE), max_attempts=1)
+    rig.drop("task-bad", f"---\n{HOSTILE.replace(chr(13), '')}: 1\n---\n{HOSTILE}")
+    (rig.pending() / RAW_NAME).write_text("x")
+    return rig
+
+
+def raw(rig: Rig, *arguments: str) -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *arguments],
+        env=rig.environment,
+        cwd=rig.home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert b"Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+READING = [
+    ("status",),
+    ("status", "--detailed"),
+    ("status", "--json"),
+    ("tasks", "list"),
+    ("tasks", "list", "--json"),
+    ("tasks", "show", NAME),
+    ("tasks", "show", NAME, "--json"),
+    ("tasks", "show", "task-bad"),
+    ("tasks", "logs", NAME),
+    ("tasks", "logs", NAME, "--raw"),
+    ("tasks", "wait", NAME, "task-bad", "--timeout", "0"),
+    ("tasks", "show", "task-" + ON_ONE_LINE),
+    ("sources", "list"),
+    ("workers", "list"),
+    ("logs",),
+    ("doctor",),
+]
+
+
+def test_a_run_and_every_reading_command_are_harmless(hostile: Rig) -> None:
+    """Hostile file names, titles, keys, output, errors and log lines; while they wait and after they ran."""
+    waiting = {command: raw(hostile, *command) for command in READING}
+    run = raw(hostile, "run", "--drain")
+    hostile.start()  # so that there is a daemon's log
+    ended = {command: raw(hostile, *command) for command in READING}
+
+    assert b"task settled" in run
+    assert_harmless(run, what="run")
+    for when, outputs in (("waiting", waiting), ("ended", ended)):
+        for command, output in outputs.items():
+            assert_harmless(output, what=f"{when}: {command}")
+    assert b"\\x1b" in ended["tasks", "show", NAME], run.decode()
+    assert b"\\u202e" in ended["status", "--detailed"] + ended["tasks", "list"]
+
+
+def test_an_agents_words_and_tools_are_harmless(rig: Rig) -> None:
+    """A transcript as the agent's CLI writes it, hostile in each field that is shown, while it runs."""
+    attempt = rig.queue() / "logs" / "task-a" / "attempt-1"
+    attempt.mkdir(parents=True, mode=0o700)
+    (attempt / "task.md").write_text(f"# {ON_ONE_LINE}")
+    frames: list[dict[str, Any]] = [
+        {"type": "system", "subtype": "init", "session_id": HOSTILE, "model": HOSTILE},
+        {"type": "system", "subtype": "api_retry", "attempt": HOSTILE, "error": HOSTILE, "error_status": 529},
+        {"type": "system", "subtype": "permission_denied", "tool_name": HOSTILE},
+        _said({"type": "text", "text": HOSTILE}),
+        _said(
+            {
+                "type": "tool_use",
+                "id": "1",
+                "name": f"Bash{HOSTILE}",
+                "input": {"command": HOSTILE, HOSTILE: 1},
+            }
+        ),
+        _said({"type": "tool_result", "tool_use_id": "1", "content": HOSTILE, "is_error": True}, by="user"),
+        _said({"type": "tool_use", "id": "2", "name": HOSTILE, "input": {"file_path": HOSTILE}}),
+        {"type": "result", "subtype": HOSTILE, "num_turns": HOSTILE},
+    ]
+    lines = [json.dumps({"t": HOSTILE, "seq": 1, "dir": "in", "raw": f}, ensure_ascii=False) for f in frames]
+    (attempt / "transcript.jsonl").write_text("\n".join([*lines, HOSTILE, '"\x1b[2J"', f"[{HOSTILE}"]) + "\n")
+    (rig.pending() / "task-a.md").write_text(f"# {ON_ONE_LINE}")
+    _publish_claim(rig)
+
+    for command in (("tasks", "logs", "task-a"), ("tasks", "logs", "task-a", "--raw"), ("status",)):
+        assert_harmless(raw(rig, *command), what=str(command))
+    assert_harmless(raw(rig, "tasks", "show", "task-a"), what="show")
+
+
+def test_a_hostile_configuration_and_state_are_harmless(rig: Rig) -> None:
+    """Ids, paths, descriptions and what a daemon's state file says of itself."""
+    document = json.loads(rig.config.read_text())
+    document["task_source_directories"].append(
+        {"id": HOSTILE, "path": f"/nowhere/{HOSTILE}", "description": HOSTILE}
+    )
+    document[HOSTILE] = HOSTILE
+    rig.config.write_text(json.dumps(document))
+    for command in (
+        ("status",),
+        ("sources", "list"),
+        ("doctor",),
+        ("workers", "list"),
+        ("daemon",),
+        ("tasks", "list"),
+    ):
+        assert_harmless(raw(rig, *command), what=str(command))
+
+
+def test_hostile_arguments_are_told_harmlessly(rig: Rig) -> None:
+    """What a script passes on may come from anywhere."""
+    for command in (
+        (ON_ONE_LINE,),
+        ("tasks", ON_ONE_LINE),
+        ("--config", ON_ONE_LINE, "status"),
+        (f"--{ON_ONE_LINE}",),
+    ):
+        assert_harmless(raw(rig, *command), what=str(command))
+
+
+def _said(block: dict[str, Any], *, by: str = "assistant") -> dict[str, Any]:
+    return {"type": by, "message": {"content": [block]}}
+
+
+def _publish_claim(rig: Rig) -> None:
+    claim = {
+        "task_id": "task-a",
+        "worker": HOSTILE,
+        "thread_id": 1,
+        "pid": os.getpid(),
+        "started_at": HOSTILE,
+        "attempt": 1,
+        "session_id": HOSTILE,
+        "pid_start_ticks": 1,
+        "boot_id": HOSTILE,
+    }
+    (rig.pending() / ".task-a.lock").write_text(json.dumps(claim))

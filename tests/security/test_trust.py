@@ -1,0 +1,102 @@
+"""Who could have written the configuration or a source decides whether it is obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from task_queue.adapters.engine.folder import FolderEngine
+from task_queue.domain.errors import EngineUnavailable
+from tests.acceptance.rig import Rig
+from tests.engine.contract import NOW
+from tests.waiting import eventually
+
+ACTING = [
+    ("tasks", "add", "x"),
+    ("tasks", "cancel", "task-x"),
+    ("tasks", "retry", "task-x"),
+    ("sources", "pause", "--source-id", "a"),
+    ("sources", "rm", "--source-id", "a"),
+    ("init",),
+    ("run", "--drain"),
+    ("daemon",),
+]
+
+
+@pytest.mark.parametrize("command", ACTING, ids=" ".join)
+def test_no_command_acts_on_an_untrusted_configuration(rig: Rig, command: tuple[str, ...]) -> None:
+    """It names the file and the command that puts it right, and changes nothing."""
+    rig.config.chmod(0o666)
+    before = rig.config.read_bytes()
+
+    done = rig.cli(*command)
+
+    assert done.returncode == 1
+    assert f"{rig.config} is not trusted" in done.stderr
+    assert f"chmod o-w {rig.config}" in done.stderr
+    assert rig.config.read_bytes() == before
+    assert list(rig.pending().iterdir()) == []
+
+
+def test_reading_shows_an_untrusted_configuration(rig: Rig) -> None:
+    """status and doctor work, say what is wrong, and end with 3."""
+    rig.home.chmod(0o777)
+
+    status, doctor = rig.cli("status"), rig.cli("doctor")
+
+    assert (status.returncode, doctor.returncode) == (3, 3)
+    assert "not trusted" in status.stdout
+    assert f"fix: chmod o-w {rig.home}" in doctor.stdout
+
+
+def test_a_configuration_that_others_changed_is_not_loaded(rig: Rig) -> None:
+    """The running daemon goes on under the earlier one and says why."""
+    rig.start()
+    rig.config.chmod(0o666)
+    rig.config.write_text(rig.config.read_text() + "\n")
+
+    eventually(lambda: "not trusted" in (rig.state()["config_error"] or ""), what="the refusal is told")
+
+
+@pytest.mark.parametrize("which", ["pending", "logs", "."])
+def test_an_untrusted_source_is_not_served_until_it_is_put_right(rig: Rig, which: str) -> None:
+    """Its folder, one beside it, or the one above: nothing of it runs, and the way out is shown."""
+    folder = rig.queue() / which
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    rig.drop_command("task-a", "echo ran >> log")
+    rig.start()
+    eventually(lambda: rig.state()["sources"]["a"]["state"] == "unavailable", what="it is refused")
+    status = rig.cli("status")
+    untouched = rig.side_effects("log")
+    folder.chmod(0o700)
+
+    assert rig.result("task-a")["success"]
+    assert untouched == []
+    assert status.returncode == 3
+    assert f"chmod o-w {folder.resolve()}" in " ".join(status.stdout.split())
+
+
+def test_a_folder_that_opens_up_while_it_is_served_is_refused(tmp_path: Path) -> None:
+    """Each claim looks again."""
+    tmp_path.chmod(0o700)
+    engine = FolderEngine(tmp_path / "q" / "pending", settle_s=0)
+    engine.open()
+    (tmp_path / "q" / "pending" / "task-a.md").write_text("# Text")
+    (waiting,) = engine.survey().waiting
+    (tmp_path / "q").chmod(0o777)
+
+    with pytest.raises(EngineUnavailable, match="not trusted") as refusal:
+        engine.claim(waiting.id, worker="test", now=NOW)
+    assert refusal.value.hint == f"put it right with: chmod o-w {tmp_path / 'q'}"
+
+
+def test_a_group_is_only_told(rig: Rig) -> None:
+    """Many systems give each user a group of his own: doctor warns, the queue works."""
+    rig.pending().chmod(0o770)
+    rig.start()
+    rig.drop_command("task-a", "true")
+
+    assert rig.result("task-a")["success"]
+    assert f"fix: chmod g-w {rig.pending()}" in rig.cli("doctor").stdout
