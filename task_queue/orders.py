@@ -36,7 +36,7 @@ class ConfiguredOrders:
     listed: Source
     """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
     private: tuple[Path, ...]
-    """What no agent may touch besides the sources' folders: the configuration's file, the state's folder."""
+    """What besides the sources' folders no agent may touch: configuration, state."""
     environ: Mapping[str, str]
     allowance: Callable[[str, float | None], float | None]
     """Sets aside what an attempt of the source may spend today; see ``gate``."""
@@ -120,15 +120,6 @@ class ConfiguredOrders:
             return str(self._workspace(task, self.settings_of(task)))
         except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
             return None
-
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:
-        try:
-            settings = self.settings_of(self._claimed_task(claim))
-        except (TaskFileError, OSError):
-            return ()
-        if settings.workflow == "single":
-            return ()
-        return (f"workflow {settings.workflow} does not exist yet in this release: the task ran as single",)
 
     def _trusted_sources(self, workspace: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Which settings the agent may load, and what a person should know about that."""
