@@ -26,6 +26,7 @@ from task_queue.domain.model import (
     OutcomeKind,
     Pause,
     Release,
+    Result,
     Retry,
     TaskState,
     Work,
@@ -34,6 +35,8 @@ from task_queue.domain.progress import progress_of
 from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
+from task_queue.domain.report import report
+from task_queue.domain.report_facts import facts_of
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
@@ -288,11 +291,18 @@ class Custody:
             source=self.source,
             workspace=self.orders.workspace_of(claim),
             dead_letter=dead_letter,
-            notes=self.orders.notes_on(claim),
         )
-        self.engine.settle(claim, result)
+        self.engine.settle(claim, result, self._report(claim, ending, result))
         outcome = ending.outcome
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+
+    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+        try:
+            task = self.engine.task(claim)
+            title, asked, workflow = task.title, task.body, self.orders.settings_of(task).workflow
+        except TaskFileError:  # it never ran
+            title, asked, workflow = claim.task_id, "", "none"
+        return report(facts_of(result, ending.work.delivery, title=title, asked=asked, workflow=workflow))
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause

@@ -116,8 +116,8 @@ class Engine(Protocol):
         """Somebody deleted the document while the task ran."""
         ...
 
-    def settle(self, claim: Claim, result: Result) -> None:
-        """Record *result* and move the task to its final place (``result.state``).
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
+        """Record *result* and its *report* and move the task to its final place (``result.state``).
 
         Idempotent. Raises ClaimLost if *claim* is no longer ours.
         """
@@ -267,10 +267,6 @@ class Orders(Protocol):
 
     def workspace_of(self, claim: Claim) -> str | None:
         """The directory that the task works in, None if that cannot be told."""
-        ...
-
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:
-        """What a person should know: keys that had no effect."""
         ...
 
 

@@ -83,9 +83,9 @@ def carry_out(order: Order) -> None:
 def executor_of(order: Order) -> Executor:
     """The adapter that *order* names; imported here, because only a runner pays for it."""
     if order.executor == "command":
-        from task_queue.adapters.executor.command import CommandExecutor
+        from task_queue.workflow.command import CheckedCommand
 
-        return CommandExecutor()
+        return CheckedCommand()
     from task_queue.workflow.executor import WorkflowExecutor
 
     return WorkflowExecutor()

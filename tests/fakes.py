@@ -133,9 +133,6 @@ class FakeOrders:
     def workspace_of(self, claim: Claim) -> str | None:  # noqa: ARG002 - the port's signature
         return "/nowhere"
 
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
-        return ()
-
 
 @dataclass
 class OpenGate:

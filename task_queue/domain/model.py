@@ -97,6 +97,7 @@ class Delivery:
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     """Which prompts ran, with their sha256."""
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     see: tuple[str, ...] = ()
     """Commands that show the work."""
     undo: tuple[str, ...] = ()

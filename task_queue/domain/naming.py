@@ -96,6 +96,10 @@ def result_of(task_id: TaskId) -> str:
     return f"{key_of(task_id)}.json"
 
 
+def report_of(task_id: TaskId) -> str:
+    return f"{key_of(task_id)}.md"
+
+
 def numbered(task_id: TaskId, number: int) -> TaskId:
     """Id of the *number*-th record (2, 3, ...) of tasks dropped under the same name."""
     return TaskId(f"{task_id}.{number}")

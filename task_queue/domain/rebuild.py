@@ -22,11 +22,13 @@ def rebuilt_ending(
     Also None where the agent's end is only the end of a phase: such an attempt goes on from its steps.
     """
     lines = tuple(lines)
+    if _has_phases(lines):
+        return None
     code = _exit_code(lines)
     if code is not None:
         return bare_ending(claim, outcome_of_exit(code), by="recovery", now=now, work=Work())
     progress = progress_of(lines)
-    if progress.result is None or _has_phases(lines):
+    if progress.result is None:
         return None
     work = progress.work(session_id=claim.session_id, session_cost_usd=session_cost_usd)
     return bare_ending(claim, judge(progress.observation()), by="recovery", now=now, work=work)

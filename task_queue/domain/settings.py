@@ -134,23 +134,18 @@ KEYS: tuple[Key, ...] = (
         Choice(("audited", "single", "skill")),
         "implement, audit and iterate; one agent; or the packaged skill",
         "audited",
-        effect_comes_with="the audited and the skill workflow (until then every task runs as single)",
-        works_now=("single",),
     ),
     Key(
         "max_iterations",
         Whole(1, 20),
         "rounds of audit",
         "3",
-        effect_comes_with="the audited workflow",
     ),
     Key(
         "verify",
         EachWhole(Command()),
         "commands that must exit 0 before the task counts as done",
         "none",
-        effect_comes_with="verification",
-        works_now=((),),
     ),
     Key("workspace", OrNone(Directory()), "where the agent works", "the project's"),
     Key(
@@ -158,8 +153,6 @@ KEYS: tuple[Key, ...] = (
         Choice(("none", "worktree")),
         "work in place, or in a git worktree on a branch of its own",
         "none",
-        effect_comes_with="git worktrees",
-        works_now=("none",),
     ),
     Key(
         "permissions",
@@ -204,8 +197,6 @@ KEYS: tuple[Key, ...] = (
         Choice(("branch", "merge")),
         "with isolation worktree: leave the branch, or merge it",
         "branch",
-        effect_comes_with="git worktrees",
-        works_now=("branch",),
     ),
     Key(
         "dedupe_key",

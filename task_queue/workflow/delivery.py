@@ -19,6 +19,7 @@ def delivery_of(
     notes: Iterable[str],
     prompts: Mapping[str, str],
     cost_by_phase: Mapping[str, float],
+    seconds_by_phase: Mapping[str, float],
 ) -> Delivery:
     """*site* is None where the attempt ended before there was a place to work."""
     prepared = _last(steps, Prepared)
@@ -39,6 +40,7 @@ def delivery_of(
         audit=_audit(steps),
         prompts=dict(prompts),
         cost_by_phase=dict(cost_by_phase),
+        seconds_by_phase=dict(seconds_by_phase),
         see=committed.see,
         undo=committed.undo,
         notes=(*(site.notes if site else ()), *flagged, *committed.notes, *notes),

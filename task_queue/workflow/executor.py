@@ -83,6 +83,7 @@ class WorkflowExecutor:
             notes=run.notes,
             prompts=run.prompts.hashes,
             cost_by_phase=run.costs,
+            seconds_by_phase=run.seconds,
         )
         return outcome, replace(run.work, delivery=delivery)
 
@@ -182,6 +183,7 @@ class _Run:
         self.site: Site | None = None
         self.work = Work()
         self.costs: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self.prompts = prompts_for(order)
         self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
@@ -210,7 +212,9 @@ class _Run:
             allowance_usd=self.order.allowance_usd,
             session_cost_usd=self.order.session_cost_usd if keeps_session else 0.0,
         )
+        begun = time.monotonic()
         said = agent.talk(order, self.transcript, talk)
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - begun
         cost = said.work.total_cost_usd or 0.0
         self.costs[phase] = self.costs.get(phase, 0.0) + cost
         allowance = self.order.allowance_usd

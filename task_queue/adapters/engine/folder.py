@@ -208,7 +208,7 @@ class FolderEngine:
     def document_is_gone(self, claim: Claim) -> bool:
         return not os.path.lexists(self.layout.document(claim))
 
-    def settle(self, claim: Claim, result: Result) -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         with self._available():
             if not self._holds(claim):
                 settled = self._result_of(claim.task_id)
@@ -218,6 +218,8 @@ class FolderEngine:
                 self._take_back(claim)
             notes = result.notes + self._what_became_of_document(claim)
             _publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            if report:
+                _publish_once(self.layout.report(claim.task_id), report.encode("utf-8", "backslashreplace"))
             self._file_document(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
@@ -389,12 +391,14 @@ class FolderEngine:
         return None if isinstance(result, str) else result
 
     def _set_result_aside(self, task_id: TaskId) -> None:
-        path = self.layout.result(task_id)
-        if not path.exists():
-            return
-        durable.make_directory(self.layout.log(task_id))
+        """Keep the earlier result and report in the task's log folder: new ones take their place."""
         last = max(self._attempts_used(task_id), default=0)
-        durable.move(path, self.layout.log(task_id) / f"result-{last}-{uuid.uuid4().hex[:8]}.json")
+        for path in (self.layout.result(task_id), self.layout.report(task_id)):
+            if path.exists():
+                durable.make_directory(self.layout.log(task_id))
+                kind = path.parent.name.removesuffix("s")
+                aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
+                durable.move(path, self.layout.log(task_id) / aside)
 
     def _put_back_lost_lock(
         self, document: str, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]

@@ -33,6 +33,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.documents: dict[TaskId, bytes] = {}
         self.results: dict[TaskId, Result] = {}
+        self.reports: dict[TaskId, str] = {}
         self.ended: dict[TaskId, tuple[TaskState, bytes]] = {}
         self.attempts: dict[tuple[TaskId, int], _Attempt] = {}
         self._locks: dict[TaskId, Claim] = {}
@@ -148,7 +149,7 @@ class MemoryEngine:
     def document_is_gone(self, claim: Claim) -> bool:
         return self._dropped_as(claim) not in self.documents
 
-    def settle(self, claim: Claim, result: Result) -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         dropped_as = self._dropped_as(claim)
         if self._locks.get(dropped_as) != claim:
             settled = self.results.get(claim.task_id)
@@ -158,6 +159,7 @@ class MemoryEngine:
         if dropped_as not in self.documents:
             result = replace(result, notes=(*result.notes, "the document was deleted while the task ran"))
         self.results.setdefault(claim.task_id, result)
+        self.reports.setdefault(claim.task_id, report)
         self.documents.pop(dropped_as, None)
         self.ended[claim.task_id] = (result.state, self._attempt(claim).snapshot)
         self._journals.pop(dropped_as, None)
