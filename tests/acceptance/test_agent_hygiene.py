@@ -31,6 +31,7 @@ def make_agent(make_rig: MakeRig, tmp_path: Path) -> Iterator[MakeAgent]:
         model = ScriptedModel(script)
         models.append(model.__enter__())
         environment = child_environment(tmp_path / "home-0", model)
+        config["defaults"] = {"workflow": "single", **config.get("defaults", {})}
         return make_rig(agent={"env": {**environment, **(env or {})}, **(agent or {})}, **config)
 
     yield make
