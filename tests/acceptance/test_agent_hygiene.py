@@ -48,7 +48,7 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
     )
     rig.start(environment={"ANTHROPIC_API_KEY": STRAY, "CLAUDE_CODE_OAUTH_TOKEN": STRAY})
     rig.drop("task-agent", "# Print everything\n\nAll of it.\n")
-    rig.started("log")
+    eventually(lambda: rig.side_effects("log"), timeout=90, what=f"the agent works; {rig.errors()}")
     arguments = [_of_process(pid, "cmdline") for pid in rig.marked()]
     environments = [_of_process(pid, "environ") for pid in rig.marked()]
     status = rig.cli("status", "--detailed").stdout
