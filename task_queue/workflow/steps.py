@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from task_queue.adapters.transcript import redacted, secrets_in
 from task_queue.domain.workflow import Audited, Committed, Implemented, Landed, Prepared, Step, Verified
 from task_queue.platform import durable
 from task_queue.ports import Order
@@ -27,11 +28,12 @@ class Steps:
 
     def __init__(self, order: Order) -> None:
         self._path = order.attempt_dir / FILE
+        self._secrets = secrets_in(order.env)
         self.done: list[Step] = _earlier_steps(order) if order.claim.resumes else []
 
     def add(self, step: Step) -> None:
         """Note *step* as done. Raises OSError if that cannot be made durable."""
-        line = {"step": type(step).__name__.lower(), **asdict(step)}
+        line = {"step": type(step).__name__.lower(), **redacted(asdict(step), self._secrets)}
         durable.append(self._path, json.dumps(line).encode() + b"\n")
         self.done.append(step)
 

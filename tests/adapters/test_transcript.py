@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from task_queue.adapters.transcript import FileTranscript, secrets_in
+from task_queue.adapters.transcript import FileTranscript, redacted, secrets_in
 from task_queue.domain.progress import progress_of
 
 
@@ -72,3 +72,14 @@ def test_a_full_transcript_still_takes_the_result(tmp_path: Path) -> None:
     assert envelopes[-1]["raw"]["type"] == "result"
     assert path.stat().st_size < 1.1 * 2**20
     assert progress_of(path.read_text().splitlines()).cost_usd == 1.5
+
+
+def test_what_leaves_the_runner_is_redacted_in_depth() -> None:
+    """Outcome, output and denials carry texts of the agent's; a password in a URL is a secret, too."""
+    secrets = secrets_in(
+        {"API_KEY": "planted-key", "https_proxy": "http://me:pass-word@host:1", "PATH": "/bin"}
+    )
+
+    told = redacted({"input": {"command": ["curl planted-key"]}, "of": ("pass-word", 1, None)}, secrets)
+
+    assert told == {"input": {"command": ["curl [redacted]"]}, "of": ("[redacted]", 1, None)}
