@@ -49,7 +49,13 @@ class Runners(FakeRunners):
         self.started.append((claim.task_id, claim.attempt))
         if isinstance(self.engine, FolderEngine):
             dead = RunRecord(
-                claim.task_id, claim.attempt, order.marker, 2**22 + 1, 1, own_identity().boot_id, claim.started_at
+                claim.task_id,
+                claim.attempt,
+                order.marker,
+                2**22 + 1,
+                1,
+                own_identity().boot_id,
+                claim.started_at,
             )
             durable.publish(self.engine.layout.attempt_of(claim) / "run.json", encode(dead))
         self.outcomes = [self.next]
@@ -280,7 +286,9 @@ class FolderMachine(EngineMachine):
 
     def put(self, name: str, text: str) -> None:
         pending = self.engine.layout.pending
-        if (pending / naming.lock_of(f"{name}.md")).exists():  # what a hand does while it runs is tried elsewhere
+        if (
+            pending / naming.lock_of(f"{name}.md")
+        ).exists():  # what a hand does while it runs is tried elsewhere
             self.dropped[TaskId(name)] = self.dropped.get(TaskId(name), 0) - 1
             return
         (self.home / "draft").write_text(text)
