@@ -222,7 +222,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def journal(self, record: TaskId) -> tuple[object, ...]:
         assert isinstance(self.engine, MemoryEngine)
-        journal = self.engine._journals.get(record)  # noqa: SLF001 - the model looks where a person cannot
+        journal = self.engine._journals.get(record)
         return journal.attempts if journal else ()
 
     def claims(self) -> tuple[Claim, ...]:
