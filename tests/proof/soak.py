@@ -48,7 +48,7 @@ class Soak:
                 self._drop()
             act = self.chance.choices(
                 ["kill daemon", "kill runner", "cancel", "restart", "touch configuration", "wait"],
-                [2, 4, 3, 1, 2, 4],
+                [2, 10, 3, 1, 2, 4],
             )[0]
             match act:
                 case "kill daemon" | "restart":
@@ -138,11 +138,11 @@ class Soak:
         tasks = sum(map(len, self.dropped.values()))
         kills = self.done["kill daemon"] + self.done["kill runner"]
         acts = ", ".join(f"{act} {number}" for act, number in sorted(self.done.items()))
-        lines = [
-            f"tasks {tasks}, kills {kills}, lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, "
-            f"otherwise wrong {len(verdict.wrong)} ({acts})"
-        ]
-        return "\n".join([*lines, *verdict.lost, *verdict.doubled, *verdict.wrong])
+        figures = (
+            f"lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, otherwise wrong {len(verdict.wrong)}"
+        )
+        first = f"tasks {tasks}, kills {kills}, {figures} ({acts})"
+        return "\n".join([first, *verdict.lost, *verdict.doubled, *verdict.wrong])
 
 
 def soak(home: Path, *, seconds: float, tasks_per_second: float, seed: int) -> tuple[Soak, Verdict]:
