@@ -76,7 +76,6 @@ class EngineMachine(RuleBasedStateMachine):
         self.version = 0
         self.dropped: dict[TaskId, int] = {}
         """How many documents of each name were handed in and not taken away again."""
-        self.highest: dict[TaskId, int] = {}
         self.restart()
 
     def make_engine(self) -> None:
@@ -185,9 +184,10 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def numbers_only_grow_and_the_limit_is_kept(self) -> None:
+        highest: dict[TaskId, int] = {}
         for record, number in self.runners.started:
-            assert number >= self.highest.get(record, 0)
-            self.highest[record] = number
+            assert number > highest.get(record, 0), self.runners.started
+            highest[record] = number
         for record in self.documents():
             result = self.result(record)
             history = result.attempts if result else self.journal(record)
