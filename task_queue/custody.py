@@ -14,6 +14,7 @@ from typing import assert_never
 
 from task_queue.domain import events
 from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
+from task_queue.domain.facts import report_of
 from task_queue.domain.lifecycle import Policy, decide
 from task_queue.domain.model import (
     Claim,
@@ -26,10 +27,13 @@ from task_queue.domain.model import (
     OutcomeKind,
     Pause,
     Release,
+    Result,
     Retry,
     TaskState,
     Work,
 )
+from task_queue.domain.progress import progress_of
+from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
@@ -55,6 +59,8 @@ class Custody:
     emit: Emit
     bell: Bell
     stopping: Callable[[], bool]
+    at_once: Callable[[], bool]
+    """A stop that was asked for kills instead of suspending."""
     jitter: Callable[[], float]
     sweep_s: float
     stop_grace_s: float
@@ -64,6 +70,7 @@ class Custody:
         try:
             task = self.engine.task(claim)
             order = self.orders.order_for(claim, task, self.engine.journal(claim))
+            order = replace(order, token=self.engine.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
             reason = f"{error} ({error.hint})" if error.hint else str(error)
@@ -85,7 +92,9 @@ class Custody:
                     break
                 self._repair(claim, repair)
             ending = self.engine.ending_of(claim)
-            if ending is None:  # each repair changes the facts, so this row would be a defect of the table
+            if ending is None or self._is_forged(
+                claim, ending
+            ):  # each repair changes the facts, so this row would be a defect of the table
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             self._conclude(claim, ending)
         except ClaimLost as error:
@@ -93,10 +102,13 @@ class Custody:
 
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
+        self._disown_forged(claim)
         self.engine.commit(claim, bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work))
 
     def _facts(self, claim: Claim) -> Facts:
-        ended = self.engine.ending_of(claim) is not None
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and self._is_forged(claim, ending)
+        ended = ending is not None and not forged
         run = self.engine.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
         runner = self.runners.adopt(run) if run is not None and unfinished else None
@@ -108,8 +120,27 @@ class Custody:
             abandoned=run is not None and run.abandoned,
             acted=run is not None and run.abandoned and not ended and self.engine.may_have_acted(claim),
             runner_alive=runner is not None,
-            result_in_transcript=unfinished and runner is None and self._rebuilt(claim) is not None,
+            # Where an ending was forged, a result in the transcript may be, too.
+            result_in_transcript=unfinished
+            and runner is None
+            and not forged
+            and self._rebuilt(claim) is not None,
         )
+
+    def _is_forged(self, claim: Claim, ending: Ending) -> bool:
+        """Whether *ending* is neither its runner's own, nor ours, nor what we would rebuild."""
+        if is_vouched_for(claim, ending):
+            return False
+        rebuilt = self._rebuilt(claim) if ending.committed_by == "recovery" else None
+        return rebuilt is None or rebuilt.outcome != ending.outcome
+
+    def _disown_forged(self, claim: Claim) -> bool:
+        """Make room for the true ending; whether there was a forged one."""
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and self._is_forged(claim, ending)
+        if forged:
+            self.engine.set_ending_aside(claim)
+        return forged
 
     def _repair(self, claim: Claim, repair: Repair) -> None:
         match repair:
@@ -131,11 +162,17 @@ class Custody:
                     self.engine.commit(claim, ending)
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim)
-                outcome = Outcome(
-                    OutcomeKind.CRASHED,
-                    "the runner died before the agent had finished",
-                    (f"no ending was committed; {ended} left-over processes were ended",),
+                found = (
+                    "an ending lay there that its runner did not write; it is kept beside it"
+                    if self._disown_forged(claim)
+                    else "no ending was committed"
                 )
+                evidence = (f"{found}; {ended} left-over processes were ended",)
+                outcome = Outcome(
+                    OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
+                )
+                if self.engine.cancel_requested(claim):
+                    outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
                 self.commit(claim, outcome, by="recovery", work=Work(session_id=claim.session_id))
             case _:
                 assert_never(repair)
@@ -178,24 +215,36 @@ class Custody:
                         kill_at = now + CANCEL_GRACE_S
                         attempt.stop(Stop.CANCEL)
                     elif self.stopping():
-                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the daemon was stopped")
-                        kill_at = now + self.stop_grace_s
+                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
+                        kill_at = now if self.at_once() else now + self.stop_grace_s
                         attempt.stop(Stop.SUSPEND)
                     elif overdue_at is not None and now >= overdue_at:
                         last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
                         kill_at = now
                 if last_word is not None and kill_at is not None and now >= kill_at:
                     attempt.kill()
-                    self.commit(claim, last_word, by="worker", work=Work(session_id=claim.session_id))
+                    self._commit_for_killed(claim, last_word)
                     return
+                if self.gate.is_probing(self.source) and progress_of(self.engine.transcript(claim)).turns:
+                    self.gate.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
                 self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
         finally:
             attempt.close()
 
+    def _commit_for_killed(self, claim: Claim, last_word: Outcome) -> None:
+        """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
+        finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
+        if finished is not None:
+            self.engine.commit(claim, finished)
+            return
+        outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
+        self.commit(claim, outcome, by="worker", work=Work(session_id=claim.session_id))
+
     def _conclude(self, claim: Claim, ending: Ending) -> None:
         """Do what ``decide`` says follows from *ending*."""
         journal = self.engine.journal(claim)
+        self.gate.ended(self.source, claim, ending)
         disposition = decide(
             ending.outcome,
             earlier=attempts_before(journal, claim),
@@ -241,11 +290,18 @@ class Custody:
             source=self.source,
             workspace=self.orders.workspace_of(claim),
             dead_letter=dead_letter,
-            notes=self.orders.notes_on(claim),
         )
-        self.engine.settle(claim, result)
+        self.engine.settle(claim, result, self._report(claim, ending, result))
         outcome = ending.outcome
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+
+    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+        try:
+            task = self.engine.task(claim)
+            title, asked = task.title, task.body
+        except TaskFileError:  # it never ran
+            title, asked = claim.task_id, ""
+        return report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +21,27 @@ from types import FrameType
 from typing import Any
 
 from task_queue import __version__
+from task_queue.adapters.account_file import AccountFile
 from task_queue.adapters.config import document, schema
 from task_queue.adapters.config.environment import template_environment
 from task_queue.adapters.config.locations import Locations
 from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.folder import FolderEngine
+from task_queue.adapters.ledger import Ledger
 from task_queue.adapters.runners import ProcessRunners
+from task_queue.adapters.settings_trust import SettingsTrust
 from task_queue.adapters.watcher import Watcher
 from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.domain.events import Event, TaskSettled
 from task_queue.domain.model import TaskId, TaskState
-from task_queue.gate import SharedGate
+from task_queue.gate import Bounds, SharedGate
 from task_queue.orders import ConfiguredOrders
 from task_queue.platform import durable, identity
 from task_queue.platform.bell import Bell
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.lockfile import FileLock
 from task_queue.platform.notify import Notifier
-from task_queue.ports import Emit
+from task_queue.ports import Emit, marker_of
 from task_queue.worker import Timing, Worker
 
 log = logging.getLogger(__name__)
@@ -59,15 +62,38 @@ class Until:
     """Once that many tasks have ended, or nothing is left."""
 
 
-def serve(locations: Locations, emit: Emit, *, notifier: Notifier, until: Until = Until()) -> None:
-    """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it."""
+def sweep(locations: Locations) -> int:
+    """End every process of this configuration's attempts, while no daemon serves it; how many there were.
+
+    What the service manager calls after a daemon that hung while it was being stopped.
+    """
+    with _only_daemon(locations):
+        ended = 0
+        for source in schema.load(locations.config).sources:
+            for claim in FolderEngine(source.path).claims():
+                ended += identity.end_tree(marker_of(source.id, claim), grace_s=5)
+        return ended
+
+
+def serve(
+    locations: Locations,
+    emit: Emit,
+    *,
+    notifier: Notifier,
+    until: Until = Until(),
+    log_place: str = "file",
+) -> None:
+    """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
+
+    *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
+    """
     with _only_daemon(locations):
         config = _trusted(locations.config)
-        Daemon(locations, config, emit, notifier=notifier).run(until)
+        Daemon(locations, config, emit, notifier=notifier, log_place=log_place).run(until)
 
 
 @contextmanager
-def _only_daemon(locations: Locations) -> Iterator[None]:
+def _only_daemon(locations: Locations) -> Generator[None]:
     durable.make_directory(locations.state_dir)
     durable.make_directory(locations.runtime_dir)
     # Two, because XDG_RUNTIME_DIR differs between a login and a cron job, and the state file has one writer.
@@ -97,7 +123,10 @@ class _Served:
 
 
 class Daemon:
-    def __init__(self, locations: Locations, config: Config, emit: Emit, *, notifier: Notifier) -> None:
+    def __init__(
+        self, locations: Locations, config: Config, emit: Emit, *, notifier: Notifier, log_place: str
+    ) -> None:
+        self._log_place = log_place
         self._locations = locations
         self._config = config
         self._config_seen = _stamp(locations.config)
@@ -110,7 +139,11 @@ class Daemon:
         self._bell = Bell()
         self._stop_asked = False
         self._reload_asked = False
-        self._gate = SharedGate(self._clock)
+        self._gate = SharedGate(
+            self._clock, AccountFile(locations.accounts), Ledger(locations.state_dir / "ledger.jsonl")
+        )
+        self._trust = SettingsTrust(locations.trusted_settings)
+        self._halted = False
         self._runners = ProcessRunners(template_environment())
         self._watcher = Watcher(self._look, self._emit)
         self._served: dict[str, _Served] = {}
@@ -121,6 +154,7 @@ class Daemon:
         with _signals(self._on_signal):
             try:
                 self._runners.preload()
+                self._halt_if_asked()
                 self._apply(self._config)
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._served), os.getpid(), __version__)
@@ -141,6 +175,8 @@ class Daemon:
                 next_check = now + _CHECK_WATCHES_EVERY_S
                 self._watcher.check()
             self._reload_if_changed()
+            self._halt_if_asked()
+            self._gate.look_at_account_file()
             self._bury_retired()
             self._write_state()
             if self._all_turning(now):
@@ -197,12 +233,7 @@ class Daemon:
                 self._watcher.unwatch(source_id)
                 served.retiring = True
                 served.worker.retire()
-        self._gate.configure(
-            places=config.limits.running,
-            min_free_mb=config.limits.min_free_mb,
-            folders={source.id: source.queue for source in config.sources},
-            closed=frozenset(source.id for source in config.sources if source.paused),
-        )
+        self._gate.configure(_bounds_of(config))
         for source_id, source in wanted.items():
             if source_id not in self._served:
                 self._open(source)
@@ -211,8 +242,15 @@ class Daemon:
                 self._served[source_id].worker.ring()
 
     def _open(self, source: Source) -> None:
-        private = (self._locations.config.parent, self._locations.state_dir)
-        orders = ConfiguredOrders(lambda: self._config, source, private, os.environ)
+        orders = ConfiguredOrders(
+            lambda: self._config,
+            source,
+            self._locations.private,
+            os.environ,
+            allowance=self._gate.allowance,
+            trust=self._trust,
+            worktrees=self._locations.worktrees,
+        )
         engine = FolderEngine(
             source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of
         )
@@ -251,6 +289,21 @@ class Daemon:
                 return state
         return None
 
+    def _halt_if_asked(self) -> None:
+        """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""
+        asked = self._locations.stopped.exists()
+        if asked == self._halted:
+            return
+        self._halted = asked
+        self._gate.set_stopped(asked)
+        at_once = asked and b"now" in self._locations.stopped.read_bytes()
+        for served in self._served.values():
+            if asked:
+                served.worker.halt(at_once=at_once)
+            else:
+                served.worker.go_on()
+        log.warning("everything stopped by a person" if asked else "going on after a stop")
+
     def _bury_retired(self) -> None:
         for source_id, served in list(self._served.items()):
             if served.retiring and not served.thread.is_alive():
@@ -267,6 +320,7 @@ class Daemon:
         )
 
     def _stop_workers(self) -> None:
+        self._notifier.extend_timeout(self._config.stop_grace_seconds + _STOP_SLACK_S)
         for served in self._served.values():
             served.worker.stop()
         deadline = time.monotonic() + self._config.stop_grace_seconds + _STOP_SLACK_S
@@ -289,12 +343,15 @@ class Daemon:
             "stopped_at": self._clock.now().isoformat() if stopped else None,
             "version": __version__,
             "config": str(self._locations.config),
+            "log": self._log_place,
             "config_error": self._config_error,
             "warnings": _warnings(),
+            "stopped": self._halted,
             "sources": {
                 source_id: {
                     "state": _state_of_source(served, stopped=stopped),
                     "why": served.worker.trouble or served.worker.held_back,
+                    "needs_person": self._gate.tripped(source_id) is not None,
                     "watch": "sweep" if source_id in degraded else "events",
                     "watch_why": degraded.get(source_id),
                     "thread_id": served.worker.thread_id,
@@ -323,6 +380,24 @@ def _state_of_source(served: _Served, *, stopped: bool) -> str:
     return "unavailable" if served.worker.trouble else "serving"
 
 
+def _bounds_of(config: Config) -> Bounds:
+    return Bounds(
+        places=config.limits.running,
+        min_free_mb=config.limits.min_free_mb,
+        starts_per_10min=config.limits.starts_per_10min,
+        daily_budget_usd=config.limits.daily_budget_usd,
+        hold_above_utilization=config.limits.hold_above_utilization,
+        hold_below_priority=config.limits.hold_below_priority,
+        folders={source.id: source.queue for source in config.sources},
+        closed=frozenset(source.id for source in config.sources if source.paused),
+        source_budgets={
+            source.id: source.daily_budget_usd
+            for source in config.sources
+            if source.daily_budget_usd is not None
+        },
+    )
+
+
 def _warnings() -> list[str]:
     if os.geteuid() == 0:
         return ["running as root: agents can change everything on this machine"]
@@ -345,7 +420,7 @@ def _stamp(path: Path) -> tuple[int, int, int, int] | None:
 
 
 @contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +13,19 @@ from pathlib import Path
 from task_queue.adapters.config.environment import agent_environment
 from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.layout import Layout
+from task_queue.adapters.settings_trust import SettingsTrust
 from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
 from task_queue.domain.model import Claim, Journal, Task
+from task_queue.domain.permissions import narrowed
 from task_queue.domain.results import attempts_before
 from task_queue.domain.settings import Settings, parse_defaults, resolve
 from task_queue.domain.taskfile import parse
 from task_queue.platform.durable import read_regular
 from task_queue.ports import Order
+
+_SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
+"""Each with its package, and the option with which it does nothing but show that it runs."""
+_PROGRAM_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,13 @@ class ConfiguredOrders:
     listed: Source
     """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
     private: tuple[Path, ...]
-    """Folders besides the sources' that no agent may touch: configuration, state."""
+    """What besides the sources' folders no agent may touch: configuration, state."""
     environ: Mapping[str, str]
+    allowance: Callable[[str, float | None], float | None]
+    """Sets aside what an attempt of the source may spend today; see ``gate``."""
+    trust: SettingsTrust
+    worktrees: Path
+    """Where working trees of isolated tasks are made, a folder for each source."""
 
     @property
     def config(self) -> Config:
@@ -41,15 +54,23 @@ class ConfiguredOrders:
 
     def settings_of(self, task: Task) -> Settings:
         layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
-        return resolve(*layers, task.given)
+        return resolve(*layers, task.given, narrowed(layers, task.given))
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
+        env = self._environment(settings.executor)
+        if settings.executor == "claude" and settings.permissions == "sandboxed":
+            _check_sandbox(env, asked_by_task="permissions" in task.given)
         layout = Layout(self.source.path)
         attempt_dir = layout.attempt_of(claim)
         earlier = attempts_before(journal, claim)
         continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
         last = continued[-1] if claim.resumes and continued else None
+        spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
+        cap = settings.max_budget_usd
+        executor = "claude" if settings.executor == "claude" else "command"
+        workspace = self._workspace(task, settings)
+        setting_sources, notes = self._trusted_sources(workspace) if executor == "claude" else ((), ())
         return Order(
             claim=claim,
             source=self.source.id,
@@ -59,23 +80,39 @@ class ConfiguredOrders:
             attempt_dir=attempt_dir,
             lock=layout.lock(claim.document),
             queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
-            workspace=self._workspace(task, settings),
+            workspace=workspace,
             settings=settings,
-            executor="claude" if settings.executor == "claude" else "command",
+            executor=executor,
             argv=self._argv(settings.executor),
-            env=agent_environment(self.config.agent, self.environ),
+            env=env,
             agent={
                 "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
-                "setting_sources": list(self.config.agent.setting_sources),
+                "setting_sources": list(setting_sources),
                 "account": self.config.agent.account,
+                "allow_only": bool(task.given.get("allow")),
+                "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
+                "scrub_env": self.config.agent.scrub_env,
+                "prompts_dir": str(self.private[0] / "prompts") if self.private[0].is_dir() else None,
+                "worktrees": str(self.worktrees / self.source.id),
+                "keep_worktrees": self.config.git.keep_worktrees,
+                "signature": self.config.git.signature,
+                "setup": list(self.source.setup),
+                "judges": list(self.config.git.judges),
             },
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
             else None,
-            spent_usd=sum(attempt.total_cost_usd or 0 for attempt in earlier),
+            spent_usd=spent,
             session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
             turns_used=sum(attempt.num_turns for attempt in earlier),
+            allowance_usd=(
+                self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
+                if executor == "claude"
+                else None
+            ),
             transcript_mb=self.config.limits.transcript_mb,
+            memory_mb=self.config.limits.memory_mb,
+            notes=notes,
         )
 
     def workspace_of(self, claim: Claim) -> str | None:
@@ -85,14 +122,23 @@ class ConfiguredOrders:
         except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
             return None
 
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:
+    def _trusted_sources(self, workspace: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Which settings the agent may load, and what a person should know about that."""
+        wanted = self.config.agent.setting_sources
+        of_project = [source for source in wanted if source in {"project", "local"}]
+        if not of_project:
+            return wanted, ()
         try:
-            settings = self.settings_of(self._claimed_task(claim))
-        except (TaskFileError, OSError):
-            return ()
-        if settings.workflow == "single":
-            return ()
-        return (f"workflow {settings.workflow} does not exist yet in this release: the task ran as single",)
+            changes = [str(change) for change in self.trust.changes(workspace)]
+        except (OSError, ValueError) as error:
+            changes = [f"what was accepted cannot be read: {error}"]
+        if not changes:
+            return wanted, ()
+        note = (
+            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            " look at them, then: task-queue doctor --accept-settings"
+        )
+        return tuple(source for source in wanted if source not in of_project), (note,)
 
     def _claimed_task(self, claim: Claim) -> Task:
         snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"
@@ -133,6 +179,17 @@ class ConfiguredOrders:
                 hint="add its directory to roots in the configuration",
             )
 
+    def _environment(self, executor: str) -> dict[str, str]:
+        agent = self.config.agent
+        env = agent_environment(agent, self.environ)
+        missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
+        if executor == "claude" and missing:
+            raise ExecutorError(
+                f"the agent's program {agent.cli_path} is not there or cannot be executed",
+                hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
+            )
+        return env
+
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == "claude":
             return ()
@@ -142,6 +199,32 @@ class ConfiguredOrders:
             meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
             raise TaskFileError(f"executor '{executor}' is not configured", hint=meant)
         return self.config.executors[executor].argv
+
+
+def _check_sandbox(env: Mapping[str, str], *, asked_by_task: bool) -> None:
+    """The sandbox needs two programs that work: with a socat that does not, the CLI itself fails open."""
+    for program, (package, option) in _SANDBOX_PROGRAMS.items():
+        problem = _why_not_working(program, option, env)
+        if problem is not None:
+            kind = TaskFileError if asked_by_task else ExecutorError
+            raise kind(
+                f"permissions: sandboxed needs {package}, but {program} {problem}",
+                hint=f"install it, for example with: apt-get install {package}",
+            )
+
+
+def _why_not_working(program: str, option: str, env: Mapping[str, str]) -> str | None:
+    """As the agent would find it: on the PATH that it will have."""
+    found = shutil.which(program, path=env.get("PATH", ""))
+    if found is None:
+        return "is not there"
+    try:
+        done = subprocess.run(
+            [found, option], env=dict(env), capture_output=True, timeout=_PROGRAM_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"does not run: {error}"
+    return f"ends with exit code {done.returncode}" if done.returncode else None
 
 
 def _why_unusable(workspace: Path) -> str | None:

@@ -71,6 +71,10 @@ class Engine(Protocol):
         """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""
         ...
 
+    def token_of(self, claim: Claim) -> str:
+        """What ``claim.proof`` was made from: known to the process that claimed, and to nobody after it."""
+        ...
+
     def task(self, claim: Claim) -> Task:
         """The claimed document as it was at the claim; raises TaskFileError if it is no valid task."""
         ...
@@ -93,6 +97,10 @@ class Engine(Protocol):
 
     def ending_of(self, claim: Claim) -> Ending | None: ...
 
+    def set_ending_aside(self, claim: Claim) -> None:
+        """Keep the ending that lies there under another name: it is not what it claims to be."""
+        ...
+
     def cancel_requested(self, claim: Claim) -> bool: ...
 
     def transcript(self, claim: Claim) -> Iterable[str]:
@@ -108,8 +116,8 @@ class Engine(Protocol):
         """Somebody deleted the document while the task ran."""
         ...
 
-    def settle(self, claim: Claim, result: Result) -> None:
-        """Record *result* and move the task to its final place (``result.state``).
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
+        """Record *result* and its *report* and move the task to its final place (``result.state``).
 
         Idempotent. Raises ClaimLost if *claim* is no longer ours.
         """
@@ -168,8 +176,16 @@ class Order:
     session_cost_usd: float = 0.0
     """The session's cumulative total so far, for a continued session."""
     turns_used: int = 0
+    allowance_usd: float | None = None
+    """What the day's budget still allows; None: no bound."""
     transcript_mb: int = 200
     """The transcript is not grown beyond this."""
+    memory_mb: int | None = None
+    """The process tree of the attempt is ended when it holds more."""
+    notes: tuple[str, ...] = ()
+    """For the result: what a person should know about how the attempt was set up."""
+    token: str = ""
+    """What the runner signs its ending with (``domain.proof``); before that on no disk and in no environment."""
 
     @property
     def marker(self) -> str:
@@ -253,15 +269,15 @@ class Orders(Protocol):
         """The directory that the task works in, None if that cannot be told."""
         ...
 
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:
-        """What a person should know: keys that had no effect."""
-        ...
-
 
 class Gate(Protocol):
-    """What all sources share: places for agents, the account, room on the disk."""
+    """What all sources share: places for agents, the account, budgets, room on the disk."""
 
-    def enter(self, source: str, ring: Callable[[], None]) -> str | None:
+    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
+        """Says of a task why it is held back while others of *source* may pass; None if none is."""
+        ...
+
+    def enter(self, source: str, task: Waiting, ring: Callable[[], None]) -> str | None:
         """Take a place for one attempt; or say why there is none, and call *ring* when that may have changed."""
         ...
 
@@ -269,4 +285,16 @@ class Gate(Protocol):
 
     def pause(self, why: str, until: datetime | None) -> datetime:
         """Let nothing start on the account; returns until when (a guess where *until* is unknown)."""
+        ...
+
+    def is_probing(self, source: str) -> bool:
+        """Whether the attempt that runs in *source* tries an account that was paused."""
+        ...
+
+    def account_works(self) -> None:
+        """That attempt got an answer: the others may go on."""
+        ...
+
+    def ended(self, source: str, claim: Claim, ending: Ending) -> None:
+        """Take note of what an attempt cost and showed. Idempotent."""
         ...

@@ -25,7 +25,7 @@ from task_queue.platform.records import adapter, decode
 from task_queue.ports import Order
 from task_queue.runner import carry_out
 
-_PRELOADED = ("task_queue.adapters.executor.command", "task_queue.adapters.executor.claude")
+_PRELOADED = ("task_queue.workflow.command", "task_queue.workflow.executor")
 _REAP_EVERY_S = 1.0
 
 

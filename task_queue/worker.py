@@ -12,7 +12,7 @@ from task_queue.custody import Custody
 from task_queue.domain import events
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, ExecutorError, TaskQueueError
 from task_queue.domain.model import Outcome, OutcomeKind, TaskId, TaskState
-from task_queue.domain.ordering import Doomed, Ready, next_due, next_task
+from task_queue.domain.ordering import Doomed, Ready, Waiting, next_due, next_task
 from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, Survey
 
@@ -63,6 +63,8 @@ class Worker:
         self._bell = Bell()
         self._stopping = threading.Event()
         self._retiring = threading.Event()
+        self._halted = threading.Event()
+        self._at_once = False
         self._recovered = False
         self._custody = Custody(
             source=source,
@@ -73,7 +75,8 @@ class Worker:
             clock=clock,
             emit=emit,
             bell=self._bell,
-            stopping=self._stopping.is_set,
+            stopping=lambda: self._stopping.is_set() or self._halted.is_set(),
+            at_once=lambda: self._at_once,
             jitter=timing.jitter,
             sweep_s=timing.sweep_s,
             stop_grace_s=timing.stop_grace_s,
@@ -86,6 +89,17 @@ class Worker:
     def stop(self) -> None:
         """Claim nothing more; suspend what runs, so that its session can be continued; then end."""
         self._stopping.set()
+        self._bell.ring()
+
+    def halt(self, *, at_once: bool) -> None:
+        """A person stopped everything: suspend what runs, or kill it *at_once*; ``go_on`` ends the halt."""
+        self._at_once = at_once
+        self._halted.set()
+        self._bell.ring()
+
+    def go_on(self) -> None:
+        self._halted.clear()
+        self._at_once = False
         self._bell.ring()
 
     def retire(self) -> None:
@@ -118,6 +132,10 @@ class Worker:
             self._recovered = False
             self._note_trouble(error)
             return LOOK_AGAIN_AFTER_TROUBLE_S
+        except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
+            self._recovered = False
+            self._note_trouble(EngineUnavailable(str(error)))
+            return LOOK_AGAIN_AFTER_TROUBLE_S
         finally:
             self.running = None
         if self.trouble is not None:
@@ -143,14 +161,14 @@ class Worker:
                 self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
             return 0
         now = self._clock.now()
-        match next_task(survey.waiting, now=now, state_of=self._state_of):
+        waiting = self._not_held_back(survey.waiting)
+        match next_task(waiting, now=now, state_of=self._state_of):
             case Doomed(task=task, reason=reason):
                 self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason))
                 return 0
             case Ready(task=task):
-                return self._work_on(task.id)
+                return self._work_on(task)
             case None:
-                self.held_back = None
                 due = next_due(survey.waiting, now=now)
                 waits = (survey.look_again_after, (due - now).total_seconds() if due else None)
                 return min([self._sweep_s, *(wait for wait in waits if wait is not None)])
@@ -168,12 +186,22 @@ class Worker:
             self.running = claim.task_id
             self._custody.see_through(claim)
 
-    def _work_on(self, task_id: TaskId) -> float:
-        self.held_back = self._gate.enter(self.source, self._bell.ring)
+    def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+        """What the gate lets pass; the reason that keeps the others is shown."""
+        self.held_back = None
+        screen = self._gate.screen(self.source)
+        if screen is None:
+            return waiting
+        reasons = {task.id: reason for task in waiting if (reason := screen(task)) is not None}
+        self.held_back = next(iter(reasons.values()), None)
+        return tuple(task for task in waiting if task.id not in reasons)
+
+    def _work_on(self, task: Waiting) -> float:
+        self.held_back = self._gate.enter(self.source, task, self._bell.ring)
         if self.held_back is not None:
             return self._sweep_s
         try:
-            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
             self.running = claim.task_id
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._custody.start(claim)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from task_queue.adapters.engine.memory import MemoryEngine
 from task_queue.domain.errors import ExecutorError, TaskFileError
 from task_queue.domain.events import Event
-from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, RunRecord, Task, TaskId, Work
+from task_queue.domain.model import (
+    Claim,
+    Ending,
+    Journal,
+    Outcome,
+    OutcomeKind,
+    RunRecord,
+    Task,
+    TaskId,
+    Work,
+)
+from task_queue.domain.ordering import Waiting
 from task_queue.domain.results import bare_ending
 from task_queue.domain.settings import Settings, resolve
 from task_queue.ports import Engine, Order, RunningAttempt, Stop
@@ -81,7 +92,7 @@ class FakeRunners:
             self.engine.show_run(order.claim, run)
         if outcome is not None:
             ending = bare_ending(order.claim, outcome, by="runner", now=self.clock.now(), work=self.work)
-            self.engine.commit(order.claim, ending)
+            self.engine.commit(order.claim, replace(ending, token=order.token))
         return EndedAttempt()
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature
@@ -122,9 +133,6 @@ class FakeOrders:
     def workspace_of(self, claim: Claim) -> str | None:  # noqa: ARG002 - the port's signature
         return "/nowhere"
 
-    def notes_on(self, claim: Claim) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
-        return ()
-
 
 @dataclass
 class OpenGate:
@@ -133,8 +141,18 @@ class OpenGate:
     refusal: str | None = None
     pauses: list[str] = field(default_factory=list)
 
-    def enter(self, source: str, ring: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's signature
+    def screen(self, source: str) -> None:  # noqa: ARG002 - the port's signature
+        return None
+
+    def enter(self, source: str, task: Waiting, ring: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's
         return self.refusal
+
+    def is_probing(self, source: str) -> bool:  # noqa: ARG002 - the port's signature
+        return False
+
+    def account_works(self) -> None: ...
+
+    def ended(self, source: str, claim: Claim, ending: Ending) -> None: ...
 
     def leave(self, source: str) -> None: ...
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, assert_never
 
 from task_queue.domain import events
 from task_queue.domain.events import Event
-from task_queue.platform.text import printable
+from task_queue.domain.text import printable
 
 LOG_NAME = "daemon.log"
 UNIT = "task-queue"

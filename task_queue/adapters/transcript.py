@@ -20,15 +20,36 @@ _CUTS = (16 * 1024, 4 * 1024, 1024, 256)
 _MIN_SECRET_CHARS = 6
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _SECRET_SHAPE = re.compile(r"sk-ant-[A-Za-z0-9_-]{6,}")
+_PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _REDACTED = "[redacted]"
 
 
 def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Values of the variables whose names say that they are secret, longest first."""
-    values = {
-        value for name, value in env.items() if _SECRET_NAME.search(name) and len(value) >= _MIN_SECRET_CHARS
-    }
-    return tuple(sorted(values, key=len, reverse=True))
+    """Values of the variables whose names say that they are secret, and passwords in URLs; longest first."""
+    values = {value for name, value in env.items() if _SECRET_NAME.search(name)}
+    values.update(match[1] for value in env.values() for match in _PASSWORD_IN_URL.finditer(value))
+    return tuple(sorted((v for v in values if len(v) >= _MIN_SECRET_CHARS), key=len, reverse=True))
+
+
+def redacted(value: Any, secrets: Iterable[str]) -> Any:
+    """*value* (JSON, tuples allowed) with every secret in its texts made unreadable."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, _REDACTED)
+            return _SECRET_SHAPE.sub(_REDACTED, value)
+        case list() | tuple():
+            items: list[Any] = [redacted(item, secrets) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
+            return tuple(items) if isinstance(value, tuple) else items
+        case dict():
+            return {key: redacted(item, secrets) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]  # JSON
+        case _:
+            return value
+
+
+def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """*env* for programs that need no credentials."""
+    return {name: value for name, value in env.items() if not _SECRET_NAME.search(name)}
 
 
 class FileTranscript:

@@ -6,31 +6,22 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from task_queue.adapters.config import schema
 from task_queue.adapters.config.locations import config_home
 from task_queue.adapters.config.schema import Config
 from task_queue.adapters.engine.layout import Layout
+from task_queue.cli.check import Check
+from task_queue.cli.checks_agent import denials, project_settings, stray_credentials
 from task_queue.cli.session import Session
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.settings import parse_defaults, without_effect
 from task_queue.platform import trust
 from task_queue.views.daemon import daemon_from
 
-Level = Literal["ok", "warning", "problem"]
 _WITHOUT_EFFECT = ("retention", "notifications", "api")
-_LIMITS_WITHOUT_EFFECT = ("daily_budget_usd", "hold_above_utilization", "hold_below_priority")
 _FEW_WATCHES = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    level: Level
-    what: str
-    fix: str | None = None
 
 
 def all_checks(session: Session) -> Iterator[Check]:
@@ -48,6 +39,9 @@ def all_checks(session: Session) -> Iterator[Check]:
         yield from _sources(config)
         yield from _workspaces(config)
         yield from _free_space(config)
+        yield from stray_credentials(config, session.locations)
+        yield from project_settings(session.locations)
+        yield from denials(config)
     yield from _agent(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
@@ -63,9 +57,6 @@ def _keys(config: Config) -> Iterator[Check]:
             yield Check(
                 "warning", f"'{name}' has no effect in this release", "remove it, or leave it for later"
             )
-    for name in _LIMITS_WITHOUT_EFFECT:
-        if getattr(config.limits, name) is not None:
-            yield Check("warning", f"'limits.{name}' has no effect in this release", "do not rely on it")
     if config.agent.prewarm:
         yield Check("warning", "'agent.prewarm' has no effect in this release", "remove it")
     layers = {"defaults": config.defaults, **{f"defaults of '{s.id}'": s.defaults for s in config.sources}}

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import click
 
+from task_queue.cli import render
 from task_queue.cli.session import Session, pass_session
 
 
 @click.command()
+@click.option(
+    "--sweep", is_flag=True, help="Only end what attempts left running; the service does so after a hang."
+)
 @pass_session
-def daemon(session: Session) -> None:
+def daemon(session: Session, *, sweep: bool) -> None:
     """Serve every source until stopped."""
     from task_queue.adapters import logs
     from task_queue.adapters.config.locations import service_manager
     from task_queue.daemon import serve
+    from task_queue.daemon import sweep as end_leftovers
     from task_queue.platform.notify import Notifier
 
+    if sweep:
+        render.say(f"ended {end_leftovers(session.locations)} processes")
+        return
     manager = service_manager()
     logs.set_up(session.locations.state_dir, journal_stream=manager.journal_stream)
-    serve(session.locations, logs.record, notifier=Notifier(manager.notify_socket))
+    serve(
+        session.locations,
+        logs.record,
+        notifier=Notifier(manager.notify_socket),
+        log_place="journal" if logs.is_journal(2, manager.journal_stream) else "file",
+    )

@@ -16,13 +16,22 @@ _MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "problem
 
 
 @click.command()
+@click.option(
+    "--accept-settings",
+    is_flag=True,
+    help="Let tasks load project settings that were changed, as they are now; look at them first.",
+)
 @as_json_option
 @pass_session
 @click.pass_context
-def doctor(context: click.Context, session: Session, *, as_json: bool) -> None:
+def doctor(context: click.Context, session: Session, *, accept_settings: bool, as_json: bool) -> None:
     """Check everything, and say how to fix it. Exit code 3 if there is a problem."""
+    from task_queue.cli import checks_agent
     from task_queue.cli.checks import all_checks
 
+    if accept_settings:
+        for line in checks_agent.accept_settings(session.locations):
+            render.note(safe(line))
     found = list(all_checks(session))
     if as_json:
         checks = [asdict(check) for check in found]

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from task_queue.platform.text import printable
+from task_queue.domain.text import printable
 
 _PLAIN_WIDTH = 80
 _COLOURS: Mapping[str, str] = {

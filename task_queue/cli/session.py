@@ -13,7 +13,7 @@ from task_queue.adapters.config.document import SourceEntry
 from task_queue.adapters.config.locations import Locations, locate
 from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
 from task_queue.domain.model import TaskId
-from task_queue.views.model import Listed
+from task_queue.views.model import AccountView, Listed, StatusView
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
@@ -74,11 +74,40 @@ class Session:
 
     @property
     def max_pending(self) -> int:
-        limits: object = self.content.get("limits")
-        given: object = (
-            cast("dict[str, object]", limits).get("max_pending") if isinstance(limits, dict) else None
-        )
+        given = self._section("limits").get("max_pending")
         return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
+
+    def status(self, now: datetime, *, waiting_shown: int) -> StatusView:
+        """Everything at a glance."""
+        from task_queue.views.overview import status_of
+
+        return status_of(
+            self.sources(),
+            config=self.locations.config,
+            daemon_state=self.locations.daemon_state,
+            account=self._account(now),
+            now=now,
+            problems=self.problems,
+            waiting_shown=waiting_shown,
+        )
+
+    def _account(self, now: datetime) -> AccountView:
+        from task_queue.views.account import account_from
+
+        expected = self._section("agent").get("account")
+        budget = self._section("limits").get("daily_budget_usd")
+        return account_from(
+            self.locations.accounts,
+            self.locations.state_dir / "ledger.jsonl",
+            self.locations.stopped,
+            expected=expected if isinstance(expected, str) else "any",
+            budget_usd=float(budget) if isinstance(budget, int | float) else None,
+            now=now,
+        )
+
+    def _section(self, name: str) -> dict[str, object]:
+        section: object = self.content.get(name)
+        return cast("dict[str, object]", section) if isinstance(section, dict) else {}
 
     @staticmethod
     def now() -> datetime:

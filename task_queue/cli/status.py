@@ -24,8 +24,7 @@ from task_queue.cli.render import (
     wrapped,
 )
 from task_queue.cli.session import Session, as_json_option, pass_session
-from task_queue.views.model import RunningView, SourceView, StatusView
-from task_queue.views.overview import status_of
+from task_queue.views.model import AccountView, DaemonView, RunningView, SourceView, StatusView
 
 _WATCH_EVERY_S = 1.0
 _FEW = 5
@@ -42,14 +41,7 @@ def status(context: click.Context, session: Session, *, detailed: bool, watch: b
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
     while True:
         now = session.now()
-        view = status_of(
-            session.sources(),
-            config=session.locations.config,
-            daemon_state=session.locations.daemon_state,
-            now=now,
-            problems=session.problems,
-            waiting_shown=_ALL if detailed or as_json else _FEW,
-        )
+        view = session.status(now, waiting_shown=_ALL if detailed or as_json else _FEW)
         if watch:
             click.clear()
         for line in (render.as_json(view),) if as_json else status_lines(view, now, detailed=detailed):
@@ -67,6 +59,7 @@ def status_lines(view: StatusView, now: datetime, *, detailed: bool) -> Iterator
         yield f"{strong('daemon')}  {word('running')}, pid {daemon.pid}, since {moment(daemon.started_at)}"
     else:
         yield f"{strong('daemon')}  {word('stopped')}" + (f" ({safe(daemon.why)})" if daemon.why else "")
+    yield from _account_lines(view.account, view.daemon)
     if detailed:
         yield f"config  {safe(view.config)}"
     for source in view.sources:
@@ -80,6 +73,21 @@ def status_lines(view: StatusView, now: datetime, *, detailed: bool) -> Iterator
         yield strong("needs attention")
         for text in view.attention:
             yield from wrapped(safe(text), indent=2, hanging=4)
+
+
+def _account_lines(account: AccountView, daemon: DaemonView) -> Iterator[str]:
+    if account.stopped:
+        yield f"{word('stopped')} by a person; go on with: task-queue resume"
+    spent = f"{money(account.spent_today_usd)} today"
+    if account.daily_budget_usd is not None:
+        spent += f" of {money(account.daily_budget_usd)}"
+    state = "open"
+    if account.paused_until is not None:
+        state = f"{word('paused')} until {moment(account.paused_until)}"
+    used = f", {account.utilization:.0%} of the usage limit used" if account.utilization is not None else ""
+    yield f"{strong('account')} {state}, expected payer: {safe(account.expected)}, spent {spent}{used}"
+    for warning in daemon.warnings:
+        yield from wrapped(faint(f"note: {safe(warning)}"), indent=0)
 
 
 def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[str]:

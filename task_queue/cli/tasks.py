@@ -22,7 +22,8 @@ from task_queue.cli.session import (
     unknown_task,
 )
 from task_queue.domain.model import TaskId, TaskState
-from task_queue.views.files import number_in, text_in
+from task_queue.domain.rules import call_of
+from task_queue.views.files import number_in, records_in, text_in
 from task_queue.views.history import list_of, show_of, state_of
 from task_queue.views.model import ListView, ShowView
 
@@ -35,6 +36,7 @@ _COMMANDS = {
     "logs": Entry("tasks:transcript", "What the agent did, as it happens with --follow."),
     "cancel": Entry("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": Entry("tasks_change:retry", "Give a failed task another try."),
+    "resume-account": Entry("stop:resume_account", "Try a paused account again now."),
     "wait": Entry("tasks:wait", "Wait until tasks have ended."),
 }
 
@@ -220,6 +222,10 @@ def _result_lines(result: dict[str, Any]) -> Iterator[str]:
         listed: object = result.get(key)
         for item in listed if isinstance(listed, list) else ():  # pyright: ignore[reportUnknownVariableType] # a file's own JSON
             yield from _pairs((name, str(item)))  # pyright: ignore[reportUnknownArgumentType] # as above
+    for denial in records_in(result, "permission_denials"):
+        rule, why = text_in(denial, "rule"), text_in(denial, "why_no_rule")
+        remedy = f"; allow it with: {rule}" if rule else f"; {why}" if why else ""
+        yield from _pairs(("denied", f"{call_of(denial)}{remedy}"))
     output = text_in(result, "output")
     if output:
         yield ""

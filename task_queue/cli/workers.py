@@ -9,7 +9,6 @@ from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import safe, table
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.views.model import StatusView
-from task_queue.views.overview import status_of
 
 _SCHEMA_VERSION = 1
 
@@ -39,14 +38,7 @@ def status(context: click.Context, session: Session, *, as_json: bool) -> None:
 
 
 def _show(session: Session, *, as_json: bool) -> StatusView:
-    view = status_of(
-        session.sources(),
-        config=session.locations.config,
-        daemon_state=session.locations.daemon_state,
-        now=session.now(),
-        problems=session.problems,
-        waiting_shown=0,
-    )
+    view = session.status(session.now(), waiting_shown=0)
     if as_json:
         listed = [
             {

@@ -52,3 +52,7 @@ class EngineUnavailable(EngineError):  # noqa: N818 - as above
 
 class ExecutorError(TaskQueueError):
     """The agent could not be driven at all (no runner, no CLI): the attempt is released, not counted."""
+
+
+class GitError(TaskQueueError):
+    """Git could not do what was asked of it; nothing of the user's was changed."""

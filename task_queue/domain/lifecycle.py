@@ -38,6 +38,7 @@ _CONTINUED = frozenset(
         OutcomeKind.LIMITED,
         OutcomeKind.UNAVAILABLE,
         OutcomeKind.ACCOUNT,
+        OutcomeKind.BUDGET,
         OutcomeKind.STALLED,
         OutcomeKind.TIMED_OUT,
     }
@@ -55,7 +56,7 @@ class Policy:
     """Whether a crash may be tried again at all: a command's side effects cannot be continued."""
 
 
-def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitter: float) -> Disposition:
+def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitter: float) -> Disposition:  # noqa: PLR0912 - a row per outcome
     """What follows from *outcome*, given the attempts before it; *jitter* is in [0, 1)."""
     earlier = tuple(earlier)
     counted = 1 + sum(attempt.counted for attempt in earlier)
@@ -66,6 +67,8 @@ def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitt
             return Fail()  # a stopped command cannot be continued, and is not silently run again
         case OutcomeKind.INTERRUPTED:
             return Release()  # a restart of ours never costs the task an attempt
+        case OutcomeKind.BUDGET if outcome.resets_at is not None:
+            return Release(outcome.resets_at)  # the day's budget is spent, not the task's own
         case OutcomeKind.LIMITED | OutcomeKind.ACCOUNT:
             return Pause(outcome.reason, outcome.resets_at)
         case OutcomeKind.UNAVAILABLE:

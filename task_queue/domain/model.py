@@ -71,9 +71,38 @@ class Outcome:
     reason: str
     evidence: tuple[str, ...] = ()
     resets_at: datetime | None = None
-    """For LIMITED: when the account may be used again, if it was announced."""
+    """For LIMITED: when the account may be used again, if it was announced. For BUDGET: when the day's is renewed."""
     lost_session: bool = False
     """The session that was to be continued is unknown to the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a task's work came to, besides the agent's own words."""
+
+    workspace: str | None = None
+    """Where the agent worked: the task's own working tree, if it had one."""
+    isolation: str = "none"
+    base_commit: str | None = None
+    branch: str | None = None
+    commits: tuple[str, ...] = ()
+    stat: str = ""
+    """What the commits change, in one line."""
+    landed: str | None = None
+    """What became of the task's branch."""
+    verification: tuple[dict[str, Any], ...] = ()
+    """Records of the last round's commands."""
+    audit: dict[str, Any] | None = None
+    """``verdict``, ``summary`` and ``rounds``."""
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    """Which prompts ran, with their sha256."""
+    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    see: tuple[str, ...] = ()
+    """Commands that show the work."""
+    undo: tuple[str, ...] = ()
+    """Commands that take it back."""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +121,10 @@ class Work:
     billed_to: str | None = None
     session_cost_usd: float | None = None
     """The CLI's cumulative total of the whole session; the next attempt's cost is the difference to it."""
+    utilization: float | None = None
+    """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
+    delivery: Delivery | None = None
+    """None where the attempt had no workflow, or did not get far enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +156,8 @@ class Claim:
     ino: int
     document: str
     """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    proof: str = ""
+    """Of the runner's own ending, see ``domain.proof``; empty in locks of releases that asked for none."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -185,6 +220,10 @@ class Ending:
     ended_at: datetime
     committed_by: str
     """``runner``, ``worker`` (backstop, cancel before start) or ``recovery``."""
+    notes: tuple[str, ...] = ()
+    """For the result."""
+    token: str = ""
+    """The runner's signature, see ``domain.proof``."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -221,6 +260,9 @@ class Result:
     permission_denials: tuple[dict[str, Any], ...] = ()
     billed_to: str | None = None
     dead_letter: bool = False
+    landed: str | None = None
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
     """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION
@@ -248,7 +290,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the task back as if it had not been tried."""
+    """Give the task back as if it had not been tried; it waits until *until*."""
+
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ _LITTER = re.compile(
     r"|\..+\.md\.[A-Za-z0-9]{6}",  # rsync writes .name.XXXXXX
     re.DOTALL,
 )
+_REF_SAFE = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\%@{]")
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?:[2-9]|[1-9][0-9]+)")
 
 
@@ -95,6 +96,10 @@ def result_of(task_id: TaskId) -> str:
     return f"{key_of(task_id)}.json"
 
 
+def report_of(task_id: TaskId) -> str:
+    return f"{key_of(task_id)}.md"
+
+
 def numbered(task_id: TaskId, number: int) -> TaskId:
     """Id of the *number*-th record (2, 3, ...) of tasks dropped under the same name."""
     return TaskId(f"{task_id}.{number}")
@@ -104,6 +109,22 @@ def unnumbered(task_id: TaskId) -> TaskId:
     """The id that a record's document had when it was dropped, as far as its name tells."""
     match = _NUMBERED.fullmatch(task_id)
     return TaskId(match["stem"]) if match and is_task_id(match["stem"]) else task_id
+
+
+def ref_part_of(task_id: TaskId) -> str:
+    """*task_id* as one component of a git ref: what git-check-ref-format(1) forbids is percent-encoded."""
+    name = "".join(char if _REF_SAFE.fullmatch(char) else f"%{ord(char):02X}" for char in key_of(task_id))
+    if name.endswith((".", ".lock")) or ".." in name:
+        name = name.replace(".", "%2E")
+    if len(name.encode()) <= _MAX_COMPANION_BYTES:
+        return name
+    digest = hashlib.sha256(task_id.encode()).hexdigest()[:8]
+    return f"{name.encode()[:_KEPT_BYTES].decode(errors='ignore').rstrip('.')}-{digest}"
+
+
+def branch_of(task_id: TaskId) -> str:
+    """The branch that an isolated task works on."""
+    return f"task-queue/{ref_part_of(task_id)}"
 
 
 def time_in(document: str) -> datetime | None:

@@ -33,6 +33,7 @@ class Waiting:
     on_dependency_failure: str = "block"
     dedupe_key: str | None = None
     capabilities: tuple[str, ...] = ()
+    executor: str = "claude"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def waiting_for(
         on_dependency_failure=settings.on_dependency_failure,
         dedupe_key=settings.dedupe_key,
         capabilities=settings.capabilities,
+        executor=settings.executor,
     )
 
 

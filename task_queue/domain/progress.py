@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from task_queue.domain.model import Work
+from task_queue.domain.rules import explained
 from task_queue.domain.verdict import Observation, Timer
 
 _MAX_KEPT_FRAMES = 20
@@ -70,6 +71,14 @@ class Progress:
         """The latest word on the account's usage limit: status, resetsAt, utilization."""
         return self.limits[-1].get("rate_limit_info") if self.limits else None
 
+    @property
+    def utilization(self) -> float | None:
+        """Largest share of a usage window that is used up, 0 to 1, if the CLI has told (seen with 2.1.330)."""
+        info: Mapping[str, Any] = self.limit or {}
+        windows: Mapping[str, Any] = info.get("unifiedWindows") or {}
+        shares = [info.get("utilization"), *(_share(window) for window in windows.values())]
+        return max((float(share) for share in shares if isinstance(share, int | float)), default=None)
+
     def add(self, direction: str, frame: Mapping[str, Any] | str, at: datetime | None = None) -> None:
         """Take in one envelope's content."""
         if direction == "err":
@@ -121,9 +130,26 @@ class Progress:
             session_id=session_id,
             usage=dict(result.get("usage") or self.usage),
             model_usage=dict(result.get("modelUsage") or {}),
-            permission_denials=tuple(result.get("permission_denials") or ()),
+            permission_denials=self._explained_denials(),
             billed_to=self.billed_to,
             session_cost_usd=session_cost_usd if total is None else total,
+            utilization=self.utilization,
+        )
+
+    def _explained_denials(self) -> tuple[dict[str, Any], ...]:
+        """What was denied, with what the CLI said of the reason and the rule that would have let it pass."""
+        listed: list[Mapping[str, Any]] = list((self.result or {}).get("permission_denials") or ())
+        if self.result is None:
+            listed = list(self.denials)
+        reasons = {frame.get("tool_use_id"): frame.get("decision_reason_type") for frame in self.denials}
+        return tuple(
+            explained(
+                {
+                    **{key: denial.get(key) for key in ("tool_name", "tool_use_id", "tool_input")},
+                    "decision_reason_type": reasons.get(denial.get("tool_use_id")),
+                }
+            )
+            for denial in listed
         )
 
     def _sent(self, frame: Mapping[str, Any]) -> None:
@@ -209,6 +235,10 @@ def progress_of(lines: Iterable[str]) -> Progress:
             continue
         progress.add(direction, raw, at)
     return progress
+
+
+def _share(window: Any) -> Any:
+    return window.get("utilization") if isinstance(window, Mapping) else window  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
 
 
 def _blocks(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -17,8 +17,13 @@ from task_queue.domain.verdict import judge
 def rebuilt_ending(
     claim: Claim, lines: Iterable[str], *, session_cost_usd: float, now: datetime
 ) -> Ending | None:
-    """None if the agent had not reported its end. *session_cost_usd* is the session's total before."""
+    """None if the agent had not reported its end. *session_cost_usd* is the session's total before.
+
+    Also None where the agent's end is only the end of a phase: such an attempt goes on from its steps.
+    """
     lines = tuple(lines)
+    if _has_phases(lines):
+        return None
     code = _exit_code(lines)
     if code is not None:
         return bare_ending(claim, outcome_of_exit(code), by="recovery", now=now, work=Work())
@@ -27,6 +32,10 @@ def rebuilt_ending(
         return None
     work = progress.work(session_id=claim.session_id, session_cost_usd=session_cost_usd)
     return bare_ending(claim, judge(progress.observation()), by="recovery", now=now, work=work)
+
+
+def _has_phases(lines: Iterable[str]) -> bool:
+    return any('"type": "workflow"' in line for line in lines)
 
 
 def _exit_code(lines: tuple[str, ...]) -> int | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from task_queue.domain.model import (
     Attempt,
     Claim,
+    Delivery,
     Disposition,
     Ending,
     Journal,
     Outcome,
     OutcomeKind,
+    Release,
     Result,
     Retry,
     TaskState,
@@ -37,7 +39,7 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         number=claim.attempt,
         outcome=ending.outcome.kind,
         reason=ending.outcome.reason,
-        counted=ending.outcome.kind not in _UNCOUNTED,
+        counted=ending.outcome.kind not in _UNCOUNTED and not _is_the_days_budget(ending),
         started_at=ending.started_at,
         ended_at=ending.ended_at,
         session_id=session,
@@ -47,6 +49,10 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
     )
 
 
+def _is_the_days_budget(ending: Ending) -> bool:
+    return ending.outcome.kind is OutcomeKind.BUDGET and ending.outcome.resets_at is not None
+
+
 def attempts_before(journal: Journal, claim: Claim) -> tuple[Attempt, ...]:
     """The task's earlier attempts; a journal written just before a crash may hold this one already."""
     return tuple(attempt for attempt in journal.attempts if attempt.number < claim.attempt)
@@ -54,11 +60,18 @@ def attempts_before(journal: Journal, claim: Claim) -> tuple[Attempt, ...]:
 
 def journal_after(claim: Claim, ending: Ending, journal: Journal, disposition: Disposition) -> Journal:
     """The history to keep beside a task that goes back to pending."""
-    delay = disposition.delay if isinstance(disposition, Retry) else timedelta(0)
+    not_before: datetime | None = None
+    match disposition:
+        case Retry(delay=delay):
+            not_before = ending.ended_at + delay
+        case Release(until=until):
+            not_before = until
+        case _:
+            pass
     return Journal(
         task_id=claim.task_id,
         attempts=(*attempts_before(journal, claim), attempt_of(claim, ending)),
-        not_before=ending.ended_at + delay if delay else None,
+        not_before=not_before,
     )
 
 
@@ -78,6 +91,7 @@ def result_of(
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
     outcome, work = ending.outcome, ending.work
     success = state is TaskState.COMPLETED
+    delivery = work.delivery or Delivery(workspace=workspace)
     return Result(
         success=success,
         output=work.output,
@@ -97,12 +111,21 @@ def result_of(
         attempts=attempts,
         source=source,
         worker=claim.worker,
-        workspace=workspace,
+        workspace=delivery.workspace or workspace,
+        isolation=delivery.isolation,
+        base_commit=delivery.base_commit,
+        commits=delivery.commits,
+        branch=delivery.branch,
+        audit=delivery.audit,
+        verification=delivery.verification,
+        landed=delivery.landed,
+        prompts=delivery.prompts,
+        cost_by_phase=delivery.cost_by_phase,
         model_usage=work.model_usage,
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,
-        notes=tuple(notes),
+        notes=(*ending.notes, *delivery.notes, *notes),
     )
 
 

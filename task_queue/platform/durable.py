@@ -52,6 +52,30 @@ def move(source: Path, target: Path) -> None:
         sync_directory(source.parent)
 
 
+def move_aside(source: Path, target: Path) -> Path:
+    """Rename to *target*, or to a name like it where that one is taken; the name it got."""
+    try:
+        move(source, target)
+    except FileExistsError:
+        target = target.with_stem(f"{target.stem}-{os.urandom(4).hex()}")
+        move(source, target)
+    return target
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add one line in one write and make it durable; a short write is undone and raised."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    try:
+        written = os.write(fd, line)
+        if written < len(line):
+            os.ftruncate(fd, os.fstat(fd).st_size - written)
+            raise OSError(errno.ENOSPC, "only a part of the line could be written", str(path))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def remove(path: Path) -> None:
     """Unlink *path* if it is there."""
     with contextlib.suppress(FileNotFoundError):

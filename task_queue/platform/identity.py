@@ -20,6 +20,8 @@ from task_queue.domain.model import ProcessIdentity
 MARKER_VARIABLE = "TASK_QUEUE_ATTEMPT"
 _PROC = Path("/proc")
 _POLL_S = 0.02
+_NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""Gone, or another user's. Any other error (no descriptor left) must never pass for a process that ended."""
 
 
 @cache
@@ -53,10 +55,13 @@ def open_process(identity: ProcessIdentity) -> int | None:
     except ProcessLookupError:
         return None
     # Checked after opening: from here on the descriptor cannot mean another process.
-    if is_alive(identity):
-        return fd
-    os.close(fd)
-    return None
+    alive = False
+    try:
+        alive = is_alive(identity)
+    finally:
+        if not alive:
+            os.close(fd)
+    return fd if alive else None
 
 
 def has_exited(pidfd: int) -> bool:
@@ -73,7 +78,7 @@ def bearers(marker: str) -> list[ProcessIdentity]:
     for entry in os.scandir(_PROC):
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_NOT_OURS):
             environment = Path(entry.path, "environ").read_bytes()
             if wanted in environment.split(b"\0"):
                 identity = identity_of(int(entry.name))
@@ -151,6 +156,6 @@ def _stat_fields(pid: int) -> list[bytes] | None:
     """The fields of ``/proc/<pid>/stat`` after the command's name: state first, parent next."""
     try:
         raw = (_PROC / str(pid) / "stat").read_bytes()
-    except OSError:
+    except _NOT_OURS:
         return None
     return raw[raw.rindex(b")") + 2 :].split()

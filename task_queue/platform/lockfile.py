@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -33,9 +34,10 @@ class FileLock:
         if not self._is_named(fd):  # unlinked and made anew between open and lock
             os.close(fd)
             return self.acquire(holder)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{holder}\n".encode(), 0)
         self._fd = fd
+        with contextlib.suppress(OSError):  # who holds it is for people only; a full disk must not matter
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{holder}\n".encode(), 0)
         return True
 
     def holder(self) -> str:

@@ -29,8 +29,15 @@ def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
         why=None if alive or text_in(state, "stopped_at") else f"its process {pid} is gone",
         config_error=text_in(state, "config_error") if alive else None,
         warnings=_texts(state.get("warnings")) if alive else (),
+        stopped=state.get("stopped") is True,
     )
     return view, _sources(state.get("sources")) if alive else {}
+
+
+def logs_to_journal(state_file: Path) -> bool:
+    """Whether the daemon that wrote *state_file* last wrote its log to the journal, and not to a file."""
+    state = record(state_file)
+    return isinstance(state, dict) and text_in(state, "log") == "journal"
 
 
 def _texts(value: object) -> tuple[str, ...]:

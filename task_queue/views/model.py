@@ -75,6 +75,25 @@ class DaemonView:
     config_error: str | None = None
     """The configuration was changed and cannot be used; the daemon goes on with the older one."""
     warnings: tuple[str, ...] = ()
+    """To know, but nothing that a person must do."""
+    stopped: bool = False
+    """It has noticed that a person stopped everything."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class AccountView:
+    """Who pays, whether anything may start on the account, what was spent."""
+
+    expected: str = "any"
+    """Which kind of account the configuration expects."""
+    paused_until: datetime | None = None
+    why: str | None = None
+    utilization: float | None = None
+    """Share of the usage limit used up when it was last told, 0 to 1."""
+    spent_today_usd: float = 0.0
+    daily_budget_usd: float | None = None
+    stopped: bool = False
+    """A person stopped everything."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -154,6 +173,7 @@ class StatusView:
     """The whole screen."""
 
     daemon: DaemonView
+    account: AccountView
     config: Path
     sources: tuple[SourceView, ...]
     attention: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from task_queue.domain.model import TaskState
 from task_queue.platform import trust
 from task_queue.views.daemon import daemon_from
 from task_queue.views.files import Record, count_tasks, names_in, text_in, whole_in
-from task_queue.views.model import Count, DaemonView, FileView, Listed, SourceView, StatusView
+from task_queue.views.model import AccountView, Count, DaemonView, FileView, Listed, SourceView, StatusView
 from task_queue.views.running import running_in
 from task_queue.views.waiting import READ_LIMIT, waiting_in
 
@@ -24,20 +24,23 @@ def status_of(
     *,
     config: Path,
     daemon_state: Path,
+    account: AccountView | None = None,
     now: datetime,
     problems: Iterable[str] = (),
     waiting_shown: int = 10,
 ) -> StatusView:
     """The state of *sources*; *problems* of the configuration are what its reader had to leave out."""
     daemon, said = daemon_from(daemon_state)
+    account = account or AccountView()
     views = tuple(
         source_view(listed, said.get(listed.id), now=now, waiting_shown=waiting_shown) for listed in sources
     )
     return StatusView(
         daemon=daemon,
+        account=account,
         config=config,
         sources=views,
-        attention=(*problems, *_attention(daemon, views)),
+        attention=(*problems, *_attention(daemon, account, views, said)),
     )
 
 
@@ -118,12 +121,18 @@ def _sorted_out(listed: Listed, names: list[str]) -> tuple[list[str], list[FileV
     return documents, sorted(ignored, key=lambda file: file.name)
 
 
-def _attention(daemon: DaemonView, sources: Iterable[SourceView]) -> Iterator[str]:
+def _attention(
+    daemon: DaemonView, account: AccountView, sources: Iterable[SourceView], said: Mapping[str, Record]
+) -> Iterator[str]:
     if not daemon.running:
         yield "the daemon does not run; start it with: task-queue daemon, or: task-queue service install"
     if daemon.config_error:
         yield f"the changed configuration is not in force: {daemon.config_error}"
-    yield from daemon.warnings
+    if account.paused_until is not None:
+        yield f"the account is paused: {account.why}; try it now with: task-queue tasks resume-account"
+    for source_id, words in said.items():
+        if words.get("needs_person") is True:
+            yield f"source '{source_id}': {text_in(words, 'why')}"
     for source in sources:
         if source.state in {"unavailable", "stopped"}:
             yield f"source '{source.id}' is {source.state}" + (f": {source.why}" if source.why else "")

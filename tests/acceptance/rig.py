@@ -42,6 +42,7 @@ class Rig:
                 {"id": name, "path": str(self.queue(name) / "pending")} for name in sources
             ],
             "executors": {"sh": {"kind": "command", "argv": ["sh", "-s"]}},
+            "defaults": {"workflow": "single"},
             "settle_seconds": 0.05,
             "sweep_seconds": 2,
             "stop_grace_seconds": 10,

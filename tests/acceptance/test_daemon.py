@@ -300,3 +300,25 @@ def test_an_editor_that_saves_by_rename_is_understood(rig: Rig) -> None:
     rig.result(blocker)
     assert rig.result("task-2")["success"]
     assert rig.side_effects("log2") == ["new"]
+
+
+@pytest.mark.parametrize("how", [(), ("--now",)])
+def test_stop_ends_everything_until_resume(rig: Rig, how: tuple[str, ...]) -> None:
+    """Nothing runs and nothing starts, not even after a restart; resume goes on where it was."""
+    daemon = rig.start()
+    rig.drop_command("task-1", UNTIL_TOLD, on_lost_session="rerun")
+    rig.started("log")
+    said = rig.cli("stop", *how, check=True).stdout
+    left = rig.marked()
+    rig.stop(daemon)
+    (rig.workspace / "go").touch()
+    rig.start()
+    rig.drop_command("task-2", "echo two >> log2")
+    eventually(lambda: rig.state()["sources"]["a"]["why"], what="the stop is told")
+    while_stopped = rig.side_effects("log2")
+    rig.cli("resume", check=True)
+
+    assert said == "stopped: nothing runs; go on with: task-queue resume\n"
+    assert (left, while_stopped) == ([], [])
+    assert rig.result("task-1")["success"]
+    assert rig.result("task-2")["success"]

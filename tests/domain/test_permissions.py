@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.domain.permissions import PROFILES, permissions_for
+from task_queue.domain.errors import TaskFileError
+from task_queue.domain.permissions import PROFILES, narrowed, permissions_for
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -56,3 +57,66 @@ def test_glob_characters_of_a_path_are_literal() -> None:
     rules = permissions_for("guarded", queue_dirs=["/t/a*[b]"]).settings["permissions"]["deny"]
 
     assert r"Edit(//t/a\*\[b\]/**)" in rules
+
+
+@pytest.mark.parametrize("owners", PROFILES)
+@pytest.mark.parametrize("wanted", PROFILES)
+def test_a_task_chooses_no_more_than_its_owner(owners: str, wanted: str) -> None:
+    """At or below the owner's profile it may choose; above it the message says what the owner would do."""
+    layers = ({"permissions": owners},)
+    if PROFILES.index(wanted) <= PROFILES.index(owners):
+        assert narrowed(layers, {"permissions": wanted})["permissions"] == wanted
+        return
+
+    with pytest.raises(TaskFileError, match=wanted) as caught:
+        narrowed(layers, {"permissions": wanted})
+    assert caught.value.hint
+    assert "defaults" in caught.value.hint
+
+
+def test_without_a_configuration_bypass_is_refused() -> None:
+    """The built-in profile is the ceiling where the owner says nothing."""
+    with pytest.raises(TaskFileError, match="guarded"):
+        narrowed((), {"permissions": "bypass"})
+
+
+def test_deny_rules_of_all_layers_hold_together() -> None:
+    """Nobody can take one back, not even with none."""
+    layers = ({"deny": ("Bash(rm:*)",)}, {"deny": ("WebFetch",)})
+
+    assert narrowed(layers, {"deny": ("Read(x)",)})["deny"] == ("Bash(rm:*)", "WebFetch", "Read(x)")
+    assert narrowed(layers, {"deny": ()})["deny"] == ("Bash(rm:*)", "WebFetch")
+
+
+def test_the_owners_allow_adds_and_the_tasks_replaces() -> None:
+    """A task that lists what it needs has that and no more."""
+    layers = ({"allow": ("mcp__github",)},)
+
+    assert narrowed(layers, {})["allow"] == ("mcp__github",)
+    assert narrowed(layers, {"allow": ()})["allow"] == ()
+    own = ("Read", "Bash(git diff *)", "mcp__github__get_issue")
+    assert narrowed(layers, {"allow": own})["allow"] == own
+
+
+def test_a_rule_beyond_the_owners_is_named() -> None:
+    """The message names the rule, the hint where to put it."""
+    with pytest.raises(TaskFileError, match=r"Bash\(make \*\)") as caught:
+        narrowed(({"permissions": "readonly"},), {"allow": ("Bash(git diff *)", "Bash(make *)")})
+    assert caught.value.hint
+    assert "Bash(make *)" in caught.value.hint
+
+
+def test_a_readonly_task_does_not_inherit_what_was_added_to_more() -> None:
+    """The owner allowed it on top of guarded."""
+    assert narrowed(({"allow": ("Bash(make:*)",)},), {"permissions": "readonly"})["allow"] == ()
+
+
+def test_a_tasks_own_list_is_all_there_is() -> None:
+    """No profile's list, no automatic Bash in the sandbox, no bypass of the list."""
+    for profile in PROFILES:
+        permissions = permissions_for(profile, allow=["Bash(git diff *)"], allow_only=True)
+
+        assert permissions.mode == "dontAsk"
+        assert "Bash" not in permissions.allowed_tools
+        assert "Edit" not in permissions.allowed_tools
+        assert not (permissions.sandbox or {}).get("autoAllowBashIfSandboxed")

@@ -80,10 +80,16 @@ def set_paused(config: Path, source_id: str, *, paused: bool, now: datetime) -> 
 
 
 def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
-    """Name the project's directory unless the configuration names one already."""
+    """Name the project's directory unless the configuration names one already.
+
+    In a git repository each task then works in a tree of its own, and is merged when that is clean: so
+    sources can work side by side. A configuration that has ``defaults`` already is left as it is.
+    """
     with editing(config, now) as content:
         if not content.get("project_workspace"):
             content["project_workspace"] = str(_real(workspace))
+            if (workspace / ".git").exists():
+                content.setdefault("defaults", {"isolation": "worktree", "landing": "merge"})
 
 
 @contextlib.contextmanager

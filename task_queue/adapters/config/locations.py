@@ -19,6 +19,8 @@ class Locations:
     state_dir: Path
     runtime_dir: Path
     daemon_lock: Path
+    worktrees: Path
+    """Working trees of isolated tasks: no state of ours, because the agent works there."""
 
     @property
     def daemon_state(self) -> Path:
@@ -31,6 +33,22 @@ class Locations:
     @property
     def log(self) -> Path:
         return self.state_dir / "daemon.log"
+
+    @property
+    def stopped(self) -> Path:
+        """Lies there while a person has stopped everything."""
+        return self.state_dir / "stopped"
+
+    @property
+    def trusted_settings(self) -> Path:
+        """Project settings that the owner accepted."""
+        return self.state_dir / "trusted-settings.json"
+
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
+        folder = self.config.parent
+        return (folder if folder.name == _PROGRAM else self.config, self.state_dir)
 
     @property
     def accounts(self) -> Path:
@@ -48,7 +66,9 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     state_dir = (_base(environ, "XDG_STATE_HOME") or home / ".local" / "state") / _PROGRAM / key
     runtime = _base(environ, "XDG_RUNTIME_DIR")
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
-    return Locations(path, state_dir, runtime_dir, runtime_dir / f"daemon-{key}.lock")
+    data = (_base(environ, "XDG_DATA_HOME") or home / ".local" / "share") / _PROGRAM
+    lock = runtime_dir / f"daemon-{key}.lock"
+    return Locations(path, state_dir, runtime_dir, lock, data / "worktrees" / key)
 
 
 def config_home(environ: Mapping[str, str] | None = None) -> Path:

@@ -54,6 +54,9 @@ class Source(_Section):
     added_at: str | None = None
     project_workspace: AbsolutePath | None = None
     defaults: dict[str, Any] = {}
+    daily_budget_usd: Money | None = None
+    setup: tuple[str, ...] = ()
+    """Commands that make a fresh working tree ready, e.g. install dependencies."""
     paused: bool = False
 
     @property
@@ -70,6 +73,33 @@ class Agent(_Section):
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
     setting_sources: tuple[Literal["user", "project", "local"], ...] = ("project",)
     prewarm: bool = False
+    scrub_env: Annotated[
+        bool,
+        Field(
+            description="Take credentials out of the environment of the agent's tools. Off unless asked for:"
+            " the CLI then runs Bash under bubblewrap, does not start without it, and leaves empty files such"
+            " as .env and package.json in the workspace."
+        ),
+    ] = False
+
+
+class GitSettings(_Section):
+    """Who commits, and how long finished working trees stay."""
+
+    author_name: str | None = None
+    author_email: str | None = None
+    committer_name: str | None = None
+    committer_email: str | None = None
+    keep_worktrees: Annotated[int, Field(ge=0)] = 5
+    judges: tuple[str, ...] = ()
+    """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
+
+    @property
+    def signature(self) -> dict[str, str | None]:
+        return {
+            name: getattr(self, name)
+            for name in ("author_name", "author_email", "committer_name", "committer_email")
+        }
 
 
 class CommandExecutor(_Section):
@@ -95,6 +125,7 @@ class Config(_Section):
     task_source_directories: tuple[Source, ...]
     defaults: dict[str, Any] = {}
     agent: Agent = Agent()
+    git: GitSettings = GitSettings()
     executors: dict[str, CommandExecutor] = {}
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()

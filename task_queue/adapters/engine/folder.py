@@ -39,6 +39,7 @@ from task_queue.domain.model import (
     TaskId,
     TaskState,
 )
+from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
@@ -49,6 +50,7 @@ from task_queue.ports import Survey
 SNAPSHOT = "task.md"
 RUN = "run.json"
 ENDING = "outcome.json"
+FORGED = "outcome-forged.json"
 _NO_TEXT = b"The text of this task was deleted while it ran, and so was the copy in logs/.\n"
 _RECORD_LIMIT = 64 * 2**20
 
@@ -67,6 +69,7 @@ class FolderEngine:
             monotonic=time.monotonic,
         )
         self._guard = FileLock(self.layout.guard)
+        self._tokens: dict[tuple[TaskId, int], str] = {}
         self._ground: tuple[tuple[int, int], ...] | None = None
         """Which folders were found fit to build on; others in their place are looked at first."""
         self.touch = self._pending.touch
@@ -112,6 +115,7 @@ class FolderEngine:
             number = 1 + last
             session = session_to_continue(earlier)
             me = identity.own_identity()
+            token = new_token()
             claim = Claim(
                 task_id=record_id,
                 worker=worker,
@@ -127,6 +131,7 @@ class FolderEngine:
                 dev=about.st_dev,
                 ino=about.st_ino,
                 document=document,
+                proof=proof_of(token),
             )
             attempt = self.layout.attempt_of(claim)
             durable.make_directory(attempt)
@@ -135,8 +140,12 @@ class FolderEngine:
                 durable.publish(self.layout.lock(document), encode(claim))
             except FileExistsError as error:
                 raise ClaimHeld(f"{document} is claimed by somebody else") from error
+            self._tokens[claim.task_id, claim.attempt] = token
             self._check_still_there(claim)
             return claim
+
+    def token_of(self, claim: Claim) -> str:
+        return self._tokens.get((claim.task_id, claim.attempt), "")
 
     def task(self, claim: Claim) -> Task:
         with self._available():
@@ -174,6 +183,11 @@ class FolderEngine:
     def ending_of(self, claim: Claim) -> Ending | None:
         return self._attempt_record(Ending, claim, ENDING)
 
+    def set_ending_aside(self, claim: Claim) -> None:
+        attempt = self.layout.attempt_of(claim)
+        with self._available(), contextlib.suppress(FileNotFoundError):
+            durable.move_aside(attempt / ENDING, attempt / FORGED)
+
     def transcript(self, claim: Claim) -> Iterator[str]:
         try:
             with (self.layout.attempt_of(claim) / "transcript.jsonl").open(
@@ -194,7 +208,7 @@ class FolderEngine:
     def document_is_gone(self, claim: Claim) -> bool:
         return not os.path.lexists(self.layout.document(claim))
 
-    def settle(self, claim: Claim, result: Result) -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         with self._available():
             if not self._holds(claim):
                 settled = self._result_of(claim.task_id)
@@ -203,8 +217,9 @@ class FolderEngine:
                     return
                 self._take_back(claim)
             notes = result.notes + self._what_became_of_document(claim)
-            with contextlib.suppress(FileExistsError):  # an earlier try got this far
-                durable.publish(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            _publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            if report:
+                _publish_once(self.layout.report(claim.task_id), report.encode("utf-8", "backslashreplace"))
             self._file_document(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
@@ -386,12 +401,14 @@ class FolderEngine:
         return None if isinstance(result, str) else result
 
     def _set_result_aside(self, task_id: TaskId) -> None:
-        path = self.layout.result(task_id)
-        if not path.exists():
-            return
-        durable.make_directory(self.layout.log(task_id))
+        """Keep the earlier result and report in the task's log folder: new ones take their place."""
         last = max(self._attempts_used(task_id), default=0)
-        durable.move(path, self.layout.log(task_id) / f"result-{last}-{uuid.uuid4().hex[:8]}.json")
+        for path in (self.layout.result(task_id), self.layout.report(task_id)):
+            if path.exists():
+                durable.make_directory(self.layout.log(task_id))
+                kind = path.parent.name.removesuffix("s")
+                aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
+                durable.move(path, self.layout.log(task_id) / aside)
 
     def _put_back_lost_lock(
         self, document: str, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
@@ -438,6 +455,7 @@ class FolderEngine:
         return read_record(Claim, self.layout.lock(claim.document)) == claim
 
     def _unlock(self, claim: Claim) -> None:
+        self._tokens.pop((claim.task_id, claim.attempt), None)
         durable.remove(self.layout.lock(claim.document))
         for name in (
             claim.document,
@@ -489,8 +507,7 @@ class FolderEngine:
             if other is not state and _ino(filed) == claim.ino:
                 _move_to_free_name(filed, target)
         self._keep_newer_document(claim)
-        with contextlib.suppress(FileExistsError):
-            durable.publish(target, self._snapshot(claim))
+        _publish_once(target, self._snapshot(claim))
 
     def _keep_newer_document(self, claim: Claim) -> None:
         document = self.layout.document(claim)
@@ -513,7 +530,7 @@ class FolderEngine:
         )
 
     @contextmanager
-    def _available(self) -> Iterator[None]:
+    def _available(self) -> Generator[None]:
         try:
             yield
         except OSError as error:
@@ -556,6 +573,14 @@ def _held_alone(path: Path) -> Generator[bool, None, None]:
         yield os.fstat(fd).st_ino == _ino(path)
     finally:
         os.close(fd)
+
+
+def _publish_once(path: Path, data: bytes) -> None:
+    """Publish unless an earlier try got this far; that one may have been killed before its name was durable."""
+    try:
+        durable.publish(path, data)
+    except FileExistsError:
+        durable.sync_directory(path.parent)
 
 
 def _move_to_free_name(source: Path, target: Path) -> None:

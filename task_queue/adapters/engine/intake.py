@@ -32,7 +32,10 @@ def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int
     try:
         if max_pending is not None:
             _check_room(layout, max_pending)
-        durable.make_directory(layout.staging)
+        if (
+            layout.pending.is_dir()
+        ):  # a queue of the original system has no staging/ before our daemon was there
+            durable.make_directory(layout.staging)
         return _handed_in(layout, text.encode(), _stem(name, now))
     except OSError as error:
         where = error.filename or pending

@@ -48,6 +48,9 @@ class Layout:
     def result(self, task_id: TaskId) -> Path:
         return self.results / naming.result_of(task_id)
 
+    def report(self, task_id: TaskId) -> Path:
+        return self.reports / naming.report_of(task_id)
+
     def log(self, task_id: TaskId) -> Path:
         return self.logs / naming.key_of(task_id)
 

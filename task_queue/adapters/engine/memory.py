@@ -10,7 +10,8 @@ from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
-from task_queue.domain.ordering import waiting_for
+from task_queue.domain.ordering import Waiting, waiting_for
+from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import resolve
 from task_queue.domain.taskfile import parse
 from task_queue.ports import Survey
@@ -22,6 +23,8 @@ class _Attempt:
     run: RunRecord | None = None
     ending: Ending | None = None
     transcript: tuple[str, ...] = ()
+    token: str = ""
+    set_aside: tuple[Ending, ...] = ()
 
 
 class MemoryEngine:
@@ -30,6 +33,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.documents: dict[TaskId, bytes] = {}
         self.results: dict[TaskId, Result] = {}
+        self.reports: dict[TaskId, str] = {}
         self.ended: dict[TaskId, tuple[TaskState, bytes]] = {}
         self.attempts: dict[tuple[TaskId, int], _Attempt] = {}
         self._locks: dict[TaskId, Claim] = {}
@@ -48,7 +52,7 @@ class MemoryEngine:
         """It always looks at everything."""
 
     def survey(self) -> Survey:
-        waiting, rejected = [], list[tuple[TaskId, str]]()
+        waiting, rejected = list[Waiting](), list[tuple[TaskId, str]]()
         for task_id, data in self.documents.items():
             if task_id in self._locks or task_id in self._cancels:
                 continue
@@ -72,6 +76,7 @@ class MemoryEngine:
         earlier = journal.attempts if journal else ()
         used = [number for (name, number) in self.attempts if name == record_id]
         session = session_to_continue(earlier)
+        token = new_token()
         claim = Claim(
             task_id=record_id,
             worker=worker,
@@ -87,10 +92,14 @@ class MemoryEngine:
             dev=0,
             ino=0,
             document=naming.document_of(task_id),
+            proof=proof_of(token),
         )
-        self.attempts[record_id, claim.attempt] = _Attempt(self.documents[task_id])
+        self.attempts[record_id, claim.attempt] = _Attempt(self.documents[task_id], token=token)
         self._locks[task_id] = claim
         return claim
+
+    def token_of(self, claim: Claim) -> str:
+        return self._attempt(claim).token
 
     def task(self, claim: Claim) -> Task:
         return parse(self._attempt(claim).snapshot, claim.task_id)
@@ -122,6 +131,12 @@ class MemoryEngine:
     def ending_of(self, claim: Claim) -> Ending | None:
         return self._attempt(claim).ending
 
+    def set_ending_aside(self, claim: Claim) -> None:
+        attempt = self._attempt(claim)
+        if attempt.ending is not None:
+            attempt.set_aside = (*attempt.set_aside, attempt.ending)
+            attempt.ending = None
+
     def transcript(self, claim: Claim) -> tuple[str, ...]:
         return self._attempt(claim).transcript
 
@@ -134,7 +149,7 @@ class MemoryEngine:
     def document_is_gone(self, claim: Claim) -> bool:
         return self._dropped_as(claim) not in self.documents
 
-    def settle(self, claim: Claim, result: Result) -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         dropped_as = self._dropped_as(claim)
         if self._locks.get(dropped_as) != claim:
             settled = self.results.get(claim.task_id)
@@ -144,6 +159,7 @@ class MemoryEngine:
         if dropped_as not in self.documents:
             result = replace(result, notes=(*result.notes, "the document was deleted while the task ran"))
         self.results.setdefault(claim.task_id, result)
+        self.reports.setdefault(claim.task_id, report)
         self.documents.pop(dropped_as, None)
         self.ended[claim.task_id] = (result.state, self._attempt(claim).snapshot)
         self._journals.pop(dropped_as, None)

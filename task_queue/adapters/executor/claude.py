@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError
@@ -20,7 +21,13 @@ from claude_agent_sdk._errors import (
     MessageParseError,  # pyright: ignore[reportPrivateUsage]  # not exported, and must not be fatal
 )
 
-from task_queue.adapters.executor.options import options_for, prompt_for, write_launcher
+from task_queue.adapters.executor.options import (
+    Talk,
+    options_for,
+    prompt_for,
+    session_lost_prompt,
+    write_launcher,
+)
 from task_queue.adapters.executor.recording import RecordingTransport
 from task_queue.adapters.executor.watch import Timers, Watch
 from task_queue.domain.errors import ExecutorError
@@ -43,6 +50,15 @@ class Ladder:
     disconnect_s: float = 25.0
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a conversation ended, what it took, and the structured answer if one was wanted."""
+
+    outcome: Outcome
+    work: Work
+    structure: object = None
+
+
 class ClaudeExecutor:
     """Executor for ``claude``. The wall clock and the idle time come from the task's settings."""
 
@@ -59,44 +75,58 @@ class ClaudeExecutor:
         self._wake()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
-        if (spent := _spent(order)) is not None:
-            return spent, Work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
-        return asyncio.run(self._execute(order, transcript))
+        said = self.talk(order, transcript, Talk(resume=order.claim.resumes))
+        return said.outcome, said.work
 
-    async def _execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
-        outcome, work = await self._converse(order, transcript, resume=order.claim.resumes)
-        if outcome.lost_session and order.claim.resumes and self._asked is None:
+    def talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+        """Hold one conversation in the session that *order* names, and judge its end."""
+        if (spent := _spent(order)) is not None:
+            work = Work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
+            return Said(spent, work)
+        return asyncio.run(self._talk(order, transcript, talk))
+
+    async def _talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+        said = await self._converse(order, transcript, talk)
+        if said.outcome.lost_session and talk.resume and self._asked is None:
             transcript.write("note", "the session cannot be continued: started again under the same id")
             fresh = replace(order, session_cost_usd=0.0)
-            outcome, work = await self._converse(fresh, transcript, resume=False, session_lost=True)
-        return outcome, work
+            lost = replace(
+                talk,
+                resume=False,
+                prompt=None if talk.prompt is None else session_lost_prompt(order, talk.prompt),
+            )
+            said = await self._converse(fresh, transcript, lost, session_lost=True)
+        return said
 
     async def _converse(
-        self, order: Order, transcript: Transcript, *, resume: bool, session_lost: bool = False
-    ) -> tuple[Outcome, Work]:
-        conversation = _Conversation(order, transcript, timers=self._timers, ladder=self._ladder)
+        self, order: Order, transcript: Transcript, talk: Talk, *, session_lost: bool = False
+    ) -> Said:
+        conversation = _Conversation(order, transcript, talk, timers=self._timers, ladder=self._ladder)
         self._wake = conversation.wake
         try:
             seen = await conversation.run(
                 asked=lambda: self._asked,
-                resume=resume,
-                prompt=prompt_for(order, resumes=resume, session_lost=session_lost),
+                prompt=talk.prompt or prompt_for(order, resumes=talk.resume, session_lost=session_lost),
             )
         finally:
             self._wake = _asleep
-        outcome = judge(seen)
+        outcome = _with_renewal(order, judge(seen))
         if seen.refused_to_start and not outcome.lost_session and seen.stop is None:
             _refuse(order, outcome)
         progress = conversation.watch.progress
         work = progress.work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
-        return outcome, replace(work, billed_to=_will_pay(progress, order.env))
+        structure: object = (progress.result or {}).get("structured_output")
+        return Said(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
 
 
 class _Conversation:
     """One session of the CLI, from its start to its end."""
 
-    def __init__(self, order: Order, transcript: Transcript, *, timers: Timers, ladder: Ladder) -> None:
+    def __init__(
+        self, order: Order, transcript: Transcript, talk: Talk, *, timers: Timers, ladder: Ladder
+    ) -> None:
         self._order = order
+        self._about = talk
         self._transcript = transcript
         self._ladder = ladder
         self._loop = asyncio.get_running_loop()
@@ -117,9 +147,9 @@ class _Conversation:
         """Look again at what was asked; may be called from a signal handler."""
         self._loop.call_soon_threadsafe(self._news.set)
 
-    async def run(self, *, asked: Callable[[], Stop | None], resume: bool, prompt: str) -> Observation:
+    async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         launcher = write_launcher(self._order)
-        options = options_for(self._order, launcher=launcher, resume=resume, stderr=self._saw_stderr)
+        options = options_for(self._order, self._about, launcher=launcher, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
         try:
@@ -127,13 +157,14 @@ class _Conversation:
         finally:
             launcher.unlink(missing_ok=True)
         stop = asked()
-        return self.watch.progress.observation(
+        seen = self.watch.progress.observation(
             exit_code=self._exit_code(),
             exception=self._exception,
             timer=timer,
             stop=None if stop is None else stop.value,
             wrong_account=self._wrong_account(),
         )
+        return replace(seen, wants_structure=self._about.schema is not None)
 
     async def _talk_until_end(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
         talk = asyncio.create_task(self._talk(prompt))
@@ -244,6 +275,8 @@ class _Conversation:
 
 def _spent(order: Order) -> Outcome | None:
     """The outcome of an order that leaves nothing to spend; the CLI takes 0 for "no limit"."""
+    if order.allowance_usd is not None and order.allowance_usd <= 0:
+        return _with_renewal(order, Outcome(OutcomeKind.BUDGET, "the budget is spent"))
     cap = order.settings.max_budget_usd
     if cap is not None and order.spent_usd >= cap:
         evidence = (f"spent {order.spent_usd:.2f} USD of {cap:.2f}",)
@@ -252,6 +285,19 @@ def _spent(order: Order) -> Outcome | None:
         evidence = (f"used {order.turns_used} turns of {order.settings.max_turns}",)
         return Outcome(OutcomeKind.MAX_TURNS, "the turns allowed are used up", evidence)
     return None
+
+
+def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
+    """A budget that ended because of the day's bound, not the task's own, is renewed at midnight."""
+    cap, allowance = order.settings.max_budget_usd, order.allowance_usd
+    if outcome.kind is not OutcomeKind.BUDGET or allowance is None:
+        return outcome
+    if cap is not None and cap - order.spent_usd <= allowance:
+        return outcome
+    midnight = (datetime.now().astimezone() + timedelta(days=1)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    return replace(outcome, reason="the daily budget is spent", resets_at=midnight)
 
 
 def _refuse(order: Order, outcome: Outcome) -> None:

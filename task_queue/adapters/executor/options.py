@@ -7,7 +7,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,20 @@ _UNATTENDED = (
     " careful engineer would decide, say so, and go on until the task is done or cannot be done. If a tool is"
     " denied, do not work around it; say what you would have needed. Never touch the queue's own folders:"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What sets one conversation of an attempt apart; the order says all the rest."""
+
+    resume: bool
+    prompt: str | None = None
+    """None: the task itself, or for a continued session that it goes on."""
+    append: str = ""
+    """Added to the system prompt."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of a structured answer that is wanted."""
+    plugin: Path | None = None
 
 
 def environment_of(order: Order) -> dict[str, str]:
@@ -62,7 +77,7 @@ def write_launcher(order: Order) -> Path:
 
 
 def options_for(
-    order: Order, *, launcher: Path, resume: bool, stderr: Callable[[str], None]
+    order: Order, talk: Talk, *, launcher: Path, stderr: Callable[[str], None]
 ) -> ClaudeAgentOptions:
     """Options of the session that carries out *order*."""
     env = environment_of(order)
@@ -70,6 +85,7 @@ def options_for(
     permissions = permissions_for(
         settings.permissions,
         allow=settings.allow,
+        allow_only=bool(order.agent.get("allow_only")),
         deny=settings.deny,
         queue_dirs=map(str, order.queue_dirs),
         private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
@@ -79,9 +95,15 @@ def options_for(
         cwd=str(order.workspace),
         cli_path=launcher,
         env=env,
-        session_id=None if resume else order.claim.session_id,
-        resume=order.claim.session_id if resume else None,
-        system_prompt={"type": "preset", "preset": "claude_code", "append": f"{_UNATTENDED} {queue_dirs}."},
+        session_id=None if talk.resume else order.claim.session_id,
+        resume=order.claim.session_id if talk.resume else None,
+        system_prompt={
+            "type": "preset",
+            "preset": "claude_code",
+            "append": f"{_UNATTENDED} {queue_dirs}.\n\n{talk.append}".rstrip(),
+        },
+        output_format={"type": "json_schema", "schema": dict(talk.schema)} if talk.schema else None,
+        plugins=[{"type": "local", "path": str(talk.plugin)}] if talk.plugin else [],
         setting_sources=list(order.agent.get("setting_sources", ["project"])),
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
@@ -118,9 +140,15 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
     return f"{head}\n\n# {order.title}\n\n{order.body}"
 
 
+def session_lost_prompt(order: Order, prompt: str) -> str:
+    """*prompt* for a fresh session that takes the place of a lost one: the task has to be told again."""
+    return f"{prompt_for(order, resumes=False, session_lost=True)}\n\n---\n\n{prompt}"
+
+
 def _remaining_usd(order: Order) -> float | None:
     cap = order.settings.max_budget_usd
-    return None if cap is None else cap - order.spent_usd
+    bounds = [order.allowance_usd, None if cap is None else cap - order.spent_usd]
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _cli_of(order: Order) -> Path:

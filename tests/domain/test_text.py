@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.platform.text import printable
+from task_queue.domain.text import printable
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+# Everything that a person or a machine does with a checkout. Needs make and Python 3.11 or newer.
+# A stamp file says that the environment is complete, so that a second call is quick.
+
+VENV := .venv
+BIN := $(VENV)/bin
+MINUTES ?= 10
+# The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
+APT := bubblewrap dbus git socat strace
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install test lint types unit apt docs proof-systemd proof-crash soak bench clean
+
+help:
+	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
+	@echo 'make test              lint, types, import rules, tests'
+	@echo 'make install           task-queue in $(VENV)/bin'
+	@echo 'make lint types unit   the parts of make test'
+	@echo 'make docs              write the generated tables and docs/schemas again'
+	@echo 'make proof-crash       kill it at every step, and look'
+	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
+	@echo 'make soak MINUTES=10   random kills under load'
+	@echo 'make bench             against its peers'
+	@echo 'make apt               Debian packages that some tests need (as root)'
+	@echo 'make clean             remove $(VENV) and the caches'
+
+demo: $(VENV)/.installed
+	@$(BIN)/task-queue demo
+
+install: $(VENV)/.installed
+	@echo 'installed: $(BIN)/task-queue'
+
+test: lint types unit
+
+lint: $(VENV)/.complete
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(VENV)/.complete
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+unit: $(VENV)/.complete
+	$(BIN)/python -m pytest
+
+docs: $(VENV)/.complete
+	$(BIN)/python -m task_queue.schemas
+	$(BIN)/python -m tests.house.tables
+
+proof-systemd: $(VENV)/.complete
+	$(BIN)/python -m tests.systemd.prove
+
+proof-crash: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.crash_points
+
+soak: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)
+
+bench: $(VENV)/.complete
+	$(BIN)/python -m benchmarks
+
+apt:
+	@if [ "$$(id -u)" != 0 ]; then \
+		echo 'not root: install them yourself, or the tests that need them skip: $(APT)'; \
+	elif ! command -v apt-get >/dev/null; then \
+		echo 'no apt-get here; the tests that need one of these skip: $(APT)'; \
+	else \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT); \
+	fi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then echo 'Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python'; exit 1; fi
+	@echo 'making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo 'installing task-queue and what it needs into $(VENV); the agent alone is 70 MB'
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.complete: pyproject.toml | $(BIN)/python
+	@echo 'installing task-queue and the tools for its tests into $(VENV)'
+	@$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.installed $@

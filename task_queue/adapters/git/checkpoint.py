@@ -1,0 +1,190 @@
+"""What lay uncommitted before a task began, kept safe on a ref; and what a failed task left behind.
+
+Both are commits that no branch knows of, below ``refs/task-queue/<task>/``. A checkpoint looks like a
+stash: its tree is the files, its last own parent the index. A later one keeps the earlier as a parent,
+so that nothing that was ever kept is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from task_queue.adapters.git.program import Git
+from task_queue.adapters.git.repository import Repository, commit_of, dirty_paths, head_of
+from task_queue.adapters.git.snapshot import (
+    MAX_FILE_BYTES,
+    Entry,
+    LeftOut,
+    Snapshot,
+    commit_tree,
+    steps_between,
+    take_snapshot,
+    tree_or_empty,
+)
+from task_queue.domain.errors import GitError
+from task_queue.domain.model import TaskId
+from task_queue.domain.naming import ref_part_of
+
+_FACTS = "Checkpoint: "
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A working tree as it was when a task began."""
+
+    commit: str
+    ref: str
+    base: str | None
+    """The commit that was checked out; None before the first one."""
+    branch: str | None
+    staged: str
+    """The tree of the index."""
+    dirty: dict[str, Entry]
+    """What was uncommitted, with what the checkpoint holds there (``absent``: it was deleted)."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was uncommitted and is not in the checkpoint."""
+
+    @property
+    def untouchable(self) -> frozenset[str]:
+        """Paths that belong to somebody else: none of our commits holds them."""
+        return frozenset(self.dirty) | {entry.path for entry in self.left_out}
+
+    def way_back(self, root: Path) -> tuple[str, ...]:
+        """Commands that bring the files, and then the index, back to what they were. Newer files stay."""
+        git = f"git -C {shlex.quote(str(root))}"
+        return (
+            f"{git} restore --overlay --source={self.commit} --worktree -- :/",
+            f"{git} read-tree {self.staged}",
+        )
+
+
+def checkpoint(
+    git: Git,
+    repository: Repository,
+    *,
+    task_id: TaskId,
+    attempt: int,
+    max_file_bytes: int = MAX_FILE_BYTES,
+) -> Checkpoint:
+    """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
+
+    Asked with the number of the attempt whose session is continued, it gives that attempt's checkpoint.
+    There is one also where nothing is uncommitted, so that a crash does not make the task's own changes
+    look like those of a person. Raises GitError.
+    """
+    there = git.at(repository.root)
+    ref = _ref(task_id, "checkpoint")
+    earlier = commit_of(there, ref)
+    found = _found(there, earlier, ref=ref, attempt=attempt)
+    if found is not None:
+        return found
+    base = head_of(there)
+    kept = take_snapshot(there, repository, dirty=dirty_paths(there), max_file_bytes=max_file_bytes)
+    parents = [base] if base else []
+    about = {
+        "attempt": attempt,
+        "base": base,
+        "branch": repository.branch,
+        "staged": kept.staged,
+        "left_out": [[entry.path, entry.why] for entry in kept.left_out],
+    }
+    index = commit_tree(there, kept.staged, parents=parents, message="The index\n")
+    message = f"Before {task_id}\n\n{_FACTS}{json.dumps(about)}\n"
+    parents += [index, *([earlier] if earlier else [])]
+    commit = commit_tree(there, kept.tree, parents=parents, message=message)
+    _move_ref(there, ref, commit, earlier)
+    made = _found(there, commit, ref=ref, attempt=attempt)
+    assert made is not None
+    return made
+
+
+def checkpoint_of(git: Git, task_id: TaskId, *, attempt: int) -> Checkpoint | None:
+    """The checkpoint of an attempt, if it is the task's last."""
+    ref = _ref(task_id, "checkpoint")
+    return _found(git, commit_of(git, ref), ref=ref, attempt=attempt)
+
+
+def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
+    """Remove the ref of a checkpoint that holds nothing of anybody; whether it did."""
+    parents = git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()
+    if kept.dirty or kept.left_out or len(parents) > (2 if kept.base else 1):
+        return False
+    return git.attempt("update-ref", "-d", kept.ref, kept.commit).code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What a task that did not succeed left in the working tree, or committed."""
+
+    commit: str
+    ref: str
+    paths: tuple[str, ...]
+    since: str
+    """The checkpoint that *paths* are told against."""
+    left_out: tuple[LeftOut, ...] = ()
+
+    def way_to_see(self, root: Path) -> str:
+        return f"git -C {shlex.quote(str(root))} diff {self.since} {self.commit}"
+
+
+def keep_leftovers(
+    git: Git, repository: Repository, *, task_id: TaskId, since: Checkpoint
+) -> Leftovers | None:
+    """Keep what changed since the checkpoint on a ref; None if nothing did. Idempotent; raises GitError."""
+    there = git.at(repository.root)
+    now = snapshot_now(there, repository)
+    steps = steps_between(there, since.commit, now.tree)
+    if not steps:
+        return None
+    ref = _ref(task_id, "leftovers")
+    earlier, head = commit_of(there, ref), head_of(there)
+    paths = tuple(step.path for step in steps)
+    if earlier is not None and not steps_between(there, earlier, now.tree):
+        return Leftovers(earlier, ref, paths, since.commit, now.left_out)
+    parents = [parent for parent in (head, earlier) if parent]
+    commit = commit_tree(there, now.tree, parents=parents, message=f"Left behind by {task_id}\n")
+    _move_ref(there, ref, commit, earlier)
+    return Leftovers(commit, ref, paths, since.commit, now.left_out)
+
+
+def snapshot_now(git: Git, repository: Repository) -> Snapshot:
+    """The working tree of *repository* as it is at this moment."""
+    there = git.at(repository.root)
+    return take_snapshot(there, repository, dirty=dirty_paths(there))
+
+
+def _found(git: Git, commit: str | None, *, ref: str, attempt: int) -> Checkpoint | None:
+    if commit is None:
+        return None
+    body = git.read("show", "--no-patch", "--format=%B", commit).text
+    line = next((line for line in body.splitlines() if line.startswith(_FACTS)), None)
+    try:
+        about = cast("dict[str, Any]", json.loads((line or "").removeprefix(_FACTS)))
+        if about["attempt"] != attempt:
+            return None
+        base, staged = about["base"], about["staged"]
+        left_out = tuple(LeftOut(path, why) for path, why in about["left_out"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise GitError(
+            f"{git.directory}: {ref} was not written by task-queue",
+            hint=f"move it away: git update-ref -d {ref}",
+        ) from error
+    against = tree_or_empty(git, base)
+    dirty = {step.path: step.after for step in steps_between(git, against, commit)}
+    for step in steps_between(git, against, staged):
+        # Staged, and then put back in the file: the file equals the last commit, yet the path is somebody's.
+        dirty.setdefault(step.path, step.before)
+    return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
+
+
+def _ref(task_id: TaskId, what: str) -> str:
+    return f"refs/task-queue/{ref_part_of(task_id)}/{what}"
+
+
+def _move_ref(git: Git, ref: str, commit: str, earlier: str | None) -> None:
+    """Fails if somebody else moved it meanwhile."""
+    git.change("update-ref", "--no-deref", ref, commit, earlier or "0" * len(commit))

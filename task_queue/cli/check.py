@@ -1,0 +1,15 @@
+"""What one check of ``doctor`` found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    level: Level
+    what: str
+    fix: str | None = None

@@ -1,0 +1,122 @@
+"""What ``doctor`` looks at around the agents: who might pay, what they would load, what they were denied."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from task_queue.adapters.config.locations import Locations
+from task_queue.adapters.config.schema import Config, Source
+from task_queue.adapters.engine.layout import Layout
+from task_queue.adapters.settings_trust import SettingsTrust
+from task_queue.cli.check import Check
+from task_queue.domain.rules import call_of, covers, remedy_for
+from task_queue.domain.settings import parse_defaults
+from task_queue.views.daemon import daemon_from
+from task_queue.views.files import Record, names_in, record, records_in
+
+CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+_LAST_RESULTS = 20
+_MOST_NAMES = 10_000
+
+
+def stray_credentials(config: Config, locations: Locations) -> Iterator[Check]:
+    """By name only: a value is never shown, and a stray one never pays."""
+    for name in sorted(_daemons_variables(locations).intersection(CREDENTIALS)):
+        if name in config.agent.pass_env:
+            yield Check("ok", f"{name} is passed on to the agents, as agent.pass_env says")
+        elif name not in config.agent.env:
+            yield Check(
+                "warning",
+                f"{name} is set in the daemon's environment, and is not passed on to the agents",
+                f'remove it, or let it pay: "agent": {{"pass_env": ["{name}"]}} in the configuration',
+            )
+
+
+def project_settings(locations: Locations) -> Iterator[Check]:
+    """Settings that changed since their owner accepted them."""
+    trust = SettingsTrust(locations.trusted_settings)
+    try:
+        changed = {workspace: trust.pending(workspace) for workspace in trust.workspaces()}
+    except (OSError, ValueError) as error:
+        yield Check("problem", f"which project settings were accepted cannot be read: {error}")
+        return
+    for workspace, changes in changed.items():
+        if changes:
+            yield Check(
+                "problem",
+                f"tasks in {workspace} run without its settings: {'; '.join(map(str, changes))}",
+                f"look at them, with: git -C {workspace} diff -- .claude .mcp.json;"
+                " then: task-queue doctor --accept-settings",
+            )
+
+
+def accept_settings(locations: Locations) -> Iterator[str]:
+    """Accept every workspace's settings as they are now; says what it accepted."""
+    trust = SettingsTrust(locations.trusted_settings)
+    for workspace in trust.workspaces():
+        changes = trust.pending(workspace)
+        if changes:
+            trust.accept(workspace)
+            yield f"accepted in {workspace}: {'; '.join(map(str, changes))}"
+
+
+def denials(config: Config) -> Iterator[Check]:
+    """What the last results were denied, once for each rule that would have let it pass."""
+    told: set[str] = set()
+    for source in config.sources:
+        allowed = _allowed(config, source)
+        for result in _last_results(source):
+            for denial in records_in(result, "permission_denials"):
+                text = f"{result.get('task_id')} was denied: {call_of(denial)}"
+                missing = [
+                    rule
+                    for rule in remedy_for(denial).rules
+                    if rule not in told and not any(covers(wider, rule) for wider in allowed)
+                ]
+                told.update(missing)
+                if missing:
+                    rules = ", ".join(f'"{rule}"' for rule in missing)
+                    yield Check(
+                        "warning",
+                        text,
+                        f'to allow it, add to "allow" in defaults of the configuration: {rules}',
+                    )
+
+
+def _allowed(config: Config, source: Source) -> Iterable[str]:
+    layers = (parse_defaults(config.defaults), parse_defaults(source.defaults))
+    return [rule for layer in layers for rule in layer.get("allow", ())]
+
+
+def _last_results(source: Source) -> Iterator[Record]:
+    folder = Layout(source.path).results
+    names = names_in(folder)
+    if isinstance(names, str):
+        return
+    paths = [folder / name for name in names[:_MOST_NAMES] if name.endswith(".json")]
+    for path in heapq.nlargest(_LAST_RESULTS, paths, key=_changed_at):
+        found = record(path)
+        if found is not None and not isinstance(found, str):
+            yield found
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0
+
+
+def _daemons_variables(locations: Locations) -> set[str]:
+    """Names in the environment of the daemon, or in ours while none runs."""
+    daemon, _ = daemon_from(locations.daemon_state)
+    if daemon.running:
+        try:
+            block = Path(f"/proc/{daemon.pid}/environ").read_bytes()
+        except OSError:
+            return set()
+        return {line.partition(b"=")[0].decode(errors="replace") for line in block.split(b"\0") if line}
+    return set(os.environ)

@@ -1,0 +1,249 @@
+"""Plays the demo and tells what happens: the real daemon on a scratch folder, with a scripted model.
+
+Only the telling of it, in words and columns, is elsewhere (``cli.demo``).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from task_queue.adapters.config.locations import locate
+from task_queue.demo.cast import PARTS, Part, script_for
+from task_queue.demo.scripted_model import ScriptedModel
+from task_queue.demo.stage import SOURCES, Stage, find_git
+from task_queue.domain.errors import TaskQueueError
+from task_queue.views.model import Listed, StatusView
+from task_queue.views.overview import status_of
+
+_LOOK_EVERY_S = 0.1
+_LONGEST_S = 180.0
+_STOP_S = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened, ``at`` seconds after the start."""
+
+    at: float
+    task_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One task's end, and whether it is the one that the demo is to show."""
+
+    task_id: str
+    source: str
+    shows: str
+    document: str
+    outcome: str
+    expected: str
+    reason: str
+    said: str
+    """The agent's own last words: what a less careful queue would have believed."""
+    evidence: tuple[str, ...]
+    attempts: int
+    turns: int
+    cost_usd: float | None
+
+    @property
+    def as_expected(self) -> bool:
+        return self.outcome == self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    folder: str
+    kept: bool
+    seconds: float
+    tasks: tuple[Ended, ...]
+    commits: tuple[str, ...]
+    changes: tuple[str, ...]
+    """``git diff --stat`` of the workspace since the start."""
+    requests: int
+    """What the scripted model was asked."""
+
+    @property
+    def as_expected(self) -> bool:
+        return all(task.as_expected for task in self.tasks)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"schema_version": 1, "as_expected": self.as_expected, **asdict(self)}
+
+
+def run_demo(tell: Callable[[Moment], None], *, keep: bool = False) -> Report:
+    """Play it all; raises TaskQueueError where it cannot be played. The folder goes, unless *keep*."""
+    git = find_git()
+    root = Path(tempfile.mkdtemp(prefix="task-queue-demo-"))
+    stage = Stage(root, git)
+    try:
+        with _ended_by_signals(), ScriptedModel(script_for(stage.workspace)) as model:
+            stage.build(model)
+            started = time.monotonic()
+            for part in PARTS:
+                stage.drop(part)
+            with _daemon(stage) as daemon:
+                _watch(stage, daemon, started, tell)
+            seconds = time.monotonic() - started
+            return Report(
+                folder=str(root),
+                kept=keep,
+                seconds=round(seconds, 1),
+                tasks=tuple(_ended(stage, part) for part in PARTS),
+                commits=tuple(stage.commits()),
+                changes=tuple(stage.changes()),
+                requests=len(model.requests),
+            )
+    finally:
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _watch(
+    stage: Stage, daemon: subprocess.Popen[bytes], started: float, tell: Callable[[Moment], None]
+) -> None:
+    """Tell each change until every task has ended."""
+    locations = locate(stage.config, environ=stage.environment)
+    listed = [Listed(source, stage.layout(source)) for source in SOURCES]
+    told: dict[str, str] = {}
+    tools: dict[str, str | None] = {}
+    while True:
+        view = status_of(
+            listed, config=locations.config, daemon_state=locations.daemon_state, now=datetime.now(UTC)
+        )
+        now = time.monotonic() - started
+        for task_id, what in {**_done(stage), **_doing(view, tools)}.items():
+            if told.get(task_id) != what:
+                told[task_id] = what
+                tell(Moment(round(now, 1), task_id, what))
+        if all(_result(stage, part) for part in PARTS):
+            return
+        if daemon.poll() is not None:
+            raise TaskQueueError(
+                f"the daemon ended with {daemon.returncode}: {_tail(stage.daemon_errors)}",
+                hint="look at its folder after: task-queue demo --keep",
+            )
+        if now > _LONGEST_S:
+            raise TaskQueueError(
+                f"not every task ended in {_LONGEST_S:.0f} s; last seen: {told}",
+                hint="look at its folder after: task-queue demo --keep",
+            )
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _doing(view: StatusView, tools: dict[str, str | None]) -> dict[str, str]:
+    """What each task does that does something new; *tools* are those last seen."""
+    doing: dict[str, str] = {}
+    for source in view.sources:
+        for task in source.running:
+            if not task.turn:
+                doing[task.task_id] = f"attempt {task.attempt} starts"
+            elif tools.get(task.task_id) != task.tool:
+                tools[task.task_id] = task.tool
+                doing[task.task_id] = f"attempt {task.attempt}, turn {task.turn}: {_shown(task.tool or '')}"
+        for waiting in source.waiting:
+            if waiting.attempts:
+                tools.pop(waiting.task_id, None)
+                doing[waiting.task_id] = f"attempt {waiting.attempts} failed; it is tried again"
+    return doing
+
+
+def _shown(tool: str) -> str:
+    """A tool with its argument; of a path only the name."""
+    name, _, argument = tool.partition(" ")
+    return f"{name} {Path(argument).name if argument.startswith('/') else argument}".rstrip()
+
+
+def _done(stage: Stage) -> dict[str, str]:
+    results = {part.task_id: _result(stage, part) for part in PARTS}
+    return {
+        task_id: f"{result['state']}, with outcome {result['outcome']}"
+        for task_id, result in results.items()
+        if result
+    }
+
+
+def _result(stage: Stage, part: Part) -> dict[str, Any] | None:
+    """The task's result once its document lies in its final place."""
+    layout = stage.layout(part.source)
+    try:
+        result: dict[str, Any] = json.loads(layout.result(part.task_id).read_bytes())
+    except FileNotFoundError:
+        return None
+    lies = layout.root / result["state"] / f"{part.task_id}.md"
+    return result if lies.exists() else None
+
+
+def _ended(stage: Stage, part: Part) -> Ended:
+    result = _result(stage, part) or {}
+    return Ended(
+        task_id=part.task_id,
+        source=part.source,
+        shows=part.shows,
+        document=f"tasks/{part.source}/{result['state']}/{part.task_id}.md",
+        outcome=result["outcome"],
+        expected=part.ends_as.value,
+        reason=result["attempts"][-1]["reason"],
+        said=result["output"],
+        evidence=tuple(result["evidence"]),
+        attempts=len(result["attempts"]),
+        turns=result["num_turns"],
+        cost_usd=result["total_cost_usd"],
+    )
+
+
+@contextmanager
+def _daemon(stage: Stage) -> Generator[subprocess.Popen[bytes]]:
+    with stage.daemon_errors.open("wb") as errors:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "task_queue.cli", "--config", str(stage.config), "daemon"],
+            env=stage.environment,
+            cwd=stage.root,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is for us; we stop it in good order
+        )
+    try:
+        yield daemon
+    finally:
+        daemon.terminate()
+        try:
+            daemon.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """A demo that is told to end ends its daemon, too."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _tail(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-5:]) or "it said nothing"

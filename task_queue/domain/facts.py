@@ -1,0 +1,149 @@
+"""From a task's result to its report: which of the recorded facts stands where on the page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from task_queue.domain.audit import Verdict, Void, read_verdict
+from task_queue.domain.model import Delivery, OutcomeKind, Result
+from task_queue.domain.report import CommitLine, Facts, Round, Work, code, escaped, report
+from task_queue.domain.verification import ChangedJudge, Check
+
+_MOST_EVIDENCE_CHARS = 2000
+
+
+def report_of(
+    result: Result,
+    *,
+    title: str,
+    asked: str,
+    delivery: Delivery | None = None,
+    changed_judges: tuple[ChangedJudge, ...] = (),
+) -> str:
+    """The page ``reports/<id>.md``; *delivery* adds how to see the work and how to take it back."""
+    page = report(_facts(result, title, asked, delivery or Delivery(), changed_judges))
+    sections = (
+        _section("Evidence", [escaped(each[:_MOST_EVIDENCE_CHARS]) for each in result.evidence]),
+        _section("Attempts", list(_attempts(result))),
+        _section("Cost by phase", [f"{escaped(k)}: {_money(v)}" for k, v in result.cost_by_phase.items()]),
+        _section("What to do next", list(_next_steps(result))),
+    )
+    return page + "".join(section for section in sections if section)
+
+
+def _facts(
+    result: Result, title: str, asked: str, delivery: Delivery, changed_judges: tuple[ChangedJudge, ...]
+) -> Facts:
+    return Facts(
+        task_id=result.task_id,
+        title=title,
+        asked=asked,
+        succeeded=result.success,
+        outcome=result.outcome,
+        reason=result.attempts[-1].reason if result.attempts else result.error or "",
+        source=result.source,
+        attempt=result.attempts[-1].number if result.attempts else 0,
+        started_at=result.started_at,
+        ended_at=result.completed_at,
+        work=Work(
+            workspace=result.workspace or "no workspace",
+            isolation=result.isolation,
+            branch=result.branch,
+            base=result.base_commit,
+            summary=delivery.stat,
+            commits=tuple(CommitLine(commit, "") for commit in result.commits),
+            see=delivery.see,
+            undo=delivery.undo,
+            landing=result.landed,
+        ),
+        workflow=_workflow(result),
+        rounds=tuple(_rounds(result.audit or {})),
+        checks=tuple(map(_check, result.verification)),
+        changed_judges=changed_judges,
+        cost_usd=result.total_cost_usd,
+        cost_note="what the API would have charged" if result.billed_to == "subscription" else None,
+        denials=tuple(map(_denial, result.permission_denials)),
+        warnings=result.notes,
+        prompts=tuple(_prompt(name, ran) for name, ran in result.prompts.items()),
+        agent_summary=result.output,
+    )
+
+
+def _workflow(result: Result) -> str:
+    if result.audit is not None:
+        return "audited"
+    if not result.prompts:
+        return "without an agent's prompts"
+    return "skill" if "task-worker" in result.prompts else "without an audit"
+
+
+def _rounds(audit: Mapping[str, Any]) -> Iterator[Round]:
+    for each in audit.get("rounds", ()):
+        void = each.get("verdict") == "void"
+        verdict = Void(str(each.get("summary") or "no verdict")) if void else read_verdict(each)
+        if isinstance(verdict, Verdict) and each.get("overruled"):
+            verdict = replace(verdict, overruled=str(each["overruled"]))
+        yield Round(int(each.get("round", 0)), verdict)
+
+
+def _check(record: Mapping[str, Any]) -> Check:
+    exit_code = record.get("exit_code")
+    return Check(
+        command=str(record.get("command") or ""),
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+        duration_ms=int(record.get("duration_ms") or 0),
+        tail=str(record.get("tail") or ""),
+        timed_out=bool(record.get("timed_out")),
+        not_found=bool(record.get("not_found")),
+        interrupted=bool(record.get("interrupted")),
+    )
+
+
+def _denial(denial: Mapping[str, Any]) -> str:
+    """The tool, and the rule that would have let it pass (``rules.explained``)."""
+    tool = str(denial.get("tool_name"))
+    if denial.get("rule"):
+        return f"{tool}; would pass with allow: {denial['rule']}"
+    return f"{tool}; {denial.get('why_no_rule') or 'no rule would let it pass'}"
+
+
+def _prompt(name: str, ran: str) -> tuple[str, str, str]:
+    """*ran* is ``sha256:<hash> <where from>``, as ``adapters.skill`` has it."""
+    hashed, _, origin = ran.removeprefix("sha256:").partition(" ")
+    return name, origin, hashed
+
+
+def _attempts(result: Result) -> Iterator[str]:
+    if len(result.attempts) < 2:
+        return
+    for attempt in result.attempts:
+        took = timedelta(seconds=int((attempt.ended_at - attempt.started_at).total_seconds()))
+        counted = "" if attempt.counted else ", not counted"
+        yield (
+            f"attempt {attempt.number}: {escaped(attempt.outcome)}{counted}, {took}, {attempt.num_turns} turns,"
+            f" {_money(attempt.total_cost_usd)}: {escaped(attempt.reason)}"
+        )
+
+
+def _next_steps(result: Result) -> Iterator[str]:
+    if result.success:
+        return
+    retry = code(f"task-queue tasks retry {result.task_id}")
+    if result.outcome is OutcomeKind.REJECTED:
+        yield f"correct the document in {code('failed/')}, then: {retry}"
+    else:
+        yield f"try again, with the document as it is or as you edit it in {code('failed/')}: {retry}"
+    if any(denial.get("rule") for denial in result.permission_denials):
+        yield f"to allow what was denied, add its rule to {code('allow')} in the owner's configuration first"
+    yield f"see what happened: {code(f'task-queue tasks show {result.task_id}')}"
+
+
+def _section(title: str, lines: list[str]) -> str:
+    return f"\n## {title}\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def _money(usd: float | None) -> str:
+    return "cost not known" if usd is None else f"${usd:.2f}"

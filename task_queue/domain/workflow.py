@@ -1,0 +1,221 @@
+"""What an attempt does next: the phases of a task's work, decided from the steps that are done.
+
+implement -> verify -> audit -> commit -> land; a failed check sends its findings back to the
+implementer, at most ``max_iterations`` times. Pure, so that it gives the same answer after a crash: what
+was done is read back from the steps on disk, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from task_queue.domain.model import OutcomeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The place to work is ready: worktree made, checkpoint kept."""
+
+    attempt: int
+    """The attempt whose checkpoint and commits these are; later ones that continue it keep the number."""
+    base_commit: str | None = None
+    judges: dict[str, str] = field(default_factory=dict[str, str])
+    """Files that judge the work, with their hashes before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Implemented:
+    """The implementer ended a round."""
+
+    round: int
+    output: str = ""
+    denials: tuple[dict[str, Any], ...] = ()
+    session_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The verification commands ran."""
+
+    round: int
+    passed: bool
+    records: tuple[dict[str, Any], ...] = ()
+    changed_judges: tuple[str, ...] = ()
+    findings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The auditor gave a verdict: ``pass``, ``fail`` or ``blocked``; ``void`` where it counts for nothing."""
+
+    round: int
+    verdict: str
+    summary: str = ""
+    findings: str = ""
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the work came to in commits."""
+
+    commits: tuple[str, ...] = ()
+    branch: str | None = None
+    stat: str = ""
+    notes: tuple[str, ...] = ()
+    see: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The branch was merged, or why it was not."""
+
+    commit: str | None
+    said: str
+
+
+Step = Prepared | Implemented | Verified | Audited | Committed | Landed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which phases a task has."""
+
+    verify: bool
+    audit: bool
+    commit: bool
+    land: bool
+    max_iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Make the place to work ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Implement:
+    """Let the implementer work; *findings* of the round before go with it."""
+
+    round: int
+    findings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Commit what the task changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """Merge the task's branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is left to do: this is how it ended."""
+
+    kind: OutcomeKind
+    reason: str
+    evidence: tuple[str, ...] = ()
+
+
+Phase = Prepare | Implement | Verify | Audit | Commit | Land | Finish
+
+_MOST_VOID_AUDITS = 2
+
+
+def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
+    """What follows after *steps*, which are in the order in which they were done."""
+    if not any(isinstance(step, Prepared) for step in steps):
+        return Prepare()
+    last = steps[-1]
+    match last:
+        case Prepared():
+            return Implement(1)
+        case Implemented(round=number):
+            return _after_implementation(steps, number, plan)
+        case Verified(round=number, passed=True):
+            return Audit(number) if plan.audit else _after_checks(plan, steps)
+        case Verified(round=number):
+            if number >= plan.max_iterations:
+                return Finish(
+                    OutcomeKind.VERIFY_FAILED,
+                    f"verification failed after {_rounds(number)}",
+                    (last.findings,),
+                )
+            return Implement(number + 1, last.findings)
+        case Audited():
+            return _after_audit(steps, last, plan)
+        case Committed():
+            return Land() if plan.land and last.branch is not None else _done(plan, steps)
+        case Landed():
+            return _done(plan, steps)
+
+
+def denials_in(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
+    """What the implementer was refused, over all rounds."""
+    return tuple(denial for step in steps if isinstance(step, Implemented) for denial in step.denials)
+
+
+def _after_implementation(steps: Sequence[Step], number: int, plan: Plan) -> Phase:
+    if plan.verify:
+        return Verify(number)
+    if plan.audit:
+        return Audit(number)
+    if denials_in(steps):
+        return Finish(
+            OutcomeKind.DENIED,
+            "something the agent needed was not permitted, and nothing else shows that the work is done",
+            tuple(f"denied: {denial.get('tool_name')}" for denial in denials_in(steps)),
+        )
+    return _after_checks(plan, steps)
+
+
+def _after_audit(steps: Sequence[Step], audit: Audited, plan: Plan) -> Phase:
+    match audit.verdict:
+        case "pass":
+            return _after_checks(plan, steps)
+        case "void":
+            voids = sum(isinstance(step, Audited) and step.verdict == "void" for step in steps)
+            if voids < _MOST_VOID_AUDITS:
+                return Audit(audit.round)
+            return Finish(
+                OutcomeKind.AUDIT_REJECTED, "the auditor gave no verdict that counts", (audit.summary,)
+            )
+        case "fail" if audit.round < plan.max_iterations:
+            return Implement(audit.round + 1, audit.findings)
+        case "fail":
+            reason = f"the audit rejected the work after {_rounds(audit.round)}"
+            return Finish(OutcomeKind.AUDIT_REJECTED, reason, (audit.summary, audit.findings))
+        case _:
+            reason = "the auditor needs a person to decide"
+            return Finish(OutcomeKind.AUDIT_REJECTED, reason, (audit.summary, audit.findings))
+
+
+def _after_checks(plan: Plan, steps: Sequence[Step]) -> Phase:
+    return Commit() if plan.commit else _done(plan, steps)
+
+
+def _done(plan: Plan, steps: Sequence[Step]) -> Finish:
+    checks = [name for name, wanted in (("verification", plan.verify), ("audit", plan.audit)) if wanted]
+    proof = f"{' and '.join(checks)} passed" if checks else "the agent ended cleanly"
+    rounds = max((step.round for step in steps if isinstance(step, Implemented)), default=0)
+    return Finish(OutcomeKind.SUCCEEDED, proof, (f"{_rounds(rounds)}, {proof}",))
+
+
+def _rounds(number: int) -> str:
+    return "1 round" if number == 1 else f"{number} rounds"

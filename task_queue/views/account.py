@@ -1,0 +1,50 @@
+"""Who pays, whether the account is open, and what was spent today: from the state directory's files."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from task_queue.views.files import record, text_in, time_in
+from task_queue.views.model import AccountView
+
+_TAIL_BYTES = 1 << 20
+
+
+def account_from(
+    accounts: Path, ledger: Path, stopped: Path, *, expected: str, budget_usd: float | None, now: datetime
+) -> AccountView:
+    """A missing or unreadable file counts as an open account: the daemon takes it so too."""
+    state = record(accounts)
+    known = state if isinstance(state, dict) else {}
+    used = known.get("utilization")
+    return AccountView(
+        expected=expected,
+        paused_until=time_in(known, "paused_until"),
+        why=text_in(known, "why"),
+        utilization=float(used) if isinstance(used, int | float) else None,
+        spent_today_usd=_spent_on_day_of(now, ledger),
+        daily_budget_usd=budget_usd,
+        stopped=stopped.exists(),
+    )
+
+
+def _spent_on_day_of(now: datetime, ledger: Path) -> float:
+    """From the end of the ledger, where today's lines are; an attempt entered twice counts once."""
+    try:
+        with ledger.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return 0.0
+    entries: dict[tuple[object, object, object], float] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            if datetime.fromisoformat(entry["at"]).astimezone().date() == now.astimezone().date():
+                entries[entry["source"], entry["task_id"], entry["attempt"]] = float(entry["usd"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return sum(entries.values())

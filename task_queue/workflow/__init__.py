@@ -1,0 +1,1 @@
+"""How an attempt's work is organised inside its runner: implement, verify, audit, iterate, commit, land."""

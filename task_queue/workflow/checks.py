@@ -1,0 +1,98 @@
+"""The checks that the agent cannot tamper with: set-up, verification commands, the files that judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from task_queue.adapters.git.worktree import fresh_checkout
+from task_queue.adapters.transcript import without_secrets
+from task_queue.adapters.verification import Verification, hashes_of
+from task_queue.domain.model import Outcome, OutcomeKind
+from task_queue.domain.verification import Check, changed_judges, judges_for, passed
+from task_queue.domain.workflow import Step, Verified
+from task_queue.ports import Order, Transcript
+from task_queue.workflow.site import Site
+
+
+class Checks:
+    """The checks of one attempt."""
+
+    def __init__(self) -> None:
+        self._verification = Verification()
+
+    def stop(self) -> None:
+        """End the command that runs; safe from a signal handler."""
+        self._verification.stop()
+
+    def set_up(self, site: Site, transcript: Transcript) -> Outcome | None:
+        """Run the source's set-up commands in a task's own working tree; the outcome where one fails."""
+        commands = tuple(site.order.agent.get("setup", ())) if site.branch else ()
+        for check in self._run(commands, site.order, site.directory, transcript):
+            if not check.passed:
+                evidence = (f"{check.command}: {check.verdict}", check.tail)
+                return Outcome(
+                    OutcomeKind.UNAVAILABLE, f"set-up command {check.verdict}: {check.command}", evidence
+                )
+        return None
+
+    def judges_at(self, site: Site) -> dict[str, str]:
+        """Hashes of the files that judge, as they are now."""
+        return hashes_of(site.directory, _patterns(site.order))
+
+    def verify(self, site: Site, number: int, judges: Mapping[str, str], transcript: Transcript) -> Verified:
+        """Run the task's commands: in a fresh checkout of what it made, where it works in a tree of its own."""
+        commands = site.order.settings.verify
+        with self._place(site) as directory:
+            checks = self._run(commands, site.order, directory, transcript)
+        changed = changed_judges(judges, self.judges_at(site))
+        failed = [check for check in checks if not check.passed]
+        return Verified(
+            round=number,
+            passed=passed(checks),
+            records=tuple(asdict(check) for check in checks),
+            changed_judges=tuple(f"{judge.path} ({judge.change})" for judge in changed),
+            findings="\n\n".join(f"`{check.command}` {check.verdict}:\n\n{check.tail}" for check in failed),
+        )
+
+    def last_verified(self, steps: Sequence[Step]) -> Verified | None:
+        return next((step for step in reversed(steps) if isinstance(step, Verified)), None)
+
+    def _run(
+        self, commands: Sequence[str], order: Order, directory: Path, transcript: Transcript
+    ) -> tuple[Check, ...]:
+        checks = self._verification.run(
+            commands, directory=directory, environment=without_secrets(order.env), marker=order.marker
+        )
+        for check in checks:
+            transcript.write("note", {"type": "check", **asdict(check)})
+        return checks
+
+    def _place(self, site: Site) -> AbstractContextManager[Path]:
+        commit = site.result_commit()
+        if site.branch is None or site.git is None or commit is None:
+            return nullcontext(site.directory)
+        return _Checkout(site, commit)
+
+
+class _Checkout(AbstractContextManager[Path]):
+    """A throw-away checkout of the result, beside the task's working tree; gone afterwards."""
+
+    def __init__(self, site: Site, commit: str) -> None:
+        assert site.git is not None
+        assert site.repository is not None
+        self._below = site.directory.relative_to(site.repository.root)
+        place = site.repository.root.with_name(f"{site.repository.root.name}.verify")
+        self._checkout = fresh_checkout(site.git, commit, directory=place)
+
+    def __enter__(self) -> Path:
+        return self._checkout.__enter__().directory / self._below
+
+    def __exit__(self, *error: object) -> None:
+        self._checkout.__exit__(*error)  # type: ignore[arg-type] # handed through as they came
+
+
+def _patterns(order: Order) -> tuple[str, ...]:
+    return judges_for(order.settings.verify, tuple(order.agent.get("judges", ())))

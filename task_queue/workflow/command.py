@@ -1,0 +1,40 @@
+"""A configured command, and after it the task's verification commands: they decide for it, too."""
+
+from __future__ import annotations
+
+from task_queue.adapters.executor.command import CommandExecutor
+from task_queue.domain.model import Delivery, Outcome, OutcomeKind, Work
+from task_queue.ports import Order, Stop, Transcript
+from task_queue.workflow.checks import Checks
+from task_queue.workflow.site import Site
+
+
+class CheckedCommand:
+    """Implements ports.Executor for ``command``."""
+
+    def __init__(self) -> None:
+        self._command = CommandExecutor()
+        self._checks = Checks()
+
+    def stop(self, how: Stop) -> None:
+        self._command.stop(how)
+        self._checks.stop()
+
+    def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        if order.settings.verify:
+            # So that recovery never takes the command's end for the end of the attempt.
+            transcript.write("note", {"type": "workflow", "name": "verified command"})
+        outcome, work = self._command.execute(order, transcript)
+        if outcome.kind is not OutcomeKind.SUCCEEDED or not order.settings.verify:
+            return outcome, work
+        site = Site(order)
+        verified = self._checks.verify(site, 1, self._checks.judges_at(site), transcript)
+        work = Work(
+            output=work.output, delivery=Delivery(str(order.workspace), verification=verified.records)
+        )
+        if verified.passed:
+            return Outcome(
+                OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence
+            ), work
+        evidence = (*outcome.evidence, verified.findings)
+        return Outcome(OutcomeKind.VERIFY_FAILED, "verification failed", evidence), work

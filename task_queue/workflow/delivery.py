@@ -1,0 +1,62 @@
+"""What the finished steps of a task's work came to, for its result and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from task_queue.domain.model import Delivery
+from task_queue.domain.workflow import Audited, Committed, Landed, Prepared, Step, Verified
+from task_queue.workflow.site import Site
+
+S = TypeVar("S")
+
+
+def delivery_of(
+    site: Site | None,
+    steps: Sequence[Step],
+    *,
+    notes: Iterable[str],
+    prompts: Mapping[str, str],
+    cost_by_phase: Mapping[str, float],
+    seconds_by_phase: Mapping[str, float],
+) -> Delivery:
+    """*site* is None where the attempt ended before there was a place to work."""
+    prepared = _last(steps, Prepared)
+    committed = _last(steps, Committed) or Committed()
+    landed = _last(steps, Landed)
+    verified = _last(steps, Verified)
+    changed = verified.changed_judges if verified else ()
+    flagged = (f"files that judge the work were changed by it: {', '.join(changed)}",) if changed else ()
+    return Delivery(
+        workspace=str(site.directory) if site else None,
+        isolation="worktree" if site and site.branch else "none",
+        base_commit=prepared.base_commit if prepared else None,
+        branch=committed.branch or (site.branch if site else None),
+        commits=committed.commits,
+        stat=committed.stat,
+        landed=landed.said if landed else None,
+        verification=verified.records if verified else (),
+        audit=_audit(steps),
+        prompts=dict(prompts),
+        cost_by_phase=dict(cost_by_phase),
+        seconds_by_phase=dict(seconds_by_phase),
+        see=committed.see,
+        undo=committed.undo,
+        notes=(*(site.notes if site else ()), *flagged, *committed.notes, *notes),
+    )
+
+
+def _audit(steps: Sequence[Step]) -> dict[str, object] | None:
+    audits = [step for step in steps if isinstance(step, Audited)]
+    if not audits:
+        return None
+    rounds = [
+        {"round": step.round, "verdict": step.verdict, "summary": step.summary, **step.detail}
+        for step in audits
+    ]
+    return {"verdict": audits[-1].verdict, "summary": audits[-1].summary, "rounds": rounds}
+
+
+def _last(steps: Sequence[Step], kind: type[S]) -> S | None:
+    return next((step for step in reversed(steps) if isinstance(step, kind)), None)

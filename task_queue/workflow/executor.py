@@ -1,0 +1,302 @@
+"""Carries out an attempt phase by phase; ``domain.workflow.next_phase`` says which comes next.
+
+Each phase ends with a durable step, so a crash in any of them continues at that one. The implementer keeps
+one session over all rounds and attempts; each audit gets a fresh one, which may only read.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import assert_never
+
+from task_queue.adapters.executor.claude import ClaudeExecutor, Said
+from task_queue.adapters.executor.options import Talk
+from task_queue.adapters.skill import prompts_for
+from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
+from task_queue.domain.errors import GitError
+from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.workflow import (
+    Audit,
+    Audited,
+    Commit,
+    Finish,
+    Implement,
+    Implemented,
+    Land,
+    Plan,
+    Prepare,
+    Prepared,
+    Verify,
+    next_phase,
+)
+from task_queue.ports import Order, Stop, Transcript
+from task_queue.workflow.checks import Checks
+from task_queue.workflow.delivery import delivery_of
+from task_queue.workflow.site import Site, open_site, tidy_worktrees
+from task_queue.workflow.steps import Steps
+
+_GOES_ON = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DENIED})
+_COMES_BACK = frozenset(
+    {
+        OutcomeKind.INTERRUPTED,
+        OutcomeKind.LIMITED,
+        OutcomeKind.ACCOUNT,
+        OutcomeKind.UNAVAILABLE,
+        OutcomeKind.CRASHED,
+        OutcomeKind.STALLED,
+        OutcomeKind.TIMED_OUT,
+    }
+)
+
+
+class WorkflowExecutor:
+    """Implements ports.Executor for ``claude``, whatever the workflow."""
+
+    def __init__(self, agent: ClaudeExecutor | None = None) -> None:
+        self._agent = agent or ClaudeExecutor()
+        self._checks = Checks()
+        self._asked: Stop | None = None
+
+    def stop(self, how: Stop) -> None:
+        if self._asked is not Stop.CANCEL:
+            self._asked = how
+        self._agent.stop(how)
+        self._checks.stop()
+
+    def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        # So that recovery never takes the result of one phase for the end of the attempt.
+        transcript.write("note", {"type": "workflow", "name": order.settings.workflow})
+        run = _Run(order, transcript, Steps(order))
+        try:
+            outcome = self._work_through(run)
+        except GitError as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
+        if outcome.kind not in _COMES_BACK and outcome.kind is not OutcomeKind.SUCCEEDED:
+            run.keep_leftovers()
+        delivery = delivery_of(
+            run.site,
+            run.steps.done,
+            notes=run.notes,
+            prompts=run.prompts.hashes,
+            cost_by_phase=run.costs,
+            seconds_by_phase=run.seconds,
+        )
+        return outcome, replace(run.work, delivery=delivery)
+
+    def _work_through(self, run: _Run) -> Outcome:
+        plan = plan_for(run.order)
+        while True:
+            if self._asked is not None:
+                return _asked_to(self._asked)
+            phase = next_phase(run.steps.done, plan)
+            run.transcript.write("note", {"type": "phase", "phase": type(phase).__name__.lower()})
+            ended = self._do(run, phase)
+            if ended is not None:
+                return ended
+
+    def _do(self, run: _Run, phase: object) -> Outcome | None:
+        """Carry out *phase* and note its step; an outcome where the attempt ends with it."""
+        match phase:
+            case Prepare():
+                attempt = run.order.claim.attempt
+                site = run.open(attempt)
+                judges = self._checks.judges_at(site)
+                base = site.checkpoint.base if site.checkpoint else None
+                failed = self._checks.set_up(site, run.transcript)
+                if failed is not None:
+                    return failed
+                run.steps.add(Prepared(attempt, base, judges))
+            case Implement():
+                return self._implement(run, phase)
+            case Verify(round=number):
+                verified = self._checks.verify(run.opened(), number, run.prepared().judges, run.transcript)
+                if self._asked is not None:
+                    return _asked_to(self._asked)
+                run.steps.add(verified)
+            case Audit(round=number):
+                return self._audit(run, number)
+            case Commit():
+                cost = run.order.spent_usd
+                run.steps.add(run.opened().commit(attempt=run.prepared().attempt, cost_usd=cost))
+            case Land():
+                site = run.opened()
+                run.steps.add(site.land())
+                tidy_worktrees(site, keep=int(run.order.agent.get("keep_worktrees", 5)))
+            case Finish(kind=kind, reason=reason, evidence=evidence):
+                return Outcome(kind, reason, evidence)
+            case _:
+                raise TypeError(phase)
+        return None
+
+    def _implement(self, run: _Run, phase: Implement) -> Outcome | None:
+        prompts = run.prompts
+        resumes = run.order.claim.resumes or phase.round > 1
+        prompt = (
+            prompts.findings(phase.findings, phase.round)
+            if phase.findings
+            else prompts.task(run.order, resumes)
+        )
+        talk = Talk(resume=resumes, prompt=prompt, append=prompts.implementer, plugin=prompts.plugin)
+        said = run.talk(self._agent, run.opened().order, talk, phase=f"implement {phase.round}")
+        if said.outcome.kind not in _GOES_ON:
+            return said.outcome
+        run.steps.add(
+            Implemented(
+                phase.round, said.work.output, said.work.permission_denials, said.work.session_cost_usd
+            )
+        )
+        return None
+
+    def _audit(self, run: _Run, number: int) -> Outcome | None:
+        site = run.opened()
+        before = site.state()
+        order = replace(
+            site.order,
+            claim=replace(site.order.claim, session_id=str(uuid.uuid4()), resumes=False),
+            settings=replace(site.order.settings, permissions="readonly", allow=()),
+            session_cost_usd=0.0,
+        )
+        verified = self._checks.last_verified(run.steps.done)
+        prompt = run.prompts.audit(order, site.changes(), verified, run.steps.done)
+        talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
+        said = run.talk(self._agent, order, talk, phase=f"audit {number}", keeps_session=False)
+        if said.outcome.kind in _COMES_BACK or said.outcome.kind in {
+            OutcomeKind.CANCELLED,
+            OutcomeKind.BUDGET,
+        }:
+            return said.outcome
+        run.steps.add(_audited(number, said, tampered=before != site.state()))
+        return None
+
+
+class _Run:
+    """One attempt while it is worked through: where, what is done, what it has cost."""
+
+    def __init__(self, order: Order, transcript: Transcript, steps: Steps) -> None:
+        self.order = order
+        self.transcript = transcript
+        self.steps = steps
+        self.site: Site | None = None
+        self.work = Work()
+        self.costs: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+        self.notes: list[str] = []
+        self.prompts = prompts_for(order)
+        self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
+
+    def prepared(self) -> Prepared:
+        return next(step for step in self.steps.done if isinstance(step, Prepared))
+
+    def open(self, attempt: int) -> Site:
+        self.site = open_site(self.order, attempt=attempt)
+        return self.site
+
+    def opened(self) -> Site:
+        """The site, opened again where this attempt continues an earlier one."""
+        return self.site or self.open(self.prepared().attempt)
+
+    def talk(
+        self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: str, keeps_session: bool = True
+    ) -> Said:
+        """One conversation within what is left of the attempt's time, turns and money."""
+        left = max(1.0, self._ends_at - time.monotonic())
+        order = replace(
+            order,
+            settings=replace(order.settings, timeout=timedelta(seconds=left)),
+            spent_usd=self.order.spent_usd,
+            turns_used=self.order.turns_used,
+            allowance_usd=self.order.allowance_usd,
+            session_cost_usd=self.order.session_cost_usd if keeps_session else 0.0,
+        )
+        begun = time.monotonic()
+        said = agent.talk(order, self.transcript, talk)
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - begun
+        cost = said.work.total_cost_usd or 0.0
+        self.costs[phase] = self.costs.get(phase, 0.0) + cost
+        allowance = self.order.allowance_usd
+        self.order = replace(
+            self.order,
+            spent_usd=self.order.spent_usd + cost,
+            turns_used=self.order.turns_used + said.work.num_turns,
+            allowance_usd=None if allowance is None else max(0.0, allowance - cost),
+            session_cost_usd=(said.work.session_cost_usd or 0.0)
+            if keeps_session
+            else self.order.session_cost_usd,
+        )
+        self.work = _added(self.work, said.work, keeps_session=keeps_session)
+        return said
+
+    def keep_leftovers(self) -> None:
+        try:
+            kept = self.site.keep_leftovers() if self.site is not None else None
+        except GitError as error:
+            kept = f"what it left could not be kept: {error}"
+        if kept is not None:
+            self.notes.append(kept)
+
+
+def plan_for(order: Order) -> Plan:
+    """Which phases the task's settings ask for."""
+    settings = order.settings
+    return Plan(
+        verify=bool(settings.verify),
+        audit=settings.workflow == "audited",
+        commit=True,
+        land=settings.isolation == "worktree" and settings.landing == "merge",
+        max_iterations=settings.max_iterations,
+    )
+
+
+def _audited(number: int, said: Said, *, tampered: bool) -> Audited:
+    edited = ("the workspace",) if tampered else ()
+    match read_verdict(said.structure, edited=edited):
+        case Void(why=why):
+            return Audited(number, "void", f"{why} ({said.outcome.reason})")
+        case Verdict() as verdict:
+            return Audited(
+                number, verdict.decision.value, verdict.summary, findings_text(verdict), asdict(verdict)
+            )
+
+
+def _added(total: Work, more: Work, *, keeps_session: bool) -> Work:
+    """Both together; what is told of a session is the implementer's."""
+    told = more if keeps_session else total
+    costs = [cost for cost in (total.total_cost_usd, more.total_cost_usd) if cost is not None]
+    return Work(
+        output=told.output,
+        num_turns=total.num_turns + more.num_turns,
+        duration_api_ms=total.duration_api_ms + more.duration_api_ms,
+        total_cost_usd=sum(costs) if costs else None,
+        cost_incomplete=total.cost_incomplete or more.cost_incomplete,
+        session_id=told.session_id,
+        usage=_sums(total.usage, more.usage),
+        model_usage=more.model_usage or total.model_usage,
+        permission_denials=(*total.permission_denials, *(more.permission_denials if keeps_session else ())),
+        billed_to=more.billed_to or total.billed_to,
+        session_cost_usd=told.session_cost_usd,
+        utilization=more.utilization if more.utilization is not None else total.utilization,
+    )
+
+
+def _sums(one: dict[str, object], other: dict[str, object]) -> dict[str, object]:
+    """Token counts added up; everything else as it was told last."""
+    sums = {**one, **other}
+    for key, value in one.items():
+        more = other.get(key)
+        if isinstance(value, int) and isinstance(more, int):
+            sums[key] = value + more
+    return sums
+
+
+def _asked_to(how: Stop) -> Outcome:
+    match how:
+        case Stop.CANCEL:
+            return Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
+        case Stop.SUSPEND:
+            return Outcome(OutcomeKind.INTERRUPTED, "stopped with the queue; it goes on at the same phase")
+        case _:
+            assert_never(how)

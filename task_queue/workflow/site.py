@@ -1,0 +1,198 @@
+"""Where an attempt's work happens, as git sees it: the workspace itself, or a working tree of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from task_queue.adapters.git.changes import Changes, changes_between
+from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, keep_leftovers, snapshot_now
+from task_queue.adapters.git.commit import Signature, final_commit
+from task_queue.adapters.git.exclude import keep_out
+from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
+from task_queue.adapters.git.program import Git
+from task_queue.adapters.git.repository import Repository, facts
+from task_queue.adapters.git.snapshot import commit_tree
+from task_queue.adapters.git.worktree import create, listed, remove
+from task_queue.domain import workflow
+from task_queue.domain.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST
+from task_queue.domain.errors import GitError
+from task_queue.domain.naming import key_of
+from task_queue.ports import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``git`` is None where the workspace is no git repository: then nothing is kept or committed."""
+
+    order: Order
+    git: Git | None = None
+    repository: Repository | None = None
+    checkpoint: Checkpoint | None = None
+    branch: str | None = None
+    """The task's own branch, where it works in a tree of its own."""
+    target: str | None = None
+    """The branch that the workspace had checked out."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def directory(self) -> Path:
+        return self.order.workspace
+
+    def changes(self) -> Changes | None:
+        """What differs from the checkpoint now; None without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        now = snapshot_now(self.git, self.repository)
+        return changes_between(self.git, self.checkpoint.commit, now.tree)
+
+    def state(self) -> str:
+        """A name for the files as they are now, to see whether somebody changed them; empty without git."""
+        if self.git is None or self.repository is None:
+            return ""
+        return snapshot_now(self.git, self.repository).tree
+
+    def result_commit(self) -> str | None:
+        """The files as they are now, as a commit that no branch has; None without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        tree = snapshot_now(self.git, self.repository).tree
+        parents = [self.checkpoint.base] if self.checkpoint.base else []
+        return commit_tree(
+            self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
+        )
+
+    def commit(self, *, attempt: int, cost_usd: float) -> workflow.Committed:
+        """Commit what the task changed; see ``final_commit``."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return workflow.Committed()
+        order = self.order
+        trailers = {
+            TASK_ID: order.claim.task_id,
+            TASK_QUEUE_ATTEMPT: str(attempt),
+            TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
+        }
+        changes = self.changes()
+        made = final_commit(
+            self.git,
+            self.repository,
+            since=self.checkpoint,
+            subject=order.title,
+            body="",
+            trailers=trailers,
+            signature=signature_of(order),
+        )
+        notes: list[str] = []
+        if made.refused is not None:
+            notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
+        if made.overlap:
+            notes.append(
+                "left uncommitted, because they held uncommitted changes before the task: "
+                + ", ".join(made.overlap)
+            )
+        if made.taken_along:
+            notes.append(
+                "the agent's own commits hold earlier uncommitted changes: " + ", ".join(made.taken_along)
+            )
+        notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
+        if made.rewritten:
+            notes.append("the history that the task began on was rewritten")
+        root = self.repository.root
+        see = tuple(f"git -C {root} show {commit}" for commit in made.all)
+        undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(made.all))
+        if self.checkpoint.dirty:
+            notes.append("your uncommitted changes from before the task are kept on " + self.checkpoint.ref)
+            undo += self.checkpoint.way_back(root)
+        return workflow.Committed(
+            commits=made.all,
+            branch=self.branch or made.branch,
+            stat=changes.summary if changes else "",
+            notes=tuple(notes),
+            see=see,
+            undo=undo,
+        )
+
+    def land(self) -> workflow.Landed:
+        """Merge the task's branch into the one it came from."""
+        if self.git is None or self.branch is None or self.target is None:
+            return workflow.Landed(None, "not merged: the workspace has no branch checked out")
+        main = (
+            self.git.at(Path(self.order.agent["repository"]))
+            if "repository" in self.order.agent
+            else self.git
+        )
+        message = f"Merge {self.branch}: {self.order.title}"
+        landing = land(
+            main, branch=self.branch, target=self.target, message=message, signature=signature_of(self.order)
+        )
+        match landing:
+            case Landed(commit=commit, how=how):
+                return workflow.Landed(commit, f"{self.branch} is in {self.target} ({how})")
+            case Conflict(paths=paths):
+                files = ", ".join(paths)
+                return workflow.Landed(
+                    None, f"{self.branch} was not merged: it conflicts with {self.target} in {files}"
+                )
+            case Blocked(why=why):
+                return workflow.Landed(None, f"{self.branch} was not merged: {why}")
+
+    def keep_leftovers(self) -> str | None:
+        """Keep what a task that did not succeed left behind; how to see it."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        kept = keep_leftovers(
+            self.git, self.repository, task_id=self.order.claim.task_id, since=self.checkpoint
+        )
+        if kept is None:
+            return None
+        return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.repository.root)}"
+
+
+def open_site(order: Order, *, attempt: int) -> Site:
+    """The place where *order* is carried out, made ready. Idempotent; raises GitError.
+
+    *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
+    """
+    git = Git(order.workspace, order.env)
+    repository = facts(git)
+    if repository is None:
+        return Site(order, notes=("the workspace is no git repository: nothing is committed",))
+    if repository.why_not is not None:
+        raise GitError(repository.why_not, hint="the task is tried again by itself")
+    keep_out(repository, order.queue_dirs)
+    branch, target = None, repository.branch
+    inside = order.workspace
+    if order.settings.isolation == "worktree" and repository.head is not None:
+        folder = Path(order.agent["worktrees"]) / key_of(order.claim.task_id)
+        tree = create(git, order.claim.task_id, directory=folder, base=repository.head)
+        below = order.workspace.resolve().relative_to(repository.root.resolve())
+        inside, branch = tree.directory / below, tree.branch
+        order = replace(order, workspace=inside, agent={**order.agent, "repository": str(repository.root)})
+        git = git.at(inside)
+        found = facts(git)
+        assert found is not None
+        repository = found
+    kept = checkpoint(git, repository, task_id=order.claim.task_id, attempt=attempt)
+    notes: tuple[str, ...] = ()
+    if order.settings.isolation == "worktree" and branch is None:
+        notes = ("the repository has no commit yet, so the task worked in place",)
+    return Site(order, git, repository, kept, branch, target, notes)
+
+
+def tidy_worktrees(site: Site, *, keep: int) -> None:
+    """Remove the oldest finished working trees beyond *keep*; one with work in it is never removed."""
+    if site.git is None or "repository" not in site.order.agent:
+        return
+    main = site.git.at(Path(site.order.agent["repository"]))
+    folder = Path(site.order.agent["worktrees"])
+    ours = [tree.directory for tree in listed(main) if tree.directory.parent == folder.resolve()]
+    ours.sort(key=lambda directory: directory.stat().st_mtime if directory.exists() else 0.0, reverse=True)
+    for directory in ours[keep:]:
+        if directory != site.directory:
+            remove(main, directory)
+
+
+def signature_of(order: Order) -> Signature:
+    """Author and committer as configured (``git`` in the configuration)."""
+    given = order.agent.get("signature") or {}
+    return Signature(**given)

@@ -1,0 +1,289 @@
+"""The audited workflow with the real daemon, SDK, CLI and git; implementer and auditor are scripted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from task_queue.demo.scripted_model import Hang, Reply, Request, Say, UseTool
+from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.conftest import MakeAgentRig
+from tests.waiting import eventually
+
+SLOW = 90
+
+
+def verdict(decision: str, *issues: str) -> UseTool:
+    """What an auditor answers."""
+    findings = [
+        {"severity": "major", "file": "work.txt", "line": 1, "issue": issue, "fix": "put it right"}
+        for issue in issues
+    ]
+    return UseTool(
+        "StructuredOutput",
+        {
+            "verdict": decision,
+            "summary": f"I say {decision}",
+            "findings": findings,
+            "checks_run": [],
+            "criteria": [],
+        },
+    )
+
+
+def audits(request: Request) -> bool:
+    """Only the auditor is asked for a structured answer."""
+    return "StructuredOutput" in request.tool_names
+
+
+def just_ran(request: Request) -> bool:
+    """Whether the conversation's last word is a tool's result."""
+    content = request.body["messages"][-1]["content"]
+    return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
+
+
+class TwoAgents:
+    """A script for both: the implementer appends a line a round; the auditor goes through its verdicts."""
+
+    def __init__(self, *verdicts: UseTool, work: str = "echo round >> work.txt") -> None:
+        self.verdicts = list(verdicts)
+        self.work = work
+        self.told: list[str] = []
+        self.audits: list[str] = []
+        self.turns: list[int] = []
+
+    def __call__(self, request: Request) -> Reply:
+        if audits(request):
+            if request.turn > 1:
+                return Say("that is my verdict")
+            self.audits.append(request.last_text)
+            return self.verdicts.pop(0)
+        if just_ran(request):
+            return Say("I did it")
+        self.told.append(request.last_text)
+        self.turns.append(request.turn)
+        return bash(self.work)
+
+
+def git(directory: Path, *arguments: str) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+    answer = subprocess.run(
+        ["git", *arguments], cwd=directory, env=environment, capture_output=True, text=True, check=True
+    )
+    return answer.stdout.strip()
+
+
+def a_repository(rig: AgentRig) -> Path:
+    """The rig's workspace as a repository with one commit."""
+    (rig.home / ".gitconfig").write_text(
+        "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n"
+    )
+    git(rig.workspace, "init", "-q")
+    (rig.workspace / "first.txt").write_text("first\n")
+    git(rig.workspace, "add", ".")
+    git(rig.workspace, "commit", "-qm", "First")
+    return rig.workspace
+
+
+def audited(**more: Any) -> dict[str, Any]:
+    return {"defaults": {"workflow": "audited", **more}}
+
+
+def test_work_that_passes_its_audit_is_committed(make_agent_rig: MakeAgentRig) -> None:
+    """One round, one commit with trailers, a report beside it."""
+    script = TwoAgents(verdict("pass"))
+    rig = make_agent_rig(script, **audited())
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line\n\nInto work.txt.")
+
+    result = rig.result("task-a", timeout=SLOW)
+    message = git(repository, "log", "-1", "--format=%B")
+    report = (rig.queue() / "reports/task-a.md").read_text()
+
+    assert (result["outcome"], result["audit"]["verdict"]) == ("succeeded", "pass")
+    assert result["commits"] == [git(repository, "rev-parse", "HEAD")]
+    assert message.startswith("Write a line")
+    assert "Task-Id: task-a" in message
+    assert git(repository, "status", "--porcelain") == ""
+    assert "Into work.txt." in script.audits[0]
+    assert "+round" in script.audits[0]
+    assert "I say pass" in report
+    assert set(result["cost_by_phase"]) == {"implement 1", "audit 1"}
+    assert result["total_cost_usd"] == pytest.approx(sum(result["cost_by_phase"].values()))
+
+
+def test_findings_go_back_to_the_same_session(make_agent_rig: MakeAgentRig) -> None:
+    """The second round hears what the auditor found, and is audited anew."""
+    script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
+    rig = make_agent_rig(script, **audited())
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write lines")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert result["outcome"] == "succeeded"
+    assert [each["verdict"] for each in result["audit"]["rounds"]] == ["fail", "pass"]
+    assert "a line is missing" in script.told[1]
+    assert (repository / "work.txt").read_text() == "round\nround\n"
+    assert len(result["commits"]) == 1
+    assert script.turns == [1, 3]
+
+
+def test_three_rejections_fail_with_everything_kept(make_agent_rig: MakeAgentRig) -> None:
+    """Nothing is committed; what was left lies on a ref and in the files."""
+    rig = make_agent_rig(TwoAgents(*[verdict("fail", "no good")] * 3), **audited())
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write lines")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert (result["outcome"], result["state"], result["commits"]) == ("audit_rejected", "failed", [])
+    assert (repository / "work.txt").read_text() == "round\n" * 3
+    assert "refs/task-queue/task-a/leftovers" in git(repository, "for-each-ref")
+    assert any("leftovers" in note for note in result["notes"])
+
+
+def test_verification_decides_whatever_the_agent_says(make_agent_rig: MakeAgentRig) -> None:
+    """A failing command sends its output back; one that never passes fails the task, unaudited."""
+    script = TwoAgents()
+    rig = make_agent_rig(script, **audited(max_iterations=2))
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line", verify="echo it is red; exit 3")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert result["outcome"] == "verify_failed"
+    assert (result["verification"][0]["exit_code"], script.audits) == (3, [])
+    assert "it is red" in script.told[1]
+
+
+def test_an_auditor_that_edits_files_is_void(make_agent_rig: MakeAgentRig) -> None:
+    """And one that gives no verdict counts for nothing: twice void is a rejection."""
+
+    def script(request: Request) -> Reply:
+        if audits(request):
+            with (rig.workspace / "sneaky.txt").open("a") as file:
+                file.write("edited\n")
+            return verdict("pass") if request.turn == 1 else Say("done")
+        return Say("I did nothing")
+
+    rig = make_agent_rig(script, **audited())
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert result["outcome"] == "audit_rejected"
+    assert "changed while the auditor" in result["audit"]["summary"]
+
+
+def test_a_persons_uncommitted_changes_stay_theirs(make_agent_rig: MakeAgentRig) -> None:
+    """They are in no commit of ours, lie where they lay, and are kept on a ref besides."""
+    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())
+    repository = a_repository(rig)
+    (repository / "first.txt").write_text("mine\n")
+    (repository / "new.txt").write_text("mine too\n")
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert git(repository, "show", "--name-only", "--format=", "HEAD") == "work.txt"
+    assert git(repository, "status", "--porcelain") == "M first.txt\n?? new.txt"
+    assert git(repository, "show", "refs/task-queue/task-a/checkpoint:new.txt") == "mine too"
+    assert any("checkpoint" in note for note in result["notes"])
+
+
+def test_without_git_the_work_is_audited_and_not_committed(make_agent_rig: MakeAgentRig) -> None:
+    """And the result says so."""
+    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert (result["outcome"], result["commits"]) == ("succeeded", [])
+    assert "no git repository" in result["notes"][0]
+
+
+def test_two_sources_share_a_repository_through_worktrees(make_agent_rig: MakeAgentRig) -> None:
+    """Side by side, each on its own branch, both merged; the second by a merge commit."""
+
+    def script(request: Request) -> Reply:
+        if audits(request):
+            return verdict("pass") if request.turn == 1 else Say("done")
+        name = "left" if "left" in request.first_text else "right"
+        return Say("done") if just_ran(request) else bash(f"echo {name} > {name}.txt")
+
+    rig = make_agent_rig(script, sources=("a", "b"), **audited(isolation="worktree", landing="merge"))
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-left", "# Write left", source="a")
+    rig.ask("task-right", "# Write right", source="b")
+    left = rig.result("task-left", timeout=SLOW)
+    right = rig.result("task-right", source="b", timeout=SLOW)
+
+    assert (left["outcome"], right["outcome"]) == ("succeeded", "succeeded")
+    assert {left["branch"], right["branch"]} == {"task-queue/task-left", "task-queue/task-right"}
+    assert (repository / "left.txt").exists()
+    assert (repository / "right.txt").exists()
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:
+    """The task is done, its branch is kept, and the result names the file."""
+
+    def script(request: Request) -> Reply:
+        if audits(request):
+            if request.turn == 1:
+                (repository / "first.txt").write_text("theirs\n")
+                git(repository, "commit", "-qam", "Theirs")
+            return verdict("pass") if request.turn == 1 else Say("done")
+        return Say("done") if just_ran(request) else bash("echo ours > first.txt")
+
+    rig = make_agent_rig(script, **audited(isolation="worktree", landing="merge"))
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Change the first line")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert result["outcome"] == "succeeded"
+    assert "first.txt" in result["landed"]
+    assert git(repository, "show", "task-queue/task-a:first.txt") == "ours"
+    assert (repository / "first.txt").read_text() == "theirs\n"
+
+
+@pytest.mark.parametrize("phase", ["implement", "audit"])
+def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phase: str) -> None:
+    """No work is done twice, no commit made twice."""
+    hung: list[str] = []
+
+    def script(request: Request) -> Reply:
+        auditing = audits(request)
+        if auditing == (phase == "audit") and not hung and (auditing or just_ran(request)):
+            hung.append(phase)
+            return Hang(seconds=60)
+        if auditing:
+            return verdict("pass") if request.turn == 1 else Say("done")
+        return Say("done") if just_ran(request) or hung else bash("echo round | tee -a work.txt")
+
+    rig = make_agent_rig(script, **audited(retry_delay="1s"))
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    eventually(lambda: hung, timeout=SLOW, what=f"the {phase} hangs; {rig.errors()}")
+    os.kill(rig.run_record("task-a")["pid"], signal.SIGKILL)
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
+    assert (repository / "work.txt").read_text() == "round\n"
+    assert git(repository, "rev-list", "--count", "HEAD") == "2"
+    assert len(result["commits"]) == 1

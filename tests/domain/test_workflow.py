@@ -1,0 +1,128 @@
+"""Which phase follows which, from the steps that are done."""
+
+from __future__ import annotations
+
+import pytest
+
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.workflow import (
+    Audit,
+    Audited,
+    Commit,
+    Committed,
+    Finish,
+    Implement,
+    Implemented,
+    Land,
+    Landed,
+    Phase,
+    Plan,
+    Prepare,
+    Prepared,
+    Step,
+    Verified,
+    Verify,
+    next_phase,
+)
+
+FULL = Plan(verify=True, audit=True, commit=True, land=True, max_iterations=3)
+START = Prepared(1)
+DENIED = ({"tool_name": "WebFetch"},)
+
+
+def rejected(number: int) -> tuple[Step, ...]:
+    return (
+        Implemented(number),
+        Verified(number, passed=True),
+        Audited(number, "fail", "no", f"fix {number}"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "phase"),
+    [
+        ((), Prepare()),
+        ((START,), Implement(1)),
+        ((START, Implemented(1)), Verify(1)),
+        ((START, Implemented(1), Verified(1, passed=True)), Audit(1)),
+        ((START, Implemented(1), Verified(1, passed=False, findings="red")), Implement(2, "red")),
+        ((START, *rejected(1)), Implement(2, "fix 1")),
+        ((START, *rejected(1), *rejected(2)), Implement(3, "fix 2")),
+        ((START, Implemented(1), Verified(1, passed=True), Audited(1, "pass")), Commit()),
+        ((START, Implemented(1), Audited(1, "void")), Audit(1)),
+        ((START, Implemented(1), Committed(("abc",), branch="b")), Land()),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, tuple) else f"{len(value)} steps",
+)
+def test_each_step_leads_to_the_next(steps: tuple[Step, ...], phase: Phase) -> None:
+    """Checks follow work, findings go back, commits come last."""
+    assert next_phase(steps, FULL) == phase
+
+
+def test_the_last_round_ends_it() -> None:
+    """Three rejections are enough."""
+    phase = next_phase((START, *rejected(1), *rejected(2), *rejected(3)), FULL)
+
+    assert isinstance(phase, Finish)
+    assert (phase.kind, "3 rounds" in phase.reason) == (OutcomeKind.AUDIT_REJECTED, True)
+
+
+def test_verification_that_never_passes_is_no_success() -> None:
+    """Whatever the auditor would have said."""
+    steps = [START, *(step for n in (1, 2, 3) for step in (Implemented(n), Verified(n, passed=False)))]
+    phase = next_phase(steps, FULL)
+
+    assert isinstance(phase, Finish)
+    assert phase.kind is OutcomeKind.VERIFY_FAILED
+
+
+@pytest.mark.parametrize("verdict", ["blocked", "maybe", ""])
+def test_no_other_verdict_is_a_pass(verdict: str) -> None:
+    """Only the word itself."""
+    phase = next_phase((START, Implemented(1), Verified(1, passed=True), Audited(1, verdict)), FULL)
+
+    assert isinstance(phase, Finish)
+    assert phase.kind is OutcomeKind.AUDIT_REJECTED
+
+
+def test_two_audits_without_a_verdict_end_it() -> None:
+    """Not in success."""
+    phase = next_phase((START, Implemented(1), Audited(1, "void"), Audited(1, "void")), FULL)
+
+    assert isinstance(phase, Finish)
+    assert phase.kind is OutcomeKind.AUDIT_REJECTED
+
+
+def test_denied_work_without_any_check_is_denied() -> None:
+    """Nothing shows that it is done."""
+    phase = next_phase(
+        (START, Implemented(1, denials=DENIED)),
+        Plan(verify=False, audit=False, commit=True, land=False, max_iterations=3),
+    )
+
+    assert isinstance(phase, Finish)
+    assert phase.kind is OutcomeKind.DENIED
+
+
+def test_denied_work_that_passed_a_check_is_done() -> None:
+    """The denial is listed, the proof decides."""
+    steps = (START, Implemented(1, denials=DENIED), Verified(1, passed=True))
+    plan = Plan(verify=True, audit=False, commit=True, land=False, max_iterations=3)
+
+    assert next_phase(steps, plan) == Commit()
+
+
+def test_what_was_landed_is_done() -> None:
+    """With the proof as its reason."""
+    steps = (
+        START,
+        Implemented(1),
+        Verified(1, passed=True),
+        Audited(1, "pass"),
+        Committed(("a",), "b"),
+        Landed("c", ""),
+    )
+    phase = next_phase(steps, FULL)
+
+    assert isinstance(phase, Finish)
+    assert (phase.kind, phase.reason) == (OutcomeKind.SUCCEEDED, "verification and audit passed")

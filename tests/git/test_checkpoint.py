@@ -1,0 +1,190 @@
+"""A person's uncommitted work is safe before a task begins, and can be had back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from task_queue.adapters.git.checkpoint import (
+    Checkpoint,
+    checkpoint,
+    checkpoint_of,
+    forget_checkpoint,
+    keep_leftovers,
+)
+from task_queue.domain.model import TaskId
+from tests.git.conftest import Scratch
+from tests.git.test_repository import ODD_NAMES
+
+TASK = TaskId("task-20260207-120000-fix it")
+
+
+def take(scratch: Scratch, attempt: int = 1, **options: int) -> Checkpoint:
+    return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=attempt, **options)
+
+
+def follow(commands: tuple[str, ...], scratch: Scratch) -> None:
+    for command in commands:
+        subprocess.run(["sh", "-c", command], env=scratch.env, check=True)
+
+
+def test_everything_uncommitted_is_kept_and_nothing_is_touched(scratch: Scratch) -> None:
+    """Untracked, staged and changed files; status is the same afterwards, and ignored files stay out."""
+    scratch.write(".gitignore", "ignored\n")
+    scratch.write("ignored")
+    scratch.write("first.txt", "changed\n")
+    scratch.write("staged.txt", "staged\n")
+    scratch.run("add", "staged.txt")
+    scratch.write("staged.txt", "staged, then changed\n")
+    before, index = scratch.status(), (scratch.root / ".git/index").read_bytes()
+
+    kept = take(scratch)
+
+    assert (scratch.status(), (scratch.root / ".git/index").read_bytes()) == (before, index)
+    assert set(kept.dirty) == {".gitignore", "first.txt", "staged.txt"}
+    assert scratch.run("show", f"{kept.ref}:staged.txt") == "staged, then changed"
+    assert scratch.run("cat-file", "-p", kept.dirty["first.txt"].oid) == "changed"
+    assert kept.base == scratch.run("rev-parse", "HEAD")
+
+
+def test_the_printed_commands_bring_everything_back(scratch: Scratch) -> None:
+    """Files and index, after a task overwrote them; what the task added stays."""
+    scratch.write("first.txt", "mine\n")
+    scratch.write("new one.txt", "also mine\n")
+    scratch.write("staged.txt", "staged\n")
+    scratch.run("add", "staged.txt")
+    before = scratch.status()
+    kept = take(scratch)
+    scratch.write("first.txt", "of the task\n")
+    scratch.write("added.txt")
+    (scratch.root / "new one.txt").unlink()
+    scratch.run("reset", "-q")
+
+    follow(kept.way_back(scratch.root), scratch)
+
+    assert sorted(scratch.status()) == sorted([*before, "?? added.txt"])
+    assert (scratch.root / "first.txt").read_text() == "mine\n"
+
+
+def test_asked_again_it_gives_the_earlier_one(scratch: Scratch) -> None:
+    """After a crash, when the task's own changes lie there already; also where nothing was uncommitted."""
+    first = take(scratch)
+    scratch.write("first.txt", "of the task\n")
+
+    assert take(scratch) == first == checkpoint_of(scratch.git, TASK, attempt=1)
+    assert first.dirty == {}
+
+
+def test_a_later_attempt_keeps_the_earlier_checkpoint(scratch: Scratch) -> None:
+    scratch.write("first.txt", "mine\n")
+    first = take(scratch)
+    scratch.write("first.txt", "of the task\n")
+
+    second = take(scratch, attempt=2)
+
+    assert scratch.run("show", f"{second.ref}:first.txt") == "of the task"
+    assert scratch.run("merge-base", first.commit, second.ref) == first.commit
+    assert checkpoint_of(scratch.git, TASK, attempt=1) is None
+
+
+def test_before_the_first_commit(empty: Scratch) -> None:
+    empty.write("a.txt", "a\n")
+    empty.write("b.txt", "b\n")
+    empty.run("add", "b.txt")
+    before = empty.status()
+
+    kept = take(empty)
+    (empty.root / "a.txt").unlink()
+    follow(kept.way_back(empty.root), empty)
+
+    assert (kept.base, set(kept.dirty)) == (None, {"a.txt", "b.txt"})
+    assert empty.status() == before
+
+
+@pytest.mark.parametrize("name", [*ODD_NAMES, os.fsdecode(b"caf\xe9")])
+def test_names_of_every_kind_are_kept(scratch: Scratch, name: str) -> None:
+    scratch.write(name, "mine\n")
+
+    assert set(take(scratch).dirty) == {name}
+
+
+def test_what_is_too_large_is_named_instead(scratch: Scratch) -> None:
+    scratch.write("huge.bin", b"x" * 2000)
+    scratch.write("small.txt")
+
+    kept = take(scratch, max_file_bytes=1000)
+
+    assert set(kept.dirty) == {"small.txt"}
+    assert [entry.path for entry in kept.left_out] == ["huge.bin"]
+    assert "larger than" in kept.left_out[0].why
+
+
+def test_a_repository_inside_is_named_instead(scratch: Scratch) -> None:
+    inner = scratch.root / "inner"
+    inner.mkdir()
+    scratch.at(inner).run("init", "-q")
+    scratch.at(inner).commit("x")
+
+    kept = take(scratch)
+
+    assert (kept.dirty, [entry.path for entry in kept.left_out]) == ({}, ["inner/"])
+
+
+def test_a_deleted_file_and_a_file_that_became_a_directory(scratch: Scratch) -> None:
+    scratch.commit("second.txt")
+    (scratch.root / "second.txt").unlink()
+    (scratch.root / "first.txt").unlink()
+    scratch.write("first.txt/inside")
+
+    kept = take(scratch)
+
+    assert set(kept.dirty) == {"second.txt", "first.txt", "first.txt/inside"}
+    assert kept.dirty["second.txt"].absent
+
+
+def test_an_empty_checkpoint_can_be_forgotten(scratch: Scratch) -> None:
+    """One that holds something of a person cannot."""
+    assert forget_checkpoint(scratch.git, take(scratch))
+    assert scratch.run("for-each-ref", "refs/task-queue") == ""
+
+    scratch.write("mine.txt")
+    assert not forget_checkpoint(scratch.git, take(scratch))
+
+
+def test_nobody_needs_to_be_configured_as_an_author(scratch: Scratch) -> None:
+    """Keeping things safe must not fail for want of a name."""
+    (scratch.root.parent / "home" / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    scratch.write("mine.txt")
+
+    assert set(take(scratch).dirty) == {"mine.txt"}
+
+
+def test_what_a_failed_task_left_is_kept(scratch: Scratch) -> None:
+    """Only its own changes are told; asked again, it is the same one."""
+    scratch.write("mine.txt")
+    since = take(scratch)
+    scratch.write("first.txt", "half done\n")
+    scratch.write("new.txt")
+
+    left = keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since)
+
+    assert left is not None
+    assert left.paths == ("first.txt", "new.txt")
+    assert scratch.run("show", f"{left.ref}:first.txt") == "half done"
+    assert keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since) == left
+    seen = subprocess.run(
+        ["sh", "-c", left.way_to_see(scratch.root)],
+        env=scratch.env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "half done" in seen.stdout
+
+
+def test_a_task_that_changed_nothing_leaves_nothing(scratch: Scratch) -> None:
+    scratch.write("mine.txt")
+
+    assert keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=take(scratch)) is None

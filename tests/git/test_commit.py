@@ -1,0 +1,271 @@
+"""The final commit: only what the task changed, once, through the repository's hooks."""
+
+from __future__ import annotations
+
+import pytest
+
+from task_queue.adapters.git.changes import changes_between
+from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
+from task_queue.adapters.git.commit import Committed, Signature, final_commit, why_no_signature
+from task_queue.domain.model import TaskId
+from tests.git.conftest import Scratch
+from tests.git.test_repository import ODD_NAMES
+
+TASK = TaskId("task-a")
+TRAILERS = {"Task-Id": "task-a", "Task-Queue-Attempt": "1", "Task-Queue-Cost": "$0.12"}
+
+
+def begin(scratch: Scratch) -> Checkpoint:
+    return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=1)
+
+
+def finish(scratch: Scratch, since: Checkpoint, signature: Signature | None = None) -> Committed:
+    return final_commit(
+        scratch.git,
+        scratch.repository,
+        since=since,
+        subject="Fix it",
+        body="As asked.",
+        trailers=TRAILERS,
+        signature=signature,
+    )
+
+
+def files_of(scratch: Scratch, commit: str | None) -> list[str]:
+    assert commit is not None
+    return scratch.run("show", "--format=", "--name-only", "-z", commit).split("\0")[:-1]
+
+
+def test_what_the_task_changed_is_committed(scratch: Scratch) -> None:
+    """New, changed and deleted files; nothing is left uncommitted, and the message names the task."""
+    scratch.commit("old.txt")
+    since = begin(scratch)
+    scratch.write("first.txt", "changed\n")
+    scratch.write("new/file.txt")
+    (scratch.root / "old.txt").unlink()
+
+    done = finish(scratch, since)
+
+    assert done.paths == ("first.txt", "new/file.txt", "old.txt")
+    assert (scratch.status(), done.head, done.branch) == ([], done.ours, "main")
+    message = scratch.run("show", "--no-patch", "--format=%B", done.ours or "")
+    assert message.splitlines() == [
+        "Fix it",
+        "",
+        "As asked.",
+        "",
+        *(f"{k}: {v}" for k, v in TRAILERS.items()),
+    ]
+
+
+def test_what_was_uncommitted_before_stays_so(scratch: Scratch) -> None:
+    """Staged things stay staged; what was changed by both is named and left out."""
+    scratch.commit("shared.txt")
+    scratch.write("mine.txt", "mine\n")
+    scratch.write("staged.txt", "staged\n")
+    scratch.run("add", "staged.txt")
+    scratch.write("shared.txt", "mine\n")
+    since = begin(scratch)
+    scratch.write("first.txt", "of the task\n")
+    scratch.write("shared.txt", "mine\nand of the task\n")
+
+    done = finish(scratch, since)
+
+    assert (files_of(scratch, done.ours), done.overlap) == (["first.txt"], ("shared.txt",))
+    assert sorted(scratch.status()) == [" M shared.txt", "?? mine.txt", "A  staged.txt"]
+
+
+def test_it_is_made_once(scratch: Scratch) -> None:
+    """Asked again after a crash, it is found; also when a person went on working."""
+    since = begin(scratch)
+    scratch.write("first.txt", "changed\n")
+    first = finish(scratch, since)
+    scratch.write("later.txt")
+
+    again = finish(scratch, since)
+
+    assert (again.ours, again.paths, again.by_agent) == (first.ours, first.paths, ())
+    assert scratch.status() == ["?? later.txt"]
+
+
+def test_a_crash_before_the_index_followed_is_repaired(scratch: Scratch) -> None:
+    since = begin(scratch)
+    index = (scratch.root / ".git/index").read_bytes()
+    scratch.write("first.txt", "changed\n")
+    scratch.write("new.txt")
+    finish(scratch, since)
+    (scratch.root / ".git/index").write_bytes(index)
+    assert scratch.status() != []
+
+    finish(scratch, since)
+
+    assert scratch.status() == []
+
+
+def test_nothing_changed_makes_no_commit(scratch: Scratch) -> None:
+    scratch.write("mine.txt")
+    since = begin(scratch)
+
+    done = finish(scratch, since)
+
+    assert (done.ours, done.by_agent, done.refused) == (None, (), None)
+
+
+def test_commits_of_the_agent_are_listed(scratch: Scratch) -> None:
+    """What is left is committed on top; what a person had not committed, and the agent did, is told."""
+    scratch.write("mine.txt")
+    since = begin(scratch)
+    scratch.run("add", "mine.txt")
+    by_agent = scratch.commit("step.txt")
+    scratch.write("rest.txt")
+
+    done = finish(scratch, since)
+
+    assert (done.by_agent, files_of(scratch, done.ours)) == ((by_agent,), ["rest.txt"])
+    assert (done.taken_along, done.rewritten) == (("mine.txt",), False)
+
+
+def test_a_rewritten_history_is_told(scratch: Scratch) -> None:
+    since = begin(scratch)
+    scratch.run("commit", "-q", "--amend", "-m", "Other words")
+
+    assert finish(scratch, since).rewritten
+
+
+def test_a_hook_that_refuses_is_heard(scratch: Scratch) -> None:
+    """Nothing is committed and nothing is lost; when the hook agrees, the same call succeeds."""
+    since = begin(scratch)
+    scratch.hook("pre-commit", "echo 'line 3 is too long'; exit 1")
+    scratch.write("first.txt", "changed\n")
+    before = scratch.status()
+
+    done = finish(scratch, since)
+
+    assert (done.ours, scratch.status()) == (None, before)
+    assert "line 3 is too long" in (done.refused or "")
+    scratch.hook("pre-commit", "exit 0")
+    assert finish(scratch, since).ours is not None
+
+
+def test_hooks_see_what_is_committed_and_may_add_to_it(scratch: Scratch) -> None:
+    """A formatter that stages its result, and a commit-msg hook that appends a trailer."""
+    scratch.write("mine.txt")
+    scratch.run("add", "mine.txt")
+    since = begin(scratch)
+    scratch.hook(
+        "pre-commit",
+        "git diff --cached --name-only > .git/seen; echo formatted > first.txt; git add first.txt",
+    )
+    scratch.hook("commit-msg", 'printf "\\nChange-Id: I123\\n" >> "$1"')
+    scratch.write("first.txt", "changed\n")
+
+    done = finish(scratch, since)
+
+    assert (scratch.root / ".git/seen").read_text() == "first.txt\n"
+    assert scratch.run("show", "HEAD:first.txt") == "formatted"
+    assert scratch.status() == ["A  mine.txt"]
+    assert finish(scratch, since).ours == done.ours
+
+
+def test_a_detached_head_moves_along(scratch: Scratch) -> None:
+    scratch.run("checkout", "-q", "--detach")
+    since = begin(scratch)
+    scratch.write("new.txt")
+
+    done = finish(scratch, since)
+
+    assert (done.branch, scratch.run("rev-parse", "HEAD")) == (None, done.ours)
+    assert scratch.run("log", "--format=%s", "main") == "Write first.txt"
+
+
+def test_the_first_commit_of_a_repository(empty: Scratch) -> None:
+    empty.write("mine.txt")
+    since = begin(empty)
+    empty.write("new.txt")
+
+    done = finish(empty, since)
+
+    assert (files_of(empty, done.ours), empty.status()) == (["new.txt"], ["?? mine.txt"])
+    assert finish(empty, since).ours == done.ours
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_every_kind_are_committed(scratch: Scratch, name: str) -> None:
+    since = begin(scratch)
+    scratch.write(name)
+
+    assert files_of(scratch, finish(scratch, since).ours) == [name]
+    assert scratch.status() == []
+
+
+def test_a_file_that_became_a_directory_is_committed(scratch: Scratch) -> None:
+    since = begin(scratch)
+    (scratch.root / "first.txt").unlink()
+    scratch.write("first.txt/inside")
+
+    finish(scratch, since)
+
+    assert (scratch.status(), scratch.run("ls-files")) == ([], "first.txt/inside")
+
+
+def test_author_and_committer_can_be_chosen(scratch: Scratch) -> None:
+    since = begin(scratch)
+    scratch.write("new.txt")
+    signature = Signature(author_name="Queue", author_email="q@example.org")
+
+    done = finish(scratch, since, signature)
+
+    who = scratch.run("show", "--no-patch", "--format=%an %ae, %cn", done.ours or "")
+    assert who == "Queue q@example.org, Person"
+
+
+def test_a_missing_name_is_told_beforehand(scratch: Scratch) -> None:
+    (scratch.root.parent / "home" / ".gitconfig").unlink()
+
+    assert "user.name" in (why_no_signature(scratch.git, Signature()) or "")
+    everybody = Signature("a", "a@example.org", "b", "b@example.org")
+    assert why_no_signature(scratch.git, everybody) is None
+
+
+def test_a_lock_that_goes_away_is_waited_for(scratch: Scratch) -> None:
+    """A person's git that runs at the same moment does not fail the task."""
+    since = begin(scratch)
+    scratch.write("first.txt", "changed\n")
+    scratch.hook("post-commit", "touch .git/index.lock; (sleep 0.3; rm .git/index.lock) >/dev/null 2>&1 &")
+
+    done = finish(scratch, since)
+
+    assert (done.refused, scratch.status()) == (None, [])
+
+
+def test_changes_are_told_with_figures_and_a_patch(scratch: Scratch) -> None:
+    """Against the checkpoint, uncommitted work of a person not included."""
+    scratch.write("mine.txt")
+    since = begin(scratch)
+    scratch.write("first.txt", "first\nsecond\n")
+    scratch.write("sp ace\n.bin", b"\0\1\2")
+
+    now = snapshot_now(scratch.git, scratch.repository)
+    changes = changes_between(scratch.git, since.commit, now.tree)
+
+    told = [(path.path, path.letter, path.added, path.deleted) for path in changes.paths]
+    assert told == [("first.txt", "M", 1, 0), ("sp ace\n.bin", "A", None, None)]
+    assert changes.summary == "2 files changed, 1 insertions(+), 0 deletions(-), 1 binary or very large"
+    assert "+second" in changes.patch
+    assert not changes.cut
+
+
+def test_a_huge_diff_is_cut_and_says_so(scratch: Scratch) -> None:
+    since = begin(scratch)
+    scratch.write("huge.bin", bytes(range(256)) * 20_000)
+    scratch.write("huge.txt", "a line\n" * 300_000)
+    scratch.write("long.txt", "another line\n" * 50_000)
+
+    now = snapshot_now(scratch.git, scratch.repository)
+    changes = changes_between(scratch.git, since.commit, now.tree, max_patch_bytes=10_000)
+
+    assert len(changes.patch) < 10_200
+    assert changes.cut
+    assert "Binary files /dev/null and b/huge.bin differ" in changes.patch
+    assert "Binary files /dev/null and b/huge.txt differ" in changes.patch
+    assert changes.patch.endswith("[cut here: only the first 10,000 bytes of the patch are shown]\n")

@@ -1,0 +1,287 @@
+"""The tables of the documentation that follow from the code: ``python -m tests.house.tables`` writes them.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. What a key means in words is said here
+where the code has no place for it; that nothing is missing is tested.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from task_queue.adapters.config.schema import Agent, CommandExecutor, Config, GitSettings, Limits, Source
+from task_queue.cli import cli
+from task_queue.domain.lifecycle import Policy, decide
+from task_queue.domain.model import (
+    Claim,
+    Complete,
+    Disposition,
+    Fail,
+    Outcome,
+    OutcomeKind,
+    Pause,
+    Release,
+    Retry,
+    TaskId,
+)
+from task_queue.domain.results import attempt_of, bare_ending
+from task_queue.domain.settings import KEYS
+from task_queue.domain.verdict import TABLE
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+_BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_NOW = datetime(2026, 2, 7, tzinfo=UTC)
+
+OUTCOMES: dict[OutcomeKind, str] = {
+    OutcomeKind.SUCCEEDED: "the agent ended cleanly, verification and audit passed",
+    OutcomeKind.FAILED: "the agent reported an error, or ended in a way that nobody knows",
+    OutcomeKind.DENIED: "permissions kept it from something, and no passed check shows that it is done all the same",
+    OutcomeKind.AUDIT_REJECTED: "the auditor still found the work wanting in the last of `max_iterations` rounds",
+    OutcomeKind.VERIFY_FAILED: "a command of `verify` failed",
+    OutcomeKind.BUDGET: "`max_budget_usd` is spent (the day's budget instead holds the task back)",
+    OutcomeKind.MAX_TURNS: "`max_turns` are used up",
+    OutcomeKind.REFUSED: "the model declined the task",
+    OutcomeKind.TIMED_OUT: "`timeout` is over",
+    OutcomeKind.STALLED: "silence for `idle_timeout`, or the agent never got going",
+    OutcomeKind.CRASHED: "the agent or its runner died without a result",
+    OutcomeKind.CANCELLED: "a person, a deleted document or a failed dependency ended it",
+    OutcomeKind.LIMITED: "the account's usage limit is reached",
+    OutcomeKind.UNAVAILABLE: "the model is overloaded or out of reach; a command said exit 75",
+    OutcomeKind.ACCOUNT: "the login or the billing was refused, or somebody else would pay",
+    OutcomeKind.REJECTED: "the document cannot be run as it stands",
+    OutcomeKind.INTERRUPTED: "the queue itself was stopped",
+}
+
+CONFIGURATION: dict[str, str] = {
+    "version": "`2.1`; 2.x is read",
+    "project_workspace": "where tasks work unless they or their source say otherwise",
+    "task_source_directories": "the sources",
+    "task_source_directories[].id": "its name, also the name of its worker",
+    "task_source_directories[].path": "its `pending/` folder",
+    "task_source_directories[].description": "for people",
+    "task_source_directories[].added_at": "when it was registered",
+    "task_source_directories[].project_workspace": "where its tasks work",
+    "task_source_directories[].defaults": "front-matter keys for its tasks",
+    "task_source_directories[].daily_budget_usd": "most that its tasks may cost in a day, in US dollars",
+    "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",
+    "task_source_directories[].paused": "nothing new starts; `sources pause` and `resume` set it",
+    "defaults": "front-matter keys for every task",
+    "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`",
+    "agent.pass_env": "names taken over from the daemon's environment, such as `ANTHROPIC_API_KEY`",
+    "agent.config_dir": "`CLAUDE_CONFIG_DIR` of the queue's own",
+    "agent.cli_path": "another CLI than the one that the SDK brings along",
+    "agent.account": "who is expected to pay; an attempt that somebody else would pay for does not start",
+    "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
+    "agent.prewarm": "has no effect yet",
+    "agent.scrub_env": "takes credentials out of the environment of the agent's tools; needs bubblewrap",
+    "executors.<name>.kind": "`command`",
+    "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
+    "limits.running": "agents at once",
+    "limits.daily_budget_usd": "most that all tasks may cost in a day, in US dollars",
+    "limits.max_pending": "`tasks add` refuses beyond it; a dropped file is always accepted",
+    "limits.memory_mb": "an attempt whose processes hold more is ended as `crashed`",
+    "limits.min_free_mb": "with less room on the disk nothing is claimed",
+    "limits.transcript_mb": "a transcript is not grown beyond it",
+    "limits.starts_per_10min": "a source that starts attempts more often is held back",
+    "limits.hold_above_utilization": "from this share of the account's limit on (0 to 1), less important tasks wait",
+    "limits.hold_below_priority": "which tasks these are",
+    "git.author_name": "author of the commits that the queue makes; else the repository's own",
+    "git.author_email": "the same",
+    "git.committer_name": "the same for the committer",
+    "git.committer_email": "the same",
+    "git.keep_worktrees": "how many finished working trees stay",
+    "git.judges": "patterns of files that judge the work, besides tests, CI and what `verify` runs",
+    "roots": "directories in which a task may name its `workspace`; empty means the workspaces above",
+    "settle_seconds": "how long a dropped file must have been quiet",
+    "sweep_seconds": "how often everything is looked at without an event",
+    "stop_grace_seconds": "how long an agent may take to stop resumably",
+    "retention": "has no effect yet",
+    "notifications": "has no effect yet",
+    "api": "has no effect yet",
+    "created_at": "written by `init`",
+    "updated_at": "written with each change",
+}
+
+
+def refreshed(text: str) -> str:
+    """*text* with every table as the code has it now."""
+    return _BLOCK.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
+
+
+def keys_table() -> str:
+    rows = [
+        (f"`{key.name}`", key.help + (" *" if key.effect_comes_with else ""), key.default) for key in KEYS
+    ]
+    return _table(("key", "meaning", "default"), rows)
+
+
+def key_forms_table() -> str:
+    rows = [(f"`{key.name}`", key.read.form, _layers(key.of_one_task)) for key in KEYS]
+    return _table(("key", "what may be written", "where"), rows)
+
+
+def without_effect_table() -> str:
+    rows = [(f"`{key.name}`", key.effect_comes_with) for key in KEYS if key.effect_comes_with]
+    return _table(("key", "has an effect with"), rows)
+
+
+def outcomes_table() -> str:
+    rows = [(f"`{kind}`", meaning, *_follows(kind)) for kind, meaning in OUTCOMES.items()]
+    return _table(("outcome", "means", "what follows", "costs an attempt"), rows)
+
+
+def verdict_table() -> str:
+    lost = {True: "; the session is lost", False: ""}
+    return _table(
+        ("what was seen", "outcome"),
+        [(row.reason, f"`{row.kind}`{lost[row.lost_session]}") for row in TABLE],
+    )
+
+
+def configuration_table() -> str:
+    return _table(
+        ("key", "meaning", "default"),
+        [(f"`{path}`", CONFIGURATION[path], default) for path, default in configuration_keys()],
+    )
+
+
+def configuration_keys() -> Iterator[tuple[str, str]]:
+    """Every key of the schema, with its default as people read it."""
+    sections: dict[str, tuple[str, type[BaseModel]]] = {
+        "task_source_directories": ("task_source_directories[]", Source),
+        "agent": ("agent", Agent),
+        "executors": ("executors.<name>", CommandExecutor),
+        "limits": ("limits", Limits),
+        "git": ("git", GitSettings),
+    }
+    for name, field in Config.model_fields.items():
+        if name == "task_source_directories" or name not in sections:
+            yield name, _default(field)
+        if name in sections:
+            prefix, model = sections[name]
+            for key, inner in model.model_fields.items():
+                yield f"{prefix}.{key}", _default(inner)
+
+
+def commands() -> str:
+    return "\n".join(_commands(cli, "task-queue")) + "\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "keys": keys_table,
+    "key-forms": key_forms_table,
+    "keys-without-effect": without_effect_table,
+    "outcomes": outcomes_table,
+    "verdict": verdict_table,
+    "configuration": configuration_table,
+    "commands": commands,
+}
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str | None, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(
+        "| " + " | ".join((cell or "").replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )
+
+
+def _layers(of_one_task: bool) -> str:
+    return "document" if of_one_task else "document, defaults"
+
+
+def _follows(kind: OutcomeKind) -> tuple[str, str]:
+    outcome = Outcome(kind, "")
+    first = decide(outcome, earlier=(), policy=Policy(), jitter=0)
+    last = decide(outcome, earlier=(), policy=Policy(max_attempts=1), jitter=0)
+    counted = attempt_of(_CLAIM, bare_ending(_CLAIM, outcome, by="", now=_NOW)).counted
+    told = _disposition(first)
+    if type(last) is not type(first):
+        told += f"; with the last attempt {_disposition(last)}"
+    return told, "yes" if counted else "no"
+
+
+def _disposition(disposition: Disposition) -> str:
+    match disposition:
+        case Complete():
+            return "`completed/`"
+        case Fail(dead_letter=dead_letter):
+            return "`failed/`" + (", `dead_letter`" if dead_letter else "")
+        case Retry():
+            return "tried again after a growing delay"
+        case Release():
+            return "given back, continued at the next start"
+        case Pause():
+            return "given back; the account pauses, then the session is continued"
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.default
+    if value is None or value in ({}, (), ""):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _commands(command: click.Command, path: str) -> Iterator[str]:
+    context = click.Context(command, info_name=path)
+    arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
+    yield f"### `{' '.join([path, *arguments])}`"
+    yield ""
+    yield " ".join((command.help or "").split())
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    if options:
+        yield ""
+        yield from (f"- `{_spelled(option)}` {option.help or ''}".rstrip() for option in options)
+    yield ""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                yield from _commands(inner, f"{path} {name}")
+
+
+def _spelled(option: click.Option) -> str:
+    names = ", ".join(option.opts)
+    if option.is_flag:
+        return names
+    value = option.metavar or (
+        "|".join(option.type.choices)
+        if isinstance(option.type, click.Choice)
+        else (option.name or "").upper()
+    )
+    return f"{names} {value}"
+
+
+_CLAIM = Claim(
+    task_id=TaskId("task-a"),
+    worker="",
+    thread_id=0,
+    pid=0,
+    started_at=_NOW - timedelta(seconds=1),
+    attempt=1,
+    session_id="",
+    resumes=False,
+    pid_start_ticks=0,
+    boot_id="",
+    sha256="",
+    dev=0,
+    ino=0,
+    document="task-a.md",
+)
+
+
+if __name__ == "__main__":
+    for document in DOCUMENTS:
+        document.write_text(refreshed(document.read_text()))

@@ -1,0 +1,124 @@
+"""Breaks a copy of the package on purpose, one promise at a time: the proof has to notice each.
+
+    python -m tests.proof.mutations [--only NAME] [--unbroken]
+
+``--unbroken`` runs the same commands on the unchanged copy: none may complain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 600
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One deliberate breakage and the command that has to notice it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    noticed_by: tuple[str, ...]
+
+
+_SETTLE = """            self._file_document(claim, result.state)
+            durable.remove(self.layout.journal(claim.document))
+            durable.remove(self.layout.cancel(claim.document))
+            self._unlock(claim)
+"""
+_TAKEN = "encode(record))\n            except FileExistsError:\n                earlier"
+MUTATIONS = (
+    Mutation(
+        "no fsync of files and directories",
+        "task_queue/platform/durable.py",
+        "os.fsync(fd)",
+        "pass",
+        ("tests.proof.power_cut", "--first", "20", "--every", "5"),
+    ),
+    Mutation(
+        "no fsync of directories",
+        "task_queue/platform/durable.py",
+        "    try:\n        os.fsync(fd)\n    except OSError as error:",
+        "    try:\n        pass\n    except OSError as error:",
+        ("pytest", "tests/proof/test_order.py", "-q"),
+    ),
+    Mutation(
+        "unlock before the move",
+        "task_queue/adapters/engine/folder.py",
+        _SETTLE,
+        "".join(reversed(_SETTLE.splitlines(keepends=True))),
+        ("tests.proof.crash_points", "--scenario", "once", "--actor", "daemon", "--first", "46"),
+    ),
+    Mutation(
+        "the pid alone is trusted",
+        "task_queue/platform/identity.py",
+        "return identity.boot_id == boot_id() and identity_of(identity.pid) == identity",
+        "return identity_of(identity.pid) is not None",
+        ("tests.proof.faults", "--case", "reused_pid"),
+    ),
+    Mutation(
+        "the last writer of an ending wins",
+        "task_queue/adapters/engine/folder.py",
+        f"                durable.publish(path, {_TAKEN}",
+        f"                durable.replace(path, {_TAKEN}",
+        ("pytest", "tests/engine", "-q"),
+    ),
+    Mutation(
+        "left-over processes are not ended",
+        "task_queue/adapters/runners.py",
+        "        return identity.end_tree(marker, grace_s=0)",
+        "        return 0",
+        ("pytest", "tests/acceptance/test_daemon.py", "-q", "-k", "leaves_nothing_running"),
+    ),
+)
+
+
+def is_noticed(mutation: Mutation, *, unbroken: bool = False) -> bool:
+    """Whether the command complains about a copy of the package that is broken so."""
+    with tempfile.TemporaryDirectory(prefix="tq-proof-") as folder:
+        copy = Path(folder)
+        for name in ("task_queue", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        broken = copy / mutation.file
+        source = broken.read_text()
+        assert mutation.old in source, f"{mutation.file} has changed: {mutation.name} cannot be applied"
+        if not unbroken:
+            broken.write_text(source.replace(mutation.old, mutation.new))
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "PYTHONPATH": folder}
+        done = subprocess.run(
+            [sys.executable, "-m", *mutation.noticed_by],
+            cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+        lines = [line for line in done.stdout.splitlines() if line.strip()] or [done.stderr[-300:]]
+        print(f"  {' '.join(mutation.noticed_by)}: {lines[-1]}")
+        return done.returncode != 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--only", choices=[mutation.name for mutation in MUTATIONS])
+    parser.add_argument("--unbroken", action="store_true")
+    options = parser.parse_args()
+    wrong = 0
+    wanted = [m for m in MUTATIONS if options.only in {None, m.name}]
+    for mutation in wanted:
+        noticed = is_noticed(mutation, unbroken=options.unbroken)
+        wrong += noticed is options.unbroken
+        print(f"{mutation.name}: {'noticed' if noticed else 'NOT noticed'}", flush=True)
+    print(f"{len(wanted)} mutations, {len(wanted) - wrong} as expected")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Endings that their runner did not write, against fakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, RunRecord, TaskId
+from task_queue.domain.proof import is_vouched_for, new_token, proof_of
+from task_queue.domain.results import bare_ending
+from task_queue.ports import Order, RunningAttempt
+from tests.fakes import SUCCESS, Bench, EndedAttempt, FakeRunners
+
+FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
+
+
+def ending_for(claim: Claim, bench: Bench, *, outcome: Outcome = SUCCESS, by: str = "runner") -> Ending:
+    return bare_ending(claim, outcome, by=by, now=bench.clock.now())
+
+
+class ForgingRunners(FakeRunners):
+    """The agent writes an ending by itself and kills its runner."""
+
+    by = "runner"
+    shows_itself = True
+
+    def start(self, order: Order) -> RunningAttempt:
+        run = RunRecord(order.claim.task_id, 1, order.marker, 1, 1, "", self.clock.now())
+        if self.shows_itself:
+            self.engine.show_run(order.claim, run)  # type: ignore[attr-defined]  # a memory engine
+        forged = bare_ending(order.claim, SUCCESS, by=self.by, now=self.clock.now())
+        self.engine.commit(order.claim, replace(forged, token="guessed"))
+        return EndedAttempt()
+
+
+@pytest.mark.parametrize("by", ["runner", "worker", "recovery", "somebody"])
+def test_a_forged_success_is_a_crash(by: str) -> None:
+    """Whoever it says it is from: without the token, and with nothing to rebuild it from."""
+    bench = Bench()
+    bench.runners = ForgingRunners(bench.engine, [], bench.clock)
+    bench.runners.by = by
+    bench.worker = bench.new_worker()
+    bench.drop("task-a", "---\nmax_attempts: 1\n---\n# Do it")
+
+    bench.turn()
+
+    result = bench.engine.results[TaskId("task-a")]
+    assert (result.success, result.outcome) == (False, OutcomeKind.CRASHED)
+    assert any("its runner did not write" in fact for fact in result.evidence)
+    assert bench.engine.attempts[TaskId("task-a"), 1].set_aside
+
+
+def test_an_ending_forged_before_the_start_does_not_count() -> None:
+    """No runner ever showed itself, so the task is given back as if nothing had been there."""
+    bench = Bench()
+    bench.runners = ForgingRunners(bench.engine, [], bench.clock)
+    bench.runners.shows_itself = False
+    bench.worker = bench.new_worker()
+    bench.drop("task-a")
+
+    bench.turn()
+
+    assert TaskId("task-a") not in bench.engine.results
+    assert not bench.engine.claims()
+
+
+def test_a_claim_of_an_earlier_release_asks_for_no_proof() -> None:
+    """Its runner knows of no token."""
+    bench = Bench()
+    bench.drop("task-a")
+    claim = bench.engine.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
+
+    assert is_vouched_for(replace(claim, proof=""), ending_for(claim, bench))
+    assert not is_vouched_for(claim, ending_for(claim, bench))
+
+
+def test_only_the_token_vouches_for_a_runner() -> None:
+    """Not only for a success: an early failure would free the task while its agent still runs."""
+    bench = Bench()
+    bench.drop("task-a")
+    claim = bench.engine.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
+    token = bench.engine.token_of(claim)
+
+    assert proof_of(token) == claim.proof
+    assert is_vouched_for(claim, replace(ending_for(claim, bench), token=token))
+    assert not is_vouched_for(claim, ending_for(claim, bench, outcome=FAILED))
+    assert is_vouched_for(claim, ending_for(claim, bench, outcome=FAILED, by="worker"))
+    assert new_token() != token
