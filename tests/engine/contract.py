@@ -206,6 +206,16 @@ class EngineContract(ABC):
             TaskState.COMPLETED
         ] * 3
 
+    def test_a_retried_numbered_record_is_not_shared(self, bench: EngineBench) -> None:
+        """A task dropped under the first name while task-a.2 waits again gets the next number."""
+        for _ in range(2):
+            bench.drop("task-a")
+            bench.settle(bench.claim("task-a"), TaskState.FAILED)
+        bench.engine.requeue(TaskId("task-a.2"), now=NOW)
+        bench.drop("task-a")
+
+        assert [bench.claim("task-a").task_id, bench.claim("task-a.2").task_id] == ["task-a.3", "task-a.2"]
+
     def test_a_persons_retry_goes_back_to_pending(self, bench: EngineBench) -> None:
         """With its history, uncounted, and the numbers going on."""
         bench.drop("task-a")

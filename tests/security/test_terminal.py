@@ -37,7 +37,8 @@ def hostile(rig: Rig) -> Rig:
     for name in ("results", "logs", "failed", "completed"):
         (rig.queue() / name).mkdir(mode=0o700)
     script = f"printf '%s\\n' '{ON_ONE_LINE}'; printf '%s\\n' '{ON_ONE_LINE}' >&2; exit 3"
-    rig.drop_command(NAME, script, title=json.dumps(ON_ONE_LINE), max_attempts=1)
+    title = ON_ONE_LINE.replace("\u2028", "").replace("\u2029", "")
+    rig.drop_command(NAME, f"# {title}\n{script}", max_attempts=1)
     rig.drop("task-bad", f"---\n{HOSTILE.replace(chr(13), '')}: 1\n---\n{HOSTILE}")
     (rig.pending() / RAW_NAME).write_text("x")
     return rig

@@ -333,7 +333,7 @@ class FolderEngine:
 
     def _free_record(self, task_id: TaskId) -> TaskId:
         number, candidate = 1, task_id
-        while self._is_taken(candidate):
+        while self._is_taken(candidate) or self._is_used_by_another(candidate, task_id):
             number += 1
             candidate = naming.numbered(task_id, number)
         return candidate
@@ -347,6 +347,16 @@ class FolderEngine:
 
     def _is_taken(self, task_id: TaskId) -> bool:
         return self._ended_state(task_id) is not None or os.path.lexists(self.layout.result(task_id))
+
+    def _is_used_by_another(self, record: TaskId, dropped_as: TaskId) -> bool:
+        """A numbered record that a person retries lies in pending/ under its own name; one that waits for
+        its next attempt is named in the history beside its document."""
+        own, first = naming.document_of(record), naming.document_of(naming.unnumbered(record))
+        waits = any(os.path.lexists(path) for path in (self.layout.pending / own, self.layout.lock(own)))
+        if waits and record != dropped_as:
+            return True
+        journal = self._journal_beside(first) if first not in {own, naming.document_of(dropped_as)} else None
+        return journal is not None and journal.task_id == record
 
     def _attempts_used(self, task_id: TaskId) -> Iterator[int]:
         folder = self.layout.log(task_id)

@@ -200,7 +200,7 @@ class MemoryEngine:
 
     def _free_record(self, task_id: TaskId) -> TaskId:
         candidate, number = task_id, 1
-        while candidate in self.ended:
+        while candidate in self.ended or (candidate != task_id and candidate in self.documents):
             number += 1
             candidate = naming.numbered(task_id, number)
         return candidate

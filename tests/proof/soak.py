@@ -1,0 +1,177 @@
+"""Hundreds of tasks under random kills: ``python -m tests.proof.soak --minutes 2``.
+
+Command tasks in three sources; every moment a daemon or a runner is killed, a task cancelled, the daemon
+restarted in good order, the configuration touched. Then everything is drained and looked at from outside.
+It ends only processes that it started: daemons by their handle, runners by the run record in its own
+folders, checked against their environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.acceptance.rig import Rig
+from tests.proof.soak_check import Verdict, check, processes_of
+from tests.waiting import eventually
+
+SOURCES = ("a", "b", "c")
+_DRAIN_S = 240.0
+_SCRIPT = 'echo {name} >> "$PWD/starts"; {extra}sleep {seconds}; exit {code}'
+
+
+@dataclass
+class Soak:
+    rig: Rig
+    chance: random.Random
+    dropped: dict[str, list[str]] = field(default_factory=lambda: {source: [] for source in SOURCES})
+    rerun: set[str] = field(default_factory=set)
+    done: Counter[str] = field(default_factory=Counter)
+
+    def run(self, seconds: float, *, tasks_per_second: float) -> Verdict:
+        end = time.monotonic() + seconds
+        begun = time.monotonic()
+        daemon = self.rig.start()
+        while time.monotonic() < end:
+            due = (time.monotonic() - begun) * tasks_per_second
+            while sum(map(len, self.dropped.values())) < due:
+                self._drop()
+            act = self.chance.choices(
+                ["kill daemon", "kill runner", "cancel", "restart", "touch configuration", "wait"],
+                [2, 10, 3, 1, 2, 4],
+            )[0]
+            match act:
+                case "kill daemon" | "restart":
+                    self.rig.stop(daemon, signal.SIGKILL if act == "kill daemon" else signal.SIGTERM)
+                    daemon = self.rig.start()
+                case "kill runner":
+                    if not self._kill_a_runner():
+                        continue
+                case "cancel":
+                    self._cancel()
+                case "touch configuration":
+                    self.rig.config.write_text(self.rig.config.read_text())
+                case _:
+                    time.sleep(self.chance.uniform(0.05, 0.5))
+            self.done[act] += 1
+        return self._drained()
+
+    def _drop(self) -> None:
+        source = self.chance.choice(SOURCES)
+        name = f"task-{sum(map(len, self.dropped.values())):05d}"
+        keys: dict[str, object] = {"max_attempts": 1}
+        if self.chance.random() < 0.15:
+            keys = {"max_attempts": 50, "on_lost_session": "rerun", "retry_delay": "0s"}
+            self.rerun.add(name)
+        extra = "setsid sleep 1000 & " if self.chance.random() < 0.2 else ""
+        seconds = f"{self.chance.uniform(0, 0.6):.2f}"
+        code = 0 if name in self.rerun else self.chance.choice([0, 0, 0, 1])
+        self.rig.drop_command(
+            name, _SCRIPT.format(name=name, extra=extra, seconds=seconds, code=code), source=source, **keys
+        )
+        self.dropped[source].append(name)
+
+    def _kill_a_runner(self) -> bool:
+        """One that a lock points to; False if none runs."""
+        locks = [lock for source in SOURCES for lock in self.rig.locks(source)]
+        self.chance.shuffle(locks)
+        for lock in locks:
+            try:
+                claim = json.loads(lock.read_text())
+                logs = lock.parents[1] / "logs" / claim["task_id"] / f"attempt-{claim['attempt']}"
+                run = json.loads((logs / "run.json").read_text())
+                pidfd = os.pidfd_open(run["pid"])
+            except (OSError, ValueError):
+                continue
+            try:
+                if run["pid"] in processes_of(self.rig.home):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    return True
+            except ProcessLookupError:
+                continue
+            finally:
+                os.close(pidfd)
+        return False
+
+    def _cancel(self) -> None:
+        source = self.chance.choice(SOURCES)
+        waiting = [
+            name for name in self.dropped[source] if (self.rig.pending(source) / f"{name}.md").exists()
+        ]
+        if waiting:
+            (self.rig.pending(source) / f".{self.chance.choice(waiting[:3])}.cancel").write_text("{}\n")
+
+    def _drained(self) -> Verdict:
+        daemon = self.rig.daemons[-1]
+
+        def is_empty() -> bool:
+            assert daemon.poll() is None, self.rig.errors()
+            return all(not any(self.rig.pending(source).iterdir()) for source in SOURCES)
+
+        try:
+            eventually(is_empty, timeout=_DRAIN_S, what="the queue is drained")
+        except AssertionError as error:
+            self.done[str(error)] += 1  # the checker tells what is left
+        self.rig.stop(daemon)
+        total = Verdict()
+        for source in SOURCES:
+            starts = self.rig.workspace / "starts"
+            rerun = frozenset(self.rerun)
+            found = check(self.rig.queue(source), self.dropped[source], starts=starts, rerun=rerun)
+            total.lost += found.lost
+            total.doubled += found.doubled
+            total.wrong += found.wrong
+        total.wrong += [f"process {pid} is left" for pid in processes_of(self.rig.home)]
+        return total
+
+    def report(self, verdict: Verdict) -> str:
+        tasks = sum(map(len, self.dropped.values()))
+        kills = self.done["kill daemon"] + self.done["kill runner"]
+        acts = ", ".join(f"{act} {number}" for act, number in sorted(self.done.items()))
+        figures = (
+            f"lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, otherwise wrong {len(verdict.wrong)}"
+        )
+        first = f"tasks {tasks}, kills {kills}, {figures} ({acts})"
+        return "\n".join([first, *verdict.lost, *verdict.doubled, *verdict.wrong])
+
+
+def soak(home: Path, *, seconds: float, tasks_per_second: float, seed: int) -> tuple[Soak, Verdict]:
+    """Run it below *home*; everything that was started has ended when it returns."""
+    rig = Rig(home, sources=SOURCES, stop_grace_seconds=5, limits={"min_free_mb": 0})
+    try:
+        run = Soak(rig, random.Random(seed))
+        return run, run.run(seconds, tasks_per_second=tasks_per_second)
+    finally:
+        rig.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--tasks-per-second", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    home = Path(tempfile.mkdtemp(prefix="task-queue-soak-"))
+    print(f"seed {seed}, {options.minutes} minutes, in {home}", flush=True)
+    run, verdict = soak(
+        home / "home", seconds=options.minutes * 60, tasks_per_second=options.tasks_per_second, seed=seed
+    )
+    print(run.report(verdict))
+    if verdict:
+        shutil.rmtree(home)
+    return 0 if verdict else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""The soak in short; the long form is ``make soak MINUTES=n``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.proof.soak import soak
+
+
+@pytest.mark.timeout(300)
+def test_a_short_soak_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Random kills of daemons and runners, cancels and restarts over some fifteen seconds."""
+    run, verdict = soak(tmp_path / "home", seconds=12, tasks_per_second=2, seed=7)
+
+    assert verdict, run.report(verdict)
+    assert run.done["kill daemon"] + run.done["kill runner"] > 0
