@@ -136,6 +136,7 @@ class Daemon:
         self._notifier = notifier
         self._clock = SystemClock()
         self._started_at = self._clock.now()
+        self._me = identity.own_identity()
         self._bell = Bell()
         self._stop_asked = False
         self._reload_asked = False
@@ -332,7 +333,7 @@ class Daemon:
 
     def _write_state(self, *, stopped: bool = False) -> None:
         """Publish what ``status`` shows of this process, when it changed."""
-        me = identity.own_identity()
+        me = self._me
         degraded = self._watcher.degraded()
         state: dict[str, Any] = {
             "schema_version": 1,

@@ -56,6 +56,19 @@ class ConfiguredOrders:
         layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
         return resolve(*layers, task.given, narrowed(layers, task.given))
 
+    def check(self, executor: str) -> None:
+        """Whether any task of that executor can be run now: told before a claim, so that none is made in vain.
+
+        Raises ExecutorError.
+        """
+        default = self.config.workspace_of(self.source)
+        problem = None if default is None else _why_unusable(default)
+        if problem is not None:
+            raise ExecutorError(
+                f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
+            )
+        self._environment(executor)
+
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)

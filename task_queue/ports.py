@@ -261,6 +261,10 @@ class Orders(Protocol):
         """Raises TaskFileError where the layers do not fit together."""
         ...
 
+    def check(self, executor: str) -> None:
+        """Raises ExecutorError if no task of that executor can be run now; asked before a claim."""
+        ...
+
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         """Raises TaskFileError if this task cannot be run, ExecutorError if no task can be run now."""
         ...

@@ -26,7 +26,7 @@ from task_queue.ports import Order
 from task_queue.runner import carry_out
 
 _PRELOADED = ("task_queue.workflow.command", "task_queue.workflow.executor")
-_REAP_EVERY_S = 1.0
+_REAP_EVERY_S = 10.0
 
 
 def main() -> None:

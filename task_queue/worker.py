@@ -17,6 +17,7 @@ from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, Survey
 
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
+LONGEST_TROUBLE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Worker:
         """Nothing waits and nothing runs (for ``run --drain``)."""
         self._engine = engine
         self._gate = gate
+        self._orders = orders
+        self._failed_starts = 0
         self._state_of = state_of
         self._clock = clock
         self._emit = emit
@@ -128,10 +131,13 @@ class Worker:
         """Do what is to be done now; returns for how many seconds there is nothing to do unless rung."""
         try:
             wait_s = self._turn()
-        except (EngineUnavailable, ExecutorError) as error:
+        except EngineUnavailable as error:
             self._recovered = False
             self._note_trouble(error)
             return LOOK_AGAIN_AFTER_TROUBLE_S
+        except ExecutorError as error:
+            self._note_trouble(error)
+            return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**self._failed_starts), LONGEST_TROUBLE_S)
         except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
             self._recovered = False
             self._note_trouble(EngineUnavailable(str(error)))
@@ -197,6 +203,7 @@ class Worker:
         return tuple(task for task in waiting if task.id not in reasons)
 
     def _work_on(self, task: Waiting) -> float:
+        self._orders.check(task.executor)
         self.held_back = self._gate.enter(self.source, task, self._bell.ring)
         if self.held_back is not None:
             return self._sweep_s
@@ -208,8 +215,12 @@ class Worker:
             self._custody.see_through(claim)
         except ClaimHeld:
             return 0
+        except ExecutorError:
+            self._failed_starts = min(self._failed_starts + 1, 10)  # each costs the task an attempt's folder
+            raise
         finally:
             self._gate.leave(self.source)
+        self._failed_starts = 0
         return 0
 
     def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:

@@ -112,6 +112,8 @@ class FakeOrders:
     def settings_of(self, task: Task) -> Settings:
         return resolve(task.given)
 
+    def check(self, executor: str) -> None: ...
+
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:  # noqa: ARG002 - the port's signature
         if self.refusal is not None:
             raise self.refusal

@@ -7,14 +7,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from task_queue.platform import identity
 
 _SAMPLE_EVERY_S = 1.0
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MB = 2**20
 
 
@@ -67,14 +67,12 @@ def proportional(pids: Iterable[int]) -> int:
 
 
 def _resident(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
     return 0
 
 
 def _proportional(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_full_info().pss)
     return _resident(pid)

@@ -194,5 +194,5 @@ def tidy_worktrees(site: Site, *, keep: int) -> None:
 
 def signature_of(order: Order) -> Signature:
     """Author and committer as configured (``git`` in the configuration)."""
-    given = order.agent.get("signature") or {}
+    given: dict[str, str | None] = order.agent.get("signature") or {}
     return Signature(**given)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.engine.folder import FolderEngine, read_record
+from task_queue.adapters.engine.files import read_record
+from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
 from task_queue.domain.model import Outcome, OutcomeKind, Result, TaskId, TaskState
 from task_queue.domain.naming import document_of

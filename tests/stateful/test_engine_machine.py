@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from task_queue.adapters.engine.folder import FolderEngine, read_record
+from task_queue.adapters.engine.files import read_record
+from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.adapters.engine.memory import MemoryEngine
 from task_queue.domain import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError

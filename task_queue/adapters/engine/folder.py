@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import threading
@@ -21,9 +20,11 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue.adapters.engine import ground
+from task_queue.adapters.engine.documents import ClaimedDocuments
+from task_queue.adapters.engine.files import held_alone, publish_once, read_record
 from task_queue.adapters.engine.foreign import is_stale_foreign_lock
 from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
-from task_queue.adapters.engine.layout import Layout
+from task_queue.adapters.engine.layout import SNAPSHOT, Layout
 from task_queue.adapters.engine.pending import Pending
 from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
@@ -44,15 +45,12 @@ from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
-from task_queue.platform.records import Record, UnreadableRecordError, decode, encode
+from task_queue.platform.records import Record, encode
 from task_queue.ports import Survey
 
-SNAPSHOT = "task.md"
 RUN = "run.json"
 ENDING = "outcome.json"
 FORGED = "outcome-forged.json"
-_NO_TEXT = b"The text of this task was deleted while it ran, and so was the copy in logs/.\n"
-_RECORD_LIMIT = 64 * 2**20
 
 
 class FolderEngine:
@@ -68,6 +66,7 @@ class FolderEngine:
             settings_of=settings_of or (lambda task: resolve(task.given)),
             monotonic=time.monotonic,
         )
+        self._documents = ClaimedDocuments(self.layout)
         self._guard = FileLock(self.layout.guard)
         self._tokens: dict[tuple[TaskId, int], str] = {}
         self._ground: tuple[tuple[int, int], ...] | None = None
@@ -150,7 +149,7 @@ class FolderEngine:
 
     def task(self, claim: Claim) -> Task:
         with self._available():
-            return parse(self._snapshot(claim), claim.task_id)
+            return parse(self._documents.snapshot(claim), claim.task_id)
 
     def journal(self, claim: Claim) -> Journal:
         with self._available():
@@ -217,11 +216,11 @@ class FolderEngine:
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
                     return
                 self._take_back(claim)
-            notes = result.notes + self._what_became_of_document(claim)
-            _publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
+            notes = result.notes + self._documents.notes(claim)
+            publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
             if report:
-                _publish_once(self.layout.report(claim.task_id), report.encode("utf-8", "backslashreplace"))
-            self._file_document(claim, result.state)
+                publish_once(self.layout.report(claim.task_id), report.encode("utf-8", "backslashreplace"))
+            self._documents.file(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
             self._unlock(claim)
@@ -231,10 +230,10 @@ class FolderEngine:
             if not self._holds(claim):
                 self._take_back(claim)
             durable.replace(self.layout.journal(claim.document), encode(journal))
-            if self._what_became_of_document(claim):
-                self._keep_newer_document(claim)
+            if self._documents.notes(claim):
+                self._documents.keep_newer(claim)
                 with contextlib.suppress(FileExistsError):
-                    durable.publish(self.layout.document(claim), self._snapshot(claim))
+                    durable.publish(self.layout.document(claim), self._documents.snapshot(claim))
             self._unlock(claim)
 
     def requeue(self, task_id: TaskId, *, now: datetime) -> None:
@@ -249,7 +248,7 @@ class FolderEngine:
                 )
             if os.path.lexists(self.layout.pending / document):
                 raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
-            with _held_alone(ended) as held:
+            with held_alone(ended) as held:
                 if not held:
                     raise UnknownTaskError(f"task {task_id} was retried by somebody else just now")
                 result = self._result_of(task_id)
@@ -409,7 +408,7 @@ class FolderEngine:
             theirs = (self.layout.pending / document, self.layout.lock(document))
             if path != self.layout.journal(document) or any(os.path.lexists(other) for other in theirs):
                 continue
-            with contextlib.suppress(FileNotFoundError), _held_alone(ended) as held:
+            with contextlib.suppress(FileNotFoundError), held_alone(ended) as held:
                 if held:
                     self._bring_back(journal.task_id)
 
@@ -485,55 +484,6 @@ class FolderEngine:
         ):
             self.touch(name)
 
-    def _snapshot(self, claim: Claim) -> bytes:
-        """What ran. Where somebody deleted the snapshot, the document if it is still the same."""
-        with contextlib.suppress(FileNotFoundError):
-            return durable.read_regular(self.layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)[0]
-        with contextlib.suppress(FileNotFoundError):
-            data, _ = durable.read_regular(self.layout.document(claim), limit=MAX_BYTES)
-            if hashlib.sha256(data).hexdigest() == claim.sha256:
-                return data
-        return _NO_TEXT
-
-    def _what_became_of_document(self, claim: Claim) -> tuple[str, ...]:
-        """Nothing if the claimed document is still there as it was, else one note for the result."""
-        newer = self.layout.pending / f"edited-{claim.document}"
-        try:
-            data, about = durable.read_regular(self.layout.document(claim), limit=MAX_BYTES)
-        except OSError:
-            if newer.exists():
-                return (self._edited_note(newer),)
-            already_filed = any(
-                os.path.lexists(self.layout.ended(state) / naming.document_of(claim.task_id))
-                for state in (TaskState.COMPLETED, TaskState.FAILED)
-            )
-            return () if already_filed else ("the document was deleted while the task ran",)
-        if about.st_ino == claim.ino and hashlib.sha256(data).hexdigest() == claim.sha256:
-            return ()
-        return (self._edited_note(newer),)
-
-    @staticmethod
-    def _edited_note(newer: Path) -> str:
-        run = f"mv {newer} {newer.with_name(newer.name.removeprefix('edited-'))}"
-        return f"the document was edited while the task ran; the newer text is kept, run it with: {run}"
-
-    def _file_document(self, claim: Claim, state: TaskState) -> None:
-        target = self.layout.ended(state) / naming.document_of(claim.task_id)
-        if not self._what_became_of_document(claim) and os.path.lexists(self.layout.document(claim)):
-            _move_to_free_name(self.layout.document(claim), target)
-            return
-        for other in (TaskState.COMPLETED, TaskState.FAILED):  # a person filed it where it does not belong
-            filed = self.layout.ended(other) / target.name
-            if other is not state and _ino(filed) == claim.ino:
-                _move_to_free_name(filed, target)
-        self._keep_newer_document(claim)
-        _publish_once(target, self._snapshot(claim))
-
-    def _keep_newer_document(self, claim: Claim) -> None:
-        document = self.layout.document(claim)
-        with contextlib.suppress(FileNotFoundError):
-            _move_to_free_name(document, self.layout.pending / f"edited-{claim.document}")
-
     def _document_waiting_or_running(self, task_id: TaskId) -> str:
         _demand_id(task_id)
         document = task_id + ".md"
@@ -575,58 +525,3 @@ def _demand_id(task_id: TaskId) -> None:
 def _identity_of(layout: Layout) -> tuple[tuple[int, int], ...]:
     """Changes when another folder is put in the place of one of ours."""
     return tuple((about.st_dev, about.st_ino) for about in (layout.root.stat(), layout.pending.lstat()))
-
-
-def _ino(path: Path) -> int | None:
-    try:
-        return path.lstat().st_ino
-    except FileNotFoundError:
-        return None
-
-
-@contextmanager
-def _held_alone(path: Path) -> Generator[bool, None, None]:
-    """Let one of several work on the file at *path*; False if it is gone when the turn comes."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield os.fstat(fd).st_ino == _ino(path)
-    finally:
-        os.close(fd)
-
-
-def _publish_once(path: Path, data: bytes) -> None:
-    """Publish unless an earlier try got this far; that one may have been killed before its name was durable."""
-    try:
-        durable.publish(path, data)
-    except FileExistsError:
-        durable.sync_directory(path.parent)
-
-
-def _move_to_free_name(source: Path, target: Path) -> None:
-    """Move to *target*, or beside it under a number where somebody put a file of that name."""
-    free, number = target, 1
-    while True:
-        try:
-            durable.move(source, free)
-        except FileExistsError:
-            number += 1
-            free = target.with_name(f"{target.name.removesuffix('.md')}.{number}.md")
-        else:
-            return
-
-
-def read_record(kind: type[Record], path: Path) -> Record | str | None:
-    """The record in *path*, None if there is no such file, or why it is unreadable."""
-    try:
-        data, _ = durable.read_regular(path, limit=_RECORD_LIMIT)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno in {errno.ENOTSUP, errno.ELOOP, errno.EACCES}:
-            return f"unreadable: {error.strerror}"
-        raise
-    try:
-        return decode(kind, data)
-    except UnreadableRecordError as error:
-        return f"unreadable: {error}"

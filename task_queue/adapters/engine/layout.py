@@ -9,6 +9,9 @@ from task_queue.domain import naming
 from task_queue.domain.model import Claim, TaskId, TaskState
 from task_queue.platform.durable import make_directory
 
+SNAPSHOT = "task.md"
+"""What ran, in the attempt's folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

@@ -1,0 +1,76 @@
+"""What becomes of a claimed task's document: filed as it ran; a newer text of a person's is kept beside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from task_queue.adapters.engine.files import ino_of, move_to_free_name, publish_once
+from task_queue.adapters.engine.layout import SNAPSHOT, Layout
+from task_queue.domain import naming
+from task_queue.domain.model import Claim, TaskState
+from task_queue.domain.taskfile import MAX_BYTES
+from task_queue.platform import durable
+
+_NO_TEXT = b"The text of this task was deleted while it ran, and so was the copy in logs/.\n"
+
+
+class ClaimedDocuments:
+    """Of one source. Every method is idempotent and raises OSError."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def snapshot(self, claim: Claim) -> bytes:
+        """What ran. Where somebody deleted the snapshot, the document if it is still the same."""
+        with contextlib.suppress(FileNotFoundError):
+            return durable.read_regular(self._layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)[0]
+        with contextlib.suppress(FileNotFoundError):
+            data, _ = durable.read_regular(self._layout.document(claim), limit=MAX_BYTES)
+            if hashlib.sha256(data).hexdigest() == claim.sha256:
+                return data
+        return _NO_TEXT
+
+    def notes(self, claim: Claim) -> tuple[str, ...]:
+        """Nothing if the claimed document is still there as it was, else one note for the result."""
+        newer = self._newer(claim)
+        try:
+            data, about = durable.read_regular(self._layout.document(claim), limit=MAX_BYTES)
+        except OSError:
+            if newer.exists():
+                return (self._edited_note(newer),)
+            already_filed = any(
+                os.path.lexists(self._layout.ended(state) / naming.document_of(claim.task_id))
+                for state in (TaskState.COMPLETED, TaskState.FAILED)
+            )
+            return () if already_filed else ("the document was deleted while the task ran",)
+        if about.st_ino == claim.ino and hashlib.sha256(data).hexdigest() == claim.sha256:
+            return ()
+        return (self._edited_note(newer),)
+
+    @staticmethod
+    def _edited_note(newer: Path) -> str:
+        run = f"mv {newer} {newer.with_name(newer.name.removeprefix('edited-'))}"
+        return f"the document was edited while the task ran; the newer text is kept, run it with: {run}"
+
+    def file(self, claim: Claim, state: TaskState) -> None:
+        target = self._layout.ended(state) / naming.document_of(claim.task_id)
+        if not self.notes(claim) and os.path.lexists(self._layout.document(claim)):
+            move_to_free_name(self._layout.document(claim), target)
+            return
+        for other in (TaskState.COMPLETED, TaskState.FAILED):  # a person filed it where it does not belong
+            filed = self._layout.ended(other) / target.name
+            if other is not state and ino_of(filed) == claim.ino:
+                move_to_free_name(filed, target)
+        self.keep_newer(claim)
+        publish_once(target, self.snapshot(claim))
+
+    def keep_newer(self, claim: Claim) -> None:
+        document = self._layout.document(claim)
+        with contextlib.suppress(FileNotFoundError):
+            move_to_free_name(document, self._newer(claim))
+
+    def _newer(self, claim: Claim) -> Path:
+        return self._layout.pending / f"edited-{naming.key_of(naming.task_id_of(claim.document))}.md"
