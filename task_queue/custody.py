@@ -111,7 +111,7 @@ class Custody:
         ended = ending is not None and not forged
         run = self.engine.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
-        runner = self.runners.adopt(run) if run is not None and unfinished else None
+        runner = self.runners.adopt(run) if run is not None and not run.abandoned else None
         if runner is not None:
             runner.close()
         return Facts(

@@ -44,12 +44,12 @@ class Repair(StrEnum):
 
 def repair_for(facts: Facts) -> Repair:
     """The row of the crash table that *facts* fall into."""
+    if facts.runner_alive:  # whatever lies there: nothing is settled while its runner could still act
+        return Repair.ADOPT
     if facts.ending:
         return Repair.SETTLE
     if not facts.run:
         return Repair.ABANDON
     if facts.abandoned:
         return Repair.CRASHED if facts.acted else Repair.RELEASE
-    if facts.runner_alive:
-        return Repair.ADOPT
     return Repair.REBUILD if facts.result_in_transcript else Repair.CRASHED
