@@ -49,15 +49,21 @@ LIMIT = {
     "x-should-retry": "false",
 }
 LIMITED = Fail(429, "rate_limit_error", "limit", headers=LIMIT)
+THROTTLED = Fail(429, "rate_limit_error", "slow down")
 OVERLOADED = Fail(529, "overloaded_error", "Overloaded")
 UNKNOWN_KEY = Fail(401, "authentication_error", "invalid bearer token")
 STRANGE = Fail(400, "invalid_request_error", "the prompt is too strange")
 DONE = Say("all done")
+LARGE_ANSWER = Say("all done", input_tokens=LARGE)
+LARGE_STEP = UseTool("Bash", {"command": "true"}, input_tokens=LARGE)
+QUOTE = Say("You've hit your 5-hour limit, resets 3am")
 TOUCH = bash("echo worked >> log")
+SLEEP = bash("sleep 1000")
 PUSH = UseTool("Bash", {"command": "git push origin main"})
-LARGE_TOOL = UseTool("Bash", {"command": "true"}, input_tokens=LARGE)
-EVERYTHING = {"max_budget_usd": "none"}  # a command's spending is unknown, so the default cap is taken off
-
+FORGED = FORGE.replace("task-liar", "liar-forges") + "exit 3"
+TRY_LATER = "[ -e later ] && exit 0; touch later; exit 75"
+STUBBORN = "trap '' TERM; while :; do sleep 1; done"
+LEAVES = "setsid sleep 1000 & exit 0"
 
 Act = Callable[[AgentRig, str, str], Reply]
 """Does something to the attempt of a source's task that asks, and answers."""
@@ -73,25 +79,17 @@ class Once:
 @dataclass(frozen=True, slots=True)
 class Row:
     task: str
+    """A liar claims, in one way or another, that work was done which was not."""
     does: tuple[Reply | Once, ...] | str
     """The n-th turn gets the n-th reply, the last one repeated; or a command's text."""
     state: str
     history: str
     """Outcomes of its attempts; the last one is the task's."""
     keys: Mapping[str, object]
-    lies: bool
 
 
-def row(
-    task: str,
-    does: tuple[Reply | Once, ...] | str,
-    state: str,
-    history: str,
-    *,
-    lies: bool = False,
-    **keys: object,
-) -> Row:
-    return Row(task, does, state, history, keys=keys, lies=lies)
+def row(task: str, does: tuple[Reply | Once, ...] | str, state: str, history: str, **keys: object) -> Row:
+    return Row(task, does, state, history, keys)
 
 
 def announced_limit(_rig: AgentRig, _source: str, _task: str) -> Reply:
@@ -99,57 +97,54 @@ def announced_limit(_rig: AgentRig, _source: str, _task: str) -> Reply:
     return replace(LIMITED, headers={**LIMITED.headers, **reset})
 
 
-def kill_the_cli(rig: AgentRig, source: str, task: str) -> Reply:
+def kill_cli(rig: AgentRig, source: str, task: str) -> Reply:
     os.kill(rig.cli_of(rig.run_record(task, source=source)["pid"]), signal.SIGKILL)
     return Drop()
 
 
-def kill_the_runner(rig: AgentRig, source: str, task: str) -> Reply:
+def kill_runner(rig: AgentRig, source: str, task: str) -> Reply:
     os.kill(rig.run_record(task, source=source)["pid"], signal.SIGKILL)
     return Drop()
 
 
-FORGED = FORGE.replace("task-liar", "task-cmd-forges") + "exit 3"
-TRY_LATER = "[ -e later ] && exit 0; touch later; exit 75"
-
 # fmt: off
 NIGHT: dict[str, tuple[Row, ...]] = {
+    #       task              what the model, or the command, does  ends in      its attempts, its keys
     "a": (
-        #   task                   what the model, or the command, does         ends in      its attempts
-        row("task-plain-1",        (TOUCH, DONE),                               "completed", "succeeded"),
-        row("task-limited",        (Once(announced_limit), DONE),               "completed", "limited succeeded"),
-        row("task-overloaded",     (Once(OVERLOADED), DONE),                    "completed", "succeeded"),
-        row("task-says-pushed",    (PUSH, DONE),                                "failed",    "denied", lies=True),
-        row("task-over-budget",    (LARGE_TOOL,),                               "failed",    "budget", max_budget_usd=TINY_CAP_USD),
-        row("task-cli-killed",     (TOUCH, Once(kill_the_cli), DONE),           "completed", "crashed succeeded"),
-        row("task-plain-2",        (DONE,),                                     "completed", "succeeded"),
-        row("task-cmd-0",          "exit 0",                                    "completed", "succeeded", **EVERYTHING),
-        row("task-cmd-1",          "echo all done; exit 1",                     "failed",    "failed failed", lies=True, **EVERYTHING),
-        row("task-cmd-75",         TRY_LATER,                                   "completed", "unavailable succeeded", **EVERYTHING),
+        row("plain-1",        (TOUCH, DONE),                        "completed", "succeeded"),
+        row("limited",        (Once(announced_limit), DONE),        "completed", "limited succeeded"),
+        row("overloaded",     (Once(OVERLOADED), DONE),             "completed", "succeeded"),
+        row("liar-denied",    (PUSH, DONE),                         "failed",    "denied"),
+        row("over-budget",    (LARGE_STEP,),                        "failed",    "budget", max_budget_usd=TINY_CAP_USD),
+        row("cli-killed",     (TOUCH, Once(kill_cli), DONE),        "completed", "crashed succeeded"),
+        row("plain-2",        (DONE,),                              "completed", "succeeded"),
+        row("exit-0",         "exit 0",                             "completed", "succeeded"),
+        row("liar-exit-1",    "echo all done; exit 1",              "failed",    "failed failed"),
+        row("exit-75",        TRY_LATER,                            "completed", "unavailable succeeded"),
     ),
     "b": (
-        row("task-large",          (Say("all done", input_tokens=LARGE),),      "completed", "succeeded"),
-        row("task-hangs",          (Hang(),),                                   "failed",    "stalled stalled", idle_timeout="2s"),
-        row("task-refused",        (Refuse(),),                                 "failed",    "refused"),
-        row("task-says-nothing",   (Say(""),),                                  "failed",    "failed failed", lies=True),
-        row("task-logged-out",     (Once(UNKNOWN_KEY), DONE),                   "completed", "account succeeded"),
-        row("task-dropped",        (Once(Drop()), DONE),                        "completed", "succeeded"),
-        row("task-unverified",     (DONE,),                                     "failed",    "verify_failed", lies=True, verify="test -e never"),
-        row("task-plain-3",        (TOUCH, DONE),                               "completed", "succeeded"),
-        row("task-cmd-leaves",     "setsid sleep 1000 & exit 0",                "completed", "succeeded", **EVERYTHING),
-        row("task-cmd-forges",     FORGED,                                      "failed",    "failed failed", lies=True, **EVERYTHING),
+        row("large",          (LARGE_ANSWER,),                      "completed", "succeeded"),
+        row("hangs",          (Hang(),),                            "failed",    "stalled stalled", idle_timeout="2s"),
+        row("refused",        (Refuse(),),                          "failed",    "refused"),
+        row("throttled",      (Once(THROTTLED), DONE),              "completed", "succeeded"),
+        row("logged-out",     (Once(UNKNOWN_KEY), DONE),            "completed", "account succeeded"),
+        row("dropped",        (Once(Drop()), DONE),                 "completed", "succeeded"),
+        row("liar-unchecked", (DONE,),                              "failed",    "verify_failed", verify="test -e never"),
+        row("plain-3",        (TOUCH, DONE),                        "completed", "succeeded"),
+        row("leaves-a-child", LEAVES,                               "completed", "succeeded"),
+        row("liar-forges",    FORGED,                               "failed",    "failed failed"),
     ),
     "c": (
-        row("task-limited-long",   (Once(LIMITED), DONE),                       "completed", "limited succeeded"),
-        row("task-api-error",      (STRANGE,),                                  "failed",    "failed failed", lies=True),
-        row("task-runner-killed",  (TOUCH, Once(kill_the_runner), DONE),        "completed", "crashed succeeded"),
-        row("task-quotes-limit",   (Say("You've hit your limit, resets 3am"),), "completed", "succeeded"),
-        row("task-never-ends",     (TOUCH,),                                    "failed",    "max_turns", max_turns=2),
-        row("task-denied-checked", (PUSH, DONE),                                "completed", "succeeded", verify="true"),
-        row("task-sleeps",         (bash("sleep 1000"),),                       "failed",    "timed_out", timeout="6s", max_attempts=1),
-        row("task-plain-4",        (DONE,),                                     "completed", "succeeded"),
-        row("task-cmd-hangs",      "trap '' TERM; while :; do sleep 1; done",   "failed",    "stalled", idle_timeout="1s", max_attempts=1, **EVERYTHING),
-        row("task-cmd-capped",     "exit 0",                                    "failed",    "rejected"),
+        row("limited-long",   (Once(LIMITED), DONE),                "completed", "limited succeeded"),
+        row("liar-api-error", (STRANGE,),                           "failed",    "failed failed"),
+        row("runner-killed",  (TOUCH, Once(kill_runner), DONE),     "completed", "crashed succeeded"),
+        row("quotes-a-limit", (QUOTE,),                             "completed", "succeeded"),
+        row("never-ends",     (TOUCH,),                             "failed",    "max_turns", max_turns=2),
+        row("denied-checked", (PUSH, DONE),                         "completed", "succeeded", verify="true"),
+        row("sleeps",         (SLEEP,),                             "failed",    "timed_out timed_out", timeout="5s"),
+        row("plain-4",        (DONE,),                              "completed", "succeeded"),
+        row("silent-command", STUBBORN,                             "failed",    "stalled stalled", idle_timeout="1s"),
+        row("capped-command", "exit 0",                             "failed",    "rejected", max_budget_usd=1),
     ),
 }
 # fmt: on
@@ -176,7 +171,11 @@ def test_a_night_in_fast_motion(make_agent_rig: MakeAgentRig) -> None:
     rigs.append(rig)
     for source, each in _rows():
         if isinstance(each.does, str):
-            rig.drop_command(each.task, each.does, source=source, **each.keys)
+            keys = {
+                "max_budget_usd": "none",
+                **each.keys,
+            }  # what a command spends is unknown: no cap by default
+            rig.drop_command(each.task, each.does, source=source, **keys)
         else:
             rig.ask(each.task, f"Do the work of {each.task}.", source=source, **each.keys)
     daemon = rig.start()
@@ -185,7 +184,7 @@ def test_a_night_in_fast_motion(make_agent_rig: MakeAgentRig) -> None:
 
     ends = {each.task: _end(rig, source, each.task) for source, each in _rows()}
     assert ends == {each.task: (each.state, each.history) for _, each in _rows()}
-    assert not [each.task for _, each in _rows() if each.lies and ends[each.task][0] == "completed"]
+    assert not [each.task for _, each in _rows() if "liar" in each.task and ends[each.task][0] != "failed"]
     assert len(pauses) == PAUSES, pauses
     _spent_within_caps(rig)
     assert not [lock for source in NIGHT for lock in rig.locks(source)]
@@ -230,7 +229,11 @@ def _sleep_until_dawn(rig: AgentRig, daemon: subprocess.Popen[str]) -> list[str]
 def _end(rig: Rig, source: str, task: str) -> tuple[str, str]:
     """Where the task lies and what its attempts were; it lies in one place and has one result."""
     result = rig.result(task, source=source)
-    places = [path for path in (rig.home / "tasks").glob("*/*/*.md") if path.stem == task]
+    places = [
+        path
+        for folder in ("pending", "completed", "failed")
+        for path in (rig.home / "tasks").glob(f"*/{folder}/{task}.md")
+    ]
     assert len(_results(rig, task)) == 1
     assert [path.parent.parent.name for path in places] == [source], places
     outcomes = [attempt["outcome"] for attempt in result["attempts"]]
@@ -250,10 +253,10 @@ def _spent_within_caps(rig: Rig) -> None:
         for path in _state(rig, "ledger.jsonl")
         for line in path.read_text().splitlines()
     ]
-    response = by_task["task-large"]
+    response = by_task["large"]
     assert response > TINY_CAP_USD
     assert sum(entered) == pytest.approx(sum(by_task.values()))
-    assert TINY_CAP_USD < by_task["task-over-budget"] <= TINY_CAP_USD + response
+    assert TINY_CAP_USD < by_task["over-budget"] <= TINY_CAP_USD + response
     assert max(by_task.values()) <= CAP_USD + response
     assert sum(entered) <= DAILY_CAP_USD + len(NIGHT) * response
 
