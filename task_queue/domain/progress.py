@@ -218,9 +218,16 @@ class Progress:
         self.tools_in_flight.add(str(block.get("id")))
         self.last_tool = str(block.get("name"))
         telling = next((given[key] for key in _TELLING if key in given), "")
-        self.last_argument = " ".join(str(telling).split())[:_MAX_ARGUMENT_CHARS]
+        self.last_argument = _shortened(" ".join(str(telling).split()), is_path="file_path" in given)
         if self.last_tool in _WRITING_TOOLS:
             self.files[str(given.get("file_path") or given.get("notebook_path"))] = None
+
+
+def _shortened(argument: str, *, is_path: bool) -> str:
+    """Of a path the end tells most: a task's own working tree lies deep."""
+    if len(argument) <= _MAX_ARGUMENT_CHARS or not is_path:
+        return argument[:_MAX_ARGUMENT_CHARS]
+    return f"…{argument[1 - _MAX_ARGUMENT_CHARS :]}"
 
 
 def progress_of(lines: Iterable[str]) -> Progress:
