@@ -129,7 +129,7 @@ NIGHT: dict[str, tuple[Row, ...]] = {
         row("throttled",      (Once(THROTTLED), DONE),              "completed", "succeeded"),
         row("logged-out",     (Once(UNKNOWN_KEY), DONE),            "completed", "account succeeded"),
         row("dropped",        (Once(Drop()), DONE),                 "completed", "succeeded"),
-        row("liar-unchecked", (DONE,),                              "failed",    "verify_failed", verify="test -e never"),
+        row("liar-unchecked", (DONE,),                            "failed",    "verify_failed", verify="test -e no"),
         row("plain-3",        (TOUCH, DONE),                        "completed", "succeeded"),
         row("leaves-a-child", LEAVES,                               "completed", "succeeded"),
         row("liar-forges",    FORGED,                               "failed",    "failed failed"),
