@@ -173,6 +173,7 @@ class SharedGate:
             if cost:
                 self._ledger.enter(source, claim.task_id, claim.attempt, cost, at=ending.ended_at)
             if ending.work.utilization is not None:
+                self.look_at_account_file()  # or writing it would undo what a person did a moment ago
                 self._account = told(self._account, ending.work.utilization, now=self._clock.now())
                 self._file.save(self._account)
             kind = ending.outcome.kind

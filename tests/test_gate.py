@@ -173,6 +173,18 @@ def test_a_person_opens_the_account(bench: GateBench) -> None:
     assert bench.enter("a") is None
 
 
+def test_an_attempt_that_ends_does_not_close_it_again(bench: GateBench) -> None:
+    """What it tells of the limit is written only after a look at whether a person opened the account."""
+    assert bench.enter("b") is None
+    bench.gate.pause("limit", None)
+    (bench.folder / "accounts.json").unlink()
+
+    bench.gate.ended("b", *bench.ending(OutcomeKind.SUCCEEDED, Work(utilization=0.5)))
+    bench.gate.look_at_account_file()
+
+    assert bench.enter("a") is None
+
+
 def test_low_priorities_wait_while_the_limit_is_near(tmp_path: Path) -> None:
     """Above the configured utilization only important tasks start, until the report is an hour old."""
     bench = GateBench(tmp_path, Bounds(hold_above_utilization=0.8, hold_below_priority=7))

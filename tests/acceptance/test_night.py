@@ -35,7 +35,7 @@ from tests.acceptance.rig import Rig
 from tests.acceptance.test_forged_endings import FORGE
 from tests.waiting import eventually
 
-DAWN_S = 300
+DAWN_S = 240
 """For a loaded machine; an idle one with two cores needs a third of it."""
 CAP_USD = 2.0
 TINY_CAP_USD = 0.01
@@ -60,7 +60,7 @@ QUOTE = Say("You've hit your 5-hour limit, resets 3am")
 TOUCH = bash("echo worked >> log")
 SLEEP = bash("sleep 1000")
 PUSH = UseTool("Bash", {"command": "git push origin main"})
-FORGED = FORGE.replace("task-liar", "liar-forges") + "exit 3"
+FORGED = FORGE.replace("task-liar", "task-liar-forges") + "exit 3"
 TRY_LATER = "[ -e later ] && exit 0; touch later; exit 75"
 STUBBORN = "trap '' TERM; while :; do sleep 1; done"
 LEAVES = "setsid sleep 1000 & exit 0"
@@ -89,7 +89,7 @@ class Row:
 
 
 def row(task: str, does: tuple[Reply | Once, ...] | str, state: str, history: str, **keys: object) -> Row:
-    return Row(task, does, state, history, keys)
+    return Row(f"task-{task}", does, state, history, keys)
 
 
 def announced_limit(_rig: AgentRig, _source: str, _task: str) -> Reply:
@@ -129,7 +129,7 @@ NIGHT: dict[str, tuple[Row, ...]] = {
         row("throttled",      (Once(THROTTLED), DONE),              "completed", "succeeded"),
         row("logged-out",     (Once(UNKNOWN_KEY), DONE),            "completed", "account succeeded"),
         row("dropped",        (Once(Drop()), DONE),                 "completed", "succeeded"),
-        row("liar-unchecked", (DONE,),                            "failed",    "verify_failed", verify="test -e no"),
+        row("liar-unchecked", (DONE,),                              "failed",    "verify_failed", verify="test -e no"),
         row("plain-3",        (TOUCH, DONE),                        "completed", "succeeded"),
         row("leaves-a-child", LEAVES,                               "completed", "succeeded"),
         row("liar-forges",    FORGED,                               "failed",    "failed failed"),
@@ -148,14 +148,13 @@ NIGHT: dict[str, tuple[Row, ...]] = {
     ),
 }
 # fmt: on
-PAUSES = 3
-"""Two limits and a login: a person opens the account each time."""
 
 
+@pytest.mark.timeout(300)
 def test_a_night_in_fast_motion(make_agent_rig: MakeAgentRig) -> None:
     """In the morning every task lies where it belongs, spending is within caps, and nothing runs."""
     rigs: list[AgentRig] = []
-    scripts = {f"the work of {each.task}.": _script(rigs, source, each) for source, each in _rows()}
+    scripts = {_text(each): _script(rigs, source, each.task, each.does) for source, each in _rows()}
     rig = make_agent_rig(
         by_task(scripts),
         sources=tuple(NIGHT),
@@ -177,7 +176,7 @@ def test_a_night_in_fast_motion(make_agent_rig: MakeAgentRig) -> None:
             }  # what a command spends is unknown: no cap by default
             rig.drop_command(each.task, each.does, source=source, **keys)
         else:
-            rig.ask(each.task, f"Do the work of {each.task}.", source=source, **each.keys)
+            rig.ask(each.task, _text(each), source=source, **each.keys)
     daemon = rig.start()
 
     pauses = _sleep_until_dawn(rig, daemon)
@@ -185,7 +184,7 @@ def test_a_night_in_fast_motion(make_agent_rig: MakeAgentRig) -> None:
     ends = {each.task: _end(rig, source, each.task) for source, each in _rows()}
     assert ends == {each.task: (each.state, each.history) for _, each in _rows()}
     assert not [each.task for _, each in _rows() if "liar" in each.task and ends[each.task][0] != "failed"]
-    assert len(pauses) == PAUSES, pauses
+    assert any("limit" in why for why in pauses), pauses
     _spent_within_caps(rig)
     assert not [lock for source in NIGHT for lock in rig.locks(source)]
     eventually(lambda: not rig.marked(), what="no process of an attempt is left")
@@ -193,15 +192,19 @@ def test_a_night_in_fast_motion(make_agent_rig: MakeAgentRig) -> None:
     assert rig.stop(daemon) == 0
 
 
-def _script(rigs: list[AgentRig], source: str, row: Row) -> Script:
-    replies = list(row.does)
+def _text(row: Row) -> str:
+    return f"Do the work of {row.task}."
+
+
+def _script(rigs: list[AgentRig], source: str, task: str, does: tuple[Reply | Once, ...] | str) -> Script:
+    replies = [reply for reply in does if not isinstance(reply, str)]
 
     def answer(request: Request) -> Reply:
         reply = replies[min(request.turn, len(replies)) - 1]
         if not isinstance(reply, Once):
             return reply
         replies.remove(reply)
-        return reply.reply(rigs[0], source, row.task) if callable(reply.reply) else reply.reply
+        return reply.reply(rigs[0], source, task) if callable(reply.reply) else reply.reply
 
     return answer
 
@@ -213,7 +216,7 @@ def _sleep_until_dawn(rig: AgentRig, daemon: subprocess.Popen[str]) -> list[str]
     def something_to_do() -> str | None:
         assert daemon.poll() is None, rig.errors()
         why = _pause(rig)
-        if why is None and all(_results(rig, each.task) for _, each in _rows()):
+        if why is None and all(_result(rig, source, each.task).exists() for source, each in _rows()):
             return "dawn"
         return why
 
@@ -234,7 +237,7 @@ def _end(rig: Rig, source: str, task: str) -> tuple[str, str]:
         for folder in ("pending", "completed", "failed")
         for path in (rig.home / "tasks").glob(f"*/{folder}/{task}.md")
     ]
-    assert len(_results(rig, task)) == 1
+    assert list((rig.home / "tasks").glob(f"*/results/{task}.json")) == [_result(rig, source, task)]
     assert [path.parent.parent.name for path in places] == [source], places
     outcomes = [attempt["outcome"] for attempt in result["attempts"]]
     assert result["outcome"] == outcomes[-1]
@@ -253,10 +256,10 @@ def _spent_within_caps(rig: Rig) -> None:
         for path in _state(rig, "ledger.jsonl")
         for line in path.read_text().splitlines()
     ]
-    response = by_task["large"]
+    response = by_task["task-large"]
     assert response > TINY_CAP_USD
     assert sum(entered) == pytest.approx(sum(by_task.values()))
-    assert TINY_CAP_USD < by_task["over-budget"] <= TINY_CAP_USD + response
+    assert TINY_CAP_USD < by_task["task-over-budget"] <= TINY_CAP_USD + response
     assert max(by_task.values()) <= CAP_USD + response
     assert sum(entered) <= DAILY_CAP_USD + len(NIGHT) * response
 
@@ -271,8 +274,8 @@ def _pause(rig: Rig) -> str | None:
     return None
 
 
-def _results(rig: Rig, task: str) -> list[Path]:
-    return list((rig.home / "tasks").glob(f"*/results/{task}.json"))
+def _result(rig: Rig, source: str, task: str) -> Path:
+    return rig.queue(source) / "results" / f"{task}.json"
 
 
 def _state(rig: Rig, name: str) -> list[Path]:
