@@ -161,7 +161,8 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
         case Audited():
             return _after_audit(steps, last, plan)
         case Committed():
-            return Land() if plan.land and last.branch is not None else _done(plan, steps)
+            # Nothing committed, nothing to land: the branch is "already there", which would mislead.
+            return Land() if plan.land and last.branch is not None and last.commits else _done(plan, steps)
         case Landed():
             return _done(plan, steps)
 

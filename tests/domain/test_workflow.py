@@ -126,3 +126,10 @@ def test_what_was_landed_is_done() -> None:
 
     assert isinstance(phase, Finish)
     assert (phase.kind, phase.reason) == (OutcomeKind.SUCCEEDED, "verification and audit passed")
+
+
+def test_without_a_commit_nothing_is_landed() -> None:
+    """A hook refused it, or nothing changed: the task ends, and no branch is told to be merged."""
+    phase = next_phase((START, Implemented(1), Committed((), branch="b", notes=("refused",))), FULL)
+
+    assert isinstance(phase, Finish)
