@@ -351,7 +351,9 @@ class Daemon:
             "sources": {
                 source_id: {
                     "state": _state_of_source(served, stopped=stopped),
-                    "why": served.worker.trouble or served.worker.held_back,
+                    "why": served.worker.trouble
+                    or served.worker.held_back
+                    or self._gate.disk_trouble(source_id),
                     "needs_person": self._gate.tripped(source_id) is not None,
                     "watch": "sweep" if source_id in degraded else "events",
                     "watch_why": degraded.get(source_id),

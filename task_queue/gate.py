@@ -102,6 +102,10 @@ class SharedGate:
         """Why the breaker stopped *source*, if it did."""
         return self._tripped.get(source)
 
+    def disk_trouble(self, source: str) -> str | None:
+        """Why *source* may be unable to write now, also while a task of it runs."""
+        return self._disk_holds(source, least_mb=max(1, self._bounds.min_free_mb))
+
     def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
         with self._lock:
             held = self._account_holds(source) or self._budget_holds(source)
@@ -195,7 +199,7 @@ class SharedGate:
             return held
         if len(self._inside) >= bounds.places:
             return f"all {bounds.places} places for agents are taken"
-        return self._disk_holds(source) or self._breaker_holds(source)
+        return self._disk_holds(source, least_mb=self._bounds.min_free_mb) or self._breaker_holds(source)
 
     def _account_holds(self, source: str) -> str | None:
         until = self._account.paused_until
@@ -237,14 +241,14 @@ class SharedGate:
             left.append(bounds.source_budgets[source] - self._ledger.spent_on(today, source))
         return max(0.0, min(left)) if left else None
 
-    def _disk_holds(self, source: str) -> str | None:
+    def _disk_holds(self, source: str, *, least_mb: int) -> str | None:
         folder = self._bounds.folders.get(source)
         if folder is None or not folder.is_dir():
             return None
         free_mb = shutil.disk_usage(folder).free // 2**20
-        if free_mb >= self._bounds.min_free_mb:
+        if free_mb >= least_mb:
             return None
-        return f"only {free_mb} MB are free on the disk of {folder}, less than {self._bounds.min_free_mb}"
+        return f"only {free_mb} MB are free on the disk of {folder}, less than {least_mb}"
 
     def _breaker_holds(self, source: str) -> str | None:
         starts, now = self._starts.get(source, deque[datetime]()), self._clock.now()

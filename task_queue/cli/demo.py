@@ -85,6 +85,11 @@ def _task_lines(task: Ended) -> Iterator[str]:
     yield from wrapped(f"because: {safe(task.reason)}", indent=13, hanging=22)
     if state == "failed" and task.said:
         yield from wrapped(f'it said: "{safe(task.said)}"', indent=13, hanging=22)
+    for number, audit in enumerate(task.audits, start=1):
+        yield from wrapped(f"audit {number}: {safe(audit)}", indent=13, hanging=22)
+    if task.landed is not None:
+        yield from wrapped(f"landed:  {safe(task.landed)}", indent=13, hanging=22)
+        yield f"             report:  {safe(task.report)}"
     telling = [fact for fact in task.evidence if not fact.startswith(("num_turns", "stop_reason", "result:"))]
     yield from (
         faint(line) for line in wrapped(f"evidence: {safe(', '.join(telling))}", indent=13, hanging=23)

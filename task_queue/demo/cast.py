@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from task_queue.demo.scripted_model import Fail, Hang, Reply, Say, Script, UseTool, by_task, in_turn
+from task_queue.demo.scripted_model import Fail, Hang, Reply, Request, Say, Script, UseTool, by_task, in_turn
 from task_queue.domain.model import OutcomeKind, TaskId
 
 _THINKING_S = 0.6
-_SLUGIFY = '''\
+_MISTAKEN = """    plain = title.lower()
+"""
+_RIGHT = """    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+"""
+_SLUGIFY = f'''\
 """Titles as file names."""
 
 import re
+import unicodedata
 
 
 def slugify(title: str) -> str:
-    return "-".join(re.findall(r"[a-z0-9]+", title.lower()))
+{_MISTAKEN}    return "-".join(re.findall(r"[a-z0-9]+", plain))
 '''
 _TEST = """\
 import unittest
@@ -58,7 +63,7 @@ PARTS = (
         TaskId("task-write-slugify"),
         "ad-hoc",
         "Write slugify",
-        "writes code, tests and commits it",
+        "writes code; an auditor rejects it once; then it is merged",
         OutcomeKind.SUCCEEDED,
     ),
     Part(
@@ -85,17 +90,20 @@ PARTS = (
 )
 
 
-def script_for(workspace: Path) -> Script:
-    """What the model answers, task by task; paths that it writes are below *workspace*."""
+def script_for(workspace: Path, worktree: Path) -> Script:
+    """What the model answers, task by task; the audited one works in *worktree*, the others in *workspace*."""
     scripts: Mapping[str, Script] = {
-        "# Write slugify\n": in_turn(
-            _after_a_thought(_write(workspace / "slugify.py", _SLUGIFY, "I start with the function.")),
-            _after_a_thought(_write(workspace / "test_slugify.py", _TEST, "Now a test.")),
-            _after_a_thought(_bash("python3 -m unittest -q test_slugify")),
-            _after_a_thought(
-                _bash('git add slugify.py test_slugify.py && git commit -q -m "Turn titles into file names"')
+        "# Write slugify\n": _audited(
+            in_turn(
+                _after_a_thought(_write(worktree / "slugify.py", _SLUGIFY, "I start with the function.")),
+                _after_a_thought(_write(worktree / "test_slugify.py", _TEST, "Now a test.")),
+                _after_a_thought(_bash("python3 -m unittest -q test_slugify")),
+                Say("slugify is written; its test passes."),
+                _after_a_thought(_edit(worktree / "slugify.py", _MISTAKEN, _RIGHT)),
+                _after_a_thought(_bash("python3 -m unittest -q test_slugify")),
+                Say("Accented letters keep their letter now; the test passes."),
             ),
-            Say("slugify and its test are committed; the test passes."),
+            _after_a_thought(_read(worktree / "slugify.py")),
         ),
         "# Publish the release\n": in_turn(
             _after_a_thought(_bash("git tag v1.0")),
@@ -119,6 +127,37 @@ def script_for(workspace: Path) -> Script:
     return by_task(scripts)
 
 
+def _audited(implementer: Script, look: Reply) -> Script:
+    """Two agents on one task: only the auditor, who has a *look* first, is asked for a structured answer."""
+
+    def choose(request: Request) -> Reply:
+        if "StructuredOutput" not in request.tool_names:
+            return implementer(request)
+        verdict = _REJECTS if "Round 1." in request.first_text else _PASSES
+        return in_turn(look, _after_a_thought(verdict), Say("That is my verdict."))(request)
+
+    return choose
+
+
+def _verdict(decision: str, summary: str, *findings: Mapping[str, object]) -> UseTool:
+    answer: dict[str, object] = {"verdict": decision, "summary": summary, "findings": findings}
+    return UseTool("StructuredOutput", {**answer, "checks_run": (), "criteria": ()})
+
+
+_REJECTS = _verdict(
+    "fail",
+    '"Café" becomes "caf"',
+    {
+        "severity": "major",
+        "file": "slugify.py",
+        "line": 8,
+        "issue": "An accented letter is dropped instead of losing its accent.",
+        "fix": "Decompose the title (NFKD) before you look for letters.",
+    },
+)
+_PASSES = _verdict("pass", '"Café" becomes "cafe"')
+
+
 def _after_a_thought(answer: UseTool) -> Reply:
     return Hang(seconds=_THINKING_S, then=answer)
 
@@ -129,6 +168,10 @@ def _bash(command: str) -> UseTool:
 
 def _read(path: Path) -> UseTool:
     return UseTool("Read", {"file_path": str(path)})
+
+
+def _edit(path: Path, old: str, new: str) -> UseTool:
+    return UseTool("Edit", {"file_path": str(path), "old_string": old, "new_string": new})
 
 
 def _write(path: Path, content: str, text: str) -> UseTool:

@@ -5,6 +5,7 @@ Only the telling of it, in words and columns, is elsewhere (``cli.demo``).
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ from task_queue.views.overview import status_of
 _LOOK_EVERY_S = 0.1
 _LONGEST_S = 180.0
 _STOP_S = 45.0
+_ANSWERS = "StructuredOutput"
+"""Not a tool to look at: with it the auditor hands over the verdict, which is told as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Ended:
     said: str
     """The agent's own last words: what a less careful queue would have believed."""
     evidence: tuple[str, ...]
+    audits: tuple[str, ...]
+    """What the auditor said, round by round; empty where there was none."""
+    landed: str | None
+    """Where the work was merged to, if it had a branch of its own."""
+    report: str
     attempts: int
     turns: int
     cost_usd: float | None
@@ -91,7 +99,7 @@ def run_demo(tell: Callable[[Moment], None], *, keep: bool = False) -> Report:
     root = Path(tempfile.mkdtemp(prefix="task-queue-demo-"))
     stage = Stage(root, git)
     try:
-        with _ended_by_signals(), ScriptedModel(script_for(stage.workspace)) as model:
+        with _ended_by_signals(), ScriptedModel(script_for(stage.workspace, stage.worktree)) as model:
             stage.build(model)
             started = time.monotonic()
             for part in PARTS:
@@ -121,12 +129,14 @@ def _watch(
     listed = [Listed(source, stage.layout(source)) for source in SOURCES]
     told: dict[str, str] = {}
     tools: dict[str, str | None] = {}
+    steps: dict[str, int] = {}
     while True:
         view = status_of(
             listed, config=locations.config, daemon_state=locations.daemon_state, now=datetime.now(UTC)
         )
         now = time.monotonic() - started
-        for task_id, what in {**_done(stage), **_doing(view, tools)}.items():
+        changes = itertools.chain(_doing(view, tools).items(), _checked(stage, steps), _done(stage).items())
+        for task_id, what in changes:
             if told.get(task_id) != what:
                 told[task_id] = what
                 tell(Moment(round(now, 1), task_id, what))
@@ -152,7 +162,7 @@ def _doing(view: StatusView, tools: dict[str, str | None]) -> dict[str, str]:
         for task in source.running:
             if not task.turn:
                 doing[task.task_id] = f"attempt {task.attempt} starts"
-            elif tools.get(task.task_id) != task.tool:
+            elif tools.get(task.task_id) != task.tool and task.tool != _ANSWERS:
                 tools[task.task_id] = task.tool
                 doing[task.task_id] = f"attempt {task.attempt}, turn {task.turn}: {_shown(task.tool or '')}"
         for waiting in source.waiting:
@@ -162,10 +172,32 @@ def _doing(view: StatusView, tools: dict[str, str | None]) -> dict[str, str]:
     return doing
 
 
+def _checked(stage: Stage, told: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """What verification, audit and landing came to; *told* counts the steps of each task seen so far."""
+    for part in PARTS:
+        steps = [
+            json.loads(line)
+            for path in sorted(stage.layout(part.source).logs.glob(f"{part.task_id}/attempt-*/steps.jsonl"))
+            for line in path.read_text().splitlines()
+        ]
+        for step in steps[told.get(part.task_id, 0) :]:
+            match step["step"]:
+                case "verified":
+                    came_to = "passed; the auditor looks" if step["passed"] else "failed"
+                    yield part.task_id, f"round {step['round']}, verification: {came_to}"
+                case "audited":
+                    yield part.task_id, f"round {step['round']}, audit: {step['verdict']}, {step['summary']}"
+                case "landed":
+                    yield part.task_id, step["said"]
+                case _:
+                    pass
+        told[part.task_id] = len(steps)
+
+
 def _shown(tool: str) -> str:
     """A tool with its argument; of a path only the name."""
     name, _, argument = tool.partition(" ")
-    return f"{name} {Path(argument).name if argument.startswith('/') else argument}".rstrip()
+    return f"{name} {Path(argument).name if argument.startswith(('/', '…')) else argument}".rstrip()
 
 
 def _done(stage: Stage) -> dict[str, str]:
@@ -190,6 +222,7 @@ def _result(stage: Stage, part: Part) -> dict[str, Any] | None:
 
 def _ended(stage: Stage, part: Part) -> Ended:
     result = _result(stage, part) or {}
+    audits: list[dict[str, Any]] = result["audit"]["rounds"] if result["audit"] else []
     return Ended(
         task_id=part.task_id,
         source=part.source,
@@ -200,6 +233,9 @@ def _ended(stage: Stage, part: Part) -> Ended:
         reason=result["attempts"][-1]["reason"],
         said=result["output"],
         evidence=tuple(result["evidence"]),
+        audits=tuple(f"{each['verdict']}, {each['summary']}" for each in audits),
+        landed=result["landed"],
+        report=f"tasks/{part.source}/reports/{part.task_id}.md",
         attempts=len(result["attempts"]),
         turns=result["num_turns"],
         cost_usd=result["total_cost_usd"],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import task_queue
+from task_queue.adapters.config.locations import locate
 from task_queue.adapters.engine.layout import Layout
 from task_queue.demo.cast import PARTS, Part
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
@@ -54,6 +55,13 @@ class Stage:
 
     def layout(self, source: str) -> Layout:
         return Layout(self.root / "tasks" / source / "pending")
+
+    @property
+    def worktree(self) -> Path:
+        """Where the task that writes code works, away from the workspace."""
+        part = PARTS[0]
+        locations = locate(self.config, environ=self.environment)
+        return locations.worktrees / part.source / part.task_id
 
     @property
     def environment(self) -> dict[str, str]:

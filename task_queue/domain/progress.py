@@ -44,6 +44,8 @@ class Progress:
     """Tokens so far by kind; exact only once there is a result."""
     billed_to: str | None = None
     model: str | None = None
+    not_loaded: str | None = None
+    """What the CLI said about plugins that it could not load."""
     retries: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
     """``api_retry`` frames since the model's last answer."""
     limits: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
@@ -113,6 +115,7 @@ class Progress:
             timer=timer,
             stop=stop,
             wrong_account=wrong_account,
+            not_loaded=self.not_loaded,
         )
 
     def work(self, *, session_id: str, session_cost_usd: float) -> Work:
@@ -169,6 +172,8 @@ class Progress:
                 source = frame.get("apiKeySource")
                 self.billed_to = "subscription" if source in {"none", "oauth"} else "api_key"
                 self.model = frame.get("model")
+                if errors := frame.get("plugin_errors"):
+                    self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
             case "system", "api_retry":
                 self.retries.append(frame)
                 if at is not None:
@@ -218,9 +223,16 @@ class Progress:
         self.tools_in_flight.add(str(block.get("id")))
         self.last_tool = str(block.get("name"))
         telling = next((given[key] for key in _TELLING if key in given), "")
-        self.last_argument = " ".join(str(telling).split())[:_MAX_ARGUMENT_CHARS]
+        self.last_argument = _shortened(" ".join(str(telling).split()), is_path="file_path" in given)
         if self.last_tool in _WRITING_TOOLS:
             self.files[str(given.get("file_path") or given.get("notebook_path"))] = None
+
+
+def _shortened(argument: str, *, is_path: bool) -> str:
+    """Of a path the end tells most: a task's own working tree lies deep."""
+    if len(argument) <= _MAX_ARGUMENT_CHARS or not is_path:
+        return argument[:_MAX_ARGUMENT_CHARS]
+    return f"…{argument[1 - _MAX_ARGUMENT_CHARS :]}"
 
 
 def progress_of(lines: Iterable[str]) -> Progress:

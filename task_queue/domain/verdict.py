@@ -61,6 +61,8 @@ class Observation:
     wrong_account: str | None = None
     """Who would have paid, where the configuration expects somebody else."""
     wants_structure: bool = False
+    not_loaded: str | None = None
+    """Why the packaged plugin is not there, as the CLI's init frame says."""
 
     def of_result(self, key: str) -> Any:
         return None if self.result is None else self.result.get(key)
@@ -162,6 +164,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         lambda s: s.wrong_account is not None, K.ACCOUNT, "another account than the configured one would pay"
     ),
+    Row(lambda s: s.not_loaded is not None, K.UNAVAILABLE, "the packaged skill did not load"),
     Row(lambda s: s.stop == "cancel", K.CANCELLED, "cancelled while it ran"),
     Row(lambda s: s.stop == "suspend", K.INTERRUPTED, "stopped with the queue; the session can be continued"),
     # The session.
@@ -253,7 +256,7 @@ def judge(seen: Observation) -> Outcome:
 
 def is_hopeless(seen: Observation) -> bool:
     """Whether waiting for the CLI's own retries is useless: the account is refused or at its limit."""
-    if seen.wrong_account is not None:
+    if seen.wrong_account is not None or seen.not_loaded is not None:
         return True
     if not seen.retries:
         return False

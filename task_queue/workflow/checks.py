@@ -29,8 +29,7 @@ class Checks:
 
     def set_up(self, site: Site, transcript: Transcript) -> Outcome | None:
         """Run the source's set-up commands in a task's own working tree; the outcome where one fails."""
-        commands = tuple(site.order.agent.get("setup", ())) if site.branch else ()
-        for check in self._run(commands, site.order, site.directory, transcript):
+        for check in self._run(_set_up_of(site), site.order, site.directory, transcript):
             if not check.passed:
                 evidence = (f"{check.command}: {check.verdict}", check.tail)
                 return Outcome(
@@ -44,9 +43,12 @@ class Checks:
 
     def verify(self, site: Site, number: int, judges: Mapping[str, str], transcript: Transcript) -> Verified:
         """Run the task's commands: in a fresh checkout of what it made, where it works in a tree of its own."""
-        commands = site.order.settings.verify
+        order = site.order
         with self._place(site) as directory:
-            checks = self._run(commands, site.order, directory, transcript)
+            made_ready = self._run(_set_up_of(site), order, directory, transcript)
+            checks = tuple(check for check in made_ready if not check.passed)
+            if not checks:
+                checks = self._run(order.settings.verify, order, directory, transcript)
         changed = changed_judges(judges, self.judges_at(site))
         failed = [check for check in checks if not check.passed]
         return Verified(
@@ -92,6 +94,11 @@ class _Checkout(AbstractContextManager[Path]):
 
     def __exit__(self, *error: object) -> None:
         self._checkout.__exit__(*error)  # type: ignore[arg-type] # handed through as they came
+
+
+def _set_up_of(site: Site) -> tuple[str, ...]:
+    """What makes a fresh tree ready; the workspace itself is its owner's to set up."""
+    return tuple(site.order.agent.get("setup", ())) if site.branch else ()
 
 
 def _patterns(order: Order) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -42,9 +43,18 @@ def delivery_of(
         cost_by_phase=dict(cost_by_phase),
         seconds_by_phase=dict(seconds_by_phase),
         see=committed.see,
-        undo=committed.undo,
+        undo=_undo(site, committed, landed),
         notes=(*(site.notes if site else ()), *flagged, *committed.notes, *notes),
     )
+
+
+def _undo(site: Site | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
+    """A branch that nobody merged is given up; everything else is reverted."""
+    if site is None or site.main is None or not committed.commits or (landed is not None and landed.commit):
+        return committed.undo
+    git = f"git -C {shlex.quote(str(site.main))}"
+    top = site.repository.root if site.repository else site.directory
+    return (f"{git} worktree remove {shlex.quote(str(top))}", f"{git} branch -D {committed.branch}")
 
 
 def _audit(steps: Sequence[Step]) -> dict[str, object] | None:

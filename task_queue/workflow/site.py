@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class Site:
     @property
     def directory(self) -> Path:
         return self.order.workspace
+
+    @property
+    def main(self) -> Path | None:
+        """Where the repository itself lies, for a task that works in a tree of its own."""
+        return Path(self.order.agent["repository"]) if "repository" in self.order.agent else None
 
     def changes(self) -> Changes | None:
         """What differs from the checkpoint now; None without git."""
@@ -97,12 +103,12 @@ class Site:
         notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
         if made.rewritten:
             notes.append("the history that the task began on was rewritten")
-        root = self.repository.root
+        root = shlex.quote(str(self.main or self.repository.root))  # a tree of its own goes away some day
         see = tuple(f"git -C {root} show {commit}" for commit in made.all)
         undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(made.all))
         if self.checkpoint.dirty:
             notes.append("your uncommitted changes from before the task are kept on " + self.checkpoint.ref)
-            undo += self.checkpoint.way_back(root)
+            undo += self.checkpoint.way_back(self.repository.root)
         return workflow.Committed(
             commits=made.all,
             branch=self.branch or made.branch,
@@ -116,11 +122,7 @@ class Site:
         """Merge the task's branch into the one it came from."""
         if self.git is None or self.branch is None or self.target is None:
             return workflow.Landed(None, "not merged: the workspace has no branch checked out")
-        main = (
-            self.git.at(Path(self.order.agent["repository"]))
-            if "repository" in self.order.agent
-            else self.git
-        )
+        main = self.git.at(self.main) if self.main is not None else self.git
         message = f"Merge {self.branch}: {self.order.title}"
         landing = land(
             main, branch=self.branch, target=self.target, message=message, signature=signature_of(self.order)
@@ -181,9 +183,9 @@ def open_site(order: Order, *, attempt: int) -> Site:
 
 def tidy_worktrees(site: Site, *, keep: int) -> None:
     """Remove the oldest finished working trees beyond *keep*; one with work in it is never removed."""
-    if site.git is None or "repository" not in site.order.agent:
+    if site.git is None or site.main is None:
         return
-    main = site.git.at(Path(site.order.agent["repository"]))
+    main = site.git.at(site.main)
     folder = Path(site.order.agent["worktrees"])
     ours = [tree.directory for tree in listed(main) if tree.directory.parent == folder.resolve()]
     ours.sort(key=lambda directory: directory.stat().st_mtime if directory.exists() else 0.0, reverse=True)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from datetime import datetime
 from typing import Any
 
 from task_queue.demo.scripted_model import Fail, Hang, Say, UseTool, by_task, in_turn
@@ -237,7 +238,11 @@ def test_a_usage_limit_pauses_and_counts_nothing(make_agent_rig: MakeAgentRig) -
 
     journal = json.loads((rig.pending() / ".task-1.attempts.json").read_text())
 
-    assert time.strftime("%Y-%m-%d %H:%M", time.localtime(reset)) in why
+    (account,) = rig.home.glob(".local/state/task-queue/*/accounts.json")
+    until = datetime.fromisoformat(json.loads(account.read_text())["paused_until"]).timestamp()
+
+    assert f"account paused until {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}" in why
+    assert reset + 60 <= until <= reset + 180
     assert _history(journal) == [("limited", False)]
     assert (rig.pending() / "task-1.md").exists()
     assert not (rig.queue() / "logs/task-2").exists()

@@ -34,7 +34,7 @@ def played(home: Path, *options: str, path: str | None = None) -> subprocess.Com
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("git") is None, reason="the demo needs git")
 def test_every_task_ends_as_it_has_to_and_nothing_is_left(tmp_path: Path) -> None:
-    """One success, one denial, one failure in two attempts; afterwards the home is as empty as before."""
+    """An audited success in two rounds, a plain one, a denial, a failure in two attempts; the home is empty again."""
     done = played(tmp_path, "--json")
 
     report = json.loads(done.stdout)
@@ -46,7 +46,15 @@ def test_every_task_ends_as_it_has_to_and_nothing_is_left(tmp_path: Path) -> Non
         "task-survey-code": ("succeeded", 1),
         "task-translate-readme": ("failed", 2),
     }
-    assert [commit.partition(" ")[2] for commit in report["commits"]] == ["Turn titles into file names"]
+    assert {commit.partition(" ")[2] for commit in report["commits"]} == {
+        "Survey the code",
+        "Write slugify",
+        "Merge task-queue/task-write-slugify: Write slugify",
+    }
+    audited = report["tasks"][0]
+    assert [audit.partition(",")[0] for audit in audited["audits"]] == ["fail", "pass"]
+    assert audited["landed"] == "task-queue/task-write-slugify is in main (merge)"
+    assert audited["report"] == "tasks/ad-hoc/reports/task-write-slugify.md"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -287,3 +288,81 @@ def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phas
     assert (repository / "work.txt").read_text() == "round\n"
     assert git(repository, "rev-list", "--count", "HEAD") == "2"
     assert len(result["commits"]) == 1
+
+
+def test_a_runner_killed_while_it_verifies_verifies_again(make_agent_rig: MakeAgentRig) -> None:
+    """The implementer is not asked again."""
+    script = TwoAgents(verdict("pass"))
+    rig = make_agent_rig(script, **audited(retry_delay="1s"))
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask(
+        "task-a", "# Write a line", verify="echo v >> ../verified; while [ ! -e ../go ]; do sleep 0.05; done"
+    )
+    eventually((rig.home / "verified").exists, timeout=SLOW, what="the verification runs")
+    os.kill(rig.run_record("task-a")["pid"], signal.SIGKILL)
+    (rig.home / "go").touch()
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
+    assert (repository / "work.txt").read_text() == "round\n"
+    assert (rig.home / "verified").read_text() == "v\nv\n"
+    assert len(script.told) == 1
+
+
+def test_a_runner_killed_while_it_commits_commits_once(make_agent_rig: MakeAgentRig) -> None:
+    """Killed in the repository's own hook: neither agent is asked again, and there is one commit."""
+    script = TwoAgents(verdict("pass"))
+    rig = make_agent_rig(script, **audited(retry_delay="1s"))
+    repository = a_repository(rig)
+    hook = repository / ".git/hooks/pre-commit"
+    hook.write_text(
+        f"#!/bin/sh\necho h >> {rig.home}/hooked\nwhile [ ! -e {rig.home}/go ]; do sleep 0.05; done\n"
+    )
+    hook.chmod(0o700)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    eventually((rig.home / "hooked").exists, timeout=SLOW, what="the hook runs")
+    os.kill(rig.run_record("task-a")["pid"], signal.SIGKILL)
+    (rig.home / "go").touch()
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert result["outcome"] == "succeeded"
+    assert git(repository, "rev-list", "--count", "HEAD") == "2"
+    assert (len(script.told), len(script.audits)) == (1, 1)
+
+
+def test_a_fresh_checkout_is_made_ready_and_verified(make_agent_rig: MakeAgentRig) -> None:
+    """Set-up commands run in the task's tree and in the checkout that is verified; neither is the workspace."""
+    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited(isolation="worktree", landing="merge"))
+    repository = a_repository(rig)
+    document = json.loads(rig.config.read_text())
+    document["task_source_directories"][0]["setup"] = [f"pwd >> {rig.home}/made-ready"]
+    rig.config.write_text(json.dumps(document))
+    rig.start()
+    rig.ask("task-a", "# Write a line", verify=f"pwd >> {rig.home}/verified; grep round work.txt")
+
+    result = rig.result("task-a", timeout=SLOW)
+    ready = (rig.home / "made-ready").read_text().split()
+    assert result["outcome"] == "succeeded"
+    assert (rig.home / "verified").read_text().split() == [ready[1]]
+    assert len(set(ready)) == 2
+    assert str(repository) not in ready
+    assert not Path(ready[1]).exists()
+
+
+def test_a_repository_in_the_middle_of_a_merge_is_left_alone(make_agent_rig: MakeAgentRig) -> None:
+    """The task waits, uncounted, and says so; once the merge is over it goes on by itself."""
+    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited(retry_delay="1s"))
+    repository = a_repository(rig)
+    (repository / ".git/MERGE_HEAD").write_text(git(repository, "rev-parse", "HEAD") + "\n")
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    journal = rig.pending() / ".task-a.attempts.json"
+    eventually(journal.exists, timeout=SLOW, what="the task is given back")
+    said = journal.read_text()
+    (repository / ".git/MERGE_HEAD").unlink()
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert "in the middle of a merge" in said
+    assert (result["outcome"], result["attempts"][0]["counted"]) == ("succeeded", False)

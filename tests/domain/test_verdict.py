@@ -67,6 +67,7 @@ CASES: dict[str, tuple[Observation, OutcomeKind]] = {
     "login refused, first retry": (Observation(retries=(retry(401, "authentication_failed"),)), K.ACCOUNT),
     "login refused": (failed(401, "authentication_failed"), K.ACCOUNT),
     "wrong payer": (Observation(wrong_account="api_key"), K.ACCOUNT),
+    "plugin not loaded": (Observation(not_loaded="task-queue: no manifest"), K.UNAVAILABLE),
     "usage limit": (replace(failed(429, "rate_limit"), limits=(REJECTED,)), K.LIMITED),
     "usage limit without event": (failed(429, "rate_limit", api_error="usage_limit_reached"), K.LIMITED),
     "usage limit, still retrying": (
@@ -245,3 +246,11 @@ def test_a_lost_session_says_so(name: str) -> None:
 def test_when_waiting_is_useless(seen: Observation, *, hopeless: bool) -> None:
     """Account troubles end at the first sign; what passes by itself is waited for."""
     assert is_hopeless(seen) is hopeless
+
+
+def test_a_plugin_that_did_not_load_ends_the_attempt_at_once() -> None:
+    """It is the installation's fault, not the task's: tried again later, uncounted."""
+    seen = Observation(not_loaded="task-queue: no manifest")
+
+    assert is_hopeless(seen)
+    assert judge(seen).kind is OutcomeKind.UNAVAILABLE
