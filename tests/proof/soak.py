@@ -42,21 +42,29 @@ class Soak:
         end = time.monotonic() + seconds
         begun = time.monotonic()
         daemon = self.rig.start()
+        spared_until = time.monotonic() + self.chance.uniform(1, 15)
         while time.monotonic() < end:
             due = (time.monotonic() - begun) * tasks_per_second
             while sum(map(len, self.dropped.values())) < due:
                 self._drop()
             act = self.chance.choices(
                 ["kill daemon", "kill runner", "cancel", "restart", "touch configuration", "wait"],
-                [2, 10, 3, 1, 2, 4],
+                [4, 10, 2, 2, 2, 4],
             )[0]
             match act:
                 case "kill daemon" | "restart":
+                    if (
+                        time.monotonic() < spared_until
+                    ):  # a daemon that never gets to start a runner proves little
+                        continue
                     self.rig.stop(daemon, signal.SIGKILL if act == "kill daemon" else signal.SIGTERM)
                     daemon = self.rig.start()
+                    spared_until = time.monotonic() + self.chance.uniform(1, 15)
                 case "kill runner":
                     if not self._kill_a_runner():
+                        time.sleep(0.02)
                         continue
+                    time.sleep(self.chance.uniform(0.2, 2))
                 case "cancel":
                     self._cancel()
                 case "touch configuration":

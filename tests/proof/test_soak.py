@@ -11,8 +11,8 @@ from tests.proof.soak import soak
 
 @pytest.mark.timeout(300)
 def test_a_short_soak_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Random kills of daemons and runners, cancels and restarts over some fifteen seconds."""
-    run, verdict = soak(tmp_path / "home", seconds=12, tasks_per_second=2, seed=7)
+    """Random kills of daemons and runners, cancels and restarts over twenty seconds."""
+    run, verdict = soak(tmp_path / "home", seconds=20, tasks_per_second=2, seed=7)
 
     assert verdict, run.report(verdict)
     assert run.done["kill daemon"] + run.done["kill runner"] > 0
