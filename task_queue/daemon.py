@@ -346,7 +346,7 @@ class Daemon:
             "config": str(self._locations.config),
             "log": self._log_place,
             "config_error": self._config_error,
-            "warnings": _warnings(),
+            "warnings": [*_warnings(), *_shared_workspaces(self._config)],
             "stopped": self._halted,
             "sources": {
                 source_id: {
@@ -399,6 +399,21 @@ def _bounds_of(config: Config) -> Bounds:
             if source.daily_budget_usd is not None
         },
     )
+
+
+def _shared_workspaces(config: Config) -> list[str]:
+    """Sources whose agents would work in one tree at the same time."""
+    in_place: dict[Path, list[str]] = {}
+    for source in config.sources:
+        isolation = {**config.defaults, **source.defaults}.get("isolation", "none")
+        workspace = config.workspace_of(source)
+        if isolation == "none" and workspace is not None:
+            in_place.setdefault(workspace, []).append(source.id)
+    return [
+        f"the sources {', '.join(ids)} work in {workspace} at the same time; give them isolation: worktree"
+        for workspace, ids in in_place.items()
+        if len(ids) > 1
+    ]
 
 
 def _warnings() -> list[str]:

@@ -174,6 +174,8 @@ class Attempt:
     session_id: str | None = None
     num_turns: int = 0
     total_cost_usd: float | None = None
+    cost_incomplete: bool = False
+    """More was spent than is known: the agent died before it could tell."""
     session_cost_usd: float | None = None
 
 
@@ -263,6 +265,7 @@ class Result:
     landed: str | None = None
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    cost_incomplete: bool = False
     notes: tuple[str, ...] = ()
     """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION

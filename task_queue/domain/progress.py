@@ -115,6 +115,7 @@ class Progress:
             timer=timer,
             stop=stop,
             wrong_account=wrong_account,
+            used_tools=self.last_tool is not None,
             not_loaded=self.not_loaded,
         )
 

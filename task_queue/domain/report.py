@@ -318,9 +318,8 @@ def _finding(finding: Finding) -> str:
 
 
 def _commit(commit: CommitLine) -> str:
-    return f"{code(commit.sha[:12])} {escaped(commit.subject)}" + (
-        " (by the agent itself)" if commit.by_agent else ""
-    )
+    by = "(by the agent itself)" if commit.by_agent else ""
+    return " ".join(part for part in (code(commit.sha[:12]), escaped(commit.subject), by) if part)
 
 
 def _prompt(name: str, origin: str, sha256: str) -> str:

@@ -61,6 +61,8 @@ class Observation:
     wrong_account: str | None = None
     """Who would have paid, where the configuration expects somebody else."""
     wants_structure: bool = False
+    used_tools: bool = True
+    """The agent used a tool, now or earlier in the session."""
     not_loaded: str | None = None
     """Why the packaged plugin is not there, as the CLI's init frame says."""
 
@@ -82,6 +84,11 @@ class Observation:
             and self.last_error is None
             and int(self.of_result("num_turns") or 0) > 0
         )
+
+    @property
+    def idle(self) -> bool:
+        """Neither a tool was used nor a word said."""
+        return not self.used_tools and not str(self.of_result("result") or "").strip()
 
     @property
     def denied(self) -> bool:
@@ -159,6 +166,7 @@ TABLE: tuple[Row, ...] = (
         K.FAILED,
         "the agent gave no structured answer",
     ),
+    Row(lambda s: s.clean and s.idle, K.FAILED, "the agent ended without having done or said anything"),
     Row(lambda s: s.clean, K.SUCCEEDED, "the agent ended its work cleanly"),
     # Our own doing.
     Row(

@@ -59,6 +59,11 @@ class Checks:
             findings="\n\n".join(f"`{check.command}` {check.verdict}:\n\n{check.tail}" for check in failed),
         )
 
+    def compare(self, site: Site, number: int, judges: Mapping[str, str]) -> Verified:
+        """Which judging files changed, where there is no command to run."""
+        changed = changed_judges(judges, self.judges_at(site))
+        return Verified(number, passed=True, changed_judges=tuple(f"{j.path} ({j.change})" for j in changed))
+
     def last_verified(self, steps: Sequence[Step]) -> Verified | None:
         return next((step for step in reversed(steps) if isinstance(step, Verified)), None)
 

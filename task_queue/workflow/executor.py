@@ -122,6 +122,7 @@ class WorkflowExecutor:
             case Commit():
                 cost = run.order.spent_usd
                 run.steps.add(run.opened().commit(attempt=run.prepared().attempt, cost_usd=cost))
+                tidy_worktrees(run.opened(), keep=int(run.order.agent.get("keep_worktrees", 5)))
             case Land():
                 site = run.opened()
                 run.steps.add(site.land())
@@ -161,6 +162,8 @@ class WorkflowExecutor:
             session_cost_usd=0.0,
         )
         verified = self._checks.last_verified(run.steps.done)
+        if verified is None:  # no commands; the auditor is still told which judging files changed
+            verified = self._checks.compare(site, number, run.prepared().judges)
         prompt = run.prompts.audit(order, site.changes(), verified, run.steps.done)
         talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
         said = run.talk(self._agent, order, talk, phase=f"audit {number}", keeps_session=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from task_queue.adapters.git.changes import Changes, changes_between
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, keep_leftovers, snapshot_now
-from task_queue.adapters.git.commit import Signature, final_commit
+from task_queue.adapters.git.commit import Signature, final_commit, why_no_signature
 from task_queue.adapters.git.exclude import keep_out
 from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
 from task_queue.adapters.git.program import Git
@@ -20,6 +20,13 @@ from task_queue.domain.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_CO
 from task_queue.domain.errors import GitError
 from task_queue.domain.naming import key_of
 from task_queue.ports import Order
+
+_OURS = {
+    "author_name": "task-queue",
+    "author_email": "task-queue@localhost",
+    "committer_name": "task-queue",
+    "committer_email": "task-queue@localhost",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,4 +204,9 @@ def tidy_worktrees(site: Site, *, keep: int) -> None:
 def signature_of(order: Order) -> Signature:
     """Author and committer as configured (``git`` in the configuration)."""
     given: dict[str, str | None] = order.agent.get("signature") or {}
-    return Signature(**given)
+    signature = Signature(**given)
+    if why_no_signature(Git(order.workspace, order.env), signature) is None:
+        return signature
+    # Where git knows nobody to commit as, better our own name than work that was paid for and not committed.
+    ours = {name: value or _OURS[name] for name, value in {**dict.fromkeys(_OURS), **given}.items()}
+    return Signature(**ours)

@@ -366,3 +366,28 @@ def test_a_repository_in_the_middle_of_a_merge_is_left_alone(make_agent_rig: Mak
     result = rig.result("task-a", timeout=SLOW)
     assert "in the middle of a merge" in said
     assert (result["outcome"], result["attempts"][0]["counted"]) == ("succeeded", False)
+
+
+def test_without_a_git_identity_the_commit_is_in_our_name(make_agent_rig: MakeAgentRig) -> None:
+    """Better than work that was paid for and not committed."""
+    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())
+    repository = a_repository(rig)
+    (rig.home / ".gitconfig").unlink()
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert len(result["commits"]) == 1
+    assert git(repository, "log", "-1", "--format=%an") == "task-queue"
+
+
+def test_the_auditor_is_told_which_judging_files_changed(make_agent_rig: MakeAgentRig) -> None:
+    """Also where no verification command is given."""
+    script = TwoAgents(verdict("pass"), work="mkdir -p tests; echo 'def test(): pass' > tests/test_it.py")
+    rig = make_agent_rig(script, **audited())
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a test")
+
+    rig.result("task-a", timeout=SLOW)
+    assert "tests/test_it.py (added)" in script.audits[0]

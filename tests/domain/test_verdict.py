@@ -67,6 +67,10 @@ CASES: dict[str, tuple[Observation, OutcomeKind]] = {
     "login refused, first retry": (Observation(retries=(retry(401, "authentication_failed"),)), K.ACCOUNT),
     "login refused": (failed(401, "authentication_failed"), K.ACCOUNT),
     "wrong payer": (Observation(wrong_account="api_key"), K.ACCOUNT),
+    "neither done nor said anything": (
+        Observation(result=DONE | {"result": " "}, used_tools=False),
+        K.FAILED,
+    ),
     "plugin not loaded": (Observation(not_loaded="task-queue: no manifest"), K.UNAVAILABLE),
     "usage limit": (replace(failed(429, "rate_limit"), limits=(REJECTED,)), K.LIMITED),
     "usage limit without event": (failed(429, "rate_limit", api_error="usage_limit_reached"), K.LIMITED),
