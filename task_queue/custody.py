@@ -61,6 +61,8 @@ class Custody:
     stopping: Callable[[], bool]
     at_once: Callable[[], bool]
     """A stop that was asked for kills instead of suspending."""
+    meanwhile: Callable[[], None]
+    """Done at every wake-up while an attempt runs: what need not wait for its end."""
     jitter: Callable[[], float]
     sweep_s: float
     stop_grace_s: float
@@ -229,6 +231,7 @@ class Custody:
                     self.gate.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
                 self.bell.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
+                self.meanwhile()
         finally:
             attempt.close()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from task_queue.custody import Custody
@@ -80,6 +81,7 @@ class Worker:
             bell=self._bell,
             stopping=lambda: self._stopping.is_set() or self._halted.is_set(),
             at_once=lambda: self._at_once,
+            meanwhile=self._end_cancelled,
             jitter=timing.jitter,
             sweep_s=timing.sweep_s,
             stop_grace_s=timing.stop_grace_s,
@@ -163,8 +165,7 @@ class Worker:
         if survey.rejected or survey.cancelled:
             for task_id, reason in survey.rejected:
                 self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
-            for task_id in survey.cancelled:
-                self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
+            self._end_all(survey.cancelled)
             return 0
         now = self._clock.now()
         waiting = self._not_held_back(survey.waiting)
@@ -222,6 +223,15 @@ class Worker:
             self._gate.leave(self.source)
         self._failed_starts = 0
         return 0
+
+    def _end_cancelled(self) -> None:
+        """Waiting tasks that a person gave up need not wait for the one that runs."""
+        with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
+            self._end_all(self._engine.survey().cancelled)
+
+    def _end_all(self, cancelled: Iterable[TaskId]) -> None:
+        for task_id in cancelled:
+            self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
 
     def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
         """Claim a task only to settle it: it never starts."""

@@ -121,7 +121,8 @@ class Observation:
         """The CLI gave up before it took the prompt, and said why: wrong options, missing programs."""
         if self.of_result("startup_failure_reason"):
             return True
-        return self.result is None and not self.started and (self.exit_code or 0) > 0
+        gave_up = self.result is None and not self.started and (self.exit_code or 0) > 0
+        return gave_up and self.timer is None and self.stop is None  # else it was we who ended it
 
     @property
     def startup_text(self) -> str:
