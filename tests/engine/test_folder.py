@@ -253,6 +253,18 @@ def test_a_document_edited_before_a_retry_is_kept_beside(folder: FolderBench) ->
     assert (folder.pending / "edited-task-a.md").read_text() == "# New"
 
 
+def test_a_document_deleted_before_a_retry_stays_deleted(folder: FolderBench) -> None:
+    """Deleted in the very moment of the release: the person's wish stands."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
+    folder.delete("task-a")
+    folder.engine.release(claim, folder.engine.journal(claim))
+
+    assert folder.waiting() == []
+    assert not (folder.pending / "task-a.md").exists()
+
+
 def test_a_file_in_the_way_is_not_overwritten(folder: FolderBench) -> None:
     """Somebody's file of the same name in completed/ stays; ours lies beside it."""
     folder.drop("task-a", "# Ours")

@@ -17,6 +17,9 @@ from task_queue.platform import durable
 _NO_TEXT = b"The text of this task was deleted while it ran, and so was the copy in logs/.\n"
 
 
+_DELETED = "the document was deleted while the task ran"
+
+
 class ClaimedDocuments:
     """Of one source. Every method is idempotent and raises OSError."""
 
@@ -45,10 +48,14 @@ class ClaimedDocuments:
                 os.path.lexists(self._layout.ended(state) / naming.document_of(claim.task_id))
                 for state in (TaskState.COMPLETED, TaskState.FAILED)
             )
-            return () if already_filed else ("the document was deleted while the task ran",)
+            return () if already_filed else (_DELETED,)
         if about.st_ino == claim.ino and hashlib.sha256(data).hexdigest() == claim.sha256:
             return ()
         return (self._edited_note(newer),)
+
+    def is_edited(self, claim: Claim) -> bool:
+        """Somebody put a newer text in the document's place; one who deleted it wants none."""
+        return bool(self.notes(claim)) and self.notes(claim) != (_DELETED,)
 
     @staticmethod
     def _edited_note(newer: Path) -> str:

@@ -230,7 +230,7 @@ class FolderEngine:
             if not self._holds(claim):
                 self._take_back(claim)
             durable.replace(self.layout.journal(claim.document), encode(journal))
-            if self._documents.notes(claim):
+            if self._documents.is_edited(claim):
                 self._documents.keep_newer(claim)
                 with contextlib.suppress(FileExistsError):
                     durable.publish(self.layout.document(claim), self._documents.snapshot(claim))
