@@ -52,7 +52,7 @@ docs: $(VENV)/.complete
 	$(BIN)/python -m tests.house.tables
 
 proof-systemd: $(VENV)/.complete
-	$(BIN)/python -m tests.systemd.prove
+	$(BIN)/python -m tests.systemd.prove --daemon real
 
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
