@@ -38,7 +38,7 @@ def a_result(**changes: Any) -> Result:
         attempts=(an_attempt(),),
         source="web",
         worker="web",
-        workspace="/work/web",
+        workspace="/srv/web",
     )
     return replace(plain, **changes)
 
