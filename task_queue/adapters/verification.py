@@ -15,7 +15,7 @@ from pathlib import Path
 
 from task_queue.domain.verification import Check, is_judge
 from task_queue.platform.bell import Bell
-from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.platform.identity import MARKER_VARIABLE, kill_group
 
 COMMAND_TIMEOUT_S = 1800.0
 OVERALL_TIMEOUT_S = 7200.0
@@ -205,5 +205,5 @@ def _end(process: subprocess.Popen[bytes], *, ended: bool) -> None:
             select.select([pidfd], [], [], _TERM_GRACE_S)
         finally:
             os.close(pidfd)
-    os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     process.wait()

@@ -20,6 +20,8 @@ from task_queue.domain.model import ProcessIdentity
 MARKER_VARIABLE = "TASK_QUEUE_ATTEMPT"
 _PROC = Path("/proc")
 _POLL_S = 0.02
+_ENDED = frozenset({b"Z", b"X"})
+"""States of proc(5): a zombie, and one that is just being removed."""
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or another user's. Any other error (no descriptor left) must never pass for a process that ended."""
 
@@ -32,7 +34,7 @@ def boot_id() -> str:
 def identity_of(pid: int) -> ProcessIdentity | None:
     """The process that bears *pid* now; None if there is none, or only a zombie."""
     fields = _stat_fields(pid)
-    if fields is None or fields[0] in {b"Z", b"X"}:
+    if fields is None or fields[0] in _ENDED:
         return None
     return ProcessIdentity(pid, int(fields[19]), boot_id())
 
@@ -143,6 +145,24 @@ def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> i
         if found:
             time.sleep(_POLL_S)
     return len(seen)
+
+
+def kill_group(leader: int, *, patience_s: float = 5.0) -> None:
+    """Kill the process group of *leader*, a child not yet waited for, and wait until nobody of it runs.
+
+    A killed process goes on for a moment: it holds its port and its files until the kernel has ended it.
+    What cannot die (it waits for a disk) is left after *patience_s*.
+    """
+    os.killpg(leader, signal.SIGKILL)
+    give_up_at = time.monotonic() + patience_s
+    while _runs_in_group(leader) and time.monotonic() < give_up_at:
+        time.sleep(_POLL_S)
+
+
+def _runs_in_group(leader: int) -> bool:
+    wanted = str(leader).encode()
+    everyone = [_stat_fields(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit()]
+    return any(one is not None and one[2] == wanted and one[0] not in _ENDED for one in everyone)
 
 
 def _reap() -> None:

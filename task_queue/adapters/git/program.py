@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from task_queue.domain.errors import GitError
+from task_queue.platform.identity import kill_group
 
 _KILL_AFTER_S = 2.0
 _LOCK_RETRY_S = 0.1
@@ -173,7 +174,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """TERM first: git then removes its lock files. Reaped last, so that its number cannot mean another one."""
     os.killpg(process.pid, signal.SIGTERM)
     _ended_within(process.pid, _KILL_AFTER_S)
-    os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     process.wait()
 
 
