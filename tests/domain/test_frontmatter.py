@@ -177,11 +177,11 @@ def test_an_alias_bomb_is_refused_at_its_first_anchor() -> None:
 @pytest.mark.parametrize("prefix", ["", "title: "])
 def test_deep_nesting_is_refused_quickly(bracket: str, prefix: str) -> None:
     """32,000 opening brackets kill the C parser; ours neither recurses nor takes long."""
-    began = time.perf_counter()
+    began = time.thread_time()
     for front in (prefix + bracket * 32_000, prefix + (bracket * 16_000)[: frontmatter.MAX_BYTES - 10]):
         refusal(front)
 
-    assert time.perf_counter() - began < 10
+    assert time.thread_time() - began < 10
 
 
 def test_limits_on_size_and_number_of_keys() -> None:

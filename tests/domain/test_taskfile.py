@@ -120,10 +120,10 @@ def test_what_is_refused_names_the_line(data: bytes, line: int, said: str) -> No
 def test_a_document_over_the_limit_is_refused_before_it_is_read() -> None:
     """50 MB cost no more than looking at the length."""
     huge = b"x" * 50_000_000
-    began = time.perf_counter()
+    began = time.thread_time()
 
     assert "50000000 bytes" in str(refusal(huge))
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
     assert parse(b"x" * taskfile.MAX_BYTES).title == "x" * 80
 
 
@@ -141,11 +141,11 @@ def test_a_document_over_the_limit_is_refused_before_it_is_read() -> None:
     ids=["blanks", "closing marks", "blank lines", "underlines", "fences", "marks", "rules"],
 )
 def test_no_document_takes_long(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with suppress(TaskFileError):
         parse(text)
 
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_document_without_front_matter_does_without_yaml() -> None:
