@@ -1,8 +1,8 @@
-"""The process with all workers: composition, signals, configuration, the daemon's lock and its state file.
+"""The process with all workers: signals, configuration, the state file, and when it is over.
 
 ``serve`` is what ``task-queue daemon`` and ``task-queue run`` call. The main thread only looks after
-the others: it starts and retires workers as the configuration changes, heals the watches, tells the
-service manager that all is well, and never touches a task.
+the others: it has sources opened and closed as the configuration changes (``serving.py``), has the
+watches healed, tells the service manager that all is well, and never touches a task.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -25,30 +24,24 @@ from task_queue.adapters.account_file import AccountFile
 from task_queue.adapters.config import document, schema
 from task_queue.adapters.config.environment import template_environment
 from task_queue.adapters.config.locations import Locations
-from task_queue.adapters.config.schema import Config, Source
-from task_queue.adapters.engine.folder import FolderEngine
+from task_queue.adapters.config.schema import Config
 from task_queue.adapters.ledger import Ledger
 from task_queue.adapters.runners import ProcessRunners
-from task_queue.adapters.settings_trust import SettingsTrust
-from task_queue.adapters.watcher import Watcher
-from task_queue.domain.errors import ConfigError, TaskQueueError
+from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import Event, TaskSettled
-from task_queue.domain.model import TaskId, TaskState
 from task_queue.gate import Bounds, SharedGate
-from task_queue.orders import ConfiguredOrders
+from task_queue.instance import only_daemon
 from task_queue.platform import durable, identity
 from task_queue.platform.bell import Bell
 from task_queue.platform.clock import SystemClock
-from task_queue.platform.lockfile import FileLock
 from task_queue.platform.notify import Notifier
-from task_queue.ports import Emit, marker_of
-from task_queue.worker import Timing, Worker
+from task_queue.ports import Emit
+from task_queue.serving import Serving
 
 log = logging.getLogger(__name__)
 
 _LOOK_AFTER_S = 1.0
 _CHECK_WATCHES_EVERY_S = 2.0
-_STUCK_AFTER_S = 120.0
 _STOP_SLACK_S = 15.0
 
 
@@ -60,19 +53,6 @@ class Until:
     """Once nothing waits and nothing runs."""
     settled: int | None = None
     """Once that many tasks have ended, or nothing is left."""
-
-
-def sweep(locations: Locations) -> int:
-    """End every process of this configuration's attempts, while no daemon serves it; how many there were.
-
-    What the service manager calls after a daemon that hung while it was being stopped.
-    """
-    with _only_daemon(locations):
-        ended = 0
-        for source in schema.load(locations.config).sources:
-            for claim in FolderEngine(source.path).claims():
-                ended += identity.end_tree(marker_of(source.id, claim), grace_s=5)
-        return ended
 
 
 def serve(
@@ -87,39 +67,9 @@ def serve(
 
     *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
     """
-    with _only_daemon(locations):
+    with only_daemon(locations):
         config = _trusted(locations.config)
         Daemon(locations, config, emit, notifier=notifier, log_place=log_place).run(until)
-
-
-@contextmanager
-def _only_daemon(locations: Locations) -> Generator[None]:
-    durable.make_directory(locations.state_dir)
-    durable.make_directory(locations.runtime_dir)
-    # Two, because XDG_RUNTIME_DIR differs between a login and a cron job, and the state file has one writer.
-    locks = [FileLock(locations.daemon_lock), FileLock(locations.state_lock)]
-    try:
-        for lock in locks:
-            if not lock.acquire(f"pid {os.getpid()}"):
-                raise TaskQueueError(
-                    f"another daemon serves {locations.config} already ({lock.holder()})",
-                    hint="look at it with: task-queue status",
-                )
-        yield
-    finally:
-        for lock in locks:
-            lock.release()
-
-
-@dataclass(slots=True)
-class _Served:
-    """One source while it is served."""
-
-    source: Source
-    engine: FolderEngine
-    worker: Worker
-    thread: threading.Thread
-    retiring: bool = False
 
 
 class Daemon:
@@ -131,8 +81,7 @@ class Daemon:
         self._config = config
         self._config_seen = _stamp(locations.config)
         self._config_error: str | None = None
-        self._outer_emit = emit
-        self._emit: Emit = self._count
+        self._emit = emit
         self._notifier = notifier
         self._clock = SystemClock()
         self._started_at = self._clock.now()
@@ -143,11 +92,16 @@ class Daemon:
         self._gate = SharedGate(
             self._clock, AccountFile(locations.accounts), Ledger(locations.state_dir / "ledger.jsonl")
         )
-        self._trust = SettingsTrust(locations.trusted_settings)
         self._halted = False
         self._runners = ProcessRunners(template_environment())
-        self._watcher = Watcher(self._look, self._emit)
-        self._served: dict[str, _Served] = {}
+        self._serving = Serving(
+            locations,
+            lambda: self._config,
+            gate=self._gate,
+            runners=self._runners,
+            clock=self._clock,
+            emit=self._count,
+        )
         self._settled = 0
         self._state: dict[str, Any] = {}
 
@@ -158,12 +112,11 @@ class Daemon:
                 self._halt_if_asked()
                 self._apply(self._config)
                 self._notifier.ready()
-                log.info("serving sources=%d pid=%d version=%s", len(self._served), os.getpid(), __version__)
+                log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
                 self._look_after(until)
             finally:
                 self._notifier.stopping()
-                self._stop_workers()
-                self._watcher.close()
+                self._stop_serving()
                 self._runners.close()
                 self._write_state(stopped=True)
                 log.info("stopped pid=%d", os.getpid())
@@ -174,20 +127,20 @@ class Daemon:
             now = time.monotonic()
             if now >= next_check:
                 next_check = now + _CHECK_WATCHES_EVERY_S
-                self._watcher.check()
+                self._serving.check_watches()
             self._reload_if_changed()
             self._halt_if_asked()
             self._gate.look_at_account_file()
-            self._bury_retired()
+            self._serving.bury_retired()
             self._write_state()
-            if self._all_turning(now):
+            if self._serving.all_turning(now):
                 self._notifier.watchdog()
             if self._is_over(until):
                 return
             self._bell.wait(_LOOK_AFTER_S)
 
     def _is_over(self, until: Until) -> bool:
-        drained = all(served.worker.drained for served in self._served.values())
+        drained = self._serving.drained
         if until.settled is not None:
             return drained or self._settled >= until.settled
         return until.drained and drained
@@ -196,7 +149,7 @@ class Daemon:
         if isinstance(event, TaskSettled):
             self._settled += 1
             self._bell.ring()
-        self._outer_emit(event)
+        self._emit(event)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -222,73 +175,12 @@ class Daemon:
         self._notifier.reloading()
         self._apply(config)
         self._notifier.ready()
-        log.info("configuration reloaded sources=%d", len(self._served))
+        log.info("configuration reloaded sources=%d", len(self._serving))
 
     def _apply(self, config: Config) -> None:
-        """Serve what *config* lists; what runs is not disturbed."""
         self._config = config
-        wanted = {source.id: source for source in config.sources}
-        for source_id, served in self._served.items():
-            source = wanted.get(source_id)
-            if (source is None or source.path != served.source.path) and not served.retiring:
-                self._watcher.unwatch(source_id)
-                served.retiring = True
-                served.worker.retire()
         self._gate.configure(_bounds_of(config))
-        for source_id, source in wanted.items():
-            if source_id not in self._served:
-                self._open(source)
-            else:
-                self._served[source_id].source = source
-                self._served[source_id].worker.ring()
-
-    def _open(self, source: Source) -> None:
-        orders = ConfiguredOrders(
-            lambda: self._config,
-            source,
-            self._locations.private,
-            os.environ,
-            allowance=self._gate.allowance,
-            trust=self._trust,
-            worktrees=self._locations.worktrees,
-        )
-        engine = FolderEngine(
-            source.path, settle_s=self._config.settle_seconds, settings_of=orders.settings_of
-        )
-        worker = Worker(
-            source.id,
-            engine,
-            runners=self._runners,
-            orders=orders,
-            gate=self._gate,
-            state_of=self._state_of,
-            clock=self._clock,
-            emit=self._emit,
-            timing=Timing(self._config.sweep_seconds, self._config.stop_grace_seconds),
-        )
-        thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
-        self._served[source.id] = _Served(source, engine, worker, thread)
-        self._watcher.watch(source.id, source.path)
-        thread.start()
-
-    def _look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
-        """Called by the watcher: something may have changed in *source_id*."""
-        served = self._served.get(source_id)
-        if served is None:
-            return
-        if name is not None and arrived:
-            served.engine.arrived(name)
-        else:
-            served.engine.touch(name)
-        served.worker.ring()
-
-    def _state_of(self, task_id: TaskId) -> TaskState | None:
-        """Where the task of that id lies, in whichever source."""
-        for served in list(self._served.values()):
-            state = served.engine.state_of(task_id)
-            if state is not None:
-                return state
-        return None
+        self._serving.apply()
 
     def _halt_if_asked(self) -> None:
         """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""
@@ -297,44 +189,20 @@ class Daemon:
             return
         self._halted = asked
         self._gate.set_stopped(asked)
-        at_once = asked and b"now" in self._locations.stopped.read_bytes()
-        for served in self._served.values():
-            if asked:
-                served.worker.halt(at_once=at_once)
-            else:
-                served.worker.go_on()
+        if asked:
+            self._serving.halt(at_once=b"now" in self._locations.stopped.read_bytes())
+        else:
+            self._serving.go_on()
         log.warning("everything stopped by a person" if asked else "going on after a stop")
 
-    def _bury_retired(self) -> None:
-        for source_id, served in list(self._served.items()):
-            if served.retiring and not served.thread.is_alive():
-                served.engine.close()
-                del self._served[source_id]
-                source = self._config.source(source_id)
-                if source is not None:
-                    self._open(source)
-
-    def _all_turning(self, now: float) -> bool:
-        """Whether no worker hangs: what the service manager's watchdog is fed with."""
-        return not any(
-            served.worker.is_stuck(now, after_s=_STUCK_AFTER_S) for served in self._served.values()
-        )
-
-    def _stop_workers(self) -> None:
-        self._notifier.extend_timeout(self._config.stop_grace_seconds + _STOP_SLACK_S)
-        for served in self._served.values():
-            served.worker.stop()
-        deadline = time.monotonic() + self._config.stop_grace_seconds + _STOP_SLACK_S
-        for served in self._served.values():
-            served.thread.join(max(0.0, deadline - time.monotonic()))
-            if served.thread.is_alive():
-                log.error("worker did not stop in time source=%s", served.source.id)
-            served.engine.close()
+    def _stop_serving(self) -> None:
+        patience_s = self._config.stop_grace_seconds + _STOP_SLACK_S
+        self._notifier.extend_timeout(patience_s)
+        self._serving.stop(patience_s=patience_s)
 
     def _write_state(self, *, stopped: bool = False) -> None:
         """Publish what ``status`` shows of this process, when it changed."""
         me = self._me
-        degraded = self._watcher.degraded()
         state: dict[str, Any] = {
             "schema_version": 1,
             "pid": me.pid,
@@ -348,20 +216,7 @@ class Daemon:
             "config_error": self._config_error,
             "warnings": [*_warnings(), *_shared_workspaces(self._config)],
             "stopped": self._halted,
-            "sources": {
-                source_id: {
-                    "state": _state_of_source(served, stopped=stopped),
-                    "why": served.worker.trouble
-                    or served.worker.held_back
-                    or self._gate.disk_trouble(source_id),
-                    "needs_person": self._gate.tripped(source_id) is not None,
-                    "watch": "sweep" if source_id in degraded else "events",
-                    "watch_why": degraded.get(source_id),
-                    "thread_id": served.worker.thread_id,
-                    "task_id": served.worker.running,
-                }
-                for source_id, served in self._served.items()
-            },
+            "sources": self._serving.describe(stopped=stopped),
         }
         if state == self._state:
             return
@@ -371,16 +226,6 @@ class Daemon:
             log.warning("state file not written path=%s error=%s", self._locations.daemon_state, error)
             return
         self._state = state
-
-
-def _state_of_source(served: _Served, *, stopped: bool) -> str:
-    if stopped or not served.thread.is_alive():
-        return "stopped"
-    if served.retiring:
-        return "closing"
-    if served.source.paused:
-        return "paused"
-    return "unavailable" if served.worker.trouble else "serving"
 
 
 def _bounds_of(config: Config) -> Bounds:

@@ -18,7 +18,7 @@ def daemon(session: Session, *, sweep: bool) -> None:
     from task_queue.adapters import logs
     from task_queue.adapters.config.locations import service_manager
     from task_queue.daemon import serve
-    from task_queue.daemon import sweep as end_leftovers
+    from task_queue.instance import sweep as end_leftovers
     from task_queue.platform.notify import Notifier
 
     if sweep:

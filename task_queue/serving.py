@@ -1,0 +1,201 @@
+"""The sources while they are served: each has an engine, a worker, and the thread the worker runs in.
+
+A source that is removed or moved retires: its worker ends what it runs, then it is closed. Only the
+daemon's main thread opens and closes; the watcher's thread may call ``look`` meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from task_queue.adapters.config.locations import Locations
+from task_queue.adapters.config.schema import Config, Source
+from task_queue.adapters.engine.folder import FolderEngine
+from task_queue.adapters.settings_trust import SettingsTrust
+from task_queue.adapters.watcher import Watcher
+from task_queue.domain.model import TaskId, TaskState
+from task_queue.gate import SharedGate
+from task_queue.orders import ConfiguredOrders
+from task_queue.ports import Clock, Emit, Runners
+from task_queue.worker import Timing, Worker
+
+log = logging.getLogger(__name__)
+
+_STUCK_AFTER_S = 120.0
+
+
+@dataclass(slots=True)
+class _Served:
+    """One source while it is served."""
+
+    source: Source
+    engine: FolderEngine
+    worker: Worker
+    thread: threading.Thread
+    retiring: bool = False
+
+    def state(self, *, stopped: bool) -> str:
+        if stopped or not self.thread.is_alive():
+            return "stopped"
+        if self.retiring:
+            return "closing"
+        if self.source.paused:
+            return "paused"
+        return "unavailable" if self.worker.trouble else "serving"
+
+
+class Serving:
+    """What *config_of* lists is served from the first ``apply`` until ``stop``."""
+
+    def __init__(
+        self,
+        locations: Locations,
+        config_of: Callable[[], Config],
+        *,
+        gate: SharedGate,
+        runners: Runners,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._locations = locations
+        self._config_of = config_of
+        self._gate = gate
+        self._runners = runners
+        self._clock = clock
+        self._emit = emit
+        self._trust = SettingsTrust(locations.trusted_settings)
+        self._watcher = Watcher(self.look, emit)
+        self._served: dict[str, _Served] = {}
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def apply(self) -> None:
+        """Serve what the configuration lists now; what runs is not disturbed."""
+        wanted = {source.id: source for source in self._config_of().sources}
+        for source_id, served in self._served.items():
+            source = wanted.get(source_id)
+            if (source is None or source.path != served.source.path) and not served.retiring:
+                self._watcher.unwatch(source_id)
+                served.retiring = True
+                served.worker.retire()
+        for source_id, source in wanted.items():
+            if source_id not in self._served:
+                self._open(source)
+            else:
+                self._served[source_id].source = source
+                self._served[source_id].worker.ring()
+
+    def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
+        """Something may have changed in *source_id*; *arrived*: under *name* lies a document that is whole."""
+        served = self._served.get(source_id)
+        if served is None:
+            return
+        if name is not None and arrived:
+            served.engine.arrived(name)
+        else:
+            served.engine.touch(name)
+        served.worker.ring()
+
+    def check_watches(self) -> None:
+        self._watcher.check()
+
+    def halt(self, *, at_once: bool) -> None:
+        """Start nothing more; *at_once* ends what runs too."""
+        for served in self._served.values():
+            served.worker.halt(at_once=at_once)
+
+    def go_on(self) -> None:
+        for served in self._served.values():
+            served.worker.go_on()
+
+    def bury_retired(self) -> None:
+        """Close what has retired, and serve it again where it is wanted at another place."""
+        for source_id, served in list(self._served.items()):
+            if served.retiring and not served.thread.is_alive():
+                served.engine.close()
+                del self._served[source_id]
+                source = self._config_of().source(source_id)
+                if source is not None:
+                    self._open(source)
+
+    @property
+    def drained(self) -> bool:
+        """Nothing waits and nothing runs."""
+        return all(served.worker.drained for served in self._served.values())
+
+    def all_turning(self, now: float) -> bool:
+        """Whether no worker hangs at *now* (monotonic seconds)."""
+        return not any(
+            served.worker.is_stuck(now, after_s=_STUCK_AFTER_S) for served in self._served.values()
+        )
+
+    def stop(self, *, patience_s: float) -> None:
+        """Let every worker end in order; runners go on by themselves."""
+        for served in self._served.values():
+            served.worker.stop()
+        deadline = time.monotonic() + patience_s
+        for served in self._served.values():
+            served.thread.join(max(0.0, deadline - time.monotonic()))
+            if served.thread.is_alive():
+                log.error("worker did not stop in time source=%s", served.source.id)
+            served.engine.close()
+        self._watcher.close()
+
+    def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
+        """Each source as the state file tells of it."""
+        degraded = self._watcher.degraded()
+        return {
+            source_id: {
+                "state": served.state(stopped=stopped),
+                "why": served.worker.trouble or served.worker.held_back or self._gate.disk_trouble(source_id),
+                "needs_person": self._gate.tripped(source_id) is not None,
+                "watch": "sweep" if source_id in degraded else "events",
+                "watch_why": degraded.get(source_id),
+                "thread_id": served.worker.thread_id,
+                "task_id": served.worker.running,
+            }
+            for source_id, served in self._served.items()
+        }
+
+    def _open(self, source: Source) -> None:
+        config = self._config_of()
+        orders = ConfiguredOrders(
+            self._config_of,
+            source,
+            self._locations.private,
+            os.environ,
+            allowance=self._gate.allowance,
+            trust=self._trust,
+            worktrees=self._locations.worktrees,
+        )
+        engine = FolderEngine(source.path, settle_s=config.settle_seconds, settings_of=orders.settings_of)
+        worker = Worker(
+            source.id,
+            engine,
+            runners=self._runners,
+            orders=orders,
+            gate=self._gate,
+            state_of=self._state_of,
+            clock=self._clock,
+            emit=self._emit,
+            timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+        )
+        thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
+        self._served[source.id] = _Served(source, engine, worker, thread)
+        self._watcher.watch(source.id, source.path)
+        thread.start()
+
+    def _state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task of that id lies, in whichever source."""
+        for served in list(self._served.values()):
+            state = served.engine.state_of(task_id)
+            if state is not None:
+                return state
+        return None
