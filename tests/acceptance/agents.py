@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from task_queue.demo.scripted_model import Request, Script, ScriptedModel, UseTool, child_environment
 from tests.acceptance.rig import Rig
+from tests.processes import look
 from tests.waiting import eventually
 
 WORK = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
@@ -60,9 +61,9 @@ class AgentRig(Rig):
         """The agent's own process below *runner*."""
 
         def child() -> int | None:
-            for task in Path(f"/proc/{runner}/task").glob("*/children"):
-                for pid in map(int, task.read_text().split()):
-                    if b"--output-format" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            for task in Path(f"/proc/{runner}/task").glob("*"):
+                for pid in map(int, look(runner, f"task/{task.name}/children").split()):
+                    if b"--output-format" in look(pid, "cmdline"):
                         return pid
             return None
 

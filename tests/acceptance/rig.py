@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.platform.identity import MARKER_VARIABLE
+from tests.processes import environments, kill
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -169,27 +170,14 @@ class Rig:
                     daemon.kill()
                     daemon.wait()
         for pid in self.marked():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
 
     def marked(self) -> list[int]:
         """Processes of attempts whose home this is, found by their environment."""
-        found: list[int] = []
         home = f"HOME={self.home}".encode()
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                environment = (entry / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            is_attempt = any(
-                line.startswith(MARKER_VARIABLE.encode() + b"=") and b":" in line for line in environment
-            )
-            state = (
-                (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                if (entry / "stat").exists()
-                else "Z"
-            )
-            if home in environment and is_attempt and state != "Z":
-                found.append(int(entry.name))
-        return found
+        return [
+            pid
+            for pid, lines in environments()
+            if home in lines
+            and any(line.startswith(MARKER_VARIABLE.encode() + b"=") and b":" in line for line in lines)
+        ]

@@ -13,6 +13,7 @@ import pytest
 from task_queue.demo.scripted_model import Say, Script, ScriptedModel, UseTool, child_environment, in_turn
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
+from tests.processes import look
 from tests.waiting import eventually
 
 STRAY = "stray-key-of-the-daemon-7f3a"
@@ -49,8 +50,8 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
     rig.start(environment={"ANTHROPIC_API_KEY": STRAY, "CLAUDE_CODE_OAUTH_TOKEN": STRAY})
     rig.drop("task-agent", "# Print everything\n\nAll of it.\n")
     eventually(lambda: rig.side_effects("log"), timeout=90, what=f"the agent works; {rig.errors()}")
-    arguments = [_of_process(pid, "cmdline") for pid in rig.marked()]
-    environments = [_of_process(pid, "environ") for pid in rig.marked()]
+    arguments = [look(pid, "cmdline") for pid in rig.marked()]
+    environments = [look(pid, "environ") for pid in rig.marked()]
     status = rig.cli("status", "--detailed").stdout
     (rig.workspace / "go").touch()
     result = rig.result("task-agent", timeout=60)
@@ -179,10 +180,3 @@ def test_settings_that_an_agent_changed_are_not_loaded(make_agent: MakeAgent) ->
     last = rig.result("task-20260207-000003-last", timeout=60)
     eventually(lambda: rig.side_effects("hooked"), what="the accepted hook runs")
     assert "settings" not in " ".join(last["notes"])
-
-
-def _of_process(pid: int, what: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/{what}").read_bytes()
-    except OSError:  # it has ended meanwhile
-        return b""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-from pathlib import Path
 from typing import Any
 
 from tests.acceptance.rig import Rig
+from tests.processes import look
 from tests.waiting import eventually
 
 FORGE = """\
@@ -85,8 +84,7 @@ def test_the_token_is_seen_nowhere_while_the_agent_runs(rig: Rig) -> None:
     lock = json.loads(rig.locks()[0].read_text())
     seen = [path.read_bytes() for path in rig.home.rglob("*") if path.is_file()]
     for pid in rig.marked():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            seen += [Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")]
+        seen += [look(pid, what) for what in ("cmdline", "environ")]
     (rig.workspace / "go").touch()
     rig.result("task-look")
     ending = json.loads((rig.queue() / "logs" / "task-look" / "attempt-1" / "outcome.json").read_text())

@@ -15,6 +15,7 @@ from task_queue.demo.scripted_model import ScriptedModel, child_environment
 from task_queue.domain.model import Claim, Outcome, TaskId, Work
 from task_queue.domain.settings import Settings
 from task_queue.ports import Order, Stop
+from tests.processes import environments
 from tests.waiting import eventually
 
 
@@ -103,11 +104,4 @@ class Bench:
     def processes(self) -> list[int]:
         """Every process that carries the attempt's marker."""
         marker = f"TASK_QUEUE_ATTEMPT={self.order.marker}".encode()
-        found: list[int] = []
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if marker in environ.read_bytes().split(b"\0"):
-                    found.append(int(environ.parent.name))
-            except OSError:
-                continue
-        return found
+        return [pid for pid, lines in environments() if marker in lines]

@@ -20,6 +20,7 @@ from task_queue.demo.scripted_model import Fail, Hang, Refuse, Say, Script, Scri
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import OutcomeKind
 from task_queue.ports import Stop
+from tests import processes
 from tests.executor.bench import Bench
 from tests.waiting import eventually
 
@@ -318,7 +319,7 @@ def test_a_killed_agent_is_crashed(bench: MakeBench) -> None:
     assert "exit code -9" in outcome.evidence
     assert work.cost_incomplete
     for pid in run.processes():
-        os.kill(pid, signal.SIGKILL)
+        processes.kill(pid)
 
 
 def test_the_agent_dies_with_its_runner(bench: MakeBench) -> None:
@@ -334,7 +335,7 @@ def test_the_agent_dies_with_its_runner(bench: MakeBench) -> None:
 
     eventually(lambda: cli not in run.processes())
     for pid in run.processes():
-        os.kill(pid, signal.SIGKILL)
+        processes.kill(pid)
 
 
 def test_an_unknown_session_is_begun_anew_under_its_id(bench: MakeBench) -> None:
@@ -387,4 +388,4 @@ def _seconds(number: float) -> timedelta:
 
 def _cli(run: Bench) -> int:
     """The CLI is the oldest process of the attempt."""
-    return min(run.processes(), key=lambda pid: Path(f"/proc/{pid}").stat().st_mtime)
+    return min(run.processes(), key=processes.age_order)

@@ -11,9 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 from task_queue.platform.notify import Notifier, watchdog_period
+from tests.processes import environments, kill
 from tests.waiting import eventually
 
 MARKER = "TASK_QUEUE_ATTEMPT"
@@ -21,25 +21,17 @@ MARKER = "TASK_QUEUE_ATTEMPT"
 
 def marked() -> set[int]:
     """Every live process that belongs to an attempt."""
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue  # ended meanwhile
-        # A process that waits for its attempt has room for the marker, but not source:task:attempt:session.
-        for variable in environment.split(b"\0"):
-            name, _, value = variable.partition(b"=")
-            if name == MARKER.encode() and b":" in value:
-                found.add(int(entry.name))
-    return found
+    # A process that waits for its attempt has room for the marker, but not source:task:attempt:session.
+    return {
+        pid
+        for pid, lines in environments()
+        if any(line.startswith(f"{MARKER}=".encode()) and b":" in line for line in lines)
+    }
 
 
 def sweep() -> None:
     for pid in marked():
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     eventually(lambda: not marked())
 
 

@@ -1,0 +1,49 @@
+"""Looking at the machine's processes, any of which may end between two looks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def environments() -> Iterator[tuple[int, list[bytes]]]:
+    """Pid and ``NAME=value`` lines of every live process that we may look into; zombies are not alive."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and state_of(int(entry.name)) not in {"", "Z", "X"}:
+            lines = look(int(entry.name), "environ").split(b"\0")
+            if lines != [b""]:
+                yield int(entry.name), lines
+
+
+def state_of(pid: int) -> str:
+    """The letter of proc(5); empty where there is no such process."""
+    return next(iter(_stat(pid)), "")
+
+
+def age_order(pid: int) -> float:
+    """Smaller for a process that began earlier; one that has ended comes last."""
+    fields = _stat(pid)
+    return float(fields[19]) if fields else math.inf
+
+
+def look(pid: int, what: str) -> bytes:
+    """One of its files below /proc; empty where it has ended, or is not ours to see."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:
+        return b""
+
+
+def kill(pid: int) -> None:
+    """Kill it, if it is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of ``stat`` behind the command's name."""
+    return look(pid, "stat").decode(errors="replace").rpartition(")")[2].split()
