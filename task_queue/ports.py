@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from task_queue.domain.account import Account
 from task_queue.domain.events import Event
 from task_queue.domain.model import Claim, Ending, Journal, Outcome, Result, RunRecord, Task, TaskId, Work
 from task_queue.domain.ordering import Waiting
@@ -301,4 +302,28 @@ class Gate(Protocol):
 
     def ended(self, source: str, claim: Claim, ending: Ending) -> None:
         """Take note of what an attempt cost and showed. Idempotent."""
+        ...
+
+
+class AccountStore(Protocol):
+    """Keeps the account's state; a person opens the account by removing what is kept."""
+
+    def load(self) -> Account:
+        """An open account if nothing is kept, or nothing readable."""
+        ...
+
+    def save(self, account: Account) -> None: ...
+
+    def exists(self) -> bool: ...
+
+
+class Spending(Protocol):
+    """What was spent, in USD, an attempt once."""
+
+    def enter(self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime) -> None:
+        """Raises OSError if it cannot be kept."""
+        ...
+
+    def spent_on(self, day: date, source: str | None = None) -> float:
+        """USD of a local *day*, of one source or of all."""
         ...

@@ -18,6 +18,7 @@ from task_queue.cli.session import Session
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.settings import parse_defaults, without_effect
 from task_queue.platform import trust
+from task_queue.platform.disk import free_mb_at
 from task_queue.views.daemon import daemon_from
 
 _WITHOUT_EFFECT = ("retention", "notifications", "api")
@@ -116,11 +117,8 @@ def _workspaces(config: Config) -> Iterator[Check]:
 
 def _free_space(config: Config) -> Iterator[Check]:
     for source in config.sources:
-        try:
-            free_mb = shutil.disk_usage(source.queue).free // 2**20
-        except OSError:
-            continue
-        if free_mb < config.limits.min_free_mb:
+        free_mb = free_mb_at(source.queue)
+        if free_mb is not None and free_mb < config.limits.min_free_mb:
             yield Check(
                 "problem",
                 f"source '{source.id}': only {free_mb} MB free, below limits.min_free_mb",

@@ -16,7 +16,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(
-    r"`((?:adapters|cli|demo|domain|platform|views|workflow)/[a-z_/]+\.py|[a-z_]+\.py)`"
+    r"`((?:adapters|cli|demo|domain|gate|platform|views|workflow)/[a-z_/]+\.py|[a-z_]+\.py)`"
 )
 MOST_LINES = 500
 # Every order of writing of one source in one place; to be divided when it changes next.

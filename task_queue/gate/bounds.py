@@ -1,0 +1,21 @@
+"""How much may be used of what the sources share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the configuration says; ``folders``, ``closed`` and ``source_budgets`` are by source."""
+
+    places: int = 4
+    min_free_mb: int = 0
+    starts_per_10min: int = 20
+    daily_budget_usd: float | None = None
+    hold_above_utilization: float | None = None
+    hold_below_priority: int | None = None
+    folders: dict[str, Path] = field(default_factory=dict[str, Path])
+    closed: frozenset[str] = frozenset()
+    source_budgets: dict[str, float] = field(default_factory=dict[str, float])

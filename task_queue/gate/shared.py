@@ -1,0 +1,181 @@
+"""What all sources share: places for agents, the account, budgets, room on the disk, and the breaker.
+
+``screen`` says which waiting tasks are held back while others may pass (the account, budgets); ``enter``
+takes the place of the one that was chosen. Everything is held back with a reason, never dropped.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from task_queue.domain.account import Account
+from task_queue.domain.model import Claim, Ending, OutcomeKind
+from task_queue.domain.ordering import Waiting
+from task_queue.gate.account_guard import AccountGuard
+from task_queue.gate.bounds import Bounds
+from task_queue.gate.breaker import Breaker
+from task_queue.gate.budget import DailyBudgets
+from task_queue.platform.disk import free_mb_at
+from task_queue.ports import AccountStore, Clock, Spending
+
+_CLAUDE = "claude"
+
+
+class SharedGate:
+    """Implements ports.Gate. Thread-safe: one lock guards all parts."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        account: AccountStore,
+        spending: Spending,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._spending = spending
+        self._jitter = jitter
+        self._lock = threading.RLock()
+        self._bounds = Bounds()
+        self._guard = AccountGuard(account)
+        self._budgets = DailyBudgets(spending)
+        self._breaker = Breaker()
+        self._inside: set[str] = set()
+        """Sources that have an attempt running."""
+        self._stopped = False
+        self._waiting: dict[str, Callable[[], None]] = {}
+
+    def configure(self, bounds: Bounds) -> None:
+        with self._lock:
+            for source in self._bounds.closed - bounds.closed:
+                self._breaker.reset(source)
+            self._bounds = bounds
+        self._ring()
+
+    @property
+    def account(self) -> Account:
+        return self._guard.account
+
+    def set_stopped(self, stopped: bool) -> None:
+        """Nothing enters while a person has stopped everything."""
+        with self._lock:
+            changed, self._stopped = self._stopped != stopped, stopped
+        if changed and not stopped:
+            self._ring()
+
+    def look_at_account_file(self) -> None:
+        """A person opened the account by removing its file."""
+        with self._lock:
+            opened = self._guard.opened_by_a_person()
+        if opened:
+            self._ring()
+
+    def tripped(self, source: str) -> str | None:
+        """Why the breaker stopped *source*, if it did."""
+        return self._breaker.tripped(source)
+
+    def disk_trouble(self, source: str) -> str | None:
+        """Why *source* may be unable to write now, also while a task of it runs."""
+        return self._disk_holds(source, least_mb=max(1, self._bounds.min_free_mb))
+
+    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
+        with self._lock:
+            now = self._clock.now()
+            held = self._guard.hold(source, now) or self._budgets.hold(source, self._bounds, now)
+            low = None if held else self._guard.hold_low_priority(self._bounds, now)
+        if held is not None:
+            return lambda task: held if task.executor == _CLAUDE else None
+        if low is not None:
+            below, why = low
+            return lambda task: why if task.executor == _CLAUDE and task.priority < below else None
+        return None
+
+    def enter(self, source: str, task: Waiting, ring: Callable[[], None]) -> str | None:
+        with self._lock:
+            reason = self._why_not(source, task)
+            if reason is not None:
+                self._waiting[source] = ring
+                return reason
+            self._waiting.pop(source, None)
+            self._inside.add(source)
+            self._breaker.started(source, self._clock.now())
+            if task.executor == _CLAUDE:
+                self._guard.started(source)
+            return None
+
+    def leave(self, source: str) -> None:
+        with self._lock:
+            self._inside.discard(source)
+            self._budgets.release(source)
+            self._guard.left(source)
+        self._ring()
+
+    def allowance(self, source: str, wanted_usd: float | None) -> float | None:
+        """Set aside what the attempt about to start in *source* may spend today; None: no bound."""
+        with self._lock:
+            return self._budgets.set_aside(source, wanted_usd, self._bounds, self._clock.now())
+
+    def pause(self, why: str, until: datetime | None) -> datetime:
+        with self._lock:
+            return self._guard.pause(why, until, now=self._clock.now(), jitter=self._jitter())
+
+    def is_probing(self, source: str) -> bool:
+        return self._guard.probe == source
+
+    def account_works(self) -> None:
+        """The agent that tried the account got an answer: let the others go on."""
+        with self._lock:
+            self._guard.open()
+        self._ring()
+
+    def ended(self, source: str, claim: Claim, ending: Ending) -> None:
+        """Take note of what an attempt cost and showed."""
+        work, kind = ending.work, ending.outcome.kind
+        with self._lock:
+            if work.total_cost_usd:
+                self._spending.enter(
+                    source, claim.task_id, claim.attempt, work.total_cost_usd, at=ending.ended_at
+                )
+            if work.utilization is not None:
+                self.look_at_account_file()  # or writing it would undo what a person did a moment ago
+                self._guard.told(work.utilization, self._clock.now())
+            if kind is OutcomeKind.SUCCEEDED:
+                self._breaker.succeeded(source)
+            if self._guard.is_shown_to_work(source, kind):
+                self.account_works()
+
+    def _why_not(self, source: str, task: Waiting) -> str | None:
+        bounds = self._bounds
+        if self._stopped:
+            return "everything is stopped; go on with: task-queue resume"
+        if source in bounds.closed:
+            return f"the source is paused; go on with: task-queue sources resume --source-id {source}"
+        tripped = self._breaker.tripped(source)
+        if tripped is not None:
+            return tripped
+        screen = self.screen(source)
+        held = screen(task) if screen is not None else None
+        if held is not None:
+            return held
+        if len(self._inside) >= bounds.places:
+            return f"all {bounds.places} places for agents are taken"
+        return self._disk_holds(source, least_mb=bounds.min_free_mb) or self._breaker.trip(
+            source, self._clock.now(), starts_per_10min=bounds.starts_per_10min
+        )
+
+    def _disk_holds(self, source: str, *, least_mb: int) -> str | None:
+        folder = self._bounds.folders.get(source)
+        free_mb = None if folder is None else free_mb_at(folder)
+        if free_mb is None or free_mb >= least_mb:
+            return None
+        return f"only {free_mb} MB are free on the disk of {folder}, less than {least_mb}"
+
+    def _ring(self) -> None:
+        with self._lock:
+            bells = list(self._waiting.values())
+            self._waiting.clear()
+        for ring in bells:
+            ring()
