@@ -184,8 +184,12 @@ class Custody:
         run = self.engine.run_of(claim)
         runner = self.runners.adopt(run) if run is not None else None
         if runner is not None:
-            self.emit(events.TaskAdopted(self.source, claim.task_id, claim.attempt))
-            self._wait_for(claim, runner, limit=None)
+            self.gate.count_in(self.source, self._may_spend(claim))
+            try:
+                self.emit(events.TaskAdopted(self.source, claim.task_id, claim.attempt))
+                self._wait_for(claim, runner, limit=None)
+            finally:
+                self.gate.leave(self.source)
 
     def _rebuilt(self, claim: Claim) -> Ending | None:
         earlier = attempts_before(self.engine.journal(claim), claim)
@@ -321,6 +325,19 @@ class Custody:
                 delay=disposition.delay if isinstance(disposition, Retry) else timedelta(0),
             )
         )
+
+    def _may_spend(self, claim: Claim) -> float | None:
+        """What of the task's own budget an attempt was started with; None: no bound."""
+        try:
+            settings = self.orders.settings_of(self.engine.task(claim))
+        except TaskFileError:
+            return None
+        if settings.executor != "claude":
+            return 0.0
+        if settings.max_budget_usd is None:
+            return None
+        earlier = attempts_before(self.engine.journal(claim), claim)
+        return max(0.0, settings.max_budget_usd - sum(attempt.total_cost_usd or 0 for attempt in earlier))
 
     def _policy(self, claim: Claim) -> Policy:
         try:

@@ -286,6 +286,13 @@ class Gate(Protocol):
         """Take a place for one attempt; or say why there is none, and call *ring* when that may have changed."""
         ...
 
+    def count_in(self, source: str, wanted_usd: float | None) -> None:
+        """Let the attempt that an earlier daemon started in *source* take a place, be one free or not.
+
+        It may still spend *wanted_usd*, None: whatever the day's budget leaves.
+        """
+        ...
+
     def leave(self, source: str) -> None: ...
 
     def pause(self, why: str, until: datetime | None) -> datetime:

@@ -89,6 +89,31 @@ def test_places_are_limited(tmp_path: Path) -> None:
     assert bench.enter("b") is None
 
 
+def test_an_adopted_attempt_takes_a_place(tmp_path: Path) -> None:
+    """It runs already, so it is never refused; but others wait for its place."""
+    bench = GateBench(tmp_path, Bounds(places=1))
+
+    bench.gate.count_in("a", None)
+    bench.gate.count_in("b", None)
+    held = bench.enter("c")
+    bench.gate.leave("a")
+    still_held = bench.enter("c")
+    bench.gate.leave("b")
+
+    assert held == still_held == "all 1 places for agents are taken"
+    assert bench.enter("c") is None
+
+
+def test_an_adopted_attempt_sets_its_share_aside(tmp_path: Path) -> None:
+    """Two at once cannot spend the same money, whoever started them."""
+    bench = GateBench(tmp_path, Bounds(daily_budget_usd=1.0))
+
+    bench.gate.count_in("a", 0.4)
+    bench.enter("b")
+
+    assert bench.gate.allowance("b", None) == pytest.approx(0.6)
+
+
 def test_a_pause_holds_every_source_until_its_time(bench: GateBench) -> None:
     """One minute after the announced reset at the earliest."""
     reset = bench.clock.now() + timedelta(hours=2)

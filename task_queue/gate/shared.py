@@ -106,6 +106,11 @@ class SharedGate:
                 self._guard.started(source)
             return None
 
+    def count_in(self, source: str, wanted_usd: float | None) -> None:
+        with self._lock:
+            self._inside.add(source)
+            self.allowance(source, wanted_usd)
+
     def leave(self, source: str) -> None:
         with self._lock:
             self._inside.discard(source)

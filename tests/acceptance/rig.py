@@ -122,6 +122,10 @@ class Rig:
             return found
         return {}
 
+    def daemon_log(self) -> str:
+        """All that the daemons have logged so far."""
+        return "".join(path.read_text() for path in self.home.glob(".local/state/task-queue/*/daemon.log"))
+
     def result(self, task_id: str, *, source: str = "a", timeout: float = 30) -> dict[str, Any]:
         """The task's result, waited for until the task is settled altogether."""
         path = self.queue(source) / "results" / f"{task_id}.json"

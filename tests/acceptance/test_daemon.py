@@ -72,6 +72,27 @@ def test_a_killed_daemon_loses_and_repeats_nothing(rig: Rig) -> None:
     assert rig.side_effects("log") == ["start", "end"]
 
 
+def test_an_adopted_task_takes_a_place(make_rig: MakeRig) -> None:
+    """What an earlier daemon started counts among the agents at once; the others wait until it has ended."""
+    rig = make_rig(sources=("a", "b"), limits={"running": 1, "min_free_mb": 0})
+    daemon = rig.start()
+    rig.drop_command("task-long", UNTIL_TOLD, source="a")
+    rig.started("log")
+    rig.run_record("task-long")
+    rig.stop(daemon, signal.SIGKILL)
+
+    rig.start()
+    eventually(lambda: "task adopted" in rig.daemon_log(), what="it is adopted")
+    rig.drop_command("task-b", "echo b >> log", source="b")
+    eventually(
+        lambda: "all 1 places" in (rig.state()["sources"]["b"]["why"] or ""), what="the other source waits"
+    )
+    (rig.workspace / "go").touch()
+
+    assert rig.result("task-b", source="b")["success"]
+    assert rig.side_effects("log") == ["start", "end", "b"]
+
+
 def test_a_task_that_ends_while_no_daemon_lives_is_settled_by_the_next(rig: Rig) -> None:
     """Its ending waits on the disk."""
     daemon = rig.start()
