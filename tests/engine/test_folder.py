@@ -12,6 +12,7 @@ import pytest
 
 from task_queue.adapters.engine.files import read_record
 from task_queue.adapters.engine.folder import FolderEngine
+from task_queue.adapters.engine.requeue import Requeue
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
 from task_queue.domain.model import Outcome, OutcomeKind, Result, TaskId, TaskState
 from task_queue.domain.naming import document_of
@@ -75,7 +76,7 @@ def test_a_retry_that_was_killed_half_way_is_finished(
         ),
     )
     with monkeypatch.context() as killed:
-        killed.setattr(FolderEngine, "_bring_back", lambda *_: None)
+        killed.setattr(Requeue, "_bring_back", lambda *_: None)
         folder.engine.requeue(TaskId("task-a"), now=NOW)
 
     folder.engine.open()

@@ -36,7 +36,7 @@ _SETTLE = """            self._file_document(claim, result.state)
             durable.remove(self.layout.cancel(claim.document))
             self._unlock(claim)
 """
-_TAKEN = "encode(record))\n            except FileExistsError:\n                earlier"
+_TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
 MUTATIONS = (
     Mutation(
         "no fsync of files and directories",
@@ -68,9 +68,9 @@ MUTATIONS = (
     ),
     Mutation(
         "the last writer of an ending wins",
-        "task_queue/adapters/engine/folder.py",
-        f"                durable.publish(path, {_TAKEN}",
-        f"                durable.replace(path, {_TAKEN}",
+        "task_queue/adapters/engine/attempts.py",
+        f"        durable.publish(path, {_TAKEN}",
+        f"        durable.replace(path, {_TAKEN}",
         ("pytest", "tests/engine", "-q"),
     ),
     Mutation(

@@ -13,19 +13,22 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace as changed
 from datetime import datetime
 from pathlib import Path
 
 from task_queue.adapters.engine import ground
+from task_queue.adapters.engine.archive import Archive
+from task_queue.adapters.engine.attempts import ENDING, RUN, AttemptFolders
 from task_queue.adapters.engine.documents import ClaimedDocuments
-from task_queue.adapters.engine.files import held_alone, publish_once, read_record
+from task_queue.adapters.engine.files import publish_once, read_record
 from task_queue.adapters.engine.foreign import is_stale_foreign_lock
 from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
 from task_queue.adapters.engine.layout import SNAPSHOT, Layout
 from task_queue.adapters.engine.pending import Pending
+from task_queue.adapters.engine.requeue import Requeue
 from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
@@ -38,19 +41,14 @@ from task_queue.domain.model import (
     RunRecord,
     Task,
     TaskId,
-    TaskState,
 )
 from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
-from task_queue.platform.records import Record, encode
+from task_queue.platform.records import encode
 from task_queue.ports import Survey
-
-RUN = "run.json"
-ENDING = "outcome.json"
-FORGED = "outcome-forged.json"
 
 
 class FolderEngine:
@@ -67,12 +65,18 @@ class FolderEngine:
             monotonic=time.monotonic,
         )
         self._documents = ClaimedDocuments(self.layout)
+        self._archive = Archive(self.layout)
+        self._attempts = AttemptFolders(self.layout)
         self._guard = FileLock(self.layout.guard)
         self._tokens: dict[tuple[TaskId, int], str] = {}
         self._ground: tuple[tuple[int, int], ...] | None = None
         """Which folders were found fit to build on; others in their place are looked at first."""
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
+        self.state_of = self._archive.state_of
+        self.transcript = self._attempts.transcript
+        self.may_have_acted = self._attempts.may_have_acted
+        self._requeue = Requeue(self.layout, self._archive, self.touch)
 
     def open(self) -> None:
         with self._available():
@@ -87,7 +91,7 @@ class FolderEngine:
             self.sweep_temporaries()
             for name in self._stale_foreign_locks():
                 self.clear_away(name)
-            self._finish_requeues()
+            self._requeue.finish()
 
     def close(self) -> None:
         """Let others serve the source."""
@@ -107,10 +111,10 @@ class FolderEngine:
         with self._available():
             ground.demand_trust(self.layout)
             data, about = self._complete_document(document)
-            journal = self._journal_beside(document)
-            record_id = journal.task_id if journal else self._free_record(task_id)
+            journal = self._archive.journal_beside(document)
+            record_id = journal.task_id if journal else self._archive.free_record(task_id)
             earlier = journal.attempts if journal else ()
-            last = max((*self._attempts_used(record_id), *(a.number for a in earlier)), default=0)
+            last = max((*self._archive.attempts_used(record_id), *(a.number for a in earlier)), default=0)
             self._put_back_lost_lock(document, record_id, last, earlier)
             number = 1 + last
             session = session_to_continue(earlier)
@@ -153,7 +157,7 @@ class FolderEngine:
 
     def journal(self, claim: Claim) -> Journal:
         with self._available():
-            return self._journal_beside(claim.document) or Journal(claim.task_id)
+            return self._archive.journal_beside(claim.document) or Journal(claim.task_id)
 
     def claims(self) -> tuple[Claim, ...]:
         with self._available():
@@ -161,49 +165,27 @@ class FolderEngine:
         return tuple(claim for claim in found if isinstance(claim, Claim))
 
     def run_of(self, claim: Claim) -> RunRecord | None:
-        return self._attempt_record(RunRecord, claim, RUN)
+        with self._available():
+            return self._attempts.run_of(claim)
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
-        me = identity.own_identity()
-        tombstone = RunRecord(
-            task_id=claim.task_id,
-            attempt=claim.attempt,
-            marker="",
-            pid=me.pid,
-            pid_start_ticks=me.pid_start_ticks,
-            boot_id=me.boot_id,
-            started_at=now,
-            abandoned=True,
-        )
-        return self._publish_first(RunRecord, self.layout.attempt_of(claim) / RUN, tombstone)
+        with self._available():
+            return self._attempts.abandon(claim, now=now)
 
     def commit(self, claim: Claim, ending: Ending) -> Ending:
-        return self._publish_first(Ending, self.layout.attempt_of(claim) / ENDING, ending)
+        with self._available():
+            return self._attempts.commit(claim, ending)
 
     def ending_of(self, claim: Claim) -> Ending | None:
-        return self._attempt_record(Ending, claim, ENDING)
+        with self._available():
+            return self._attempts.ending_of(claim)
 
     def set_ending_aside(self, claim: Claim) -> None:
-        attempt = self.layout.attempt_of(claim)
-        with self._available(), contextlib.suppress(FileNotFoundError):
-            durable.move_aside(attempt / ENDING, attempt / FORGED)
-
-    def transcript(self, claim: Claim) -> Iterator[str]:
-        try:
-            with (self.layout.attempt_of(claim) / "transcript.jsonl").open(
-                encoding="utf-8", errors="replace"
-            ) as file:
-                yield from file
-        except FileNotFoundError:
-            return
+        with self._available():
+            self._attempts.set_ending_aside(claim)
 
     def cancel_requested(self, claim: Claim) -> bool:
         return os.path.lexists(self.layout.cancel(claim.document))
-
-    def may_have_acted(self, claim: Claim) -> bool:
-        attempt = self.layout.attempt_of(claim)
-        snapshot = os.path.lexists(attempt / SNAPSHOT)
-        return not snapshot or os.path.lexists(attempt / "transcript.jsonl")
 
     def document_is_gone(self, claim: Claim) -> bool:
         return not os.path.lexists(self.layout.document(claim))
@@ -211,8 +193,8 @@ class FolderEngine:
     def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         with self._available():
             if not self._holds(claim):
-                settled = self._result_of(claim.task_id)
-                filed = self._ended_state(claim.task_id) is not None
+                settled = self._archive.result_of(claim.task_id)
+                filed = self._archive.ended_state(claim.task_id) is not None
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
                     return
                 self._take_back(claim)
@@ -238,24 +220,8 @@ class FolderEngine:
 
     def requeue(self, task_id: TaskId, *, now: datetime) -> None:
         _demand_id(task_id)
-        document = naming.document_of(task_id)
         with self._available():
-            ended = self.layout.ended(TaskState.FAILED) / document
-            if not os.path.lexists(ended):
-                raise UnknownTaskError(
-                    f"task {task_id} is not in {ended.parent}",
-                    hint="see what is there with: task-queue tasks list",
-                )
-            if os.path.lexists(self.layout.pending / document):
-                raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
-            with held_alone(ended) as held:
-                if not held:
-                    raise UnknownTaskError(f"task {task_id} was retried by somebody else just now")
-                result = self._result_of(task_id)
-                attempts = result.attempts if result else ()
-                journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), now)
-                durable.replace(self.layout.journal(document), encode(journal))
-                self._bring_back(task_id)
+            self._requeue.start(task_id, now=now)
 
     def request_cancel(self, task_id: TaskId) -> None:
         document = self._document_waiting_or_running(task_id)
@@ -266,19 +232,6 @@ class FolderEngine:
                 durable.remove(self.layout.cancel(document))
             raise UnknownTaskError(f"task {task_id} has ended already")
         self.touch(naming.cancel_of(document))
-
-    def state_of(self, task_id: TaskId) -> TaskState | None:
-        """Where the task that was dropped as *task_id* is now, None if this source does not know it."""
-        document = naming.document_of(task_id)
-        if os.path.lexists(self.layout.pending / document):
-            locked = os.path.lexists(self.layout.lock(document))
-            return TaskState.RUNNING if locked else TaskState.PENDING
-        latest = self._ended_state(task_id)
-        number = 2
-        while state := self._ended_state(naming.numbered(task_id, number)):
-            latest = state
-            number += 1
-        return latest
 
     def clear_away(self, name: str) -> None:
         """Move a foreign or unreadable lock out of the way, into ``logs/``, where it can be looked at."""
@@ -330,105 +283,6 @@ class FolderEngine:
             self._unlock(claim)
             raise ClaimHeld(f"{claim.document} went away while it was claimed")
 
-    def _free_record(self, task_id: TaskId) -> TaskId:
-        number, candidate = 1, task_id
-        while self._is_taken(candidate) or self._is_used_by_another(candidate, task_id):
-            number += 1
-            candidate = naming.numbered(task_id, number)
-        return candidate
-
-    def _ended_state(self, record: TaskId) -> TaskState | None:
-        document = naming.document_of(record)
-        for state in (TaskState.COMPLETED, TaskState.FAILED):
-            if os.path.lexists(self.layout.ended(state) / document):
-                return state
-        return None
-
-    def _is_taken(self, task_id: TaskId) -> bool:
-        return self._ended_state(task_id) is not None or os.path.lexists(self.layout.result(task_id))
-
-    def _is_used_by_another(self, record: TaskId, dropped_as: TaskId) -> bool:
-        """A numbered record that a person retries lies in pending/ under its own name; one that waits for
-        its next attempt is named in the history beside its document."""
-        own, first = naming.document_of(record), naming.document_of(naming.unnumbered(record))
-        waits = any(os.path.lexists(path) for path in (self.layout.pending / own, self.layout.lock(own)))
-        if waits and record != dropped_as:
-            return True
-        journal = self._journal_beside(first) if first not in {own, naming.document_of(dropped_as)} else None
-        return journal is not None and journal.task_id == record
-
-    def _attempts_used(self, task_id: TaskId) -> Iterator[int]:
-        folder = self.layout.log(task_id)
-        for entry in folder.iterdir() if folder.is_dir() else ():
-            prefix, _, number = entry.name.partition("-")
-            if prefix == "attempt" and number.isdigit():
-                yield int(number)
-
-    def _journal_beside(self, document: str) -> Journal | None:
-        journal = read_record(Journal, self.layout.journal(document))
-        if isinstance(journal, str):
-            raise EngineUnavailable(
-                f"{self.layout.journal(document)}: {journal}",
-                hint="repair it, or remove it to forget the attempts",
-            )
-        return journal
-
-    def _attempt_record(self, kind: type[Record], claim: Claim, name: str) -> Record | None:
-        path = self.layout.attempt_of(claim) / name
-        with self._available():
-            record = read_record(kind, path)
-        if isinstance(record, str):
-            raise EngineUnavailable(f"{path}: {record}", hint="it is kept as it is; move it away to go on")
-        return record
-
-    def _publish_first(self, kind: type[Record], path: Path, record: Record) -> Record:
-        with self._available():
-            durable.make_directory(path.parent)
-            try:
-                durable.publish(path, encode(record))
-            except FileExistsError:
-                earlier = read_record(kind, path)
-                if isinstance(earlier, str) or earlier is None:
-                    raise EngineUnavailable(f"{path}: {earlier or 'vanished'}") from None
-                return earlier
-            return record
-
-    def _result_of(self, task_id: TaskId) -> Result | None:
-        result = read_record(Result, self.layout.result(task_id))
-        return None if isinstance(result, str) else result
-
-    def _finish_requeues(self) -> None:
-        """A retry that was killed on its way: its journal waits, its document is still where it ended."""
-        for path in self.layout.pending.glob(".task-*.attempts.json"):
-            journal = read_record(Journal, path)
-            if not isinstance(journal, Journal):
-                continue
-            document = naming.document_of(journal.task_id)
-            ended = self.layout.ended(TaskState.FAILED) / document
-            theirs = (self.layout.pending / document, self.layout.lock(document))
-            if path != self.layout.journal(document) or any(os.path.lexists(other) for other in theirs):
-                continue
-            with contextlib.suppress(FileNotFoundError), held_alone(ended) as held:
-                if held:
-                    self._bring_back(journal.task_id)
-
-    def _bring_back(self, task_id: TaskId) -> None:
-        document = naming.document_of(task_id)
-        self._set_result_aside(task_id)
-        durable.move(self.layout.ended(TaskState.FAILED) / document, self.layout.pending / document)
-        self.touch(document)
-        self.touch(naming.journal_of(document))
-
-    def _set_result_aside(self, task_id: TaskId) -> None:
-        """Keep the earlier result and report in the task's log folder: new ones take their place."""
-        last = max(self._attempts_used(task_id), default=0)
-        for path in (self.layout.result(task_id), self.layout.report(task_id)):
-            if path.exists():
-                durable.make_directory(self.layout.log(task_id))
-                kind = path.parent.name.removesuffix("s")
-                aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
-                durable.move(path, self.layout.log(task_id) / aside)
-
     def _put_back_lost_lock(
         self, document: str, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
     ) -> None:
@@ -451,15 +305,17 @@ class FolderEngine:
 
         Only the one who serves the source gets here, so a missing lock is no other worker's doing.
         """
-        superseded = max(self._attempts_used(claim.task_id), default=claim.attempt) != claim.attempt
-        moved_on = superseded or self._ended_state(claim.task_id) is not None or self._is_in_history(claim)
+        superseded = max(self._archive.attempts_used(claim.task_id), default=claim.attempt) != claim.attempt
+        moved_on = (
+            superseded or self._archive.ended_state(claim.task_id) is not None or self._is_in_history(claim)
+        )
         if moved_on or os.path.lexists(self.layout.lock(claim.document)) or not self._is_served_here(claim):
             raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
         durable.make_directory(self.layout.pending)
         durable.publish(self.layout.lock(claim.document), encode(claim))
 
     def _is_in_history(self, claim: Claim) -> bool:
-        journal = self._journal_beside(claim.document)
+        journal = self._archive.journal_beside(claim.document)
         return journal is not None and any(a.number == claim.attempt for a in journal.attempts)
 
     def _is_served_here(self, claim: Claim) -> bool:
@@ -492,7 +348,7 @@ class FolderEngine:
         for claim in self.claims():
             if claim.task_id == task_id:
                 return claim.document
-        if self._ended_state(task_id) is not None:
+        if self._archive.ended_state(task_id) is not None:
             raise UnknownTaskError(f"task {task_id} has ended already")
         raise UnknownTaskError(
             f"task {task_id} is neither waiting nor running in {self.layout.pending}",
