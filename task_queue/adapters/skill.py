@@ -106,11 +106,10 @@ class Prompts:
         """What goes back to the implementer, for its *round*."""
         return filled(self.texts["findings"], {"findings": text.strip(), "round": str(round)})
 
-    def audit(
-        self, order: Order, changes: Diff | None, verified: Verified | None, steps: Sequence[Step]
-    ) -> str:
+    def audit(self, order: Order, changes: Diff | None, steps: Sequence[Step]) -> str:
         """What the auditor is to judge, all of it as material."""
         rounds = [step for step in steps if isinstance(step, Implemented)]
+        verified = next((step for step in reversed(steps) if isinstance(step, Verified)), None)
         changed = verified.changed_judges if verified else ()
         values = {
             "round": str(rounds[-1].round if rounds else 1),

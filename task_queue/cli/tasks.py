@@ -218,7 +218,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[str]:
     )
     if result.get("dead_letter") is True:
         yield from _pairs(("note", "its attempts are used up; try again with: task-queue tasks retry"))
-    for key, name in (("evidence", "evidence"), ("notes", "note")):
+    for key, name in (("evidence", "evidence"), ("changed_judges", "judge"), ("notes", "note")):
         listed: object = result.get(key)
         for item in listed if isinstance(listed, list) else ():  # pyright: ignore[reportUnknownVariableType] # a file's own JSON
             yield from _pairs((name, str(item)))  # pyright: ignore[reportUnknownArgumentType] # as above

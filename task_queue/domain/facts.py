@@ -10,7 +10,7 @@ from typing import Any
 from task_queue.domain.audit import Verdict, Void, read_verdict
 from task_queue.domain.model import Delivery, OutcomeKind, Result
 from task_queue.domain.report import CommitLine, Facts, Round, Work, code, escaped, report
-from task_queue.domain.verification import ChangedJudge, Check
+from task_queue.domain.verification import Check
 
 _MOST_EVIDENCE_CHARS = 2000
 
@@ -21,10 +21,9 @@ def report_of(
     title: str,
     asked: str,
     delivery: Delivery | None = None,
-    changed_judges: tuple[ChangedJudge, ...] = (),
 ) -> str:
     """The page ``reports/<id>.md``; *delivery* adds how to see the work and how to take it back."""
-    page = report(_facts(result, title, asked, delivery or Delivery(), changed_judges))
+    page = report(_facts(result, title, asked, delivery or Delivery()))
     sections = (
         _section("Evidence", [escaped(each[:_MOST_EVIDENCE_CHARS]) for each in result.evidence]),
         _section("Attempts", list(_attempts(result))),
@@ -34,9 +33,7 @@ def report_of(
     return page + "".join(section for section in sections if section)
 
 
-def _facts(
-    result: Result, title: str, asked: str, delivery: Delivery, changed_judges: tuple[ChangedJudge, ...]
-) -> Facts:
+def _facts(result: Result, title: str, asked: str, delivery: Delivery) -> Facts:
     return Facts(
         task_id=result.task_id,
         title=title,
@@ -62,7 +59,7 @@ def _facts(
         workflow=_workflow(result),
         rounds=tuple(_rounds(result.audit or {})),
         checks=tuple(map(_check, result.verification)),
-        changed_judges=changed_judges,
+        changed_judges=result.changed_judges,
         cost_usd=result.total_cost_usd,
         cost_note="what the API would have charged" if result.billed_to == "subscription" else None,
         denials=tuple(map(_denial, result.permission_denials)),

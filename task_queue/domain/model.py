@@ -92,6 +92,8 @@ class Delivery:
     """What became of the task's branch."""
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
+    changed_judges: tuple[str, ...] = ()
+    """Files that judge the work and were changed by it: the path, and how in parentheses."""
     audit: dict[str, Any] | None = None
     """``verdict``, ``summary`` and ``rounds``."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])
@@ -266,6 +268,8 @@ class Result:
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     cost_incomplete: bool = False
+    changed_judges: tuple[str, ...] = ()
+    """Files that judge the work and were changed by it: the path, and how in parentheses."""
     notes: tuple[str, ...] = ()
     """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION

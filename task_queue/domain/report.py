@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from task_queue.domain.audit import Finding, Verdict, Void
-from task_queue.domain.verification import ChangedJudge, Check
+from task_queue.domain.verification import Check
 
 _MOST_LISTED = 100
+_JUDGES = "Files that judge the work, changed by it"
 _MAX_QUOTED_CHARS = 20_000
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&$@!])")
 _LINK = re.compile(r":(?=//)|(?<=\bwww)\.", re.IGNORECASE)  # what GitHub makes links of by itself
@@ -106,7 +107,7 @@ class Facts:
     checks: tuple[Check, ...] = ()
     verified_in: str | None = None
     """Where the checks ran: ``a fresh checkout of ...`` or the workspace."""
-    changed_judges: tuple[ChangedJudge, ...] = ()
+    changed_judges: tuple[str, ...] = ()
     phases: tuple[PhaseCost, ...] = ()
     cost_usd: float | None = None
     cost_note: str | None = None
@@ -126,6 +127,7 @@ def report(facts: Facts) -> str:
         _section("What was asked", _fenced(facts.asked)),
         _changes(facts.work),
         _section("Verification", _verification(facts)),
+        _section(_JUDGES, _bullets(map(code, facts.changed_judges), more=len(facts.changed_judges))),
         _section("Audit", _audit(facts)),
         _section("Time and cost", _costs(facts)),
         _section("Denied to the agent", _bullets(map(code, facts.denials))),
@@ -173,7 +175,7 @@ def _head(facts: Facts) -> str:
 def _warnings(facts: Facts) -> str:
     found = [escaped(warning) for warning in facts.warnings]
     if facts.changed_judges:
-        found.append("Files that judge the work were changed by it (see Verification).")
+        found.append(f"{len(facts.changed_judges)} of the changed files judge the work: see below.")
     if facts.work.overlap:
         found.append(
             "Uncommitted before the task and changed since, so left uncommitted; whose change is whose cannot be told: "
@@ -218,9 +220,9 @@ def _changes(work: Work) -> str:
 
 
 def _verification(facts: Facts) -> str:
-    if not facts.checks and not facts.changed_judges:
+    if not facts.checks:
         return "No commands were given that would prove the work."
-    blocks = [f"Run in {escaped(facts.verified_in)}."] if facts.verified_in and facts.checks else []
+    blocks = [f"Run in {escaped(facts.verified_in)}."] if facts.verified_in else []
     for check in facts.checks:
         mark = "passed" if check.passed else "FAILED"
         told = "" if check.passed else f", {escaped(check.verdict)}"
@@ -229,9 +231,6 @@ def _verification(facts: Facts) -> str:
         )
         if not check.passed and check.tail.strip():
             blocks.append(_fenced(check.tail))
-    if facts.changed_judges:
-        judges = (f"{code(judge.path)} {judge.change}" for judge in facts.changed_judges)
-        blocks.append("Changed by the task, though it judges the work:\n\n" + _bullets(judges))
     return "\n\n".join(blocks)
 
 

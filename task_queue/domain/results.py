@@ -127,6 +127,7 @@ def result_of(
         branch=delivery.branch,
         audit=delivery.audit,
         verification=delivery.verification,
+        changed_judges=delivery.changed_judges,
         landed=delivery.landed,
         prompts=delivery.prompts,
         cost_by_phase=delivery.cost_by_phase,

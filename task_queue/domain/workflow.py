@@ -37,12 +37,13 @@ class Implemented:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The verification commands ran."""
+    """The verification commands ran, and the files that judge were compared; without commands only that."""
 
     round: int
     passed: bool
     records: tuple[dict[str, Any], ...] = ()
     changed_judges: tuple[str, ...] = ()
+    """Files that judge the work and were changed by it: the path, and how in parentheses."""
     findings: str = ""
 
 
@@ -82,9 +83,10 @@ Step = Prepared | Implemented | Verified | Audited | Committed | Landed
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which phases a task has."""
+    """Which phases a task has, besides implement and verify."""
 
     verify: bool
+    """There are commands that prove the work; without them verify only compares the files that judge."""
     audit: bool
     commit: bool
     land: bool
@@ -147,9 +149,9 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
         case Prepared():
             return Implement(1)
         case Implemented(round=number):
-            return _after_implementation(steps, number, plan)
+            return Verify(number)
         case Verified(round=number, passed=True):
-            return Audit(number) if plan.audit else _after_checks(plan, steps)
+            return _after_verification(steps, number, plan)
         case Verified(round=number):
             if number >= plan.max_iterations:
                 return Finish(
@@ -172,12 +174,10 @@ def denials_in(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
     return tuple(denial for step in steps if isinstance(step, Implemented) for denial in step.denials)
 
 
-def _after_implementation(steps: Sequence[Step], number: int, plan: Plan) -> Phase:
-    if plan.verify:
-        return Verify(number)
+def _after_verification(steps: Sequence[Step], number: int, plan: Plan) -> Phase:
     if plan.audit:
         return Audit(number)
-    if denials_in(steps):
+    if denials_in(steps) and not plan.verify:
         return Finish(
             OutcomeKind.DENIED,
             "something the agent needed was not permitted, and nothing else shows that the work is done",

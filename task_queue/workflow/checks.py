@@ -12,7 +12,7 @@ from task_queue.adapters.transcript import without_secrets
 from task_queue.adapters.verification import Verification, hashes_of
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.verification import Check, changed_judges, judges_for, passed
-from task_queue.domain.workflow import Step, Verified
+from task_queue.domain.workflow import Verified
 from task_queue.ports import Order, Transcript
 from task_queue.workflow.site import Site
 
@@ -42,30 +42,25 @@ class Checks:
         return hashes_of(site.directory, _patterns(site.order))
 
     def verify(self, site: Site, number: int, judges: Mapping[str, str], transcript: Transcript) -> Verified:
-        """Run the task's commands: in a fresh checkout of what it made, where it works in a tree of its own."""
-        order = site.order
-        with self._place(site) as directory:
-            made_ready = self._run(_set_up_of(site), order, directory, transcript)
-            checks = tuple(check for check in made_ready if not check.passed)
-            if not checks:
-                checks = self._run(order.settings.verify, order, directory, transcript)
+        """Run the task's commands, if it has any, and compare the files that judge with *judges*."""
+        checks = self._proofs(site, transcript) if site.order.settings.verify else ()
         changed = changed_judges(judges, self.judges_at(site))
         failed = [check for check in checks if not check.passed]
         return Verified(
             round=number,
-            passed=passed(checks),
+            passed=passed(checks) or not site.order.settings.verify,
             records=tuple(asdict(check) for check in checks),
             changed_judges=tuple(f"{judge.path} ({judge.change})" for judge in changed),
             findings="\n\n".join(f"`{check.command}` {check.verdict}:\n\n{check.tail}" for check in failed),
         )
 
-    def compare(self, site: Site, number: int, judges: Mapping[str, str]) -> Verified:
-        """Which judging files changed, where there is no command to run."""
-        changed = changed_judges(judges, self.judges_at(site))
-        return Verified(number, passed=True, changed_judges=tuple(f"{j.path} ({j.change})" for j in changed))
-
-    def last_verified(self, steps: Sequence[Step]) -> Verified | None:
-        return next((step for step in reversed(steps) if isinstance(step, Verified)), None)
+    def _proofs(self, site: Site, transcript: Transcript) -> tuple[Check, ...]:
+        """In a fresh checkout of what the task made, where it works in a tree of its own."""
+        order = site.order
+        with self._place(site) as directory:
+            made_ready = self._run(_set_up_of(site), order, directory, transcript)
+            failed = tuple(check for check in made_ready if not check.passed)
+            return failed or self._run(order.settings.verify, order, directory, transcript)
 
     def _run(
         self, commands: Sequence[str], order: Order, directory: Path, transcript: Transcript

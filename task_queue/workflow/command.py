@@ -21,17 +21,20 @@ class CheckedCommand:
         self._checks.stop()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
-        if order.settings.verify:
-            # So that recovery never takes the command's end for the end of the attempt.
-            transcript.write("note", {"type": "workflow", "name": "verified command"})
-        outcome, work = self._command.execute(order, transcript)
-        if outcome.kind is not OutcomeKind.SUCCEEDED or not order.settings.verify:
-            return outcome, work
+        if not order.settings.verify:
+            return self._command.execute(order, transcript)
+        # So that recovery never takes the command's end for the end of the attempt.
+        transcript.write("note", {"type": "workflow", "name": "verified command"})
         site = Site(order)
-        verified = self._checks.verify(site, 1, self._checks.judges_at(site), transcript)
-        work = Work(
-            output=work.output, delivery=Delivery(str(order.workspace), verification=verified.records)
+        judges = self._checks.judges_at(site)
+        outcome, work = self._command.execute(order, transcript)
+        if outcome.kind is not OutcomeKind.SUCCEEDED:
+            return outcome, work
+        verified = self._checks.verify(site, 1, judges, transcript)
+        delivery = Delivery(
+            str(order.workspace), verification=verified.records, changed_judges=verified.changed_judges
         )
+        work = Work(output=work.output, delivery=delivery)
         if verified.passed:
             return Outcome(
                 OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence

@@ -27,8 +27,6 @@ def delivery_of(
     committed = _last(steps, Committed) or Committed()
     landed = _last(steps, Landed)
     verified = _last(steps, Verified)
-    changed = verified.changed_judges if verified else ()
-    flagged = (f"files that judge the work were changed by it: {', '.join(changed)}",) if changed else ()
     return Delivery(
         workspace=str(site.directory) if site else None,
         isolation="worktree" if site and site.branch else "none",
@@ -38,13 +36,14 @@ def delivery_of(
         stat=committed.stat,
         landed=landed.said if landed else None,
         verification=verified.records if verified else (),
+        changed_judges=verified.changed_judges if verified else (),
         audit=_audit(steps),
         prompts=dict(prompts),
         cost_by_phase=dict(cost_by_phase),
         seconds_by_phase=dict(seconds_by_phase),
         see=committed.see,
         undo=_undo(site, committed, landed),
-        notes=(*(site.notes if site else ()), *flagged, *committed.notes, *notes),
+        notes=(*(site.notes if site else ()), *committed.notes, *notes),
     )
 
 

@@ -161,10 +161,7 @@ class WorkflowExecutor:
             settings=replace(site.order.settings, permissions="readonly", allow=()),
             session_cost_usd=0.0,
         )
-        verified = self._checks.last_verified(run.steps.done)
-        if verified is None:  # no commands; the auditor is still told which judging files changed
-            verified = self._checks.compare(site, number, run.prepared().judges)
-        prompt = run.prompts.audit(order, site.changes(), verified, run.steps.done)
+        prompt = run.prompts.audit(order, site.changes(), run.steps.done)
         talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
         said = run.talk(self._agent, order, talk, phase=f"audit {number}", keeps_session=False)
         if said.outcome.kind in _COMES_BACK or said.outcome.kind in {

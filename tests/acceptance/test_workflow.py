@@ -381,13 +381,21 @@ def test_without_a_git_identity_the_commit_is_in_our_name(make_agent_rig: MakeAg
     assert git(repository, "log", "-1", "--format=%an") == "task-queue"
 
 
-def test_the_auditor_is_told_which_judging_files_changed(make_agent_rig: MakeAgentRig) -> None:
-    """Also where no verification command is given."""
+@pytest.mark.parametrize("workflow", ["audited", "single"])
+def test_changed_judging_files_are_flagged(make_agent_rig: MakeAgentRig, workflow: str) -> None:
+    """To the auditor, in the result and in a section of the report, also without verification commands."""
     script = TwoAgents(verdict("pass"), work="mkdir -p tests; echo 'def test(): pass' > tests/test_it.py")
-    rig = make_agent_rig(script, **audited())
+    rig = make_agent_rig(script, **audited(workflow=workflow))
     a_repository(rig)
     rig.start()
     rig.ask("task-a", "# Write a test")
 
-    rig.result("task-a", timeout=SLOW)
-    assert "tests/test_it.py (added)" in script.audits[0]
+    result = rig.result("task-a", timeout=SLOW)
+    report = (rig.queue() / "reports/task-a.md").read_text()
+
+    assert (result["outcome"], result["verification"]) == ("succeeded", [])
+    assert result["changed_judges"] == ["tests/test_it.py (added)"]
+    assert "## Files that judge the work, changed by it\n\n- `tests/test_it.py (added)`\n" in report
+    assert all("tests/test_it.py (added)" in audit for audit in script.audits)
+    assert len(script.audits) == (1 if workflow == "audited" else 0)
+    assert "judge tests/test_it.py (added)" in " ".join(rig.cli("tasks", "show", "task-a").stdout.split())

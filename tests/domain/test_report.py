@@ -68,6 +68,7 @@ def test_an_audited_task_tells_everything() -> None:
             {"tool_name": "WebFetch", "rule": "WebFetch(domain:x.org)", "why_no_rule": None},
         ),
         notes=("a key had no effect",),
+        changed_judges=("tests/test_a.py (changed)",),
     )
     delivery = Delivery(stat="1 file changed", see=("git show aaa",), undo=("git revert aaa",))
 
@@ -87,6 +88,7 @@ def test_an_audited_task_tells_everything() -> None:
         "audit 1: $0.05",
         "WebFetch(domain:x.org)",
         "had no effect",
+        "## Files that judge the work, changed by it\n\n- `tests/test_a.py (changed)`",
         "I added it.",
         "b" * 12,
     ):

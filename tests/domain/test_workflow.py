@@ -76,6 +76,15 @@ def test_verification_that_never_passes_is_no_success() -> None:
     assert phase.kind is OutcomeKind.VERIFY_FAILED
 
 
+@pytest.mark.parametrize(("audit", "follows"), [(True, Audit(1)), (False, Commit())])
+def test_without_commands_the_judges_are_compared_all_the_same(audit: bool, follows: Phase) -> None:
+    """Changed tests are to be told whatever the workflow is; no other phase needs to know how."""
+    plan = Plan(verify=False, audit=audit, commit=True, land=False, max_iterations=3)
+
+    assert next_phase((START, Implemented(1)), plan) == Verify(1)
+    assert next_phase((START, Implemented(1), Verified(1, passed=True)), plan) == follows
+
+
 @pytest.mark.parametrize("verdict", ["blocked", "maybe", ""])
 def test_no_other_verdict_is_a_pass(verdict: str) -> None:
     """Only the word itself."""
@@ -94,9 +103,9 @@ def test_two_audits_without_a_verdict_end_it() -> None:
 
 
 def test_denied_work_without_any_check_is_denied() -> None:
-    """Nothing shows that it is done."""
+    """Nothing shows that it is done: without commands the verification compares files only."""
     phase = next_phase(
-        (START, Implemented(1, denials=DENIED)),
+        (START, Implemented(1, denials=DENIED), Verified(1, passed=True)),
         Plan(verify=False, audit=False, commit=True, land=False, max_iterations=3),
     )
 
