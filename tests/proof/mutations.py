@@ -31,7 +31,7 @@ class Mutation:
     noticed_by: tuple[str, ...]
 
 
-_SETTLE = """            self._file_document(claim, result.state)
+_SETTLE = """            self._documents.file(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
             self._unlock(claim)
