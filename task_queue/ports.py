@@ -128,7 +128,7 @@ class Engine(Protocol):
         """Give the task back to pending with its history. Idempotent; raises ClaimLost."""
         ...
 
-    def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+    def requeue(self, task_id: TaskId) -> None:
         """A person's retry: an ended task goes back to pending; raises UnknownTaskError."""
         ...
 

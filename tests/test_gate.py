@@ -187,6 +187,15 @@ def test_unknown_resets_are_guessed_longer_and_longer(bench: GateBench) -> None:
     assert minutes == [15, 30, 60, 120, 240, 360, 360]
 
 
+def test_a_clock_set_back_does_not_lengthen_a_pause(bench: GateBench) -> None:
+    """A task tries the account, and pauses it anew if it is too early."""
+    bench.gate.pause("usage limit", bench.clock.now() + timedelta(hours=2))
+    bench.clock.time -= timedelta(days=1)
+
+    assert bench.enter("a") is None
+    assert bench.gate.is_probing("a")
+
+
 def test_a_person_opens_the_account(bench: GateBench) -> None:
     """By removing its file, which is what tasks resume-account does."""
     bench.gate.pause("log in again", None)
@@ -293,6 +302,16 @@ def test_the_breaker_stops_a_source_without_progress(tmp_path: Path) -> None:
 
     assert "3 starts in 10 minutes and no task succeeded" in (tripped or "")
     assert (later, other) == (tripped, None)
+    assert bench.enter("a") is None
+
+
+def test_starts_before_the_clock_was_set_back_do_not_trip_the_breaker(tmp_path: Path) -> None:
+    """They lie in the future now; nobody knows how long ago they were."""
+    bench = GateBench(tmp_path, Bounds(starts_per_10min=3))
+    for _ in range(3):
+        bench.run(OutcomeKind.FAILED)
+    bench.clock.time -= timedelta(days=1)
+
     assert bench.enter("a") is None
 
 

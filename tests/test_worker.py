@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -54,6 +54,18 @@ def test_a_failed_attempt_is_tried_again_after_its_delay() -> None:
 
     result = bench.engine.results[TaskId("task-a")]
     assert [attempt.outcome for attempt in result.attempts] == [OutcomeKind.FAILED, OutcomeKind.SUCCEEDED]
+
+
+def test_a_clock_set_back_by_a_day_does_not_delay_the_next_try_by_a_day() -> None:
+    """The delay was given tomorrow, as the clock says now: it is over."""
+    bench = Bench(FAILED, SUCCESS)
+    bench.drop("task-a")
+
+    bench.turn()
+    bench.clock.time -= timedelta(days=1)
+    bench.turn()
+
+    assert state_of(bench, "task-a") is TaskState.COMPLETED
 
 
 def test_attempts_used_up_are_a_dead_letter() -> None:
@@ -234,7 +246,7 @@ def test_a_persons_retry_continues_the_numbers() -> None:
     bench = Bench(FAILED, SUCCESS)
     bench.drop("task-a", "---\nmax_attempts: 1\n---\n# Try")
     bench.turn()
-    bench.engine.requeue(TaskId("task-a"), now=bench.clock.now())
+    bench.engine.requeue(TaskId("task-a"))
     bench.turn()
 
     result = bench.engine.results[TaskId("task-a")]

@@ -131,7 +131,7 @@ def retry(session: Session, *, task: str) -> None:
         raise TaskQueueError(
             f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
         )
-    FolderEngine(listed.folders.pending).requeue(task_id, now=session.now())
+    FolderEngine(listed.folders.pending).requeue(task_id)
     render.say(f"pending: {safe(task_id)}")
 
 

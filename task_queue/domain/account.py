@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from task_queue.domain.retry import Delay
+
 _FIRST_GUESS = timedelta(minutes=15)
 _LONGEST_GUESS = timedelta(hours=6)
 _MARGIN = timedelta(seconds=60)
@@ -41,6 +43,13 @@ def paused(account: Account, *, why: str, until: datetime | None, now: datetime,
     return replace(account, paused_until=now + guess, why=why, since=now, guesses=account.guesses + 1)
 
 
+def pause_ends_at(account: Account, now: datetime) -> datetime | None:
+    """When the account is to be tried again; None if it may be now."""
+    if account.paused_until is None:
+        return None
+    return Delay(account.since or now, account.paused_until).ends_at(now)
+
+
 def opened(account: Account) -> Account:
     """After a task has shown that the account works again, or a person said so."""
     return replace(account, paused_until=None, why="", since=None, guesses=0)
@@ -53,6 +62,7 @@ def told(account: Account, utilization: float, *, now: datetime) -> Account:
 
 def utilization_now(account: Account, now: datetime) -> float | None:
     """The last report on the limit, None once it is too old to act on."""
-    if account.told_at is None or now - account.told_at > _UTILIZATION_HOLDS_FOR:
+    if account.told_at is None:
         return None
-    return account.utilization
+    is_fresh = timedelta() <= now - account.told_at <= _UTILIZATION_HOLDS_FOR
+    return account.utilization if is_fresh else None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
 from task_queue.domain.model import Task, TaskId, TaskState
+from task_queue.domain.retry import Delay
 
 if TYPE_CHECKING:
     from task_queue.domain.settings import Settings  # its readers cost listings 10 ms
@@ -28,7 +29,8 @@ class Waiting:
     title: str = ""
     priority: int = 5
     not_before: datetime | None = None
-    """The later of the task's own ``not_before`` and its next try."""
+    """The task's own; what delays its next try comes on top."""
+    next_try: Delay | None = None
     depends_on: tuple[TaskId, ...] = ()
     on_dependency_failure: str = "block"
     dedupe_key: str | None = None
@@ -55,16 +57,16 @@ Next = Ready | Doomed
 
 
 def waiting_for(
-    task: Task, settings: Settings, *, dropped_at: datetime, next_try: datetime | None = None
+    task: Task, settings: Settings, *, dropped_at: datetime, next_try: Delay | None = None
 ) -> Waiting:
     """What ordering needs of *task*, to which *settings* apply; *next_try* comes from its journal."""
-    times = [moment for moment in (settings.not_before, next_try) if moment is not None]
     return Waiting(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
         priority=settings.priority,
-        not_before=max(times, default=None),
+        not_before=settings.not_before,
+        next_try=next_try,
         depends_on=settings.depends_on,
         on_dependency_failure=settings.on_dependency_failure,
         dedupe_key=settings.dedupe_key,
@@ -73,12 +75,21 @@ def waiting_for(
     )
 
 
+def delayed_until(task: Waiting, now: datetime) -> datetime | None:
+    """Before when *task* may not run; None if it need not wait for a time."""
+    own = task.not_before if task.not_before is not None and task.not_before > now else None
+    tried_again = task.next_try.ends_at(now) if task.next_try is not None else None
+    if own is None or tried_again is None:
+        return own or tried_again
+    return max(own, tried_again)
+
+
 def next_task(waiting: Iterable[Waiting], *, now: datetime, state_of: StateOf) -> Next | None:
     """The first task in order that need not wait, None if all must. One pass, without sorting."""
     best: Waiting | None = None
     doom: Doomed | None = None
     for task in waiting:
-        if task.not_before is not None and task.not_before > now:
+        if delayed_until(task, now) is not None:
             continue
         if best is not None and not _before(task, best):
             continue
@@ -90,10 +101,8 @@ def next_task(waiting: Iterable[Waiting], *, now: datetime, state_of: StateOf) -
 
 def next_due(waiting: Iterable[Waiting], now: datetime) -> datetime | None:
     """The earliest time after *now* at which a delayed task's wait ends."""
-    return min(
-        (task.not_before for task in waiting if task.not_before is not None and task.not_before > now),
-        default=None,
-    )
+    times = (delayed_until(task, now) for task in waiting)
+    return min((time for time in times if time is not None), default=None)
 
 
 def reasons_for(
@@ -107,8 +116,8 @@ def reasons_for(
     for task in tasks:
         if task.id in loops:
             reasons[task.id] = _through(task.id, loops[task.id])
-        elif task.not_before is not None and task.not_before > now:
-            reasons[task.id] = f"delayed until {task.not_before.astimezone():%Y-%m-%d %H:%M:%S}"
+        elif (until := delayed_until(task, now)) is not None:
+            reasons[task.id] = f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
         else:
             standing = _standing(task, state_of)
             match standing:

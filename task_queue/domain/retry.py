@@ -1,10 +1,36 @@
-"""How long to wait before a failed task is tried again."""
+"""How long a failed task waits before it is tried again, and when that wait is over."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from task_queue.domain.model import Journal
 
 CAP = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """A wait for the next try, and when it was given."""
+
+    since: datetime
+    until: datetime
+
+    def ends_at(self, now: datetime) -> datetime | None:
+        """When the wait is over; None if it is.
+
+        More than twice the wait can only be left where the clock was set back since: it counts as over then.
+        """
+        left, given = self.until - now, self.until - self.since
+        return self.until if timedelta() < left <= 2 * given else None
+
+
+def delay_in(journal: Journal) -> Delay | None:
+    """What the latest attempt left the task to wait for."""
+    if journal.not_before is None or not journal.attempts:
+        return None
+    return Delay(journal.attempts[-1].ended_at, journal.not_before)
 
 
 def delay_after(attempt: int, *, first: timedelta, jitter: float, cap: timedelta = CAP) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from task_queue.domain.account import Account, opened, paused, told, utilization_now
+from task_queue.domain.account import Account, opened, pause_ends_at, paused, told, utilization_now
 from task_queue.domain.model import OutcomeKind
 from task_queue.gate.bounds import Bounds
 from task_queue.ports import AccountStore
@@ -67,10 +67,10 @@ class AccountGuard:
 
     def hold(self, source: str, now: datetime) -> str | None:
         """Why no agent may start in *source*, None if one may."""
-        until = self.account.paused_until
-        if until is None:
+        if self.account.paused_until is None:
             return None
-        if now < until:
+        until = pause_ends_at(self.account, now)
+        if until is not None:
             return f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {self.account.why}"
         if self.probe not in {None, source}:
             return f"a task of source {self.probe} tries first whether the account works again"

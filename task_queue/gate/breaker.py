@@ -33,7 +33,7 @@ class Breaker:
     def trip(self, source: str, now: datetime, *, starts_per_10min: int) -> str | None:
         """Stop *source* if one more start would be too many; returns why."""
         starts = self._starts.get(source, deque[datetime]())
-        while starts and now - starts[0] > _WINDOW:
+        while starts and not timedelta() <= now - starts[0] <= _WINDOW:  # to come: the clock was set back
             starts.popleft()
         if len(starts) < starts_per_10min:
             return None

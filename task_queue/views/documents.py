@@ -8,6 +8,7 @@ from pathlib import Path
 from task_queue.domain import naming
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.ordering import Waiting, waiting_for
+from task_queue.domain.retry import Delay
 from task_queue.domain.settings import resolve
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform.durable import read_regular
@@ -22,7 +23,7 @@ def title_of(path: Path) -> str:
         return ""
 
 
-def waiting_in(folder: Path, name: str, *, next_try: datetime | None) -> Waiting | str | None:
+def waiting_in(folder: Path, name: str, *, next_try: Delay | None) -> Waiting | str | None:
     """The document as ordering sees it, None if it is gone, or why it will be rejected."""
     task_id = naming.task_id_of(name)
     try:

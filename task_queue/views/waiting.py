@@ -9,7 +9,8 @@ from datetime import datetime
 
 from task_queue.domain import naming
 from task_queue.domain.model import TaskId, TaskState
-from task_queue.domain.ordering import Waiting, reasons_for
+from task_queue.domain.ordering import Waiting, delayed_until, reasons_for
+from task_queue.domain.retry import Delay
 from task_queue.views import documents
 from task_queue.views.files import record, records_in, time_in
 from task_queue.views.model import Folders, WaitingView
@@ -51,7 +52,7 @@ def waiting_in(
             priority=waiting[task_id].priority,
             why="cancelled, as soon as the daemon runs" if _is_cancelled(folders, task_id) else why,
             attempts=tries[task_id],
-            not_before=waiting[task_id].not_before,
+            not_before=delayed_until(waiting[task_id], now),
         )
         for task_id, why in reasons.items()
     ]
@@ -76,11 +77,14 @@ def _by_name(names: Collection[str], shown: int) -> list[WaitingView]:
     return [WaitingView(naming.task_id_of(name), "", 5, why) for name in heapq.nsmallest(shown, names)]
 
 
-def _history(folders: Folders, name: str) -> tuple[int, datetime | None]:
+def _history(folders: Folders, name: str) -> tuple[int, Delay | None]:
     journal = record(folders.journal(name))
     if journal is None or isinstance(journal, str):
         return 0, None
-    return len(list(records_in(journal, "attempts"))), time_in(journal, "not_before")
+    attempts = list(records_in(journal, "attempts"))
+    since = time_in(attempts[-1], "ended_at") if attempts else None
+    until = time_in(journal, "not_before")
+    return len(attempts), None if since is None or until is None else Delay(since, until)
 
 
 def _is_cancelled(folders: Folders, task_id: TaskId) -> bool:

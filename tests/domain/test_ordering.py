@@ -17,11 +17,13 @@ from task_queue.domain.ordering import (
     Ready,
     StateOf,
     Waiting,
+    delayed_until,
     next_due,
     next_task,
     reasons_for,
     waiting_for,
 )
+from task_queue.domain.retry import Delay
 from task_queue.domain.settings import resolve
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -85,6 +87,27 @@ def test_a_delayed_task_lets_others_pass_until_its_time() -> None:
     assert next_id(delayed, a_task("b")) == "task-b"
     assert next_id(delayed) is None
     assert next_id(a_task("c", not_before=NOW)) == "task-c"
+
+
+def test_a_task_waits_for_its_own_time_and_for_its_next_try() -> None:
+    """Whichever is later."""
+    soon, later = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
+
+    assert delayed_until(a_task("a", not_before=soon, next_try=Delay(NOW, later)), NOW) == later
+    assert delayed_until(a_task("a", not_before=later, next_try=Delay(NOW, soon)), NOW) == later
+    assert next_id(a_task("a", next_try=Delay(NOW, soon))) is None
+    assert next_due([a_task("a", next_try=Delay(NOW, soon)), a_task("b", not_before=later)], NOW) == soon
+
+
+def test_a_clock_set_back_delays_no_next_try() -> None:
+    """The task's own time is a person's wish and stays what it was."""
+    tomorrow = NOW + timedelta(days=1)
+    given_tomorrow = Delay(tomorrow, tomorrow + timedelta(hours=1))
+    again, asked_for = a_task("a", next_try=given_tomorrow), a_task("b", not_before=tomorrow)
+
+    assert next_id(again) == "task-a"
+    assert reason(again) == "next"
+    assert next_id(asked_for) is None
 
 
 def test_the_next_due_time_is_the_earliest_that_is_still_to_come() -> None:
@@ -177,11 +200,12 @@ def test_loops_small_and_large() -> None:
 
 def test_what_a_document_says_reaches_the_order() -> None:
     task = Task(TaskId("task-a"), "A", "body", {"priority": 7, "not_before": NOW}, "0" * 64)
-    retry_at = NOW + timedelta(hours=1)
+    later = Delay(NOW, NOW + timedelta(hours=1))
 
-    waiting = waiting_for(task, resolve({"priority": 2}, task.given), dropped_at=NOW, next_try=retry_at)
+    waiting = waiting_for(task, resolve({"priority": 2}, task.given), dropped_at=NOW, next_try=later)
 
-    assert (waiting.id, waiting.title, waiting.priority, waiting.not_before) == ("task-a", "A", 7, retry_at)
+    assert (waiting.id, waiting.title, waiting.priority, waiting.not_before) == ("task-a", "A", 7, NOW)
+    assert delayed_until(waiting, NOW) == later.until
 
 
 NAMES = st.sampled_from("abcdef")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain.retry import CAP, delay_after
+from task_queue.domain.retry import CAP, Delay, delay_after
 
 FIRST = timedelta(seconds=30)
+NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
 
 def test_each_failure_doubles_the_wait() -> None:
@@ -38,3 +39,29 @@ def test_the_wait_is_never_longer_than_the_cap_nor_shorter_than_the_first(
     delay = delay_after(attempt, first=first, jitter=jitter)
 
     assert min(first, CAP) <= delay <= CAP
+
+
+def test_a_wait_ends_at_its_time() -> None:
+    delay = Delay(NOON, NOON + FIRST)
+
+    assert delay.ends_at(NOON) == NOON + FIRST
+    assert delay.ends_at(NOON + FIRST) is None
+
+
+def test_a_clock_set_a_little_back_lengthens_the_wait_by_as_much() -> None:
+    """As when the time is synchronised."""
+    delay = Delay(NOON, NOON + FIRST)
+
+    assert delay.ends_at(NOON - timedelta(seconds=2)) == NOON + FIRST
+
+
+@given(
+    wait=st.timedeltas(min_value=timedelta(), max_value=CAP),
+    back=st.timedeltas(min_value=timedelta(), max_value=timedelta(days=2)),
+)
+def test_a_clock_set_back_at_most_doubles_the_wait(wait: timedelta, back: timedelta) -> None:
+    """However far."""
+    now = NOON - back
+    ends_at = Delay(NOON, NOON + wait).ends_at(now)
+
+    assert ends_at is None or ends_at - now <= 2 * wait

@@ -22,6 +22,7 @@ from task_queue.domain.model import (
     TaskState,
 )
 from task_queue.domain.results import attempt_of, bare_ending, journal_after, result_of
+from task_queue.domain.retry import Delay
 from task_queue.ports import Engine
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -182,7 +183,7 @@ class EngineContract(ABC):
 
         (task,) = bench.engine.survey().waiting
         again = bench.claim("task-a")
-        assert task.not_before == later
+        assert task.next_try == Delay(attempt.ended_at, later)
         assert (again.attempt, again.session_id, again.resumes) == (2, claim.session_id, True)
         assert bench.engine.journal(again).attempts == (attempt,)
 
@@ -211,7 +212,7 @@ class EngineContract(ABC):
         for _ in range(2):
             bench.drop("task-a")
             bench.settle(bench.claim("task-a"), TaskState.FAILED)
-        bench.engine.requeue(TaskId("task-a.2"), now=NOW)
+        bench.engine.requeue(TaskId("task-a.2"))
         bench.drop("task-a")
 
         assert [bench.claim("task-a").task_id, bench.claim("task-a.2").task_id] == ["task-a.3", "task-a.2"]
@@ -220,7 +221,7 @@ class EngineContract(ABC):
         """With its history, uncounted, and the numbers going on."""
         bench.drop("task-a")
         bench.settle(bench.claim("task-a"), TaskState.FAILED)
-        bench.engine.requeue(TaskId("task-a"), now=NOW)
+        bench.engine.requeue(TaskId("task-a"))
 
         claim = bench.claim("task-a")
         history = bench.engine.journal(claim).attempts
@@ -231,7 +232,7 @@ class EngineContract(ABC):
         """A person is told."""
         bench.drop("task-a")
         with pytest.raises(UnknownTaskError):
-            bench.engine.requeue(TaskId("task-a"), now=NOW)
+            bench.engine.requeue(TaskId("task-a"))
 
     def test_a_waiting_task_can_be_cancelled(self, bench: EngineBench) -> None:
         """It no longer waits but shows as cancelled, until it is settled."""

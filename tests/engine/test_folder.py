@@ -77,7 +77,7 @@ def test_a_retry_that_was_killed_half_way_is_finished(
     )
     with monkeypatch.context() as killed:
         killed.setattr(Requeue, "_bring_back", lambda *_: None)
-        folder.engine.requeue(TaskId("task-a"), now=NOW)
+        folder.engine.requeue(TaskId("task-a"))
 
     folder.engine.open()
 

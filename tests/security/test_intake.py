@@ -144,7 +144,7 @@ def test_an_id_never_becomes_a_path_unchecked(engine: FolderEngine, name: str) -
     """Neither to cancel nor to retry, even where the path leads to something."""
     for folder in (engine.layout.root, engine.layout.root.parent):
         (folder / "task-x.md").write_text("# Outside")
-    for act in (engine.request_cancel, lambda task_id: engine.requeue(task_id, now=NOW)):
+    for act in (engine.request_cancel, engine.requeue):
         with pytest.raises(Exception, match="task") as refusal:
             act(TaskId(name))
         assert type(refusal.value).__name__ == "UnknownTaskError"

@@ -115,7 +115,7 @@ class EngineMachine(RuleBasedStateMachine):
     def retry(self, name: str, number: int) -> None:
         task_id = TaskId(name) if number == 1 else naming.numbered(TaskId(name), number)
         try:
-            self.engine.requeue(task_id, now=self.clock.now())
+            self.engine.requeue(task_id)
         except (UnknownTaskError, EngineUnavailable):
             return
         if number > 1:  # the record's document keeps its number, and is one of that name from now on

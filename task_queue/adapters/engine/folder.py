@@ -218,10 +218,10 @@ class FolderEngine:
                     durable.publish(self.layout.document(claim), self._documents.snapshot(claim))
             self._unlock(claim)
 
-    def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+    def requeue(self, task_id: TaskId) -> None:
         _demand_id(task_id)
         with self._available():
-            self._requeue.start(task_id, now=now)
+            self._requeue.start(task_id)
 
     def request_cancel(self, task_id: TaskId) -> None:
         document = self._document_waiting_or_running(task_id)

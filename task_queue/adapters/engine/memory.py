@@ -12,6 +12,7 @@ from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
 from task_queue.domain.ordering import Waiting, waiting_for
 from task_queue.domain.proof import new_token, proof_of
+from task_queue.domain.retry import delay_in
 from task_queue.domain.settings import resolve
 from task_queue.domain.taskfile import parse
 from task_queue.ports import Survey
@@ -63,7 +64,7 @@ class MemoryEngine:
                 continue
             journal = self._journals.get(task_id)
             dropped_at = naming.time_in(naming.document_of(task_id)) or datetime.min.replace(tzinfo=UTC)
-            next_try = journal.not_before if journal else None
+            next_try = delay_in(journal) if journal else None
             waiting.append(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
         cancelled = [task_id for task_id in self._cancels if task_id not in self._locks]
         return Survey(tuple(waiting), tuple(rejected), (), tuple(cancelled), claimed=bool(self._locks))
@@ -173,12 +174,12 @@ class MemoryEngine:
         self._journals[dropped_as] = journal
         del self._locks[dropped_as]
 
-    def requeue(self, task_id: TaskId, *, now: datetime) -> None:
+    def requeue(self, task_id: TaskId) -> None:
         state, data = self.ended.get(task_id, (None, b""))
         if state is not TaskState.FAILED or task_id in self.documents:
             raise UnknownTaskError(f"task {task_id} did not fail")
         attempts = self.results.pop(task_id).attempts
-        self._journals[task_id] = Journal(task_id, tuple(replace(a, counted=False) for a in attempts), now)
+        self._journals[task_id] = Journal(task_id, tuple(replace(a, counted=False) for a in attempts))
         del self.ended[task_id]
         self.documents[task_id] = data
 

@@ -20,6 +20,7 @@ from task_queue.domain import naming
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.model import Journal, Task, TaskId
 from task_queue.domain.ordering import Waiting, waiting_for
+from task_queue.domain.retry import delay_in
 from task_queue.domain.settings import Settings
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform.durable import read_regular
@@ -236,11 +237,9 @@ class Pending:
             return waiting
         try:
             data, _ = read_regular(self._folder / naming.journal_of(name), limit=MAX_BYTES)
-            not_before = decode(Journal, data).not_before
+            return replace(waiting, next_try=delay_in(decode(Journal, data)))
         except (OSError, UnreadableRecordError):
             return waiting  # the claim will say what is wrong with it
-        times = [moment for moment in (waiting.not_before, not_before) if moment is not None]
-        return replace(waiting, not_before=max(times, default=None))
 
     def _note_companion(self, name: str, *, present: bool) -> None:
         for suffix, stems in zip(

@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import Callable
 from dataclasses import replace as changed
-from datetime import datetime
 
 from task_queue.adapters.engine.archive import Archive
 from task_queue.adapters.engine.files import held_alone, read_record
@@ -27,7 +26,7 @@ class Requeue:
         self._archive = archive
         self._touch = touch
 
-    def start(self, task_id: TaskId, *, now: datetime) -> None:
+    def start(self, task_id: TaskId) -> None:
         """Raises UnknownTaskError if it did not fail, waits already, or somebody else was first."""
         document = naming.document_of(task_id)
         ended = self._layout.ended(TaskState.FAILED) / document
@@ -43,7 +42,7 @@ class Requeue:
                 raise UnknownTaskError(f"task {task_id} was retried by somebody else just now")
             result = self._archive.result_of(task_id)
             attempts = result.attempts if result else ()
-            journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), now)
+            journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts))
             durable.replace(self._layout.journal(document), encode(journal))
             self._bring_back(task_id)
 
