@@ -19,7 +19,6 @@ from task_queue.domain.lifecycle import Policy, decide
 from task_queue.domain.model import (
     Claim,
     Complete,
-    Disposition,
     Ending,
     Fail,
     Journal,
@@ -258,13 +257,15 @@ class Custody:
             policy=self._policy(claim),
             jitter=self.jitter(),
         )
-        if not isinstance(disposition, Complete | Fail):
-            disposition, ending = self._unless_unwanted(claim, ending, disposition)
+        outcome = ending.outcome
+        if not isinstance(disposition, Complete | Fail) and (why := self._why_unwanted(claim)) is not None:
+            last = f"its last attempt: {outcome.kind}, {outcome.reason}"
+            disposition, outcome = Fail(), Outcome(OutcomeKind.CANCELLED, why, (last,))
         match disposition:
             case Complete():
-                self._settle(claim, ending, journal, TaskState.COMPLETED)
+                self._settle(claim, ending, journal, TaskState.COMPLETED, outcome)
             case Fail(dead_letter=dead_letter):
-                self._settle(claim, ending, journal, TaskState.FAILED, dead_letter=dead_letter)
+                self._settle(claim, ending, journal, TaskState.FAILED, outcome, dead_letter=dead_letter)
             case Retry() | Release():
                 self._release(claim, ending, journal, disposition)
             case Pause(why=why, until=until):
@@ -273,21 +274,21 @@ class Custody:
             case _:
                 assert_never(disposition)
 
-    def _unless_unwanted(
-        self, claim: Claim, ending: Ending, disposition: Disposition
-    ) -> tuple[Disposition, Ending]:
+    def _why_unwanted(self, claim: Claim) -> str | None:
         """A task that a person cancelled, or whose document was deleted, is not tried again."""
         if self.engine.cancel_requested(claim):
-            reason = "cancelled"
-        elif self.engine.document_is_gone(claim):
-            reason = "its document was deleted while it ran"
-        else:
-            return disposition, ending
-        last = f"its last attempt: {ending.outcome.kind}, {ending.outcome.reason}"
-        return Fail(), replace(ending, outcome=Outcome(OutcomeKind.CANCELLED, reason, (last,)))
+            return "cancelled"
+        return "its document was deleted while it ran" if self.engine.document_is_gone(claim) else None
 
     def _settle(
-        self, claim: Claim, ending: Ending, journal: Journal, state: TaskState, *, dead_letter: bool = False
+        self,
+        claim: Claim,
+        ending: Ending,
+        journal: Journal,
+        state: TaskState,
+        outcome: Outcome,
+        *,
+        dead_letter: bool = False,
     ) -> None:
         result = result_of(
             claim,
@@ -296,10 +297,10 @@ class Custody:
             state=state,
             source=self.source,
             workspace=self.orders.workspace_of(claim),
+            outcome=outcome,
             dead_letter=dead_letter,
         )
         self.engine.settle(claim, result, self._report(claim, ending, result))
-        outcome = ending.outcome
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
 
     def _report(self, claim: Claim, ending: Ending, result: Result) -> str:

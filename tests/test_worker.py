@@ -8,7 +8,8 @@ import pytest
 
 from task_queue.domain.errors import ExecutorError, TaskFileError
 from task_queue.domain.model import Outcome, OutcomeKind, TaskId, TaskState, Work
-from tests.fakes import SUCCESS, Bench
+from task_queue.ports import Order, RunningAttempt
+from tests.fakes import SUCCESS, Bench, FakeRunners
 
 FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
 
@@ -148,6 +149,31 @@ def test_a_rejected_document_names_its_line() -> None:
     assert (result.outcome, result.state) == (OutcomeKind.REJECTED, TaskState.FAILED)
     assert "line 2" in (result.error or "")
     assert "priority" in (result.error or "")
+
+
+def test_a_task_that_nobody_wants_any_more_keeps_how_its_attempts_ended() -> None:
+    """Cancelled while it failed: the task's outcome is the person's wish, its attempt's is what happened."""
+
+    class CancelledMeanwhile(FakeRunners):
+        def start(self, order: Order) -> RunningAttempt:
+            self.engine.request_cancel(order.claim.task_id)
+            return super().start(order)
+
+    bench = Bench()
+    bench.runners = CancelledMeanwhile(bench.engine, [FAILED], bench.clock)
+    bench.worker = bench.new_worker()
+    bench.drop("task-a")
+
+    bench.turn()
+
+    result = bench.engine.results[TaskId("task-a")]
+    assert (result.state, result.outcome, result.error) == (
+        TaskState.FAILED,
+        OutcomeKind.CANCELLED,
+        "cancelled",
+    )
+    assert result.evidence == ("its last attempt: failed, it did not work",)
+    assert [(a.outcome, a.reason) for a in result.attempts] == [(OutcomeKind.FAILED, "it did not work")]
 
 
 def test_a_cancelled_waiting_task_never_starts() -> None:

@@ -40,7 +40,7 @@ def _facts(result: Result, title: str, asked: str, delivery: Delivery) -> Facts:
         asked=asked,
         succeeded=result.success,
         outcome=result.outcome,
-        reason=result.attempts[-1].reason if result.attempts else result.error or "",
+        reason=result.error or (result.attempts[-1].reason if result.attempts else ""),
         source=result.source,
         attempt=result.attempts[-1].number if result.attempts else 0,
         started_at=result.started_at,

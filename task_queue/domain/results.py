@@ -92,13 +92,17 @@ def result_of(
     state: TaskState,
     source: str,
     workspace: str | None,
+    outcome: Outcome | None = None,
     dead_letter: bool = False,
     notes: Iterable[str] = (),
 ) -> Result:
-    """What ``results/<id>.json`` says; cost and turns are those of all attempts."""
+    """What ``results/<id>.json`` says; cost and turns are those of all attempts.
+
+    *outcome* is the task's, where it is another than the last attempt's: nobody wants the next one.
+    """
     attempts = (*attempts_before(journal, claim), attempt_of(claim, ending))
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
-    outcome, work = ending.outcome, ending.work
+    outcome, work = outcome or ending.outcome, ending.work
     success = state is TaskState.COMPLETED
     delivery = work.delivery or Delivery(workspace=workspace)
     return Result(
