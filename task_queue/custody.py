@@ -33,9 +33,10 @@ from task_queue.domain.model import (
 )
 from task_queue.domain.progress import progress_of
 from task_queue.domain.proof import is_vouched_for
-from task_queue.domain.rebuild import rebuilt_ending
+from task_queue.domain.rebuild import rebuilt_ending, work_so_far
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
+from task_queue.domain.spending import Meter, meter_of
 from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
 
@@ -174,7 +175,7 @@ class Custody:
                 )
                 if self.engine.cancel_requested(claim):
                     outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
-                self.commit(claim, outcome, by="recovery", work=Work(session_id=claim.session_id))
+                self.commit(claim, outcome, by="recovery", work=self._work_so_far(claim))
             case _:
                 assert_never(repair)
         self.emit(events.TaskRecovered(self.source, claim.task_id, repair.value))
@@ -191,14 +192,15 @@ class Custody:
                 self.gate.leave(self.source)
 
     def _rebuilt(self, claim: Claim) -> Ending | None:
-        earlier = attempts_before(self.engine.journal(claim), claim)
-        costs = (a.session_cost_usd or 0 for a in earlier if a.session_id == claim.session_id)
         return rebuilt_ending(
-            claim,
-            self.engine.transcript(claim),
-            session_cost_usd=max(costs, default=0),
-            now=self.clock.now(),
+            claim, self.engine.transcript(claim), before=self._meter(claim), now=self.clock.now()
         )
+
+    def _work_so_far(self, claim: Claim) -> Work:
+        return work_so_far(claim, self.engine.transcript(claim), before=self._meter(claim))
+
+    def _meter(self, claim: Claim) -> Meter:
+        return meter_of(attempts_before(self.engine.journal(claim), claim), claim.session_id)
 
     def _end_leftovers(self, claim: Claim) -> int:
         run = self.engine.run_of(claim)
@@ -245,7 +247,7 @@ class Custody:
             self.engine.commit(claim, finished)
             return
         outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
-        self.commit(claim, outcome, by="worker", work=Work(session_id=claim.session_id))
+        self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
 
     def _conclude(self, claim: Claim, ending: Ending) -> None:
         """Do what ``decide`` says follows from *ending*."""

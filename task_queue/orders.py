@@ -19,6 +19,7 @@ from task_queue.domain.model import Claim, Journal, Task
 from task_queue.domain.permissions import narrowed
 from task_queue.domain.results import attempts_before
 from task_queue.domain.settings import Settings, parse_defaults, resolve
+from task_queue.domain.spending import meter_of
 from task_queue.domain.taskfile import parse
 from task_queue.platform.durable import read_regular
 from task_queue.ports import Order
@@ -116,7 +117,7 @@ class ConfiguredOrders:
             if last
             else None,
             spent_usd=spent,
-            session_cost_usd=max((attempt.session_cost_usd or 0 for attempt in continued), default=0),
+            meter=meter_of(earlier, claim.session_id),
             turns_used=sum(attempt.num_turns for attempt in earlier),
             allowance_usd=(
                 self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))

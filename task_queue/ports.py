@@ -18,6 +18,7 @@ from task_queue.domain.events import Event
 from task_queue.domain.model import Claim, Ending, Journal, Outcome, Result, RunRecord, Task, TaskId, Work
 from task_queue.domain.ordering import Waiting
 from task_queue.domain.settings import Settings
+from task_queue.domain.spending import Meter
 
 Emit = Callable[[Event], None]
 
@@ -174,8 +175,8 @@ class Order:
     """For a continued session: how the earlier attempt ended."""
     spent_usd: float = 0.0
     """What earlier attempts of the task cost."""
-    session_cost_usd: float = 0.0
-    """The session's cumulative total so far, for a continued session."""
+    meter: Meter = field(default_factory=Meter)
+    """Of the session, for a continued one."""
     turns_used: int = 0
     allowance_usd: float | None = None
     """What the day's budget still allows; None: no bound."""
@@ -327,8 +328,10 @@ class AccountStore(Protocol):
 class Spending(Protocol):
     """What was spent, in USD, an attempt once."""
 
-    def enter(self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime) -> None:
-        """Raises OSError if it cannot be kept."""
+    def enter(
+        self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime, estimated: float = 0.0
+    ) -> None:
+        """*estimated* is how much of it is not known for sure. Raises OSError if it cannot be kept."""
         ...
 
     def spent_on(self, day: date, source: str | None = None) -> float:

@@ -21,6 +21,7 @@ from task_queue.adapters.transcript import FileTranscript, redacted, secrets_in
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunRecord, Work
 from task_queue.domain.proof import is_vouched_for
+from task_queue.domain.rebuild import work_so_far
 from task_queue.platform import durable, identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -67,11 +68,11 @@ def carry_out(order: Order) -> None:
             outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))
     except ExecutorError as error:
         hint = f"; {error.hint}" if error.hint else ""
-        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}"), Work()
+        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}"), _work_so_far(order)
     except Exception as error:  # noqa: BLE001 - a defect of ours must end as an outcome, not as silence
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
-        work = Work(session_id=order.claim.session_id)
+        work = _work_so_far(order)
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
     if left:
         transcript.write("note", f"ended {left} processes that the agent had left running")
@@ -96,6 +97,14 @@ def stopped_before(how: Stop) -> tuple[Outcome, Work]:
     if how is Stop.CANCEL:
         return Outcome(OutcomeKind.CANCELLED, "cancelled before the agent started"), Work()
     return Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped before the agent started"), Work()
+
+
+def _work_so_far(order: Order) -> Work:
+    """Of an executor that could not come to its end, from what it had written."""
+    path = order.attempt_dir / "transcript.jsonl"
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
+        return work_so_far(order.claim, lines, before=order.meter)
+    return Work(session_id=order.claim.session_id)
 
 
 def _is_committed(order: Order, path: Path) -> bool:

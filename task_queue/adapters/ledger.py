@@ -25,9 +25,18 @@ class Ledger:
         for line in _lines(path):
             self._take(line)
 
-    def enter(self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime) -> None:
-        """Note what an attempt cost. Raises OSError if it cannot be written."""
-        entry = {"at": at.isoformat(), "source": source, "task_id": task_id, "attempt": attempt, "usd": usd}
+    def enter(
+        self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime, estimated: float = 0.0
+    ) -> None:
+        """Note what an attempt cost, *estimated* of it by estimate. Raises OSError if it cannot be written."""
+        entry = {
+            "at": at.isoformat(),
+            "source": source,
+            "task_id": task_id,
+            "attempt": attempt,
+            "usd": usd,
+            "estimated_usd": estimated,
+        }
         with self._lock:
             if (source, task_id, attempt) in self._entered:
                 return

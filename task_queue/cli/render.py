@@ -142,8 +142,13 @@ def moment(time: datetime | None) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
 
 
-def money(usd: float | None) -> str:
-    return "-" if usd is None else f"${usd:.2f}"
+def money(usd: float | None, *, estimated: float = 0.0) -> str:
+    """*estimated* is how much of it is not known for sure."""
+    if usd is None:
+        return "-"
+    if not estimated:
+        return f"${usd:.2f}"
+    return f"${usd:.2f} (estimated)" if estimated >= usd else f"${usd:.2f} (${estimated:.2f} of it estimated)"
 
 
 def as_json(view: Any) -> str:

@@ -78,7 +78,7 @@ def status_lines(view: StatusView, now: datetime, *, detailed: bool) -> Iterator
 def _account_lines(account: AccountView, daemon: DaemonView) -> Iterator[str]:
     if account.stopped:
         yield f"{word('stopped')} by a person; go on with: task-queue resume"
-    spent = f"{money(account.spent_today_usd)} today"
+    spent = f"{money(account.spent_today_usd, estimated=account.estimated_today_usd)} today"
     if account.daily_budget_usd is not None:
         spent += f" of {money(account.daily_budget_usd)}"
     state = "open"
@@ -152,7 +152,7 @@ def _doing(task: RunningView, now: datetime) -> str:
     if task.retrying:
         parts.append(safe(task.retrying))
     if task.cost_usd is not None:
-        parts.append(money(task.cost_usd))
+        parts.append(f"about {money(task.cost_usd)}")
     if task.silent_s is not None and task.silent_s >= 1:
         parts.append(f"silent {span(task.silent_s)}")
     return ", ".join(parts)

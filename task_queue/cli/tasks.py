@@ -189,7 +189,8 @@ def _show_lines(view: ShowView) -> Iterator[str]:
     for attempt in view.attempts:
         outcome = attempt.outcome or "not ended"
         uncounted = ", not counted" if attempt.counted is False else ""
-        cost = f", {money(attempt.cost_usd)}" if attempt.cost_usd is not None else ""
+        spent = money(attempt.cost_usd, estimated=attempt.estimated_usd)
+        cost = f", {spent}" if attempt.cost_usd is not None else ""
         took = ""
         if attempt.started_at and attempt.ended_at:
             took = f", {span((attempt.ended_at - attempt.started_at).total_seconds())}"
@@ -201,6 +202,7 @@ def _show_lines(view: ShowView) -> Iterator[str]:
 
 def _result_lines(result: dict[str, Any]) -> Iterator[str]:
     cost = number_in(result, "total_cost_usd")
+    estimated = number_in(result, "estimated_cost_usd") or 0.0
     turns = result.get("num_turns")
     yield from _pairs(
         (
@@ -211,7 +213,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[str]:
         ("started", text_in(result, "started_at") or ""),
         ("ended", text_in(result, "completed_at") or ""),
         ("turns", str(turns) if turns else ""),
-        ("cost", money(cost) if cost is not None else ""),
+        ("cost", money(cost, estimated=estimated) if cost is not None else ""),
         ("billed to", text_in(result, "billed_to") or ""),
         ("workspace", text_in(result, "workspace") or ""),
         ("session", text_in(result, "session_id") or ""),

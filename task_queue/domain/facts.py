@@ -61,12 +61,23 @@ def _facts(result: Result, title: str, asked: str, delivery: Delivery) -> Facts:
         checks=tuple(map(_check, result.verification)),
         changed_judges=result.changed_judges,
         cost_usd=result.total_cost_usd,
-        cost_note="what the API would have charged" if result.billed_to == "subscription" else None,
+        cost_note=_cost_note(result),
         denials=tuple(map(_denial, result.permission_denials)),
         warnings=result.notes,
         prompts=tuple(_prompt(name, ran) for name, ran in result.prompts.items()),
         agent_summary=result.output,
     )
+
+
+def _cost_note(result: Result) -> str | None:
+    notes = ["what the API would have charged"] if result.billed_to == "subscription" else []
+    if result.estimated_cost_usd:
+        notes.append(
+            f"{_money(result.estimated_cost_usd)} of it estimated: the agent could not tell any more"
+        )
+    elif result.cost_incomplete:
+        notes.append("the agent could not tell all of it")
+    return "; ".join(notes) or None
 
 
 def _workflow(result: Result) -> str:
@@ -121,7 +132,8 @@ def _attempts(result: Result) -> Iterator[str]:
         counted = "" if attempt.counted else ", not counted"
         yield (
             f"attempt {attempt.number}: {escaped(attempt.outcome)}{counted}, {took}, {attempt.num_turns} turns,"
-            f" {_money(attempt.total_cost_usd)}: {escaped(attempt.reason)}"
+            f" {_money(attempt.total_cost_usd)}{' estimated' if attempt.estimated_cost_usd else ''}:"
+            f" {escaped(attempt.reason)}"
         )
 
 

@@ -115,7 +115,10 @@ class Work:
     num_turns: int = 0
     duration_api_ms: int = 0
     total_cost_usd: float | None = None
+    estimated_cost_usd: float = 0.0
+    """How much of the total is an estimate, because the agent was ended before it could tell."""
     cost_incomplete: bool = False
+    """More may have been spent than is known."""
     session_id: str | None = None
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
     model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -123,6 +126,8 @@ class Work:
     billed_to: str | None = None
     session_cost_usd: float | None = None
     """The CLI's cumulative total of the whole session; the next attempt's cost is the difference to it."""
+    session_estimated_usd: float = 0.0
+    """What the session was charged since by estimate, see ``domain.spending``."""
     utilization: float | None = None
     """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
     delivery: Delivery | None = None
@@ -177,8 +182,10 @@ class Attempt:
     num_turns: int = 0
     total_cost_usd: float | None = None
     cost_incomplete: bool = False
-    """More was spent than is known: the agent died before it could tell."""
+    """More may have been spent than is known: the agent died before it could tell."""
     session_cost_usd: float | None = None
+    estimated_cost_usd: float = 0.0
+    session_estimated_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +277,8 @@ class Result:
     cost_incomplete: bool = False
     changed_judges: tuple[str, ...] = ()
     """Files that judge the work and were changed by it: the path, and how in parentheses."""
+    estimated_cost_usd: float = 0.0
+    """How much of ``total_cost_usd`` is an estimate."""
     notes: tuple[str, ...] = ()
     """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from task_queue.domain.model import Work
+from task_queue.domain.prices import estimated_usd
 from task_queue.domain.rules import explained
+from task_queue.domain.spending import Meter, charge
 from task_queue.domain.verdict import Observation, Timer
 
 _MAX_KEPT_FRAMES = 20
@@ -24,6 +27,16 @@ _TELLING = ("file_path", "notebook_path", "command", "pattern", "url", "query", 
 
 def _few_frames() -> deque[Mapping[str, Any]]:
     return deque(maxlen=_MAX_KEPT_FRAMES)
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer of the model as far as it was seen; its frames come block by block."""
+
+    model: str
+    usage: Mapping[str, Any]
+    """As its first frame has it: what went in is exact, what came out is not known yet."""
+    written_chars: int = 0
 
 
 @dataclass(slots=True)
@@ -56,6 +69,8 @@ class Progress:
     retry_until: datetime | None = None
     stderr: deque[str] = field(default_factory=lambda: deque[str](maxlen=50))
     _message_ids: set[str] = field(default_factory=set[str])
+    _answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    """By message id; those of subagents among them."""
     _prompts: set[str] = field(default_factory=set[str])
 
     @property
@@ -67,6 +82,11 @@ class Progress:
     def cost_usd(self) -> float | None:
         """The session's cumulative total; known at the result only."""
         return None if self.result is None else self.result.get("total_cost_usd")
+
+    @property
+    def answers_usd(self) -> float:
+        """What the answers so far cost by list price, those of subagents included."""
+        return sum(estimated_usd(a.model, a.usage, a.written_chars) for a in self._answers.values())
 
     @property
     def limit(self) -> Mapping[str, Any] | None:
@@ -87,10 +107,11 @@ class Progress:
             self.stderr.append(str(frame))
         if isinstance(frame, str):
             return
-        if direction == "out":
-            self._sent(frame)
-        elif direction == "in":
-            self._received(frame, at)
+        with suppress(AttributeError, TypeError, ValueError):  # of a shape that nobody knows
+            if direction == "out":
+                self._sent(frame)
+            elif direction == "in":
+                self._received(frame, at)
 
     def observation(
         self,
@@ -119,24 +140,25 @@ class Progress:
             not_loaded=self.not_loaded,
         )
 
-    def work(self, *, session_id: str, session_cost_usd: float) -> Work:
-        """What was done since the session's total was *session_cost_usd*."""
+    def work(self, *, session_id: str, before: Meter) -> Work:
+        """What was done since the session's meter stood at *before*."""
         result: Mapping[str, Any] = self.result or {}
         total: float | None = result.get("total_cost_usd")
-        # A total below the last one is a new count: the CLI lost the old one when it was killed.
-        spent = None if total is None else total - session_cost_usd if total >= session_cost_usd else total
+        spent = charge(before, told=total, answers_usd=self.answers_usd)
         return Work(
             output=str(result.get("result") or self.last_text),
             num_turns=int(result.get("num_turns") or self.turns),
             duration_api_ms=int(result.get("duration_api_ms") or 0),
-            total_cost_usd=spent,
+            total_cost_usd=spent.usd,
+            estimated_cost_usd=spent.estimated,
             cost_incomplete=total is None and self.turns > 0,
             session_id=session_id,
             usage=dict(result.get("usage") or self.usage),
             model_usage=dict(result.get("modelUsage") or {}),
             permission_denials=self._explained_denials(),
             billed_to=self.billed_to,
-            session_cost_usd=session_cost_usd if total is None else total,
+            session_cost_usd=spent.after.told,
+            session_estimated_usd=spent.after.estimated,
             utilization=self.utilization,
         )
 
@@ -202,13 +224,15 @@ class Progress:
         for block in blocks:
             if block.get("type") == "tool_use":
                 self._used_tool(block)
+        message: Mapping[str, Any] = frame.get("message") or {}
+        if frame.get("error") is None:
+            self._count(message, blocks)
         if frame.get("parent_tool_use_id") is not None:
             return
         self.last_error = frame.get("error")
         if self.last_error is not None:
             return  # the CLI's own words about a failed request, and no turn
         self.retries.clear()
-        message: Mapping[str, Any] = frame.get("message") or {}
         if str(message.get("id")) not in self._message_ids:
             self._message_ids.add(str(message.get("id")))
             usage: Mapping[str, Any] = message.get("usage") or {}
@@ -218,6 +242,12 @@ class Progress:
         self.last_text = (
             "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text") or self.last_text
         )
+
+    def _count(self, message: Mapping[str, Any], blocks: Iterable[Mapping[str, Any]]) -> None:
+        usage: Mapping[str, Any] = message.get("usage") or {}
+        first = Answer(str(message.get("model")), usage)
+        answer = self._answers.setdefault(str(message.get("id")), first)
+        answer.written_chars += sum(len(json.dumps(block, ensure_ascii=False)) for block in blocks)
 
     def _used_tool(self, block: Mapping[str, Any]) -> None:
         given: Mapping[str, Any] = block.get("input") or {}
@@ -237,17 +267,23 @@ def _shortened(argument: str, *, is_path: bool) -> str:
 
 
 def progress_of(lines: Iterable[str]) -> Progress:
-    """Progress from a transcript's lines; a torn line (a writer that died) is skipped."""
+    """Progress from a transcript's lines."""
     progress = Progress()
+    for envelope in envelopes_in(lines):
+        progress.add(*envelope)
+    return progress
+
+
+def envelopes_in(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any] | str, datetime]]:
+    """Direction, frame and time of each of a transcript's lines; a torn one (a writer that died) is skipped."""
     for line in lines:
         try:
             envelope = json.loads(line)
             at = datetime.fromisoformat(envelope["t"])
-            direction, raw = envelope["dir"], envelope["raw"]
+            if isinstance(envelope["raw"], dict | str):
+                yield envelope["dir"], envelope["raw"], at
         except (ValueError, KeyError, TypeError):
             continue
-        progress.add(direction, raw, at)
-    return progress
 
 
 def _share(window: Any) -> Any:

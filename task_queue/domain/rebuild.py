@@ -1,23 +1,26 @@
-"""The ending of an attempt whose runner died after the agent had finished, read back from the transcript."""
+"""What an attempt came to whose runner died, read back from its transcript: its ending, or what it had spent."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from task_queue.domain.exits import outcome_of_exit
 from task_queue.domain.model import Claim, Ending, Work
-from task_queue.domain.progress import progress_of
+from task_queue.domain.progress import Progress, envelopes_in, progress_of
 from task_queue.domain.results import bare_ending
+from task_queue.domain.spending import Meter, added, meter_after
 from task_queue.domain.verdict import judge
 
+SESSION_LOST = "session lost"
+"""Type of the note that says that the next conversation has a fresh session under the old id."""
 
-def rebuilt_ending(
-    claim: Claim, lines: Iterable[str], *, session_cost_usd: float, now: datetime
-) -> Ending | None:
-    """None if the agent had not reported its end. *session_cost_usd* is the session's total before.
+
+def rebuilt_ending(claim: Claim, lines: Iterable[str], *, before: Meter, now: datetime) -> Ending | None:
+    """None if the agent had not reported its end. *before* is the session's meter.
 
     Also None where the agent's end is only the end of a phase: such an attempt goes on from its steps.
     """
@@ -30,8 +33,54 @@ def rebuilt_ending(
     progress = progress_of(lines)
     if progress.result is None:
         return None
-    work = progress.work(session_id=claim.session_id, session_cost_usd=session_cost_usd)
+    work = progress.work(session_id=claim.session_id, before=before)
     return bare_ending(claim, judge(progress.observation()), by="recovery", now=now, work=work)
+
+
+def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
+    """What the attempt's conversations came to, each told by the CLI or estimated from the answers that are there.
+
+    *before* is the session's meter.
+    """
+    total = Work(
+        session_id=claim.session_id, session_cost_usd=before.told, session_estimated_usd=before.estimated
+    )
+    for spoken in _conversations(lines):
+        mine = spoken.session_id in {None, claim.session_id}
+        meter = Meter() if spoken.is_new or not mine else meter_after(total)
+        work = spoken.progress.work(session_id=claim.session_id, before=meter)
+        total = added(total, work, keeps_session=mine)
+    return total
+
+
+@dataclass(slots=True)
+class _Conversation:
+    progress: Progress = field(default_factory=Progress)
+    session_id: str | None = None
+    is_new: bool = False
+    """The session that was to be continued was lost."""
+
+
+def _conversations(lines: Iterable[str]) -> list[_Conversation]:
+    """Each begins with the SDK's first request to the CLI; an attempt has one a phase, and more if it tried again."""
+    found: list[_Conversation] = []
+    lost = False
+    for direction, raw, at in envelopes_in(lines):
+        frame: Mapping[str, Any] = {} if isinstance(raw, str) else raw
+        lost = lost or frame.get("type") == SESSION_LOST
+        if direction == "out" and _opens(frame):
+            found.append(_Conversation(is_new=lost))
+            lost = False
+        if found:
+            found[-1].progress.add(direction, raw, at)
+            if direction == "in":
+                found[-1].session_id = frame.get("session_id") or found[-1].session_id
+    return found
+
+
+def _opens(frame: Mapping[str, Any]) -> bool:
+    request: Mapping[str, Any] = frame.get("request") or {}
+    return request.get("subtype") == "initialize"
 
 
 def _has_phases(lines: Iterable[str]) -> bool:

@@ -45,16 +45,10 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         session_id=session,
         num_turns=ending.work.num_turns,
         total_cost_usd=ending.work.total_cost_usd,
-        cost_incomplete=_cost_is_incomplete(ending),
+        cost_incomplete=ending.work.cost_incomplete,
         session_cost_usd=ending.work.session_cost_usd,
-    )
-
-
-def _cost_is_incomplete(ending: Ending) -> bool:
-    """The CLI tells the cost with its result; an agent that died before has spent what nobody knows."""
-    work = ending.work
-    return work.cost_incomplete or (
-        ending.outcome.kind is OutcomeKind.CRASHED and work.total_cost_usd is None
+        estimated_cost_usd=ending.work.estimated_cost_usd,
+        session_estimated_usd=ending.work.session_estimated_usd,
     )
 
 
@@ -136,6 +130,7 @@ def result_of(
         prompts=delivery.prompts,
         cost_by_phase=delivery.cost_by_phase,
         cost_incomplete=any(attempt.cost_incomplete for attempt in attempts),
+        estimated_cost_usd=sum(attempt.estimated_cost_usd for attempt in attempts),
         model_usage=work.model_usage,
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,

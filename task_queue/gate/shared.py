@@ -142,7 +142,12 @@ class SharedGate:
         with self._lock:
             if work.total_cost_usd:
                 self._spending.enter(
-                    source, claim.task_id, claim.attempt, work.total_cost_usd, at=ending.ended_at
+                    source,
+                    claim.task_id,
+                    claim.attempt,
+                    work.total_cost_usd,
+                    at=ending.ended_at,
+                    estimated=work.estimated_cost_usd,
                 )
             if work.utilization is not None:
                 self.look_at_account_file()  # or writing it would undo what a person did a moment ago

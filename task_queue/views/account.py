@@ -19,32 +19,38 @@ def account_from(
     state = record(accounts)
     known = state if isinstance(state, dict) else {}
     used = known.get("utilization")
+    spent, estimated = _spent_on_day_of(now, ledger)
     return AccountView(
         expected=expected,
         paused_until=time_in(known, "paused_until"),
         why=text_in(known, "why"),
         utilization=float(used) if isinstance(used, int | float) else None,
-        spent_today_usd=_spent_on_day_of(now, ledger),
+        spent_today_usd=spent,
+        estimated_today_usd=estimated,
         daily_budget_usd=budget_usd,
         stopped=stopped.exists(),
     )
 
 
-def _spent_on_day_of(now: datetime, ledger: Path) -> float:
-    """From the end of the ledger, where today's lines are; an attempt entered twice counts once."""
+def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[float, float]:
+    """In all and by estimate, from the end of the ledger, where today's lines are.
+
+    An attempt entered twice counts once.
+    """
     try:
         with ledger.open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - _TAIL_BYTES))
             lines = file.read().splitlines()
     except OSError:
-        return 0.0
-    entries: dict[tuple[object, object, object], float] = {}
+        return 0.0, 0.0
+    entries: dict[tuple[object, object, object], tuple[float, float]] = {}
     for line in lines:
         try:
             entry = json.loads(line)
             if datetime.fromisoformat(entry["at"]).astimezone().date() == now.astimezone().date():
-                entries[entry["source"], entry["task_id"], entry["attempt"]] = float(entry["usd"])
+                costs = float(entry["usd"]), float(entry.get("estimated_usd", 0.0))
+                entries[entry["source"], entry["task_id"], entry["attempt"]] = costs
         except (ValueError, KeyError, TypeError):
             continue
-    return sum(entries.values())
+    return sum(usd for usd, _ in entries.values()), sum(estimated for _, estimated in entries.values())

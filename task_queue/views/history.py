@@ -188,5 +188,6 @@ def _attempts(folders: Folders, task_id: TaskId, history: Path) -> tuple[Attempt
                 started_at=time_in(line, "started_at"),
                 ended_at=time_in(line, "ended_at"),
                 cost_usd=number_in(line, "total_cost_usd"),
+                estimated_usd=number_in(line, "estimated_cost_usd") or 0.0,
             )
     return tuple(found[number] for number in sorted(found))

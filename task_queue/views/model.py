@@ -91,6 +91,8 @@ class AccountView:
     utilization: float | None = None
     """Share of the usage limit used up when it was last told, 0 to 1."""
     spent_today_usd: float = 0.0
+    estimated_today_usd: float = 0.0
+    """How much of it is an estimate: agents that were ended before they could tell."""
     daily_budget_usd: float | None = None
     stopped: bool = False
     """A person stopped everything."""
@@ -117,6 +119,7 @@ class RunningView:
     retrying: str | None = None
     """The model could not be reached, and the agent tries again."""
     cost_usd: float | None = None
+    """Of this attempt so far, an estimate; without those answers that were not read."""
     silent_s: float | None = None
     marker: str = ""
 
@@ -216,6 +219,8 @@ class AttemptView:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     cost_usd: float | None = None
+    estimated_usd: float = 0.0
+    """How much of it is an estimate."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -79,7 +79,7 @@ def _running(source: str, folders: Folders, claim: Record, now: datetime) -> Run
         turns_counted=whole,
         tool=_tool(progress),
         retrying=_retrying(progress),
-        cost_usd=progress.cost_usd,
+        cost_usd=progress.answers_usd or None,
         silent_s=_silence(transcript, now),
         marker=f"{source}:{task_id}:{attempt}:{text_in(claim, 'session_id')}",
     )

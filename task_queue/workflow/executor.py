@@ -18,6 +18,7 @@ from task_queue.adapters.skill import prompts_for
 from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.spending import Meter, added, meter_after
 from task_queue.domain.workflow import (
     Audit,
     Audited,
@@ -159,7 +160,7 @@ class WorkflowExecutor:
             site.order,
             claim=replace(site.order.claim, session_id=str(uuid.uuid4()), resumes=False),
             settings=replace(site.order.settings, permissions="readonly", allow=()),
-            session_cost_usd=0.0,
+            meter=Meter(),
         )
         prompt = run.prompts.audit(order, site.changes(), run.steps.done)
         talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
@@ -210,7 +211,7 @@ class _Run:
             spent_usd=self.order.spent_usd,
             turns_used=self.order.turns_used,
             allowance_usd=self.order.allowance_usd,
-            session_cost_usd=self.order.session_cost_usd if keeps_session else 0.0,
+            meter=self.order.meter if keeps_session else Meter(),
         )
         begun = time.monotonic()
         said = agent.talk(order, self.transcript, talk)
@@ -223,11 +224,9 @@ class _Run:
             spent_usd=self.order.spent_usd + cost,
             turns_used=self.order.turns_used + said.work.num_turns,
             allowance_usd=None if allowance is None else max(0.0, allowance - cost),
-            session_cost_usd=(said.work.session_cost_usd or 0.0)
-            if keeps_session
-            else self.order.session_cost_usd,
+            meter=meter_after(said.work) if keeps_session else self.order.meter,
         )
-        self.work = _added(self.work, said.work, keeps_session=keeps_session)
+        self.work = added(self.work, said.work, keeps_session=keeps_session)
         return said
 
     def keep_leftovers(self) -> None:
@@ -260,36 +259,6 @@ def _audited(number: int, said: Said, *, tampered: bool) -> Audited:
             return Audited(
                 number, verdict.decision.value, verdict.summary, findings_text(verdict), asdict(verdict)
             )
-
-
-def _added(total: Work, more: Work, *, keeps_session: bool) -> Work:
-    """Both together; what is told of a session is the implementer's."""
-    told = more if keeps_session else total
-    costs = [cost for cost in (total.total_cost_usd, more.total_cost_usd) if cost is not None]
-    return Work(
-        output=told.output,
-        num_turns=total.num_turns + more.num_turns,
-        duration_api_ms=total.duration_api_ms + more.duration_api_ms,
-        total_cost_usd=sum(costs) if costs else None,
-        cost_incomplete=total.cost_incomplete or more.cost_incomplete,
-        session_id=told.session_id,
-        usage=_sums(total.usage, more.usage),
-        model_usage=more.model_usage or total.model_usage,
-        permission_denials=(*total.permission_denials, *(more.permission_denials if keeps_session else ())),
-        billed_to=more.billed_to or total.billed_to,
-        session_cost_usd=told.session_cost_usd,
-        utilization=more.utilization if more.utilization is not None else total.utilization,
-    )
-
-
-def _sums(one: dict[str, object], other: dict[str, object]) -> dict[str, object]:
-    """Token counts added up; everything else as it was told last."""
-    sums = {**one, **other}
-    for key, value in one.items():
-        more = other.get(key)
-        if isinstance(value, int) and isinstance(more, int):
-            sums[key] = value + more
-    return sums
 
 
 def _asked_to(how: Stop) -> Outcome:

@@ -16,6 +16,7 @@ import pytest
 from task_queue.domain.model import Claim, OutcomeKind, TaskId
 from task_queue.domain.progress import Progress
 from task_queue.domain.rebuild import rebuilt_ending
+from task_queue.domain.spending import Meter
 from task_queue.domain.verdict import judge
 
 K = OutcomeKind
@@ -235,7 +236,7 @@ def test_a_known_lie_is_told_as_it_is(name: str) -> None:
 def test_recovery_does_not_believe_it_either(name: str) -> None:
     """The same frames, read back from the transcript of a runner that died."""
     ending = rebuilt_ending(
-        _CLAIM, _lines(LIES[name][0]), session_cost_usd=0, now=datetime(2026, 2, 7, tzinfo=UTC)
+        _CLAIM, _lines(LIES[name][0]), before=Meter(), now=datetime(2026, 2, 7, tzinfo=UTC)
     )
 
     assert ending is None or ending.outcome.kind is LIES[name][1]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from task_queue.domain.progress import Progress, progress_of
+from task_queue.domain.spending import Meter
 
 
 def _line(direction: str, raw: Any, second: int = 0) -> str:
@@ -87,16 +88,20 @@ def test_an_attempt_pays_the_difference_to_the_sessions_total() -> None:
     """The CLI's total goes on over a resume; after a kill it begins again below the old one."""
     progress = Progress(result={"type": "result", "total_cost_usd": 5.0})
 
-    assert progress.work(session_id="s", session_cost_usd=3.0).total_cost_usd == 2.0
-    assert progress.work(session_id="s", session_cost_usd=9.0).total_cost_usd == 5.0
+    assert progress.work(session_id="s", before=Meter(3.0)).total_cost_usd == 2.0
+    assert progress.work(session_id="s", before=Meter(9.0)).total_cost_usd == 5.0
 
 
-def test_without_a_result_the_cost_is_not_complete() -> None:
-    """What the session has cost so far stays known for the next attempt."""
+def test_without_a_result_the_cost_is_an_estimate() -> None:
+    """Of a subagent's answers, too; what the session has cost so far stays known for the next attempt."""
     progress = Progress()
     progress.add("in", _answer(1, {"type": "text", "text": "working"}))
+    alone = progress.answers_usd
+    progress.add("in", _answer(2, {"type": "text", "text": "working"}, parent="toolu_9"))
+    progress.add("in", _answer(3, {"type": "text", "text": "API Error"}, error="server_error"))
 
-    work = progress.work(session_id="s", session_cost_usd=3.0)
+    work = progress.work(session_id="s", before=Meter(3.0))
 
-    assert (work.total_cost_usd, work.cost_incomplete, work.session_cost_usd) == (None, True, 3.0)
+    assert work.total_cost_usd == work.estimated_cost_usd == work.session_estimated_usd == 2 * alone > 0
+    assert (work.cost_incomplete, work.session_cost_usd) == (True, 3.0)
     assert (work.num_turns, work.output) == (1, "working")

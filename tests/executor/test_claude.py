@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from task_queue.adapters.executor.watch import Timers
 from task_queue.demo.scripted_model import Fail, Hang, Refuse, Say, Script, ScriptedModel, UseTool, in_turn
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import OutcomeKind
+from task_queue.domain.prices import estimated_usd, price_of
+from task_queue.domain.spending import meter_after
 from task_queue.ports import Stop
 from tests import processes
 from tests.executor.bench import Bench
@@ -251,10 +254,49 @@ def test_suspend_leaves_the_session_to_be_continued(bench: MakeBench) -> None:
 
     assert first.kind is OutcomeKind.INTERRUPTED, first
     assert stopped.cost_incomplete
+    assert stopped.total_cost_usd == stopped.estimated_cost_usd > 0
     assert second.kind is OutcomeKind.SUCCEEDED, second
     assert "the queue was stopped" in run.model.requests[-1].last_text
     assert run.model.requests[-1].turn == 2
     assert work.session_id == stopped.session_id
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["told late", "never told"])
+def test_what_an_ended_agent_spent_is_charged_once(bench: MakeBench, how: signal.Signals) -> None:
+    """After a SIGTERM the next one's total holds it, after a kill it does not; both ways the sum is right."""
+    run = bench(in_turn(replace(SLEEP, input_tokens=100_000), Say("continued", input_tokens=50_000)))
+
+    _, ended = run.run_and(lambda: os.kill(_cli(run), how), when=(run.workspace / "pid").exists)
+    for pid in run.processes():
+        processes.kill(pid)
+    run.resuming("the agent died")
+    run.order = replace(run.order, meter=meter_after(ended))
+    _, work = run.run()
+
+    assert ended.total_cost_usd is not None
+    assert work.total_cost_usd is not None
+    per_token = price_of(next(iter(work.model_usage))).input / 1e6
+    assert ended.total_cost_usd == pytest.approx(100_000 * per_token, rel=0.05)
+    assert ended.total_cost_usd + work.total_cost_usd == pytest.approx(150_000 * per_token, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "model", ["haiku", "sonnet", "opus", "claude-opus-4-1", "claude-fable-5-1", "a-model-of-tomorrow"]
+)
+def test_our_prices_are_those_of_the_cli(bench: MakeBench, model: str) -> None:
+    """Where the CLI has a list price, an estimate by ours is the same; of an unknown model it is no less."""
+    run = bench(in_turn(Say("done", input_tokens=200_000, output_tokens=1000)))
+    run.given(model=model)
+
+    _, work = run.run()
+
+    ((name, told),) = work.model_usage.items()
+    usage = {"input_tokens": told["inputTokens"], "output_tokens": told["outputTokens"]}
+    ours = estimated_usd(name, usage, 0)
+    if told["costBasis"] == "list":
+        assert ours == pytest.approx(told["costUSD"])
+    else:
+        assert ours >= told["costUSD"]
 
 
 def test_a_stop_may_come_from_a_signal_handler(bench: MakeBench) -> None:

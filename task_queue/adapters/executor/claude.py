@@ -33,6 +33,8 @@ from task_queue.adapters.executor.watch import Timers, Watch
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.progress import Progress
+from task_queue.domain.rebuild import SESSION_LOST
+from task_queue.domain.spending import Meter
 from task_queue.domain.verdict import Observation, Timer, is_hopeless, judge
 from task_queue.ports import Order, Stop, Transcript
 
@@ -81,15 +83,20 @@ class ClaudeExecutor:
     def talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
         """Hold one conversation in the session that *order* names, and judge its end."""
         if (spent := _spent(order)) is not None:
-            work = Work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
+            work = Work(
+                session_id=order.claim.session_id,
+                session_cost_usd=order.meter.told,
+                session_estimated_usd=order.meter.estimated,
+            )
             return Said(spent, work)
         return asyncio.run(self._talk(order, transcript, talk))
 
     async def _talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
         said = await self._converse(order, transcript, talk)
         if said.outcome.lost_session and talk.resume and self._asked is None:
-            transcript.write("note", "the session cannot be continued: started again under the same id")
-            fresh = replace(order, session_cost_usd=0.0)
+            why = "the session cannot be continued: started again under the same id"
+            transcript.write("note", {"type": SESSION_LOST, "text": why})
+            fresh = replace(order, meter=Meter())
             lost = replace(
                 talk,
                 resume=False,
@@ -114,7 +121,7 @@ class ClaudeExecutor:
         if seen.refused_to_start and not outcome.lost_session and seen.stop is None:
             _refuse(order, outcome)
         progress = conversation.watch.progress
-        work = progress.work(session_id=order.claim.session_id, session_cost_usd=order.session_cost_usd)
+        work = progress.work(session_id=order.claim.session_id, before=order.meter)
         structure: object = (progress.result or {}).get("structured_output")
         return Said(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
 

@@ -1,0 +1,86 @@
+"""What an attempt is charged: exactly what the CLI told, or an estimate where it was ended before it could tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from task_queue.domain.model import Attempt, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What a session has been charged so far, in USD."""
+
+    told: float = 0.0
+    """The CLI's cumulative total when it told last."""
+    estimated: float = 0.0
+    """Charged since then by estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one conversation is charged; ``usd`` None: nothing is known to have been spent."""
+
+    usd: float | None
+    estimated: float
+    """How much of it is an estimate."""
+    after: Meter
+
+
+def charge(before: Meter, *, told: float | None, answers_usd: float) -> Charge:
+    """*told* is the session's total if the CLI told it, *answers_usd* an estimate of this conversation's answers."""
+    if told is None:
+        return Charge(answers_usd or None, answers_usd, Meter(before.told, before.estimated + answers_usd))
+    # A total below the last one is a new count: the CLI lost the old one when it was killed.
+    grown = told - before.told if told >= before.told else told
+    if before.estimated:
+        # What a CLI spent that was ended by SIGTERM is in the next one's total, what a killed one spent is not
+        # (2.1.330). So what was charged already is taken off, but never more than leaves this conversation's own.
+        grown = max(grown - before.estimated, min(grown, answers_usd))
+    return Charge(grown, 0.0, Meter(told))
+
+
+def meter_of(attempts: Iterable[Attempt], session_id: str) -> Meter:
+    """Where the session's meter stands after *attempts*."""
+    mine = [attempt for attempt in attempts if attempt.session_id == session_id]
+    told = [attempt.session_cost_usd for attempt in mine if attempt.session_cost_usd is not None]
+    return Meter(told[-1] if told else 0.0, mine[-1].session_estimated_usd if mine else 0.0)
+
+
+def meter_after(work: Work) -> Meter:
+    """Where the session's meter stands after *work*."""
+    return Meter(work.session_cost_usd or 0.0, work.session_estimated_usd)
+
+
+def added(total: Work, more: Work, *, keeps_session: bool) -> Work:
+    """Both together; what is told of a session is the implementer's (*keeps_session*), never an auditor's."""
+    told = more if keeps_session else total
+    costs = [cost for cost in (total.total_cost_usd, more.total_cost_usd) if cost is not None]
+    return Work(
+        output=told.output,
+        num_turns=total.num_turns + more.num_turns,
+        duration_api_ms=total.duration_api_ms + more.duration_api_ms,
+        total_cost_usd=sum(costs) if costs else None,
+        estimated_cost_usd=total.estimated_cost_usd + more.estimated_cost_usd,
+        cost_incomplete=total.cost_incomplete or more.cost_incomplete,
+        session_id=told.session_id,
+        usage=_sums(total.usage, more.usage),
+        model_usage=more.model_usage or total.model_usage,
+        permission_denials=(*total.permission_denials, *(more.permission_denials if keeps_session else ())),
+        billed_to=more.billed_to or total.billed_to,
+        session_cost_usd=told.session_cost_usd,
+        session_estimated_usd=told.session_estimated_usd,
+        utilization=more.utilization if more.utilization is not None else total.utilization,
+    )
+
+
+def _sums(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Token counts added up; everything else as it was told last."""
+    sums = {**one, **other}
+    for key, value in one.items():
+        more = other.get(key)
+        if isinstance(value, int) and isinstance(more, int):
+            sums[key] = value + more
+    return sums
