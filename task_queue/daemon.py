@@ -30,6 +30,7 @@ from task_queue.adapters.runners import ProcessRunners
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import Event, TaskSettled
 from task_queue.gate import Bounds, SharedGate
+from task_queue.housekeeping import Housekeeping
 from task_queue.instance import only_daemon
 from task_queue.platform import durable, identity
 from task_queue.platform.bell import Bell
@@ -102,6 +103,7 @@ class Daemon:
             clock=self._clock,
             emit=self._count,
         )
+        self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._settled = 0
         self._state: dict[str, Any] = {}
 
@@ -111,11 +113,13 @@ class Daemon:
                 self._runners.preload()
                 self._halt_if_asked()
                 self._apply(self._config)
+                self._housekeeping.start()
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
                 self._look_after(until)
             finally:
                 self._notifier.stopping()
+                self._housekeeping.stop()
                 self._stop_serving()
                 self._runners.close()
                 self._write_state(stopped=True)
@@ -181,6 +185,7 @@ class Daemon:
         self._config = config
         self._gate.configure(_bounds_of(config))
         self._serving.apply()
+        self._housekeeping.look_soon()
 
     def _halt_if_asked(self) -> None:
         """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""

@@ -84,6 +84,7 @@ class ConfiguredOrders:
         cap = settings.max_budget_usd
         executor = "claude" if settings.executor == "claude" else "command"
         workspace = self._workspace(task, settings)
+        period = self.config.git.keep.period
         setting_sources, notes = self._trusted_sources(workspace) if executor == "claude" else ((), ())
         return Order(
             claim=claim,
@@ -109,6 +110,7 @@ class ConfiguredOrders:
                 "prompts_dir": str(self.private[0] / "prompts") if self.private[0].is_dir() else None,
                 "worktrees": str(self.worktrees / self.source.id),
                 "keep_worktrees": self.config.git.keep_worktrees,
+                "keep_worktrees_for_s": period.total_seconds() if period else None,
                 "signature": self.config.git.signature,
                 "setup": list(self.source.setup),
                 "judges": list(self.config.git.judges),

@@ -123,11 +123,10 @@ class WorkflowExecutor:
             case Commit():
                 cost = run.order.spent_usd
                 run.steps.add(run.opened().commit(attempt=run.prepared().attempt, cost_usd=cost))
-                tidy_worktrees(run.opened(), keep=int(run.order.agent.get("keep_worktrees", 5)))
+                run.tidy()
             case Land():
-                site = run.opened()
-                run.steps.add(site.land())
-                tidy_worktrees(site, keep=int(run.order.agent.get("keep_worktrees", 5)))
+                run.steps.add(run.opened().land())
+                run.tidy()
             case Finish(kind=kind, reason=reason, evidence=evidence):
                 return Outcome(kind, reason, evidence)
             case _:
@@ -228,6 +227,11 @@ class _Run:
         )
         self.work = added(self.work, said.work, keeps_session=keeps_session)
         return said
+
+    def tidy(self) -> None:
+        failed = tidy_worktrees(self.opened())
+        if failed is not None:
+            self.notes.append(failed)
 
     def keep_leftovers(self) -> None:
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from task_queue.adapters.engine.unfinished import unfinished_in
 from task_queue.adapters.git.changes import Changes, changes_between
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, keep_leftovers, snapshot_now
 from task_queue.adapters.git.commit import Signature, final_commit, why_no_signature
@@ -14,11 +16,13 @@ from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import Repository, facts
 from task_queue.adapters.git.snapshot import commit_tree
-from task_queue.adapters.git.worktree import create, listed, remove
+from task_queue.adapters.git.tidying import tidy
+from task_queue.adapters.git.worktree import create
 from task_queue.domain import workflow
 from task_queue.domain.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST
 from task_queue.domain.errors import GitError
 from task_queue.domain.naming import key_of
+from task_queue.domain.worktrees import Keep
 from task_queue.ports import Order
 
 _OURS = {
@@ -188,17 +192,26 @@ def open_site(order: Order, *, attempt: int) -> Site:
     return Site(order, git, repository, kept, branch, target, notes)
 
 
-def tidy_worktrees(site: Site, *, keep: int) -> None:
-    """Remove the oldest finished working trees beyond *keep*; one with work in it is never removed."""
+def tidy_worktrees(site: Site) -> str | None:
+    """Remove finished working trees beyond what is to be kept, besides the task's own; why that failed.
+
+    One with work in it is never removed.
+    """
     if site.git is None or site.main is None:
-        return
-    main = site.git.at(site.main)
-    folder = Path(site.order.agent["worktrees"])
-    ours = [tree.directory for tree in listed(main) if tree.directory.parent == folder.resolve()]
-    ours.sort(key=lambda directory: directory.stat().st_mtime if directory.exists() else 0.0, reverse=True)
-    for directory in ours[keep:]:
-        if directory != site.directory:
-            remove(main, directory)
+        return None
+    order = site.order
+    period_s = order.agent["keep_worktrees_for_s"]
+    keep = Keep(
+        max(0, order.agent["keep_worktrees"] - 1),  # the task's own is the newest
+        timedelta(seconds=period_s) if period_s else None,
+    )
+    try:
+        unfinished = unfinished_in(order.lock.parent) | {key_of(order.claim.task_id)}
+        folder = Path(order.agent["worktrees"])
+        tidy(site.git.at(site.main), folder, keep=keep, unfinished=unfinished, now=datetime.now(UTC))
+    except (GitError, OSError, ValueError) as error:
+        return f"earlier working trees could not be looked through: {error}"
+    return None
 
 
 def signature_of(order: Order) -> Signature:

@@ -10,6 +10,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -18,6 +19,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from task_queue.adapters.config import document
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.readers import Duration
+from task_queue.domain.worktrees import Keep
+
+_PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
 
 
 class _Section(BaseModel):
@@ -39,11 +44,18 @@ def _source_id(text: str) -> str:
     return text
 
 
+def _period(text: str) -> str:
+    _PERIOD(text)
+    return text
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Money = Annotated[float, Field(gt=0)]
+Period = Annotated[str, AfterValidator(_period)]
+"""A duration as documents spell it."""
 
 
 class Source(_Section):
@@ -91,8 +103,14 @@ class GitSettings(_Section):
     committer_name: str | None = None
     committer_email: str | None = None
     keep_worktrees: Annotated[int, Field(ge=0)] = 5
+    keep_worktrees_for: Period | None = None
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
+
+    @property
+    def keep(self) -> Keep:
+        period = self.keep_worktrees_for
+        return Keep(self.keep_worktrees, None if period is None else _PERIOD(period))
 
     @property
     def signature(self) -> dict[str, str | None]:

@@ -1,0 +1,57 @@
+"""Working trees of their own for tasks: how long they stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from task_queue.demo.scripted_model import Reply, Request, Say
+from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.conftest import MakeAgentRig
+from tests.waiting import eventually
+
+ISOLATED = audited(isolation="worktree", landing="merge", max_iterations=1)
+
+
+def good_or_bad(request: Request) -> Reply:
+    """Each task writes a file of its name; the work of bad ones is rejected."""
+    bad = "bad" in request.first_text
+    if audits(request):
+        return verdict("fail", "no good") if bad else verdict("pass") if request.turn == 1 else Say("done")
+    return Say("done") if just_ran(request) else bash('echo work > "$(basename "$PWD").txt"')
+
+
+def tree_of(rig: AgentRig, task_id: str, source: str = "a") -> Path:
+    (folder,) = rig.home.glob(".local/share/task-queue/worktrees/*")
+    return folder / source / task_id
+
+
+def test_a_landed_tree_goes_after_its_time(make_agent_rig: MakeAgentRig) -> None:
+    """By itself, without another task, and with its branch; one with uncommitted work stays."""
+    rig = make_agent_rig(good_or_bad, sources=("a", "b"), git={"keep_worktrees_for": "1s"}, **ISOLATED)
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-bad", "# A bad one")
+    rejected = rig.result("task-bad", timeout=SLOW)
+    rig.ask("task-good", "# A good one", source="b")
+    landed = rig.result("task-good", source="b", timeout=SLOW)
+    branches = ("for-each-ref", "--format=%(refname:short)", "refs/heads/task-queue")
+    eventually(lambda: git(repository, *branches) == "task-queue/task-bad", what="the landed branch goes")
+
+    assert (rejected["outcome"], landed["outcome"]) == ("audit_rejected", "succeeded")
+    assert (repository / "task-good.txt").exists()
+    assert (tree_of(rig, "task-bad") / "task-bad.txt").exists()
+    assert not tree_of(rig, "task-good", "b").exists()
+
+
+def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
+    """As many as configured; when one lands, those beyond go, but none with work that is nowhere else."""
+    rig = make_agent_rig(good_or_bad, git={"keep_worktrees": 2}, **ISOLATED)
+    a_repository(rig)
+    rig.start()
+    for name in ("task-1-bad", "task-2", "task-3", "task-4"):
+        rig.ask(name, f"# {name}")
+        rig.result(name, timeout=SLOW)
+
+    left = [tree_of(rig, name).exists() for name in ("task-1-bad", "task-2", "task-3", "task-4")]
+    assert left == [True, False, True, True]

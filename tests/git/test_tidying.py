@@ -1,0 +1,90 @@
+"""Working trees that were kept for long enough go; none with work in it that is nowhere else does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from task_queue.adapters.git.tidying import repositories_in, tidy
+from task_queue.adapters.git.worktree import create, listed
+from task_queue.domain.model import TaskId
+from task_queue.domain.worktrees import Keep
+from tests.git.conftest import Scratch
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "trees"
+
+
+def make(scratch: Scratch, folder: Path, name: str) -> Scratch:
+    return scratch.at(create(scratch.git, TaskId(name), directory=folder / name, base="main").directory)
+
+
+def after(scratch: Scratch, folder: Path, days: int, *, unfinished: frozenset[str] = frozenset()) -> set[str]:
+    """Names that are gone when somebody looks *days* from now; three days are allowed."""
+    now = datetime.now(UTC) + days * DAY
+    return {
+        path.name for path in tidy(scratch.git, folder, keep=Keep(9, 3 * DAY), unfinished=unfinished, now=now)
+    }
+
+
+def test_a_finished_tree_goes_after_its_time(scratch: Scratch, folder: Path) -> None:
+    """With its branch; not a day earlier."""
+    tree = make(scratch, folder, "task-a")
+    tree.commit("done.txt")
+    scratch.run("merge", "-q", "task-queue/task-a")
+
+    assert after(scratch, folder, 2) == set()
+    assert after(scratch, folder, 4) == {"task-a"}
+    assert not tree.root.exists()
+    assert scratch.run("for-each-ref", "refs/heads/task-queue") == ""
+    assert (scratch.root / "done.txt").exists()
+
+
+def test_work_that_is_nowhere_else_stays_for_ever(scratch: Scratch, folder: Path) -> None:
+    """Uncommitted, unmerged, or locked by somebody."""
+    make(scratch, folder, "task-dirty").write("half done.txt")
+    make(scratch, folder, "task-unmerged").commit("only here.txt")
+    scratch.run("worktree", "lock", str(make(scratch, folder, "task-locked").root))
+
+    assert after(scratch, folder, 4000) == set()
+    assert len(listed(scratch.git)) == 4
+
+
+def test_a_tree_that_is_still_needed_stays(scratch: Scratch, folder: Path) -> None:
+    """Its task runs, or will be tried again; nor does it take the place of another."""
+    make(scratch, folder, "task-waits")
+    make(scratch, folder, "task-done")
+
+    gone = tidy(
+        scratch.git,
+        folder,
+        keep=Keep(1),
+        unfinished=frozenset({"task-waits"}),
+        now=datetime.now(UTC) + DAY,
+    )
+    assert gone == ()
+    assert after(scratch, folder, 4, unfinished=frozenset({"task-waits"})) == {"task-done"}
+
+
+def test_trees_of_others_are_none_of_our_business(scratch: Scratch, folder: Path, tmp_path: Path) -> None:
+    """A person's own working trees, wherever they lie, and the repository itself."""
+    scratch.run("worktree", "add", "-q", "--detach", str(tmp_path / "mine"))
+
+    assert after(scratch, folder, 4000) == set()
+    assert (tmp_path / "mine").exists()
+
+
+def test_repositories_are_found_by_their_trees(scratch: Scratch, folder: Path) -> None:
+    """Each once, at the main working tree; a folder that is not there, or anything else in it, has none."""
+    assert repositories_in(folder, scratch.env) == ()
+    make(scratch, folder, "task-a")
+    make(scratch, folder, "task-b")
+    (folder / "notes").mkdir()
+
+    assert [git.directory for git in repositories_in(folder, scratch.env)] == [scratch.root]
