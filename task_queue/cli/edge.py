@@ -23,6 +23,9 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         code: object = command.main(list(arguments), prog_name="task-queue", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "task-queue"
         show_error(error.format_message(), f"see: {path} --help")

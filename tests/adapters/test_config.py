@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,59 @@ def test_what_is_no_document_is_a_config_error(tmp_path: Path, content: bytes) -
         document.read(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        pytest.param(b"", "line 1, column 1: the file is empty", id="empty"),
+        pytest.param(b" \n\n", "line 1, column 1: the file is empty", id="blank"),
+        pytest.param(b'{\n "version": "2.1\xff"', "line 2, column 17: byte 0xff is not UTF-8", id="latin-1"),
+        pytest.param(b"\xff\xfe", "line 1, column 1: byte 0xff is not UTF-8", id="utf-16"),
+        pytest.param(b'{"version": "2.1",\r\n "x"', "line 2, column 5", id="torn"),
+    ],
+)
+def test_what_cannot_be_read_is_placed(tmp_path: Path, content: bytes, place: str) -> None:
+    """Line and column, whatever is wrong with the bytes."""
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError) as raised:
+        document.read(path)
+
+    assert place in str(raised.value)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize("what", ["fifo", "directory", "link to a fifo"])
+def test_something_else_in_the_place_of_the_configuration_is_told(tmp_path: Path, what: str) -> None:
+    """Nothing waits for a writer that never comes, and it stays where it is."""
+    path = tmp_path / "config.json"
+    match what:
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case _:
+            os.mkfifo(tmp_path / "fifo")
+            path.symlink_to("fifo")
+    before = path.lstat().st_ino
+
+    with pytest.raises(ConfigError, match="cannot be read") as raised:
+        add_source(path, tmp_path / "web", source_id="web", now=NOW)
+
+    assert "ls -ld" in str(raised.value.hint)
+    assert path.lstat().st_ino == before
+
+
+def test_a_configuration_larger_than_any_is_not_read_on_and_on(tmp_path: Path) -> None:
+    """/dev/zero, a log by mistake: refused by its size."""
+    path = tmp_path / "config.json"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+
+    with pytest.raises(ConfigError, match="larger than"):
+        document.read(path)
+
+
 def test_listing_survives_values_that_are_wrong(tmp_path: Path) -> None:
     """Reading commands go on while an unrelated value is invalid, and name what they left out."""
     path = a_config(
@@ -184,12 +238,23 @@ def test_adding_a_source_creates_its_folders_for_us_alone(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("source_id", "folder"), [("web", "other"), ("other", "web"), ("other", "web/pending"), ("a:b", "x")]
+    ("source_id", "folder"),
+    [
+        ("web", "other"),
+        ("other", "web"),
+        ("other", "web/pending"),
+        ("other", "web/../web/pending"),
+        ("other", "link-to-web"),
+        ("other", "link-to-pending"),
+        ("a:b", "x"),
+    ],
 )
 def test_a_source_is_added_once(tmp_path: Path, source_id: str, folder: str) -> None:
     """The same id, or the same folder by whatever name, is refused and nothing is written."""
     config = tmp_path / "config.json"
     add_source(config, tmp_path / "web", source_id="web", now=NOW)
+    (tmp_path / "link-to-web").symlink_to("web")
+    (tmp_path / "link-to-pending").symlink_to("web/pending")
     before = config.read_bytes()
 
     with pytest.raises(ConfigError):

@@ -243,6 +243,15 @@ def test_a_mistake_is_one_sentence_and_one_hint(
     bench.agrees_with(f"error-{name}", answer.err)
 
 
+@pytest.mark.parametrize("group", [(), ("tasks",), ("sources",), ("service",)], ids=" ".join)
+def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tuple[str, ...]) -> None:
+    """The first thing that anybody types: lines that can be read, and wrong usage for a script."""
+    answer = bench.run(*group)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == bench.run(*group, "--help").out
+
+
 def test_a_syntax_error_in_the_configuration_is_placed(bench: Bench) -> None:
     """And the file stays as it is."""
     bench.config.write_text('{\n  "version": "2.1"\n  "x": 1\n}')

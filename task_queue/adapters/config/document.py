@@ -7,15 +7,19 @@ acts on the configuration takes ``schema.load`` instead.
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from task_queue.domain.errors import ConfigError
-from task_queue.platform import trust
+from task_queue.platform import durable, trust
 
 SOURCES = "task_source_directories"
 _MAX_ID_BYTES = 100
+_MAX_BYTES = 16 * 2**20
+_LEFT = "correct the JSON; the file is left as it is"
 
 
 class ConfigMissing(ConfigError):  # noqa: N818 - a state to act on, not a mistake
@@ -56,28 +60,47 @@ def demand_trust(path: Path) -> None:
 
 def read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        # Its real path, because a link is allowed here; a FIFO, on which reading would wait for ever, is not.
+        data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_MAX_BYTES)
+        if len(data) > _MAX_BYTES:
+            raise ConfigError(f"{path}: is larger than {_MAX_BYTES:,} bytes", hint=_LEFT)
+        return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigMissing(
             f"{path}: there is no configuration",
             hint="create it in the project's folder with: task-queue init",
         ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8", hint="save the file as UTF-8") from None
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise ConfigError(
+            f"{path}: line {line}, column {column}: byte {error.object[error.start]:#04x} is not UTF-8",
+            hint="save the file as UTF-8",
+        ) from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}",
+            hint=f"look at it with: ls -ld {shlex.quote(str(path))}",
+        ) from error
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:
+    if not text.strip():
+        raise ConfigError(
+            f"{path}: line 1, column 1: the file is empty",
+            hint="restore it; or remove it, and make a new one with: task-queue init",
+        )
     try:
         document: object = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{path}: line {error.lineno}, column {error.colno}: {error.msg}",
-            hint="correct the JSON; the file is left as it is",
+            hint=_LEFT,
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: {error}", hint="correct the JSON; the file is left as it is") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply", hint=_LEFT) from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}", hint=_LEFT) from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a JSON object", hint="see docs/configuration.md for an example")
     return cast("dict[str, Any]", document)
