@@ -189,8 +189,8 @@ class Serving:
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = _Served(source, engine, worker, thread)
-        self._watcher.watch(source.id, source.path)
         thread.start()
+        self._watcher.watch(source.id, source.path)
 
     def _state_of(self, task_id: TaskId) -> TaskState | None:
         """Where the task of that id lies, in whichever source."""

@@ -40,7 +40,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from task_queue.domain.events import WatchDegraded, WatchRestored
-from task_queue.platform import mounts
+from task_queue.platform import durable, mounts
 from task_queue.ports import Emit
 
 
@@ -188,6 +188,7 @@ class _Sight:
     """One source's two watches, as the receiver of their events (watchdog's ``WatchCallback``)."""
 
     _numbers = itertools.count()
+    _probes = itertools.count()
 
     def __init__(self, source: str, pending: Path, notify: Notify) -> None:
         self.source = source
@@ -350,15 +351,16 @@ class _Sight:
             return False
 
     def _send_probe(self) -> None:
-        name = f".probe-{os.getpid()}-{self._number}"
+        # Named so that the engine sweeps it where we are killed, or the disk fails, before it is removed.
+        name = f"{durable.TEMPORARY_PREFIX}{os.getpid()}-probe-{next(self._probes)}"
         self._probe = (os.fsencode(name), time.monotonic())
         try:
-            probe = os.open(self.pending / name, _NEW_FILE, 0o600)
+            os.close(os.open(self.pending / name, _NEW_FILE, 0o600))
+            (self.pending / name).unlink(missing_ok=True)
         except OSError:
-            self._probe = None  # read-only or full: nothing can be learnt, and that is not the watch's fault
-            return
-        os.close(probe)
-        (self.pending / name).unlink(missing_ok=True)
+            self._probe = (
+                None  # read-only, full, sick: nothing can be learnt, and that is not the watch's fault
+            )
 
     def _release(self, wd: WatchDescriptor) -> None:
         for role in [role for role, hold in self._held.items() if hold.wd == wd]:

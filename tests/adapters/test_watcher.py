@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -353,6 +354,26 @@ def test_unheard_probes_degrade_until_they_are_heard(watcher: Watcher, ear: Ear,
     eventually(lambda: watcher.check() or not watcher.degraded(), timeout=HEAL_S)
     assert [type(event) for event in ear.events] == [WatchDegraded, WatchRestored]
     assert list(pending.iterdir()) == []
+
+
+def test_a_disk_that_fails_under_a_probe_is_not_the_watchs_fault(
+    watcher: Watcher, ear: Ear, pending: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is raised, nothing degrades, events go on; what is left has a name that the engine sweeps."""
+
+    def fail(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as sick:
+        sick.setattr(Path, "unlink", fail)  # no disk can be had that fails at just this call
+        watcher.watch("web", pending)
+        watcher.check()
+
+    assert ear.hears("web", lambda: drop(pending))
+    assert watcher.degraded() == {}
+    left = [path.name for path in pending.glob(".*")]
+    assert left
+    assert all(name.startswith(f".tq-{os.getpid()}-") for name in left)
 
 
 def test_500_sources_use_one_instance_and_one_thread(watcher: Watcher, ear: Ear, tmp_path: Path) -> None:
