@@ -9,18 +9,20 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.acceptance.rig import Rig
-from tests.proof.checker import Expected, marked_processes, problems_of
+from tests.proof.checker import Dropped, marked_processes, problems_of
 from tests.waiting import eventually
 
 LIMIT_S = 60.0
 TASK = "task-a"
+ACT = 'echo "$TASK_QUEUE_ATTEMPT" >> effects'
+"""What a task does to the world, for the checker to count."""
 _TRANSPORT = "_internal/transport"
 STUBBED = (
     "__init__.py",
@@ -122,14 +124,14 @@ class ProofBench:
         """A fresh daemon that ends when nothing is left to do."""
         self.start("run", "--drain").wait(timeout=LIMIT_S)
 
-    def problems(self, documents: dict[str, bytes | None], expected: Expected) -> list[str]:
+    def problems(self, dropped: Mapping[str, Dropped]) -> list[str]:
         """What the checker finds once everything that was started has ended."""
         found: list[str] = []
         try:
             eventually(lambda: all(t.process.poll() is not None for t in self._traced), timeout=30)
         except AssertionError:
             found.append("processes of the traced run have not ended")
-        return found + problems_of(self.home, self.queue, self.effects, documents, expected)
+        return found + problems_of(self.home, self.queue, self.effects, dropped)
 
     def errors(self) -> str:
         path = self.home / "errors"

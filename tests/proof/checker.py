@@ -1,4 +1,4 @@
-"""Is a queue folder in order? Looks at files and processes only, and shares no code with the product.
+"""Is a queue in order that nobody serves? Looks at files and processes only, with no code of the product.
 
     python -m tests.proof.checker HOME QUEUE EFFECTS TASK_ID ...
 
@@ -12,10 +12,12 @@ import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.processes import environments
 
 _PLACES = ("pending", "completed", "failed")
 _FOLDERS = (*_PLACES, "staging", "results", "reports", "logs")
@@ -23,7 +25,7 @@ _FOLDERS = (*_PLACES, "staging", "results", "reports", "logs")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a finished scenario may look like."""
+    """How a task may have ended."""
 
     states: tuple[str, ...] = ("completed",)
     outcomes: tuple[str, ...] = ("succeeded",)
@@ -31,52 +33,59 @@ class Expected:
     """Least and most lines that all attempts of a task together may have appended."""
 
 
-def problems_of(
-    home: Path, queue: Path, effects: Path, documents: Mapping[str, bytes | None], expected: Expected
-) -> list[str]:
-    """What is wrong, empty if nothing. *documents* maps each dropped id to its text (None: not compared)."""
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A task that was handed in."""
+
+    text: bytes | None
+    """None: not compared."""
+    expected: Expected = Expected()
+
+
+def figures(tries: Sequence[Sequence[str]]) -> str:
+    """Of so many points at which something was struck, how many were well afterwards: their problems are told."""
+    lost = sum(any("LOST" in problem for problem in problems) for problems in tries)
+    doubled = sum(any("DOUBLED" in problem for problem in problems) for problems in tries)
+    well = sum(not problems for problems in tries)
+    return f"{len(tries)} points, {well} recovered, {lost} lost, {doubled} doubled"
+
+
+def problems_of(home: Path, queue: Path, effects: Path, dropped: Mapping[str, Dropped]) -> list[str]:
+    """What is wrong, empty if nothing."""
     lines = effects.read_text().splitlines() if effects.exists() else []
     found = [*_litter(queue), *_torn(queue), *_open_to_others(queue)]
     found += [f"process {pid} of an attempt still runs" for pid in marked_processes(home)]
-    known = set(documents)
     for place in _PLACES:
         found += [
             f"{place}/{path.name} was never dropped"
             for path in (queue / place).glob("task-*.md")
-            if path.stem not in known
+            if path.stem not in dropped
         ]
-    for task_id, text in documents.items():
+    for task_id, task in dropped.items():
         mine = [line for line in lines if f":{task_id}:" in line]
-        found += [f"{task_id}: {problem}" for problem in _task(queue, task_id, text, mine, expected)]
+        found += [f"{task_id}: {problem}" for problem in _task(queue, task_id, task, mine)]
     return found
 
 
 def marked_processes(home: Path) -> list[int]:
     """Live processes of attempts whose HOME is *home*."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        attempt = any(v.startswith(b"TASK_QUEUE_ATTEMPT=") and v.count(b":") >= 3 for v in variables)
-        if attempt and f"HOME={home}".encode() in variables and state not in {"Z", "X"}:
-            found.append(int(entry.name))
-    return found
+    return [
+        pid
+        for pid, lines in environments()
+        if f"HOME={home}".encode() in lines
+        and any(line.startswith(b"TASK_QUEUE_ATTEMPT=") and line.count(b":") >= 3 for line in lines)
+    ]
 
 
-def _task(queue: Path, task_id: str, text: bytes | None, effects: list[str], expected: Expected) -> list[str]:
-    found: list[str] = []
+def _task(queue: Path, task_id: str, dropped: Dropped, effects: list[str]) -> list[str]:
+    expected, found = dropped.expected, list[str]()
     places = [place for place in _PLACES if os.path.lexists(queue / place / f"{task_id}.md")]
     if len(places) != 1:
-        return [f"LOST OR DOUBLED: lies in {places or 'no folder'}"]
+        return [f"DOUBLED: lies in {places}" if places else "LOST: lies in no folder"]
     place = places[0]
     if place not in expected.states:
         found.append(f"is in {place}, expected {' or '.join(expected.states)}")
-    if text is not None and (queue / place / f"{task_id}.md").read_bytes() != text:
+    if dropped.text not in {None, (queue / place / f"{task_id}.md").read_bytes()}:
         found.append(f"its document in {place} is damaged")
     for line, times in Counter(effects).items():
         if times > 1:
@@ -156,6 +165,7 @@ if __name__ == "__main__":
     anything = Expected(
         states=_PLACES, outcomes=("succeeded", "failed", "crashed", "cancelled", "rejected"), effects=(0, 99)
     )
-    problems = problems_of(Path(home), Path(queue), Path(effects), dict.fromkeys(ids), anything)
+    tasks = dict.fromkeys(ids, Dropped(None, anything))
+    problems = problems_of(Path(home), Path(queue), Path(effects), tasks)
     print("\n".join(problems) or "in order")
     sys.exit(bool(problems))

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.demo.scripted_model import Request, Say, ScriptedModel, UseTool, child_environment
-from tests.proof.bench import LIMIT_S, TASK, ProofBench, Traced, proof_bench, wait_for
-from tests.proof.checker import Expected
+from tests.proof.bench import ACT, LIMIT_S, TASK, ProofBench, Traced, proof_bench, wait_for
+from tests.proof.checker import Dropped, Expected, figures
 from tests.proof.tracer import why_not_here
 
 AT_ONCE = 2
-ACT = 'echo "$TASK_QUEUE_ATTEMPT" >> effects'
 
 
 @dataclass(frozen=True)
@@ -157,9 +156,8 @@ def try_point(
         scenario.meanwhile(bench, lambda: fresh.poll() is not None)
         fresh.wait(timeout=LIMIT_S)
         step = _step(traced)
-        problems = bench.problems(
-            {TASK: scenario.document.encode()}, scenario.expected(actor if step else None)
-        )
+        expected = scenario.expected(actor if step else None)
+        problems = bench.problems({TASK: Dropped(scenario.document.encode(), expected)})
         point = Point(scenario.name, actor, nth, second, step, second_step, tuple(problems))
         if problems:
             print(f"FAILED {point}\n  " + "\n  ".join([*problems, bench.errors()]), flush=True)
@@ -217,13 +215,6 @@ def enumerate_points(
         )]  # fmt: skip
 
 
-def figures(points: list[Point]) -> str:
-    lost = sum(any("LOST" in problem for problem in point.problems) for point in points)
-    doubled = sum(any("DOUBLED" in problem for problem in point.problems) for point in points)
-    recovered = sum(not point.problems for point in points)
-    return f"{len(points)} points, {recovered} recovered, {lost} lost, {doubled} doubled"
-
-
 def main() -> int:
     names = [scenario.name for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -245,9 +236,10 @@ def main() -> int:
         found = enumerate_points(
             (scenario,), actors=actors, every=options.every, second=options.second, first=options.first
         )
-        print(f"{scenario.name}: {figures(found)} in {time.monotonic() - begun:.0f} s", flush=True)
+        told = figures([point.problems for point in found])
+        print(f"{scenario.name}: {told} in {time.monotonic() - begun:.0f} s", flush=True)
         points += found
-    print(f"all: {figures(points)}")
+    print(f"all: {figures([point.problems for point in points])}")
     return any(point.problems for point in points)
 
 

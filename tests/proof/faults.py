@@ -22,9 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.proof.bench import TASK, ProofBench, proof_bench, wait_for
-from tests.proof.checker import Expected
-from tests.proof.crash_points import ACT
+from tests.proof.bench import ACT, TASK, ProofBench, proof_bench, wait_for
+from tests.proof.checker import Dropped, Expected
 from tests.proof.tracer import why_not_here
 from tests.waiting import eventually
 
@@ -32,6 +31,7 @@ ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE", "EROFS")
 AT_ONCE = 4  # a source in trouble mostly waits
 LONG = f"---\nexecutor: sh\n---\n{ACT}\nwhile [ ! -e go ]; do sleep 0.05; done\necho done\n"
 SHORT = f"---\nexecutor: sh\nretry_delay: 0s\n---\n{ACT}\n"
+AGAIN = f"---\nexecutor: sh\nretry_delay: 1h\n---\n{ACT}\n[ $(grep -c :task-again: effects) -ge 2 ]\n"
 REVIEW = Expected(("failed",), ("crashed",), (1, 1))
 _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
@@ -53,7 +53,7 @@ def fail_call(
         step = f"{entry['call']} {Path(entry['path']).name}" if entry else None
         by_itself = [] if _is_ended(bench) else ["LOST: the daemon did not go on by itself"]
         bench.recover()  # it sweeps what could not be unlinked
-        problems = by_itself + bench.problems({TASK: SHORT.encode()}, Expected())
+        problems = by_itself + bench.problems({TASK: Dropped(SHORT.encode())})
         if problems:
             told = "\n  ".join([*problems, bench.errors()[-1500:]])
             print(f"FAILED {actor} call {nth} ({step}) with {error} x {times}\n  {told}", flush=True)
@@ -98,11 +98,12 @@ def unwritable_results(scratch: Path) -> list[str]:
             eventually(lambda: "results" in (_why(bench) or ""), timeout=30, what="the reason is told")
         finally:
             subprocess.run(["chattr", "-i", results], check=True)
-        return _goes_on(bench, SHORT, Expected())
+        return _goes_on(bench, SHORT)
 
 
 def clock_jumps(scratch: Path) -> list[str]:
-    """The daemon's wall clock jumps by a day, forth and back, while a task runs; nothing times out or is lost."""
+    """The daemon's wall clock jumps by a day, forth and back, while a task runs: nothing times out or is lost,
+    and what was to be tried again in an hour, before the clock was set back, does not wait a day."""
     if not _FAKETIME.exists():
         raise NotHereError("libfaketime is not installed (apt-get install faketime)")
     with proof_bench(scratch / "clock") as bench:
@@ -114,7 +115,7 @@ def clock_jumps(scratch: Path) -> list[str]:
         }  # fmt: skip
         bench.rig.drop(TASK, LONG)
         daemon = bench.start("daemon")
-        documents: dict[str, bytes | None] = {TASK: LONG.encode()}
+        dropped = {TASK: Dropped(LONG.encode())}
         wait_for(bench.effects.exists, "the task runs")
         for number, jump in enumerate(("+86400", "-86400", "+0")):
             offset.write_text(f"{jump}\n")
@@ -122,11 +123,18 @@ def clock_jumps(scratch: Path) -> list[str]:
                 (bench.rig.workspace / "go").touch()
             name = f"task-after-{number}"
             bench.rig.drop(name, SHORT)
-            documents[name] = SHORT.encode()
+            dropped[name] = Dropped(SHORT.encode())
             wait_for((bench.queue / "results" / f"{name}.json").exists, f"{name} is done after {jump}")
+            if number == 0:
+                bench.rig.drop("task-again", AGAIN)
+                dropped["task-again"] = Dropped(AGAIN.encode(), Expected(effects=(2, 2)))
+                wait_for(
+                    (bench.queue / "pending" / ".task-again.attempts.json").exists, "it is to be tried again"
+                )
+        wait_for((bench.queue / "results" / "task-again.json").exists, "it was tried again")
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(timeout=30)
-        return bench.problems(documents, Expected())
+        return bench.problems(dropped)
 
 
 def reused_pid(scratch: Path) -> list[str]:
@@ -159,7 +167,7 @@ def lock_of_other_boot(scratch: Path) -> list[str]:
         claim = json.loads(lock.read_text())
         lock.write_text(json.dumps(claim | {"boot_id": "0" * 36}))
         bench.recover()
-        return bench.problems({TASK: SHORT.encode()}, Expected())
+        return bench.problems({TASK: Dropped(SHORT.encode())})
 
 
 CASES: dict[str, Callable[[Path], list[str]]] = {
@@ -190,7 +198,7 @@ def _full_disk(scratch: Path, leave_kb: int) -> list[str]:
                 eventually(lambda: len(bench.rig.marked()) == 1, what="only the runner is left")
                 assert not ending.exists()
             filler.unlink()
-            return _goes_on(bench, LONG, Expected())
+            return _goes_on(bench, LONG)
         finally:
             bench.close()
             subprocess.run(["umount", "-l", str(bench.queue)], check=True)
@@ -219,16 +227,16 @@ def _lying_run_record(home: Path, edit: Callable[[dict[str, Any], int], dict[str
             path.write_text(json.dumps(edit(run, stranger.pid)))
             bench.recover()
             harmed = [] if stranger.poll() is None else ["a stranger's process was ended, or waited for"]
-            return harmed + bench.problems({TASK: LONG.encode()}, REVIEW)
+            return harmed + bench.problems({TASK: Dropped(LONG.encode(), REVIEW)})
         finally:
             stranger.kill()
 
 
-def _goes_on(bench: ProofBench, document: str, expected: Expected) -> list[str]:
+def _goes_on(bench: ProofBench, document: str) -> list[str]:
     """The fault is gone: the same daemon ends the task without help."""
     wait_for(lambda: _is_ended(bench), "the task ends by itself")
     wait_for(lambda: all(p.poll() is not None for p in bench.started), "the daemon is drained")
-    return bench.problems({TASK: document.encode()}, expected)
+    return bench.problems({TASK: Dropped(document.encode())})
 
 
 def _is_ended(bench: ProofBench) -> bool:

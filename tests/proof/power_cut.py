@@ -18,9 +18,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.proof.bench import TASK, ProofBench, proof_bench, wait_for
-from tests.proof.checker import Expected
-from tests.proof.crash_points import ACT, AT_ONCE
+from tests.proof.bench import ACT, TASK, proof_bench, wait_for
+from tests.proof.checker import Dropped, Expected, figures
+from tests.proof.crash_points import AT_ONCE
 from tests.proof.tracer import why_not_here
 
 DOCUMENT = f"---\nexecutor: sh\n---\n{ACT}\n"
@@ -51,7 +51,7 @@ def cut(scratch: Path, actor: str, nth: int) -> tuple[str | None, list[str], int
             _run("umount", "-l", str(bench.queue))
             _run("mount", "-o", "loop", str(copy), str(bench.queue))
             bench.recover()
-            problems = _problems(bench)
+            problems = bench.problems({TASK: Dropped(DOCUMENT.encode(), MAYBE)})
             entry = traced.struck("killed")
             step = f"{entry['call']} {Path(entry['path']).name}" if entry else None
             if problems:
@@ -104,15 +104,8 @@ def main() -> int:
         ]
         tried = list(pool.map(lambda case: cut(scratch, *case), cases))
     struck = [problems for step, problems, _ in tried if step]
-    lost = sum(any("LOST" in p for p in problems) for problems in struck)
-    doubled = sum(any("DOUBLED" in p for p in problems) for problems in struck)
-    whole = sum(not problems for problems in struck)
-    print(f"power cuts: {len(struck)} points, {whole} recovered, {lost} lost, {doubled} doubled")
-    return whole != len(struck)
-
-
-def _problems(bench: ProofBench) -> list[str]:
-    return bench.problems({TASK: DOCUMENT.encode()}, MAYBE)
+    print(f"power cuts: {figures(struck)}")
+    return any(struck)
 
 
 def _run(*argv: str) -> None:

@@ -18,34 +18,41 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.acceptance.rig import Rig
-from tests.proof.soak_check import Verdict, check, processes_of
+from tests.proof.bench import ACT
+from tests.proof.checker import Dropped, Expected, marked_processes, problems_of
 from tests.waiting import eventually
 
 SOURCES = ("a", "b", "c")
 _DRAIN_S = 240.0
-_SCRIPT = 'echo {name} >> "$PWD/starts"; {extra}sleep {seconds}; exit {code}'
+_TASK = "---\nexecutor: sh\n{keys}---\n{act}; {extra}sleep {seconds}; exit {code}\n"
+# A killed runner, a stop in good order, a person: each may end a command before it has told its end.
+_BROKEN_OFF = ("crashed", "interrupted", "cancelled")
+_MAY_SUCCEED = Expected(("completed", "failed"), ("succeeded", *_BROKEN_OFF), (0, 1))
+_FAILS = Expected(("failed",), ("failed", *_BROKEN_OFF), (0, 1))
+_IS_RUN_AGAIN = replace(_MAY_SUCCEED, effects=(0, 50))
 
 
 @dataclass
 class Soak:
     rig: Rig
     chance: random.Random
-    dropped: dict[str, list[str]] = field(default_factory=lambda: {source: [] for source in SOURCES})
-    rerun: set[str] = field(default_factory=set)
+    dropped: dict[str, dict[str, Dropped]] = field(default_factory=lambda: {source: {} for source in SOURCES})
+    """By source and id."""
     done: Counter[str] = field(default_factory=Counter)
 
-    def run(self, seconds: float, *, tasks_per_second: float) -> Verdict:
+    def run(self, seconds: float, *, tasks_per_second: float) -> list[str]:
+        """What the checker finds at the end."""
         end = time.monotonic() + seconds
         begun = time.monotonic()
         daemon = self.rig.start()
         spared_until = time.monotonic() + self.chance.uniform(1, 15)
         while time.monotonic() < end:
             due = (time.monotonic() - begun) * tasks_per_second
-            while sum(map(len, self.dropped.values())) < due:
+            while self.tasks < due:
                 self._drop()
             act = self.chance.choices(
                 ["kill daemon", "kill runner", "cancel", "restart", "touch configuration", "wait"],
@@ -76,18 +83,16 @@ class Soak:
 
     def _drop(self) -> None:
         source = self.chance.choice(SOURCES)
-        name = f"task-{sum(map(len, self.dropped.values())):05d}"
-        keys: dict[str, object] = {"max_attempts": 1}
+        keys, code, expected = "max_attempts: 1\n", 0, _MAY_SUCCEED
         if self.chance.random() < 0.15:
-            keys = {"max_attempts": 50, "on_lost_session": "rerun", "retry_delay": "0s"}
-            self.rerun.add(name)
+            keys, expected = "max_attempts: 50\non_lost_session: rerun\nretry_delay: 0s\n", _IS_RUN_AGAIN
+        elif self.chance.random() < 0.25:
+            code, expected = 1, _FAILS
         extra = "setsid sleep 1000 & " if self.chance.random() < 0.2 else ""
         seconds = f"{self.chance.uniform(0, 0.6):.2f}"
-        code = 0 if name in self.rerun else self.chance.choice([0, 0, 0, 1])
-        self.rig.drop_command(
-            name, _SCRIPT.format(name=name, extra=extra, seconds=seconds, code=code), source=source, **keys
-        )
-        self.dropped[source].append(name)
+        text = _TASK.format(keys=keys, act=ACT, extra=extra, seconds=seconds, code=code)
+        name = self.rig.drop(f"task-{self.tasks:05d}", text, source=source)
+        self.dropped[source][name] = Dropped(text.encode(), expected)
 
     def _kill_a_runner(self) -> bool:
         """One that a lock points to; False if none runs."""
@@ -102,7 +107,7 @@ class Soak:
             except (OSError, ValueError):
                 continue
             try:
-                if run["pid"] in processes_of(self.rig.home):
+                if run["pid"] in marked_processes(self.rig.home):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                     return True
             except ProcessLookupError:
@@ -119,7 +124,7 @@ class Soak:
         if waiting:
             (self.rig.pending(source) / f".{self.chance.choice(waiting[:3])}.cancel").write_text("{}\n")
 
-    def _drained(self) -> Verdict:
+    def _drained(self) -> list[str]:
         daemon = self.rig.daemons[-1]
 
         def is_empty() -> bool:
@@ -131,29 +136,33 @@ class Soak:
         except AssertionError as error:
             self.done[str(error)] += 1  # the checker tells what is left
         self.rig.stop(daemon)
-        total = Verdict()
-        for source in SOURCES:
-            starts = self.rig.workspace / "starts"
-            rerun = frozenset(self.rerun)
-            found = check(self.rig.queue(source), self.dropped[source], starts=starts, rerun=rerun)
-            total.lost += found.lost
-            total.doubled += found.doubled
-            total.wrong += found.wrong
-        total.wrong += [f"process {pid} is left" for pid in processes_of(self.rig.home)]
-        return total
+        effects = self.rig.workspace / "effects"
+        return [
+            f"{source}: {problem}"
+            for source, tasks in self.dropped.items()
+            for problem in problems_of(self.rig.home, self.rig.queue(source), effects, tasks)
+        ]
 
-    def report(self, verdict: Verdict) -> str:
-        tasks = sum(map(len, self.dropped.values()))
-        kills = self.done["kill daemon"] + self.done["kill runner"]
+    @property
+    def tasks(self) -> int:
+        return sum(map(len, self.dropped.values()))
+
+    @property
+    def kills(self) -> int:
+        return self.done["kill daemon"] + self.done["kill runner"]
+
+    def report(self, problems: list[str]) -> str:
         acts = ", ".join(f"{act} {number}" for act, number in sorted(self.done.items()))
-        figures = (
-            f"lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, otherwise wrong {len(verdict.wrong)}"
+        lost = sum("LOST" in problem for problem in problems)
+        doubled = sum("DOUBLED" in problem for problem in problems)
+        first = (
+            f"{self.tasks} tasks, {self.kills} kills, {lost} lost, {doubled} doubled,"
+            f" {len(problems) - lost - doubled} otherwise wrong ({acts})"
         )
-        first = f"tasks {tasks}, kills {kills}, {figures} ({acts})"
-        return "\n".join([first, *verdict.lost, *verdict.doubled, *verdict.wrong])
+        return "\n".join([first, *problems])
 
 
-def soak(home: Path, *, seconds: float, tasks_per_second: float, seed: int) -> tuple[Soak, Verdict]:
+def soak(home: Path, *, seconds: float, tasks_per_second: float, seed: int) -> tuple[Soak, list[str]]:
     """Run it below *home*; everything that was started has ended when it returns."""
     rig = Rig(home, sources=SOURCES, stop_grace_seconds=5, limits={"min_free_mb": 0})
     try:
@@ -172,13 +181,13 @@ def main() -> int:
     seed = random.randrange(10**6) if options.seed is None else options.seed
     home = Path(tempfile.mkdtemp(prefix="task-queue-soak-"))
     print(f"seed {seed}, {options.minutes} minutes, in {home}", flush=True)
-    run, verdict = soak(
+    run, problems = soak(
         home / "home", seconds=options.minutes * 60, tasks_per_second=options.tasks_per_second, seed=seed
     )
-    print(run.report(verdict))
-    if verdict:
+    print(run.report(problems))
+    if not problems:
         shutil.rmtree(home)
-    return 0 if verdict else 1
+    return bool(problems)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.bench import TASK, proof_bench, wait_for
-from tests.proof.crash_points import ACT
+from tests.proof.bench import ACT, TASK, proof_bench, wait_for
 from tests.proof.tracer import why_not_here
 
 pytestmark = pytest.mark.skipif(bool(why_not_here()), reason=str(why_not_here()))
