@@ -40,6 +40,7 @@ _RUNNING = {
 }
 _LIMIT = 2**18
 _TAIL = 4000
+_MOST_NAMED = 50
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 
 
@@ -93,14 +94,17 @@ class Prompts:
     """Each text that may run: its sha256, and where it lies."""
     texts: Mapping[str, str]
 
-    def task(self, order: Order, resumes: bool) -> str | None:
-        """The implementer's first message; None where a session goes on, which knows the task."""
+    def task(self, order: Order, resumes: bool, left: Sequence[str] = ()) -> str | None:
+        """The implementer's first message; None where a session goes on, which knows the task.
+
+        *left*: files that an earlier attempt at the task changed, and that are not committed.
+        """
         if resumes:
             return None
         if order.settings.workflow == "skill":
             return f"/{SKILL} {order.document}"
         values = {"title": order.title, "body": order.body, "document": str(order.document)}
-        return filled(self.texts["task"], values)
+        return filled(self.texts["task"], values) + _left(left)
 
     def findings(self, text: str, round: int) -> str:  # noqa: A002 - the word for it
         """What goes back to the implementer, for its *round*."""
@@ -240,6 +244,17 @@ def _missing(path: Path) -> ExecutorError:
 
 def _origin(text: Text) -> str:
     return text.origin if text.origin == "packaged" else f"{text.origin} {text.path}"
+
+
+def _left(paths: Sequence[str]) -> str:
+    if not paths:
+        return ""
+    named = ", ".join(code(path) for path in paths[:_MOST_NAMED])
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    return (
+        "\n\nAn earlier attempt at this task failed and left these files changed. They are yours to use,"
+        f" change or undo; other changes belong to somebody else: {named}{more}\n"
+    )
 
 
 def _changes(changes: Diff | None) -> str:

@@ -40,17 +40,10 @@ from task_queue.workflow.site import Site, open_site, tidy_worktrees
 from task_queue.workflow.steps import Steps
 
 _GOES_ON = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DENIED})
-_COMES_BACK = frozenset(
-    {
-        OutcomeKind.INTERRUPTED,
-        OutcomeKind.LIMITED,
-        OutcomeKind.ACCOUNT,
-        OutcomeKind.UNAVAILABLE,
-        OutcomeKind.CRASHED,
-        OutcomeKind.STALLED,
-        OutcomeKind.TIMED_OUT,
-    }
+_COSTS_NOTHING = frozenset(
+    {OutcomeKind.INTERRUPTED, OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
 )
+_COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, OutcomeKind.TIMED_OUT}
 
 
 class WorkflowExecutor:
@@ -76,8 +69,8 @@ class WorkflowExecutor:
         except GitError as error:
             hint = f"; {error.hint}" if error.hint else ""
             outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
-        if outcome.kind not in _COMES_BACK and outcome.kind is not OutcomeKind.SUCCEEDED:
-            run.keep_leftovers()
+        if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
+            run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         delivery = delivery_of(
             run.site,
             run.steps.done,
@@ -139,7 +132,7 @@ class WorkflowExecutor:
         prompt = (
             prompts.findings(phase.findings, phase.round)
             if phase.findings
-            else prompts.task(run.order, resumes)
+            else prompts.task(run.order, resumes, () if resumes else run.opened().changed_paths())
         )
         talk = Talk(resume=resumes, prompt=prompt, append=prompts.implementer, plugin=prompts.plugin)
         said = run.talk(self._agent, run.opened().order, talk, phase=f"implement {phase.round}")

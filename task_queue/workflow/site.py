@@ -9,13 +9,14 @@ from pathlib import Path
 
 from task_queue.adapters.engine.unfinished import unfinished_in
 from task_queue.adapters.git.changes import Changes, changes_between
-from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, keep_leftovers, snapshot_now
+from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
 from task_queue.adapters.git.commit import Signature, final_commit, why_no_signature
 from task_queue.adapters.git.exclude import keep_out
 from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
+from task_queue.adapters.git.leftovers import keep_leftovers, own_of
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import Repository, facts
-from task_queue.adapters.git.snapshot import commit_tree
+from task_queue.adapters.git.snapshot import commit_tree, steps_between
 from task_queue.adapters.git.tidying import tidy
 from task_queue.adapters.git.worktree import create
 from task_queue.domain import workflow
@@ -62,6 +63,13 @@ class Site:
             return None
         now = snapshot_now(self.git, self.repository)
         return changes_between(self.git, self.checkpoint.commit, now.tree)
+
+    def changed_paths(self) -> tuple[str, ...]:
+        """What differs from the checkpoint now, none without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return ()
+        now = snapshot_now(self.git, self.repository)
+        return tuple(step.path for step in steps_between(self.git, self.checkpoint.commit, now.tree))
 
     def state(self) -> str:
         """A name for the files as they are now, to see whether somebody changed them; empty without git."""
@@ -185,7 +193,8 @@ def open_site(order: Order, *, attempt: int) -> Site:
         found = facts(git)
         assert found is not None
         repository = found
-    kept = checkpoint(git, repository, task_id=order.claim.task_id, attempt=attempt)
+    task_id = order.claim.task_id
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
     notes: tuple[str, ...] = ()
     if order.settings.isolation == "worktree" and branch is None:
         notes = ("the repository has no commit yet, so the task worked in place",)

@@ -73,6 +73,31 @@ def test_three_rejections_fail_with_everything_kept(make_agent_rig: MakeAgentRig
     assert any("leftovers" in note for note in result["notes"])
 
 
+@pytest.mark.parametrize("isolation", ["none", "worktree"])
+def test_a_retried_task_goes_on_with_what_it_left(make_agent_rig: MakeAgentRig, isolation: str) -> None:
+    """A person's retry: the earlier attempt's files are audited and committed as the task's own."""
+    script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
+    rig = make_agent_rig(script, **audited(max_iterations=1, isolation=isolation, landing="merge"))
+    repository = a_repository(rig)
+    if isolation == "none":
+        (repository / "mine.txt").write_text("a person's\n")
+    rig.start()
+    rig.ask("task-a", "# Write lines")
+    failed = rig.result("task-a", timeout=SLOW)
+    rig.cli("tasks", "retry", "task-a", check=True)
+    eventually((rig.queue() / "completed/task-a.md").exists, timeout=SLOW, what="the retried task is done")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert (failed["outcome"], result["outcome"]) == ("audit_rejected", "succeeded")
+    assert (repository / "work.txt").read_text() == "round\nround\n"
+    assert git(repository, "show", "--name-only", "--format=", "HEAD") == "work.txt"
+    assert git(repository, "status", "--porcelain") == ("?? mine.txt" if isolation == "none" else "")
+    assert "left these files changed" in script.told[1]
+    assert "`work.txt`" in script.told[1]
+    assert "+round\n+round\n" in script.audits[1]
+    assert not any("left uncommitted" in note for note in result["notes"])
+
+
 def test_verification_decides_whatever_the_agent_says(make_agent_rig: MakeAgentRig) -> None:
     """A failing command sends its output back; one that never passes fails the task, unaudited."""
     script = TwoAgents()

@@ -114,6 +114,18 @@ def test_the_first_message_holds_the_task_as_it_is(run: Bench) -> None:
     assert prompts.task(order, True) is None
 
 
+def test_a_new_attempt_is_told_what_an_earlier_one_left(run: Bench) -> None:
+    """So that it does not take its own files for somebody else's."""
+    prompts = prompts_for(run.order)
+
+    message = prompts.task(run.order, False, ["work.txt", *(f"{n}.txt" for n in range(60))])
+
+    assert message is not None
+    assert "`work.txt`, `0.txt`" in message
+    assert message.endswith(" and 11 more\n")
+    assert prompts.task(run.order, True, ["work.txt"]) is None
+
+
 def test_findings_go_back_with_their_round(run: Bench) -> None:
     text = prompts_for(run.order).findings("a.py:3 is {wrong}", 2)
 

@@ -12,7 +12,6 @@ from task_queue.adapters.git.checkpoint import (
     checkpoint,
     checkpoint_of,
     forget_checkpoint,
-    keep_leftovers,
 )
 from task_queue.domain.model import TaskId
 from tests.git.conftest import Scratch
@@ -159,32 +158,3 @@ def test_nobody_needs_to_be_configured_as_an_author(scratch: Scratch) -> None:
     scratch.write("mine.txt")
 
     assert set(take(scratch).dirty) == {"mine.txt"}
-
-
-def test_what_a_failed_task_left_is_kept(scratch: Scratch) -> None:
-    """Only its own changes are told; asked again, it is the same one."""
-    scratch.write("mine.txt")
-    since = take(scratch)
-    scratch.write("first.txt", "half done\n")
-    scratch.write("new.txt")
-
-    left = keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since)
-
-    assert left is not None
-    assert left.paths == ("first.txt", "new.txt")
-    assert scratch.run("show", f"{left.ref}:first.txt") == "half done"
-    assert keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since) == left
-    seen = subprocess.run(
-        ["sh", "-c", left.way_to_see(scratch.root)],
-        env=scratch.env,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert "half done" in seen.stdout
-
-
-def test_a_task_that_changed_nothing_leaves_nothing(scratch: Scratch) -> None:
-    scratch.write("mine.txt")
-
-    assert keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=take(scratch)) is None

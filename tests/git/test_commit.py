@@ -167,6 +167,21 @@ def test_hooks_see_what_is_committed_and_may_add_to_it(scratch: Scratch) -> None
     assert finish(scratch, since).ours == done.ours
 
 
+def test_what_the_agent_staged_and_then_changed_leaves_nothing_staged(scratch: Scratch) -> None:
+    """Or a person's next commit would bring the earlier version back."""
+    since = begin(scratch)
+    for text in ("early\n", "late\n"):
+        scratch.write("new.txt", text)
+        scratch.write("first.txt", text)
+        if text == "early\n":
+            scratch.run("add", ".")
+
+    finish(scratch, since)
+
+    assert scratch.status() == []
+    assert scratch.run("show", "HEAD:new.txt") == "late"
+
+
 def test_a_detached_head_moves_along(scratch: Scratch) -> None:
     scratch.run("checkout", "-q", "--detach")
     since = begin(scratch)

@@ -1,15 +1,16 @@
-"""What lay uncommitted before a task began, kept safe on a ref; and what a failed task left behind.
+"""What lay uncommitted before a task began, kept safe on a ref.
 
-Both are commits that no branch knows of, below ``refs/task-queue/<task>/``. A checkpoint looks like a
-stash: its tree is the files, its last own parent the index. A later one keeps the earlier as a parent,
-so that nothing that was ever kept is lost.
+A commit that no branch knows of, below ``refs/task-queue/<task>/``. It looks like a stash: its tree is the
+files, its last own parent the index. A later one keeps the earlier as a parent, so that nothing that was
+ever kept is lost.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,13 +24,24 @@ from task_queue.adapters.git.snapshot import (
     commit_tree,
     steps_between,
     take_snapshot,
+    temporary_index,
     tree_or_empty,
+    tree_with,
 )
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import TaskId
 from task_queue.domain.naming import ref_part_of
 
 _FACTS = "Checkpoint: "
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What an earlier attempt of a task left uncommitted: not somebody else's when the task is tried again."""
+
+    files: Mapping[str, Entry]
+    staged: Mapping[str, Entry]
+    """What the index held at those of these paths where it differed from the last commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +80,28 @@ def checkpoint(
     *,
     task_id: TaskId,
     attempt: int,
+    own: Own | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Checkpoint:
     """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
+
+    *own* is the task's from an earlier attempt: where it still lies as it was left, the checkpoint has the
+    last commit's version, so that it counts as changed by the task.
 
     Asked with the number of the attempt whose session is continued, it gives that attempt's checkpoint.
     There is one also where nothing is uncommitted, so that a crash does not make the task's own changes
     look like those of a person. Raises GitError.
     """
     there = git.at(repository.root)
-    ref = _ref(task_id, "checkpoint")
+    ref = ref_of(task_id, "checkpoint")
     earlier = commit_of(there, ref)
     found = _found(there, earlier, ref=ref, attempt=attempt)
     if found is not None:
         return found
     base = head_of(there)
     kept = take_snapshot(there, repository, dirty=dirty_paths(there), max_file_bytes=max_file_bytes)
+    if own is not None:
+        kept = _without_own(there, repository, kept, own, base=base)
     parents = [base] if base else []
     about = {
         "attempt": attempt,
@@ -96,7 +114,7 @@ def checkpoint(
     message = f"Before {task_id}\n\n{_FACTS}{json.dumps(about)}\n"
     parents += [index, *([earlier] if earlier else [])]
     commit = commit_tree(there, kept.tree, parents=parents, message=message)
-    _move_ref(there, ref, commit, earlier)
+    move_ref(there, ref, commit, earlier)
     made = _found(there, commit, ref=ref, attempt=attempt)
     assert made is not None
     return made
@@ -104,7 +122,7 @@ def checkpoint(
 
 def checkpoint_of(git: Git, task_id: TaskId, *, attempt: int) -> Checkpoint | None:
     """The checkpoint of an attempt, if it is the task's last."""
-    ref = _ref(task_id, "checkpoint")
+    ref = ref_of(task_id, "checkpoint")
     return _found(git, commit_of(git, ref), ref=ref, attempt=attempt)
 
 
@@ -116,55 +134,33 @@ def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
     return git.attempt("update-ref", "-d", kept.ref, kept.commit).code == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers:
-    """What a task that did not succeed left in the working tree, or committed."""
-
-    commit: str
-    ref: str
-    paths: tuple[str, ...]
-    since: str
-    """The checkpoint that *paths* are told against."""
-    left_out: tuple[LeftOut, ...] = ()
-
-    def way_to_see(self, root: Path) -> str:
-        return f"git -C {shlex.quote(str(root))} diff {self.since} {self.commit}"
-
-
-def keep_leftovers(
-    git: Git, repository: Repository, *, task_id: TaskId, since: Checkpoint
-) -> Leftovers | None:
-    """Keep what changed since the checkpoint on a ref; None if nothing did. Idempotent; raises GitError."""
-    there = git.at(repository.root)
-    now = snapshot_now(there, repository)
-    steps = steps_between(there, since.commit, now.tree)
-    if not steps:
-        return None
-    ref = _ref(task_id, "leftovers")
-    earlier, head = commit_of(there, ref), head_of(there)
-    paths = tuple(step.path for step in steps)
-    if earlier is not None and not steps_between(there, earlier, now.tree):
-        return Leftovers(earlier, ref, paths, since.commit, now.left_out)
-    parents = [parent for parent in (head, earlier) if parent]
-    commit = commit_tree(there, now.tree, parents=parents, message=f"Left behind by {task_id}\n")
-    _move_ref(there, ref, commit, earlier)
-    return Leftovers(commit, ref, paths, since.commit, now.left_out)
-
-
 def snapshot_now(git: Git, repository: Repository) -> Snapshot:
     """The working tree of *repository* as it is at this moment."""
     there = git.at(repository.root)
     return take_snapshot(there, repository, dirty=dirty_paths(there))
 
 
-def _found(git: Git, commit: str | None, *, ref: str, attempt: int) -> Checkpoint | None:
+def checkpoint_at(git: Git, commit: str) -> Checkpoint:
+    """The checkpoint that *commit* is, which may be an earlier one of its task. Raises GitError."""
+    found = _found(git, commit, ref=commit, attempt=None)
+    assert found is not None
+    return found
+
+
+def facts_in(git: Git, commit: str, name: str) -> dict[str, Any]:
+    """What a commit of ours says of itself in its line *name*. Raises ValueError where it says nothing."""
+    body = git.read("show", "--no-patch", "--format=%B", commit).text
+    line = next((line for line in body.splitlines() if line.startswith(name)), None)
+    return cast("dict[str, Any]", json.loads((line or "").removeprefix(name)))
+
+
+def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Checkpoint | None:
+    """None: of another attempt."""
     if commit is None:
         return None
-    body = git.read("show", "--no-patch", "--format=%B", commit).text
-    line = next((line for line in body.splitlines() if line.startswith(_FACTS)), None)
     try:
-        about = cast("dict[str, Any]", json.loads((line or "").removeprefix(_FACTS)))
-        if about["attempt"] != attempt:
+        about = facts_in(git, commit, _FACTS)
+        if attempt not in (None, about["attempt"]):
             return None
         base, staged = about["base"], about["staged"]
         left_out = tuple(LeftOut(path, why) for path, why in about["left_out"])
@@ -181,10 +177,32 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int) -> Checkpoin
     return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
 
 
-def _ref(task_id: TaskId, what: str) -> str:
+def _without_own(git: Git, repository: Repository, kept: Snapshot, own: Own, *, base: str | None) -> Snapshot:
+    """*kept* with the last commit's version of what is the task's own and was not touched since."""
+    against = tree_or_empty(git, base)
+    before = {
+        step.path: step.before
+        for step in steps_between(git, against, kept.tree)
+        if own.files.get(step.path) == step.after
+    }
+    for step in steps_between(git, against, kept.staged):
+        if step.after not in (own.files.get(step.path), own.staged.get(step.path)):
+            before.pop(step.path, None)  # somebody staged it
+    if not before:
+        return kept
+    with temporary_index(git, repository, empty=True) as ours:
+        return replace(
+            kept,
+            tree=tree_with(ours, kept.tree, before),
+            staged=tree_with(ours, kept.staged, before),
+        )
+
+
+def ref_of(task_id: TaskId, what: str) -> str:
+    """Where *what* of a task is kept."""
     return f"refs/task-queue/{ref_part_of(task_id)}/{what}"
 
 
-def _move_ref(git: Git, ref: str, commit: str, earlier: str | None) -> None:
-    """Fails if somebody else moved it meanwhile."""
+def move_ref(git: Git, ref: str, commit: str, earlier: str | None) -> None:
+    """Raises GitError if somebody else moved it meanwhile."""
     git.change("update-ref", "--no-deref", ref, commit, earlier or "0" * len(commit))

@@ -124,7 +124,7 @@ def final_commit(
             signature=signature or Signature(),
         )
     if result.ours is not None:
-        result = replace(result, paths=_follow_in_index(there, result.ours))
+        result = replace(result, paths=_follow_in_index(there, result.ours, just_made=ours is None))
     return replace(result, taken_along=_taken_along(there, since, result.by_agent))
 
 
@@ -145,9 +145,7 @@ def _commit(
         return result
     with temporary_index(git, repository, empty=True) as ours:
         ours.change("read-tree", against)
-        # What is no longer there goes first: a file may have become a directory, or the other way round.
-        put_into_index(ours, {path: entry for path, entry in entries.items() if entry.absent})
-        put_into_index(ours, {path: entry for path, entry in entries.items() if not entry.absent})
+        put_into_index(ours, entries)
         signed = _signed(ours, signature).within(_HOOKS_TIMEOUT_S)
         answer = signed.attempt(
             "commit", "--cleanup=whitespace", "-F", "-", stdin=message.encode(errors="replace")
@@ -159,15 +157,23 @@ def _commit(
     return replace(result, ours=head, head=head)
 
 
-def _follow_in_index(git: Git, commit: str) -> tuple[str, ...]:
-    """Let the repository's index hold *commit*'s version of its paths, unless somebody staged another."""
+def _follow_in_index(git: Git, commit: str, *, just_made: bool) -> tuple[str, ...]:
+    """Let the repository's index hold *commit*'s version of its paths.
+
+    Whatever else it holds there was staged while the task ran, by an agent that went on editing; left
+    alone, a person's next commit would bring it back. Only where the commit was made before a crash, a
+    person may have staged something since.
+    """
     parent = git.ask("rev-parse", "--verify", "--quiet", f"{commit}^").text or tree_or_empty(git, None)
     steps = steps_between(git, parent, commit)
     staged = _staged(git)
-    stale = {step.path: step.after for step in steps if _still_holds(staged.get(step.path), step.before)}
+    stale = {
+        step.path: step.after
+        for step in steps
+        if just_made or _still_holds(staged.get(step.path), step.before)
+    }
     if stale:
-        put_into_index(git, {path: entry for path, entry in stale.items() if entry.absent})
-        put_into_index(git, {path: entry for path, entry in stale.items() if not entry.absent})
+        put_into_index(git, stale)
         git.attempt("update-index", "-q", "--refresh")
     return tuple(step.path for step in steps)
 

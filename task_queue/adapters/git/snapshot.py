@@ -113,11 +113,20 @@ def steps_between(git: Git, before: str, after: str) -> tuple[Step, ...]:
 
 def put_into_index(git: Git, entries: Mapping[str, Entry]) -> None:
     """Set what the index of *git* holds at some paths; the files stay as they are."""
+    # What is no longer there goes first: a file may have become a directory, or the other way round.
+    in_order = sorted(entries.items(), key=lambda item: not item[1].absent)
     lines = (
         os.fsencode(f"{entry.mode if not entry.absent else '0'} {entry.oid}\t{path}") + b"\0"
-        for path, entry in entries.items()
+        for path, entry in in_order
     )
     git.change("update-index", "-z", "--index-info", stdin=b"".join(lines))
+
+
+def tree_with(ours: Git, tree: str, entries: Mapping[str, Entry]) -> str:
+    """*tree* with *entries* in their places, made in the index of *ours*, which is a temporary one."""
+    ours.change("read-tree", tree)
+    put_into_index(ours, entries)
+    return ours.change("write-tree").text
 
 
 def tree_or_empty(git: Git, commit: str | None) -> str:
