@@ -111,7 +111,7 @@ SCENARIOS = (
         "claude",
         "---\nworkflow: single\nretry_delay: 0s\n---\nDo it.\n",
         Expected(),
-        Expected(effects=(1, 2)),  # the interrupted turn may repeat, in the attempt that continues it
+        Expected(effects=(1, 2), goes_on=True),  # only the interrupted turn may repeat
         claude=True,
         config={"defaults": {"allow": ["Bash"]}},
     ),
