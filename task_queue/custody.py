@@ -28,7 +28,6 @@ from task_queue.domain.model import (
     Release,
     Result,
     Retry,
-    TaskState,
     Work,
 )
 from task_queue.domain.progress import progress_of
@@ -37,6 +36,7 @@ from task_queue.domain.rebuild import rebuilt_ending, work_so_far
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.domain.spending import Meter, meter_of
+from task_queue.domain.task import TaskState
 from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, RunningAttempt, Stop, marker_of
 

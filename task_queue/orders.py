@@ -15,11 +15,12 @@ from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.layout import Layout
 from task_queue.adapters.settings_trust import SettingsTrust
 from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
-from task_queue.domain.model import Claim, Journal, Task
+from task_queue.domain.model import Claim, Journal
 from task_queue.domain.permissions import narrowed
 from task_queue.domain.results import attempts_before
 from task_queue.domain.settings import Settings, parse_defaults, resolve
 from task_queue.domain.spending import meter_of
+from task_queue.domain.task import Task
 from task_queue.domain.taskfile import parse
 from task_queue.platform.durable import read_regular
 from task_queue.ports import Order

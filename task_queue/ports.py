@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 from task_queue.domain.account import Account
 from task_queue.domain.events import Event
-from task_queue.domain.model import Claim, Ending, Journal, Outcome, Result, RunRecord, Task, TaskId, Work
+from task_queue.domain.model import Claim, Ending, Journal, Outcome, Result, RunRecord, Work
 from task_queue.domain.ordering import Waiting
 from task_queue.domain.settings import Settings
 from task_queue.domain.spending import Meter
+from task_queue.domain.task import Task, TaskId
 
 Emit = Callable[[Event], None]
 

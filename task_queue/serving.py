@@ -19,7 +19,7 @@ from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.adapters.settings_trust import SettingsTrust
 from task_queue.adapters.watcher import Watcher
-from task_queue.domain.model import TaskId, TaskState
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.gate import SharedGate
 from task_queue.orders import ConfiguredOrders
 from task_queue.ports import Clock, Emit, Runners

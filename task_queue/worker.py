@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from task_queue.custody import Custody
 from task_queue.domain import events
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, ExecutorError, TaskQueueError
-from task_queue.domain.model import Outcome, OutcomeKind, TaskId, TaskState
+from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.ordering import Doomed, Ready, Waiting, next_due, next_task
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.bell import Bell
 from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, Survey
 

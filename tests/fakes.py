@@ -11,20 +11,11 @@ from pathlib import Path
 from task_queue.adapters.engine.memory import MemoryEngine
 from task_queue.domain.errors import ExecutorError, TaskFileError
 from task_queue.domain.events import Event
-from task_queue.domain.model import (
-    Claim,
-    Ending,
-    Journal,
-    Outcome,
-    OutcomeKind,
-    RunRecord,
-    Task,
-    TaskId,
-    Work,
-)
+from task_queue.domain.model import Claim, Ending, Journal, Outcome, OutcomeKind, RunRecord, Work
 from task_queue.domain.ordering import Waiting
 from task_queue.domain.results import bare_ending
 from task_queue.domain.settings import Settings, resolve
+from task_queue.domain.task import Task, TaskId
 from task_queue.ports import Engine, Order, RunningAttempt, Stop
 from task_queue.worker import Timing, Worker
 

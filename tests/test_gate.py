@@ -10,9 +10,10 @@ import pytest
 
 from task_queue.adapters.account_file import AccountFile
 from task_queue.adapters.ledger import Ledger
-from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, TaskId, Work
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
 from task_queue.domain.ordering import Waiting
 from task_queue.domain.results import bare_ending
+from task_queue.domain.task import TaskId
 from task_queue.gate import Bounds, SharedGate
 from tests.fakes import FakeClock
 

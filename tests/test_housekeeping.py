@@ -16,7 +16,7 @@ from task_queue.adapters.config.schema import Config, load
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.worktree import create
 from task_queue.domain.errors import ConfigError
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from task_queue.housekeeping import Housekeeping
 from tests.fakes import FakeClock
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, RunRecord, TaskId
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, RunRecord
 from task_queue.domain.proof import is_vouched_for, new_token, proof_of
 from task_queue.domain.results import bare_ending
+from task_queue.domain.task import TaskId
 from task_queue.ports import Order, RunningAttempt
 from tests.fakes import SUCCESS, Bench, EndedAttempt, FakeRunners
 

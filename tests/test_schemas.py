@@ -20,10 +20,9 @@ from task_queue.domain.model import (
     OutcomeKind,
     Result,
     RunRecord,
-    TaskId,
-    TaskState,
     Work,
 )
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from task_queue.domain.errors import ExecutorError, TaskFileError
-from task_queue.domain.model import Outcome, OutcomeKind, TaskId, TaskState, Work
+from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports import Order, RunningAttempt
 from tests.fakes import SUCCESS, Bench, FakeRunners
 

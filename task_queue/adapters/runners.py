@@ -12,9 +12,10 @@ import threading
 from collections.abc import Mapping
 
 from task_queue.domain.errors import ExecutorError
-from task_queue.domain.model import ProcessIdentity, RunRecord
+from task_queue.domain.model import RunRecord
 from task_queue.platform import identity
 from task_queue.platform.forking import HEADER, MARKER_SPACE
+from task_queue.platform.identity import ProcessIdentity
 from task_queue.platform.records import encode
 from task_queue.ports import Order, RunningAttempt, Stop
 

@@ -8,7 +8,7 @@ from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import Session, pass_session
 from task_queue.domain.events import Event, TaskSettled
-from task_queue.domain.model import TaskState
+from task_queue.domain.task import TaskState
 
 
 @click.command()

@@ -12,7 +12,7 @@ from task_queue.adapters.config import document
 from task_queue.adapters.config.document import SourceEntry
 from task_queue.adapters.config.locations import Locations, locate
 from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from task_queue.views.model import AccountView, Listed, StatusView
 
 _DEFAULT_SOURCE = "ad-hoc"

@@ -21,8 +21,8 @@ from task_queue.cli.session import (
     source_option,
     unknown_task,
 )
-from task_queue.domain.model import TaskId, TaskState
 from task_queue.domain.rules import call_of
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.views.files import number_in, records_in, text_in
 from task_queue.views.history import list_of, show_of, state_of
 from task_queue.views.model import ListView, ShowView

@@ -23,7 +23,7 @@ from task_queue.cli.session import (
 from task_queue.cli.tasks import await_end
 from task_queue.domain import naming
 from task_queue.domain.errors import TaskQueueError
-from task_queue.domain.model import TaskId, TaskState
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable, identity
 from task_queue.views.daemon import daemon_from
 from task_queue.views.history import show_of, state_of

@@ -8,7 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from task_queue.demo.scripted_model import Fail, Hang, Reply, Request, Say, Script, UseTool, by_task, in_turn
-from task_queue.domain.model import OutcomeKind, TaskId
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.task import TaskId
 
 _THINKING_S = 0.6
 _MISTAKEN = """    plain = title.lower()

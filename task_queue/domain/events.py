@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from task_queue.domain.model import OutcomeKind, TaskId, TaskState
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.task import TaskId, TaskState
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The nouns: what a task, a claim, an attempt, an outcome and a result are.
+"""The nouns: what a claim, an attempt, an outcome and a result are; what a task is stands in ``task``.
 
 Frozen values without behaviour beyond what follows from their own fields. The classes that end on a
 disk (Claim, Journal, Ending, Result) list exactly the keys of the file, in the file's order;
@@ -10,21 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any
+
+from task_queue.domain.task import TaskId, TaskState
 
 SCHEMA_VERSION = 1
-
-TaskId = NewType("TaskId", str)
-"""A document's file name without ``.md``; as a record's id it may carry a number (``task-a.2``)."""
-
-
-class TaskState(StrEnum):
-    """Derived from where the document lies; stored nowhere."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
 
 
 class OutcomeKind(StrEnum):
@@ -47,20 +37,6 @@ class OutcomeKind(StrEnum):
     ACCOUNT = "account"
     REJECTED = "rejected"
     INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One instruction: a Markdown document and what it parses to.
-
-    ``given`` holds only the front-matter keys that the document sets, already parsed.
-    """
-
-    id: TaskId
-    title: str
-    body: str
-    given: dict[str, Any]
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +108,6 @@ class Work:
     """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
     delivery: Delivery | None = None
     """None where the attempt had no workflow, or did not get far enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessIdentity:
-    """One process for as long as the machine runs: an id alone is reused (source: proc(5), field 22)."""
-
-    pid: int
-    pid_start_ticks: int
-    boot_id: str
 
 
 @dataclass(frozen=True, slots=True)

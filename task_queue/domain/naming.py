@@ -10,7 +10,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 
 _SUFFIX = ".md"
 _MAX_NAME_BYTES = 255

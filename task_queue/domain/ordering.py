@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
-from task_queue.domain.model import Task, TaskId, TaskState
 from task_queue.domain.retry import Delay
+from task_queue.domain.task import Task, TaskId, TaskState
 
 if TYPE_CHECKING:
     from task_queue.domain.settings import Settings  # its readers cost listings 10 ms

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from task_queue.domain.model import Work
 from task_queue.domain.prices import estimated_usd
 from task_queue.domain.rules import explained
 from task_queue.domain.spending import Meter, charge
-from task_queue.domain.verdict import Observation, Timer
+
+if TYPE_CHECKING:  # those who watch need neither, and their many classes cost status 8 ms
+    from task_queue.domain.model import Work
+    from task_queue.domain.verdict import Observation, Timer
 
 _MAX_KEPT_FRAMES = 20
 _MAX_ARGUMENT_CHARS = 80
@@ -123,6 +125,8 @@ class Progress:
         wrong_account: str | None = None,
     ) -> Observation:
         """What the verdict is judged by: the frames, and what the caller knows besides."""
+        from task_queue.domain.verdict import Observation
+
         return Observation(
             result=self.result,
             retries=tuple(self.retries),
@@ -142,6 +146,8 @@ class Progress:
 
     def work(self, *, session_id: str, before: Meter) -> Work:
         """What was done since the session's meter stood at *before*."""
+        from task_queue.domain.model import Work
+
         result: Mapping[str, Any] = self.result or {}
         total: float | None = result.get("total_cost_usd")
         spent = charge(before, told=total, answers_usd=self.answers_usd)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from task_queue.domain.frontmatter import Given
-from task_queue.domain.model import TaskId
 from task_queue.domain.naming import is_task_id
+from task_queue.domain.task import TaskId
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,8}")
 _MONEY = re.compile(r"\$?([0-9]{1,9}(?:\.[0-9]{1,6})?)")

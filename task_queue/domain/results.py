@@ -17,9 +17,9 @@ from task_queue.domain.model import (
     Release,
     Result,
     Retry,
-    TaskState,
     Work,
 )
+from task_queue.domain.task import TaskState
 
 _UNCOUNTED = frozenset(
     {

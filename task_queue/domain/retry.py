@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from task_queue.domain.model import Journal
+if TYPE_CHECKING:
+    from task_queue.domain.model import Journal  # listings know a delay, and no journal
 
 CAP = timedelta(hours=1)
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.frontmatter import Entry, Given
-from task_queue.domain.model import TaskId
 from task_queue.domain.readers import (
     Choice,
     Command,
@@ -31,6 +30,7 @@ from task_queue.domain.readers import (
     Word,
     did_you_mean,
 )
+from task_queue.domain.task import TaskId
 
 CLAUDE = "claude"
 """The built-in executor; every other name is a configured command."""

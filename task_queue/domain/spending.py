@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from task_queue.domain.model import Attempt, Work
+if TYPE_CHECKING:
+    from task_queue.domain.model import Attempt, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ def added(total: Work, more: Work, *, keeps_session: bool) -> Work:
     """Both together; what is told of a session is the implementer's (*keeps_session*), never an auditor's."""
     told = more if keeps_session else total
     costs = [cost for cost in (total.total_cost_usd, more.total_cost_usd) if cost is not None]
+    from task_queue.domain.model import Work  # what reads a transcript's end needs none of it
+
     return Work(
         output=told.output,
         num_turns=total.num_turns + more.num_turns,

@@ -9,7 +9,7 @@ from typing import Any
 
 from task_queue.domain import frontmatter, settings
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.model import Task, TaskId
+from task_queue.domain.task import Task, TaskId
 
 MAX_BYTES = 1024 * 1024
 

@@ -8,7 +8,6 @@ raised and never retried on the same descriptor.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import itertools
 import os
@@ -19,7 +18,6 @@ TEMPORARY_PREFIX = ".tq-"
 _serial = itertools.count()
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def publish(path: Path, data: bytes) -> None:
@@ -150,9 +148,10 @@ def _write_temporary(directory: Path, data: bytes) -> Path:
 
 
 def _rename_no_replace(source: Path, target: Path) -> None:
-    result = _libc.renameat2(
-        _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
-    )
+    import ctypes  # whoever only reads goes without
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
     if result == 0:
         return
     code = ctypes.get_errno()

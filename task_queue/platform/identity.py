@@ -12,10 +12,9 @@ import os
 import select
 import signal
 import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from task_queue.domain.model import ProcessIdentity
 
 MARKER_VARIABLE = "TASK_QUEUE_ATTEMPT"
 _PROC = Path("/proc")
@@ -24,6 +23,15 @@ _ENDED = frozenset({b"Z", b"X"})
 """States of proc(5): a zombie, and one that is just being removed."""
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or another user's. Any other error (no descriptor left) must never pass for a process that ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """One process for as long as the machine runs: an id alone is reused (source: proc(5), field 22)."""
+
+    pid: int
+    pid_start_ticks: int
+    boot_id: str
 
 
 @cache

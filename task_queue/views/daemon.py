@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from task_queue.domain.model import ProcessIdentity
-from task_queue.platform.identity import is_alive
+from task_queue.platform.identity import ProcessIdentity, is_alive
 from task_queue.views.files import Record, record, text_in, time_in, whole_in
 from task_queue.views.model import DaemonView
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue.domain import naming
-from task_queue.domain.model import TaskId, TaskState
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.views.documents import title_of
 from task_queue.views.files import names_in, number_in, record, records_in, text_in, time_in, whole_in
 from task_queue.views.model import (

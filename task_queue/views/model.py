@@ -13,7 +13,7 @@ from os import stat_result
 from pathlib import Path
 from typing import Any, Protocol
 
-from task_queue.domain.model import TaskId, TaskState
+from task_queue.domain.task import TaskId, TaskState
 
 SCHEMA_VERSION = 1
 

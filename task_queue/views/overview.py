@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue.domain import naming
-from task_queue.domain.model import TaskState
+from task_queue.domain.task import TaskState
 from task_queue.platform import trust
 from task_queue.views.daemon import daemon_from
 from task_queue.views.files import Record, count_tasks, names_in, text_in, whole_in

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from task_queue.domain import naming
-from task_queue.domain.model import ProcessIdentity, TaskId
-from task_queue.platform.identity import is_alive
-from task_queue.views.documents import title_of
+from task_queue.domain.task import TaskId
+from task_queue.platform.identity import ProcessIdentity, is_alive
 from task_queue.views.files import Record, record, tail_of, text_in, time_in, whole_in
 from task_queue.views.model import FileView, Folders, RunningView
 
@@ -59,6 +58,8 @@ def _is_claim(claim: Record) -> bool:
 
 
 def _running(source: str, folders: Folders, claim: Record, now: datetime) -> RunningView:
+    from task_queue.views.documents import title_of  # only where something runs
+
     task_id = TaskId(text_in(claim, "task_id") or "")
     attempt = whole_in(claim, "attempt") or 0
     document = text_in(claim, "document") or naming.document_of(task_id)

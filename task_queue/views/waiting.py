@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections.abc import Collection
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from task_queue.domain import naming
-from task_queue.domain.model import TaskId, TaskState
-from task_queue.domain.ordering import Waiting, delayed_until, reasons_for
-from task_queue.domain.retry import Delay
-from task_queue.views import documents
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.views.files import record, records_in, time_in
 from task_queue.views.model import Folders, WaitingView
+
+if TYPE_CHECKING:
+    from task_queue.domain.ordering import Waiting
+    from task_queue.domain.retry import Delay
 
 READ_LIMIT = 500
 """With more documents than this none is read: 100,000 must not make ``status`` slow."""
@@ -23,8 +24,16 @@ def waiting_in(
     folders: Folders, names: Collection[str], *, now: datetime, running: Collection[TaskId], shown: int
 ) -> tuple[list[WaitingView], bool]:
     """The first *shown* of the waiting documents *names*, and whether their order is known."""
+    if not names:
+        return [], True
     if len(names) > READ_LIMIT:
         return _by_name(names, shown), False
+    from task_queue.domain.ordering import (  # with documents a third of what status imports
+        delayed_until,
+        reasons_for,
+    )
+    from task_queue.views import documents
+
     waiting: dict[TaskId, Waiting] = {}
     rejected: dict[TaskId, str] = {}
     tries: dict[TaskId, int] = {}
@@ -73,6 +82,8 @@ def ended_state(folders: Folders, task_id: TaskId) -> TaskState | None:
 
 
 def _by_name(names: Collection[str], shown: int) -> list[WaitingView]:
+    import heapq
+
     why = "in the order of names"
     return [WaitingView(naming.task_id_of(name), "", 5, why) for name in heapq.nsmallest(shown, names)]
 
@@ -81,6 +92,8 @@ def _history(folders: Folders, name: str) -> tuple[int, Delay | None]:
     journal = record(folders.journal(name))
     if journal is None or isinstance(journal, str):
         return 0, None
+    from task_queue.domain.retry import Delay
+
     attempts = list(records_in(journal, "attempts"))
     since = time_in(attempts[-1], "ended_at") if attempts else None
     until = time_in(journal, "not_before")

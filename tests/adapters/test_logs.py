@@ -22,7 +22,8 @@ import pytest
 
 from task_queue.adapters import logs
 from task_queue.domain import events
-from task_queue.domain.model import OutcomeKind, TaskId, TaskState
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.task import TaskId, TaskState
 from tests.waiting import eventually
 
 TASK = TaskId("task-a")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from task_queue.domain import naming
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 
 LONGEST = "task-" + "x" * (255 - len("task-.md")) + ".md"
 

@@ -11,7 +11,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain.model import Task, TaskId, TaskState
 from task_queue.domain.ordering import (
     Doomed,
     Ready,
@@ -25,6 +24,7 @@ from task_queue.domain.ordering import (
 )
 from task_queue.domain.retry import Delay
 from task_queue.domain.settings import resolve
+from task_queue.domain.task import Task, TaskId, TaskState
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 FAILED, COMPLETED, RUNNING, PENDING = (

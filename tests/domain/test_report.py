@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from task_queue.domain.facts import report_of
-from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result, TaskId, TaskState
+from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result
+from task_queue.domain.task import TaskId, TaskState
 
 START = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 EVIL = "ok\n```\n# Injected\n<script>x</script>\x1b[2J [a](http://evil)"

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from task_queue.domain.model import Attempt, Claim, OutcomeKind, TaskId
+from task_queue.domain.model import Attempt, Claim, OutcomeKind
 from task_queue.domain.prices import estimated_usd, price_of
 from task_queue.domain.rebuild import SESSION_LOST, work_so_far
 from task_queue.domain.spending import Charge, Meter, charge, meter_of
+from task_queue.domain.task import TaskId
 
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
 AT = NOW.isoformat()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from task_queue.domain import taskfile
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.model import Task, TaskId
+from task_queue.domain.task import Task, TaskId
 
 ID = TaskId("task-a")
 

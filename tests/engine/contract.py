@@ -9,20 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
-from task_queue.domain.model import (
-    Attempt,
-    Claim,
-    Ending,
-    Journal,
-    Outcome,
-    OutcomeKind,
-    Result,
-    RunRecord,
-    TaskId,
-    TaskState,
-)
+from task_queue.domain.model import Attempt, Claim, Ending, Journal, Outcome, OutcomeKind, Result, RunRecord
 from task_queue.domain.results import attempt_of, bare_ending, journal_after, result_of
 from task_queue.domain.retry import Delay
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports import Engine
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)

@@ -14,9 +14,10 @@ from task_queue.adapters.engine.files import read_record
 from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.adapters.engine.requeue import Requeue
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
-from task_queue.domain.model import Outcome, OutcomeKind, Result, TaskId, TaskState
+from task_queue.domain.model import Outcome, OutcomeKind, Result
 from task_queue.domain.naming import document_of
 from task_queue.domain.results import bare_ending, result_of
+from task_queue.domain.task import TaskId, TaskState
 from tests.engine.contract import NOW, EngineBench, EngineContract
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from task_queue.adapters.engine.memory import MemoryEngine
-from task_queue.domain.model import Result, TaskId, TaskState
+from task_queue.domain.model import Result
+from task_queue.domain.task import TaskId, TaskState
 from tests.engine.contract import EngineBench, EngineContract
 
 

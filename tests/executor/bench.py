@@ -12,8 +12,9 @@ from typing import Any
 
 from task_queue.adapters.executor.claude import ClaudeExecutor
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
-from task_queue.domain.model import Claim, Outcome, TaskId, Work
+from task_queue.domain.model import Claim, Outcome, Work
 from task_queue.domain.settings import Settings
+from task_queue.domain.task import TaskId
 from task_queue.ports import Order, Stop
 from tests.processes import environments
 from tests.waiting import eventually

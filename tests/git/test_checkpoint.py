@@ -13,7 +13,7 @@ from task_queue.adapters.git.checkpoint import (
     checkpoint_of,
     forget_checkpoint,
 )
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 

@@ -7,7 +7,7 @@ import pytest
 from task_queue.adapters.git.changes import changes_between
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
 from task_queue.adapters.git.commit import Committed, Signature, final_commit, why_no_signature
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 

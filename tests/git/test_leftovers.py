@@ -7,7 +7,7 @@ import subprocess
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint
 from task_queue.adapters.git.commit import Committed, final_commit
 from task_queue.adapters.git.leftovers import Leftovers, keep_leftovers, own_of
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from tests.git.conftest import Scratch
 
 TASK = TaskId("task-a")

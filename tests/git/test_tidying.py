@@ -9,7 +9,7 @@ import pytest
 
 from task_queue.adapters.git.tidying import repositories_in, tidy
 from task_queue.adapters.git.worktree import create, listed
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from task_queue.domain.worktrees import Keep
 from tests.git.conftest import Scratch
 

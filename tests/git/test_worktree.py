@@ -10,7 +10,7 @@ import pytest
 from task_queue.adapters.git.exclude import keep_out
 from task_queue.adapters.git.worktree import Worktree, create, fresh_checkout, listed, remove
 from task_queue.domain.errors import GitError
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from tests.git.conftest import Scratch
 
 TASK = TaskId("task-a")

@@ -28,10 +28,10 @@ from task_queue.domain.model import (
     Pause,
     Release,
     Retry,
-    TaskId,
 )
 from task_queue.domain.results import attempt_of, bare_ending
 from task_queue.domain.settings import KEYS
+from task_queue.domain.task import TaskId
 from task_queue.domain.verdict import TABLE
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 from task_queue.adapters.engine import folder as folder_module
 from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 from tests.engine.contract import NOW
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")

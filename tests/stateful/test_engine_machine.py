@@ -22,7 +22,8 @@ from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.adapters.engine.memory import MemoryEngine
 from task_queue.domain import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
-from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result, RunRecord, TaskId, TaskState
+from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result, RunRecord
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode

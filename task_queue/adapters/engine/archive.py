@@ -12,7 +12,8 @@ from task_queue.adapters.engine.files import read_record
 from task_queue.adapters.engine.layout import Layout
 from task_queue.domain import naming
 from task_queue.domain.errors import EngineUnavailable
-from task_queue.domain.model import Journal, Result, TaskId, TaskState
+from task_queue.domain.model import Journal, Result
+from task_queue.domain.task import TaskId, TaskState
 
 
 class Archive:

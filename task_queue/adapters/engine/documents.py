@@ -10,7 +10,8 @@ from pathlib import Path
 from task_queue.adapters.engine.files import ino_of, move_to_free_name, publish_once
 from task_queue.adapters.engine.layout import SNAPSHOT, Layout
 from task_queue.domain import naming
-from task_queue.domain.model import Claim, TaskState
+from task_queue.domain.model import Claim
+from task_queue.domain.task import TaskState
 from task_queue.domain.taskfile import MAX_BYTES
 from task_queue.platform import durable
 

@@ -32,18 +32,10 @@ from task_queue.adapters.engine.requeue import Requeue
 from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
-from task_queue.domain.model import (
-    Attempt,
-    Claim,
-    Ending,
-    Journal,
-    Result,
-    RunRecord,
-    Task,
-    TaskId,
-)
+from task_queue.domain.model import Attempt, Claim, Ending, Journal, Result, RunRecord
 from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.settings import Settings, resolve
+from task_queue.domain.task import Task, TaskId
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock

@@ -12,7 +12,7 @@ from pathlib import Path
 from task_queue.adapters.engine.layout import Layout
 from task_queue.domain import naming
 from task_queue.domain.errors import EngineUnavailable, TaskQueueError
-from task_queue.domain.model import TaskId, TaskState
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 
 _SLUG_LENGTH = 48

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
-from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord, Task, TaskId, TaskState
+from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
 from task_queue.domain.ordering import Waiting, waiting_for
 from task_queue.domain.proof import new_token, proof_of
 from task_queue.domain.retry import delay_in
 from task_queue.domain.settings import resolve
+from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.domain.taskfile import parse
 from task_queue.ports import Survey
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
 from task_queue.domain import naming
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.model import Journal, Task, TaskId
+from task_queue.domain.model import Journal
 from task_queue.domain.ordering import Waiting, waiting_for
 from task_queue.domain.retry import delay_in
 from task_queue.domain.settings import Settings
+from task_queue.domain.task import Task, TaskId
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform.durable import read_regular
 from task_queue.platform.records import UnreadableRecordError, decode

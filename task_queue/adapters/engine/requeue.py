@@ -13,7 +13,8 @@ from task_queue.adapters.engine.files import held_alone, read_record
 from task_queue.adapters.engine.layout import Layout
 from task_queue.domain import naming
 from task_queue.domain.errors import UnknownTaskError
-from task_queue.domain.model import Journal, TaskId, TaskState
+from task_queue.domain.model import Journal
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.records import encode
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from task_queue.domain.model import TaskId
 from task_queue.domain.naming import key_of
+from task_queue.domain.task import TaskId
 from task_queue.platform.durable import read_regular
 
 _LIMIT = 2**20

@@ -29,8 +29,8 @@ from task_queue.adapters.git.snapshot import (
     tree_with,
 )
 from task_queue.domain.errors import GitError
-from task_queue.domain.model import TaskId
 from task_queue.domain.naming import ref_part_of
+from task_queue.domain.task import TaskId
 
 _FACTS = "Checkpoint: "
 

@@ -19,7 +19,7 @@ from task_queue.adapters.git.checkpoint import (
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import Repository, commit_of, head_of
 from task_queue.adapters.git.snapshot import LeftOut, commit_tree, steps_between, tree_or_empty
-from task_queue.domain.model import TaskId
+from task_queue.domain.task import TaskId
 
 _FACTS = "Leftovers: "
 

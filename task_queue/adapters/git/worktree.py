@@ -16,8 +16,8 @@ from pathlib import Path
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import commit_of, dirty_paths, submodules_of
 from task_queue.domain.errors import GitError
-from task_queue.domain.model import TaskId
 from task_queue.domain.naming import branch_of
+from task_queue.domain.task import TaskId
 
 _CHECKOUT_TIMEOUT_S = 900.0
 _INITIALIZING = "initializing"

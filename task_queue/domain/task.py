@@ -1,0 +1,33 @@
+"""What a task is, and where it stands. Apart from the other nouns, because reading commands need no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType
+
+TaskId = NewType("TaskId", str)
+"""A document's file name without ``.md``; as a record's id it may carry a number (``task-a.2``)."""
+
+
+class TaskState(StrEnum):
+    """Derived from where the document lies; stored nowhere."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One instruction: a Markdown document and what it parses to.
+
+    ``given`` holds only the front-matter keys that the document sets, already parsed.
+    """
+
+    id: TaskId
+    title: str
+    body: str
+    given: dict[str, Any]
+    sha256: str
