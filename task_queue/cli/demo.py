@@ -9,12 +9,23 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.render import faint, money, safe, shortened, strong, width, word, wrapped
+from task_queue.cli.render import Renderable, block, faint, glance, item, line, paragraph, strong, word
+from task_queue.cli.spelling import money
 
 if TYPE_CHECKING:
     from task_queue.demo.show import Ended, Moment, Report
 
-_NAME_WIDTH = 22
+_NAME = 22
+_STATE = len("completed")
+_INDENT = 13
+_FACT = len("evidence")
+_NEXT_STEPS = """\
+cd YOUR-PROJECT
+task-queue init                     folders and configuration
+task-queue doctor                   is everything there, who will pay
+task-queue tasks add "what to do"   or put task-*.md in tasks/ad-hoc/pending
+task-queue run --drain              work until nothing is left
+task-queue service install          or for good, as a systemd user service"""
 
 
 @click.command()
@@ -30,88 +41,81 @@ def demo(context: click.Context, *, keep: bool, as_json: bool) -> None:
 
     if as_json:
         report = run_demo(lambda _: None, keep=keep)
-        render.say(render.as_json(report.as_json()))
+        render.say_json(report.as_json())
     else:
-        for line in _introduction():
-            render.say(line)
+        render.show(*_introduction())
         report = run_demo(_tell, keep=keep)
-        for line in _told(report):
-            render.say(line)
+        render.show(*_told(report))
     context.exit(0 if report.as_expected else FAILED)
 
 
-def _introduction() -> Iterator[str]:
+def _introduction() -> Iterator[Renderable]:
     from task_queue.demo.cast import PARTS
 
-    yield from wrapped(
+    yield paragraph(
         "Two sources, four tasks. The daemon, the agent, its tools, the files and git are real; only the"
-        " model is scripted and answers on this machine. No account is used, nothing is spent.",
-        indent=0,
+        " model is scripted and answers on this machine. No account is used, nothing is spent."
     )
-    yield ""
+    yield line()
     for part in PARTS:
-        yield from wrapped(f"{part.task_id:<{_NAME_WIDTH}} {part.shows}", indent=2, hanging=_NAME_WIDTH + 3)
-    yield ""
-    yield strong("what happens")
+        yield item(part.task_id, part.shows, indent=2, column=_NAME)
+    yield line()
+    yield line(strong("what happens"))
 
 
 def _tell(moment: Moment) -> None:
-    state = moment.what.partition(",")[0]
-    what = moment.what.replace(state, word(state), 1) if state in {"completed", "failed"} else moment.what
-    head = f"{moment.at:5.1f} s  {moment.task_id:<{_NAME_WIDTH}} "
-    render.say(head + (what if what != moment.what else shortened(safe(what), width() - len(head))))
+    state, comma, rest = moment.what.partition(",")
+    what = line(word(state), comma, rest) if state in {"completed", "failed"} else moment.what
+    render.show(glance(f"{moment.at:5.1f} s  {moment.task_id:<{_NAME}}  ", what))
 
 
-def _told(report: Report) -> Iterator[str]:
-    yield ""
-    yield strong("what is left on disk")
+def _told(report: Report) -> Iterator[Renderable]:
+    yield line()
+    yield line(strong("what is left on disk"))
     for task in report.tasks:
-        yield from _task_lines(task)
-    yield ""
-    yield strong("what became of the workspace")
+        yield from _about(task)
+    yield line()
+    yield line(strong("what became of the workspace"))
     for commit in report.commits:
-        yield f"  commit {safe(commit)}"
+        yield line(f"  commit {commit}")
     for change in report.changes:
-        yield f" {safe(change)}"
-    yield ""
+        yield line(f" {change}")
+    yield line()
     yield from _end(report)
 
 
-def _task_lines(task: Ended) -> Iterator[str]:
+def _about(task: Ended) -> Iterator[Renderable]:
     state = task.document.split("/")[-2]
     attempts = f"{task.attempts} attempt{'s' if task.attempts > 1 else ''}"
-    yield f"  {word(state)}{' ' * (9 - len(state))}  {safe(task.document)}"
-    yield f"             {task.outcome}, {attempts}, {task.turns} turns, {money(task.cost_usd)} that nobody pays"
-    yield from wrapped(f"because: {safe(task.reason)}", indent=13, hanging=22)
-    if state == "failed" and task.said:
-        yield from wrapped(f'it said: "{safe(task.said)}"', indent=13, hanging=22)
-    for number, audit in enumerate(task.audits, start=1):
-        yield from wrapped(f"audit {number}: {safe(audit)}", indent=13, hanging=22)
-    if task.landed is not None:
-        yield from wrapped(f"landed:  {safe(task.landed)}", indent=13, hanging=22)
-        yield f"             report:  {safe(task.report)}"
+    yield item(word(state), line(task.document), indent=2, column=_STATE)
+    yield line(
+        " " * _INDENT,
+        f"{task.outcome}, {attempts}, {task.turns} turns, {money(task.cost_usd)} that nobody pays",
+    )
     telling = [fact for fact in task.evidence if not fact.startswith(("num_turns", "stop_reason", "result:"))]
-    yield from (
-        faint(line) for line in wrapped(f"evidence: {safe(', '.join(telling))}", indent=13, hanging=23)
-    )
+    yield from _facts(("because", task.reason))
+    if state == "failed" and task.said:
+        yield from _facts(("it said", f'"{task.said}"'))
+    yield from _facts(*((f"audit {number}", audit) for number, audit in enumerate(task.audits, start=1)))
+    if task.landed is not None:
+        yield from _facts(("landed", task.landed), ("report", str(task.report)))
+    yield item(faint("evidence"), faint(", ".join(telling)), indent=_INDENT, column=_FACT)
     if not task.as_expected:
-        yield f"             {word('failed')}: it had to end as {task.expected}"
+        yield line(" " * _INDENT, word("failed"), f": it had to end as {task.expected}")
 
 
-def _end(report: Report) -> Iterator[str]:
+def _facts(*facts: tuple[str, str]) -> Iterator[Renderable]:
+    for name, value in facts:
+        yield item(name, value, indent=_INDENT, column=_FACT)
+
+
+def _end(report: Report) -> Iterator[Renderable]:
     verdict = "Every task ended as it had to" if report.as_expected else "NOT every task ended as it had to"
-    yield f"{verdict}, in {report.seconds:.0f} s, with {report.requests} requests to the model."
+    yield paragraph(f"{verdict}, in {report.seconds:.0f} s, with {report.requests} requests to the model.")
     if report.kept:
-        yield f"All of it lies in {safe(report.folder)}: tasks/, project/, config/."
+        yield paragraph(f"All of it lies in {report.folder}: tasks/, project/, config/.")
     else:
-        yield "The scratch folder is gone again; to look around in it: task-queue demo --keep"
-    yield ""
-    yield strong("with your own account")
-    yield from (
-        "  cd YOUR-PROJECT",
-        "  task-queue init                     folders and configuration",
-        "  task-queue doctor                   is everything there, who will pay",
-        '  task-queue tasks add "what to do"   or put task-*.md in tasks/ad-hoc/pending',
-        "  task-queue run --drain              work until nothing is left",
-        "  task-queue service install          or for good, as a systemd user service",
-    )
+        yield paragraph("The scratch folder is gone again; to look around in it: task-queue demo --keep")
+    yield line()
+    yield line(strong("with your own account"))
+    yield block(_NEXT_STEPS, indent=2)

@@ -8,11 +8,11 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import safe
+from task_queue.cli.render import item, word
 from task_queue.cli.session import Session, as_json_option, pass_session
 
 _SCHEMA_VERSION = 1
-_MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "problem": ("problem", "red")}
+_LEVEL = len("problem")
 
 
 @click.command()
@@ -31,15 +31,14 @@ def doctor(context: click.Context, session: Session, *, accept_settings: bool, a
 
     if accept_settings:
         for line in checks_agent.accept_settings(session.locations):
-            render.note(safe(line))
+            render.note(line)
     found = list(all_checks(session))
     if as_json:
         checks = [asdict(check) for check in found]
-        render.say(render.as_json({"checks": checks, "schema_version": _SCHEMA_VERSION}))
+        render.say_json({"checks": checks, "schema_version": _SCHEMA_VERSION})
     else:
         for check in found:
-            mark, colour = _MARKS[check.level]
-            render.say(f"{click.style(mark, fg=colour)}  {safe(check.what)}")
+            render.show(item(word(check.level), check.what, column=_LEVEL))
             if check.fix:
-                render.say(f"         fix: {safe(check.fix)}")
+                render.show(item("", f"fix: {check.fix}", column=_LEVEL))
     context.exit(NEEDS_ATTENTION if any(check.level == "problem" for check in found) else 0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
 
-from task_queue.cli.render import show_error
+from task_queue.cli.render import show_error, show_traceback
 from task_queue.domain.errors import TaskQueueError
 
 FAILED = 1
@@ -35,7 +34,7 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
         return error.exit_code
     except TaskQueueError as error:
         if debug:
-            traceback.print_exc()
+            show_traceback()
         show_error(str(error), error.hint)
         return FAILED
     except (click.Abort, KeyboardInterrupt):
@@ -46,7 +45,7 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - the edge: a defect of ours, told as such
         if debug:
-            traceback.print_exc()
+            show_traceback()
         show_error(
             f"a defect of task-queue: {type(error).__name__}: {error}",
             None if debug else "see where with: task-queue --debug ...",

@@ -8,7 +8,6 @@ import click
 
 from task_queue.adapters.config import document, edit
 from task_queue.cli import render
-from task_queue.cli.render import safe
 from task_queue.cli.session import Session, pass_session
 from task_queue.cli.sources import create_folders
 
@@ -30,7 +29,7 @@ def init(session: Session, workspace: Path) -> None:
         registered = {entry.id: entry for entry in document.sources_of(document.read(config))}
         if source_id in registered:
             create_folders(registered[source_id].path)
-            render.say(f"there already: {source_id} in {safe(registered[source_id].queue)}")
+            render.say(f"there already: {source_id} in {registered[source_id].queue}")
             continue
         edit.add_source(
             config,
@@ -40,6 +39,6 @@ def init(session: Session, workspace: Path) -> None:
             create_folders=create_folders,
             description=description,
         )
-        render.say(f"made: {source_id} in {safe(folder)}")
-    render.say(f"configuration: {safe(config)}")
+        render.say(f"made: {source_id} in {folder}")
+    render.say(f"configuration: {config}")
     render.say('next: task-queue tasks add "what is to be done", then: task-queue run --drain')

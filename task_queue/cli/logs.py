@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from task_queue.cli import render
-from task_queue.cli.render import safe
 from task_queue.cli.session import Session, pass_session
 from task_queue.views.daemon import logs_to_journal
 
@@ -21,9 +20,9 @@ def logs(session: Session, *, follow: bool, lines: int) -> None:
     path = session.locations.log
     if logs_to_journal(session.locations.daemon_state):
         for line in daemon_log.journal(lines, follow=follow):
-            render.say(safe(line))
+            render.say(line)
         return
     if not path.exists():
         render.note(f"there is no {path} yet")
     for line in daemon_log.follow(path, lines=lines) if follow else daemon_log.tail(path, lines):
-        render.say(safe(line))
+        render.say(line)

@@ -1,165 +1,273 @@
 """The one place that knows the terminal: width, colours, and how foreign text is made harmless.
 
-Colour never carries meaning alone. Without a terminal the output is plain and 80 columns wide; ids and
-paths are never cut. Deliberately not rich: its import would cost ``status`` a fifth of its time.
+Every text is made printable here, and none is taken for markup. Colour never carries meaning alone; ids,
+paths and commands are never cut. In a pipe or a file there is neither colour nor frame, and one fact stays
+on one line however long it is, for ``grep`` (COLUMNS gives a width there, too). rich is imported when
+something is laid out: help, JSON and log lines do without it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from task_queue.cli.spelling import as_json
 from task_queue.domain.text import printable
 
-_PLAIN_WIDTH = 80
-_COLOURS: Mapping[str, str] = {
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+Part: TypeAlias = "str | Text"
+"""A string is foreign text for one line; what is a Text already is harmless."""
+
+Renderable: TypeAlias = "RenderableType"
+"""What ``show`` takes."""
+
+_UNBOUNDED = 100_000
+_READABLE = 30
+"""A column of sentences that is narrower is better read below its row."""
+_GAP = 2
+_COLOURS = {
     "alive": "green",
     "completed": "green",
     "failed": "red",
     "gone": "red",
+    "ok": "green",
     "paused": "yellow",
+    "problem": "red",
     "running": "green",
     "serving": "green",
     "stopped": "red",
     "unavailable": "red",
     "unserved": "yellow",
+    "warning": "yellow",
 }
 
 
-def width() -> int:
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else _PLAIN_WIDTH
+def say(text: object = "") -> None:
+    """One line of the answer, as it stands."""
+    click.echo(printable(str(text)))
 
 
-def say(line: str = "") -> None:
-    """One line of the answer. *line* must be harmless already: see ``safe``."""
-    click.echo(line)
+def say_block(text: str) -> None:
+    """Text that keeps its lines."""
+    click.echo(printable(text, keep_lines=True))
 
 
-def note(line: str) -> None:
+def say_json(view: object) -> None:
+    """A view's keys as they stand, on many lines."""
+    click.echo(as_json(view))
+
+
+def note(text: str) -> None:
     """One line of the conversation."""
-    click.echo(printable(line), err=True)
+    click.echo(printable(text), err=True)
 
 
-def safe(value: object) -> str:
-    """Foreign text on one line."""
-    return printable(str(value))
-
-
-def safe_block(text: str) -> str:
-    """Foreign text that keeps its lines."""
-    return printable(text, keep_lines=True)
-
-
-def strong(text: str) -> str:
-    return click.style(text, bold=True)
-
-
-def faint(text: str) -> str:
-    return click.style(text, dim=True)
-
-
-def word(text: str) -> str:
-    """A state, in its colour."""
-    return click.style(text, fg=_COLOURS.get(text))
+def show(*things: Renderable) -> None:
+    """Lay *things* out for the terminal at hand."""
+    _print(_console(stderr=False), *things)
 
 
 def show_error(message: str, hint: str | None) -> None:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(message)}", err=True)
+    _print(_console(stderr=True), line(_styled("error:", "bold red"), " ", message))
     if hint:
-        click.echo(f"{click.style('hint:', bold=True)}  {printable(hint)}", err=True)
+        _print(_console(stderr=True), line(strong("hint:"), "  ", hint))
 
 
-def cells(text: str) -> int:
-    """Columns that *text* takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+def show_traceback() -> None:
+    """Of the exception that is being handled."""
+    import traceback
+
+    traceback.print_exc()
 
 
-def shortened(text: str, columns: int) -> str:
-    """*text* in at most *columns*, with an ellipsis where something is missing."""
-    if cells(text) <= columns:
-        return text
-    kept = ""
-    for char in text:
-        if cells(kept + char) >= columns:
-            break
-        kept += char
-    return kept.rstrip() + "…"
+def clear() -> None:
+    """Begin again at the top of the screen."""
+    click.clear()
 
 
-def table(rows: Iterable[tuple[str, ...]], *, indent: int = 0) -> list[str]:
-    """Columns as wide as they need; the last one is cut at the terminal's width."""
-    kept = [tuple(row) for row in rows]
-    if not kept:
-        return []
-    widths = [max(cells(row[column]) for row in kept) for column in range(len(kept[0]) - 1)]
-    room = max(10, width() - indent - sum(widths) - 2 * len(widths))
-    lines: list[str] = []
-    for row in kept:
-        padded = [text + " " * (columns - cells(text)) for text, columns in zip(row, widths, strict=False)]
-        lines.append((" " * indent + "  ".join([*padded, shortened(row[-1], room)])).rstrip())
-    return lines
+def strong(text: str) -> Text:
+    return _styled(text, "bold")
 
 
-def wrapped(text: str, *, indent: int, hanging: int | None = None) -> list[str]:
+def faint(text: str) -> Text:
+    return _styled(text, "dim")
+
+
+def word(text: str, *, width: int = 0) -> Text:
+    """A state in its colour, on at least *width* columns."""
+    return _styled(text.ljust(width), _COLOURS.get(text, ""))
+
+
+def line(*parts: Part) -> Text:
+    """One line that is neither wrapped nor cut."""
+    joined = _styled("", "")
+    for part in parts:
+        joined.append_text(_text(part))
+    joined.no_wrap = True
+    joined.overflow = "ignore"
+    return joined
+
+
+def glance(*parts: Part) -> Text:
+    """One line of which a terminal shows what fits."""
+    joined = line(*parts)
+    joined.overflow = "ellipsis"
+    return joined
+
+
+def item(label: Part, body: Part, *, indent: int = 0, column: int = 0) -> Text:
+    """*label* on at least *column* columns, beside it *body* over as many lines as it needs."""
+    head = line(" " * indent, label)
+    head.append(" " * max(0, indent + column - head.cell_len))
+    if head.cell_len:
+        head.append(" " * _GAP)
+    return _hanging(head, body)
+
+
+def paragraph(body: Part, *, indent: int = 0) -> Text:
     """A sentence over as many lines as it needs; words (ids, paths) are never broken."""
-    import textwrap
+    return _hanging(line(" " * indent), body)
 
-    return textwrap.wrap(
-        text,
-        width(),
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent if hanging is None else hanging),
-        break_long_words=False,
-        break_on_hyphens=False,
+
+def block(text: str, *, indent: int = 0) -> Text:
+    """Foreign text that keeps its lines."""
+    lines = printable(text, keep_lines=True).expandtabs().splitlines()
+    return line(_joined([_styled(" " * indent + each, "") for each in lines]))
+
+
+def table(
+    rows: Sequence[Sequence[Part]],
+    *,
+    head: Sequence[str] = (),
+    lead: int = 1,
+    numbers: int = 0,
+    indent: int = 0,
+) -> Renderable:
+    """Columns as wide as they need; the last *numbers* are figures.
+
+    Where a terminal is too narrow, the last column wraps; if that is not enough, only the first *lead*
+    columns stay side by side and the others go below. A table that is all lead is never broken up.
+    """
+    from rich.padding import Padding
+    from rich.table import Table
+
+    cells = [[_text(part) for part in row] for row in rows]
+    columns = len(head) or len(cells[0])
+    needed = _needed(cells, [len(title) for title in head] or [0] * columns, wraps=lead < columns) + indent
+    if needed > _width() and lead < columns:
+        return _joined([_stacked(row, lead=lead, indent=indent) for row in cells])
+    grid = Table(
+        box=None,
+        show_header=bool(head),
+        pad_edge=False,
+        padding=(0, _GAP, 0, 0),
+        header_style="bold",
+        width=needed if needed > _width() else None,
+    )
+    for number in range(columns):
+        grid.add_column(
+            head[number] if head else "",
+            no_wrap=number < columns - 1,
+            justify="right" if number >= columns - numbers else "left",
+        )
+    for row in cells:
+        grid.add_row(*row)
+    return Padding(grid, (0, 0, 0, indent)) if indent else grid
+
+
+def notice(title: str, sentences: Sequence[str]) -> Renderable:
+    """What a person must not overlook."""
+    from rich.console import Group
+
+    if not _console(stderr=False).is_terminal:
+        return Group(strong(title), *(_hanging(line("- "), each) for each in sentences))
+    from rich.box import HORIZONTALS
+    from rich.panel import Panel
+
+    content = _joined([_hanging(line("- "), each, margin=2 * _GAP) for each in sentences])
+    return Panel(content, box=HORIZONTALS, title=strong(title), title_align="left", border_style="yellow")
+
+
+@cache
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    bounded = stream.isatty() or "COLUMNS" in os.environ
+    return Console(
+        stderr=stderr, width=None if bounded else _UNBOUNDED, markup=False, emoji=False, highlight=False
     )
 
 
-def span(seconds: float) -> str:
-    """How long, in at most two units."""
-    whole = int(max(0, seconds))
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest and unit != "min" else "")
-    return f"{whole} s"
+def _print(console: Console, *things: Renderable) -> None:
+    """By way of click, which keeps the order with plain lines, and lets ``edge`` see a reader that has gone."""
+    from rich.text import Text
+
+    with console.capture() as captured:
+        for thing in things:
+            # A Text is copied without these two, so they are said again.
+            overflow = thing.overflow if isinstance(thing, Text) else None
+            console.print(thing, crop=False, no_wrap=True, overflow=overflow)
+    lines = captured.get().split("\n")
+    click.echo("\n".join(each.rstrip() for each in lines), nl=False, err=console.stderr, color=True)
 
 
-def moment(time: datetime | None) -> str:
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
+def _width() -> int:
+    return _console(stderr=False).width
 
 
-def money(usd: float | None, *, estimated: float = 0.0) -> str:
-    """*estimated* is how much of it is not known for sure."""
-    if usd is None:
-        return "-"
-    if not estimated:
-        return f"${usd:.2f}"
-    return f"${usd:.2f} (estimated)" if estimated >= usd else f"${usd:.2f} (${estimated:.2f} of it estimated)"
+def _needed(cells: list[list[Text]], widths: list[int], *, wraps: bool) -> int:
+    for row in cells:
+        for number, cell in enumerate(row):
+            needs = cell.cell_len
+            if wraps and number == len(row) - 1:
+                longest_word = max(map(len, cell.plain.split()), default=0)
+                needs = max(longest_word, min(needs, _READABLE))
+            widths[number] = max(widths[number], needs)
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def as_json(view: Any) -> str:
-    """A view's keys as they stand. Everything beyond ASCII is escaped, so no control character gets through."""
-    content = asdict(view) if is_dataclass(view) and not isinstance(view, type) else view
-    return json.dumps(content, indent=2, default=_plain)
+def _stacked(row: list[Text], *, lead: int, indent: int) -> Text:
+    """The first *lead* columns in one line, the others each in lines of its own under the last of those."""
+    before = [part for each in row[: lead - 1] for part in (each, line(" " * _GAP))]
+    first = line(" " * indent, *before, row[lead - 1])
+    below = line(" " * (first.cell_len - row[lead - 1].cell_len + _GAP))
+    return _joined([first, *(_hanging(below, part) for part in row[lead:] if part)])
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+def _hanging(head: Text, body: Part, *, margin: int = 0) -> Text:
+    """*body* beside *head* and then under itself; *margin* columns stay free."""
+    room = max(_READABLE, _width() - head.cell_len - margin)
+    lines = [head.copy()]
+    for each in _text(body).split(" "):
+        begun = lines[-1].cell_len > head.cell_len
+        if begun and lines[-1].cell_len + 1 + each.cell_len > head.cell_len + room:
+            lines.append(line(" " * head.cell_len))
+        elif begun:
+            lines[-1].append(" ")
+        lines[-1].append_text(each)
+    return _joined(lines)
+
+
+def _joined(lines: Sequence[Text]) -> Text:
+    from rich.text import Text
+
+    return line(Text("\n").join(lines))
+
+
+def _text(part: Part) -> Text:
+    return _styled(part, "") if isinstance(part, str) else part
+
+
+def _styled(text: str, style: str) -> Text:
+    from rich.text import Text
+
+    return Text(printable(text), style)

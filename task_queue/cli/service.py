@@ -14,7 +14,6 @@ from task_queue.adapters import service as unit
 from task_queue.adapters.config.locations import config_home
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import safe
 from task_queue.cli.session import Session, as_json_option, pass_session
 
 _SCHEMA_VERSION = 1
@@ -32,7 +31,7 @@ def install(session: Session) -> None:
     """Write the unit, enable it and start it. Safe to repeat: after an upgrade, or to move it elsewhere."""
     environment = _environment(os.environ, session.locations.config)
     path = unit.install(_unit_dir(), _command(), environment=environment)
-    render.say(f"installed and started: {safe(path)}")
+    render.say(f"installed and started: {path}")
     if not (_LINGER / _user()).exists():
         render.note(f"it ends when you log out; to keep it running: loginctl enable-linger {_user()}")
 
@@ -51,7 +50,7 @@ def status(context: click.Context, *, as_json: bool) -> None:
     """What systemd says of the unit; exit code 3 unless it is active."""
     found = unit.status()
     if as_json:
-        render.say(render.as_json({**asdict(found), "schema_version": _SCHEMA_VERSION}))
+        render.say_json({**asdict(found), "schema_version": _SCHEMA_VERSION})
     elif not found.installed:
         render.say("not installed")
         render.note("install it with: task-queue service install")
@@ -61,10 +60,10 @@ def status(context: click.Context, *, as_json: bool) -> None:
         about += [f"restarted {found.restarts} times"] if found.restarts else []
         about += [f"ended with: {found.result}"] if found.result != "success" else []
         about += [] if found.enabled else ["not enabled"]
-        render.say(safe(", ".join([f"{found.active} ({found.sub})", *about])))
+        render.say(", ".join([f"{found.active} ({found.sub})", *about]))
         if found.says:
-            render.say(safe(found.says))
-        render.say(safe(f"unit: {found.unit}"))
+            render.say(found.says)
+        render.say(f"unit: {found.unit}")
     context.exit(0 if found.active == "active" else NEEDS_ATTENTION)
 
 

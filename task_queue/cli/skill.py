@@ -10,7 +10,6 @@ import click
 from task_queue.adapters import skill as texts
 from task_queue.adapters.skill import NAMES, SKILL, Places, Text
 from task_queue.cli import render
-from task_queue.cli.render import safe
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.domain.errors import TaskQueueError
 
@@ -33,7 +32,7 @@ def skill() -> None:
 def show(session: Session, *, name: str, packaged: bool) -> None:
     """Print the text NAME (default: the skill) that applies here."""
     places = Places() if packaged else _places(session)
-    render.say(render.safe_block(texts.which(name, places).content).rstrip("\n"))
+    render.say_block(texts.which(name, places).content.rstrip("\n"))
 
 
 @skill.command()
@@ -44,10 +43,10 @@ def which(session: Session, *, as_json: bool) -> None:
     found = [texts.which(name, _places(session)) for name in NAMES]
     if as_json:
         listed = [_as_json(text) for text in found]
-        render.say(render.as_json({"texts": listed, "schema_version": _SCHEMA_VERSION}))
+        render.say_json({"texts": listed, "schema_version": _SCHEMA_VERSION})
         return
-    for text in found:
-        render.say(f"{text.name:<12}{text.origin:<9} {text.sha256[:12]}  {safe(text.path)}")
+    rows = [(text.name, text.origin, text.sha256[:12], str(text.path)) for text in found]
+    render.show(render.table(rows, head=("TEXT", "OF", "SHA256", "PATH"), lead=3))
 
 
 @skill.command()
@@ -62,9 +61,9 @@ def eject(session: Session, *, directory: Path | None) -> None:
     target = target.absolute()
     written, kept = texts.eject(target)
     for path in written:
-        render.say(f"made: {safe(path)}")
+        render.say(f"made: {path}")
     for path in kept:
-        render.say(f"there already, left alone: {safe(path)}")
+        render.say(f"there already, left alone: {path}")
     if target != prompts_dir:
         beside = f" and in {prompts_dir}" if prompts_dir else ""
         render.note(f"texts apply in a workspace's .claude/task-queue{beside}")

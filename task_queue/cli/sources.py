@@ -8,7 +8,7 @@ import click
 
 from task_queue.adapters.config import edit
 from task_queue.cli import render
-from task_queue.cli.render import safe, table
+from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
 
 _SCHEMA_VERSION = 1
@@ -38,14 +38,15 @@ def list_sources(session: Session, *, as_json: bool) -> None:
             }
             for entry in entries
         ]
-        render.say(render.as_json({"sources": listed, "schema_version": _SCHEMA_VERSION}))
+        render.say_json({"sources": listed, "schema_version": _SCHEMA_VERSION})
         return
-    for entry in entries:
-        render.say(f"{safe(entry.id)}{'  paused' if entry.paused else ''}")
-        render.say(f"  {safe(entry.path)}")
-        for line in table([(safe(entry.description),)] if entry.description else [], indent=2):
-            render.say(line)
-    if not entries:
+    rows: list[tuple[Part, ...]] = [
+        (entry.id, word("paused" if entry.paused else "open"), str(entry.path), entry.description)
+        for entry in entries
+    ]
+    if rows:
+        render.show(table(rows, head=("SOURCE", "STATE", "FOLDER", "DESCRIPTION"), lead=2))
+    else:
         render.say("No sources. Make the usual ones with: task-queue init")
     for problem in session.problems:
         render.note(f"warning: {session.locations.config}: {problem}")
@@ -74,7 +75,7 @@ def add(
         project_workspace=project_workspace,
         description=description,
     )
-    render.say(f"added {safe(entry.id)}: {safe(entry.path)}")
+    render.say(f"added {entry.id}: {entry.path}")
 
 
 @sources.command()
@@ -83,7 +84,7 @@ def add(
 def rm(session: Session, *, source_id: str) -> None:
     """Serve it no more. Its folders and files stay."""
     entry = edit.remove_source(session.locations.config, source_id, now=session.now())
-    render.say(f"removed {safe(entry.id)}; its files stay in {safe(entry.queue)}")
+    render.say(f"removed {entry.id}; its files stay in {entry.queue}")
 
 
 @sources.command()
@@ -92,7 +93,7 @@ def rm(session: Session, *, source_id: str) -> None:
 def pause(session: Session, *, source_id: str) -> None:
     """Start nothing new of it; what runs goes on."""
     edit.set_paused(session.locations.config, source_id, paused=True, now=session.now())
-    render.say(f"paused {safe(source_id)}: nothing new starts; what runs goes on")
+    render.say(f"paused {source_id}: nothing new starts; what runs goes on")
 
 
 @sources.command()
@@ -101,7 +102,7 @@ def pause(session: Session, *, source_id: str) -> None:
 def resume(session: Session, *, source_id: str) -> None:
     """Let a paused source go on."""
     edit.set_paused(session.locations.config, source_id, paused=False, now=session.now())
-    render.say(f"resumed {safe(source_id)}")
+    render.say(f"resumed {source_id}")
 
 
 def create_folders(pending: Path) -> None:

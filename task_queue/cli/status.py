@@ -10,29 +10,25 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import (
-    cells,
-    faint,
-    moment,
-    money,
-    safe,
-    shortened,
-    span,
-    strong,
-    width,
-    word,
-    wrapped,
-)
+from task_queue.cli.render import Renderable, faint, item, line, paragraph, strong, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.spelling import moment, money, span
 from task_queue.views.model import AccountView, DaemonView, RunningView, SourceView, StatusView
 
 _WATCH_EVERY_S = 1.0
 _FEW = 5
+_MANY = 500
+"""Of more the order is not known, and nobody reads them; ``--json`` has them all."""
 _ALL = 1_000_000
+_LABEL = 7
+_TOOL = 60
+_HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 
 
 @click.command()
-@click.option("--detailed", is_flag=True, help="Everything that waits and is ignored, paths, threads.")
+@click.option(
+    "--detailed", is_flag=True, help=f"More of what waits (at most {_MANY}), all that is ignored, paths."
+)
 @click.option("--watch", is_flag=True, help="Show it again every second.")
 @as_json_option
 @pass_session
@@ -41,98 +37,99 @@ def status(context: click.Context, session: Session, *, detailed: bool, watch: b
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
     while True:
         now = session.now()
-        view = session.status(now, waiting_shown=_ALL if detailed or as_json else _FEW)
+        view = session.status(now, waiting_shown=_ALL if as_json else _MANY if detailed else _FEW)
         if watch:
-            click.clear()
-        for line in (render.as_json(view),) if as_json else status_lines(view, now, detailed=detailed):
-            render.say(line)
+            render.clear()
+        if as_json:
+            render.say_json(view)
+        else:
+            render.show(*_screen(view, now, detailed=detailed))
         if not watch:
             context.exit(NEEDS_ATTENTION if view.attention else 0)
         time.sleep(_WATCH_EVERY_S)
         session = Session(str(session.locations.config), debug=session.debug)
 
 
-def status_lines(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[str]:
-    """The screen, line by line."""
-    daemon = view.daemon
-    if daemon.running:
-        yield f"{strong('daemon')}  {word('running')}, pid {daemon.pid}, since {moment(daemon.started_at)}"
-    else:
-        yield f"{strong('daemon')}  {word('stopped')}" + (f" ({safe(daemon.why)})" if daemon.why else "")
-    yield from _account_lines(view.account, view.daemon)
+def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
+    yield item(strong("daemon"), _daemon(view.daemon), column=_LABEL)
+    if view.account.stopped:
+        yield item(word("stopped"), "by a person; go on with: task-queue resume", column=_LABEL)
+    yield item(strong("account"), _account(view.account), column=_LABEL)
+    for warning in view.daemon.warnings:
+        yield item("note", warning, column=_LABEL)
     if detailed:
-        yield f"config  {safe(view.config)}"
+        yield item("config", line(str(view.config)), column=_LABEL)
+    yield line()
+    if view.sources:
+        rows = [_counts(source) for source in view.sources]
+        yield table(rows, head=_HEAD, lead=len(_HEAD), numbers=4)
+    else:
+        yield line("No sources. Make the usual ones with: task-queue init")
     for source in view.sources:
-        yield ""
-        yield from _source_lines(source, now, detailed=detailed)
-    if not view.sources:
-        yield ""
-        yield "No sources. Make the usual ones with: task-queue init"
+        about = list(_about(source, now, detailed=detailed))
+        if about:
+            yield line()
+            yield line(strong(source.id))
+            yield from about
     if view.attention:
-        yield ""
-        yield strong("needs attention")
-        for text in view.attention:
-            yield from wrapped(safe(text), indent=2, hanging=4)
+        yield line()
+        yield render.notice("needs attention", view.attention)
 
 
-def _account_lines(account: AccountView, daemon: DaemonView) -> Iterator[str]:
-    if account.stopped:
-        yield f"{word('stopped')} by a person; go on with: task-queue resume"
+def _daemon(daemon: DaemonView) -> render.Part:
+    if daemon.running:
+        return line(word("running"), f", pid {daemon.pid}, since {moment(daemon.started_at)}")
+    return line(word("stopped"), f" ({daemon.why})" if daemon.why else "")
+
+
+def _account(account: AccountView) -> render.Part:
     spent = f"{money(account.spent_today_usd, estimated=account.estimated_today_usd)} today"
     if account.daily_budget_usd is not None:
         spent += f" of {money(account.daily_budget_usd)}"
-    state = "open"
-    if account.paused_until is not None:
-        state = f"{word('paused')} until {moment(account.paused_until)}"
     used = f", {account.utilization:.0%} of the usage limit used" if account.utilization is not None else ""
-    yield f"{strong('account')} {state}, expected payer: {safe(account.expected)}, spent {spent}{used}"
-    for warning in daemon.warnings:
-        yield from wrapped(faint(f"note: {safe(warning)}"), indent=0)
+    rest = f", expected payer: {account.expected}, spent {spent}{used}"
+    if account.paused_until is not None:
+        return line(word("paused"), f" until {moment(account.paused_until)}{rest}")
+    return f"open{rest}"
 
 
-def _source_lines(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[str]:
-    counts = (
-        f"{len(source.running)} running, {source.pending} pending, "
-        f"{source.completed} completed, {source.failed} failed"
-    )
-    yield f"{strong(safe(source.id))}  {word(safe(source.state))}  {counts}"
+def _counts(source: SourceView) -> tuple[render.Part, ...]:
+    numbers = (len(source.running), source.pending, source.completed, source.failed)
+    return source.id, word(source.state), *map(str, numbers)
+
+
+def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
+    """What the line of counts does not say of *source*; nothing where all is quiet."""
     if source.why:
-        yield from wrapped(safe(source.why), indent=2)
+        yield paragraph(source.why, indent=2)
     if detailed:
-        yield f"  {safe(source.path)}"
+        yield item("folder", str(source.path), indent=2, column=_LABEL)
         if source.description:
-            yield f"  {safe(source.description)}"
+            yield item("about", source.description, indent=2, column=_LABEL)
         if source.watch:
-            yield f"  watched by {safe(source.watch)}"
+            yield item("watched", f"by {source.watch}", indent=2, column=_LABEL)
     for task in source.running:
-        yield f"  {word('running')}  {safe(task.task_id)}"
-        yield f"           {_doing(task, now)}"
-    yield from _waiting_lines(source)
+        yield line("  ", word("running"), "  ", task.task_id)
+        yield paragraph(_doing(task, now), indent=11)
+    if not source.order_known:
+        yield paragraph(
+            faint("too many wait to read each; they are shown in the order of their names"), indent=2
+        )
+    yield from _labelled("waiting", [(task.task_id, task.why) for task in source.waiting])
     hidden = source.pending.number - len(source.waiting)
     if hidden > 0:
-        yield faint(f"  and {hidden:,} more (--detailed shows them)")
+        option = "--json" if detailed else "--detailed"
+        yield line("  ", faint(f"and {hidden:,} more ({option} shows them)"))
     shown = source.ignored if detailed else source.ignored[:_FEW]
-    for file in shown:
-        yield from wrapped(f"ignored  {safe(file.name)}, {safe(file.why)}", indent=2, hanging=11)
+    yield from _labelled("ignored", [(file.name, file.why) for file in shown])
     if len(source.ignored) > len(shown):
-        yield faint(f"  and {len(source.ignored) - len(shown)} more ignored files")
-    for lock in source.locks:
-        yield from wrapped(f"lock     {safe(lock.name)}, {safe(lock.why)}", indent=2, hanging=11)
+        yield line("  ", faint(f"and {len(source.ignored) - len(shown)} more ignored files"))
+    yield from _labelled("lock", [(lock.name, lock.why) for lock in source.locks])
 
 
-def _waiting_lines(source: SourceView) -> Iterator[str]:
-    """Reasons in a column where they fit, else below: what a task waits for is never cut."""
-    column = max((cells(safe(task.task_id)) for task in source.waiting), default=0)
-    if not source.order_known:
-        yield faint("  too many wait to read each; they are shown in the order of their names")
-    for task in source.waiting:
-        name, why = safe(task.task_id), safe(task.why)
-        line = f"  waiting  {name}{' ' * (column - cells(name))}  {why}"
-        if cells(line) <= width():
-            yield line
-        else:
-            yield f"  waiting  {name}"
-            yield from wrapped(why, indent=11)
+def _labelled(label: str, rows: list[tuple[str, str]]) -> Iterator[Renderable]:
+    if rows:
+        yield table([(label.ljust(_LABEL), name, why) for name, why in rows], lead=2, indent=2)
 
 
 def _doing(task: RunningView, now: datetime) -> str:
@@ -148,9 +145,9 @@ def _doing(task: RunningView, now: datetime) -> str:
     if task.turn:
         parts.append(f"turn {task.turn}{'' if task.turns_counted else '+'}")
     if task.tool:
-        parts.append(shortened(safe(task.tool), 40))
+        parts.append(task.tool if len(task.tool) <= _TOOL else task.tool[: _TOOL - 1] + "…")
     if task.retrying:
-        parts.append(safe(task.retrying))
+        parts.append(task.retrying)
     if task.cost_usd is not None:
         parts.append(f"about {money(task.cost_usd)}")
     if task.silent_s is not None and task.silent_s >= 1:

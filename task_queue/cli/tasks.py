@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.lazy import Entry, LazyGroup
-from task_queue.cli.render import moment, money, safe, safe_block, shortened, span, strong, word
+from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
 from task_queue.cli.session import (
     Session,
     as_json_option,
@@ -21,13 +22,16 @@ from task_queue.cli.session import (
     source_option,
     unknown_task,
 )
+from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.rules import call_of
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.views.files import number_in, records_in, text_in
 from task_queue.views.history import list_of, show_of, state_of
-from task_queue.views.model import ListView, ShowView
+from task_queue.views.model import ListView, ShowView, TaskLine
 
 _POLL_S = 0.2
+_TITLE = 60
+_FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
     "add": Entry("tasks_change:add", "Hand in a task: text, stdin, a file, or your editor."),
@@ -60,8 +64,10 @@ def list_tasks(
     """What runs, what waits and why, and what ended last."""
     wanted = [TaskState(state) for state in states or _STATES]
     view = list_of(session.sources(source_id), states=wanted, limit=limit, now=session.now())
-    for line in (render.as_json(view),) if as_json else _list_lines(view):
-        render.say(line)
+    if as_json:
+        render.say_json(view)
+    else:
+        render.show(*_listed(view))
 
 
 @click.command()
@@ -74,8 +80,10 @@ def show(session: Session, *, task: str, as_json: bool) -> None:
     view = show_of(session.sources(), task_id, now=session.now())
     if view is None:
         raise unknown_task(task_id)
-    for line in (render.as_json(view),) if as_json else _show_lines(view):
-        render.say(line)
+    if as_json:
+        render.say_json(view)
+    else:
+        render.show(*_shown(view))
 
 
 @click.command("logs")
@@ -99,10 +107,10 @@ def transcript(session: Session, *, task: str, follow: bool, attempt: int | None
         render.note(f"task {task_id} has no transcript yet")
         return
     ended = path.with_name("outcome.json")
-    for line in following(path, more=lambda: follow and not ended.exists()):
-        text = line if raw else told(line)
+    for envelope in following(path, more=lambda: follow and not ended.exists()):
+        text = envelope if raw else told(envelope)
         if text:
-            render.say(safe_block(text))
+            render.say_block(text)
 
 
 @click.command()
@@ -129,7 +137,7 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
             if found[1] in {TaskState.COMPLETED, TaskState.FAILED}:
                 left.remove(task_id)
                 code = code if found[1] is TaskState.COMPLETED else FAILED
-                render.say(_ending(session, task_id, found[1]))
+                render.show(_ending(session, task_id, found[1]))
         if not left:
             return code
         if deadline is not None and time.monotonic() >= deadline:
@@ -138,12 +146,11 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
         time.sleep(_POLL_S)
 
 
-def _ending(session: Session, task_id: TaskId, state: TaskState) -> str:
+def _ending(session: Session, task_id: TaskId, state: TaskState) -> Renderable:
     view = show_of(session.sources(), task_id, now=session.now())
     result = (view.result if view else None) or {}
-    outcome, error = text_in(result, "outcome"), text_in(result, "error")
-    told = ", ".join(safe(part) for part in (outcome, error) if part)
-    return f"{word(state.value)}  {safe(task_id)}" + (f"  {told}" if told else "")
+    told = ", ".join(part for part in (text_in(result, "outcome"), text_in(result, "error")) if part)
+    return line(word(state.value), f"  {task_id}", f"  {told}" if told else "")
 
 
 def _attempts_in(folder: Path) -> Iterator[int]:
@@ -153,58 +160,56 @@ def _attempts_in(folder: Path) -> Iterator[int]:
             yield int(number)
 
 
-def _list_lines(view: ListView) -> Iterator[str]:
-    state = source = None
-    for line in view.tasks:
-        if (line.source, line.state) != (source, state):
-            source, state = line.source, line.state
-            yield strong(f"{safe(source)}, {state}")
-        cost = f", {money(line.cost_usd)}" if line.cost_usd is not None else ""
-        at = f", {moment(line.at)}" if line.at else ""
-        yield f"  {safe(line.task_id)}"
-        if line.title:
-            yield f"    {shortened(safe(line.title), render.width() - 4)}"
-        yield f"    {shortened(safe(line.note + cost + at), render.width() - 4)}"
+def _listed(view: ListView) -> Iterator[Renderable]:
+    for (source, state), tasks in groupby(view.tasks, key=lambda task: (task.source, task.state)):
+        yield line(strong(source), ", ", word(state.value))
+        yield table([_row(task) for task in tasks], indent=2)
     if not view.tasks:
-        yield "No tasks."
+        yield line("No tasks.")
     if view.more:
-        yield "There are more: see --limit."
+        yield line("There are more: see --limit.")
 
 
-def _show_lines(view: ShowView) -> Iterator[str]:
-    yield f"{strong(safe(view.task_id))}  {word(view.state.value)}"
-    yield from _pairs(("title", view.title), ("source", view.source), ("document", str(view.document)))
+def _row(task: TaskLine) -> tuple[Part, ...]:
+    title = task.title if len(task.title) <= _TITLE else task.title[: _TITLE - 1] + "…"
+    cost = f", {money(task.cost_usd)}" if task.cost_usd is not None else ""
+    at = f", {moment(task.at)}" if task.at else ""
+    return task.task_id, title, task.note + cost + at
+
+
+def _shown(view: ShowView) -> Iterator[Renderable]:
+    yield line(strong(view.task_id), "  ", word(view.state.value))
+    yield from _fields(("title", view.title), ("source", view.source), ("document", str(view.document)))
     if view.waiting:
-        yield from _pairs(("waits", view.waiting.why), ("priority", str(view.waiting.priority)))
+        yield from _fields(("waits", view.waiting.why), ("priority", str(view.waiting.priority)))
     if view.running:
-        yield from _pairs(("attempt", str(view.running.attempt)), ("runner", view.running.runner))
-        yield from _pairs(("since", moment(view.running.since)), ("tool", view.running.tool or ""))
+        yield from _fields(("attempt", str(view.running.attempt)), ("runner", view.running.runner))
+        yield from _fields(("since", moment(view.running.since)), ("tool", view.running.tool or ""))
     if view.result is not None:
-        yield from _result_lines(view.result)
+        yield from _about_result(view.result)
     for problem in view.problems:
-        yield from _pairs(("problem", problem))
+        yield from _fields(("problem", problem))
     if view.attempts:
-        yield ""
-        yield strong("attempts")
+        yield line()
+        yield line(strong("attempts"))
     for attempt in view.attempts:
-        outcome = attempt.outcome or "not ended"
         uncounted = ", not counted" if attempt.counted is False else ""
         spent = money(attempt.cost_usd, estimated=attempt.estimated_usd)
         cost = f", {spent}" if attempt.cost_usd is not None else ""
         took = ""
         if attempt.started_at and attempt.ended_at:
             took = f", {span((attempt.ended_at - attempt.started_at).total_seconds())}"
-        yield f"  {attempt.number}  {safe(outcome)}{uncounted}{took}{cost}"
+        yield item(str(attempt.number), f"{attempt.outcome or 'not ended'}{uncounted}{took}{cost}", indent=2)
         if attempt.reason:
-            yield f"     {safe(attempt.reason)}"
-        yield f"     {safe(attempt.folder)}"
+            yield item("", attempt.reason, indent=3)
+        yield item("", str(attempt.folder), indent=3)
 
 
-def _result_lines(result: dict[str, Any]) -> Iterator[str]:
+def _about_result(result: dict[str, Any]) -> Iterator[Renderable]:
     cost = number_in(result, "total_cost_usd")
     estimated = number_in(result, "estimated_cost_usd") or 0.0
     turns = result.get("num_turns")
-    yield from _pairs(
+    yield from _fields(
         (
             "outcome",
             text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed"),
@@ -219,24 +224,23 @@ def _result_lines(result: dict[str, Any]) -> Iterator[str]:
         ("session", text_in(result, "session_id") or ""),
     )
     if result.get("dead_letter") is True:
-        yield from _pairs(("note", "its attempts are used up; try again with: task-queue tasks retry"))
+        yield from _fields(("note", "its attempts are used up; try again with: task-queue tasks retry"))
     for key, name in (("evidence", "evidence"), ("changed_judges", "judge"), ("notes", "note")):
         listed: object = result.get(key)
-        for item in listed if isinstance(listed, list) else ():  # pyright: ignore[reportUnknownVariableType] # a file's own JSON
-            yield from _pairs((name, str(item)))  # pyright: ignore[reportUnknownArgumentType] # as above
+        for each in listed if isinstance(listed, list) else ():  # pyright: ignore[reportUnknownVariableType] # a file's own JSON
+            yield from _fields((name, str(each)))  # pyright: ignore[reportUnknownArgumentType] # as above
     for denial in records_in(result, "permission_denials"):
         rule, why = text_in(denial, "rule"), text_in(denial, "why_no_rule")
         remedy = f"; allow it with: {rule}" if rule else f"; {why}" if why else ""
-        yield from _pairs(("denied", f"{call_of(denial)}{remedy}"))
+        yield from _fields(("denied", f"{call_of(denial)}{remedy}"))
     output = text_in(result, "output")
     if output:
-        yield ""
-        yield strong("output")
-        for line in safe_block(output).splitlines():
-            yield f"  {line}"
+        yield line()
+        yield line(strong("output"))
+        yield block(output, indent=2)
 
 
-def _pairs(*pairs: tuple[str, str]) -> Iterator[str]:
-    for name, value in pairs:
+def _fields(*fields: tuple[str, str]) -> Iterator[Renderable]:
+    for name, value in fields:
         if value:
-            yield f"  {name:<10}{safe(value)}"
+            yield item(name, value, indent=2, column=_FIELD)

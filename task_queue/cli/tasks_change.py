@@ -11,7 +11,6 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.render import safe
 from task_queue.cli.session import (
     Session,
     as_json_option,
@@ -76,9 +75,9 @@ def add(
     )
     if as_json:
         answer = {"task_id": task_id, "source": entry.id, "schema_version": _SCHEMA_VERSION}
-        render.say(render.as_json(answer))
+        render.say_json(answer)
     else:
-        render.say(safe(task_id))
+        render.say(task_id)
     if not daemon_from(session.locations.daemon_state)[0].running:
         render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
     if wait:
@@ -103,7 +102,7 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
         raise TaskQueueError(f"task {task_id} has ended already ({state})")
     FolderEngine(listed.folders.pending).request_cancel(task_id)
     if not daemon_from(session.locations.daemon_state)[0].running:
-        render.say(f"requested: {safe(task_id)}")
+        render.say(f"requested: {task_id}")
         render.note(_without_daemon(running))
         return
     if not _ends(sources, task_id, running):
@@ -111,10 +110,10 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
         context.exit(FAILED)
     ended = _found(sources, task_id)[1]
     if ended is TaskState.COMPLETED:
-        render.say(f"completed: {safe(task_id)} was done before the request arrived")
+        render.say(f"completed: {task_id} was done before the request arrived")
     else:
         processes = "; its processes are gone" if running else ""
-        render.say(f"cancelled: {safe(task_id)}{processes}")
+        render.say(f"cancelled: {task_id}{processes}")
 
 
 @click.command()
@@ -132,7 +131,7 @@ def retry(session: Session, *, task: str) -> None:
             f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
         )
     FolderEngine(listed.folders.pending).requeue(task_id)
-    render.say(f"pending: {safe(task_id)}")
+    render.say(f"pending: {task_id}")
 
 
 def _document(text: str | None, path: Path | None) -> str:

@@ -6,11 +6,12 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import safe, table
+from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.views.model import StatusView
 
 _SCHEMA_VERSION = 1
+_HEAD = ("SOURCE", "STATE", "THREAD", "TASK")
 
 
 @click.group()
@@ -51,15 +52,14 @@ def _show(session: Session, *, as_json: bool) -> StatusView:
             for source in view.sources
         ]
         answer = {"daemon": view.daemon.running, "workers": listed, "schema_version": _SCHEMA_VERSION}
-        render.say(render.as_json(answer))
+        render.say_json(answer)
         return view
     if not view.daemon.running:
         render.note("the daemon does not run, so there are no workers")
-    rows = [("SOURCE", "STATE", "THREAD", "TASK")]
+    rows: list[tuple[Part, ...]] = []
     for source in view.sources:
         running = ", ".join(task.task_id for task in source.running)
         task = source.task_id or running or "-"
-        rows.append((safe(source.id), safe(source.state), str(source.thread_id or "-"), safe(task)))
-    for line in table(rows):
-        render.say(line)
+        rows.append((source.id, word(source.state), str(source.thread_id or "-"), task))
+    render.show(table(rows, head=_HEAD, lead=len(_HEAD)))
     return view

@@ -284,9 +284,19 @@ def best_of(bench: Bench, command: list[str], *, runs: int = 5) -> float:
     return min(taken)
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("tasks", "list"), ("--help",)], ids=" ".join)
-def test_reading_imports_nothing_heavy(bench: Bench, arguments: tuple[str, ...]) -> None:
-    """No pydantic, and no YAML while no document has front matter."""
+@pytest.mark.parametrize(
+    ("arguments", "laid_out"),
+    [
+        (("status",), "rich"),
+        (("tasks", "list"), "rich"),
+        (("status", "--json"), ""),
+        (("logs",), ""),
+        (("--help",), ""),
+    ],
+    ids=str,
+)
+def test_reading_imports_nothing_heavy(bench: Bench, arguments: tuple[str, ...], laid_out: str) -> None:
+    """No pydantic, no YAML while no document has front matter, and rich only where something is laid out."""
     (bench.pending() / "task-a.md").write_text("# Plain\n")
     program = (
         "import sys; from task_queue.cli import cli;"
@@ -302,4 +312,4 @@ def test_reading_imports_nothing_heavy(bench: Bench, arguments: tuple[str, ...])
         check=True,
     )
 
-    assert done.stdout.splitlines()[-1] == ""
+    assert done.stdout.splitlines()[-1] == laid_out

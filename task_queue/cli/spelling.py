@@ -1,0 +1,46 @@
+"""How times, spans, money and views are spelled. Knows no terminal: see ``render``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+def span(seconds: float) -> str:
+    """How long, in at most two units."""
+    whole = int(max(0, seconds))
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest and unit != "min" else "")
+    return f"{whole} s"
+
+
+def moment(time: datetime | None) -> str:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
+
+
+def money(usd: float | None, *, estimated: float = 0.0) -> str:
+    """*estimated* is how much of it is not known for sure."""
+    if usd is None:
+        return "-"
+    if not estimated:
+        return f"${usd:.2f}"
+    return f"${usd:.2f} (estimated)" if estimated >= usd else f"${usd:.2f} (${estimated:.2f} of it estimated)"
+
+
+def as_json(view: Any) -> str:
+    """A view's keys as they stand. Everything beyond ASCII is escaped, so no control character gets through."""
+    content = asdict(view) if is_dataclass(view) and not isinstance(view, type) else view
+    return json.dumps(content, indent=2, default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
