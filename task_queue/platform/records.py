@@ -7,6 +7,7 @@ first use, so that programs that never decode a record do not pay for it.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 Record = TypeVar("Record")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
@@ -24,9 +26,12 @@ class UnreadableRecordError(ValueError):
 
 
 def encode(record: Any) -> bytes:
-    """UTF-8 JSON with a final newline; times are ISO 8601 with offset, durations seconds, paths text."""
+    """UTF-8 JSON with a final newline; times are ISO 8601 with offset, durations seconds, paths text.
+
+    Bytes of a file name that are no UTF-8 become visible text: as JSON escapes nobody could read them back.
+    """
     text = json.dumps(asdict(record), ensure_ascii=False, default=_plain, indent=1)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
 def decode(kind: type[Record], data: bytes) -> Record:
