@@ -13,7 +13,7 @@ from pathlib import Path
 from task_queue.adapters.config.environment import agent_environment
 from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.layout import Layout
-from task_queue.adapters.settings_trust import SettingsTrust
+from task_queue.adapters.settings_trust import OF_PROJECT, SettingsTrust
 from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.permissions import narrowed
@@ -86,7 +86,9 @@ class ConfiguredOrders:
         executor = "claude" if settings.executor == "claude" else "command"
         workspace = self._workspace(task, settings)
         period = self.config.git.keep.period
-        setting_sources, notes = self._trusted_sources(workspace) if executor == "claude" else ((), ())
+        setting_sources, notes, accepted_settings = (
+            self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
+        )
         return Order(
             claim=claim,
             source=self.source.id,
@@ -104,6 +106,7 @@ class ConfiguredOrders:
             agent={
                 "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
                 "setting_sources": list(setting_sources),
+                "accepted_settings": accepted_settings,
                 "account": self.config.agent.account,
                 "allow_only": bool(task.given.get("allow")),
                 "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
@@ -139,23 +142,26 @@ class ConfiguredOrders:
         except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
             return None
 
-    def _trusted_sources(self, workspace: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Which settings the agent may load, and what a person should know about that."""
+    def _trusted_sources(
+        self, workspace: Path
+    ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str] | None]:
+        """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
-        of_project = [source for source in wanted if source in {"project", "local"}]
+        of_project = OF_PROJECT.intersection(wanted)
         if not of_project:
-            return wanted, ()
+            return wanted, (), None
         try:
             changes = [str(change) for change in self.trust.changes(workspace)]
+            accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
-            changes = [f"what was accepted cannot be read: {error}"]
+            changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
-            return wanted, ()
+            return wanted, (), accepted
         note = (
             f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
             " look at them, then: task-queue doctor --accept-settings"
         )
-        return tuple(source for source in wanted if source not in of_project), (note,)
+        return tuple(source for source in wanted if source not in of_project), (note,), None
 
     def _claimed_task(self, claim: Claim) -> Task:
         snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"

@@ -13,3 +13,5 @@ class Check:
     level: Level
     what: str
     fix: str | None = None
+    details: tuple[str, ...] = ()
+    """Shown as they are below it, made harmless; may be foreign text."""

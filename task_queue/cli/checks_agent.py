@@ -48,8 +48,8 @@ def project_settings(locations: Locations) -> Iterator[Check]:
             yield Check(
                 "problem",
                 f"tasks in {workspace} run without its settings: {'; '.join(map(str, changes))}",
-                f"look at them, with: git -C {workspace} diff -- .claude .mcp.json;"
-                " then: task-queue doctor --accept-settings",
+                "look at them, then: task-queue doctor --accept-settings",
+                tuple(line for change in changes for line in trust.shown(workspace, change)),
             )
 
 

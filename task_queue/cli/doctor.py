@@ -8,7 +8,7 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import item, word
+from task_queue.cli.render import block, item, word
 from task_queue.cli.session import Session, as_json_option, pass_session
 
 _SCHEMA_VERSION = 1
@@ -39,6 +39,8 @@ def doctor(context: click.Context, session: Session, *, accept_settings: bool, a
     else:
         for check in found:
             render.show(item(word(check.level), check.what, column=_LEVEL))
+            if check.details:
+                render.show(block("\n".join(check.details), indent=_LEVEL + 2))
             if check.fix:
                 render.show(item("", f"fix: {check.fix}", column=_LEVEL))
     context.exit(NEEDS_ATTENTION if any(check.level == "problem" for check in found) else 0)

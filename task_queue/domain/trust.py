@@ -1,13 +1,18 @@
-"""Whether what a workspace makes the agent execute is what its owner accepted. Pure: hashes in, differences out."""
+"""Whether what a workspace makes the agent execute is what its owner accepted. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 Hashes = Mapping[str, str]
 """Path below the workspace -> sha256 of the content."""
+
+_MOST_LINES = 40
+_MOST_COLUMNS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +35,25 @@ def differences(accepted: Hashes, found: Hashes) -> tuple[Difference, ...]:
         elif accepted[path] != found[path]:
             changes.append(Difference(path, "changed"))
     return tuple(changes)
+
+
+def difference_in(path: str, accepted: str | None, found: str | None) -> tuple[str, ...]:
+    """A short unified diff; None where there is no such file. Lines are foreign text, cut but not escaped."""
+    before, after = ("" if text is None else text for text in (accepted, found))
+    lines = difflib.unified_diff(
+        before.splitlines(),
+        after.splitlines(),
+        "/dev/null" if accepted is None else f"accepted/{path}",
+        "/dev/null" if found is None else f"now/{path}",
+        lineterm="",
+        n=2,
+    )
+    return tuple(_cut(lines))
+
+
+def _cut(lines: Iterator[str]) -> Iterator[str]:
+    for line in islice(lines, _MOST_LINES):
+        yield line if len(line) <= _MOST_COLUMNS else f"{line[:_MOST_COLUMNS]}… ({len(line)} characters)"
+    more = sum(1 for _ in lines)
+    if more:
+        yield f"… and {more} more lines"

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from task_queue.adapters.executor.claude import ClaudeExecutor, Said
 from task_queue.adapters.executor.options import Talk
+from task_queue.adapters.settings_trust import accepted_only
 from task_queue.adapters.skill import prompts_for
 from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
 from task_queue.domain.errors import GitError
@@ -178,6 +179,7 @@ class _Run:
         self.costs: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
+        self._told_of_settings = False
         self.prompts = prompts_for(order)
         self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
 
@@ -205,6 +207,7 @@ class _Run:
             allowance_usd=self.order.allowance_usd,
             meter=self.order.meter if keeps_session else Meter(),
         )
+        order = self._with_accepted_settings(order, phase)
         begun = time.monotonic()
         said = agent.talk(order, self.transcript, talk)
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - begun
@@ -225,6 +228,15 @@ class _Run:
         failed = tidy_worktrees(self.opened())
         if failed is not None:
             self.notes.append(failed)
+
+    def _with_accepted_settings(self, order: Order, phase: str) -> Order:
+        agent, unaccepted = accepted_only(order.agent, order.workspace)
+        if unaccepted is not None and not self._told_of_settings:
+            self._told_of_settings = True
+            self.notes.append(
+                f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
+            )
+        return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:
         try:

@@ -175,6 +175,8 @@ def test_settings_that_an_agent_changed_are_not_loaded(make_agent: MakeAgent) ->
     assert ".claude/settings.json was added" in " ".join(following["notes"])
     assert not rig.side_effects("hooked")
     assert ".claude/settings.json was added" in doctor
+    assert "+++ now/.claude/settings.json" in doctor
+    assert "echo ran >> hooked" in doctor
     assert "accepted in" in rig.cli("doctor", "--accept-settings").stderr
     rig.drop("task-20260207-000003-last", "# Last\n\nGo on.\n")
     last = rig.result("task-20260207-000003-last", timeout=60)

@@ -345,3 +345,22 @@ def test_changed_judging_files_are_flagged(make_agent_rig: MakeAgentRig, workflo
     assert all("tests/test_it.py (added)" in audit for audit in script.audits)
     assert len(script.audits) == (1 if workflow == "audited" else 0)
     assert "judge tests/test_it.py (added)" in " ".join(rig.cli("tasks", "show", "task-a").stdout.split())
+
+
+def test_an_auditor_does_not_load_what_its_implementer_planted(make_agent_rig: MakeAgentRig) -> None:
+    """A hook that appears while a task works runs in none of its later sessions, and the result says so."""
+    hook = {"hooks": [{"type": "command", "command": "echo ran >> hooked"}]}
+    planted = json.dumps({"hooks": {"UserPromptSubmit": [hook], "SessionStart": [hook]}})
+    rig = make_agent_rig(TwoAgents(verdict("pass"), work="sh plant.sh"), **audited())
+    # In a script of its own: the CLI itself refuses to write its settings.
+    (rig.workspace / "plant.sh").write_text(
+        f"mkdir -p .claude; printf %s '{planted}' > .claude/settings.json"
+    )
+    rig.start()
+    rig.ask("task-plants", "plant it")
+
+    result = rig.result("task-plants", timeout=SLOW)
+
+    assert result["audit"]["verdict"] == "pass", result
+    assert not rig.side_effects("hooked")
+    assert any("settings, which were changed meanwhile" in note for note in result["notes"])
