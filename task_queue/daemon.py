@@ -68,9 +68,10 @@ def serve(
 
     *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
     """
-    with only_daemon(locations):
+    with only_daemon(locations) as is_still_the_only_one:
         config = _trusted(locations.config)
-        Daemon(locations, config, emit, notifier=notifier, log_place=log_place).run(until)
+        daemon = Daemon(locations, config, emit, notifier=notifier, log_place=log_place)
+        daemon.run(until, is_still_the_only_one)
 
 
 class Daemon:
@@ -90,9 +91,7 @@ class Daemon:
         self._bell = Bell()
         self._stop_asked = False
         self._reload_asked = False
-        self._gate = SharedGate(
-            self._clock, AccountFile(locations.accounts), Ledger(locations.state_dir / "ledger.jsonl")
-        )
+        self._gate = SharedGate(self._clock, AccountFile(locations.accounts), Ledger(locations.ledger))
         self._halted = False
         self._runners = ProcessRunners(template_environment())
         self._serving = Serving(
@@ -107,7 +106,7 @@ class Daemon:
         self._settled = 0
         self._state: dict[str, Any] = {}
 
-    def run(self, until: Until) -> None:
+    def run(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
         with _signals(self._on_signal):
             try:
                 self._runners.preload()
@@ -116,7 +115,7 @@ class Daemon:
                 self._housekeeping.start()
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
-                self._look_after(until)
+                self._look_after(until, is_still_the_only_one)
             finally:
                 self._notifier.stopping()
                 self._housekeeping.stop()
@@ -125,12 +124,15 @@ class Daemon:
                 self._write_state(stopped=True)
                 log.info("stopped pid=%d", os.getpid())
 
-    def _look_after(self, until: Until) -> None:
+    def _look_after(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
         next_check = 0.0
         while not self._stop_asked:
             now = time.monotonic()
             if now >= next_check:
                 next_check = now + _CHECK_WATCHES_EVERY_S
+                if not is_still_the_only_one():
+                    log.error("stopping: the locks were removed, and another daemon has them now")
+                    return
                 self._serving.check_watches()
             self._reload_if_changed()
             self._halt_if_asked()
@@ -195,7 +197,7 @@ class Daemon:
         self._halted = asked
         self._gate.set_stopped(asked)
         if asked:
-            self._serving.halt(at_once=b"now" in self._locations.stopped.read_bytes())
+            self._serving.halt(at_once=_says_now(self._locations.stopped))
         else:
             self._serving.go_on()
         log.warning("everything stopped by a person" if asked else "going on after a stop")
@@ -223,7 +225,7 @@ class Daemon:
             "stopped": self._halted,
             "sources": self._serving.describe(stopped=stopped),
         }
-        if state == self._state:
+        if state == self._state and self._locations.daemon_state.exists():
             return
         try:
             durable.replace(self._locations.daemon_state, json.dumps(state, indent=1).encode() + b"\n")
@@ -276,6 +278,13 @@ def _trusted(path: Path) -> Config:
     """The configuration, if nobody else could have written it."""
     document.demand_trust(path)
     return schema.load(path)
+
+
+def _says_now(stopped: Path) -> bool:
+    try:
+        return b"now" in durable.read_regular(stopped, limit=100)[0]
+    except OSError:
+        return False
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int] | None:

@@ -14,15 +14,17 @@ from task_queue.platform.records import UnreadableRecordError, decode, encode
 
 log = logging.getLogger(__name__)
 
+_MAX_BYTES = 2**20
+
 
 class AccountFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def load(self) -> Account:
-        """What the file says; an open account if there is none, or if it is unreadable (it is kept then)."""
+        """What the file says; an open account if there is none, or if it is unreadable."""
         try:
-            return decode(Account, self._path.read_bytes())
+            return decode(Account, durable.read_regular(self._path, limit=_MAX_BYTES)[0])
         except FileNotFoundError:
             return Account()
         except (OSError, UnreadableRecordError) as error:

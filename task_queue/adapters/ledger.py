@@ -6,12 +6,16 @@ An attempt is entered once, however often recovery repeats the step.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import defaultdict
 from datetime import date, datetime
+from math import isfinite
 from pathlib import Path
 
 from task_queue.platform import durable
+
+log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -22,8 +26,9 @@ class Ledger:
         self._lock = threading.Lock()
         self._entered: set[tuple[str, str, int]] = set()
         self._by_day: defaultdict[tuple[date, str], float] = defaultdict(float)
-        for line in _lines(path):
-            self._take(line)
+        unread = sum(not self._take(line) for line in _lines(path))
+        if unread:
+            log.warning("ledger lines not read, their cost is not counted path=%s lines=%d", path, unread)
 
     def enter(
         self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime, estimated: float = 0.0
@@ -52,16 +57,20 @@ class Ledger:
                 if entered == day and source in {None, of_source}
             )
 
-    def _take(self, line: str) -> None:
+    def _take(self, line: str) -> bool:
+        """Whether *line* could be read; one torn by a power cut cannot."""
         try:
             entry = json.loads(line)
             key = (str(entry["source"]), str(entry["task_id"]), int(entry["attempt"]))
             day, usd = datetime.fromisoformat(entry["at"]).astimezone().date(), float(entry["usd"])
-        except (ValueError, KeyError, TypeError):
-            return  # a line torn by a power cut
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        if not isfinite(usd):
+            return False
         if key not in self._entered:
             self._entered.add(key)
             self._by_day[day, key[0]] += usd
+        return True
 
 
 def _lines(path: Path) -> list[str]:

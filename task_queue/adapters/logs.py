@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from io import FileIO, TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, assert_never
+from typing import IO, Any, BinaryIO, assert_never
 
 from task_queue.domain import events
 from task_queue.domain.events import Event
@@ -200,11 +200,17 @@ def _private_rotating_file(path: Path) -> logging.Handler:
     from logging.handlers import RotatingFileHandler
 
     class PrivateRotatingFile(RotatingFileHandler):
+        def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name that logging calls
+            if self.stream is not None and not _is_at(Path(self.baseFilename), self.stream):
+                self.stream.close()  # somebody removed it: go on with what lies there, or make it anew
+                self.stream = None
+            return bool(super().shouldRollover(record))
+
         def _open(self) -> TextIOWrapper:
+            Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             return TextIOWrapper(FileIO(fd, "a"), encoding=self.encoding, errors=self.errors)
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return PrivateRotatingFile(
         path, maxBytes=_BYTES_PER_FILE, backupCount=_OLD_FILES, encoding="utf-8", errors="backslashreplace"
     )
@@ -271,7 +277,7 @@ def _open(path: Path) -> BinaryIO | None:
         return None
 
 
-def _is_at(path: Path, log: BinaryIO) -> bool:
+def _is_at(path: Path, log: IO[Any]) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(log.fileno()))
     except FileNotFoundError:

@@ -18,12 +18,14 @@ def daemon(session: Session, *, sweep: bool) -> None:
     from task_queue.adapters import logs
     from task_queue.adapters.config.locations import service_manager
     from task_queue.daemon import serve
+    from task_queue.instance import demand_regular_files
     from task_queue.instance import sweep as end_leftovers
     from task_queue.platform.notify import Notifier
 
     if sweep:
         render.say(f"ended {end_leftovers(session.locations)} processes")
         return
+    demand_regular_files(session.locations)  # before the log is opened: a FIFO in its place would hold us up
     manager = service_manager()
     logs.set_up(session.locations.state_dir, journal_stream=manager.journal_stream)
     serve(

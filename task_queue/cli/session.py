@@ -98,7 +98,7 @@ class Session:
         budget = self._section("limits").get("daily_budget_usd")
         return account_from(
             self.locations.accounts,
-            self.locations.state_dir / "ledger.jsonl",
+            self.locations.ledger,
             self.locations.stopped,
             expected=expected if isinstance(expected, str) else "any",
             budget_usd=float(budget) if isinstance(budget, int | float) else None,

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from task_queue.views.files import record, text_in, time_in
+from task_queue.views.files import record, tail_of, text_in, time_in
 from task_queue.views.model import AccountView
 
 _TAIL_BYTES = 1 << 20
@@ -37,13 +37,7 @@ def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[float, float]:
 
     An attempt entered twice counts once.
     """
-    try:
-        with ledger.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().splitlines()
-    except OSError:
-        return 0.0, 0.0
+    lines, _ = tail_of(ledger, _TAIL_BYTES)
     entries: dict[tuple[object, object, object], tuple[float, float]] = {}
     for line in lines:
         try:
@@ -51,6 +45,6 @@ def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[float, float]:
             if datetime.fromisoformat(entry["at"]).astimezone().date() == now.astimezone().date():
                 costs = float(entry["usd"]), float(entry.get("estimated_usd", 0.0))
                 entries[entry["source"], entry["task_id"], entry["attempt"]] = costs
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return sum(usd for usd, _ in entries.values()), sum(estimated for _, estimated in entries.values())

@@ -5,6 +5,7 @@ Every process gets a built environment, never an inherited one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from task_queue.platform.identity import MARKER_VARIABLE
 from tests.processes import environments, kill
@@ -118,8 +119,9 @@ class Rig:
     def state(self) -> dict[str, Any]:
         """What the daemon publishes of itself, empty before its first word."""
         for path in self.home.glob(".local/state/task-queue/*/daemon.json"):
-            found: dict[str, Any] = json.loads(path.read_text())
-            return found
+            with contextlib.suppress(ValueError, RecursionError, FileNotFoundError):
+                found: object = json.loads(path.read_text())
+                return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
         return {}
 
     def daemon_log(self) -> str:

@@ -54,6 +54,24 @@ class Locations:
     def accounts(self) -> Path:
         return self.state_dir / "accounts.json"
 
+    @property
+    def ledger(self) -> Path:
+        return self.state_dir / "ledger.jsonl"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of ours outside the sources and the configuration."""
+        return (
+            self.daemon_lock,
+            self.state_lock,
+            self.daemon_state,
+            self.log,
+            self.accounts,
+            self.ledger,
+            self.stopped,
+            self.trusted_settings,
+        )
+
 
 def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Locations:
     """The locations for ``--config`` *config* (it wins over TASK_QUEUE_CONFIG) in *environ* (default: ours)."""
