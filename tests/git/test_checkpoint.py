@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -13,6 +14,7 @@ from task_queue.adapters.git.checkpoint import (
     checkpoint_of,
     forget_checkpoint,
 )
+from task_queue.adapters.git.snapshot import temporary_index
 from task_queue.domain.task import TaskId
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
@@ -158,3 +160,18 @@ def test_nobody_needs_to_be_configured_as_an_author(scratch: Scratch) -> None:
     scratch.write("mine.txt")
 
     assert set(take(scratch).dirty) == {"mine.txt"}
+
+
+def test_what_a_killed_process_left_is_swept(scratch: Scratch) -> None:
+    """The copy of an index may be large, and a killed process cannot remove it."""
+    pid = os.fork()
+    if pid == 0:
+        with temporary_index(scratch.git, scratch.repository):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    left = list((scratch.root / ".git").glob("task-queue-index-*"))
+
+    take(scratch)
+
+    assert len(left) == 1
+    assert not list((scratch.root / ".git").glob("task-queue-index-*"))

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import Dirty, Repository
+from task_queue.platform.identity import identity_of
 
 MAX_FILE_BYTES = 100 * 2**20
 """Larger uncommitted files are not copied into the repository; they are named instead."""
 
+_INDEX = "task-queue-index-"
 _OURS = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -83,13 +85,24 @@ def take_snapshot(
 
 @contextmanager
 def temporary_index(git: Git, repository: Repository, *, empty: bool = False) -> Generator[Git, None, None]:
-    """Git with a copy of the repository's index, or with an empty one; gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="task-queue-index-") as folder:
+    """Git with a copy of the repository's index, or with an empty one; gone afterwards.
+
+    It lies in the repository's own folder, where the next one removes what a killed process left.
+    """
+    _sweep_indexes(repository.git_dir)
+    with tempfile.TemporaryDirectory(prefix=f"{_INDEX}{os.getpid()}-", dir=repository.git_dir) as folder:
         copy = Path(folder) / "index"
         original = repository.git_dir / "index"
         if not empty and original.exists():
             shutil.copyfile(original, copy)
         yield git.with_index(copy)
+
+
+def _sweep_indexes(git_dir: Path) -> None:
+    for folder in git_dir.glob(f"{_INDEX}*"):
+        pid = folder.name.removeprefix(_INDEX).partition("-")[0]
+        if pid.isdigit() and identity_of(int(pid)) is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def commit_tree(git: Git, tree: str, *, parents: Iterable[str], message: str) -> str:
