@@ -111,6 +111,7 @@ class ConfiguredOrders:
                 "allow_only": bool(task.given.get("allow")),
                 "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
                 "scrub_env": self.config.agent.scrub_env,
+                "hide_login": self.config.agent.hide_login,
                 "prompts_dir": str(self.private[0] / "prompts") if self.private[0].is_dir() else None,
                 "worktrees": str(self.worktrees / self.source.id),
                 "keep_worktrees": self.config.git.keep_worktrees,

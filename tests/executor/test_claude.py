@@ -71,6 +71,38 @@ def test_the_environment_is_the_orders(bench: MakeBench, monkeypatch: pytest.Mon
     assert f"TASK_QUEUE_ATTEMPT={run.order.marker}" in environment
 
 
+LOGINS = {"ANTHROPIC_API_KEY": "api_key", "CLAUDE_CODE_OAUTH_TOKEN": "subscription"}
+LOOK_AROUND = (
+    "env; for each in /proc/[0-9]*/environ; do tr '\\0' '\\n' < $each; done 2> /dev/null; cat /dev/fd/3"
+)
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_the_login_is_not_in_a_tools_environment(bench: MakeBench, login: str) -> None:
+    """Nor in that of any process of the attempt; the agent has it all the same, and is billed as before."""
+    run = bench(in_turn(UseTool("Bash", {"command": LOOK_AROUND}), Say("done")))
+    del run.order.env["ANTHROPIC_API_KEY"]  # type: ignore[attr-defined]
+    run.order.env[login] = "a-login-out-of-sight"  # type: ignore[index]
+
+    outcome, work = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    assert work.billed_to == LOGINS[login]
+    (seen,) = run.model.requests[-1].tool_results
+    assert run.order.marker in seen
+    assert "a-login-out-of-sight" not in seen
+
+
+def test_the_login_can_be_left_in_the_environment(bench: MakeBench) -> None:
+    """For a program around the CLI that passes no open files on."""
+    run = bench(in_turn(UseTool("Bash", {"command": "env"}), Say("done")))
+    run.order.agent["hide_login"] = False  # type: ignore[index]
+
+    run.run()
+
+    assert f"ANTHROPIC_API_KEY={run.order.env['ANTHROPIC_API_KEY']}" in run.model.requests[-1].tool_results[0]
+
+
 def test_a_denied_tool_is_not_success(bench: MakeBench) -> None:
     """The agent says that all is well, but the tool it needed was denied."""
     run = bench(in_turn(UseTool("Bash", {"command": "git push origin main"}), Say("all done")))

@@ -85,10 +85,12 @@ class Agent(_Section):
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
     setting_sources: tuple[Literal["user", "project", "local"], ...] = ("project",)
     prewarm: bool = False
+    hide_login: bool = True
+    """Off for a ``cli_path`` that does not pass open file descriptors on, such as one that starts a container."""
     scrub_env: Annotated[
         bool,
         Field(
-            description="Take credentials out of the environment of the agent's tools. Off unless asked for:"
+            description="Take every credential out of the environment of the agent's tools. Off unless asked for:"
             " the CLI then runs Bash under bubblewrap, does not start without it, and leaves empty files such"
             " as .env and package.json in the workspace."
         ),

@@ -1,7 +1,9 @@
 """Becomes the agent's CLI, bound to the life of the runner and with exactly the environment it was given.
 
-Run as a file, by ``python -IS``: ``launcher.py RUNNER_PID NAMES CLI [ARGUMENT...]``. NAMES are the variables
-to keep, joined by commas. Imports nothing of ours, so that it starts in a few milliseconds.
+Run as a file, by ``python -IS``: ``launcher.py RUNNER_PID NAMES HIDDEN CLI [ARGUMENT...]``. NAMES are the variables
+to keep, joined by commas; HIDDEN those that go through a pipe instead, as ``NAME=VARIABLE`` where VARIABLE tells
+the CLI the pipe's number: its tools inherit the environment, but find an empty pipe. Imports nothing of ours, so
+that it starts in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -23,14 +25,28 @@ _OF_THE_SDK = {
 
 
 def main(arguments: list[str]) -> None:
-    runner, names, cli, *rest = arguments
+    runner, names, hidden, cli, *rest = arguments
     if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit("cannot bind the agent to its runner: prctl failed")
     # Compared with the pid we were TOLD: a runner that died before prctl sends no signal any more.
     if os.getppid() != int(runner):
         sys.exit(_GONE)
     kept = _OF_THE_SDK.union(names.split(","))
-    os.execve(cli, [cli, *rest], {name: value for name, value in os.environ.items() if name in kept})  # noqa: S606 - becoming the CLI is the point
+    environment = {name: value for name, value in os.environ.items() if name in kept}
+    for pair in filter(None, hidden.split(",")):
+        name, _, variable = pair.partition("=")
+        if name in environment:
+            environment[variable] = str(_pipe_with(environment.pop(name)))
+    os.execve(cli, [cli, *rest], environment)  # noqa: S606 - becoming the CLI is the point
+
+
+def _pipe_with(secret: str) -> int:
+    """The end to read *secret* from, once."""
+    reader, writer = os.pipe()
+    os.write(writer, secret.encode(errors="surrogateescape"))
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    return reader
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ _ALWAYS = {
     "CLAUDE_CODE_STARTUP_FAILURE_RESULTS": "1",
     "DISABLE_AUTOUPDATER": "1",
 }
+# For these the CLI takes a file descriptor instead (2.1.330); for ANTHROPIC_AUTH_TOKEN and a cloud's there is none.
+_HIDDEN_LOGINS = {
+    "ANTHROPIC_API_KEY": "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+}
 _SESSION_SCOPED = ("CLAUDECODE", "CLAUDE_AGENT_SDK_", "CLAUDE_CODE_SESSION", "CLAUDE_CODE_ENTRYPOINT")
 _UNATTENDED = (
     "You work unattended in a task queue: nobody can answer questions or grant permissions. Decide what a"
@@ -69,7 +74,9 @@ def environment_of(order: Order) -> dict[str, str]:
 def write_launcher(order: Order) -> Path:
     """A program in the attempt's folder for the SDK to start in place of the CLI; see ``launcher``."""
     names = ",".join(sorted(environment_of(order)))
-    words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, str(_cli_of(order))]
+    hides = order.agent.get("hide_login", True)
+    hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items() if hides)
+    words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, hidden, str(_cli_of(order))]
     path = order.attempt_dir / "claude"
     path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     path.chmod(0o700)
