@@ -182,6 +182,7 @@ def _without_secrets(delivery: Delivery | None, secrets: tuple[str, ...]) -> Del
         delivery,
         verification=redacted(delivery.verification, secrets),
         audit=redacted(delivery.audit, secrets),
+        subjects=redacted(delivery.subjects, secrets),
         notes=redacted(delivery.notes, secrets),
     )
 

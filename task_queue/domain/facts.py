@@ -9,7 +9,17 @@ from typing import Any
 
 from task_queue.domain.audit import Verdict, Void, read_verdict
 from task_queue.domain.model import Delivery, OutcomeKind, Result
-from task_queue.domain.report import CommitLine, Facts, Round, Work, code, escaped, report
+from task_queue.domain.report import (
+    ChangedFile,
+    CommitLine,
+    Facts,
+    PhaseCost,
+    Round,
+    Work,
+    code,
+    escaped,
+    report,
+)
 from task_queue.domain.verification import Check
 
 _MOST_EVIDENCE_CHARS = 2000
@@ -27,7 +37,6 @@ def report_of(
     sections = (
         _section("Evidence", [escaped(each[:_MOST_EVIDENCE_CHARS]) for each in result.evidence]),
         _section("Attempts", list(_attempts(result))),
-        _section("Cost by phase", [f"{escaped(k)}: {_money(v)}" for k, v in result.cost_by_phase.items()]),
         _section("What to do next", list(_next_steps(result))),
     )
     return page + "".join(section for section in sections if section)
@@ -51,7 +60,9 @@ def _facts(result: Result, title: str, asked: str, delivery: Delivery) -> Facts:
             branch=result.branch,
             base=result.base_commit,
             summary=delivery.stat,
-            commits=tuple(CommitLine(commit, "") for commit in result.commits),
+            files=tuple(map(_file, delivery.files)),
+            file_count=delivery.file_count,
+            commits=tuple(_commits(result, delivery)),
             see=delivery.see,
             undo=delivery.undo,
             landing=result.landed,
@@ -60,6 +71,7 @@ def _facts(result: Result, title: str, asked: str, delivery: Delivery) -> Facts:
         rounds=tuple(_rounds(result.audit or {})),
         checks=tuple(map(_check, result.verification)),
         changed_judges=result.changed_judges,
+        phases=tuple(_phases(result)),
         cost_usd=result.total_cost_usd,
         cost_note=_cost_note(result),
         denials=tuple(map(_denial, result.permission_denials)),
@@ -95,6 +107,23 @@ def _rounds(audit: Mapping[str, Any]) -> Iterator[Round]:
         if isinstance(verdict, Verdict) and each.get("overruled"):
             verdict = replace(verdict, overruled=str(each["overruled"]))
         yield Round(int(each.get("round", 0)), verdict)
+
+
+def _file(record: Mapping[str, Any]) -> ChangedFile:
+    return ChangedFile(str(record.get("path") or ""), record.get("added"), record.get("deleted"))
+
+
+def _commits(result: Result, delivery: Delivery) -> Iterator[CommitLine]:
+    for number, commit in enumerate(result.commits):
+        subject = delivery.subjects[number] if number < len(delivery.subjects) else ""
+        yield CommitLine(commit, subject, by_agent=bool(subject) and commit != delivery.ours)
+
+
+def _phases(result: Result) -> Iterator[PhaseCost]:
+    costs, seconds = result.cost_by_phase, result.seconds_by_phase
+    for phase in {**seconds, **costs}:
+        took = timedelta(seconds=seconds[phase]) if phase in seconds else None
+        yield PhaseCost(phase, took, costs.get(phase))
 
 
 def _check(record: Mapping[str, Any]) -> Check:

@@ -62,8 +62,16 @@ class Delivery:
     base_commit: str | None = None
     branch: str | None = None
     commits: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    """Of the commits, in their order."""
+    ours: str | None = None
+    """Which of them the queue made; the others are the agent's."""
     stat: str = ""
-    """What the commits change, in one line."""
+    """What the task changed, in one line."""
+    files: tuple[dict[str, Any], ...] = ()
+    """The first of the changed files: ``path``, ``added``, ``deleted`` (lines; None: binary or very large)."""
+    file_count: int = 0
+    """Of all changed files."""
     landed: str | None = None
     """What became of the task's branch."""
     verification: tuple[dict[str, Any], ...] = ()
@@ -241,6 +249,8 @@ class Result:
     landed: str | None = None
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    """Both of the last attempt; phases without an agent cost nothing."""
     cost_incomplete: bool = False
     changed_judges: tuple[str, ...] = ()
     """Files that judge the work and were changed by it: the path, and how in parentheses."""

@@ -36,12 +36,11 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """What one phase took; ``usd`` None: not known."""
+    """What one phase took: None where it is not known, or no agent worked in it."""
 
     phase: str
-    duration: timedelta
+    duration: timedelta | None
     usd: float | None = None
-    turns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,8 @@ class Work:
     summary: str = ""
     """One line of figures."""
     files: tuple[ChangedFile, ...] = ()
+    """The first of them."""
+    file_count: int = 0
     commits: tuple[CommitLine, ...] = ()
     see: tuple[str, ...] = ()
     """Commands, ready to be pasted."""
@@ -175,7 +176,7 @@ def _head(facts: Facts) -> str:
 def _warnings(facts: Facts) -> str:
     found = [escaped(warning) for warning in facts.warnings]
     if facts.changed_judges:
-        found.append(f"{len(facts.changed_judges)} of the changed files judge the work: see below.")
+        found.append(f"Changed files that judge the work: {len(facts.changed_judges)}, see below.")
     if facts.work.overlap:
         found.append(
             "Uncommitted before the task and changed since, so left uncommitted; whose change is whose cannot be told: "
@@ -205,7 +206,10 @@ def _changes(work: Work) -> str:
     if work.summary:
         blocks.append(escaped(work.summary))
     blocks.append(
-        _bullets((f"{code(file.path)} {_lines(file)}" for file in work.files), more=len(work.files))
+        _bullets(
+            (f"{code(file.path)} {_lines(file)}" for file in work.files),
+            more=max(work.file_count, len(work.files)),
+        )
     )
     if work.commits:
         blocks.append("Commits:\n\n" + _bullets(map(_commit, work.commits), more=len(work.commits)))
@@ -264,10 +268,10 @@ def _round(each: Round) -> str:
 
 
 def _costs(facts: Facts) -> str:
-    rows = ["| phase | time | cost | turns |", "|---|---|---|---|"]
+    rows = ["| phase | time | cost |", "|---|---|---|"]
     rows += [
-        f"| {escaped(phase.phase)} | {_span(phase.duration)} | {_money(phase.usd)} | "
-        f"{'-' if phase.turns is None else phase.turns} |"
+        f"| {escaped(phase.phase)} | {'-' if phase.duration is None else _span(phase.duration)}"
+        f" | {'-' if phase.usd is None else _money(phase.usd)} |"
         for phase in facts.phases
     ]
     note = f" ({escaped(facts.cost_note)})" if facts.cost_note else ""
@@ -289,11 +293,14 @@ def _bullets(items: Iterable[str], *, more: int = 0) -> str:
 
 
 def _capped(items: Iterable[str], total: int) -> Iterator[str]:
-    for number, item in enumerate(items):
-        if total and number == _MOST_LISTED:
-            yield f"- and {total - number} more"
-            return
+    listed = 0
+    for item in items:
+        if total and listed == _MOST_LISTED:
+            break
+        listed += 1
         yield f"- {item}"
+    if total > listed:
+        yield f"- and {total - listed} more"
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -129,6 +129,7 @@ def result_of(
         landed=delivery.landed,
         prompts=delivery.prompts,
         cost_by_phase=delivery.cost_by_phase,
+        seconds_by_phase=delivery.seconds_by_phase,
         cost_incomplete=any(attempt.cost_incomplete for attempt in attempts),
         estimated_cost_usd=sum(attempt.estimated_cost_usd for attempt in attempts),
         model_usage=work.model_usage,

@@ -65,6 +65,14 @@ class Committed:
     commits: tuple[str, ...] = ()
     branch: str | None = None
     stat: str = ""
+    subjects: tuple[str, ...] = ()
+    """Of the commits, in their order."""
+    ours: str | None = None
+    """The one that the queue made."""
+    files: tuple[dict[str, Any], ...] = ()
+    """The first of the changed files: ``path``, ``added``, ``deleted`` (lines; None: binary or very large)."""
+    file_count: int = 0
+    """Of all changed files."""
     notes: tuple[str, ...] = ()
     see: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
@@ -167,6 +175,13 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
             return Land() if plan.land and last.branch is not None and last.commits else _done(plan, steps)
         case Landed():
             return _done(plan, steps)
+
+
+def name_of(phase: Phase) -> str:
+    """As results and reports call it: ``implement 1``, ``commit``."""
+    number = getattr(phase, "round", None)
+    name = type(phase).__name__.lower()
+    return name if number is None else f"{name} {number}"
 
 
 def denials_in(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:

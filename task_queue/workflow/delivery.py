@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from task_queue.adapters.git.changes import Changes
 from task_queue.domain.model import Delivery
 from task_queue.domain.workflow import Audited, Committed, Landed, Prepared, Step, Verified
 from task_queue.workflow.site import Site
@@ -17,14 +18,15 @@ def delivery_of(
     site: Site | None,
     steps: Sequence[Step],
     *,
+    left: Changes | None,
     notes: Iterable[str],
     prompts: Mapping[str, str],
     cost_by_phase: Mapping[str, float],
     seconds_by_phase: Mapping[str, float],
 ) -> Delivery:
-    """*site* is None where the attempt ended before there was a place to work."""
+    """*site* is None where the attempt ended before there was a place to work; *left*, where it succeeded."""
     prepared = _last(steps, Prepared)
-    committed = _last(steps, Committed) or Committed()
+    committed = _last(steps, Committed) or _uncommitted(left)
     landed = _last(steps, Landed)
     verified = _last(steps, Verified)
     return Delivery(
@@ -33,7 +35,11 @@ def delivery_of(
         base_commit=prepared.base_commit if prepared else None,
         branch=committed.branch or (site.branch if site else None),
         commits=committed.commits,
+        subjects=committed.subjects,
+        ours=committed.ours,
         stat=committed.stat,
+        files=committed.files,
+        file_count=committed.file_count,
         landed=landed.said if landed else None,
         verification=verified.records if verified else (),
         changed_judges=verified.changed_judges if verified else (),
@@ -45,6 +51,12 @@ def delivery_of(
         undo=_undo(site, committed, landed),
         notes=(*(site.notes if site else ()), *committed.notes, *notes),
     )
+
+
+def _uncommitted(left: Changes | None) -> Committed:
+    if left is None or not left.paths:
+        return Committed()
+    return Committed(stat=left.summary, files=left.files, file_count=len(left.paths))
 
 
 def _undo(site: Site | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import assert_never
 
 from task_queue.adapters.executor.claude import ClaudeExecutor, Said
 from task_queue.adapters.executor.options import Talk
+from task_queue.adapters.git.changes import Changes
 from task_queue.adapters.settings_trust import accepted_only
 from task_queue.adapters.skill import prompts_for
 from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
@@ -28,10 +31,12 @@ from task_queue.domain.workflow import (
     Implement,
     Implemented,
     Land,
+    Phase,
     Plan,
     Prepare,
     Prepared,
     Verify,
+    name_of,
     next_phase,
 )
 from task_queue.ports import Order, Stop, Transcript
@@ -75,6 +80,7 @@ class WorkflowExecutor:
         delivery = delivery_of(
             run.site,
             run.steps.done,
+            left=run.left,
             notes=run.notes,
             prompts=run.prompts.hashes,
             cost_by_phase=run.costs,
@@ -89,11 +95,12 @@ class WorkflowExecutor:
                 return _asked_to(self._asked)
             phase = next_phase(run.steps.done, plan)
             run.transcript.write("note", {"type": "phase", "phase": type(phase).__name__.lower()})
-            ended = self._do(run, phase)
+            with run.timed(phase):
+                ended = self._do(run, phase)
             if ended is not None:
                 return ended
 
-    def _do(self, run: _Run, phase: object) -> Outcome | None:
+    def _do(self, run: _Run, phase: Phase) -> Outcome | None:
         """Carry out *phase* and note its step; an outcome where the attempt ends with it."""
         match phase:
             case Prepare():
@@ -112,8 +119,8 @@ class WorkflowExecutor:
                 if self._asked is not None:
                     return _asked_to(self._asked)
                 run.steps.add(verified)
-            case Audit(round=number):
-                return self._audit(run, number)
+            case Audit():
+                return self._audit(run, phase)
             case Commit():
                 cost = run.order.spent_usd
                 run.steps.add(run.opened().commit(attempt=run.prepared().attempt, cost_usd=cost))
@@ -124,7 +131,7 @@ class WorkflowExecutor:
             case Finish(kind=kind, reason=reason, evidence=evidence):
                 return Outcome(kind, reason, evidence)
             case _:
-                raise TypeError(phase)
+                assert_never(phase)
         return None
 
     def _implement(self, run: _Run, phase: Implement) -> Outcome | None:
@@ -136,7 +143,7 @@ class WorkflowExecutor:
             else prompts.task(run.order, resumes, () if resumes else run.opened().changed_paths())
         )
         talk = Talk(resume=resumes, prompt=prompt, append=prompts.implementer, plugin=prompts.plugin)
-        said = run.talk(self._agent, run.opened().order, talk, phase=f"implement {phase.round}")
+        said = run.talk(self._agent, run.opened().order, talk, phase=phase)
         if said.outcome.kind not in _GOES_ON:
             return said.outcome
         run.steps.add(
@@ -146,7 +153,7 @@ class WorkflowExecutor:
         )
         return None
 
-    def _audit(self, run: _Run, number: int) -> Outcome | None:
+    def _audit(self, run: _Run, phase: Audit) -> Outcome | None:
         site = run.opened()
         before = site.state()
         order = replace(
@@ -157,13 +164,13 @@ class WorkflowExecutor:
         )
         prompt = run.prompts.audit(order, site.changes(), run.steps.done)
         talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
-        said = run.talk(self._agent, order, talk, phase=f"audit {number}", keeps_session=False)
+        said = run.talk(self._agent, order, talk, phase=phase, keeps_session=False)
         if said.outcome.kind in _COMES_BACK or said.outcome.kind in {
             OutcomeKind.CANCELLED,
             OutcomeKind.BUDGET,
         }:
             return said.outcome
-        run.steps.add(_audited(number, said, tampered=before != site.state()))
+        run.steps.add(_audited(phase.round, said, tampered=before != site.state()))
         return None
 
 
@@ -180,6 +187,8 @@ class _Run:
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self._told_of_settings = False
+        self.left: Changes | None = None
+        """What an attempt that did not succeed changed."""
         self.prompts = prompts_for(order)
         self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
 
@@ -194,8 +203,18 @@ class _Run:
         """The site, opened again where this attempt continues an earlier one."""
         return self.site or self.open(self.prepared().attempt)
 
+    @contextmanager
+    def timed(self, phase: Phase) -> Generator[None, None, None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            if not isinstance(phase, Finish):
+                name = name_of(phase)
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
+
     def talk(
-        self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: str, keeps_session: bool = True
+        self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: Phase, keeps_session: bool = True
     ) -> Said:
         """One conversation within what is left of the attempt's time, turns and money."""
         left = max(1.0, self._ends_at - time.monotonic())
@@ -207,12 +226,10 @@ class _Run:
             allowance_usd=self.order.allowance_usd,
             meter=self.order.meter if keeps_session else Meter(),
         )
-        order = self._with_accepted_settings(order, phase)
-        begun = time.monotonic()
+        order = self._with_accepted_settings(order, name_of(phase))
         said = agent.talk(order, self.transcript, talk)
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - begun
         cost = said.work.total_cost_usd or 0.0
-        self.costs[phase] = self.costs.get(phase, 0.0) + cost
+        self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
         allowance = self.order.allowance_usd
         self.order = replace(
             self.order,
@@ -239,8 +256,11 @@ class _Run:
         return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:
+        if self.site is None:
+            return
         try:
-            kept = self.site.keep_leftovers() if self.site is not None else None
+            self.left = self.site.changes()
+            kept = self.site.keep_leftovers()
         except GitError as error:
             kept = f"what it left could not be kept: {error}"
         if kept is not None:

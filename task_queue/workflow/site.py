@@ -10,7 +10,7 @@ from pathlib import Path
 from task_queue.adapters.engine.unfinished import unfinished_in
 from task_queue.adapters.git.changes import Changes, changes_between
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
-from task_queue.adapters.git.commit import Signature, final_commit, why_no_signature
+from task_queue.adapters.git.commit import Signature, final_commit, subjects_of, why_no_signature
 from task_queue.adapters.git.exclude import keep_out
 from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
 from task_queue.adapters.git.leftovers import keep_leftovers, own_of
@@ -132,6 +132,10 @@ class Site:
             commits=made.all,
             branch=self.branch or made.branch,
             stat=changes.summary if changes else "",
+            subjects=subjects_of(self.git, made.all),
+            ours=made.ours,
+            files=changes.files if changes else (),
+            file_count=len(changes.paths) if changes else 0,
             notes=tuple(notes),
             see=see,
             undo=undo,

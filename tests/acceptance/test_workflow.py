@@ -37,6 +37,9 @@ def test_work_that_passes_its_audit_is_committed(make_agent_rig: MakeAgentRig) -
     assert "+round" in script.audits[0]
     assert "I say pass" in report
     assert set(result["cost_by_phase"]) == {"implement 1", "audit 1"}
+    assert set(result["seconds_by_phase"]) == {"prepare", "implement 1", "verify 1", "audit 1", "commit"}
+    assert "- `work.txt` +1 -0\n" in report
+    assert f"- `{result['commits'][0][:12]}` Write a line\n" in report
     assert result["total_cost_usd"] == pytest.approx(sum(result["cost_by_phase"].values()))
 
 
@@ -71,6 +74,7 @@ def test_three_rejections_fail_with_everything_kept(make_agent_rig: MakeAgentRig
     assert (repository / "work.txt").read_text() == "round\n" * 3
     assert "refs/task-queue/task-a/leftovers" in git(repository, "for-each-ref")
     assert any("leftovers" in note for note in result["notes"])
+    assert "- `work.txt` +3 -0\n" in (rig.queue() / "reports/task-a.md").read_text()
 
 
 @pytest.mark.parametrize("isolation", ["none", "worktree"])

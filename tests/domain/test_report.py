@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from task_queue.domain.facts import report_of
 from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 
+GOLDEN = Path(__file__).parent / "golden" / "report.md"
 START = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 EVIL = "ok\n```\n# Injected\n<script>x</script>\x1b[2J [a](http://evil)"
 
@@ -45,7 +48,7 @@ def a_result(**changes: Any) -> Result:
 
 
 def test_an_audited_task_tells_everything() -> None:
-    """Rounds with their findings, records, cost by phase, prompts, and the commands to see and undo."""
+    """The whole page, as a person reads it; written again with WRITE_GOLDEN=1."""
     rounds = [
         {
             "round": 1,
@@ -60,42 +63,48 @@ def test_an_audited_task_tells_everything() -> None:
     result = a_result(
         audit={"verdict": "pass", "summary": "All there.", "rounds": rounds},
         verification=({"command": "make test", "exit_code": 0, "duration_ms": 1200},),
-        commits=("a" * 40,),
+        changed_judges=("tests/test_a.py (changed)",),
+        commits=("a" * 40, "b" * 40),
         branch="task-queue/task-20260207-add",
+        base_commit="c" * 40,
+        isolation="worktree",
         landed="it is in main (fast-forward)",
         cost_by_phase={"implement 1": 0.2, "audit 1": 0.05},
+        seconds_by_phase={"prepare": 0.4, "implement 1": 312.0, "verify 1": 1.3, "audit 1": 61.0},
         prompts={"auditor": "sha256:" + "b" * 64 + " packaged"},
         permission_denials=(
             {"tool_name": "WebFetch", "rule": "WebFetch(domain:x.org)", "why_no_rule": None},
         ),
         notes=("a key had no effect",),
-        changed_judges=("tests/test_a.py (changed)",),
     )
-    delivery = Delivery(stat="1 file changed", see=("git show aaa",), undo=("git revert aaa",))
+    delivery = Delivery(
+        stat="120 files changed, 7 insertions(+), 1 deletions(-), 1 binary or very large",
+        subjects=("Begin with the tests", "Add it"),
+        ours="b" * 40,
+        files=(
+            {"path": "a.py", "added": 5, "deleted": 1},
+            {"path": "logo.png", "added": None, "deleted": None},
+            {"path": "tests/test_a.py", "added": 2, "deleted": 0},
+        ),
+        file_count=120,
+        see=("git -C /srv/web show aaa",),
+        undo=("git -C /srv/web revert aaa",),
+    )
 
     page = report_of(result, title="Add it", asked="Please add it.", delivery=delivery)
 
-    for told in (
-        "# Add it",
-        "**Done**",
-        "Please add it.",
-        "### Round 1: fail",
-        "`a.py:3`",
-        "### Round 2: pass",
-        "`make test`",
-        "git show aaa",
-        "git revert aaa",
-        "a" * 12,
-        "audit 1: $0.05",
-        "WebFetch(domain:x.org)",
-        "had no effect",
-        "## Files that judge the work, changed by it\n\n- `tests/test_a.py (changed)`",
-        "I added it.",
-        "b" * 12,
-    ):
-        assert told in page
-    assert "What to do next" not in page
-    assert "No commits" not in page
+    if os.environ.get("WRITE_GOLDEN"):
+        GOLDEN.write_text(page, encoding="utf-8")
+    assert page == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_long_list_of_files_is_cut_with_its_number() -> None:
+    """Whatever was recorded of it."""
+    files = tuple({"path": f"{n:03}.txt", "added": 1, "deleted": 0} for n in range(150))
+
+    page = report_of(a_result(), title="x", asked="x", delivery=Delivery(files=files, file_count=1200))
+
+    assert "- `099.txt` +1 -0\n- and 1100 more\n" in page
 
 
 def test_a_failed_task_says_what_to_do_next() -> None:
@@ -143,11 +152,15 @@ def test_foreign_text_cannot_become_structure() -> None:
             "rounds": [{"round": 1, "verdict": "void", "summary": EVIL}],
         },
         verification=({"command": EVIL, "exit_code": 1, "tail": EVIL},),
+        commits=(EVIL,),
         cost_by_phase={EVIL: 1.0},
+        seconds_by_phase={EVIL: 1.0},
         permission_denials=({"tool_name": EVIL, "rule": EVIL},),
     )
 
-    outside = _outside_fences(report_of(result, title=EVIL, asked=EVIL, delivery=Delivery(stat=EVIL)))
+    files = ({"path": EVIL, "added": 1, "deleted": 1},)
+    delivery = Delivery(stat=EVIL, subjects=(EVIL,), files=files, file_count=1)
+    outside = _outside_fences(report_of(result, title=EVIL, asked=EVIL, delivery=delivery))
 
     assert "\x1b" not in outside
     assert not [line for line in outside.splitlines() if line.startswith("# Injected")]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from task_queue.adapters.git.program import Git
 
 MAX_PATCH_BYTES = 200_000
+_MOST_RECORDED = 100
 _BIG_FILE = "core.bigFileThreshold=1m"
 """Larger files are told as binary: nobody reads a patch of that size."""
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
@@ -35,6 +37,14 @@ class Changes:
     patch: str
     """As git shows it, with one line for a binary file; ends with a line that says so where it was cut."""
     cut: bool
+
+    @property
+    def files(self) -> tuple[dict[str, Any], ...]:
+        """The first hundred paths as records."""
+        return tuple(
+            {"path": path.path, "added": path.added, "deleted": path.deleted}
+            for path in self.paths[:_MOST_RECORDED]
+        )
 
     @property
     def added(self) -> int:

@@ -82,6 +82,13 @@ def why_no_signature(git: Git, signature: Signature) -> str | None:
     return None
 
 
+def subjects_of(git: Git, commits: Sequence[str]) -> tuple[str, ...]:
+    """The first line of each message, in the order of *commits*."""
+    if not commits:
+        return ()
+    return tuple(git.read("log", "--no-walk=unsorted", "-z", "--format=%s", *commits).text.split("\0"))
+
+
 def final_commit(
     git: Git,
     repository: Repository,
