@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from task_queue.domain.rules import call_of
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.views.files import number_in, records_in, text_in
 from task_queue.views.history import list_of, show_of, state_of
-from task_queue.views.model import ListView, ShowView, TaskLine
+from task_queue.views.model import Listed, ListView, ShowView, TaskLine
 
 _POLL_S = 0.2
 _TITLE = 60
@@ -97,17 +97,23 @@ def transcript(session: Session, *, task: str, follow: bool, attempt: int | None
     from task_queue.cli.transcript import following, told
 
     task_id = given_id(task)
-    found = state_of(session.sources(), task_id)
+    sources = session.sources()
+    found = state_of(sources, task_id)
     if found is None:
         raise unknown_task(task_id)
     folder = found[0].folders.log(task_id)
-    number = attempt or max(_attempts_in(folder), default=0)
+    number = attempt or max(_attempts_in(folder), default=1)
     path = folder / f"attempt-{number}" / "transcript.jsonl"
     if not path.exists() and not follow:
         render.note(f"task {task_id} has no transcript yet")
         return
     ended = path.with_name("outcome.json")
-    for envelope in following(path, more=lambda: follow and not ended.exists()):
+
+    def goes_on() -> bool:
+        # Asked of the task, too: one that is cancelled while it waits never has an attempt.
+        return follow and not ended.exists() and not _has_ended(sources, task_id)
+
+    for envelope in following(path, more=goes_on):
         text = envelope if raw else told(envelope)
         if text:
             render.say_block(text)
@@ -144,6 +150,11 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
             render.note(f"not ended in time: {', '.join(left)}")
             return FAILED
         time.sleep(_POLL_S)
+
+
+def _has_ended(sources: Sequence[Listed], task_id: TaskId) -> bool:
+    found = state_of(sources, task_id)
+    return found is None or found[1] in {TaskState.COMPLETED, TaskState.FAILED}
 
 
 def _ending(session: Session, task_id: TaskId, state: TaskState) -> Renderable:

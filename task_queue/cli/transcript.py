@@ -51,12 +51,25 @@ def told(line: str) -> str | None:
             return f"result: {_of(frame, 'subtype')}, {_of(frame, 'num_turns')} turns"
         case "system":
             return _system(frame)
+        case "command" | "output" | "exit" as what:
+            return _command(what, frame)
         case _:
             return f"{kind}: {_short(json.dumps(frame))}" if kind in {"note", "err"} else None
 
 
 def _fields(envelope: Mapping[str, Any]) -> tuple[str, Any]:
     return str(envelope.get("dir", "?")), envelope.get("raw")
+
+
+def _command(what: str, frame: Mapping[str, Any]) -> str | None:
+    """Of a configured command every line is shown: it has no other words."""
+    if what == "command":
+        argv: object = frame.get("argv")
+        return f"-> {' '.join(map(str, cast('list[object]', argv)))}" if isinstance(argv, list) else None
+    if what == "exit":
+        return f"exit code {_of(frame, 'code')}"
+    mark = "! " if frame.get("stream") == "stderr" else ""
+    return "\n".join(mark + line for line in _of(frame, "text").splitlines()) or None
 
 
 def _system(frame: Mapping[str, Any]) -> str | None:

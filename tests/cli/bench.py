@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +69,26 @@ class Bench:
             check=False,
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def on_a_terminal(self, *arguments: str, columns: int = 80, **environ: str) -> Answer:
+        """The same with a terminal of that width in place of stdin, stdout and stderr."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        command = subprocess.Popen(
+            [sys.executable, "-m", "task_queue.cli", *arguments],
+            cwd=self.project,
+            env=self.environ | {"TERM": "xterm"} | environ,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        written = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+            while read := os.read(ours, 65536):
+                written += read
+        os.close(ours)
+        return Answer(command.wait(timeout=30), written.decode().replace("\r\n", "\n"), "")
 
     def agrees_with(self, name: str, text: str) -> None:
         """*text*, with the home's path replaced, is the golden file *name*."""

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -54,7 +47,7 @@ def test_a_pipe_has_one_fact_on_each_line(bench: Bench) -> None:
 
 def test_a_terminal_gets_colour_and_a_frame(bench: Bench) -> None:
     """Besides the words, which are the same as in a pipe."""
-    shown = on_a_terminal(bench, "status", columns=100)
+    shown = bench.on_a_terminal("status", columns=100).out
 
     assert "\x1b[33munserved\x1b[0m" in shown
     assert "─" * 40 in shown
@@ -63,8 +56,8 @@ def test_a_terminal_gets_colour_and_a_frame(bench: Bench) -> None:
 
 def test_no_color_is_honoured(bench: Bench) -> None:
     """https://no-color.org: any value; errors included."""
-    shown = on_a_terminal(bench, "status", columns=80, NO_COLOR="1")
-    error = on_a_terminal(bench, "tasks", "show", "task-none", columns=80, NO_COLOR="1")
+    shown = bench.on_a_terminal("status", columns=80, NO_COLOR="1").out
+    error = bench.on_a_terminal("tasks", "show", "task-none", columns=80, NO_COLOR="1").out
 
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", shown + error)
     assert "error:" in error
@@ -88,33 +81,6 @@ def test_a_long_path_is_never_broken(bench: Bench) -> None:
     path = bench.pending() / "task-20260207-120000-first.md"
 
     assert str(path) in bench.run("tasks", "show", path.stem, COLUMNS="40").out
-
-
-def on_a_terminal(bench: Bench, *arguments: str, columns: int, **environ: str) -> str:
-    """What the command writes to a terminal of that width."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    command = subprocess.Popen(
-        [sys.executable, "-m", "task_queue.cli", *arguments],
-        cwd=bench.project,
-        env=bench.environ | {"TERM": "xterm"} | environ,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            read = os.read(ours, 65536)
-        except OSError:  # EIO: nobody has the other end any more
-            break
-        if not read:
-            break
-        written += read
-    os.close(ours)
-    command.wait(timeout=30)
-    return written.decode().replace("\r\n", "\n")
 
 
 def without_colour(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
-from task_queue.domain.model import Ending, Outcome, OutcomeKind, TaskId, Work
+from task_queue.domain.model import Ending, Outcome, OutcomeKind, Work
+from task_queue.domain.task import TaskId
 from task_queue.platform.records import decode, encode
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
