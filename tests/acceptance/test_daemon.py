@@ -222,7 +222,7 @@ def test_a_removed_source_ends_with_its_running_task(rig: Rig) -> None:
     rig.started("log")
     rig.drop_command("task-2-waits", "echo never >> log2")
     rig.cli("sources", "rm", "--source-id", "a", check=True)
-    eventually(lambda: rig.state()["sources"]["a"]["state"] == "closing", timeout=10, what="it is seen")
+    eventually(lambda: rig.state()["sources"]["a"]["state"] == "closing", what="it is seen")
     (rig.workspace / "go").touch()
 
     assert rig.result("task-1-long")["success"]

@@ -20,7 +20,7 @@ RESPONSE_USD = 0.41
 CAP_USD = 0.7
 """Crossed by the second response."""
 STEP = UseTool("Bash", {"command": "true"}, input_tokens=LARGE)
-SLOW = 120
+SLOW = 240
 
 
 def answers_once(request: Request) -> Reply:
@@ -38,7 +38,7 @@ def sleeps(request: Request) -> Reply:
     ("script", "keys", "endings"),
     [
         pytest.param(answers_once, {"idle_timeout": "1s"}, "stalled", id="silence"),
-        pytest.param(sleeps, {"timeout": "5s"}, "timed_out", id="wall clock"),
+        pytest.param(sleeps, {"timeout": "10s"}, "timed_out", id="wall clock"),
     ],
 )
 def test_attempts_that_never_end_cannot_spend_past_the_cap(

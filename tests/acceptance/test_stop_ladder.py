@@ -68,7 +68,7 @@ def test_a_cancel_leaves_nothing(rig: Rig, stubborn: str) -> None:
 
 def test_a_time_out_leaves_nothing(rig: Rig, stubborn: str) -> None:
     rig.start()
-    rig.drop_command("task-stubborn", f"{stubborn} 0", timeout="3s", max_attempts=1)
+    rig.drop_command("task-stubborn", f"{stubborn} 0", timeout="6s", max_attempts=1)
     alive(rig)
 
     assert rig.result("task-stubborn", timeout=60)["outcome"] == "timed_out"
@@ -117,7 +117,7 @@ def test_a_tool_of_the_agent_leaves_nothing(
         environment = child_environment(tmp_path / "home-0", model)  # the home that the rig will have
         rig = make_rig(limits={"memory_mb": 1000}, agent={"env": environment})
         rig.start()
-        keys = {"cancel": "", "timeout": "timeout: 6s\n", "memory": ""}[how]
+        keys = {"cancel": "", "timeout": "timeout: 15s\n", "memory": ""}[how]
         rig.drop("task-agent", f"---\nmax_attempts: 1\n{keys}---\n# Do it\n")
         if how != "memory":
             alive(rig)

@@ -42,7 +42,7 @@ class Ear:
         """Whether *source* is notified because of *act*."""
         before = self.heard[source]
         act()
-        return eventually(lambda: self.heard[source] > before, timeout=10, what=f"{source} was notified")
+        return eventually(lambda: self.heard[source] > before, timeout=30, what=f"{source} was notified")
 
 
 @pytest.fixture
@@ -348,7 +348,7 @@ def test_unheard_probes_degrade_until_they_are_heard(watcher: Watcher, ear: Ear,
     pending.rename(pending.with_name("old"))
     pending.mkdir()
 
-    eventually(lambda: watcher.check() or watcher.degraded(), timeout=10)
+    eventually(lambda: watcher.check() or watcher.degraded())
     assert watcher.degraded() == {"web": f"{pending}: changes there cause no events"}
     ear.gate.set()
     eventually(lambda: watcher.check() or not watcher.degraded(), timeout=HEAL_S)

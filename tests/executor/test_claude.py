@@ -199,8 +199,8 @@ def test_silence_is_stalled(bench: MakeBench) -> None:
 
 def test_a_running_tool_is_not_silence(bench: MakeBench) -> None:
     """A Bash command may be quiet for longer than the idle time."""
-    run = bench(in_turn(UseTool("Bash", {"command": "sleep 2"}), Say("done")))
-    run.given(idle_timeout=_seconds(1))
+    run = bench(in_turn(UseTool("Bash", {"command": "sleep 7"}), Say("done")))
+    run.given(idle_timeout=_seconds(5))
     run.executor = ClaudeExecutor(timers=Timers(tool_s=30))
 
     outcome, _ = run.run()
