@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from task_queue.adapters.config.schema import Config
 from task_queue.adapters.engine.layout import Layout
 from task_queue.cli.check import Check
 from task_queue.cli.checks_agent import denials, project_settings, stray_credentials
+from task_queue.cli.checks_login import agent_cli
 from task_queue.cli.session import Session
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.settings import parse_defaults, without_effect
@@ -43,7 +43,7 @@ def all_checks(session: Session) -> Iterator[Check]:
         yield from stray_credentials(config, session.locations)
         yield from project_settings(session.locations)
         yield from denials(config)
-    yield from _agent(config)
+    yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
     yield from _user()
@@ -124,26 +124,6 @@ def _free_space(config: Config) -> Iterator[Check]:
                 f"source '{source.id}': only {free_mb} MB free, below limits.min_free_mb",
                 "free some space: nothing is claimed until then",
             )
-
-
-def _agent(config: Config | None) -> Iterator[Check]:
-    named = config.agent.cli_path if config else None
-    if named is not None:
-        if os.access(named, os.X_OK):
-            yield Check("ok", f"the agent's CLI is {named}")
-        else:
-            yield Check(
-                "problem", f"agent.cli_path {named} is no program", "correct or remove agent.cli_path"
-            )
-        return
-    sdk = importlib.util.find_spec("claude_agent_sdk")
-    bundled = Path(sdk.origin).parent / "_bundled" / "claude" if sdk and sdk.origin else None
-    if bundled and os.access(bundled, os.X_OK):
-        yield Check("ok", "the agent's CLI is the bundled one")
-    elif shutil.which("claude"):
-        yield Check("ok", f"the agent's CLI is {shutil.which('claude')}")
-    else:
-        yield Check("problem", "there is no agent CLI", "pip install --force-reinstall claude-agent-sdk")
 
 
 def _programs() -> Iterator[Check]:

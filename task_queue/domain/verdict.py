@@ -189,7 +189,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         lambda s: s.status in _ACCOUNT_STATUSES or s.error in _ACCOUNT_ERRORS,
         K.ACCOUNT,
-        "the account was refused: log in again, or settle its billing",
+        "nobody is logged in, or the account was refused; what to do: task-queue doctor",
     ),
     Row(
         lambda s: s.limit is not None and (_unanswered(s) or s.status == 429 or s.error == "rate_limit"),

@@ -264,15 +264,29 @@ def test_a_refused_login_pauses_the_account(make_agent_rig: MakeAgentRig) -> Non
 
 
 def test_no_login_pauses_the_account(make_agent_rig: MakeAgentRig) -> None:
-    """Nobody has logged in on this machine: the task waits, no model is asked."""
+    """Nobody has logged in on this machine: the task waits, no model is asked, and doctor gives the command."""
     rig = make_agent_rig(in_turn(Say("never")), login="UNUSED")
     rig.start()
     rig.ask("task-1", "do it", max_attempts=1)
     why = eventually(lambda: _why(rig), timeout=SLOW, what="the account is paused")
     eventually(lambda: not rig.locks(), what="the task is given back")
 
+    doctor = rig.cli("doctor").stdout
+
     assert "account paused" in why
+    assert "task-queue doctor" in why
+    assert "nobody is logged in" in doctor
+    assert f"CLAUDE_CONFIG_DIR={json.loads(rig.config.read_text())['agent']['config_dir']} " in doctor
+    assert "claude auth login" in doctor
     assert (rig.pending() / "task-1.md").exists()
+
+
+def test_doctor_says_who_is_logged_in(make_agent_rig: MakeAgentRig) -> None:
+    """In the environment that the tasks have, where it is a key."""
+    rig = make_agent_rig(in_turn(Say("never")))
+
+    assert "the agent is logged in (api_key)" in rig.cli("doctor").stdout
+    assert rig.model.requests == []
     assert rig.model.requests == []
 
 
