@@ -1,5 +1,7 @@
 """The preloaded process that runners are forked from: what takes a second to import is imported once.
 
+What a command needs comes first, and the SDK when nobody waits, or an agent does: a command never waits for it.
+
 Started by the daemon as ``python -m task_queue.template FD``. Speaks over the inherited socket: the
 daemon sends orders, each a length and JSON; the answer is the runner's process id. Ends when the daemon
 does; the runners, in sessions of their own, go on. Single-threaded, because forking a process with
@@ -12,6 +14,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import json
 import os
 import select
 import signal
@@ -25,7 +28,8 @@ from task_queue.platform.records import adapter, decode
 from task_queue.ports import Order
 from task_queue.runner import carry_out
 
-_PRELOADED = ("task_queue.workflow.command", "task_queue.workflow.executor")
+_FOR_COMMANDS = "task_queue.workflow.command"
+_FOR_AGENTS = "task_queue.workflow.executor"
 _REAP_EVERY_S = 10.0
 
 
@@ -34,23 +38,34 @@ def main() -> None:
     # Blocked here, so that a runner can install its handlers before the first signal reaches it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     adapter(Order)
-    for module in _PRELOADED:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # collected objects would be copied page by page into every runner
+    _preload(_FOR_COMMANDS)
+    has_sdk = False
     while True:
-        readable, _, _ = select.select([control], [], [], _REAP_EVERY_S)
+        readable, _, _ = select.select([control], [], [], _REAP_EVERY_S if has_sdk else 0)
         _reap()
-        if not readable:
-            continue
-        raw = _receive(control)
+        raw = _receive(control) if readable else b""
         if raw is None:
             return
+        if not has_sdk and (not raw or _is_for_an_agent(raw)):
+            _preload(_FOR_AGENTS)
+            has_sdk = True
+        if not raw:
+            continue
         pid = os.fork()
         if pid == 0:
             control.close()
             _run(raw)
         control.sendall(HEADER.pack(pid))
+
+
+def _preload(module: str) -> None:
+    importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # collected objects would be copied page by page into every runner
+
+
+def _is_for_an_agent(raw: bytes) -> bool:
+    return bool(json.loads(raw)["executor"] != "command")
 
 
 def _run(raw: bytes) -> None:

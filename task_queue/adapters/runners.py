@@ -10,9 +10,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import RunRecord
+from task_queue.domain.text import printable
 from task_queue.platform import identity
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.identity import ProcessIdentity
@@ -20,6 +22,8 @@ from task_queue.platform.records import encode
 from task_queue.ports import Order, RunningAttempt, Stop
 
 _START_TIMEOUT_S = 60.0
+_LAST_WORDS_BYTES = 4096
+_LAST_WORDS_CHARS = 300
 _SIGNAL_OF = {Stop.SUSPEND: signal.SIGTERM, Stop.CANCEL: signal.SIGINT}
 
 
@@ -31,6 +35,8 @@ class ProcessRunners:
         self._lock = threading.Lock()
         self._template: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._errors: BinaryIO | None = None
+        """What the template writes to stderr."""
 
     def preload(self) -> None:
         """Have the template import what it needs while nothing waits for it."""
@@ -47,10 +53,10 @@ class ProcessRunners:
                 try:
                     pid = self._fork(raw)
                 except OSError as error:
-                    self._discard_template()
+                    said = self._discard_template()
                     raise ExecutorError(
-                        f"no runner could be started: {error}",
-                        hint="look at the log, and try: python -m task_queue.cli doctor",
+                        f"no runner could be started: {said or error}",
+                        hint="correct that, or see what is missing with: task-queue doctor",
                     ) from error
         try:
             return _Runner(os.pidfd_open(pid), order.marker)
@@ -88,18 +94,21 @@ class ProcessRunners:
         self._discard_template()
         ours, theirs = socket.socketpair()
         ours.settimeout(_START_TIMEOUT_S)
+        self._errors = os.fdopen(os.memfd_create("template's stderr"), "w+b", buffering=0)
         with theirs:
             self._template = subprocess.Popen(
                 [sys.executable, "-m", "task_queue.template", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env={**self._environment, identity.MARKER_VARIABLE: "_" * MARKER_SPACE},
                 stdin=subprocess.DEVNULL,
+                stderr=self._errors,
                 start_new_session=True,
             )
         self._control = ours
         return ours
 
-    def _discard_template(self) -> None:
+    def _discard_template(self) -> str:
+        """End it; returns its last words, empty if it said nothing."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -111,6 +120,18 @@ class ProcessRunners:
                 self._template.kill()
                 self._template.wait()
             self._template = None
+        if self._errors is None:
+            return ""
+        with self._errors as errors:
+            self._errors = None
+            return _last_words(errors)
+
+
+def _last_words(errors: BinaryIO) -> str:
+    """The last line of what the template wrote: of a traceback, what was wrong."""
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))
+    lines = errors.read().decode(errors="replace").strip().splitlines()
+    return printable(lines[-1].strip()[:_LAST_WORDS_CHARS]) if lines else ""
 
 
 class _Runner:
