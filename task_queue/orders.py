@@ -6,7 +6,8 @@ import difflib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,8 @@ class ConfiguredOrders:
 
     def settings_of(self, task: Task) -> Settings:
         layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
-        return resolve(*layers, task.given, narrowed(layers, task.given))
+        with _naming_the_line(task):
+            return resolve(*layers, task.given, narrowed(layers, task.given))
 
     def check(self, executor: str) -> None:
         """Whether any task of that executor can be run now: told before a claim, so that none is made in vain.
@@ -72,6 +74,10 @@ class ConfiguredOrders:
         self._environment(executor)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+        with _naming_the_line(task):
+            return self._order_for(claim, task, journal)
+
+    def _order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)
         if settings.executor == "claude" and settings.permissions == "sandboxed":
@@ -190,7 +196,9 @@ class ConfiguredOrders:
         problem = _why_unusable(workspace)
         if problem is not None:
             raise TaskFileError(
-                f"the workspace {workspace} {problem}", hint="correct workspace and retry the task"
+                f"the workspace {workspace} {problem}",
+                hint="correct workspace and retry the task",
+                keys=("workspace",),
             )
         return workspace
 
@@ -201,6 +209,7 @@ class ConfiguredOrders:
             raise TaskFileError(
                 f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
                 hint="add its directory to roots in the configuration",
+                keys=("workspace",),
             )
 
     def _environment(self, executor: str) -> dict[str, str]:
@@ -221,8 +230,18 @@ class ConfiguredOrders:
             known = ["claude", *self.config.executors]
             near = difflib.get_close_matches(executor, known, n=1)
             meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
-            raise TaskFileError(f"executor '{executor}' is not configured", hint=meant)
+            raise TaskFileError(f"executor '{executor}' is not configured", hint=meant, keys=("executor",))
         return self.config.executors[executor].argv
+
+
+@contextmanager
+def _naming_the_line(task: Task) -> Generator[None]:
+    """A TaskFileError from within tells where in the document what it blames stands."""
+    try:
+        yield
+    except TaskFileError as error:
+        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
+        raise
 
 
 def _check_sandbox(env: Mapping[str, str], *, asked_by_task: bool) -> None:

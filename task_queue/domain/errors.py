@@ -19,11 +19,18 @@ class ConfigError(TaskQueueError):
 
 
 class TaskFileError(TaskQueueError):
-    """A task document that cannot be run as it stands. ``line`` is 1-based, None where no line is to blame."""
+    """A task document that cannot be run as it stands. ``line`` is 1-based, None where no line is to blame.
 
-    def __init__(self, message: str, *, line: int | None = None, hint: str | None = None) -> None:
+    ``keys`` are those of the front matter that are to blame, the first that the document has, where only its
+    reader knows the line; one item of a list is spelled ``key: item``.
+    """
+
+    def __init__(
+        self, message: str, *, line: int | None = None, hint: str | None = None, keys: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message, hint=hint)
         self.line = line
+        self.keys = keys
 
     def __str__(self) -> str:
         message = super().__str__()

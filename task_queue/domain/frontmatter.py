@@ -37,6 +37,8 @@ class Entry:
     key: str
     value: Given
     line: int
+    item_lines: tuple[int, ...] = ()
+    """Of each text of a list."""
 
 
 def split(text: str) -> tuple[str | None, str]:
@@ -102,7 +104,7 @@ def _entries(front: str, events: Iterator[yaml.Event]) -> Iterator[Entry]:
         if len(lines) == MAX_KEYS:
             raise TaskFileError(f"the front matter has more than {MAX_KEYS} keys", line=line)
         lines[key] = line
-        yield Entry(key, _value(front, events, key=key), line)
+        yield _entry(front, events, key=key, line=line)
     next(events)  # the end of the document
     event = next(events)
     if not isinstance(event, yaml.StreamEndEvent):
@@ -120,20 +122,22 @@ def _key(front: str, event: yaml.Event) -> str:
     return key
 
 
-def _value(front: str, events: Iterator[yaml.Event], *, key: str) -> Given:
+def _entry(front: str, events: Iterator[yaml.Event], *, key: str, line: int) -> Entry:
     import yaml
 
     event = _plain(front, next(events))
     if isinstance(event, yaml.ScalarEvent):
-        return _text(front, event)
+        return Entry(key, _text(front, event), line)
     items: list[str] = []
+    lines: list[int] = []
     if isinstance(event, yaml.SequenceStartEvent):
         while not isinstance(event := _plain(front, next(events)), yaml.SequenceEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 break
             items.append(_text(front, event))
+            lines.append(_at(front, event))
         else:
-            return tuple(items)
+            return Entry(key, tuple(items), line, tuple(lines))
     raise TaskFileError(
         f"{key}: the value is nested; only a text or a list of texts is possible",
         line=_at(front, event),

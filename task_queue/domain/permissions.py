@@ -108,6 +108,7 @@ def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> di
             f"permissions: {profile} is more than the owner's configuration allows, which is {ceiling}",
             hint=f'to allow it, the owner puts "permissions": "{profile}" into defaults of the configuration'
             " or of the source",
+            keys=("permissions",),
         )
     allow: tuple[str, ...] = owners.get("allow", ())
     if given.get("allow"):
@@ -129,6 +130,7 @@ def _check_covered(allow: Iterable[str], ceiling: str, added: Iterable[str]) -> 
                 f"allow: {rule} is more than the owner's configuration allows",
                 hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
                 " or of the source",
+                keys=(f"allow: {rule}", "allow"),
             )
 
 

@@ -262,9 +262,12 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
         raise TaskFileError(
             f"max_budget_usd cannot be kept with executor {settings.executor}: what it spends is unknown",
             hint="remove it, or write max_budget_usd: none where a default sets it",
+            keys=("max_budget_usd", "executor"),
         )
     if settings.model is not None and settings.model == settings.fallback_model:
-        raise TaskFileError(f"fallback_model is the same as model: {settings.model}")
+        raise TaskFileError(
+            f"fallback_model is the same as model: {settings.model}", keys=("fallback_model", "model")
+        )
     return settings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -31,3 +31,5 @@ class Task:
     body: str
     given: dict[str, Any]
     sha256: str
+    lines: dict[str, int] = field(default_factory=dict[str, int])
+    """Where the document has a key of ``given``, and an item of a list as ``key: item``; 1-based."""

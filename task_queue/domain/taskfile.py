@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from task_queue.domain import frontmatter, settings
@@ -25,7 +25,8 @@ def parse(data: bytes, task_id: TaskId) -> Task:
     if not text.strip("\ufeff \t\r\n"):
         raise TaskFileError("the document is empty", hint="write what is to be done into it")
     front, body = frontmatter.split(text)
-    given: dict[str, Any] = {} if front is None else settings.parse_given(frontmatter.read(front))
+    entries = () if front is None else frontmatter.read(front)
+    given: dict[str, Any] = settings.parse_given(entries)
     if not body.strip():
         raise TaskFileError(
             "the document has front matter, but no text", hint="write what is to be done below it"
@@ -36,7 +37,16 @@ def parse(data: bytes, task_id: TaskId) -> Task:
         body=body,
         given=given,
         sha256=hashlib.sha256(data).hexdigest(),
+        lines=dict(_lines(entries)),
     )
+
+
+def _lines(entries: Iterable[frontmatter.Entry]) -> Iterator[tuple[str, int]]:
+    for entry in entries:
+        yield entry.key, entry.line
+        yield from (
+            (f"{entry.key}: {item}", line) for item, line in zip(entry.value, entry.item_lines, strict=False)
+        )
 
 
 def _decoded(data: bytes) -> str:

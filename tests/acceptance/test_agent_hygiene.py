@@ -82,13 +82,20 @@ def test_a_task_narrows_and_never_widens(make_agent: MakeAgent) -> None:
     rig = make_agent(in_turn(UseTool("Bash", {"command": "touch made"}), Say("done")))
     rig.start()
     rig.drop("task-20260207-000001-more", "---\npermissions: bypass\n---\n# All\n\nDo it.\n")
+    rig.drop(
+        "task-20260207-000003-list",
+        "---\ntitle: More\nallow:\n  - Bash(git status *)\n  - WebFetch(domain:example.org)\n  - Mcp\n---\nDo it.\n",
+    )
     rig.drop("task-20260207-000002-less", "---\nallow: Bash(git status *)\n---\n# Less\n\nDo it.\n")
 
     more = rig.result("task-20260207-000001-more")
     less = rig.result("task-20260207-000002-less", timeout=60)
 
     assert more["outcome"] == "rejected"
+    assert more["error"].startswith("line 2: permissions: bypass is more")
     assert '"permissions": "bypass"' in more["error"]
+    listed = rig.result("task-20260207-000003-list")["error"]
+    assert listed.startswith("line 6: allow: Mcp is more"), listed
     assert less["outcome"] == "denied", less
     assert less["permission_denials"][0]["rule"] == "Bash(touch:*)"
     assert not (rig.workspace / "made").exists()

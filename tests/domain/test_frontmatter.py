@@ -88,7 +88,7 @@ def test_oddities_of_yaml_keep_their_spelling(spelling: str) -> None:
 def test_every_plain_word_keeps_its_spelling(word: str) -> None:
     assert read(f"title: {word}\nverify: [{word}]\n") == (
         Entry("title", word, 2),
-        Entry("verify", (word,), 3),
+        Entry("verify", (word,), 3, (3,)),
     )
 
 
@@ -111,8 +111,8 @@ def test_lists_and_blocks_and_comments_and_lines() -> None:
     )
 
     assert entries == (
-        Entry("verify", ("make test", "a, b"), 3),
-        Entry("allow", ("Read", "Edit"), 7),
+        Entry("verify", ("make test", "a, b"), 3, (4, 5)),
+        Entry("allow", ("Read", "Edit"), 7, (7, 7)),
         Entry("title", "a b\n", 8),
     )
 

@@ -38,6 +38,7 @@ def test_a_document_becomes_a_task() -> None:
         body="# Fix the login\n\nIt is broken.\n",
         given={"priority": 7, "verify": ("make test",)},
         sha256=hashlib.sha256(data).hexdigest(),
+        lines={"priority": 2, "verify": 3},
     )
 
 
