@@ -19,6 +19,11 @@ from pathlib import Path
 MARKER_VARIABLE = "TASK_QUEUE_ATTEMPT"
 _PROC = Path("/proc")
 _POLL_S = 0.02
+_EXEC_POLL_S = 0.002
+_EXEC_PATIENCE_S = 2.0
+"""Longer than any exec should take; a program that has wiped its own arguments looks the same for good."""
+_PF_KTHREAD = 0x00200000
+"""Of the kernel's include/linux/sched.h: a thread of its own, which has no environment."""
 _ENDED = frozenset({b"Z", b"X"})
 """States of proc(5): a zombie, and one that is just being removed."""
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -82,19 +87,45 @@ def has_exited(pidfd: int) -> bool:
 
 
 def bearers(marker: str) -> list[ProcessIdentity]:
-    """Every process, but ourselves, whose environment carries *marker*."""
+    """Every process, but ourselves, whose environment carries *marker*.
+
+    A process shows no environment while the kernel puts another program into it (execve(2)), which takes
+    many milliseconds on a busy machine; it is looked at again until it does.
+    """
     wanted = f"{MARKER_VARIABLE}={marker}".encode(errors="surrogateescape")
     found: list[ProcessIdentity] = []
-    for entry in os.scandir(_PROC):
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(*_NOT_OURS):
-            environment = _contents(f"{entry.path}/environ")
-            if wanted in environment and wanted in environment.split(b"\0"):
-                identity = identity_of(int(entry.name))
+    pids = [int(entry.name) for entry in os.scandir(_PROC) if entry.name.isdigit()]
+    undecided = [pid for pid in pids if pid != os.getpid()]
+    give_up_at = time.monotonic() + _EXEC_PATIENCE_S
+    while True:
+        bare: list[int] = []
+        for pid in undecided:
+            environment = _environment(pid)
+            if environment is None:
+                bare.append(pid)
+            elif wanted in environment and wanted in environment.split(b"\0"):
+                identity = identity_of(pid)
                 if identity is not None:
                     found.append(identity)
-    return found
+        if not bare or time.monotonic() >= give_up_at:
+            return found
+        undecided = bare
+        time.sleep(_EXEC_POLL_S)
+
+
+def _environment(pid: int) -> bytes | None:
+    """What a process shows of its environment; None while it is between two programs."""
+    try:
+        environment = _contents(f"{_PROC}/{pid}/environ")
+        if environment:
+            return environment
+        fields = _stat_fields(pid)
+        if fields is None or fields[0] in _ENDED or int(fields[6]) & _PF_KTHREAD:
+            return b""
+        # One that was given no environment shows its arguments all the same.
+        return _contents(f"{_PROC}/{pid}/environ") if _contents(f"{_PROC}/{pid}/cmdline") else None
+    except _NOT_OURS:
+        return b""
 
 
 def descendants(pid: int) -> list[ProcessIdentity]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from task_queue.platform import identity
 from task_queue.platform.identity import bearers, kill_group
 
 _HOLDS_MUCH = "held = bytearray(b'x') * (300 << 20); print('holds', flush=True); input()"
@@ -28,3 +32,25 @@ def test_a_killed_group_is_waited_for_until_nobody_of_it_runs() -> None:
 
     assert bearers("a-group") == []
     leader.communicate()
+
+
+def test_a_process_between_two_programs_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the kernel replaces the program, neither environment nor arguments show."""
+    stranger = tmp_path / "4000000"
+    stranger.mkdir()
+    (stranger / "stat").write_text("4000000 (sh) R 1 1 1 0 -1 4194304 " + " ".join("0" * 12) + " 77 0\n")
+    (stranger / "cmdline").write_text("")
+    (stranger / "environ").write_text("")
+    monkeypatch.setattr(identity, "boot_id", lambda: "a-boot")
+    monkeypatch.setattr(identity, "_PROC", tmp_path)
+
+    def is_given_its_program(_: float) -> None:
+        (stranger / "environ").write_bytes(b"HOME=/\0TASK_QUEUE_ATTEMPT=mine\0")
+        (stranger / "cmdline").write_bytes(b"sleep\x001000\0")
+
+    monkeypatch.setattr(identity.time, "sleep", is_given_its_program)
+
+    assert [process.pid for process in bearers("mine")] == [4000000]
+    assert bearers("another") == []
