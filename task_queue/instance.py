@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -38,6 +39,8 @@ def only_daemon(locations: Locations) -> Generator[Callable[[], bool]]:
                     f"another daemon serves {locations.config} already ({lock.holder()})",
                     hint="look at it with: task-queue status",
                 )
+        with contextlib.suppress(OSError):  # of no use to anybody, and no reason not to start
+            durable.sweep_temporaries(locations.state_dir)
         yield lambda: _still_hold(locks, locations)
     finally:
         for lock in locks:

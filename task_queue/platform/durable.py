@@ -14,6 +14,8 @@ import os
 import stat
 from pathlib import Path
 
+from task_queue.platform.identity import identity_of
+
 TEMPORARY_PREFIX = ".tq-"
 _serial = itertools.count()
 _RENAME_NOREPLACE = 1
@@ -127,6 +129,17 @@ def sync_directory(path: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Remove unpublished files of writers that are dead; how many there were."""
+    swept = 0
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        pid = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
+        if pid.isdigit() and identity_of(int(pid)) is None:
+            path.unlink(missing_ok=True)
+            swept += 1
+    return swept
 
 
 def _write_temporary(directory: Path, data: bytes) -> Path:

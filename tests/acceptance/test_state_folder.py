@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,18 @@ def _empty_state_folder(rig: Rig) -> Path:
 def _state_folder(rig: Rig) -> Path:
     (folder,) = (rig.home / ".local/state/task-queue").iterdir()
     return folder
+
+
+def test_what_a_killed_daemon_was_writing_is_swept(rig: Rig) -> None:
+    """A file that got no name is removed by the next daemon; one of a live process stays."""
+    daemon = rig.start()
+    rig.stop(daemon, signal.SIGKILL)
+    left = _state_folder(rig) / f".tq-{daemon.pid}-7-0badcafe"
+    theirs = _state_folder(rig) / f".tq-{os.getpid()}-7-0badcafe"
+    left.write_text("{")
+    theirs.write_text("{")
+
+    rig.start()
+
+    assert not left.exists()
+    assert theirs.exists()

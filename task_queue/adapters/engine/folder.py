@@ -234,15 +234,9 @@ class FolderEngine:
 
     def sweep_temporaries(self) -> int:
         """Remove unpublished files of writers that are dead; how many there were."""
-        swept = 0
+        folders = (*self.layout.folders(), *self.layout.logs.glob("task-*/attempt-*"))
         with self._available():
-            for folder in (*self.layout.folders(), *self.layout.logs.glob("task-*/attempt-*")):
-                for path in folder.glob(f"{durable.TEMPORARY_PREFIX}*"):
-                    pid = path.name.removeprefix(durable.TEMPORARY_PREFIX).split("-")[0]
-                    if pid.isdigit() and identity.identity_of(int(pid)) is None:
-                        path.unlink(missing_ok=True)
-                        swept += 1
-        return swept
+            return sum(map(durable.sweep_temporaries, folders))
 
     def _stale_foreign_locks(self) -> list[str]:
         """Locks of the original system whose process is no daemon of a task queue any more."""
