@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -142,11 +144,22 @@ def _document(text: str | None, path: Path | None) -> str:
     if text == "-" or (text is None and not sys.stdin.isatty()):
         return _decoded(sys.stdin.buffer.read(_MAX_BYTES + 1), "standard input")
     if text is not None:
+        _demand_no_file_name(text)
         return text
     written = click.edit(_TEMPLATE, extension=".md")
     if written is None or not written.replace(_TEMPLATE.strip(), "").strip():
         raise TaskQueueError("nothing was written, so nothing is added")
     return written.replace(_TEMPLATE.strip(), "").rstrip() + "\n"
+
+
+def _demand_no_file_name(text: str) -> None:
+    """An agent that is given nothing but a path would guess what is to be done with it."""
+    with contextlib.suppress(OSError, ValueError):  # a text is seldom a possible name
+        if Path(text).is_file():
+            raise TaskQueueError(
+                f"{text} is a file, and would be the whole text of the task",
+                hint=f"to hand in what it says: task-queue tasks add --file {shlex.quote(text)}",
+            )
 
 
 def _file(path: Path) -> str:
