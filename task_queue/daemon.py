@@ -260,7 +260,7 @@ def _shared_workspaces(config: Config) -> list[str]:
         isolation = {**config.defaults, **source.defaults}.get("isolation", "none")
         workspace = config.workspace_of(source)
         if isolation == "none" and workspace is not None:
-            in_place.setdefault(workspace, []).append(source.id)
+            in_place.setdefault(workspace.resolve(), []).append(source.id)
     return [
         f"the sources {', '.join(ids)} work in {workspace} at the same time; give them isolation: worktree"
         for workspace, ids in in_place.items()

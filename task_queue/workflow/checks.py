@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from task_queue.adapters.git.worktree import fresh_checkout
 from task_queue.adapters.transcript import without_secrets
-from task_queue.adapters.verification import Verification, hashes_of
+from task_queue.adapters.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.workflow import Verified
@@ -27,9 +28,9 @@ class Checks:
         """End the command that runs; safe from a signal handler."""
         self._verification.stop()
 
-    def set_up(self, site: Site, transcript: Transcript) -> Outcome | None:
+    def set_up(self, site: Site, transcript: Transcript, *, within_s: float) -> Outcome | None:
         """Run the source's set-up commands in a task's own working tree; the outcome where one fails."""
-        for check in self._run(_set_up_of(site), site.order, site.directory, transcript):
+        for check in self._run(_set_up_of(site), site.order, site.directory, transcript, within_s=within_s):
             if not check.passed:
                 evidence = (f"{check.command}: {check.verdict}", check.tail)
                 return Outcome(
@@ -41,9 +42,20 @@ class Checks:
         """Hashes of the files that judge, as they are now."""
         return hashes_of(site.directory, _patterns(site.order))
 
-    def verify(self, site: Site, number: int, judges: Mapping[str, str], transcript: Transcript) -> Verified:
-        """Run the task's commands, if it has any, and compare the files that judge with *judges*."""
-        checks = self._proofs(site, transcript) if site.order.settings.verify else ()
+    def verify(
+        self,
+        site: Site,
+        number: int,
+        judges: Mapping[str, str],
+        transcript: Transcript,
+        *,
+        within_s: float,
+    ) -> Verified:
+        """Run the task's commands, if it has any, and compare the files that judge with *judges*.
+
+        *within_s* is what is left of the attempt's time; a command that takes longer did not end in time.
+        """
+        checks = self._proofs(site, transcript, within_s) if site.order.settings.verify else ()
         changed = changed_judges(judges, self.judges_at(site))
         failed = [check for check in checks if not check.passed]
         return Verified(
@@ -54,19 +66,31 @@ class Checks:
             findings="\n\n".join(f"`{check.command}` {check.verdict}:\n\n{check.tail}" for check in failed),
         )
 
-    def _proofs(self, site: Site, transcript: Transcript) -> tuple[Check, ...]:
+    def _proofs(self, site: Site, transcript: Transcript, within_s: float) -> tuple[Check, ...]:
         """In a fresh checkout of what the task made, where it works in a tree of its own."""
         order = site.order
         with self._place(site) as directory:
-            made_ready = self._run(_set_up_of(site), order, directory, transcript)
+            ends_at = time.monotonic() + within_s
+            made_ready = self._run(_set_up_of(site), order, directory, transcript, within_s=within_s)
             failed = tuple(check for check in made_ready if not check.passed)
-            return failed or self._run(order.settings.verify, order, directory, transcript)
+            left_s = ends_at - time.monotonic()
+            return failed or self._run(order.settings.verify, order, directory, transcript, within_s=left_s)
 
     def _run(
-        self, commands: Sequence[str], order: Order, directory: Path, transcript: Transcript
+        self,
+        commands: Sequence[str],
+        order: Order,
+        directory: Path,
+        transcript: Transcript,
+        *,
+        within_s: float,
     ) -> tuple[Check, ...]:
         checks = self._verification.run(
-            commands, directory=directory, environment=without_secrets(order.env), marker=order.marker
+            commands,
+            directory=directory,
+            environment=without_secrets(order.env),
+            marker=order.marker,
+            overall_s=min(OVERALL_TIMEOUT_S, within_s),
         )
         for check in checks:
             transcript.write("note", {"type": "check", **asdict(check)})

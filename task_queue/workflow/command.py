@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from task_queue.adapters.executor.command import CommandExecutor
 from task_queue.domain.model import Delivery, Outcome, OutcomeKind, Work
 from task_queue.ports import Order, Stop, Transcript
@@ -27,10 +29,12 @@ class CheckedCommand:
         transcript.write("note", {"type": "workflow", "name": "verified command"})
         site = Site(order)
         judges = self._checks.judges_at(site)
+        ends_at = time.monotonic() + order.settings.timeout.total_seconds()
         outcome, work = self._command.execute(order, transcript)
         if outcome.kind is not OutcomeKind.SUCCEEDED:
             return outcome, work
-        verified = self._checks.verify(site, 1, judges, transcript)
+        left_s = ends_at - time.monotonic()
+        verified = self._checks.verify(site, 1, judges, transcript, within_s=left_s)
         delivery = Delivery(
             str(order.workspace), verification=verified.records, changed_judges=verified.changed_judges
         )

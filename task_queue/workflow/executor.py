@@ -108,16 +108,21 @@ class WorkflowExecutor:
                 site = run.open(attempt)
                 judges = self._checks.judges_at(site)
                 base = site.checkpoint.base if site.checkpoint else None
-                failed = self._checks.set_up(site, run.transcript)
+                failed = self._checks.set_up(site, run.transcript, within_s=run.left_s)
                 if failed is not None:
                     return failed
                 run.steps.add(Prepared(attempt, base, judges))
             case Implement():
                 return self._implement(run, phase)
             case Verify(round=number):
-                verified = self._checks.verify(run.opened(), number, run.prepared().judges, run.transcript)
+                verified = self._checks.verify(
+                    run.opened(), number, run.prepared().judges, run.transcript, within_s=run.left_s
+                )
                 if self._asked is not None:
                     return _asked_to(self._asked)
+                if not verified.passed and run.left_s <= 0:
+                    reason = "the time was over before the verification had ended"
+                    return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
                 run.steps.add(verified)
             case Audit():
                 return self._audit(run, phase)
@@ -192,6 +197,11 @@ class _Run:
         self.prompts = prompts_for(order)
         self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
 
+    @property
+    def left_s(self) -> float:
+        """Of the attempt's time; nothing, or less, once it is over."""
+        return self._ends_at - time.monotonic()
+
     def prepared(self) -> Prepared:
         return next(step for step in self.steps.done if isinstance(step, Prepared))
 
@@ -217,7 +227,7 @@ class _Run:
         self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: Phase, keeps_session: bool = True
     ) -> Said:
         """One conversation within what is left of the attempt's time, turns and money."""
-        left = max(1.0, self._ends_at - time.monotonic())
+        left = max(1.0, self.left_s)
         order = replace(
             order,
             settings=replace(order.settings, timeout=timedelta(seconds=left)),

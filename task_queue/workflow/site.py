@@ -62,7 +62,9 @@ class Site:
         if self.git is None or self.repository is None or self.checkpoint is None:
             return None
         now = snapshot_now(self.git, self.repository)
-        return changes_between(self.git, self.checkpoint.commit, now.tree)
+        changes = changes_between(self.git, self.checkpoint.commit, now.tree)
+        new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
+        return replace(changes, left_out=tuple(f"{entry.path} ({entry.why})" for entry in new))
 
     def changed_paths(self) -> tuple[str, ...]:
         """What differs from the checkpoint now, none without git."""

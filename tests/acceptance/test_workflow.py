@@ -301,23 +301,6 @@ def test_a_fresh_checkout_is_made_ready_and_verified(make_agent_rig: MakeAgentRi
     assert not Path(ready[1]).exists()
 
 
-def test_a_repository_in_the_middle_of_a_merge_is_left_alone(make_agent_rig: MakeAgentRig) -> None:
-    """The task waits, uncounted, and says so; once the merge is over it goes on by itself."""
-    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited(retry_delay="1s"))
-    repository = a_repository(rig)
-    (repository / ".git/MERGE_HEAD").write_text(git(repository, "rev-parse", "HEAD") + "\n")
-    rig.start()
-    rig.ask("task-a", "# Write a line")
-    journal = rig.pending() / ".task-a.attempts.json"
-    eventually(journal.exists, timeout=SLOW, what="the task is given back")
-    said = journal.read_text()
-    (repository / ".git/MERGE_HEAD").unlink()
-
-    result = rig.result("task-a", timeout=SLOW)
-    assert "in the middle of a merge" in said
-    assert (result["outcome"], result["attempts"][0]["counted"]) == ("succeeded", False)
-
-
 def test_without_a_git_identity_the_commit_is_in_our_name(make_agent_rig: MakeAgentRig) -> None:
     """Better than work that was paid for and not committed."""
     rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())

@@ -51,6 +51,17 @@ def test_tables_are_current(document: Path) -> None:
     assert refreshed(text) == text
 
 
+def test_each_odd_situation_names_a_test_that_exists() -> None:
+    """A renamed test must not leave a promise without proof."""
+    text = (ROOT / "docs" / "workflow.md").read_text()
+    table = text[text.index("| situation |") :].splitlines()[2:]
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+
+    for row in table:
+        name = row.removesuffix(" |").rpartition("| ")[2].strip("`")
+        assert f"def {name}(" in tests, f"{row}: there is no such test"
+
+
 def test_every_outcome_and_key_is_explained() -> None:
     """A new one without a word on it is a failure here, before anybody has to ask."""
     assert set(OUTCOMES) == set(OutcomeKind)

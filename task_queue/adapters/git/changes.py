@@ -37,6 +37,8 @@ class Changes:
     patch: str
     """As git shows it, with one line for a binary file; ends with a line that says so where it was cut."""
     cut: bool
+    left_out: tuple[str, ...] = ()
+    """Changed paths that are in neither, each with the reason."""
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
@@ -57,12 +59,15 @@ class Changes:
     @property
     def summary(self) -> str:
         """One line, as git words it."""
+        beyond = f"; not kept or shown: {', '.join(self.left_out)}" if self.left_out else ""
         if not self.paths:
-            return "no changes"
+            return f"no changes{beyond}"
         files = f"{len(self.paths)} file{'s' if len(self.paths) > 1 else ''} changed"
         binary = sum(path.binary for path in self.paths)
-        return f"{files}, {self.added} insertions(+), {self.deleted} deletions(-)" + (
-            f", {binary} binary or very large" if binary else ""
+        return (
+            f"{files}, {self.added} insertions(+), {self.deleted} deletions(-)"
+            + (f", {binary} binary or very large" if binary else "")
+            + beyond
         )
 
 
