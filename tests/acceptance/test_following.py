@@ -17,6 +17,8 @@ from tests.acceptance.rig import Rig
 from tests.waiting import eventually, within
 
 INTERRUPTED = 130
+_HEEDS_CTRL_C = ("env", "--default-signal=INT")
+"""Where the tests run in the background it is ignored, and so it would be by what they start."""
 
 
 class Follower:
@@ -26,7 +28,7 @@ class Follower:
         self.errors = rig.home / "follower.err"
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *arguments],
+                [*_HEEDS_CTRL_C, sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *arguments],
                 env=rig.environment | environment,
                 cwd=rig.home,
                 stdin=subprocess.DEVNULL,
