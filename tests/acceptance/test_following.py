@@ -28,7 +28,15 @@ class Follower:
         self.errors = rig.home / "follower.err"
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [*_HEEDS_CTRL_C, sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *arguments],
+                [
+                    *_HEEDS_CTRL_C,
+                    sys.executable,
+                    "-m",
+                    "task_queue.cli",
+                    "--config",
+                    str(rig.config),
+                    *arguments,
+                ],
                 env=rig.environment | environment,
                 cwd=rig.home,
                 stdin=subprocess.DEVNULL,
