@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.rig import Rig
-from tests.proof.checker import Dropped, marked_processes, problems_of
+from tests.proof.checker import Dropped, Expected, marked_processes, problems_of
 from tests.waiting import eventually
 
 LIMIT_S = 60.0
 TASK = "task-a"
 ACT = 'echo "$TASK_QUEUE_ATTEMPT" >> effects'
 """What a task does to the world, for the checker to count."""
+LONG = f"---\nexecutor: sh\n---\n{ACT}\nwhile [ ! -e go ]; do sleep 0.05; done\necho done\n"
+REVIEW = Expected(("failed",), ("crashed",), (1, 1))
+"""A command whose runner was killed."""
 _TRANSPORT = "_internal/transport"
 STUBBED = (
     "__init__.py",
@@ -37,6 +40,10 @@ def __getattr__(name: str) -> type:
         raise AttributeError(name)
     return type(name, (Exception,), {})
 '''
+
+
+class NotHereError(Exception):
+    """The machine lacks what a case needs."""
 
 
 @dataclass

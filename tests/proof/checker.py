@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.processes import environments
+from tests.processes import environments, look
 
 _PLACES = ("pending", "completed", "failed")
 _FOLDERS = (*_PLACES, "staging", "results", "reports", "logs")
@@ -56,7 +56,7 @@ def problems_of(home: Path, queue: Path, effects: Path, dropped: Mapping[str, Dr
     """What is wrong, empty if nothing."""
     lines = effects.read_text().splitlines() if effects.exists() else []
     found = [*_litter(queue), *_torn(queue), *_open_to_others(queue)]
-    found += [f"process {pid} of an attempt still runs" for pid in marked_processes(home)]
+    found += [f"process {pid} of an attempt still runs: {_told(pid)}" for pid in marked_processes(home)]
     for place in _PLACES:
         found += [
             f"{place}/{path.name} was never dropped"
@@ -77,6 +77,13 @@ def marked_processes(home: Path) -> list[int]:
         if f"HOME={home}".encode() in lines
         and any(line.startswith(b"TASK_QUEUE_ATTEMPT=") and line.count(b":") >= 3 for line in lines)
     ]
+
+
+def _told(pid: int) -> str:
+    marker = next(
+        (line for line in look(pid, "environ").split(b"\0") if line.startswith(b"TASK_QUEUE_A")), b""
+    )
+    return (look(pid, "cmdline").replace(b"\0", b" ") + marker).decode(errors="replace")
 
 
 def _task(queue: Path, task_id: str, dropped: Dropped, effects: list[str]) -> list[str]:

@@ -22,22 +22,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.proof.bench import ACT, TASK, ProofBench, proof_bench, wait_for
+from tests.proof.bench import ACT, LONG, REVIEW, TASK, NotHereError, ProofBench, proof_bench, wait_for
 from tests.proof.checker import Dropped, Expected
+from tests.proof.reused_pid import really_reused_pid
 from tests.proof.tracer import why_not_here
 from tests.waiting import eventually
 
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE", "EROFS")
 AT_ONCE = 4  # a source in trouble mostly waits
-LONG = f"---\nexecutor: sh\n---\n{ACT}\nwhile [ ! -e go ]; do sleep 0.05; done\necho done\n"
 SHORT = f"---\nexecutor: sh\nretry_delay: 0s\n---\n{ACT}\n"
 AGAIN = f"---\nexecutor: sh\nretry_delay: 1h\n---\n{ACT}\n[ $(grep -c :task-again: effects) -ge 2 ]\n"
-REVIEW = Expected(("failed",), ("crashed",), (1, 1))
 _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-
-
-class NotHereError(Exception):
-    """The machine lacks what the case needs."""
 
 
 def fail_call(
@@ -138,7 +133,7 @@ def clock_jumps(scratch: Path) -> list[str]:
 
 
 def reused_pid(scratch: Path) -> list[str]:
-    """The runner's process id belongs to somebody else now: he is neither waited for nor harmed."""
+    """The record names the process id of somebody else: he is neither waited for nor harmed."""
     return _lying_run_record(scratch / "pid", lambda run, stranger: run | {"pid": stranger})
 
 
@@ -173,7 +168,8 @@ def lock_of_other_boot(scratch: Path) -> list[str]:
 CASES: dict[str, Callable[[Path], list[str]]] = {
     case.__name__: case
     for case in (
-        full_disk, nearly_full_disk, unwritable_results, clock_jumps, reused_pid, other_boot, lock_of_other_boot,
+        full_disk, nearly_full_disk, unwritable_results, clock_jumps, reused_pid, really_reused_pid, other_boot,
+        lock_of_other_boot,
     )
 }  # fmt: skip
 
