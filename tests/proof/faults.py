@@ -183,21 +183,28 @@ def _full_disk(scratch: Path, leave_kb: int) -> list[str]:
             (bench.queue / "pending").mkdir(mode=0o700)
             bench.rig.drop(TASK, LONG)
             bench.start("run", "--drain")
-            wait_for(bench.effects.exists, "the task runs")
+            attempt = bench.queue / "logs" / TASK / "attempt-1"
+            wait_for(
+                lambda: bench.effects.exists() and _has_begun(attempt / "transcript.jsonl"), "the task runs"
+            )
             filler = bench.queue / "filler"
             _fill(filler, leave_kb)
             (bench.rig.workspace / "go").touch()
-            ending = bench.queue / "logs" / TASK / "attempt-1" / "outcome.json"
             if leave_kb:
                 eventually(lambda: "No space" in (_why(bench) or ""), what="the reason is told")
             else:
                 eventually(lambda: len(bench.rig.marked()) == 1, what="only the runner is left")
-                assert not ending.exists()
+                assert not (attempt / "outcome.json").exists()
             filler.unlink()
             return _goes_on(bench, LONG)
         finally:
             bench.close()
             subprocess.run(["umount", "-l", str(bench.queue)], check=True)
+
+
+def _has_begun(file: Path) -> bool:
+    """Its first page is taken, so that it takes none of those that are left."""
+    return file.exists() and file.stat().st_size > 0
 
 
 def _fill(filler: Path, leave_kb: int) -> None:
