@@ -66,8 +66,11 @@ def say_json(view: object) -> None:
 
 
 def note(text: str) -> None:
-    """One line of the conversation."""
-    click.echo(printable(text), err=True)
+    """One line of the conversation. Nobody need listen: work goes on when the other end has gone."""
+    try:
+        click.echo(printable(text), err=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def show(*things: Renderable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,6 +39,23 @@ def test_a_reader_that_leaves_early_is_no_failure(many: Bench, command: tuple[st
         complaint = child.stderr.read()
 
     assert (complaint, child.returncode) == (b"", 0)
+
+
+def test_work_goes_on_when_nobody_listens(bench: Bench) -> None:
+    """``run --drain 2>&1 | head -1``, a terminal that is gone: every task is done all the same."""
+    config = json.loads(bench.config.read_text())
+    config["executors"] = {"sh": {"kind": "command", "argv": ["sh", "-s"]}}
+    bench.config.write_text(json.dumps(config))
+    for number in range(3):
+        (bench.pending() / f"task-{number}.md").write_text("---\nexecutor: sh\n---\ntrue\n")
+    with _start(bench, "run", "--drain", stdout=subprocess.DEVNULL) as child:
+        assert child.stderr
+        child.stderr.read(1)
+        child.stderr.close()
+        code = child.wait(60)
+
+    assert code == 0
+    assert len(list((bench.pending().parent / "completed").iterdir())) == 3
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)
