@@ -201,7 +201,7 @@ class Progress:
                 source = frame.get("apiKeySource")
                 self.billed_to = "subscription" if source in {"none", "oauth"} else "api_key"
                 self.model = frame.get("model")
-                if errors := frame.get("plugin_errors"):
+                if errors := [each for each in frame.get("plugin_errors") or () if _is_of_our_plugin(each)]:
                     self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
             case "system", "api_retry":
                 self.retries.append(frame)
@@ -290,6 +290,11 @@ def envelopes_in(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any] 
                 yield envelope["dir"], envelope["raw"], at
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def _is_of_our_plugin(error: Mapping[str, Any]) -> bool:
+    """What is passed with the options is called inline; others are the workspace's own business."""
+    return str(error.get("plugin", "inline")).startswith("inline")
 
 
 def _share(window: Any) -> Any:

@@ -158,6 +158,8 @@ def _ended_early(seen: Observation) -> bool:
 
 K = OutcomeKind
 TABLE: tuple[Row, ...] = (
+    # Without the skill it was not the work that was ordered, however well it ended.
+    Row(lambda s: s.not_loaded is not None, K.UNAVAILABLE, "the packaged skill did not load"),
     # What is done is done, even if a stop or a time-out came in the same moment.
     Row(
         lambda s: s.clean and s.denied, K.DENIED, "the agent ended, but something it needed was not permitted"
@@ -173,7 +175,6 @@ TABLE: tuple[Row, ...] = (
     Row(
         lambda s: s.wrong_account is not None, K.ACCOUNT, "another account than the configured one would pay"
     ),
-    Row(lambda s: s.not_loaded is not None, K.UNAVAILABLE, "the packaged skill did not load"),
     Row(lambda s: s.stop == "cancel", K.CANCELLED, "cancelled while it ran"),
     Row(lambda s: s.stop == "suspend", K.INTERRUPTED, "stopped with the queue; the session can be continued"),
     # The session.
@@ -253,7 +254,7 @@ TABLE: tuple[Row, ...] = (
 
 def judge(seen: Observation) -> Outcome:
     """The outcome of an attempt, with the facts that led to it."""
-    row = next(row for row in TABLE if row.when(seen))
+    row = deciding(seen)
     return Outcome(
         kind=row.kind,
         reason=row.reason,
@@ -261,6 +262,11 @@ def judge(seen: Observation) -> Outcome:
         resets_at=_reset_of(seen) if row.kind is OutcomeKind.LIMITED else None,
         lost_session=row.lost_session,
     )
+
+
+def deciding(seen: Observation) -> Row:
+    """The row that decides."""
+    return next(row for row in TABLE if row.when(seen))
 
 
 def is_hopeless(seen: Observation) -> bool:
@@ -309,6 +315,8 @@ def _facts_of_service(seen: Observation) -> Iterator[str]:
         yield f"api_retry {count}: {status} {_shown(last.get('error'))}"
     if seen.limit is not None:
         yield f"rate limit: rejected {seen.limit.get('rateLimitType')} until {_reset_of(seen)}"
+    if seen.not_loaded is not None:
+        yield f"not loaded: {_shown(seen.not_loaded)}"
     if seen.wrong_account is not None:
         yield f"would be billed to: {seen.wrong_account}"
 

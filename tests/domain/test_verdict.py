@@ -72,6 +72,10 @@ CASES: dict[str, tuple[Observation, OutcomeKind]] = {
         K.FAILED,
     ),
     "plugin not loaded": (Observation(not_loaded="task-queue: no manifest"), K.UNAVAILABLE),
+    "plugin not loaded, and ended cleanly": (
+        Observation(result=DONE, not_loaded="task-queue: no manifest"),
+        K.UNAVAILABLE,
+    ),
     "usage limit": (replace(failed(429, "rate_limit"), limits=(REJECTED,)), K.LIMITED),
     "usage limit without event": (failed(429, "rate_limit", api_error="usage_limit_reached"), K.LIMITED),
     "usage limit, still retrying": (

@@ -33,6 +33,7 @@ from task_queue.domain.results import attempt_of, bare_ending
 from task_queue.domain.settings import KEYS
 from task_queue.domain.task import TaskId
 from task_queue.domain.verdict import TABLE
+from tests.house import proofs
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -139,12 +140,31 @@ def outcomes_table() -> str:
     return _table(("outcome", "means", "what follows", "costs an attempt"), rows)
 
 
+def follows_proofs_table() -> str:
+    rows = [(f"`{kind}`", *_shown_by(proofs.FOLLOWS[kind])) for kind in OutcomeKind]
+    return _table(("outcome", "shown in the real daemon by"), rows)
+
+
+def lies_table() -> str:
+    rows = [(lie, *_shown_by(tests)) for lie, tests in proofs.KNOWN_LIES.items()]
+    return _table(("what users were told", "replayed by"), rows)
+
+
 def verdict_table() -> str:
     lost = {True: "; the session is lost", False: ""}
     return _table(
-        ("what was seen", "outcome"),
-        [(row.reason, f"`{row.kind}`{lost[row.lost_session]}") for row in TABLE],
+        ("what was seen", "outcome", "shown by"),
+        [
+            (row.reason, f"`{row.kind}`{lost[row.lost_session]}", *_shown_by(tests))
+            for row, (_, tests) in zip(TABLE, proofs.VERDICT, strict=True)
+        ],
     )
+
+
+def _shown_by(tests: tuple[str, ...]) -> tuple[str]:
+    """Without the folder and the words that all have in common."""
+    short = (test.removeprefix("tests/").replace(".py::test_", ": ").replace(".py::", ": ") for test in tests)
+    return ("; ".join(f"`{each}`" for each in short),)
 
 
 def configuration_table() -> str:
@@ -182,6 +202,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "keys-without-effect": without_effect_table,
     "outcomes": outcomes_table,
     "verdict": verdict_table,
+    "proofs": follows_proofs_table,
+    "lies": lies_table,
     "configuration": configuration_table,
     "commands": commands,
 }

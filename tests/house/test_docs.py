@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from task_queue.domain.model import OutcomeKind
+from task_queue.domain.verdict import TABLE, deciding
+from tests.acceptance.test_night import NIGHT
+from tests.domain.test_known_lies import LIES
+from tests.domain.test_verdict import CASES
+from tests.house import proofs
 from tests.house.tables import CONFIGURATION, DOCUMENTS, OUTCOMES, ROOT, configuration_keys, refreshed
 
 MODULES = sorted((ROOT / "task_queue").rglob("*.py"))
@@ -66,6 +73,44 @@ def test_every_outcome_and_key_is_explained() -> None:
     """A new one without a word on it is a failure here, before anybody has to ask."""
     assert set(OUTCOMES) == set(OutcomeKind)
     assert set(CONFIGURATION) == {path for path, _ in configuration_keys()}
+
+
+def test_every_row_has_its_tests() -> None:
+    """The proofs stand in the order of the table, one for each row; no outcome is without."""
+    assert [kind for kind, _ in proofs.VERDICT] == [row.kind for row in TABLE]
+    assert set(proofs.FOLLOWS) == set(OutcomeKind)
+    assert all(tests for _, tests in proofs.VERDICT)
+
+
+@pytest.mark.parametrize("named", sorted(proofs.all_named()))
+def test_a_named_test_exists(named: str) -> None:
+    """A test function, or a case of a table that one replays."""
+    path, _, name = named.partition("::")
+    name, _, case = name.partition("[")
+    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+
+    found = getattr(module, name)
+    if case:
+        assert case.removesuffix("]") in _cases(found)
+    else:
+        assert name.startswith("test_")
+
+
+def _cases(found: Any) -> set[str]:
+    """Names in a table of cases, or of the night's tasks."""
+    rows = [row for rows in found.values() for row in rows] if found is NIGHT else []
+    return {row.task.removeprefix("task-") for row in rows} if rows else set(found)
+
+
+@pytest.mark.parametrize("number", range(len(TABLE)))
+def test_frames_reach_the_row_that_they_are_named_for(number: int) -> None:
+    """Where a row is shown by replayed frames, it is that row that decides them."""
+    for named in proofs.VERDICT[number][1]:
+        case = named.partition("[")[2].removesuffix("]")
+        if named.startswith(proofs.FRAMES):
+            assert TABLE.index(deciding(CASES[case][0])) == number
+        elif named.startswith(proofs.LIES):
+            assert LIES[case][1] is TABLE[number].kind
 
 
 def test_the_map_names_modules_that_exist_and_forgets_none() -> None:
