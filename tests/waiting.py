@@ -21,7 +21,7 @@ def within(seconds: float, probe: Callable[[], object]) -> bool:
     return True
 
 
-def eventually(probe: Callable[[], T], *, timeout: float = 20.0, what: str = "") -> T:
+def eventually(probe: Callable[[], T], *, timeout: float = 60.0, what: str = "") -> T:
     """The first truthy answer of *probe*; AssertionError after *timeout* seconds."""
     answers: list[T] = []
 
