@@ -117,6 +117,22 @@ def test_verification_decides_whatever_the_agent_says(make_agent_rig: MakeAgentR
     assert "it is red" in script.told[1]
 
 
+def test_an_auditor_who_would_pass_it_does_not_outweigh_verification(make_agent_rig: MakeAgentRig) -> None:
+    """What verified once has to verify in every round; the pass that the auditor has ready is not asked for."""
+    script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
+    rig = make_agent_rig(script, **audited(max_iterations=2))
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write one line", verify="test $(wc -l < work.txt) = 1")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert (result["outcome"], result["state"], result["commits"]) == ("verify_failed", "failed", [])
+    assert [each["verdict"] for each in result["audit"]["rounds"]] == ["fail"]
+    assert (len(script.audits), len(script.verdicts)) == (1, 1)
+    assert git(repository, "rev-list", "--count", "HEAD") == "1"
+
+
 def test_an_auditor_that_edits_files_is_void(make_agent_rig: MakeAgentRig) -> None:
     """And one that gives no verdict counts for nothing: twice void is a rejection."""
 
@@ -280,6 +296,28 @@ def test_a_runner_killed_while_it_commits_commits_once(make_agent_rig: MakeAgent
     assert result["outcome"] == "succeeded"
     assert git(repository, "rev-list", "--count", "HEAD") == "2"
     assert (len(script.told), len(script.audits)) == (1, 1)
+
+
+def test_a_runner_killed_while_it_prepares_prepares_again(make_agent_rig: MakeAgentRig) -> None:
+    """Killed in the set-up of the task's working tree, before any agent was started."""
+    script = TwoAgents(verdict("pass"))
+    rig = make_agent_rig(script, **audited(retry_delay="1s", isolation="worktree", landing="merge"))
+    repository = a_repository(rig)
+    document = json.loads(rig.config.read_text())
+    until_told = f"echo s >> {rig.home}/set-up; while [ ! -e {rig.home}/go ]; do sleep 0.05; done"
+    document["task_source_directories"][0]["setup"] = [until_told]
+    rig.config.write_text(json.dumps(document))
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    eventually((rig.home / "set-up").exists, timeout=SLOW, what="the set-up runs")
+    os.kill(rig.run_record("task-a")["pid"], signal.SIGKILL)
+    (rig.home / "go").touch()
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
+    assert (rig.home / "set-up").read_text() == "s\ns\n"
+    assert (repository / "work.txt").read_text() == "round\n"
+    assert len(script.told) == 1
 
 
 def test_a_fresh_checkout_is_made_ready_and_verified(make_agent_rig: MakeAgentRig) -> None:
