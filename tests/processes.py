@@ -13,7 +13,7 @@ from pathlib import Path
 def environments() -> Iterator[tuple[int, list[bytes]]]:
     """Pid and ``NAME=value`` lines of every live process that we may look into; zombies are not alive."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and state_of(int(entry.name)) not in {"", "Z", "X"}:
+        if entry.name.isdecimal() and runs(int(entry.name)):
             lines = look(int(entry.name), "environ").split(b"\0")
             if lines != [b""]:
                 yield int(entry.name), lines
@@ -22,6 +22,11 @@ def environments() -> Iterator[tuple[int, list[bytes]]]:
 def state_of(pid: int) -> str:
     """The letter of proc(5); empty where there is no such process."""
     return next(iter(_stat(pid)), "")
+
+
+def runs(pid: int) -> bool:
+    """Whether it is alive. A zombie has ended: how soon an orphan's is collected is up to the first process."""
+    return state_of(pid) not in {"", "Z", "X"}
 
 
 def age_order(pid: int) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from task_queue.demo.scripted_model import Fail, Hang, Say, UseTool, by_task, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
+from tests.processes import runs
 from tests.waiting import eventually
 
 WORKS = in_turn(bash(WORK), Say("done"))
@@ -123,7 +124,7 @@ def test_a_killed_daemon_loses_and_repeats_nothing(make_agent_rig: MakeAgentRig)
 
     rig.start()
     eventually(lambda: rig.state()["sources"]["a"]["task_id"] == "task-long", what="it is adopted")
-    os.kill(runner, 0)
+    assert runs(runner)
     (rig.workspace / "go").touch()
     result = rig.result("task-long")
 
@@ -161,7 +162,7 @@ def test_a_killed_runner_leaves_nothing_and_its_session_goes_on(make_agent_rig: 
 
     result = rig.result("task-long", timeout=SLOW)
 
-    assert not [pid for pid in crashed if _runs(pid)]
+    assert not [pid for pid in crashed if runs(pid)]
     assert _history(result) == [("crashed", True), ("succeeded", True)]
     _is_one_conversation(rig, result)
 
@@ -179,7 +180,7 @@ def test_a_killed_daemon_and_runner_are_recovered(make_agent_rig: MakeAgentRig) 
     rig.start()
     result = rig.result("task-long", timeout=SLOW)
 
-    assert not [pid for pid in crashed if _runs(pid)]
+    assert not [pid for pid in crashed if runs(pid)]
     assert _history(result) == [("crashed", True), ("succeeded", True)]
     _is_one_conversation(rig, result)
 
@@ -195,7 +196,7 @@ def test_a_killed_cli_is_a_crash_that_goes_on(make_agent_rig: MakeAgentRig) -> N
 
     result = rig.result("task-long", timeout=SLOW)
 
-    assert not [pid for pid in crashed if _runs(pid)]
+    assert not [pid for pid in crashed if runs(pid)]
     assert _history(result) == [("crashed", True), ("succeeded", True)]
     _is_one_conversation(rig, result)
 
@@ -335,11 +336,3 @@ def _is_one_conversation(rig: AgentRig, result: dict[str, Any]) -> None:
 
 def _why(rig: AgentRig) -> str:
     return rig.state()["sources"]["a"]["why"] or ""
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

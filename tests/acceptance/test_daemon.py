@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
+from tests.processes import runs
 from tests.waiting import eventually
 
 UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
@@ -61,7 +62,7 @@ def test_a_killed_daemon_loses_and_repeats_nothing(rig: Rig) -> None:
     rig.started("log")
     rig.stop(daemon, signal.SIGKILL)
     runner = rig.run_record("task-long")["pid"]
-    os.kill(runner, 0)
+    assert runs(runner)
 
     rig.start()
     eventually(lambda: rig.state()["sources"]["a"]["task_id"] == "task-long", what="it is adopted")
