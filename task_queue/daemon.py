@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -42,8 +43,22 @@ from task_queue.serving import Serving
 log = logging.getLogger(__name__)
 
 _LOOK_AFTER_S = 1.0
-_CHECK_WATCHES_EVERY_S = 2.0
+_CHECK_EVERY_S = 2.0
+_CHECK_WORKERS_AND_DISKS_EVERY_S = 5.0
 _STOP_SLACK_S = 15.0
+
+
+@dataclass(slots=True)
+class _Every:
+    """Something that is done now and then."""
+
+    last: float = -math.inf
+
+    def is_due(self, now: float, period_s: float) -> bool:
+        if now < self.last + period_s:
+            return False
+        self.last = now
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,7 @@ class Daemon:
             emit=self._count,
         )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
+        self._warnings: list[str] = []
         self._settled = 0
         self._state: dict[str, Any] = {}
 
@@ -125,31 +141,33 @@ class Daemon:
                 log.info("stopped pid=%d", os.getpid())
 
     def _look_after(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
-        next_check = 0.0
+        check, slow_check, sweep = _Every(), _Every(), _Every(time.monotonic())
         while not self._stop_asked:
             now = time.monotonic()
-            if now >= next_check:
-                next_check = now + _CHECK_WATCHES_EVERY_S
+            if sweep.is_due(now, self._config.sweep_seconds):
+                self._serving.sweep()
+            if check.is_due(now, _CHECK_EVERY_S):
                 if not is_still_the_only_one():
                     log.error("stopping: the locks were removed, and another daemon has them now")
                     return
                 self._serving.check_watches()
+            if slow_check.is_due(now, _CHECK_WORKERS_AND_DISKS_EVERY_S):
+                if self._serving.all_turning(now):
+                    self._notifier.watchdog()
+                self._serving.look_at_disks()
             self._reload_if_changed()
             self._halt_if_asked()
             self._gate.look_at_account_file()
             self._serving.bury_retired()
             self._write_state()
-            if self._serving.all_turning(now):
-                self._notifier.watchdog()
             if self._is_over(until):
                 return
-            self._bell.wait(_LOOK_AFTER_S)
+            self._bell.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
 
     def _is_over(self, until: Until) -> bool:
-        drained = self._serving.drained
-        if until.settled is not None:
-            return drained or self._settled >= until.settled
-        return until.drained and drained
+        if until.settled is not None and self._settled >= until.settled:
+            return True
+        return (until.drained or until.settled is not None) and self._serving.drained
 
     def _count(self, event: Event) -> None:
         if isinstance(event, TaskSettled):
@@ -185,6 +203,7 @@ class Daemon:
 
     def _apply(self, config: Config) -> None:
         self._config = config
+        self._warnings = [*_warnings(), *_shared_workspaces(config)]
         self._gate.configure(_bounds_of(config))
         self._serving.apply()
         self._housekeeping.look_soon()
@@ -221,7 +240,7 @@ class Daemon:
             "config": str(self._locations.config),
             "log": self._log_place,
             "config_error": self._config_error,
-            "warnings": [*_warnings(), *_shared_workspaces(self._config)],
+            "warnings": self._warnings,
             "stopped": self._halted,
             "sources": self._serving.describe(stopped=stopped),
         }

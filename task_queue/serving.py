@@ -10,8 +10,10 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from task_queue.adapters.config.locations import Locations
@@ -72,6 +74,11 @@ class Serving:
         self._trust = SettingsTrust(locations.trusted_settings)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _Served] = {}
+        self._degraded: Mapping[str, str] = {}
+        self._disk_troubles: Mapping[str, str] = {}
+        self._news: deque[str] = deque()
+        """Sources of which something else may have to be told."""
+        self._told: Mapping[str, dict[str, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._served)
@@ -91,6 +98,7 @@ class Serving:
             else:
                 self._served[source_id].source = source
                 self._served[source_id].worker.ring()
+        self._news.extend(self._served)
 
     def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
         """Something may have changed in *source_id*; *arrived*: under *name* lies a document that is whole."""
@@ -105,6 +113,27 @@ class Serving:
 
     def check_watches(self) -> None:
         self._watcher.check()
+        degraded = self._watcher.degraded()
+        if degraded != self._degraded:
+            self._degraded = degraded
+            self._news.extend(self._served)
+
+    def look_at_disks(self) -> None:
+        troubles = self._gate.disk_troubles()
+        if troubles != self._disk_troubles:
+            self._disk_troubles = troubles
+            self._news.extend(self._served)
+
+    def sweep(self) -> None:
+        """Have every worker look for what no event told of.
+
+        Whether a folder is empty is seen to here: waking a thread for it costs ten times as much. Not where
+        there are no events: such a folder may lie on a file system that takes its time.
+        """
+        for source_id, served in self._served.items():
+            if source_id in self._degraded or not served.engine.is_empty():
+                self.look(source_id)
+        self._news.extend(self._served)
 
     def halt(self, *, at_once: bool) -> None:
         """Start nothing more; *at_once* ends what runs too."""
@@ -121,6 +150,7 @@ class Serving:
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
                 del self._served[source_id]
+                self._news.append(source_id)
                 source = self._config_of().source(source_id)
                 if source is not None:
                     self._open(source)
@@ -149,19 +179,31 @@ class Serving:
         self._watcher.close()
 
     def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
-        """Each source as the state file tells of it."""
-        degraded = self._watcher.degraded()
-        return {
-            source_id: {
-                "state": served.state(stopped=stopped),
-                "why": served.worker.trouble or served.worker.held_back or self._gate.disk_trouble(source_id),
-                "needs_person": self._gate.tripped(source_id) is not None,
-                "watch": "sweep" if source_id in degraded else "events",
-                "watch_why": degraded.get(source_id),
-                "thread_id": served.worker.thread_id,
-                "task_id": served.worker.running,
+        """Each source as the state file tells of it; the same object while there is nothing new."""
+        if stopped:
+            self._news.extend(self._served)
+        if self._news:
+            news: set[str] = set()
+            while self._news:  # workers add to it meanwhile
+                news.add(self._news.popleft())
+            self._told = {
+                source_id: self._words_on(served, stopped=stopped)
+                if source_id in news
+                else self._told[source_id]
+                for source_id, served in self._served.items()
             }
-            for source_id, served in self._served.items()
+        return self._told
+
+    def _words_on(self, served: _Served, *, stopped: bool) -> dict[str, Any]:
+        worker, source_id = served.worker, served.source.id
+        return {
+            "state": served.state(stopped=stopped),
+            "why": worker.trouble or worker.held_back or self._disk_troubles.get(source_id),
+            "needs_person": self._gate.tripped(source_id) is not None,
+            "watch": "sweep" if source_id in self._degraded else "events",
+            "watch_why": self._degraded.get(source_id),
+            "thread_id": worker.thread_id,
+            "task_id": worker.running,
         }
 
     def _open(self, source: Source) -> None:
@@ -186,9 +228,11 @@ class Serving:
             clock=self._clock,
             emit=self._emit,
             timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+            news=partial(self._news.append, source.id),
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = _Served(source, engine, worker, thread)
+        self._news.append(source.id)
         thread.start()
         self._watcher.watch(source.id, source.path)
 

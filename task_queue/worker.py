@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from task_queue.custody import Custody
 from task_queue.domain import events
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, ExecutorError, TaskQueueError
-from task_queue.domain.model import Outcome, OutcomeKind
+from task_queue.domain.model import Claim, Outcome, OutcomeKind
 from task_queue.domain.ordering import Doomed, Ready, Waiting, next_due, next_task
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.bell import Bell
@@ -20,6 +20,8 @@ from task_queue.ports import Clock, Emit, Engine, Gate, Orders, Runners, Survey
 
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
+LONGEST_WAIT_FOR_A_TIME_S = 60.0
+"""The clock may be set, and does not stand still while the machine is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ class Worker:
         clock: Clock,
         emit: Emit,
         timing: Timing,
+        news: Callable[[], None] = lambda: None,
     ) -> None:
+        """*news* is called whenever what is shown of the worker may have changed."""
         self.source = source
         self.thread_id: int | None = None
         self.running: TaskId | None = None
@@ -64,7 +68,7 @@ class Worker:
         self._state_of = state_of
         self._clock = clock
         self._emit = emit
-        self._sweep_s = timing.sweep_s
+        self._news = news
         self._bell = Bell()
         self._stopping = threading.Event()
         self._retiring = threading.Event()
@@ -124,14 +128,17 @@ class Worker:
         try:
             while not self._closing():
                 wait_s = self.turn()
-                if not self._closing() and not self._bell.wait(wait_s):
-                    self._engine.touch()  # the sweep: events only shorten this wait
+                self._news()
+                if not self._closing():
+                    self._bell.wait(wait_s)
         except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
             self.trouble = "stopped by a defect of task-queue; the log has the details"
             self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
+        finally:
+            self._news()
 
-    def turn(self) -> float:
-        """Do what is to be done now; returns for how many seconds there is nothing to do unless rung."""
+    def turn(self) -> float | None:
+        """Do what is to be done now; returns for how many seconds there is nothing to do unless rung, None: ever."""
         try:
             wait_s = self._turn()
         except EngineUnavailable as error:
@@ -152,7 +159,7 @@ class Worker:
             self._emit(events.SourceRecovered(self.source))
         return wait_s
 
-    def _turn(self) -> float:
+    def _turn(self) -> float | None:
         if not self._recovered:
             self._recover()
         survey = self._engine.survey()
@@ -178,8 +185,10 @@ class Worker:
                 return self._work_on(task)
             case None:
                 due = next_due(survey.waiting, now=now)
-                waits = (survey.look_again_after, (due - now).total_seconds() if due else None)
-                return min([self._sweep_s, *(wait for wait in waits if wait is not None)])
+                due_s = min((due - now).total_seconds(), LONGEST_WAIT_FOR_A_TIME_S) if due else None
+                return min(
+                    (wait for wait in (survey.look_again_after, due_s) if wait is not None), default=None
+                )
 
     def _recover(self) -> None:
         self._engine.open()
@@ -191,7 +200,7 @@ class Worker:
         for claim in self._engine.claims():
             if self._closing():
                 return
-            self.running = claim.task_id
+            self._show_running(claim)
             self._custody.see_through(claim)
 
     def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
@@ -204,14 +213,14 @@ class Worker:
         self.held_back = next(iter(reasons.values()), None)
         return tuple(task for task in waiting if task.id not in reasons)
 
-    def _work_on(self, task: Waiting) -> float:
+    def _work_on(self, task: Waiting) -> float | None:
         self._orders.check(task.executor)
         self.held_back = self._gate.enter(self.source, task, self._bell.ring)
         if self.held_back is not None:
-            return self._sweep_s
+            return None
         try:
             claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
-            self.running = claim.task_id
+            self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._custody.start(claim)
             self._custody.see_through(claim)
@@ -245,6 +254,10 @@ class Worker:
         self._engine.abandon(claim, now=self._clock.now())
         self._custody.commit(claim, outcome, by="worker")
         self._custody.see_through(claim)
+
+    def _show_running(self, claim: Claim) -> None:
+        self.running = claim.task_id
+        self._news()
 
     def _closing(self) -> bool:
         return self._stopping.is_set() or self._retiring.is_set()

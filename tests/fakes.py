@@ -166,6 +166,8 @@ class Bench:
         self.orders = FakeOrders()
         self.gate = OpenGate()
         self.events: list[Event] = []
+        self.shown: list[TaskId | None] = []
+        """What ran whenever that was news."""
         self.worker = self.new_worker()
 
     def new_worker(self) -> Worker:
@@ -180,13 +182,14 @@ class Bench:
             clock=self.clock,
             emit=self.events.append,
             timing=Timing(jitter=lambda: 0.0),
+            news=lambda: self.shown.append(self.worker.running),
         )
 
     def drop(self, task_id: str, text: str = "# Do it") -> TaskId:
         return self.engine.add(task_id, text)
 
-    def turn(self, times: int = 1) -> float:
-        wait_s = 0.0
+    def turn(self, times: int = 1) -> float | None:
+        wait_s: float | None = 0.0
         for _ in range(times):
             wait_s = self.worker.turn()
         return wait_s

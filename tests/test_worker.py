@@ -10,6 +10,7 @@ from task_queue.domain.errors import ExecutorError, TaskFileError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports import Order, RunningAttempt
+from task_queue.worker import LONGEST_WAIT_FOR_A_TIME_S
 from tests.fakes import SUCCESS, Bench, FakeRunners
 
 FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
@@ -56,6 +57,29 @@ def test_a_failed_attempt_is_tried_again_after_its_delay() -> None:
 
     result = bench.engine.results[TaskId("task-a")]
     assert [attempt.outcome for attempt in result.attempts] == [OutcomeKind.FAILED, OutcomeKind.SUCCEEDED]
+
+
+def test_nothing_is_waited_for_where_nothing_lies() -> None:
+    """Only a ring ends that wait: an idle source costs no wake-up."""
+    assert Bench().turn() is None
+
+
+def test_a_time_far_away_is_waited_for_in_steps() -> None:
+    """The clock may be set meanwhile; and no wait is longer than poll(2) can be told."""
+    bench = Bench()
+    bench.drop("task-a", "---\nnot_before: 2099-01-01\n---\n# Later")
+
+    assert bench.turn() == LONGEST_WAIT_FOR_A_TIME_S
+
+
+def test_which_task_runs_is_news() -> None:
+    """What nobody calls news, the state file tells only after the next sweep."""
+    bench = Bench(SUCCESS)
+    bench.drop("task-a")
+
+    bench.turn()
+
+    assert bench.shown == ["task-a"]
 
 
 def test_a_clock_set_back_by_a_day_does_not_delay_the_next_try_by_a_day() -> None:

@@ -133,6 +133,8 @@ class Watcher:
             except _CannotWatchError as error:
                 no_instance = str(error)
         for sight in sights:
+            if inotify is not None and sight.is_well(inotify):
+                continue
             before = sight.why
             after = sight.check(inotify, no_instance or self._remote_at(sight.pending))
             if after is not None and after != before:
@@ -206,6 +208,17 @@ class _Sight:
         self._doubted = False
         self._failures = 0
         self._closed = False
+
+    def is_well(self, inotify: InotifyFD) -> bool:
+        """Whether there is nothing for ``check`` to do; without the lock, as what it would find then, too."""
+        return (
+            self._inotify is inotify
+            and self._probe is None
+            and self.why is None
+            and self._failures == 0
+            and not self._doubted
+            and self._is_armed()
+        )
 
     def check(self, inotify: InotifyFD | None, obstacle: str | None) -> str | None:
         """Arm what is not armed; return ``why``. *obstacle*: what is known to forbid it."""
@@ -311,14 +324,18 @@ class _Sight:
 
     def _arm(self) -> None:
         """Watch both folders as they are now. The caller holds the lock."""
-        if _Role.QUEUE in self._held and self._is_in_place(_Role.PENDING):
-            return  # so the way to it is the same too: one look per source and check is enough
+        if self._is_armed():
+            return
         # First, so that a pending folder that appears in between is not missed. Without it a replaced
         # pending folder is noticed by the next check instead of at once.
         with contextlib.suppress(_CannotWatchError):
             self._hold(_Role.QUEUE)
         if self._hold(_Role.PENDING):
             self._send_probe()
+
+    def _is_armed(self) -> bool:
+        """Where pending is in its place, the way to it is the same too: one look is enough."""
+        return _Role.QUEUE in self._held and self._is_in_place(_Role.PENDING)
 
     def _hold(self, role: _Role) -> bool:
         """Watch what lies at the path now; False if it is watched already."""

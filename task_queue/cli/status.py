@@ -106,8 +106,10 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Ren
         yield item("folder", str(source.path), indent=2, column=_LABEL)
         if source.description:
             yield item("about", source.description, indent=2, column=_LABEL)
-        if source.watch:
+        if source.watch and not source.watch_why:
             yield item("watched", f"by {source.watch}", indent=2, column=_LABEL)
+    if source.watch_why:
+        yield item("watched", f"by {source.watch}: {source.watch_why}", indent=2, column=_LABEL)
     for task in source.running:
         yield line("  ", word("running"), "  ", task.task_id)
         yield paragraph(_doing(task, now), indent=11)

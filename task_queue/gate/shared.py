@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from task_queue.domain.account import Account
 from task_queue.domain.model import Claim, Ending, OutcomeKind
@@ -18,7 +19,7 @@ from task_queue.gate.account_guard import AccountGuard
 from task_queue.gate.bounds import Bounds
 from task_queue.gate.breaker import Breaker
 from task_queue.gate.budget import DailyBudgets
-from task_queue.platform.disk import free_mb_at
+from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports import AccountStore, Clock, Spending
 
 _CLAUDE = "claude"
@@ -77,9 +78,15 @@ class SharedGate:
         """Why the breaker stopped *source*, if it did."""
         return self._breaker.tripped(source)
 
-    def disk_trouble(self, source: str) -> str | None:
-        """Why *source* may be unable to write now, also while a task of it runs."""
-        return self._disk_holds(source, least_mb=max(1, self._bounds.min_free_mb))
+    def disk_troubles(self) -> Mapping[str, str]:
+        """Which sources may be unable to write now, and why; also while a task of theirs runs."""
+        least_mb = max(1, self._bounds.min_free_mb)
+        folders = self._bounds.folders
+        return {
+            source: _too_little(free_mb, folders[source], least_mb)
+            for source, free_mb in free_mb_by(folders).items()
+            if free_mb < least_mb
+        }
 
     def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
         with self._lock:
@@ -172,16 +179,16 @@ class SharedGate:
             return held
         if len(self._inside) >= bounds.places:
             return f"all {bounds.places} places for agents are taken"
-        return self._disk_holds(source, least_mb=bounds.min_free_mb) or self._breaker.trip(
+        return self._disk_holds(source) or self._breaker.trip(
             source, self._clock.now(), starts_per_10min=bounds.starts_per_10min
         )
 
-    def _disk_holds(self, source: str, *, least_mb: int) -> str | None:
-        folder = self._bounds.folders.get(source)
+    def _disk_holds(self, source: str) -> str | None:
+        folder, least_mb = self._bounds.folders.get(source), self._bounds.min_free_mb
         free_mb = None if folder is None else free_mb_at(folder)
-        if free_mb is None or free_mb >= least_mb:
+        if folder is None or free_mb is None or free_mb >= least_mb:
             return None
-        return f"only {free_mb} MB are free on the disk of {folder}, less than {least_mb}"
+        return _too_little(free_mb, folder, least_mb)
 
     def _ring(self) -> None:
         with self._lock:
@@ -189,3 +196,7 @@ class SharedGate:
             self._waiting.clear()
         for ring in bells:
             ring()
+
+
+def _too_little(free_mb: int, folder: Path, least_mb: int) -> str:
+    return f"only {free_mb} MB are free on the disk of {folder}, less than {least_mb}"

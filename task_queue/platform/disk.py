@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
+
+_Key = TypeVar("_Key")
 
 
 def free_mb_at(folder: Path) -> int | None:
-    """MiB that are free where *folder* lies; None if it is not a directory."""
-    return shutil.disk_usage(folder).free // 2**20 if folder.is_dir() else None
+    """MiB that are free where *folder* lies; None if it is not a directory, or cannot be asked."""
+    return free_mb_by({None: folder}).get(None)
+
+
+def free_mb_by(folders: Mapping[_Key, Path]) -> dict[_Key, int]:
+    """The same for many, without those of which it cannot be told; each file system is asked once."""
+    found: dict[_Key, int] = {}
+    of_device: dict[int, int] = {}
+    for key, folder in folders.items():
+        try:
+            about = os.stat(folder)  # noqa: PTH116 - half of what Path.stat costs, for each of 500 sources
+            if not stat.S_ISDIR(about.st_mode):
+                continue
+            if about.st_dev not in of_device:
+                room = os.statvfs(folder)
+                of_device[about.st_dev] = room.f_bavail * room.f_frsize // 2**20
+        except OSError:
+            continue
+        found[key] = of_device[about.st_dev]
+    return found

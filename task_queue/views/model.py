@@ -156,6 +156,7 @@ class SourceView:
     """``serving``, ``unavailable``, ``paused``, ``stopped``, or ``unserved`` while no daemon serves it."""
     why: str | None
     watch: str | None
+    """``events``, or ``sweep`` where the folder cannot be watched."""
     pending: Count
     completed: Count
     failed: Count
@@ -169,6 +170,8 @@ class SourceView:
     """Locks that are no claims of a runner of ours, explained."""
     thread_id: int | None = None
     task_id: str | None = None
+    watch_why: str | None = None
+    """Why there are no events."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -91,6 +91,7 @@ def source_view(listed: Listed, said: Record | None, *, now: datetime, waiting_s
         locks=tuple(locks),
         thread_id=whole_in(said, "thread_id") if said else None,
         task_id=text_in(said, "task_id") if said else None,
+        watch_why=text_in(said, "watch_why") if said else None,
     )
 
 

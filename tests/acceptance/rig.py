@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from tests.processes import environments, kill
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = (sys.executable, "-m", "task_queue.cli")
 
 
 class Rig:
@@ -74,11 +75,13 @@ class Rig:
         front = "".join(f"{key}: {value}\n" for key, value in {"executor": "sh", **keys}.items())
         return self.drop(name, f"---\n{front}---\n{script}\n", source=source)
 
-    def start(self, *, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+    ) -> subprocess.Popen[str]:
         """The real daemon; returns when it serves."""
         with (self.home / "daemon.err").open("a") as errors:
             daemon = subprocess.Popen(
-                [sys.executable, "-m", "task_queue.cli", "--config", str(self.config), "daemon"],
+                [*program, "--config", str(self.config), "daemon"],
                 env={**self.environment, **(environment or {})},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
@@ -100,7 +103,7 @@ class Rig:
         self, *arguments: str, check: bool = False, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "task_queue.cli", "--config", str(self.config), *arguments],
+            [*PROGRAM, "--config", str(self.config), *arguments],
             env=self.environment,
             cwd=self.home,
             input=stdin,

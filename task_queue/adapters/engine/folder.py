@@ -98,6 +98,14 @@ class FolderEngine:
                 self.clear_away(name)
             return survey
 
+    def is_empty(self) -> bool:
+        """Whether no file at all lies in pending; False too where that cannot be told. From any thread."""
+        try:
+            with os.scandir(self.layout.pending) as entries:
+                return next(entries, None) is None
+        except OSError:
+            return False
+
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         document = task_id + ".md"
         with self._available():
