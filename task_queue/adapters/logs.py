@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, assert_never
 
 from task_queue.domain import events
+from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.events import Event
 from task_queue.domain.text import printable
 
@@ -169,9 +170,19 @@ def follow(path: Path, *, lines: int = 10) -> Iterator[str]:
 
 
 def journal(lines: int, *, follow: bool) -> Iterator[str]:
-    """The same from the journal, for a daemon that runs as the unit. Closing the iterator ends the child."""
+    """The same from the journal, for a daemon that runs as the unit. Closing the iterator ends the child.
+
+    Raises TaskQueueError where journalctl cannot be started.
+    """
     argv = ["journalctl", "--user", "-u", UNIT, "-o", "cat", "-n", str(lines), "--no-pager"]
-    with subprocess.Popen([*argv, *(["-f"] if follow else [])], stdout=subprocess.PIPE) as child:
+    try:
+        started = subprocess.Popen([*argv, *(["-f"] if follow else [])], stdout=subprocess.PIPE)
+    except OSError as error:
+        raise TaskQueueError(
+            f"the daemon logs to the journal, and journalctl cannot be started: {error.strerror}",
+            hint="install it (it comes with systemd), or put its folder on your PATH",
+        ) from error
+    with started as child:
         assert child.stdout is not None
         try:
             for line in child.stdout:

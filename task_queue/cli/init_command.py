@@ -23,22 +23,21 @@ _USUAL = {
 def init(session: Session, workspace: Path) -> None:
     """Make tasks/ad-hoc and tasks/planned in WORKSPACE (default: here) and register them. Safe to repeat."""
     config = session.locations.config
-    edit.set_workspace(config, workspace, now=session.now())
+    here = workspace.resolve()
+    edit.set_workspace(config, here, now=session.now())
     for source_id, description in _USUAL.items():
-        folder = workspace.resolve() / "tasks" / source_id
-        registered = {entry.id: entry for entry in document.sources_of(document.read(config))}
-        if source_id in registered:
-            create_folders(registered[source_id].path)
-            render.say(f"there already: {source_id} in {registered[source_id].queue}")
-            continue
-        edit.add_source(
+        source, is_new = edit.ensure_source(
             config,
-            folder,
+            here / "tasks" / source_id,
             source_id=source_id,
             now=session.now(),
             create_folders=create_folders,
             description=description,
         )
-        render.say(f"made: {source_id} in {folder}")
+        render.say(f"{'made' if is_new else 'there already'}: {source_id} in {source.queue}")
     render.say(f"configuration: {config}")
+    if not any(source.queue.is_relative_to(here) for source in document.sources_of(document.read(config))):
+        render.say(f"none of them works in {here}; give it a queue of its own with:")
+        render.say("  task-queue sources add tasks/NAME --id NAME --project-workspace .")
+        return
     render.say('next: task-queue tasks add "what is to be done", then: task-queue run --drain')

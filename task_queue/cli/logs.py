@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import click
 
 from task_queue.cli import render
@@ -19,6 +22,8 @@ def logs(session: Session, *, follow: bool, lines: int) -> None:
 
     path = session.locations.log
     if logs_to_journal(session.locations.daemon_state):
+        # Without it journalctl would outlive us until it has another line to write.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         for line in daemon_log.journal(lines, follow=follow):
             render.say(line)
         return

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from tests.acceptance.rig import Rig
+from tests.processes import runs
 from tests.waiting import eventually, within
 
 INTERRUPTED = 130
@@ -65,7 +65,10 @@ class Follower:
 
     def interrupted(self) -> int:
         """As by Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
+        return self.ended_by(signal.SIGINT)
+
+    def ended_by(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
         return self.ends()
 
     def close(self) -> None:
@@ -136,7 +139,8 @@ def test_logs_follow_the_log_that_a_new_daemon_writes(rig: Rig, follow: Follow) 
     logs.shows("task settled source=a task=task-two", after=read)
 
 
-def test_logs_follow_the_journal(rig: Rig, follow: Follow) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_logs_follow_the_journal(rig: Rig, follow: Follow, number: signal.Signals) -> None:
     """For a daemon that logs there: what journalctl tells of the unit, made harmless, and its child goes with us."""
     programs = rig.home / "bin"
     programs.mkdir()
@@ -145,10 +149,7 @@ def test_logs_follow_the_journal(rig: Rig, follow: Follow) -> None:
         f"#!/bin/sh\necho $$ > {rig.home}/child\necho \"asked: $*\"\nprintf 'red \\033[31m\\n'\nexec sleep 600\n"
     )
     journalctl.chmod(0o700)
-    daemon = rig.start()
-    rig.stop(daemon)
-    state = next(rig.home.glob(".local/state/task-queue/*/daemon.json"))
-    state.write_text(state.read_text().replace('"log": "file"', '"log": "journal"'))
+    _log_to_the_journal(rig)
 
     logs = follow("logs", "--follow", "--lines", "7", PATH=f"{programs}:{os.environ['PATH']}")
 
@@ -157,9 +158,28 @@ def test_logs_follow_the_journal(rig: Rig, follow: Follow) -> None:
     assert asked.startswith("asked: --user -u task-queue")
     assert "-n 7" in asked
     assert asked.endswith(" -f")
-    assert logs.interrupted() == INTERRUPTED
-    child = Path(f"/proc/{(rig.home / 'child').read_text().strip()}")
-    eventually(lambda: not child.exists(), what="journalctl has ended")
+    assert logs.ended_by(number) == 128 + number
+    child = int((rig.home / "child").read_text())
+    eventually(lambda: not runs(child), what="journalctl has ended")
+
+
+def test_a_journal_without_journalctl_is_said(rig: Rig) -> None:
+    """What is missing, not that we are broken."""
+    _log_to_the_journal(rig)
+    rig.environment["PATH"] = str(rig.home)
+
+    done = rig.cli("logs")
+
+    assert done.returncode == 1
+    assert "journalctl cannot be started" in done.stderr
+    assert "defect" not in done.stderr
+
+
+def _log_to_the_journal(rig: Rig) -> None:
+    """As the last daemon did, where it ran as a unit."""
+    rig.stop(rig.start())
+    state = next(rig.home.glob(".local/state/task-queue/*/daemon.json"))
+    state.write_text(state.read_text().replace('"log": "file"', '"log": "journal"'))
 
 
 def test_a_transcript_is_followed_while_its_task_runs(rig: Rig, follow: Follow) -> None:

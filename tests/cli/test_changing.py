@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,42 @@ def test_init_is_safe_to_repeat(bench: Bench) -> None:
 
     assert answer.code == 0
     assert bench.config.read_bytes() == before
+
+
+def test_many_inits_at_once_make_each_source_once(tmp_path: Path) -> None:
+    """Each says what is there; none is told of an error."""
+    bench = Bench(tmp_path)
+    bench.project.mkdir()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "task_queue.cli", "init"],
+            env=bench.environ,
+            cwd=bench.project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 6, said
+    assert [sum(f"made: {name}" in text for text in said) for name in ("ad-hoc", "planned")] == [1, 1]
+    assert all("ad-hoc in" in text and "planned in" in text for text in said)
+    listed = json.loads(bench.config.read_text())["task_source_directories"]
+    assert [source["id"] for source in listed] == ["ad-hoc", "planned"]
+
+
+def test_init_in_a_second_project_says_how_to_give_it_a_queue(bench: Bench) -> None:
+    """The usual names are taken by the first, whose folders stay what they are."""
+    second = bench.home / "second"
+    second.mkdir()
+
+    answer = bench.run("init", str(second))
+
+    assert answer.code == 0
+    assert f"none of them works in {second}" in answer.out
+    assert list(second.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -49,16 +49,31 @@ def add_source(
                     hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
                 )
         create_folders(pending)
-        item: dict[str, Any] = {
-            "id": source_id,
-            "path": str(pending),
-            "description": description,
-            "added_at": now.isoformat(),
-        }
+        item = _list(content, pending, source_id=source_id, now=now, description=description)
         if project_workspace is not None:
             item["project_workspace"] = str(_real(project_workspace))
-        _listed(content).append(item)
     return _named(content, source_id)
+
+
+def ensure_source(
+    config: Path,
+    path: Path,
+    *,
+    source_id: str,
+    now: datetime,
+    create_folders: Callable[[Path], None],
+    description: str,
+) -> tuple[SourceEntry, bool]:
+    """The source of that id, wherever it lies; added at *path* if there is none, and whether it was."""
+    with editing(config, now) as content:
+        entry = _find(content, source_id)
+        if entry is not None:
+            create_folders(entry.path)
+            return entry, False
+        pending = _pending_of(path)
+        create_folders(pending)
+        _list(content, pending, source_id=source_id, now=now, description=description)
+    return _named(content, source_id), True
 
 
 def remove_source(config: Path, source_id: str, *, now: datetime) -> SourceEntry:
@@ -149,13 +164,30 @@ def _listed(content: dict[str, Any]) -> list[Any]:
     return listed  # pyright: ignore[reportUnknownVariableType] # JSON's values are anything
 
 
+def _list(
+    content: dict[str, Any], pending: Path, *, source_id: str, now: datetime, description: str
+) -> dict[str, Any]:
+    item = {
+        "id": source_id,
+        "path": str(pending),
+        "description": description,
+        "added_at": now.isoformat(),
+    }
+    _listed(content).append(item)
+    return item
+
+
 def _is(item: object, source_id: str) -> bool:
     return isinstance(item, dict) and cast("dict[str, object]", item).get("id") == source_id
 
 
+def _find(content: dict[str, Any], source_id: str) -> SourceEntry | None:
+    return next((entry for entry in document.sources_of(content) if entry.id == source_id), None)
+
+
 def _named(content: dict[str, Any], source_id: str) -> SourceEntry:
-    for entry in document.sources_of(content):
-        if entry.id == source_id:
-            return entry
+    entry = _find(content, source_id)
+    if entry is not None:
+        return entry
     known = ", ".join(entry.id for entry in document.sources_of(content)) or "none"
     raise ConfigError(f"there is no source '{source_id}'", hint=f"known sources: {known}")
