@@ -31,7 +31,6 @@ from task_queue.domain.model import (
     Work,
 )
 from task_queue.domain.progress import progress_of
-from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.rebuild import rebuilt_ending, work_so_far
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
@@ -85,18 +84,20 @@ class Custody:
         else:
             self._wait_for(claim, attempt, limit=order.settings.timeout + _BACKSTOP)
 
-    def see_through(self, claim: Claim) -> None:
-        """Bring *claim* to its end from whatever lies on disk. Idempotent."""
+    def see_through(self, claim: Claim, *, runner_ended: bool = False) -> None:
+        """Bring *claim* to its end from whatever lies on disk. Idempotent.
+
+        *runner_ended*: its runner was started here and has been seen to end; no record can say otherwise.
+        """
         try:
             for _ in range(_MOST_REPAIRS):
-                repair = repair_for(self._facts(claim))
+                repair = repair_for(self._facts(claim, runner_ended=runner_ended))
                 if repair is Repair.SETTLE:
                     break
-                self._repair(claim, repair)
+                self._repair(claim, repair, runner_ended=runner_ended)
             ending = self.engine.ending_of(claim)
-            if ending is None or self._is_forged(
-                claim, ending
-            ):  # each repair changes the facts, so this row would be a defect of the table
+            # Each repair changes the facts, so this row would be a defect of the table.
+            if ending is None or not self.engine.is_genuine(claim, ending):
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             self._conclude(claim, ending)
         except ClaimLost as error:
@@ -107,13 +108,14 @@ class Custody:
         self._disown_forged(claim)
         self.engine.commit(claim, bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work))
 
-    def _facts(self, claim: Claim) -> Facts:
+    def _facts(self, claim: Claim, *, runner_ended: bool) -> Facts:
         ending = self.engine.ending_of(claim)
-        forged = ending is not None and self._is_forged(claim, ending)
+        forged = ending is not None and not self.engine.is_genuine(claim, ending)
         ended = ending is not None and not forged
         run = self.engine.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
-        runner = self.runners.adopt(run) if run is not None and not run.abandoned else None
+        could_live = run is not None and not run.abandoned and not runner_ended
+        runner = self.runners.adopt(run) if run is not None and could_live else None
         if runner is not None:
             runner.close()
         return Facts(
@@ -129,22 +131,15 @@ class Custody:
             and self._rebuilt(claim) is not None,
         )
 
-    def _is_forged(self, claim: Claim, ending: Ending) -> bool:
-        """Whether *ending* is neither its runner's own, nor ours, nor what we would rebuild."""
-        if is_vouched_for(claim, ending):
-            return False
-        rebuilt = self._rebuilt(claim) if ending.committed_by == "recovery" else None
-        return rebuilt is None or rebuilt.outcome != ending.outcome
-
     def _disown_forged(self, claim: Claim) -> bool:
         """Make room for the true ending; whether there was a forged one."""
         ending = self.engine.ending_of(claim)
-        forged = ending is not None and self._is_forged(claim, ending)
+        forged = ending is not None and not self.engine.is_genuine(claim, ending)
         if forged:
             self.engine.set_ending_aside(claim)
         return forged
 
-    def _repair(self, claim: Claim, repair: Repair) -> None:
+    def _repair(self, claim: Claim, repair: Repair, *, runner_ended: bool) -> None:
         match repair:
             case Repair.SETTLE:
                 return
@@ -154,16 +149,16 @@ class Custody:
             case Repair.ABANDON:
                 self.engine.abandon(claim, now=self.clock.now())
             case Repair.RELEASE:
-                self._end_leftovers(claim)  # a runner that was about to show itself
+                self._end_leftovers(claim, runner_ended)  # a runner that was about to show itself
                 outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
                 self.commit(claim, outcome, by="recovery")
             case Repair.REBUILD:
-                self._end_leftovers(claim)
+                self._end_leftovers(claim, runner_ended)
                 ending = self._rebuilt(claim)
                 if ending is not None:
                     self.engine.commit(claim, ending)
             case Repair.CRASHED:
-                ended = self._end_leftovers(claim)
+                ended = self._end_leftovers(claim, runner_ended)
                 found = (
                     "an ending lay there that its runner did not write; it is kept beside it"
                     if self._disown_forged(claim)
@@ -187,7 +182,7 @@ class Custody:
             self.gate.count_in(self.source, self._may_spend(claim))
             try:
                 self.emit(events.TaskAdopted(self.source, claim.task_id, claim.attempt))
-                self._wait_for(claim, runner, limit=None)
+                self._wait_for(claim, runner, limit=self._longest(claim))
             finally:
                 self.gate.leave(self.source)
 
@@ -202,8 +197,8 @@ class Custody:
     def _meter(self, claim: Claim) -> Meter:
         return meter_of(attempts_before(self.engine.journal(claim), claim), claim.session_id)
 
-    def _end_leftovers(self, claim: Claim) -> int:
-        run = self.engine.run_of(claim)
+    def _end_leftovers(self, claim: Claim, started_here: bool) -> int:
+        run = None if started_here else self.engine.run_of(claim)
         marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
         return self.runners.sweep(marker)
 
@@ -341,6 +336,13 @@ class Custody:
             return None
         earlier = attempts_before(self.engine.journal(claim), claim)
         return max(0.0, settings.max_budget_usd - sum(attempt.total_cost_usd or 0 for attempt in earlier))
+
+    def _longest(self, claim: Claim) -> timedelta | None:
+        """How long the runner of an earlier daemon may go on; the time before that is not known for sure."""
+        try:
+            return self.orders.settings_of(self.engine.task(claim)).timeout + _BACKSTOP
+        except TaskFileError:
+            return None
 
     def _policy(self, claim: Claim) -> Policy:
         try:

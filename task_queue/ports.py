@@ -100,6 +100,10 @@ class Engine(Protocol):
 
     def ending_of(self, claim: Claim) -> Ending | None: ...
 
+    def is_genuine(self, claim: Claim, ending: Ending) -> bool:
+        """Whether *ending* is its runner's own or ours, as far as can be told."""
+        ...
+
     def set_ending_aside(self, claim: Claim) -> None:
         """Keep the ending that lies there under another name: it is not what it claims to be."""
         ...
@@ -136,6 +140,20 @@ class Engine(Protocol):
 
     def request_cancel(self, task_id: TaskId) -> None:
         """Ask that a waiting or running task be cancelled; raises UnknownTaskError."""
+        ...
+
+
+class Notes(Protocol):
+    """What a daemon tells its successor of the claims of one source, where no task looks."""
+
+    def claimed(self, claim: Claim) -> None: ...
+
+    def over(self, claim: Claim) -> None:
+        """Nothing is in hand under its number any more."""
+        ...
+
+    def confirm(self, claim: Claim) -> bool | None:
+        """Whether it is the one that was noted under its number; None if none was."""
         ...
 
 

@@ -21,7 +21,7 @@ from task_queue.adapters.transcript import FileTranscript, redacted, secrets_in
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunRecord, Work
 from task_queue.domain.proof import is_vouched_for
-from task_queue.domain.rebuild import work_so_far
+from task_queue.domain.rebuild import VOUCHED, work_so_far
 from task_queue.platform import durable, identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -73,6 +73,8 @@ def carry_out(order: Order) -> None:
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
         work = _work_so_far(order)
+    if outcome.kind is OutcomeKind.SUCCEEDED and order.executor == "command":
+        transcript.write("note", {"type": VOUCHED, "token": order.token})
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
     if left:
         transcript.write("note", f"ended {left} processes that the agent had left running")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from task_queue.adapters.claim_notes import ClaimNotes
 from task_queue.adapters.config.locations import Locations
 from task_queue.adapters.config.schema import Config, Source
 from task_queue.adapters.engine.folder import FolderEngine
@@ -72,6 +73,7 @@ class Serving:
         self._clock = clock
         self._emit = emit
         self._trust = SettingsTrust(locations.trusted_settings)
+        self._notes = ClaimNotes(locations.claims)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _Served] = {}
         self._degraded: Mapping[str, str] = {}
@@ -217,7 +219,12 @@ class Serving:
             trust=self._trust,
             worktrees=self._locations.worktrees,
         )
-        engine = FolderEngine(source.path, settle_s=config.settle_seconds, settings_of=orders.settings_of)
+        engine = FolderEngine(
+            source.path,
+            settle_s=config.settle_seconds,
+            settings_of=orders.settings_of,
+            notes=self._notes.of(source.id),
+        )
         worker = Worker(
             source.id,
             engine,

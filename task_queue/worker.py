@@ -223,7 +223,7 @@ class Worker:
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._custody.start(claim)
-            self._custody.see_through(claim)
+            self._custody.see_through(claim, runner_ended=True)
         except ClaimHeld:
             return 0
         except ExecutorError:

@@ -66,14 +66,16 @@ def test_an_ending_forged_before_the_start_does_not_count() -> None:
     assert not bench.engine.claims()
 
 
-def test_a_claim_of_an_earlier_release_asks_for_no_proof() -> None:
-    """Its runner knows of no token."""
+def test_a_claim_without_a_proof_cannot_succeed() -> None:
+    """Taking the proof out of a lock gains nothing; a failure of ours is believed all the same."""
     bench = Bench()
     bench.drop("task-a")
     claim = bench.engine.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
+    bare = replace(claim, proof="")
 
-    assert is_vouched_for(replace(claim, proof=""), ending_for(claim, bench))
-    assert not is_vouched_for(claim, ending_for(claim, bench))
+    assert not is_vouched_for(bare, ending_for(claim, bench))
+    assert not is_vouched_for(bare, replace(ending_for(claim, bench), token=bench.engine.token_of(claim)))
+    assert is_vouched_for(bare, ending_for(claim, bench, outcome=FAILED, by="recovery"))
 
 
 def test_only_the_token_vouches_for_a_runner() -> None:

@@ -26,10 +26,9 @@ def proof_of(token: str) -> str:
 def is_vouched_for(claim: Claim, ending: Ending) -> bool:
     """Whether *ending* carries the token of *claim*, or claims nothing that would need it.
 
-    The worker and recovery have no token; they never say on their own that the work succeeded.
+    The worker and recovery have no token of their own; that the work succeeded they say only with the
+    runner's, which it leaves in the transcript of a command that succeeded.
     """
-    if not claim.proof:
+    if ending.committed_by in {"worker", "recovery"} and ending.outcome.kind is not OutcomeKind.SUCCEEDED:
         return True
-    if ending.committed_by in {"worker", "recovery"}:
-        return ending.outcome.kind is not OutcomeKind.SUCCEEDED
-    return proof_of(ending.token) == claim.proof
+    return bool(claim.proof) and proof_of(ending.token) == claim.proof

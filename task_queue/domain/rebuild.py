@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from task_queue.domain.exits import outcome_of_exit
 from task_queue.domain.model import Claim, Ending, Work
 from task_queue.domain.progress import Progress, envelopes_in, progress_of
+from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.results import bare_ending
 from task_queue.domain.spending import Meter, added, meter_after
 from task_queue.domain.verdict import judge
 
 SESSION_LOST = "session lost"
 """Type of the note that says that the next conversation has a fresh session under the old id."""
+VOUCHED = "vouched"
+"""Type of the note with the runner's token, written once its command has succeeded: it vouches for that alone."""
 
 
 def rebuilt_ending(claim: Claim, lines: Iterable[str], *, before: Meter, now: datetime) -> Ending | None:
     """None if the agent had not reported its end. *before* is the session's meter.
 
-    Also None where the agent's end is only the end of a phase: such an attempt goes on from its steps.
+    Also None where the agent's end is only the end of a phase: such an attempt goes on from its steps; and
+    where it is a success that the runner did not vouch for: the agent can write a transcript, too.
     """
     lines = tuple(lines)
     if _has_phases(lines):
         return None
     code = _exit_code(lines)
     if code is not None:
-        return bare_ending(claim, outcome_of_exit(code), by="recovery", now=now, work=Work())
-    progress = progress_of(lines)
-    if progress.result is None:
-        return None
-    work = progress.work(session_id=claim.session_id, before=before)
-    return bare_ending(claim, judge(progress.observation()), by="recovery", now=now, work=work)
+        outcome, work = outcome_of_exit(code), Work()
+    else:
+        progress = progress_of(lines)
+        if progress.result is None:
+            return None
+        work = progress.work(session_id=claim.session_id, before=before)
+        outcome = judge(progress.observation())
+    ending = bare_ending(claim, outcome, by="recovery", now=now, work=work)
+    ending = replace(ending, token=_token_in(lines))
+    return ending if is_vouched_for(claim, ending) else None
 
 
 def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
@@ -88,9 +96,22 @@ def _has_phases(lines: Iterable[str]) -> bool:
 
 
 def _exit_code(lines: tuple[str, ...]) -> int | None:
-    """What a ``command`` ended with, from the last line of its transcript."""
+    """What a ``command`` ended with: its transcript's last line, but for the runner's word."""
+    told = [line for line in lines[-2:] if _of_type(line, VOUCHED) is None]
+    raw = _of_type(told[-1], "exit") if told else None
+    code = None if raw is None else raw.get("code")
+    return code if isinstance(code, int) else None
+
+
+def _token_in(lines: tuple[str, ...]) -> str:
+    raw = _of_type(lines[-1], VOUCHED) if lines else None
+    return "" if raw is None else str(raw.get("token"))
+
+
+def _of_type(line: str, kind: str) -> dict[str, Any] | None:
+    """What the envelope in *line* holds, if it is of that type."""
     try:
-        raw: Any = json.loads(lines[-1])["raw"]
-        return int(raw["code"]) if raw["type"] == "exit" else None
-    except (IndexError, KeyError, TypeError, ValueError):
+        raw: Any = json.loads(line)["raw"]
+        return raw if raw["type"] == kind else None
+    except (KeyError, TypeError, ValueError):
         return None

@@ -20,6 +20,7 @@ FILES = (
     "daemon.log",
     "accounts.json",
     "ledger.jsonl",
+    "claims.jsonl",
     "stopped",
     "trusted-settings.json",
 )

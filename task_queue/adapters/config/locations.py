@@ -59,6 +59,10 @@ class Locations:
         return self.state_dir / "ledger.jsonl"
 
     @property
+    def claims(self) -> Path:
+        return self.state_dir / "claims.jsonl"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file of ours outside the sources and the configuration."""
         return (
@@ -68,6 +72,7 @@ class Locations:
             self.log,
             self.accounts,
             self.ledger,
+            self.claims,
             self.stopped,
             self.trusted_settings,
         )

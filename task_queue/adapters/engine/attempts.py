@@ -55,6 +55,13 @@ class AttemptFolders:
         with contextlib.suppress(FileNotFoundError):
             durable.move_aside(attempt / ENDING, attempt / _FORGED)
 
+    def set_unreadable_aside(self, claim: Claim) -> None:
+        attempt = self._layout.attempt_of(claim)
+        for kind, name in ((RunRecord, RUN), (Ending, ENDING)):
+            path = attempt / name
+            if isinstance(read_record(kind, path), str):
+                durable.move_aside(path, path.with_stem(f"{path.stem}-forged"))
+
     def transcript(self, claim: Claim) -> Iterator[str]:
         try:
             with (self._layout.attempt_of(claim) / TRANSCRIPT).open(

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from task_queue.adapters.engine.files import ino_of, move_to_free_name, publish_once
+from task_queue.adapters.engine.held import HeldClaims
 from task_queue.adapters.engine.layout import SNAPSHOT, Layout
 from task_queue.domain import naming
 from task_queue.domain.model import Claim
@@ -15,7 +16,7 @@ from task_queue.domain.task import TaskState
 from task_queue.domain.taskfile import MAX_BYTES
 from task_queue.platform import durable
 
-_NO_TEXT = b"The text of this task was deleted while it ran, and so was the copy in logs/.\n"
+_NO_TEXT = b"The text of this task was deleted or changed while it ran, and so was the copy in logs/.\n"
 
 
 _DELETED = "the document was deleted while the task ran"
@@ -24,17 +25,20 @@ _DELETED = "the document was deleted while the task ran"
 class ClaimedDocuments:
     """Of one source. Every method is idempotent and raises OSError."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, held: HeldClaims) -> None:
         self._layout = layout
+        self._held = held
 
     def snapshot(self, claim: Claim) -> bytes:
-        """What ran. Where somebody deleted the snapshot, the document if it is still the same."""
-        with contextlib.suppress(FileNotFoundError):
-            return durable.read_regular(self._layout.attempt_of(claim) / SNAPSHOT, limit=MAX_BYTES)[0]
-        with contextlib.suppress(FileNotFoundError):
-            data, _ = durable.read_regular(self._layout.document(claim), limit=MAX_BYTES)
-            if hashlib.sha256(data).hexdigest() == claim.sha256:
-                return data
+        """What ran. Where somebody deleted or changed the snapshot, the document if it is still the same."""
+        held = self._held.of(claim)
+        if held is not None and held.text is not None:
+            return held.text
+        for path in (self._layout.attempt_of(claim) / SNAPSHOT, self._layout.document(claim)):
+            with contextlib.suppress(FileNotFoundError):
+                data, _ = durable.read_regular(path, limit=MAX_BYTES)
+                if hashlib.sha256(data).hexdigest() == claim.sha256:
+                    return data
         return _NO_TEXT
 
     def notes(self, claim: Claim) -> tuple[str, ...]:

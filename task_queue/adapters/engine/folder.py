@@ -23,32 +23,43 @@ from task_queue.adapters.engine import ground
 from task_queue.adapters.engine.archive import Archive
 from task_queue.adapters.engine.attempts import ENDING, RUN, AttemptFolders
 from task_queue.adapters.engine.documents import ClaimedDocuments
-from task_queue.adapters.engine.files import publish_once, read_record
+from task_queue.adapters.engine.files import read_record
 from task_queue.adapters.engine.foreign import is_stale_foreign_lock
+from task_queue.adapters.engine.held import Held, HeldClaims
 from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
 from task_queue.adapters.engine.layout import SNAPSHOT, Layout
 from task_queue.adapters.engine.pending import Pending
 from task_queue.adapters.engine.requeue import Requeue
+from task_queue.adapters.engine.told import ToldEndings
 from task_queue.domain import naming
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
 from task_queue.domain.lifecycle import session_to_continue
-from task_queue.domain.model import Attempt, Claim, Ending, Journal, Result, RunRecord
-from task_queue.domain.proof import new_token, proof_of
+from task_queue.domain.model import Attempt, Claim, Ending, Journal, OutcomeKind, Result, RunRecord
+from task_queue.domain.proof import is_vouched_for, new_token, proof_of
 from task_queue.domain.settings import Settings, resolve
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.taskfile import MAX_BYTES, parse
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
-from task_queue.platform.records import encode
-from task_queue.ports import Survey
+from task_queue.platform.records import Record, encode
+from task_queue.ports import Notes, Survey
+
+Ground = tuple[tuple[int, int], ...]
 
 
 class FolderEngine:
     """Implements ports.Engine. ``touch`` and ``arrived`` may be called from any thread."""
 
     def __init__(
-        self, pending: Path, *, settle_s: float = 1.0, settings_of: Callable[[Task], Settings] | None = None
+        self,
+        pending: Path,
+        *,
+        settle_s: float = 1.0,
+        settings_of: Callable[[Task], Settings] | None = None,
+        notes: Notes | None = None,
     ) -> None:
+        """Without *notes* it knows of its own claims alone: enough for who claims nothing."""
+        self._notes = notes
         self.layout = Layout(pending)
         self._pending = Pending(
             pending,
@@ -56,12 +67,15 @@ class FolderEngine:
             settings_of=settings_of or (lambda task: resolve(task.given)),
             monotonic=time.monotonic,
         )
-        self._documents = ClaimedDocuments(self.layout)
+        self._held = HeldClaims()
+        self._doubted: set[str] = set()
+        """Documents with a lock that is not what it should be, of which a runner may live all the same."""
+        self._documents = ClaimedDocuments(self.layout, self._held)
+        self._told = ToldEndings(self.layout, self._held)
         self._archive = Archive(self.layout)
         self._attempts = AttemptFolders(self.layout)
         self._guard = FileLock(self.layout.guard)
-        self._tokens: dict[tuple[TaskId, int], str] = {}
-        self._ground: tuple[tuple[int, int], ...] | None = None
+        self._ground: Ground | None = None
         """Which folders were found fit to build on; others in their place are looked at first."""
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
@@ -78,6 +92,8 @@ class FolderEngine:
                     f"{self.layout.root} is served by another daemon ({self._guard.holder()})",
                     hint="a folder can belong to one configuration only",
                 )
+            if self._ground is None:
+                self._take_over_claims()
             self._ground = _identity_of(self.layout)
             self.touch()
             self.sweep_temporaries()
@@ -110,12 +126,13 @@ class FolderEngine:
         document = task_id + ".md"
         with self._available():
             ground.demand_trust(self.layout)
+            self._put_back_held_lock(document)
             data, about = self._complete_document(document)
             journal = self._archive.journal_beside(document)
             record_id = journal.task_id if journal else self._archive.free_record(task_id)
             earlier = journal.attempts if journal else ()
             last = max((*self._archive.attempts_used(record_id), *(a.number for a in earlier)), default=0)
-            self._put_back_lost_lock(document, record_id, last, earlier)
+            self._put_back_lost_lock(document, data, record_id, last, earlier)
             number = 1 + last
             session = session_to_continue(earlier)
             me = identity.own_identity()
@@ -141,32 +158,44 @@ class FolderEngine:
             durable.make_directory(attempt)
             try:
                 durable.publish(attempt / SNAPSHOT, data[:MAX_BYTES])
+                if self._notes is not None:
+                    self._notes.claimed(claim)
                 durable.publish(self.layout.lock(document), encode(claim))
             except FileExistsError as error:
                 raise ClaimHeld(f"{document} is claimed by somebody else") from error
-            self._tokens[claim.task_id, claim.attempt] = token
+            journal = journal or Journal(claim.task_id)
+            self._held.add(Held(claim, token, text=data[:MAX_BYTES], journal=journal, root=self._root()))
             self._check_still_there(claim)
             return claim
 
     def token_of(self, claim: Claim) -> str:
-        return self._tokens.get((claim.task_id, claim.attempt), "")
+        held = self._held.of(claim)
+        return "" if held is None else held.token
 
     def task(self, claim: Claim) -> Task:
         with self._available():
             return parse(self._documents.snapshot(claim), claim.task_id)
 
     def journal(self, claim: Claim) -> Journal:
+        held = self._held.of(claim)
+        if held is not None and held.journal is not None:
+            return held.journal
         with self._available():
             return self._archive.journal_beside(claim.document) or Journal(claim.task_id)
 
     def claims(self) -> tuple[Claim, ...]:
         with self._available():
-            found = [read_record(Claim, path) for path in sorted(self.layout.pending.glob(".task-*.lock"))]
-        return tuple(claim for claim in found if isinstance(claim, Claim))
+            for held in self._held:
+                self._restore_lock(held)
+            found = self._locks()
+            serves = self._ground is not None  # others cannot tell whose claims these are
+            strangers = [name for name, claim in found.items() if serves and not self._is_known(name, claim)]
+            for name in strangers:
+                self.clear_away(name)
+        return tuple(claim for name, claim in found.items() if name not in strangers)
 
     def run_of(self, claim: Claim) -> RunRecord | None:
-        with self._available():
-            return self._attempts.run_of(claim)
+        return self._record_of(claim, self._attempts.run_of)
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
         with self._available():
@@ -174,11 +203,22 @@ class FolderEngine:
 
     def commit(self, claim: Claim, ending: Ending) -> Ending:
         with self._available():
-            return self._attempts.commit(claim, ending)
+            standing = self._attempts.commit(claim, ending)
+        held = self._held.of(claim)
+        if held is not None and standing == ending:
+            held.ending = encode(ending)
+        return standing
 
     def ending_of(self, claim: Claim) -> Ending | None:
-        with self._available():
-            return self._attempts.ending_of(claim)
+        return self._record_of(claim, self._attempts.ending_of)
+
+    def is_genuine(self, claim: Claim, ending: Ending) -> bool:
+        held = self._held.of(claim)
+        if held is None:  # a lock that neither this process made nor an earlier one left for it
+            return is_vouched_for(claim, ending) and ending.outcome.kind is not OutcomeKind.SUCCEEDED
+        if held.made_here and ending.committed_by != "runner":
+            return held.ending == encode(ending)
+        return is_vouched_for(claim, ending)
 
     def set_ending_aside(self, claim: Claim) -> None:
         with self._available():
@@ -192,16 +232,18 @@ class FolderEngine:
 
     def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         with self._available():
-            if not self._holds(claim):
+            if not self._holds(claim) and not self._is_restored(claim):
                 settled = self._archive.result_of(claim.task_id)
                 filed = self._archive.ended_state(claim.task_id) is not None
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
                     return
                 self._take_back(claim)
-            notes = result.notes + self._documents.notes(claim)
-            publish_once(self.layout.result(claim.task_id), encode(changed(result, notes=notes)))
-            if report:
-                publish_once(self.layout.report(claim.task_id), report.encode("utf-8", "backslashreplace"))
+            notes = (
+                *result.notes,
+                *self._documents.notes(claim),
+                *self._told.make_room(claim, result),
+            )
+            self._told.publish(claim, changed(result, notes=notes), report)
             self._documents.file(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
@@ -209,7 +251,7 @@ class FolderEngine:
 
     def release(self, claim: Claim, journal: Journal) -> None:
         with self._available():
-            if not self._holds(claim):
+            if not self._holds(claim) and not self._is_restored(claim):
                 self._take_back(claim)
             durable.replace(self.layout.journal(claim.document), encode(journal))
             if self._documents.is_edited(claim):
@@ -246,6 +288,68 @@ class FolderEngine:
         with self._available():
             return sum(map(durable.sweep_temporaries, folders))
 
+    def _take_over_claims(self) -> None:
+        """What an earlier daemon left in hand; a lock that appears later is nobody's."""
+        for claim in self._locks().values():
+            if self._confirmed(claim) is False:
+                self._doubted.add(claim.document)
+            else:
+                self._held.add(Held(claim, root=self._root()))
+
+    def _is_known(self, name: str, claim: Claim) -> bool:
+        if name != naming.lock_of(claim.document):
+            return False
+        return claim.document in self._doubted or self._held.of(claim) is not None
+
+    def _confirmed(self, claim: Claim) -> bool | None:
+        return None if self._notes is None else self._notes.confirm(claim)
+
+    def _locks(self) -> dict[str, Claim]:
+        paths = sorted(self.layout.pending.glob(".task-*.lock"))
+        found = {path.name: read_record(Claim, path) for path in paths}
+        return {name: claim for name, claim in found.items() if isinstance(claim, Claim)}
+
+    def _put_back_held_lock(self, document: str) -> None:
+        """Raises ClaimHeld if the document only looks as if it were waiting."""
+        held = self._held.on(document)
+        if held is not None and held.root == self._root():
+            self._restore_lock(held)
+            raise ClaimHeld(f"{document}: its lock was taken away while it was in hand; put back")
+
+    def _is_restored(self, claim: Claim) -> bool:
+        held = self._held.of(claim)
+        return held is not None and self._restore_lock(held)
+
+    def _restore_lock(self, held: Held) -> bool:
+        """Whether the lock lies there again as it was; not where another folder took the place of its own."""
+        claim = held.claim
+        if held.root != self._root():
+            return False
+        if not self._holds(claim):
+            lock = self.layout.lock(claim.document)
+            durable.make_directory(self.layout.pending)
+            if os.path.lexists(lock):
+                self.clear_away(lock.name)
+            durable.publish(lock, encode(claim))
+            self.touch(lock.name)
+        return True
+
+    def _root(self) -> tuple[int, int]:
+        about = self.layout.root.stat()
+        return about.st_dev, about.st_ino
+
+    def _record_of(self, claim: Claim, read: Callable[[Claim], Record | None]) -> Record | None:
+        """Rubbish in the place of a record of this process' own runner is the agent's, and kept aside."""
+        with self._available():
+            try:
+                return read(claim)
+            except EngineUnavailable:
+                held = self._held.of(claim)
+                if held is None or not held.made_here:
+                    raise
+            self._attempts.set_unreadable_aside(claim)
+            return read(claim)
+
     def _stale_foreign_locks(self) -> list[str]:
         """Locks of the original system whose process is no daemon of a task queue any more."""
         return [path.name for path in self.layout.pending.glob(".task-*.lock") if is_stale_foreign_lock(path)]
@@ -278,7 +382,7 @@ class FolderEngine:
             raise ClaimHeld(f"{claim.document} went away while it was claimed")
 
     def _put_back_lost_lock(
-        self, document: str, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
+        self, document: str, data: bytes, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
     ) -> None:
         """An attempt that began and is neither ended nor in the history still owns the task: somebody
         deleted its lock. Raises ClaimHeld once the lock lies there again."""
@@ -289,8 +393,15 @@ class FolderEngine:
         ended = os.path.lexists(attempt / ENDING)
         if run.abandoned or ended or any(attempt.number == last for attempt in earlier):
             return
+        confirmed = self._confirmed(run.claim)
+        if not confirmed and run.claim.sha256 != hashlib.sha256(data).hexdigest():
+            return
         with contextlib.suppress(FileExistsError):
             durable.publish(self.layout.lock(document), encode(run.claim))
+            if confirmed:
+                self._held.add(Held(run.claim, root=self._root()))
+            else:
+                self._doubted.add(document)
         self.touch(naming.lock_of(document))
         raise ClaimHeld(f"{document}: its lock was deleted while attempt {last} ran; put back")
 
@@ -324,8 +435,11 @@ class FolderEngine:
         return read_record(Claim, self.layout.lock(claim.document)) == claim
 
     def _unlock(self, claim: Claim) -> None:
-        self._tokens.pop((claim.task_id, claim.attempt), None)
         durable.remove(self.layout.lock(claim.document))
+        if self._held.of(claim) is not None and self._notes is not None:
+            self._notes.over(claim)
+        self._held.drop(claim)
+        self._doubted.discard(claim.document)
         for name in (
             claim.document,
             naming.lock_of(claim.document),
@@ -372,6 +486,6 @@ def _demand_id(task_id: TaskId) -> None:
         raise UnknownTaskError(f"{task_id!r} is not a task id")
 
 
-def _identity_of(layout: Layout) -> tuple[tuple[int, int], ...]:
+def _identity_of(layout: Layout) -> Ground:
     """Changes when another folder is put in the place of one of ours."""
     return tuple((about.st_dev, about.st_ino) for about in (layout.root.stat(), layout.pending.lstat()))

@@ -11,7 +11,7 @@ from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, Unknow
 from task_queue.domain.lifecycle import session_to_continue
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
 from task_queue.domain.ordering import Waiting, waiting_for
-from task_queue.domain.proof import new_token, proof_of
+from task_queue.domain.proof import is_vouched_for, new_token, proof_of
 from task_queue.domain.retry import delay_in
 from task_queue.domain.settings import resolve
 from task_queue.domain.task import Task, TaskId, TaskState
@@ -132,6 +132,9 @@ class MemoryEngine:
 
     def ending_of(self, claim: Claim) -> Ending | None:
         return self._attempt(claim).ending
+
+    def is_genuine(self, claim: Claim, ending: Ending) -> bool:
+        return is_vouched_for(claim, ending)
 
     def set_ending_aside(self, claim: Claim) -> None:
         attempt = self._attempt(claim)
