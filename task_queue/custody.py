@@ -103,6 +103,12 @@ class Custody:
         except ClaimLost as error:
             self.emit(events.TaskRecovered(self.source, claim.task_id, f"outcome dropped: {error}"))
 
+    def suspend(self, claim: Claim) -> None:
+        """End what runs of *claim* although nothing else can be done about it now. Raises EngineUnavailable."""
+        attempt = self.runners.find(marker_of(self.source, claim))
+        if attempt is not None:
+            self._wait_for(claim, attempt, limit=None)
+
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
         self._disown_forged(claim)

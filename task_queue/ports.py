@@ -88,6 +88,10 @@ class Engine(Protocol):
         """Every claim that lies in the source, whoever holds it."""
         ...
 
+    def claims_to_stop(self) -> tuple[Claim, ...]:
+        """The same of a source that cannot be used now, but is nobody else's: what runs may be stopped all the same."""
+        ...
+
     def run_of(self, claim: Claim) -> RunRecord | None: ...
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
@@ -268,6 +272,10 @@ class Runners(Protocol):
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:
         """The runner that *run* names if it is alive, else None."""
+        ...
+
+    def find(self, marker: str) -> RunningAttempt | None:
+        """The runner of the attempt that *marker* names if it is alive: for when no run record can be read."""
         ...
 
     def sweep(self, marker: str) -> int:

@@ -128,9 +128,11 @@ class Worker:
         try:
             while not self._closing():
                 wait_s = self.turn()
+                self._suspend_unrecovered()
                 self._news()
                 if not self._closing():
                     self._bell.wait(wait_s)
+            self._suspend_unrecovered()
         except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
             self.trouble = "stopped by a defect of task-queue; the log has the details"
             self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
@@ -194,6 +196,14 @@ class Worker:
         self._engine.open()
         self._see_claims_through()
         self._recovered = not self._closing()
+
+    def _suspend_unrecovered(self) -> None:
+        """A stop ends what an earlier daemon left running in a source that could not be used since, too."""
+        if self._recovered or not (self._stopping.is_set() or self._halted.is_set()):
+            return
+        with contextlib.suppress(EngineUnavailable, OSError):  # its end is decided once the source is well
+            for claim in self._engine.claims_to_stop():
+                self._custody.suspend(claim)
 
     def _see_claims_through(self) -> None:
         """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""

@@ -89,6 +89,9 @@ class FakeRunners:
     def adopt(self, run: RunRecord) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature
         return None
 
+    def find(self, marker: str) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature
+        return None
+
     def sweep(self, marker: str) -> int:
         self.swept.append(marker)
         return 0

@@ -70,6 +70,13 @@ class ProcessRunners:
         pidfd = identity.open_process(wanted)
         return None if pidfd is None else _Runner(pidfd, run.marker)
 
+    def find(self, marker: str) -> RunningAttempt | None:
+        tree = identity.bearers(marker)
+        if not tree:
+            return None
+        pidfd = identity.open_process(min(tree, key=lambda process: (process.pid_start_ticks, process.pid)))
+        return None if pidfd is None else _Runner(pidfd, marker)
+
     def sweep(self, marker: str) -> int:
         return identity.end_tree(marker, grace_s=0)
 

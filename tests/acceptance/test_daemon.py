@@ -204,6 +204,20 @@ def test_two_configurations_cannot_serve_one_folder(rig: Rig, make_rig: MakeRig)
     assert rig.result("task-mine")["success"]
 
 
+def test_a_daemon_stops_nothing_of_a_source_that_another_serves(rig: Rig, make_rig: MakeRig) -> None:
+    """Although both configurations give it the same name."""
+    rig.start()
+    rig.drop_command("task-mine", UNTIL_TOLD)
+    rig.started("log")
+    other = make_rig(task_source_directories=[{"id": "a", "path": str(rig.pending())}])
+    theirs = other.start()
+    eventually(lambda: other.state()["sources"]["a"]["state"] == "unavailable", what="it is refused")
+    other.stop(theirs)
+    (rig.workspace / "go").touch()
+
+    assert rig.result("task-mine")["outcome"] == "succeeded"
+
+
 def test_a_source_added_to_the_configuration_is_served(rig: Rig) -> None:
     """Without a restart, while the running task goes on undisturbed."""
     rig.start()

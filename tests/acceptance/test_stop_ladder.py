@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,36 @@ def test_a_stop_leaves_nothing(rig: Rig, stubborn: str) -> None:
 
     assert rig.stop(daemon) == 0
     assert not rig.marked()
+
+
+def test_a_stop_before_the_running_task_was_taken_over_leaves_nothing(rig: Rig, stubborn: str) -> None:
+    """The daemon that had started it was killed; its successor is stopped at once."""
+    killed = rig.start()
+    rig.drop_command("task-stubborn", f"{stubborn} 0")
+    alive(rig)
+    rig.stop(killed, signal.SIGKILL)
+
+    assert rig.stop(rig.start()) == 0
+    assert not rig.marked()
+
+
+def test_a_stop_leaves_nothing_of_a_source_that_cannot_be_used(rig: Rig, stubborn: str) -> None:
+    """Its successor cannot take it over; once the source is well, the task has ended as interrupted."""
+    killed = rig.start()
+    rig.drop_command("task-stubborn", f"{stubborn} 0")
+    alive(rig)
+    rig.stop(killed, signal.SIGKILL)
+    reports = rig.queue() / "reports"
+    reports.rmdir()
+    reports.touch()
+    successor = rig.start()
+    eventually(lambda: rig.state()["sources"]["a"]["state"] == "unavailable", what="it cannot be used")
+
+    assert rig.stop(successor) == 0
+    assert not rig.marked()
+    reports.unlink()
+    rig.start()
+    assert rig.result("task-stubborn")["outcome"] == "interrupted"
 
 
 def test_the_memory_limit_leaves_nothing(make_rig: MakeRig, stubborn: str) -> None:

@@ -194,6 +194,10 @@ class FolderEngine:
                 self.clear_away(name)
         return tuple(claim for name, claim in found.items() if name not in strangers)
 
+    def claims_to_stop(self) -> tuple[Claim, ...]:
+        with self._available():
+            return self.claims() if self._guard.acquire(f"pid {os.getpid()}") else ()
+
     def run_of(self, claim: Claim) -> RunRecord | None:
         return self._record_of(claim, self._attempts.run_of)
 

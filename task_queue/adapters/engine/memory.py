@@ -112,6 +112,9 @@ class MemoryEngine:
     def claims(self) -> tuple[Claim, ...]:
         return tuple(self._locks.values())
 
+    def claims_to_stop(self) -> tuple[Claim, ...]:
+        return self.claims()
+
     def run_of(self, claim: Claim) -> RunRecord | None:
         return self._attempt(claim).run
 
