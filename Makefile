@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
+LIVES ?= 50
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
@@ -11,7 +12,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations soak bench clean
+.PHONY: help demo install test lint types unit apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful soak bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -22,6 +23,7 @@ help:
 	@echo 'make proof-crash       kill it at every step, and look'
 	@echo 'make proof             the same, and recovery killed, calls that fail, power cuts, mutations'
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
+	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make bench             against its peers'
 	@echo 'make apt               Debian packages that some tests need (as root)'
@@ -57,7 +59,7 @@ proof-systemd: $(VENV)/.complete
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
 
-proof: proof-crash proof-second proof-faults proof-power proof-mutations
+proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful
 
 proof-second: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points --scenario once --every 4 --second 3
@@ -70,6 +72,9 @@ proof-power: $(VENV)/.complete
 
 proof-mutations: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.mutations
+
+proof-stateful: $(VENV)/.complete
+	TASK_QUEUE_LIVES=$(LIVES) $(BIN)/python -m pytest -q -n 2 tests/stateful/test_daemon_machine.py
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)

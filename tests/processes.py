@@ -35,6 +35,12 @@ def age_order(pid: int) -> float:
     return float(fields[19]) if fields else math.inf
 
 
+def children_of(pid: int) -> list[int]:
+    """Live processes that *pid* has started, and the orphans that came to it."""
+    everyone = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return [one for one in everyone if _stat(one)[1:2] == [str(pid)] and runs(one)]
+
+
 def look(pid: int, what: str) -> bytes:
     """One of its files below /proc; empty where it has ended, or is not ours to see."""
     try:

@@ -82,12 +82,7 @@ class ProofBench:
         timing = {"settle_seconds": 0.02, "sweep_seconds": 0.2, "stop_grace_seconds": 5}
         self.rig = Rig(self.home, **{**timing, **self.config})
         if self.light:
-            stub = self.home / "light" / "claude_agent_sdk"
-            (stub / "_internal" / "transport").mkdir(parents=True)
-            for module in STUBBED:
-                (stub / module).write_text(STUB)
-            path = self.rig.environment["PYTHONPATH"]
-            self.rig.environment["PYTHONPATH"] = f"{stub.parent}:{path}"
+            without_sdk(self.rig, self.home / "light")
         self.effects = self.rig.workspace / "effects"
         self._runs = 0
         self._traced: list[Traced] = []
@@ -152,6 +147,15 @@ class ProofBench:
         for pid in marked_processes(self.home):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def without_sdk(rig: Rig, folder: Path) -> None:
+    """Put a stand-in for the agent's SDK into *folder*, and into the way of what *rig* starts."""
+    stub = folder / "claude_agent_sdk"
+    (stub / "_internal" / "transport").mkdir(parents=True)
+    for module in STUBBED:
+        (stub / module).write_text(STUB)
+    rig.environment["PYTHONPATH"] = f"{folder}:{rig.environment['PYTHONPATH']}"
 
 
 @contextmanager
