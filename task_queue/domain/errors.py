@@ -63,3 +63,7 @@ class ExecutorError(TaskQueueError):
 
 class GitError(TaskQueueError):
     """Git could not do what was asked of it; nothing of the user's was changed."""
+
+
+class GitTookTooLong(GitError):  # noqa: N818 - as above
+    """Git, or a hook or filter that it ran, did not end in time, and was ended; what it had begun may be half done."""

@@ -84,6 +84,7 @@ class Landed:
 
     commit: str | None
     said: str
+    notes: tuple[str, ...] = ()
 
 
 Step = Prepared | Implemented | Verified | Audited | Committed | Landed

@@ -22,6 +22,8 @@ _POLL_S = 0.02
 _EXEC_POLL_S = 0.002
 _EXEC_PATIENCE_S = 2.0
 """Longer than any exec should take; a program that has wiped its own arguments looks the same for good."""
+_GIT_GRACE_S = 2.0
+"""Git removes its lock files on TERM; killed it leaves them, and every later git refuses to work there."""
 _PF_KTHREAD = 0x00200000
 """Of the kernel's include/linux/sched.h: a thread of its own, which has no environment."""
 _ENDED = frozenset({b"Z", b"X"})
@@ -164,11 +166,12 @@ def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
 def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> int:
     """End whatever carries *marker* or descends from *root* (which itself is spared).
 
-    TERM, then KILL after *grace_s*, until two passes in a row find nothing; returns how many processes
-    there were. A process can start another between two looks, hence the second empty pass.
+    TERM, then KILL after *grace_s* (git has at least 2 s to clean up), until two passes in a row find
+    nothing; returns how many processes there were. A process can start another between two looks, hence
+    the second empty pass.
     """
     seen: set[ProcessIdentity] = set()
-    kill_after = time.monotonic() + grace_s
+    begun = time.monotonic()
     empty_passes = 0
     while empty_passes < 2:
         found = set(bearers(marker))
@@ -176,8 +179,9 @@ def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> i
             found.update(descendants(root))
             _reap()
         empty_passes = 0 if found else empty_passes + 1
-        force = time.monotonic() >= kill_after
         for identity in found:
+            patience_s = max(grace_s, _GIT_GRACE_S) if _is_git(identity.pid) else grace_s
+            force = time.monotonic() >= begun + patience_s
             if force or identity not in seen:
                 send(identity, signal.SIGKILL if force else signal.SIGTERM)
         seen |= found
@@ -202,6 +206,13 @@ def _runs_in_group(leader: int) -> bool:
     wanted = str(leader).encode()
     everyone = [_stat_fields(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit()]
     return any(one is not None and one[2] == wanted and one[0] not in _ENDED for one in everyone)
+
+
+def _is_git(pid: int) -> bool:
+    try:
+        return _contents(f"{_PROC}/{pid}/comm").strip() == b"git"
+    except _NOT_OURS:
+        return False
 
 
 def _reap() -> None:

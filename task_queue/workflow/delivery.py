@@ -49,7 +49,7 @@ def delivery_of(
         seconds_by_phase=dict(seconds_by_phase),
         see=committed.see,
         undo=_undo(site, committed, landed),
-        notes=(*(site.notes if site else ()), *committed.notes, *notes),
+        notes=(*(site.notes if site else ()), *committed.notes, *(landed.notes if landed else ()), *notes),
     )
 
 

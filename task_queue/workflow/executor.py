@@ -17,6 +17,7 @@ from typing import assert_never
 from task_queue.adapters.executor.claude import ClaudeExecutor, Said
 from task_queue.adapters.executor.options import Talk
 from task_queue.adapters.git.changes import Changes
+from task_queue.adapters.git.commit import HOOKS_TIMEOUT_S
 from task_queue.adapters.settings_trust import accepted_only
 from task_queue.adapters.skill import prompts_for
 from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
@@ -50,6 +51,9 @@ _COSTS_NOTHING = frozenset(
     {OutcomeKind.INTERRUPTED, OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
 )
 _COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, OutcomeKind.TIMED_OUT}
+
+_LEAST_FOR_HOOKS_S = 120.0
+"""Less than what the worker grants a runner beyond its time-out."""
 
 
 class WorkflowExecutor:
@@ -128,10 +132,14 @@ class WorkflowExecutor:
                 return self._audit(run, phase)
             case Commit():
                 cost = run.order.spent_usd
-                run.steps.add(run.opened().commit(attempt=run.prepared().attempt, cost_usd=cost))
+                run.steps.add(
+                    run.opened().commit(
+                        attempt=run.prepared().attempt, cost_usd=cost, within_s=run.left_for_hooks_s
+                    )
+                )
                 run.tidy()
             case Land():
-                run.steps.add(run.opened().land())
+                run.steps.add(run.opened().land(within_s=run.left_for_hooks_s))
                 run.tidy()
             case Finish(kind=kind, reason=reason, evidence=evidence):
                 return Outcome(kind, reason, evidence)
@@ -201,6 +209,11 @@ class _Run:
     def left_s(self) -> float:
         """Of the attempt's time; nothing, or less, once it is over."""
         return self._ends_at - time.monotonic()
+
+    @property
+    def left_for_hooks_s(self) -> float:
+        """For a repository's hooks: work that is done gets its chance to be committed, however late it is."""
+        return min(HOOKS_TIMEOUT_S, max(_LEAST_FOR_HOOKS_S, self.left_s))
 
     def prepared(self) -> Prepared:
         return next(step for step in self.steps.done if isinstance(step, Prepared))

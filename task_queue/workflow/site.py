@@ -8,22 +8,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from task_queue.adapters.engine.unfinished import unfinished_in
+from task_queue.adapters.git.advance import finish_interrupted_before
 from task_queue.adapters.git.changes import Changes, changes_between
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
 from task_queue.adapters.git.commit import Signature, final_commit, subjects_of, why_no_signature
 from task_queue.adapters.git.exclude import keep_out
-from task_queue.adapters.git.landing import Blocked, Conflict, Landed, land
+from task_queue.adapters.git.landing import Blocked, Landed, Wish, land
 from task_queue.adapters.git.leftovers import keep_leftovers, own_of
+from task_queue.adapters.git.merging import Conflict
 from task_queue.adapters.git.program import Git
 from task_queue.adapters.git.repository import Repository, facts
 from task_queue.adapters.git.snapshot import commit_tree, steps_between
 from task_queue.adapters.git.tidying import tidy
 from task_queue.adapters.git.worktree import create
+from task_queue.adapters.transcript import without_secrets
 from task_queue.domain import workflow
 from task_queue.domain.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST
 from task_queue.domain.errors import GitError
 from task_queue.domain.naming import key_of
 from task_queue.domain.worktrees import Keep
+from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports import Order
 
 _OURS = {
@@ -89,8 +93,8 @@ class Site:
             self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
         )
 
-    def commit(self, *, attempt: int, cost_usd: float) -> workflow.Committed:
-        """Commit what the task changed; see ``final_commit``."""
+    def commit(self, *, attempt: int, cost_usd: float, within_s: float) -> workflow.Committed:
+        """Commit what the task changed, hooks *within_s*; see ``final_commit``."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return workflow.Committed()
         order = self.order
@@ -108,6 +112,7 @@ class Site:
             body="",
             trailers=trailers,
             signature=signature_of(order),
+            within_s=within_s,
         )
         notes: list[str] = []
         if made.refused is not None:
@@ -143,25 +148,29 @@ class Site:
             undo=undo,
         )
 
-    def land(self) -> workflow.Landed:
-        """Merge the task's branch into the one it came from."""
-        if self.git is None or self.branch is None or self.target is None:
+    def land(self, *, within_s: float) -> workflow.Landed:
+        """Merge the task's branch into the one it came from; *within_s* is for the repository's hooks."""
+        if self.git is None or self.repository is None or self.branch is None or self.target is None:
             return workflow.Landed(None, "not merged: the workspace has no branch checked out")
         main = self.git.at(self.main) if self.main is not None else self.git
-        message = f"Merge {self.branch}: {self.order.title}"
-        landing = land(
-            main, branch=self.branch, target=self.target, message=message, signature=signature_of(self.order)
+        wish = Wish(
+            self.branch,
+            self.target,
+            message=f"Merge {self.branch}: {self.order.title}",
+            beside=self.repository.root.with_name(f"{self.repository.root.name}.merge"),
+            marker=self.order.marker,
         )
+        notes: list[str] = []
+        landing = land(main, wish, tell=notes.append, signature=signature_of(self.order), within_s=within_s)
         match landing:
             case Landed(commit=commit, how=how):
-                return workflow.Landed(commit, f"{self.branch} is in {self.target} ({how})")
+                said = f"{self.branch} is in {self.target} ({how})"
+                return workflow.Landed(commit, said, tuple(notes))
             case Conflict(paths=paths):
-                files = ", ".join(paths)
-                return workflow.Landed(
-                    None, f"{self.branch} was not merged: it conflicts with {self.target} in {files}"
-                )
+                why = f"it conflicts with {self.target} in {', '.join(paths)}"
             case Blocked(why=why):
-                return workflow.Landed(None, f"{self.branch} was not merged: {why}")
+                pass
+        return workflow.Landed(None, f"{self.branch} was not merged: {why}", tuple(notes))
 
     def keep_leftovers(self) -> str | None:
         """Keep what a task that did not succeed left behind; how to see it."""
@@ -180,7 +189,8 @@ def open_site(order: Order, *, attempt: int) -> Site:
 
     *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
     """
-    git = Git(order.workspace, order.env)
+    git = _git_of(order)
+    cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
         return Site(order, notes=("the workspace is no git repository: nothing is committed",))
@@ -201,10 +211,10 @@ def open_site(order: Order, *, attempt: int) -> Site:
         repository = found
     task_id = order.claim.task_id
     kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
-    notes: tuple[str, ...] = ()
+    notes = [cut_off] if cut_off else []
     if order.settings.isolation == "worktree" and branch is None:
-        notes = ("the repository has no commit yet, so the task worked in place",)
-    return Site(order, git, repository, kept, branch, target, notes)
+        notes.append("the repository has no commit yet, so the task worked in place")
+    return Site(order, git, repository, kept, branch, target, tuple(notes))
 
 
 def tidy_worktrees(site: Site) -> str | None:
@@ -233,8 +243,13 @@ def signature_of(order: Order) -> Signature:
     """Author and committer as configured (``git`` in the configuration)."""
     given: dict[str, str | None] = order.agent.get("signature") or {}
     signature = Signature(**given)
-    if why_no_signature(Git(order.workspace, order.env), signature) is None:
+    if why_no_signature(_git_of(order), signature) is None:
         return signature
     # Where git knows nobody to commit as, better our own name than work that was paid for and not committed.
     ours = {name: value or _OURS[name] for name, value in {**dict.fromkeys(_OURS), **given}.items()}
     return Signature(**ours)
+
+
+def _git_of(order: Order) -> Git:
+    """Git for *order*: hooks and filters get its marker, by which they are found and ended, and no credentials."""
+    return Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})

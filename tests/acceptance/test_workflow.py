@@ -181,30 +181,6 @@ def test_without_git_the_work_is_audited_and_not_committed(make_agent_rig: MakeA
     assert "no git repository" in result["notes"][0]
 
 
-def test_two_sources_share_a_repository_through_worktrees(make_agent_rig: MakeAgentRig) -> None:
-    """Side by side, each on its own branch, both merged; the second by a merge commit."""
-
-    def script(request: Request) -> Reply:
-        if audits(request):
-            return verdict("pass") if request.turn == 1 else Say("done")
-        name = "left" if "left" in request.first_text else "right"
-        return Say("done") if just_ran(request) else bash(f"echo {name} > {name}.txt")
-
-    rig = make_agent_rig(script, sources=("a", "b"), **audited(isolation="worktree", landing="merge"))
-    repository = a_repository(rig)
-    rig.start()
-    rig.ask("task-left", "# Write left", source="a")
-    rig.ask("task-right", "# Write right", source="b")
-    left = rig.result("task-left", timeout=SLOW)
-    right = rig.result("task-right", source="b", timeout=SLOW)
-
-    assert (left["outcome"], right["outcome"]) == ("succeeded", "succeeded")
-    assert {left["branch"], right["branch"]} == {"task-queue/task-left", "task-queue/task-right"}
-    assert (repository / "left.txt").exists()
-    assert (repository / "right.txt").exists()
-    assert git(repository, "status", "--porcelain") == ""
-
-
 def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:
     """The task is done, its branch is kept, and the result names the file."""
 

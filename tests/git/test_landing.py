@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.landing import Blocked, Conflict, Landed, Landing, land
+from task_queue.adapters.git.landing import Blocked, Landed, Landing, Wish, land
+from task_queue.adapters.git.merging import Conflict
 from tests.git.conftest import Scratch
+from tests.processes import runs
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -31,13 +35,22 @@ def away(scratch: Scratch) -> Scratch:
     return scratch
 
 
-def bring(scratch: Scratch, branch: str = "side", env: dict[str, str] | None = None) -> Landing:
+def bring(
+    scratch: Scratch, branch: str = "side", env: dict[str, str] | None = None, within_s: float = 60
+) -> Landing:
+    """What else was told is in ``told``."""
+    beside = scratch.root.parent / f"{branch}.merge"
     return land(
         replace(scratch.git, environment=env or scratch.env),
-        branch=branch,
-        target="main",
-        message="Land it\n",
+        Wish(branch, "main", message="Land it\n", beside=beside, marker="a:task:1:session"),
+        tell=(scratch.root.parent / "told").write_text,
+        within_s=within_s,
     )
+
+
+def told(scratch: Scratch) -> str:
+    path = scratch.root.parent / "told"
+    return path.read_text() if path.exists() else ""
 
 
 def advance(scratch: Scratch, name: str, text: str = "content\n") -> str:
@@ -62,14 +75,16 @@ def test_fast_forward_of_a_branch_that_is_checked_out_nowhere(away: Scratch, sid
 
 
 def test_merge_into_a_branch_that_is_checked_out_nowhere(away: Scratch, side: Scratch) -> None:
-    """Hooks that git would have run in a working tree are named."""
+    """Its hooks run all the same; the one that is for a checkout is named."""
     old = advance(away, "other.txt")
-    away.hook("commit-msg", "exit 1")
+    away.hook("commit-msg", 'echo "Checked-By: hook" >> "$1"')
+    away.hook("post-merge", "touch post-merged")
 
     landed = bring(away)
 
     assert isinstance(landed, Landed)
-    assert (landed.how, landed.unrun_hooks) == ("merge", ("commit-msg",))
+    assert (landed.how, "post-merge did not run" in told(away)) == ("merge", True)
+    assert away.run("log", "-1", "--format=%(trailers:key=Checked-By,valueonly)", "main") == "hook\n"
     assert away.run("log", "-1", "--format=%P %s", "main") == f"{old} {side.run('rev-parse', 'side')} Land it"
     assert away.run("ls-tree", "--name-only", "main").split() == ["first.txt", "other.txt", "side.txt"]
 
@@ -94,7 +109,7 @@ def test_where_the_target_is_checked_out_its_files_follow(scratch: Scratch, side
     landed = bring(scratch)
 
     assert isinstance(landed, Landed)
-    assert (landed.how, landed.unrun_hooks) == (how, ())
+    assert (landed.how, told(scratch)) == (how, "")
     assert (scratch.root / "side.txt").exists()
     assert scratch.status() == ["?? mine.txt"]
 
@@ -113,14 +128,23 @@ def test_a_target_with_uncommitted_changes_waits(scratch: Scratch, side: Scratch
     assert scratch.run("rev-parse", "main") == old
 
 
-def test_an_untracked_file_is_not_overwritten(scratch: Scratch, side: Scratch) -> None:
-    scratch.write("side.txt", "mine\n")
+@pytest.mark.parametrize("text", ["mine\n", "", "content\n"], ids=["another", "an empty", "the same"])
+@pytest.mark.parametrize("ignored", [False, True], ids=["untracked", "ignored"])
+def test_a_file_in_the_way_is_not_overwritten(
+    scratch: Scratch, side: Scratch, text: str, *, ignored: bool
+) -> None:
+    """Nor an ignored one, which git itself would replace without a word."""
+    if ignored:
+        (scratch.root / ".git/info/exclude").write_text("side.txt\n")
+    scratch.write("side.txt", text)
+    os.utime(scratch.root / "side.txt", (1, 1))
 
     landed = bring(scratch)
 
     assert isinstance(landed, Blocked)
-    assert "would be overwritten" in landed.why
-    assert (scratch.root / "side.txt").read_text() == "mine\n"
+    assert "would be overwritten: side.txt" in landed.why
+    assert (scratch.root / "side.txt").read_text() == text
+    assert (scratch.root / "side.txt").stat().st_mtime == 1
 
 
 def test_a_target_in_the_middle_of_a_merge_waits(scratch: Scratch, side: Scratch) -> None:
@@ -136,15 +160,106 @@ def test_a_target_in_the_middle_of_a_merge_waits(scratch: Scratch, side: Scratch
     assert "in the middle of a merge" in landed.why
 
 
-def test_a_hook_that_refuses_leaves_everything_as_it_was(scratch: Scratch, side: Scratch) -> None:
+@pytest.mark.parametrize("hook", ["pre-merge-commit", "prepare-commit-msg", "commit-msg"])
+def test_a_hook_that_refuses_leaves_everything_as_it_was(scratch: Scratch, side: Scratch, hook: str) -> None:
     old = scratch.commit("other.txt")
-    scratch.hook("commit-msg", "echo 'no ticket number' >&2; exit 1")
+    scratch.hook(hook, "echo 'no ticket number' >&2; exit 1")
+
+    assert bring(scratch) == Blocked(f"the hook {hook} refused: no ticket number")
+    assert (scratch.run("rev-parse", "HEAD"), scratch.status(), scratch.repository.why_not) == (old, [], None)
+
+
+def test_hooks_run_where_git_would_run_them(scratch: Scratch, side: Scratch) -> None:
+    """Those of the commit once, in its order, away from the checkout; the one after it once, in the checkout."""
+    scratch.commit("other.txt")
+    log = scratch.root.parent / "hooks"
+    for name in ("pre-merge-commit", "prepare-commit-msg", "commit-msg", "post-merge"):
+        scratch.hook(
+            name, f'echo {name} "$(basename "$PWD")" "$(git rev-parse -q --verify MERGE_HEAD)" >> {log}'
+        )
+    scratch.hook("pre-merge-commit", f"echo pre-merge-commit side.merge $(cat other.txt side.txt) >> {log}")
 
     landed = bring(scratch)
 
+    tip = side.run("rev-parse", "HEAD")
+    assert isinstance(landed, Landed)
+    assert log.read_text().splitlines() == [
+        "pre-merge-commit side.merge content content",
+        f"prepare-commit-msg side.merge {tip}",
+        f"commit-msg side.merge {tip}",
+        f"post-merge {scratch.root.name} ",
+    ]
+    assert not (scratch.root.parent / "side.merge").exists()
+    assert scratch.run("reflog", "-1", "--format=%gs") == "merge side: Fast-forward"
+
+
+def test_what_a_hook_changes_is_in_the_merge(scratch: Scratch, side: Scratch) -> None:
+    """What it stages, and what it makes of the message."""
+    scratch.commit("other.txt")
+    scratch.hook("pre-merge-commit", "echo by the hook > hooked.txt; git add hooked.txt")
+    scratch.hook("commit-msg", 'echo "Ticket: 7" >> "$1"')
+
+    landed = bring(scratch)
+
+    assert isinstance(landed, Landed)
+    assert (scratch.root / "hooked.txt").read_text() == "by the hook\n"
+    assert scratch.run("log", "-1", "--format=%s, %b") == "Land it, Ticket: 7\n"
+    assert scratch.status() == []
+
+
+@pytest.mark.parametrize("hook", ["pre-merge-commit", "commit-msg"])
+def test_a_hook_that_never_ends_is_ended(scratch: Scratch, side: Scratch, hook: str) -> None:
+    """With what it started; nothing was merged, and the branch is there for another try."""
+    old = scratch.commit("other.txt")
+    scratch.hook(hook, f"sleep 1000 & echo $! > {scratch.root.parent}/pid; wait")
+
+    landed = bring(scratch, within_s=1)
+
     assert isinstance(landed, Blocked)
-    assert "no ticket number" in landed.why
-    assert (scratch.run("rev-parse", "HEAD"), scratch.status(), scratch.repository.why_not) == (old, [], None)
+    assert f"the hook {hook} did not end within 1 s, and was ended" in landed.why
+    assert (scratch.run("rev-parse", "HEAD"), scratch.status()) == (old, [])
+    eventually(
+        lambda: not runs(int((scratch.root.parent / "pid").read_text())), what="the hook's process has ended"
+    )
+    (scratch.root / ".git/hooks" / hook).unlink()
+    assert isinstance(bring(scratch), Landed)
+
+
+def test_a_hook_after_the_merge_that_never_ends_does_not_undo_it(scratch: Scratch, side: Scratch) -> None:
+    scratch.hook("post-merge", "sleep 1000")
+
+    landed = bring(scratch, within_s=2)
+
+    assert isinstance(landed, Landed)
+    assert "merged all the same" in told(scratch)
+    assert "look at the hook post-merge" in told(scratch)
+    assert (scratch.run("rev-parse", "HEAD"), scratch.status()) == (landed.commit, [])
+
+
+@pytest.mark.parametrize("filter_", ["sleep 1000", "kill -9 $PPID"], ids=["hangs", "kills git"])
+def test_a_filter_that_cuts_git_off_leaves_no_half_merge(
+    scratch: Scratch, side: Scratch, filter_: str
+) -> None:
+    """It is in the checkout's own last step, after some files were written; they go again, and so do the locks."""
+    for name in ("a.txt", "first.txt", "m.slow", "z.txt"):
+        side.write(name, "of the side\n")
+    side.write(".gitattributes", "*.slow filter=slow\n")
+    side.run("add", ".")
+    side.run("commit", "-q", "-m", "More")
+    scratch.run("config", "filter.slow.smudge", filter_)
+    scratch.write("mine.txt", "mine\n")
+    old = scratch.run("rev-parse", "HEAD")
+
+    landed = bring(scratch, within_s=3)
+
+    assert isinstance(landed, Blocked)
+    assert "was ended" in landed.why
+    assert (scratch.run("rev-parse", "HEAD"), scratch.status()) == (old, ["?? mine.txt"])
+    assert (scratch.root / "first.txt").read_text() == "first\n"
+    assert list((scratch.root / ".git").rglob("*.lock")) == []
+    scratch.run("config", "filter.slow.smudge", "cat")
+    assert isinstance(bring(scratch), Landed)
+    assert scratch.status() == ["?? mine.txt"]
 
 
 def test_a_target_that_moves_meanwhile_is_decided_again(away: Scratch, side: Scratch, tmp_path: Path) -> None:

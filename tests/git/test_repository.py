@@ -120,6 +120,17 @@ def test_a_locked_index_tells_who_holds_it(scratch: Scratch) -> None:
             holder.kill()
 
 
+def test_a_git_that_only_reads_holds_no_lock(scratch: Scratch) -> None:
+    """Editors keep one running."""
+    lock = scratch.root / ".git" / "index.lock"
+    lock.touch()
+    reader = subprocess.Popen(
+        ["git", "cat-file", "--batch"], cwd=scratch.root, env=scratch.env, stdin=subprocess.PIPE
+    )
+    with reader:
+        assert "by no process that can be seen" in (scratch.repository.why_not or "")
+
+
 def test_submodules_are_named(scratch: Scratch, tmp_path: Path) -> None:
     scratch.run("clone", "-q", str(scratch.root), str(tmp_path / "library"))
     scratch.run("submodule", "--quiet", "add", str(tmp_path / "library"), "vendor/my library")

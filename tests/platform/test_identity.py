@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from task_queue.platform import identity
-from task_queue.platform.identity import bearers, kill_group
+from task_queue.platform.identity import bearers, end_tree, kill_group
 
 _HOLDS_MUCH = "held = bytearray(b'x') * (300 << 20); print('holds', flush=True); input()"
 
@@ -54,3 +54,26 @@ def test_a_process_between_two_programs_is_looked_at_again(
 
     assert [process.pid for process in bearers("mine")] == [4000000]
     assert bearers("another") == []
+
+
+def test_git_gets_time_to_remove_its_locks(tmp_path: Path) -> None:
+    """Where everything is killed at once: left behind, they would keep every later git from working."""
+    marked = {"TASK_QUEUE_ATTEMPT": "a-sweep", "PATH": "/usr/bin:/bin"}
+    running: list[subprocess.Popen[bytes]] = []
+    for name in ("git", "agent"):
+        program = tmp_path / name
+        program.write_text(
+            f"#!/bin/sh\ntrap 'rm {tmp_path}/{name}.lock; exit' TERM\necho > {tmp_path}/{name}.lock\necho\n"
+            "while :; do sleep 0.05; done\n"
+        )
+        program.chmod(0o700)
+        running.append(subprocess.Popen([program], env=marked, stdout=subprocess.PIPE))
+    for process in running:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+    end_tree("a-sweep", grace_s=0)
+
+    assert {path.name for path in tmp_path.glob("*.lock")} == {"agent.lock"}
+    for process in running:
+        process.communicate()

@@ -14,6 +14,7 @@ from task_queue.adapters.git.repository import Repository, branch_at, head_of, i
 from task_queue.adapters.git.snapshot import (
     Entry,
     LeftOut,
+    entries_in_index,
     put_into_index,
     steps_between,
     temporary_index,
@@ -21,7 +22,9 @@ from task_queue.adapters.git.snapshot import (
 )
 from task_queue.domain.commits import TASK_ID, TASK_QUEUE_ATTEMPT, message_of, trailers_in
 
-_HOOKS_TIMEOUT_S = 600.0
+HOOKS_TIMEOUT_S = 600.0
+"""For the hooks of a commit, or of a landing together."""
+
 _MAX_COMMITS = 1000
 
 
@@ -98,6 +101,7 @@ def final_commit(
     body: str,
     trailers: Mapping[str, str],
     signature: Signature | None = None,
+    within_s: float = HOOKS_TIMEOUT_S,
 ) -> Committed:
     """Commit what changed since the checkpoint and was not uncommitted before it.
 
@@ -129,6 +133,7 @@ def final_commit(
             paths=[path for path in changed if path not in since.untouchable],
             message=message_of(subject, body, trailers),
             signature=signature or Signature(),
+            within_s=within_s,
         )
     if result.ours is not None:
         result = replace(result, paths=_follow_in_index(there, result.ours, just_made=ours is None))
@@ -144,6 +149,7 @@ def _commit(
     paths: Sequence[str],
     message: str,
     signature: Signature,
+    within_s: float,
 ) -> Committed:
     against = tree_or_empty(git, result.head)
     mine = frozenset(paths)
@@ -153,7 +159,7 @@ def _commit(
     with temporary_index(git, repository, empty=True) as ours:
         ours.change("read-tree", against)
         put_into_index(ours, entries)
-        signed = _signed(ours, signature).within(_HOOKS_TIMEOUT_S)
+        signed = _signed(ours, signature).within(within_s)
         answer = signed.attempt(
             "commit", "--cleanup=whitespace", "-F", "-", stdin=message.encode(errors="replace")
         )
@@ -173,7 +179,7 @@ def _follow_in_index(git: Git, commit: str, *, just_made: bool) -> tuple[str, ..
     """
     parent = git.ask("rev-parse", "--verify", "--quiet", f"{commit}^").text or tree_or_empty(git, None)
     steps = steps_between(git, parent, commit)
-    staged = _staged(git)
+    staged = entries_in_index(git)
     stale = {
         step.path: step.after
         for step in steps
@@ -187,15 +193,6 @@ def _follow_in_index(git: Git, commit: str, *, just_made: bool) -> tuple[str, ..
 
 def _still_holds(staged: Entry | None, before: Entry) -> bool:
     return before.absent if staged is None else staged == before
-
-
-def _staged(git: Git) -> dict[str, Entry]:
-    staged: dict[str, Entry] = {}
-    for line in git.read("ls-files", "-z", "--stage", "--full-name").fields:
-        about, _, path = line.partition("\t")
-        mode, oid, _ = about.split(" ")
-        staged[path] = Entry(mode, oid)
-    return staged
 
 
 def _commits_since(git: Git, base: str | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from task_queue.domain.errors import GitError
+from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.platform.identity import kill_group
 
 _KILL_AFTER_S = 2.0
@@ -24,6 +24,8 @@ _SWITCHES = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.splitIndex=false"),  # a copied index would leave shared parts in the repository
     *("-c", "advice.detachedHead=false"),
+    # It would go on in the background, and be ended with the attempt.
+    *("-c", "gc.auto=0", "-c", "maintenance.auto=false"),
 )
 
 
@@ -96,6 +98,11 @@ class Git:
                 return answer
             time.sleep(_LOCK_RETRY_S)  # git offers nothing to wait on
 
+    def run_hook(self, name: str, *arguments: str) -> Answer:
+        """Run a hook as git itself would, if the repository has it (git-hook(1)); 0 where it has not."""
+        words = ("hook", "run", "--ignore-missing", name, "--", *arguments)
+        return self._run(words, stdin=b"", limit=None, locks=True)
+
     def _checked(self, answer: Answer, arguments: tuple[str, ...]) -> Answer:
         if answer.code == 0:
             return answer
@@ -119,7 +126,7 @@ class Git:
                 raise
             if not ended:
                 _end(process)
-                raise GitError(
+                raise GitTookTooLong(
                     f"{self.directory}: git {arguments[0]} did not end within {self.timeout_s:g} s",
                     hint="look for a hook, a filter or a file system that hangs",
                 )
@@ -160,6 +167,12 @@ class Git:
             **({"GIT_INDEX_FILE": str(self.index)} if self.index else {}),
             **self.extra,
         }
+
+
+def said_by(answer: Answer) -> str:
+    """Everything that git and its hooks said, or its exit code."""
+    said = "\n".join(part for part in (answer.said.strip(), answer.text.strip()) if part)
+    return said or f"exit code {answer.code}"
 
 
 def _ended_within(pid: int, timeout_s: float) -> bool:

@@ -23,6 +23,8 @@ _OPERATIONS = (
 )
 _NOT_A_REPOSITORY = "not a git repository"
 _PROC = Path("/proc")
+_ONLY_READ = frozenset({b"cat-file", b"fsmonitor--daemon"})
+"""What editors and git itself keep running, and takes no lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,21 @@ def is_ancestor(git: Git, older: str, *, of: str) -> bool:
     return git.ask("merge-base", "--is-ancestor", older, of).code == 0
 
 
+def holder_of(lock: Path, root: Path) -> str | None:
+    """Which process may hold a lock file of the working tree at *root*; None if none that can be seen.
+
+    Any git that runs there: it does not keep every lock open that it holds.
+    """
+    for name in os.listdir(_PROC):  # noqa: PTH208 - names are all that is needed
+        # A process may end while we look at it, and those of others cannot be looked at.
+        with contextlib.suppress(OSError):
+            process = _PROC / name
+            if name.isdigit() and _may_hold(process, lock, root):
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                return f"process {name} ({words.strip()[:80]})"
+    return None
+
+
 def _dirty(line: str) -> Dirty | None:
     """One entry of git-status(1), porcelain format version 2."""
     kind = line[:1]
@@ -167,13 +184,9 @@ def _operation_in(git_dir: Path) -> str | None:
 
 
 def _who_holds(lock: Path, root: Path) -> str:
-    for name in os.listdir(_PROC):  # noqa: PTH208 - names are all that is needed
-        # A process may end while we look at it, and those of others cannot be looked at.
-        with contextlib.suppress(OSError):
-            process = _PROC / name
-            if name.isdigit() and _may_hold(process, lock, root):
-                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                return f"by process {name} ({words.strip()[:80]})"
+    holder = holder_of(lock, root)
+    if holder is not None:
+        return f"by {holder}"
     with contextlib.suppress(FileNotFoundError):
         since = datetime.fromtimestamp(lock.stat().st_mtime).astimezone()
         return (
@@ -184,5 +197,6 @@ def _who_holds(lock: Path, root: Path) -> str:
 
 def _may_hold(process: Path, lock: Path, root: Path) -> bool:
     if (process / "comm").read_text().strip() == "git":
-        return (process / "cwd").readlink().is_relative_to(root)
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        return (process / "cwd").readlink().is_relative_to(root) and not _ONLY_READ.intersection(words)
     return any(descriptor.readlink() == lock for descriptor in (process / "fd").iterdir())

@@ -75,10 +75,7 @@ def take_snapshot(
     kept = [entry.path for entry in dirty if entry.path not in left_out and entry.unstaged]
     with temporary_index(there, repository) as ours:
         staged = ours.change("write-tree").text
-        if kept:
-            # Not `git add`: it fails when a listed file vanishes meanwhile.
-            paths = b"".join(os.fsencode(path) + b"\0" for path in kept)
-            ours.change("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=paths)
+        _add(ours, kept)
         tree = ours.change("write-tree").text
     return Snapshot(tree, staged, tuple(LeftOut(path, why) for path, why in left_out.items()))
 
@@ -89,13 +86,28 @@ def temporary_index(git: Git, repository: Repository, *, empty: bool = False) ->
 
     It lies in the repository's own folder, where the next one removes what a killed process left.
     """
-    _sweep_indexes(repository.git_dir)
-    with tempfile.TemporaryDirectory(prefix=f"{_INDEX}{os.getpid()}-", dir=repository.git_dir) as folder:
-        copy = Path(folder) / "index"
-        original = repository.git_dir / "index"
+    original = repository.git_dir / "index"
+    with _index_in(git, repository.git_dir) as ours:
         if not empty and original.exists():
-            shutil.copyfile(original, copy)
-        yield git.with_index(copy)
+            assert ours.index is not None
+            shutil.copyfile(original, ours.index)
+        yield ours
+
+
+@contextmanager
+def _index_in(git: Git, git_dir: Path) -> Generator[Git, None, None]:
+    """Git with an index of its own, which is not there yet."""
+    _sweep_indexes(git_dir)
+    with tempfile.TemporaryDirectory(prefix=f"{_INDEX}{os.getpid()}-", dir=git_dir) as folder:
+        yield git.with_index(Path(folder) / "index")
+
+
+def _add(git: Git, paths: Iterable[str]) -> None:
+    """Put files into the index of *git*, or take them out where they are gone."""
+    given = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    if given:
+        # Not `git add`: it fails when a listed file vanishes meanwhile.
+        git.change("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=given)
 
 
 def _sweep_indexes(git_dir: Path) -> None:
@@ -122,6 +134,30 @@ def steps_between(git: Git, before: str, after: str) -> tuple[Step, ...]:
         old_mode, new_mode, old_oid, new_oid, letter = about.removeprefix(":").split(" ")
         steps.append(Step(path, Entry(old_mode, old_oid), Entry(new_mode, new_oid), letter))
     return tuple(steps)
+
+
+def entries_in_index(git: Git) -> dict[str, Entry]:
+    """What the index of *git* holds, by path; of a path in conflict, one of its versions."""
+    found: dict[str, Entry] = {}
+    for line in git.read("ls-files", "-z", "--stage", "--full-name").fields:
+        about, _, path = line.partition("\t")
+        mode, oid, _ = about.split(" ")
+        found[path] = Entry(mode, oid)
+    return found
+
+
+def left_alone(git: Git) -> frozenset[str]:
+    """Paths whose files git is told not to look at: outside of a sparse checkout, or assumed unchanged."""
+    lines = git.read("ls-files", "-z", "-v", "--full-name").fields
+    return frozenset(line[2:] for line in lines if line[:1] == "S" or line[:1].islower())
+
+
+def entries_of_files(git: Git, paths: Iterable[str]) -> dict[str, Entry]:
+    """The files at *paths* as an index would hold them; one that is gone is left out."""
+    git_dir = Path(git.read("rev-parse", "--path-format=absolute", "--git-dir").text)
+    with _index_in(git, git_dir) as ours:
+        _add(ours, paths)
+        return entries_in_index(ours)
 
 
 def put_into_index(git: Git, entries: Mapping[str, Entry]) -> None:

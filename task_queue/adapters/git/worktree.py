@@ -65,6 +65,11 @@ def listed(git: Git) -> tuple[Listed, ...]:
     return tuple(found)
 
 
+def checkout_of(git: Git, branch: str) -> Path | None:
+    """The working tree that has *branch* checked out; None if none has."""
+    return next((tree.directory for tree in listed(git) if tree.branch == branch and not tree.prunable), None)
+
+
 def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree:
     """The task's working tree in *directory*, on a branch of its own that begins at *base*. Idempotent.
 
