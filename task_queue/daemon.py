@@ -281,7 +281,8 @@ def _shared_workspaces(config: Config) -> list[str]:
         if isolation == "none" and workspace is not None:
             in_place.setdefault(workspace.resolve(), []).append(source.id)
     return [
-        f"the sources {', '.join(ids)} work in {workspace} at the same time; give them isolation: worktree"
+        f"agents of {', '.join(ids)} may edit {workspace} at the same time; isolation: worktree in the"
+        " configuration's defaults keeps them apart (it needs a git repository)"
         for workspace, ids in in_place.items()
         if len(ids) > 1
     ]

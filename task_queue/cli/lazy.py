@@ -23,6 +23,17 @@ class LazyGroup(click.Group):
         super().__init__(*args, **options)
         self._entries = entries
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self._entries and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            for near in get_close_matches(name, self._entries, n=1):
+                raise click.UsageError(f"there is no command '{name}'; did you mean '{near}'?", ctx)
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self._entries)
 

@@ -7,7 +7,9 @@ import click
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import Session, pass_session
-from task_queue.domain.events import Event, TaskSettled
+from task_queue.cli.spelling import moment, span
+from task_queue.domain.events import AccountPaused, Event, TaskClaimed, TaskReleased, TaskSettled
+from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskState
 
 
@@ -20,16 +22,36 @@ from task_queue.domain.task import TaskState
 @click.pass_context
 def run(context: click.Context, session: Session, *, cycles: int | None, drain: bool) -> None:
     """Work in the foreground until stopped; exit code 1 if a task did not succeed (--cycles, --drain)."""
-    from task_queue.adapters.logs import describe
     from task_queue.daemon import Until, serve
     from task_queue.platform.notify import Notifier
 
     unsuccessful: list[str] = []
 
     def emit(event: Event) -> None:
-        render.note(describe(event)[1])
+        render.note(_told(event))
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
     serve(session.locations, emit, notifier=Notifier(None), until=Until(drained=drain, settled=cycles))
     context.exit(FAILED if unsuccessful and (drain or cycles) else 0)
+
+
+def _told(event: Event) -> str:
+    """For the person who waits; what is rarer, as the log has it."""
+    from task_queue.adapters.logs import describe
+
+    match event:
+        case TaskClaimed():
+            return f"{event.task_id}: attempt {event.attempt} {'goes on' if event.resumes else 'begins'}"
+        case TaskSettled():
+            usual = event.outcome in {OutcomeKind.SUCCEEDED, OutcomeKind.FAILED}
+            ended = event.state if usual else f"{event.state}, {event.outcome}"
+            return f"{event.task_id}: {ended}: {event.reason}"
+        case TaskReleased():
+            later = f" in {span(event.delay.total_seconds())}" if event.delay else ""
+            return f"{event.task_id}: {event.outcome}: {event.reason}; will be tried again{later}"
+        case AccountPaused():
+            until = f" until {moment(event.until)}" if event.until else ""
+            return f"account paused{until}: {event.why}; try it at once with: task-queue tasks resume-account"
+        case _:
+            return describe(event)[1]

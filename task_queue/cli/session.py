@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
@@ -17,6 +18,7 @@ from task_queue.views.model import AccountView, Listed, StatusView
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
+_MOST_NEAR = 3
 
 
 class Session:
@@ -114,10 +116,12 @@ class Session:
         return datetime.now(UTC)
 
 
-def unknown_task(task_id: TaskId) -> UnknownTaskError:
-    return UnknownTaskError(
-        f"there is no task {task_id}", hint="see what there is with: task-queue tasks list"
-    )
+def unknown_task(task_id: TaskId, sources: Sequence[Listed]) -> UnknownTaskError:
+    from task_queue.views.history import ids_with
+
+    near = ids_with(sources, task_id)[-_MOST_NEAR:]
+    hint = f"did you mean {' or '.join(near)}?" if near else "see what there is with: task-queue tasks list"
+    return UnknownTaskError(f"there is no task {task_id}", hint=hint)
 
 
 def given_id(text: str) -> TaskId:

@@ -77,9 +77,10 @@ def list_tasks(
 def show(session: Session, *, task: str, as_json: bool) -> None:
     """All that is known of TASK."""
     task_id = given_id(task)
-    view = show_of(session.sources(), task_id, now=session.now())
+    sources = session.sources()
+    view = show_of(sources, task_id, now=session.now())
     if view is None:
-        raise unknown_task(task_id)
+        raise unknown_task(task_id, sources)
     if as_json:
         render.say_json(view)
     else:
@@ -100,7 +101,7 @@ def transcript(session: Session, *, task: str, follow: bool, attempt: int | None
     sources = session.sources()
     found = state_of(sources, task_id)
     if found is None:
-        raise unknown_task(task_id)
+        raise unknown_task(task_id, sources)
     folder = found[0].folders.log(task_id)
     number = attempt or max(_attempts_in(folder), default=1)
     path = folder / f"attempt-{number}" / "transcript.jsonl"
@@ -139,7 +140,7 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
         for task_id in list(left):
             found = state_of(sources, task_id)
             if found is None:
-                raise unknown_task(task_id)
+                raise unknown_task(task_id, sources)
             if found[1] in {TaskState.COMPLETED, TaskState.FAILED}:
                 left.remove(task_id)
                 code = code if found[1] is TaskState.COMPLETED else FAILED

@@ -180,7 +180,7 @@ def _decoded(data: bytes, where: str) -> str:
 def _found(sources: tuple[Listed, ...], task_id: TaskId) -> tuple[Listed, TaskState]:
     found = state_of(sources, task_id)
     if found is None:
-        raise unknown_task(task_id)
+        raise unknown_task(task_id, sources)
     return found
 
 

@@ -48,13 +48,22 @@ def told(line: str) -> str | None:
         case "assistant" | "user":
             return "\n".join(_blocks(frame)) or None
         case "result":
-            return f"result: {_of(frame, 'subtype')}, {_of(frame, 'num_turns')} turns"
+            return _result(frame)
         case "system":
             return _system(frame)
         case "command" | "output" | "exit" as what:
             return _command(what, frame)
+        case "workflow" | "phase" as what:
+            return f"{what}: {_of(frame, 'name' if what == 'workflow' else 'phase')}"
         case _:
             return f"{kind}: {_short(json.dumps(frame))}" if kind in {"note", "err"} else None
+
+
+def _result(frame: Mapping[str, Any]) -> str:
+    # The CLI calls it a success where it only means that it got to an end.
+    ended = "error" if frame.get("is_error") is True else _of(frame, "subtype")
+    turns = _of(frame, "num_turns")
+    return f"result: {ended}, {turns} turn{'' if turns == '1' else 's'}"
 
 
 def _fields(envelope: Mapping[str, Any]) -> tuple[str, Any]:

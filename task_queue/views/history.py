@@ -85,6 +85,21 @@ def state_of(sources: Sequence[Listed], task_id: TaskId) -> tuple[Listed, TaskSt
     return None
 
 
+def ids_with(sources: Sequence[Listed], text: str) -> list[TaskId]:
+    """Ids of tasks in which *text* occurs, in the order of their names."""
+    found: set[TaskId] = set()
+    for listed in sources:
+        folders = listed.folders
+        for folder in (folders.pending, folders.ended(TaskState.COMPLETED), folders.ended(TaskState.FAILED)):
+            names = names_in(folder)
+            found.update(
+                naming.task_id_of(name)
+                for name in (names if isinstance(names, list) else ())
+                if text in name and naming.why_not_a_task(name) is None
+            )
+    return sorted(found)
+
+
 def _current(listed: Listed, view: SourceView, wanted: frozenset[TaskState]) -> Iterator[TaskLine]:
     if TaskState.RUNNING in wanted:
         for task in view.running:

@@ -132,7 +132,10 @@ def test_run_tells_by_its_exit_code_that_a_task_did_not_succeed(rig: Rig) -> Non
     """Drained, but not all is well."""
     rig.drop_command("task-1", "exit 7", max_attempts=1)
 
-    assert rig.cli("run", "--drain").returncode == 1
+    done = rig.cli("run", "--drain")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == ["task-1: attempt 1 begins", "task-1: failed: exit code 7"]
 
 
 def test_sighup_reloads(rig: Rig) -> None:

@@ -257,8 +257,8 @@ def test_two_sources_in_one_workspace_are_told(make_agent_rig: MakeAgentRig) -> 
     rig.start()
     for command in ("status", "doctor"):
         said = " ".join(rig.cli(command).stdout.split())
-        assert "the sources a, b work in" in said
-        assert "give them isolation: worktree" in said
+        assert "agents of a, b may edit" in said
+        assert "isolation: worktree in the configuration's defaults" in said
 
     document["task_source_directories"][1]["defaults"] = {"isolation": "worktree"}
     rig.config.write_text(json.dumps(document))

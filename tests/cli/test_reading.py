@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from task_queue.cli.transcript import told
 from task_queue.platform.identity import own_identity
 from tests.cli.bench import Bench, a_bench, write_json
 
@@ -250,6 +251,23 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
 
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == bench.run(*group, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ({"type": "workflow", "name": "audited"}, "workflow: audited"),
+        ({"type": "phase", "phase": "verify"}, "phase: verify"),
+        ({"type": "result", "subtype": "success", "num_turns": 1}, "result: success, 1 turn"),
+        (
+            {"type": "result", "subtype": "success", "is_error": True, "num_turns": 2},
+            "result: error, 2 turns",
+        ),
+    ],
+)
+def test_a_transcript_is_told_in_words(raw: dict[str, object], says: str) -> None:
+    """The CLI calls a run a success that could not even log in."""
+    assert told(json.dumps({"dir": "note", "raw": raw})) == says
 
 
 def test_a_syntax_error_in_the_configuration_is_placed(bench: Bench) -> None:

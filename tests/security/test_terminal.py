@@ -85,7 +85,7 @@ def test_a_run_and_every_reading_command_are_harmless(hostile: Rig) -> None:
     hostile.start()  # so that there is a daemon's log
     ended = {command: raw(hostile, *command) for command in READING}
 
-    assert b"task settled" in run
+    assert b"attempt 1 begins" in run
     assert_harmless(run, what="run")
     for when, outputs in (("waiting", waiting), ("ended", ended)):
         for command, output in outputs.items():
