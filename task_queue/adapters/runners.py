@@ -50,6 +50,9 @@ class ProcessRunners:
                 pid = self._fork(raw)
             except OSError:
                 self._discard_template()  # it died; a fresh one gets one more chance
+                begun = self.find(order.marker)
+                if begun is not None:  # it died between the fork and its answer
+                    return begun
                 try:
                     pid = self._fork(raw)
                 except OSError as error:

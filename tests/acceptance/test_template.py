@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.rig import ROOT, Rig
-from tests.waiting import eventually
+from tests.waiting import eventually, within
 
 
 @pytest.fixture
@@ -60,3 +60,41 @@ def test_a_command_that_waits_at_the_start_does_not_wait_for_the_sdk(rig: Rig, s
     assert rig.result("task-early", timeout=150)["outcome"] == "succeeded"
     gate_opened = os.open(gate, os.O_RDWR)  # whoever reads goes on
     os.close(gate_opened)
+
+
+DIES_AFTER_ITS_FORK = """\
+import os, signal, sys, time
+if "task_queue.template" in sys.orig_argv and not os.path.exists({died!r}):
+    fork = os.fork
+
+    def once():
+        pid = fork()
+        if pid:
+            while not os.path.exists({acted!r}):
+                time.sleep(0.01)
+            open({died!r}, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return pid
+
+    os.fork = once
+"""
+
+
+def test_a_template_killed_before_it_answers_disturbs_nothing(rig: Rig) -> None:
+    """The runner that it had forked already is the one that is waited for; it is not started again."""
+    modules = rig.home / "modules"
+    modules.mkdir()
+    places = {"died": str(rig.home / "died"), "acted": str(rig.workspace / "log")}
+    (modules / "sitecustomize.py").write_text(DIES_AFTER_ITS_FORK.format(**places))
+    rig.environment["PYTHONPATH"] = f"{modules}:{ROOT}"
+    rig.start()
+    rig.drop_command("task-a", "echo ran >> log; while [ ! -e go ]; do sleep 0.05; done")
+    eventually((rig.home / "died").exists, what="the template has died")
+    within(3, (rig.queue() / "results" / "task-a.json").exists)  # it must not end before it is told to
+    (rig.workspace / "go").touch()
+    rig.drop_command("task-b", "true")
+
+    result = rig.result("task-a")
+    assert (result["outcome"], len(result["attempts"])) == ("succeeded", 1)
+    assert rig.side_effects("log") == ["ran"]
+    assert rig.result("task-b")["outcome"] == "succeeded"
