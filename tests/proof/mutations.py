@@ -36,6 +36,7 @@ _SETTLE = """            self._documents.file(claim, result.state)
             durable.remove(self.layout.cancel(claim.document))
             self._unlock(claim)
 """
+_LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
 _TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
 MUTATIONS = (
     Mutation(
@@ -79,6 +80,20 @@ MUTATIONS = (
         "        return identity.end_tree(marker, grace_s=0)",
         "        return 0",
         ("pytest", "tests/acceptance/test_daemon.py", "-q", "-k", "leaves_nothing_running"),
+    ),
+    Mutation(
+        "a running agent is not taken over",
+        "task_queue/adapters/runners.py",
+        "return None if pidfd is None else _Runner(pidfd, run.marker)",
+        "return None",
+        _LIVES,
+    ),
+    Mutation(
+        "a newer text is not kept",
+        "task_queue/adapters/engine/documents.py",
+        "            move_to_free_name(document, self._newer(claim))",
+        "            document.unlink()",
+        _LIVES,
     ),
 )
 

@@ -43,7 +43,7 @@ from tests.waiting import eventually, within
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-LIVES = int(os.environ.get("TASK_QUEUE_LIVES", "4"))
+LIVES = int(os.environ.get("TASK_QUEUE_LIVES", "6"))
 
 
 class DaemonMachine(RuleBasedStateMachine):
@@ -165,8 +165,9 @@ class DaemonMachine(RuleBasedStateMachine):
 
     def kill_daemon(self, _: int = 0) -> None:
         """Disturbs no task: its runner goes on, or it had not begun. What follows meets a queue without a daemon."""
-        self.note("kill the daemon")
         assert self.daemon is not None
+        within(0.5, self.runners)
+        self.note(f"kill the daemon while {self.runners()} runs")
         self.rig.stop(self.daemon, signal.SIGKILL)
         self.daemon = None
 
@@ -344,13 +345,16 @@ STEPS: tuple[tuple[Callable[[DaemonMachine, int], None], Callable[[DaemonMachine
     (DaemonMachine.cancel, has_unended),
     (DaemonMachine.retry, lambda machine: machine.ended("failed")),
     (DaemonMachine.let_one_go_on, always),
-    (DaemonMachine.time_passes, always),
+    (DaemonMachine.time_passes, has_daemon),
+    (DaemonMachine.time_passes, has_daemon),
     (DaemonMachine.pause_or_resume, always),
+    (DaemonMachine.kill_daemon, has_daemon),
     (DaemonMachine.kill_daemon, has_daemon),
     (DaemonMachine.start_daemon, lambda machine: machine.daemon is None),
     (DaemonMachine.start_daemon, lambda machine: machine.daemon is None),
     (DaemonMachine.restart, has_daemon),
-    (DaemonMachine.kill_runner, always),
+    (DaemonMachine.kill_runner, has_daemon),
+    (DaemonMachine.kill_runner, has_daemon),
     (DaemonMachine.kill_template, has_daemon),
     (DaemonMachine.fault_on, lambda machine: machine.faulty is None),
     (DaemonMachine.fault_off, lambda machine: machine.faulty is not None),
