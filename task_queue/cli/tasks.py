@@ -25,7 +25,7 @@ from task_queue.cli.session import (
 from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.rules import call_of
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.views.files import number_in, records_in, text_in
+from task_queue.views.files import number_in, records_in, text_in, time_in
 from task_queue.views.history import list_of, show_of, state_of
 from task_queue.views.model import Listed, ListView, ShowView, TaskLine
 
@@ -198,7 +198,7 @@ def _shown(view: ShowView) -> Iterator[Renderable]:
         yield from _fields(("attempt", str(view.running.attempt)), ("runner", view.running.runner))
         yield from _fields(("since", moment(view.running.since)), ("tool", view.running.tool or ""))
     if view.result is not None:
-        yield from _about_result(view.result)
+        yield from _about_result(view.result, view.task_id)
     for problem in view.problems:
         yield from _fields(("problem", problem))
     if view.attempts:
@@ -217,7 +217,7 @@ def _shown(view: ShowView) -> Iterator[Renderable]:
         yield item("", str(attempt.folder), indent=3)
 
 
-def _about_result(result: dict[str, Any]) -> Iterator[Renderable]:
+def _about_result(result: dict[str, Any], task_id: str) -> Iterator[Renderable]:
     cost = number_in(result, "total_cost_usd")
     estimated = number_in(result, "estimated_cost_usd") or 0.0
     turns = result.get("num_turns")
@@ -227,8 +227,8 @@ def _about_result(result: dict[str, Any]) -> Iterator[Renderable]:
             text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed"),
         ),
         ("error", text_in(result, "error") or ""),
-        ("started", text_in(result, "started_at") or ""),
-        ("ended", text_in(result, "completed_at") or ""),
+        ("started", _moment_in(result, "started_at")),
+        ("ended", _moment_in(result, "completed_at")),
         ("turns", str(turns) if turns else ""),
         ("cost", money(cost, estimated=estimated) if cost is not None else ""),
         ("billed to", text_in(result, "billed_to") or ""),
@@ -236,7 +236,8 @@ def _about_result(result: dict[str, Any]) -> Iterator[Renderable]:
         ("session", text_in(result, "session_id") or ""),
     )
     if result.get("dead_letter") is True:
-        yield from _fields(("note", "its attempts are used up; try again with: task-queue tasks retry"))
+        again = f"task-queue tasks retry {task_id}"
+        yield from _fields(("note", f"its attempts are used up; try again with: {again}"))
     for key, name in (("evidence", "evidence"), ("changed_judges", "judge"), ("notes", "note")):
         listed: object = result.get(key)
         for each in listed if isinstance(listed, list) else ():  # pyright: ignore[reportUnknownVariableType] # a file's own JSON
@@ -250,6 +251,12 @@ def _about_result(result: dict[str, Any]) -> Iterator[Renderable]:
         yield line()
         yield line(strong("output"))
         yield block(output, indent=2)
+
+
+def _moment_in(result: dict[str, Any], key: str) -> str:
+    """As lists show it; what cannot be read as a time is shown as it stands."""
+    at = time_in(result, key)
+    return moment(at) if at else text_in(result, key) or ""
 
 
 def _fields(*fields: tuple[str, str]) -> Iterator[Renderable]:
