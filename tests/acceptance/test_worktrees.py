@@ -49,9 +49,11 @@ def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
     rig = make_agent_rig(good_or_bad, git={"keep_worktrees": 2}, **ISOLATED)
     a_repository(rig)
     rig.start()
+    said: list[object] = []
     for name in ("task-1-bad", "task-2", "task-3", "task-4"):
         rig.ask(name, f"# {name}")
-        rig.result(name, timeout=SLOW)
+        result = rig.result(name, timeout=SLOW)
+        said.append([result["outcome"], result["landed"], result["notes"]])
 
     left = [tree_of(rig, name).exists() for name in ("task-1-bad", "task-2", "task-3", "task-4")]
-    assert left == [True, False, True, True]
+    assert left == [True, False, True, True], said
