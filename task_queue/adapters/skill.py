@@ -106,6 +106,10 @@ class Prompts:
         values = {"title": order.title, "body": order.body, "document": str(order.document)}
         return filled(self.texts["task"], values) + _left(left)
 
+    def system(self, order: Order, left: Sequence[str] = ()) -> str:
+        """For the implementer's system prompt; *left* too where the first message is no more than the skill's name."""
+        return self.implementer + (_left(left) if order.settings.workflow == "skill" else "")
+
     def findings(self, text: str, round: int) -> str:  # noqa: A002 - the word for it
         """What goes back to the implementer, for its *round*."""
         return filled(self.texts["findings"], {"findings": text.strip(), "round": str(round)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -19,10 +20,13 @@ from task_queue.domain.report import (
     code,
     escaped,
     report,
+    span,
 )
 from task_queue.domain.verification import Check
 
 _MOST_EVIDENCE_CHARS = 2000
+_LEAST_TOLD_USD = 0.005
+"""Less than a cent would be shown as none."""
 
 
 def report_of(
@@ -63,8 +67,9 @@ def _facts(result: Result, title: str, asked: str, delivery: Delivery) -> Facts:
             files=tuple(map(_file, delivery.files)),
             file_count=delivery.file_count,
             commits=tuple(_commits(result, delivery)),
-            see=delivery.see,
-            undo=delivery.undo,
+            see=result.see,
+            keep=result.keep,
+            undo=result.undo,
             landing=result.landed,
         ),
         workflow=_workflow(result),
@@ -120,10 +125,14 @@ def _commits(result: Result, delivery: Delivery) -> Iterator[CommitLine]:
 
 
 def _phases(result: Result) -> Iterator[PhaseCost]:
+    """Over all attempts, and in a row of its own what those cost that were ended before they could tell of phases."""
     costs, seconds = result.cost_by_phase, result.seconds_by_phase
     for phase in {**seconds, **costs}:
         took = timedelta(seconds=seconds[phase]) if phase in seconds else None
         yield PhaseCost(phase, took, costs.get(phase))
+    untold = (result.total_cost_usd or 0.0) - sum(costs.values())
+    if costs and untold >= _LEAST_TOLD_USD:
+        yield PhaseCost("attempts that were cut off", None, untold)
 
 
 def _check(record: Mapping[str, Any]) -> Check:
@@ -157,11 +166,16 @@ def _attempts(result: Result) -> Iterator[str]:
     if len(result.attempts) < 2:
         return
     for attempt in result.attempts:
-        took = timedelta(seconds=int((attempt.ended_at - attempt.started_at).total_seconds()))
+        took = span(attempt.ended_at - attempt.started_at)
+        cost = (
+            "nothing spent"
+            if attempt.num_turns == 0 and not attempt.total_cost_usd
+            else _money(attempt.total_cost_usd)
+        )
         counted = "" if attempt.counted else ", not counted"
         yield (
             f"attempt {attempt.number}: {escaped(attempt.outcome)}{counted}, {took}, {attempt.num_turns} turns,"
-            f" {_money(attempt.total_cost_usd)}{' estimated' if attempt.estimated_cost_usd else ''}:"
+            f" {cost}{' estimated' if attempt.estimated_cost_usd else ''}:"
             f" {escaped(attempt.reason)}"
         )
 
@@ -169,6 +183,8 @@ def _attempts(result: Result) -> Iterator[str]:
 def _next_steps(result: Result) -> Iterator[str]:
     if result.success:
         return
+    if result.base_commit and not result.commits:
+        yield f"see what it left where it worked: {code(f'git -C {shlex.quote(str(result.workspace))} status')}"
     retry = code(f"task-queue tasks retry {result.task_id}")
     if result.outcome is OutcomeKind.REJECTED:
         yield f"correct the document in {code('failed/')}, then: {retry}"

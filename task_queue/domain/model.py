@@ -86,6 +86,8 @@ class Delivery:
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     see: tuple[str, ...] = ()
     """Commands that show the work."""
+    keep: tuple[str, ...] = ()
+    """Commands that bring a branch in that was left; none where that is done."""
     undo: tuple[str, ...] = ()
     """Commands that take it back."""
     notes: tuple[str, ...] = ()
@@ -161,6 +163,9 @@ class Attempt:
     session_cost_usd: float | None = None
     estimated_cost_usd: float = 0.0
     session_estimated_usd: float = 0.0
+    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    """Both empty where the attempt was ended before it could tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +255,18 @@ class Result:
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    """Both of the last attempt; phases without an agent cost nothing."""
+    """Both over all attempts that could tell; phases without an agent cost nothing."""
     cost_incomplete: bool = False
     changed_judges: tuple[str, ...] = ()
     """Files that judge the work and were changed by it: the path, and how in parentheses."""
     estimated_cost_usd: float = 0.0
     """How much of ``total_cost_usd`` is an estimate."""
+    see: tuple[str, ...] = ()
+    """Commands that show the work."""
+    keep: tuple[str, ...] = ()
+    """Commands that bring a branch in that was left; none where that is done."""
+    undo: tuple[str, ...] = ()
+    """Commands that take the work back."""
     notes: tuple[str, ...] = ()
     """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from task_queue.domain.exits import outcome_of_exit
-from task_queue.domain.model import Claim, Ending, Work
+from task_queue.domain.model import Claim, Delivery, Ending, Work
 from task_queue.domain.progress import Progress, envelopes_in, progress_of
 from task_queue.domain.proof import is_vouched_for
 from task_queue.domain.results import bare_ending
@@ -18,6 +18,10 @@ from task_queue.domain.verdict import judge
 
 SESSION_LOST = "session lost"
 """Type of the note that says that the next conversation has a fresh session under the old id."""
+PHASE = "phase"
+"""Type of the note that says which phase begins."""
+SITE = "site"
+"""Type of the note that says where the attempt works: keys of ``Delivery``."""
 VOUCHED = "vouched"
 """Type of the note with the runner's token, written once its command has succeeded: it vouches for that alone."""
 
@@ -48,8 +52,10 @@ def rebuilt_ending(claim: Claim, lines: Iterable[str], *, before: Meter, now: da
 def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
     """What the attempt's conversations came to, each told by the CLI or estimated from the answers that are there.
 
-    *before* is the session's meter.
+    With where it worked, and what its phases took, where it had any. *before* is the session's meter.
     """
+    lines = tuple(lines)
+    costs: dict[str, float] = {}
     total = Work(
         session_id=claim.session_id, session_cost_usd=before.told, session_estimated_usd=before.estimated
     )
@@ -58,7 +64,9 @@ def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
         meter = Meter() if spoken.is_new or not mine else meter_after(total)
         work = spoken.progress.work(session_id=claim.session_id, before=meter)
         total = added(total, work, keeps_session=mine)
-    return total
+        if spoken.phase is not None and work.total_cost_usd is not None:
+            costs[spoken.phase] = costs.get(spoken.phase, 0.0) + work.total_cost_usd
+    return replace(total, delivery=_delivery(lines, costs))
 
 
 @dataclass(slots=True)
@@ -67,23 +75,58 @@ class _Conversation:
     session_id: str | None = None
     is_new: bool = False
     """The session that was to be continued was lost."""
+    phase: str | None = None
 
 
 def _conversations(lines: Iterable[str]) -> list[_Conversation]:
     """Each begins with the SDK's first request to the CLI; an attempt has one a phase, and more if it tried again."""
     found: list[_Conversation] = []
     lost = False
+    phase: str | None = None
     for direction, raw, at in envelopes_in(lines):
         frame: Mapping[str, Any] = {} if isinstance(raw, str) else raw
+        phase = _phase_in(direction, frame) or phase
         lost = lost or frame.get("type") == SESSION_LOST
         if direction == "out" and _opens(frame):
-            found.append(_Conversation(is_new=lost))
+            found.append(_Conversation(is_new=lost, phase=phase))
             lost = False
         if found:
             found[-1].progress.add(direction, raw, at)
             if direction == "in":
                 found[-1].session_id = frame.get("session_id") or found[-1].session_id
     return found
+
+
+def _delivery(lines: Iterable[str], costs: dict[str, float]) -> Delivery | None:
+    """None for an attempt without phases."""
+    site: Mapping[str, Any] = {}
+    seconds: dict[str, float] = {}
+    phase, since = None, None
+    for direction, raw, at in envelopes_in(lines):
+        frame: Mapping[str, Any] = {} if isinstance(raw, str) else raw
+        if phase is not None and since is not None:
+            seconds[phase] = round(seconds.get(phase, 0.0) + (at - since).total_seconds(), 3)
+        phase, since = _phase_in(direction, frame) or phase, at
+        if direction == "note" and frame.get("type") == SITE:
+            site = frame
+    if phase is None:
+        return None
+    return Delivery(
+        workspace=_text(site.get("workspace")),
+        isolation=_text(site.get("isolation")) or "none",
+        branch=_text(site.get("branch")),
+        base_commit=_text(site.get("base_commit")),
+        cost_by_phase=costs,
+        seconds_by_phase=seconds,
+    )
+
+
+def _phase_in(direction: str, frame: Mapping[str, Any]) -> str | None:
+    return _text(frame.get("phase")) if direction == "note" and frame.get("type") == PHASE else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _opens(frame: Mapping[str, Any]) -> bool:

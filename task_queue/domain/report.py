@@ -158,6 +158,15 @@ def code(text: str) -> str:
     return f"{fence}{padded}{fence}"
 
 
+def span(duration: timedelta) -> str:
+    """As a person says it: seconds below a minute, hours beyond sixty."""
+    seconds = duration.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min {int(seconds % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def _head(facts: Facts) -> str:
     verdict = "Done" if facts.succeeded else "Not done"
     when = f"{facts.started_at:%Y-%m-%d %H:%M} to {facts.ended_at:%Y-%m-%d %H:%M %z}"
@@ -175,6 +184,8 @@ def _head(facts: Facts) -> str:
 
 def _warnings(facts: Facts) -> str:
     found = [escaped(warning) for warning in facts.warnings]
+    if facts.work.landing and facts.work.keep:
+        found.append("The branch was not merged, see Landing below; how to merge it is under Keep it.")
     if facts.changed_judges:
         found.append(f"Changed files that judge the work: {len(facts.changed_judges)}, see below.")
     if facts.work.overlap:
@@ -231,7 +242,7 @@ def _verification(facts: Facts) -> str:
         mark = "passed" if check.passed else "FAILED"
         told = "" if check.passed else f", {escaped(check.verdict)}"
         blocks.append(
-            f"- {mark}{told}: {code(check.command)} ({_span(timedelta(milliseconds=check.duration_ms))})"
+            f"- {mark}{told}: {code(check.command)} ({span(timedelta(milliseconds=check.duration_ms))})"
         )
         if not check.passed and check.tail.strip():
             blocks.append(_fenced(check.tail))
@@ -270,12 +281,12 @@ def _round(each: Round) -> str:
 def _costs(facts: Facts) -> str:
     rows = ["| phase | time | cost |", "|---|---|---|"]
     rows += [
-        f"| {escaped(phase.phase)} | {'-' if phase.duration is None else _span(phase.duration)}"
+        f"| {escaped(phase.phase)} | {'-' if phase.duration is None else span(phase.duration)}"
         f" | {'-' if phase.usd is None else _money(phase.usd)} |"
         for phase in facts.phases
     ]
     note = f" ({escaped(facts.cost_note)})" if facts.cost_note else ""
-    total = f"In all {_span(facts.ended_at - facts.started_at)}, {_money(facts.cost_usd)}{note}."
+    total = f"In all {span(facts.ended_at - facts.started_at)}, {_money(facts.cost_usd)}{note}."
     return "\n".join([*rows, "", total]) if facts.phases else total
 
 
@@ -338,14 +349,6 @@ def _lines(file: ChangedFile) -> str:
 
 def _money(usd: float | None) -> str:
     return "cost not known" if usd is None else f"${usd:.2f}"
-
-
-def _span(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min {int(seconds % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _visible(text: str, *, keep: str = "\n\t") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from task_queue.domain.model import (
@@ -49,6 +49,8 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         session_cost_usd=ending.work.session_cost_usd,
         estimated_cost_usd=ending.work.estimated_cost_usd,
         session_estimated_usd=ending.work.session_estimated_usd,
+        cost_by_phase=ending.work.delivery.cost_by_phase if ending.work.delivery else {},
+        seconds_by_phase=ending.work.delivery.seconds_by_phase if ending.work.delivery else {},
     )
 
 
@@ -108,7 +110,7 @@ def result_of(
         completed_at=ending.ended_at,
         duration_ms=int((ending.ended_at - attempts[0].started_at).total_seconds() * 1000),
         duration_api_ms=work.duration_api_ms,
-        total_cost_usd=sum(costs) if costs else None,
+        total_cost_usd=round(sum(costs), 6) if costs else None,
         usage=work.usage,
         session_id=attempts[-1].session_id,
         num_turns=sum(attempt.num_turns for attempt in attempts),
@@ -128,16 +130,28 @@ def result_of(
         changed_judges=delivery.changed_judges,
         landed=delivery.landed,
         prompts=delivery.prompts,
-        cost_by_phase=delivery.cost_by_phase,
-        seconds_by_phase=delivery.seconds_by_phase,
+        cost_by_phase=_sums(attempt.cost_by_phase for attempt in attempts),
+        seconds_by_phase=_sums(attempt.seconds_by_phase for attempt in attempts),
         cost_incomplete=any(attempt.cost_incomplete for attempt in attempts),
         estimated_cost_usd=sum(attempt.estimated_cost_usd for attempt in attempts),
         model_usage=work.model_usage,
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,
+        see=delivery.see,
+        keep=delivery.keep,
+        undo=delivery.undo,
         notes=(*ending.notes, *delivery.notes, *notes),
     )
+
+
+def _sums(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """By name, in the order in which the names came first."""
+    sums: dict[str, float] = {}
+    for each in figures:
+        for name, figure in each.items():
+            sums[name] = round(sums.get(name, 0.0) + figure, 6)
+    return sums
 
 
 def bare_ending(

@@ -185,6 +185,11 @@ def name_of(phase: Phase) -> str:
     return name if number is None else f"{name} {number}"
 
 
+def last_words(steps: Sequence[Step]) -> str:
+    """The implementer's, of its last round that ended."""
+    return next((step.output for step in reversed(steps) if isinstance(step, Implemented)), "")
+
+
 def denials_in(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
     """What the implementer was refused, over all rounds."""
     return tuple(denial for step in steps if isinstance(step, Implemented) for denial in step.denials)

@@ -31,7 +31,7 @@ def delivery_of(
     verified = _last(steps, Verified)
     return Delivery(
         workspace=str(site.directory) if site else None,
-        isolation="worktree" if site and site.branch else "none",
+        isolation=site.isolation if site else "none",
         base_commit=prepared.base_commit if prepared else None,
         branch=committed.branch or (site.branch if site else None),
         commits=committed.commits,
@@ -46,8 +46,9 @@ def delivery_of(
         audit=_audit(steps),
         prompts=dict(prompts),
         cost_by_phase=dict(cost_by_phase),
-        seconds_by_phase=dict(seconds_by_phase),
+        seconds_by_phase={phase: round(seconds, 3) for phase, seconds in seconds_by_phase.items()},
         see=committed.see,
+        keep=_keep(site, committed, landed),
         undo=_undo(site, committed, landed),
         notes=(*(site.notes if site else ()), *committed.notes, *(landed.notes if landed else ()), *notes),
     )
@@ -59,13 +60,23 @@ def _uncommitted(left: Changes | None) -> Committed:
     return Committed(stat=left.summary, files=left.files, file_count=len(left.paths))
 
 
+def _keep(site: Site | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
+    """Of a branch that nobody merged."""
+    if site is None or site.main is None or not committed.commits or (landed is not None and landed.commit):
+        return ()
+    return (f"git -C {shlex.quote(str(site.main))} merge {shlex.quote(str(committed.branch))}",)
+
+
 def _undo(site: Site | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
     """A branch that nobody merged is given up; everything else is reverted."""
     if site is None or site.main is None or not committed.commits or (landed is not None and landed.commit):
         return committed.undo
     git = f"git -C {shlex.quote(str(site.main))}"
     top = site.repository.root if site.repository else site.directory
-    return (f"{git} worktree remove {shlex.quote(str(top))}", f"{git} branch -D {committed.branch}")
+    return (
+        f"{git} worktree remove {shlex.quote(str(top))}",
+        f"{git} branch -D {shlex.quote(str(committed.branch))}",
+    )
 
 
 def _audit(steps: Sequence[Step]) -> dict[str, object] | None:

@@ -23,6 +23,7 @@ from task_queue.adapters.skill import prompts_for
 from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.rebuild import PHASE, SITE
 from task_queue.domain.spending import Meter, added, meter_after
 from task_queue.domain.workflow import (
     Audit,
@@ -37,6 +38,7 @@ from task_queue.domain.workflow import (
     Prepare,
     Prepared,
     Verify,
+    last_words,
     name_of,
     next_phase,
 )
@@ -90,7 +92,8 @@ class WorkflowExecutor:
             cost_by_phase=run.costs,
             seconds_by_phase=run.seconds,
         )
-        return outcome, replace(run.work, delivery=delivery)
+        output = run.work.output or last_words(run.steps.done)
+        return outcome, replace(run.work, output=output, delivery=delivery)
 
     def _work_through(self, run: _Run) -> Outcome:
         plan = plan_for(run.order)
@@ -98,7 +101,7 @@ class WorkflowExecutor:
             if self._asked is not None:
                 return _asked_to(self._asked)
             phase = next_phase(run.steps.done, plan)
-            run.transcript.write("note", {"type": "phase", "phase": type(phase).__name__.lower()})
+            run.transcript.write("note", {"type": PHASE, "phase": name_of(phase)})
             with run.timed(phase):
                 ended = self._do(run, phase)
             if ended is not None:
@@ -150,12 +153,14 @@ class WorkflowExecutor:
     def _implement(self, run: _Run, phase: Implement) -> Outcome | None:
         prompts = run.prompts
         resumes = run.order.claim.resumes or phase.round > 1
+        left = () if resumes else run.opened().changed_paths()
         prompt = (
             prompts.findings(phase.findings, phase.round)
             if phase.findings
-            else prompts.task(run.order, resumes, () if resumes else run.opened().changed_paths())
+            else prompts.task(run.order, resumes, left)
         )
-        talk = Talk(resume=resumes, prompt=prompt, append=prompts.implementer, plugin=prompts.plugin)
+        append = prompts.system(run.order, left)
+        talk = Talk(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
         said = run.talk(self._agent, run.opened().order, talk, phase=phase)
         if said.outcome.kind not in _GOES_ON:
             return said.outcome
@@ -219,8 +224,15 @@ class _Run:
         return next(step for step in self.steps.done if isinstance(step, Prepared))
 
     def open(self, attempt: int) -> Site:
-        self.site = open_site(self.order, attempt=attempt)
-        return self.site
+        self.site = site = open_site(self.order, attempt=attempt)
+        about = {
+            "workspace": str(site.directory),
+            "isolation": site.isolation,
+            "branch": site.branch,
+            "base_commit": site.checkpoint.base if site.checkpoint else None,
+        }
+        self.transcript.write("note", {"type": SITE, **about})  # for whoever finds this attempt dead
+        return site
 
     def opened(self) -> Site:
         """The site, opened again where this attempt continues an earlier one."""

@@ -57,6 +57,10 @@ class Site:
         return self.order.workspace
 
     @property
+    def isolation(self) -> str:
+        return "worktree" if self.branch else "none"
+
+    @property
     def main(self) -> Path | None:
         """Where the repository itself lies, for a task that works in a tree of its own."""
         return Path(self.order.agent["repository"]) if "repository" in self.order.agent else None

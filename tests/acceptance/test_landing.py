@@ -72,6 +72,9 @@ def test_two_sources_that_change_the_same_conflict(make_agent_rig: MakeAgentRig)
     assert (repository / "first.txt").read_text() == f"{landed['task_id'].removeprefix('task-')}\n"
     assert git(repository, "status", "--porcelain") == ""
     assert "conflicts with main in first" in report
+    assert left["keep"] == [f"git -C {repository} merge task-queue/task-{name}"]
+    assert left["keep"][0] in report
+    assert landed["keep"] == []
 
 
 def a_landing(make_agent_rig: MakeAgentRig, work: str) -> tuple[AgentRig, Path, TwoAgents]:
@@ -118,6 +121,10 @@ def landed_once(rig: AgentRig, repository: Path, script: TwoAgents) -> dict[str,
     assert (len(script.told), len(script.audits)) == (1, 1)
     assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
     assert rig.marked() == []
+    assert set(result["cost_by_phase"]) == {"implement 1", "audit 1"}
+    assert result["total_cost_usd"] == pytest.approx(sum(result["cost_by_phase"].values()))
+    assert {"prepare", "implement 1", "audit 1", "commit", "land"} <= set(result["seconds_by_phase"])
+    assert result["output"] == "I did it"
     return result
 
 

@@ -124,6 +124,18 @@ def test_a_new_attempt_is_told_what_an_earlier_one_left(run: Bench) -> None:
     assert "`work.txt`, `0.txt`" in message
     assert message.endswith(" and 11 more\n")
     assert prompts.task(run.order, True, ["work.txt"]) is None
+    assert prompts.system(run.order, ["work.txt"]) == prompts.implementer
+
+
+def test_the_skill_is_told_of_it_in_its_system_prompt(run: Bench) -> None:
+    """Its first message is the command as a person types it, and nothing else."""
+    order = replace(run.order, settings=replace(run.order.settings, workflow="skill"))
+    prompts = prompts_for(order)
+
+    assert prompts.task(order, False, ["work.txt"]) == f"/task-worker {order.document}"
+    assert "left these files changed" in prompts.system(order, ["work.txt"])
+    assert "`work.txt`" in prompts.system(order, ["work.txt"])
+    assert prompts.system(order) == ""
 
 
 def test_findings_go_back_with_their_round(run: Bench) -> None:

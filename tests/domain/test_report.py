@@ -75,6 +75,8 @@ def test_an_audited_task_tells_everything() -> None:
         permission_denials=(
             {"tool_name": "WebFetch", "rule": "WebFetch(domain:x.org)", "why_no_rule": None},
         ),
+        see=("git -C /srv/web show aaa",),
+        undo=("git -C /srv/web revert aaa",),
         notes=("a key had no effect",),
     )
     delivery = Delivery(
@@ -87,8 +89,6 @@ def test_an_audited_task_tells_everything() -> None:
             {"path": "tests/test_a.py", "added": 2, "deleted": 0},
         ),
         file_count=120,
-        see=("git -C /srv/web show aaa",),
-        undo=("git -C /srv/web revert aaa",),
     )
 
     page = report_of(result, title="Add it", asked="Please add it.", delivery=delivery)
@@ -105,6 +105,15 @@ def test_a_long_list_of_files_is_cut_with_its_number() -> None:
     page = report_of(a_result(), title="x", asked="x", delivery=Delivery(files=files, file_count=1200))
 
     assert "- `099.txt` +1 -0\n- and 1100 more\n" in page
+
+
+def test_what_attempts_cost_that_were_cut_off_has_a_row_of_its_own() -> None:
+    """So that the phases come to the whole."""
+    result = a_result(total_cost_usd=0.75, cost_by_phase={"implement 1": 0.5}, seconds_by_phase={})
+
+    page = report_of(result, title="x", asked="x")
+
+    assert "| implement 1 | - | $0.50 |\n| attempts that were cut off | - | $0.25 |\n" in page
 
 
 def test_a_failed_task_says_what_to_do_next() -> None:

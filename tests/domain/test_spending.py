@@ -110,6 +110,33 @@ def test_a_dead_runners_conversations_are_added_up() -> None:
     assert (work.session_cost_usd, work.session_estimated_usd) == (5.0, work.estimated_cost_usd)
 
 
+def test_a_dead_runners_phases_and_place_are_read_back() -> None:
+    """Time from one phase to the next, the last one's to the last line; cost of the conversations in each."""
+    lines = _transcript(
+        ("note", {"type": "phase", "phase": "prepare"}),
+        (
+            "note",
+            {"type": "site", "workspace": "/w", "isolation": "worktree", "branch": "b", "base_commit": "c"},
+        ),
+        ("note", {"type": "phase", "phase": "implement 1"}),
+        OPENS,
+        _answer(1, SESSION),
+        _result(5.0, SESSION),
+        ("note", {"type": "phase", "phase": "audit 1"}),
+        OPENS,
+        _answer(2, "auditor"),
+        _result(0.5, "auditor"),
+    )
+
+    delivery = work_so_far(CLAIM, lines, before=Meter(3.0)).delivery
+
+    assert delivery is not None
+    assert (delivery.workspace, delivery.isolation, delivery.branch) == ("/w", "worktree", "b")
+    assert (delivery.base_commit, delivery.commits) == ("c", ())
+    assert delivery.cost_by_phase == {"implement 1": 2.0, "audit 1": 0.5}
+    assert list(delivery.seconds_by_phase) == ["prepare", "implement 1", "audit 1"]
+
+
 def test_a_session_that_was_begun_again_has_a_new_meter() -> None:
     """The CLI counts from nothing, however much was told before."""
     lines = _transcript(OPENS, ("note", {"type": SESSION_LOST}), OPENS, _answer(1, SESSION), _result(4.0))
