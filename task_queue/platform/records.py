@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +30,7 @@ def encode(record: Any) -> bytes:
 
     Bytes of a file name that are no UTF-8 become visible text: as JSON escapes nobody could read them back.
     """
-    text = json.dumps(asdict(record), ensure_ascii=False, default=_plain, indent=1)
+    text = json.dumps(record, ensure_ascii=False, default=_plain, indent=1)
     return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
@@ -57,6 +57,8 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _plain(value: Any) -> Any:
+    if is_dataclass(value):  # not asdict, which copies all that lies in it
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Path):

@@ -173,8 +173,14 @@ class FolderEngine:
         return "" if held is None else held.token
 
     def task(self, claim: Claim) -> Task:
+        held = self._held.of(claim)
+        if held is not None and held.task is not None:
+            return held.task
         with self._available():
-            return parse(self._documents.snapshot(claim), claim.task_id)
+            task = parse(self._documents.snapshot(claim), claim.task_id)
+        if held is not None and held.text is not None:
+            held.task = task
+        return task
 
     def journal(self, claim: Claim) -> Journal:
         held = self._held.of(claim)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.domain.model import Claim, Journal
+from task_queue.domain.task import Task
 from task_queue.platform.records import encode
 
 
@@ -24,6 +25,8 @@ class Held:
     """Empty for a claim that an earlier daemon made."""
     text: bytes | None = None
     """What was claimed; None where only the folder knows."""
+    task: Task | None = None
+    """What ``text`` parses to, once somebody asked."""
     journal: Journal | None = None
     """The attempts before this one; None where only the folder knows."""
     root: tuple[int, int] | None = None
@@ -60,4 +63,6 @@ class HeldClaims:
     def of(self, claim: Claim) -> Held | None:
         """What is known of exactly this *claim*; None if it is somebody else's word."""
         held = self._by_document.get(claim.document)
-        return held if held is not None and encode(held.claim) == encode(claim) else None
+        if held is None or held.claim is claim:
+            return held
+        return held if encode(held.claim) == encode(claim) else None
