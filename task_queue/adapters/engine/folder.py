@@ -48,7 +48,7 @@ Ground = tuple[tuple[int, int], ...]
 
 
 class FolderEngine:
-    """Implements ports.Engine. ``touch`` and ``arrived`` may be called from any thread."""
+    """Implements ports.Engine. ``touch``, ``arrived`` and ``is_empty`` may be called from any thread."""
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class FolderEngine:
         """Which folders were found fit to build on; others in their place are looked at first."""
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
+        self.is_empty = self._pending.is_empty
         self.state_of = self._archive.state_of
         self.transcript = self._attempts.transcript
         self.may_have_acted = self._attempts.may_have_acted
@@ -113,14 +114,6 @@ class FolderEngine:
             for name in self._pending.orphans():
                 self.clear_away(name)
             return survey
-
-    def is_empty(self) -> bool:
-        """Whether no file at all lies in pending; False too where that cannot be told. From any thread."""
-        try:
-            with os.scandir(self.layout.pending) as entries:
-                return next(entries, None) is None
-        except OSError:
-            return False
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         document = task_id + ".md"

@@ -55,7 +55,7 @@ class _Companions:
 
 
 class Pending:
-    """Thread-safe in ``touch`` and ``arrived`` only; everything else belongs to the source's worker."""
+    """Thread-safe in ``touch``, ``arrived`` and ``is_empty`` only; everything else belongs to the source's worker."""
 
     def __init__(
         self,
@@ -92,6 +92,14 @@ class Pending:
         with self._guard:
             self._arrived.add(name)
             self._touched.add(name)
+
+    def is_empty(self) -> bool:
+        """Whether no file at all lies there; False too where that cannot be told."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return next(entries, None) is None
+        except OSError:
+            return False
 
     def survey(self) -> Survey:
         """Raises OSError if the folder cannot be read."""
