@@ -83,6 +83,8 @@ class WorkflowExecutor:
             outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
+        if run.site is not None and outcome.kind not in _COSTS_NOTHING:
+            run.site.leave(done=outcome.kind is OutcomeKind.SUCCEEDED)
         delivery = delivery_of(
             run.site,
             run.steps.done,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,9 @@ from pathlib import Path
 
 from task_queue.adapters.engine.unfinished import unfinished_in
 from task_queue.adapters.git.advance import finish_interrupted_before
+from task_queue.adapters.git.at_work import keep_of_the_dead, note_begin, note_end
 from task_queue.adapters.git.changes import Changes, changes_between
-from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
+from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint, snapshot_now
 from task_queue.adapters.git.commit import Signature, final_commit, subjects_of, why_no_signature
 from task_queue.adapters.git.exclude import keep_out
 from task_queue.adapters.git.landing import Blocked, Landed, Wish, land
@@ -187,6 +189,15 @@ class Site:
             return None
         return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.repository.root)}"
 
+    def leave(self, *, done: bool) -> None:
+        """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return
+        note_end(self.repository, self.order.claim.task_id)
+        if done:
+            with contextlib.suppress(GitError):  # a ref too many takes nothing from anybody
+                forget_checkpoint(self.git, self.checkpoint)
+
 
 def open_site(order: Order, *, attempt: int) -> Site:
     """The place where *order* is carried out, made ready. Idempotent; raises GitError.
@@ -214,8 +225,12 @@ def open_site(order: Order, *, attempt: int) -> Site:
         assert found is not None
         repository = found
     task_id = order.claim.task_id
-    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
     notes = [cut_off] if cut_off else []
+    notes += keep_of_the_dead(
+        git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
+    )
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
+    note_begin(repository, task_id, kept)
     if order.settings.isolation == "worktree" and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Site(order, git, repository, kept, branch, target, tuple(notes))

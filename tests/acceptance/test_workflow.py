@@ -41,6 +41,8 @@ def test_work_that_passes_its_audit_is_committed(make_agent_rig: MakeAgentRig) -
     assert "- `work.txt` +1 -0\n" in report
     assert f"- `{result['commits'][0][:12]}` Write a line\n" in report
     assert result["total_cost_usd"] == pytest.approx(sum(result["cost_by_phase"].values()))
+    assert git(repository, "for-each-ref", "refs/task-queue") == ""
+    assert not list((repository / ".git").glob("task-queue-at-work/*"))
 
 
 def test_findings_go_back_to_the_same_session(make_agent_rig: MakeAgentRig) -> None:
@@ -230,6 +232,41 @@ def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phas
     assert (repository / "work.txt").read_text() == "round\n"
     assert git(repository, "rev-list", "--count", "HEAD") == "2"
     assert len(result["commits"]) == 1
+
+
+def test_what_a_runner_killed_in_its_last_attempt_left_is_kept(make_agent_rig: MakeAgentRig) -> None:
+    """On a ref, before the next one begins, whose report tells of it."""
+    hung: list[str] = []
+
+    def script(request: Request) -> Reply:
+        if audits(request):
+            return verdict("pass") if request.turn == 1 else Say("done")
+        if "Write half" in request.first_text and just_ran(request):
+            hung.append("half")
+            return Hang(seconds=60)
+        name = "half" if "Write half" in request.first_text else "next"
+        return Say("done") if just_ran(request) else bash(f"echo {name} > {name}.txt")
+
+    rig = make_agent_rig(script, **audited(max_attempts=1))
+    repository = a_repository(rig)
+    (repository / "mine.txt").write_text("mine\n")
+    rig.start()
+    rig.ask("task-half", "# Write half")
+    eventually(lambda: hung, timeout=SLOW, what=f"the agent hangs; {rig.errors()}")
+    os.kill(rig.run_record("task-half")["pid"], signal.SIGKILL)
+    crashed = rig.result("task-half", timeout=SLOW)
+    rig.ask("task-next", "# Write more")
+    result = rig.result("task-next", timeout=SLOW)
+
+    assert (crashed["outcome"], crashed["dead_letter"], result["outcome"]) == ("crashed", True, "succeeded")
+    assert (crashed["workspace"], crashed["base_commit"]) == (str(repository), result["base_commit"])
+    assert set(crashed["seconds_by_phase"]) == {"prepare", "implement 1"}
+    assert git(repository, "show", "refs/task-queue/task-half/leftovers:half.txt") == "half"
+    (said,) = [note for note in result["notes"] if "whose runner died" in note]
+    assert "task-half, whose runner died, had left changes here: half.txt; they are kept on" in said
+    assert "whose runner died" in (rig.queue() / "reports/task-next.md").read_text()
+    assert git(repository, "show", "--name-only", "--format=", "HEAD") == "next.txt"
+    assert git(repository, "status", "--porcelain") == "?? half.txt\n?? mine.txt"
 
 
 def test_a_runner_killed_while_it_verifies_verifies_again(make_agent_rig: MakeAgentRig) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
+import pytest
+
+from task_queue.adapters.git.at_work import AtWork, keep_of_the_dead, note_begin, note_end
 from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint
 from task_queue.adapters.git.commit import Committed, final_commit
 from task_queue.adapters.git.leftovers import Leftovers, keep_leftovers, own_of
 from task_queue.domain.task import TaskId
+from task_queue.platform.identity import own_identity
+from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
 
 TASK = TaskId("task-a")
@@ -100,6 +106,44 @@ def test_a_persons_changes_stay_theirs_however_often_it_is_tried(scratch: Scratc
     assert done.paths == ("kept.txt",)
     assert scratch.run("show", f"{again.ref}:edited.txt") == "edited by a person"
     assert scratch.run("show", ":staged.txt") == "staged by a person"
+
+
+def die_at_work(scratch: Scratch, since: Checkpoint) -> None:
+    """As a runner does that is killed: its note says a process that there is no more."""
+    folder = scratch.root / ".git/task-queue-at-work"
+    folder.mkdir(exist_ok=True)
+    dead = replace(own_identity(), pid_start_ticks=1)
+    (folder / "task-a.json").write_bytes(encode(AtWork(TASK, since.commit, dead)))
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["in a tree of its own", "in place"])
+def test_what_a_killed_attempt_left_is_kept_before_the_next_begins(scratch: Scratch, *, apart: bool) -> None:
+    """In place a person may have changed some of it since, so it is nobody's own when it is tried again."""
+    die_at_work(scratch, begin(scratch))
+    scratch.write("half.txt")
+
+    (told,) = keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=apart)
+
+    assert "task-a, whose runner died, had left changes here: half.txt; they are kept on" in told
+    assert scratch.run("show", "refs/task-queue/task-a/leftovers:half.txt") == "content"
+    assert set(begin(scratch, attempt=2).dirty) == (set() if apart else {"half.txt"})
+    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=apart) == ()
+
+
+def test_a_task_that_lives_or_goes_on_keeps_its_own(scratch: Scratch) -> None:
+    """And of one that had committed everything nothing has to be kept."""
+    since = begin(scratch)
+    note_begin(scratch.repository, TaskId("task-b"), since)
+    scratch.write("half.txt")
+    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=False) == ()
+    note_end(scratch.repository, TaskId("task-b"))
+
+    die_at_work(scratch, since)
+    assert keep_of_the_dead(scratch.git, scratch.repository, but=TASK, apart=False) == ()
+    scratch.run("add", "half.txt")
+    scratch.run("commit", "-q", "-m", "All of it")
+    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=False) == ()
+    assert scratch.run("for-each-ref", "refs/task-queue/task-a/leftovers") == ""
 
 
 def test_each_failed_attempt_adds_to_its_own(scratch: Scratch) -> None:

@@ -40,9 +40,12 @@ class Leftovers:
 
 
 def keep_leftovers(
-    git: Git, repository: Repository, *, task_id: TaskId, since: Checkpoint
+    git: Git, repository: Repository, *, task_id: TaskId, since: Checkpoint, surely_its_own: bool = True
 ) -> Leftovers | None:
-    """Keep what changed since the checkpoint on a ref; None if nothing did. Idempotent; raises GitError."""
+    """Keep what changed since the checkpoint on a ref; None if nothing did. Idempotent; raises GitError.
+
+    Not *surely_its_own*: a person may have changed some of it since the task ended.
+    """
     there = git.at(repository.root)
     now = snapshot_now(there, repository)
     steps = steps_between(there, since.commit, now.tree)
@@ -55,7 +58,7 @@ def keep_leftovers(
         return Leftovers(earlier, ref, paths, since.commit, now.left_out)
     parents = [head] if head else []
     index = commit_tree(there, now.staged, parents=parents, message="The index\n")
-    facts = json.dumps({"since": since.commit, "head": head, "staged": now.staged})
+    facts = json.dumps({"since": since.commit, "head": head, "staged": now.staged, "own": surely_its_own})
     message = f"Left behind by {task_id}\n\n{_FACTS}{facts}\n"
     parents += [index, *([earlier] if earlier else [])]
     commit = commit_tree(there, now.tree, parents=parents, message=message)
@@ -71,6 +74,8 @@ def own_of(git: Git, task_id: TaskId) -> Own | None:
     try:
         facts = facts_in(git, left, _FACTS)
         since, head, staged = facts["since"], facts["head"], facts["staged"]
+        if not facts.get("own", True):
+            return None
     except (ValueError, KeyError, TypeError):
         return None  # of a release that did not say
     if commit_of(git, since) is None:
