@@ -154,6 +154,17 @@ def test_a_workspace_that_is_no_directory_holds_the_source(rig: Rig, what: str) 
     assert rig.result("task-1")["success"]
 
 
+def test_a_workspace_that_is_not_writable_holds_the_source(rig: Rig) -> None:
+    """As a folder without permission, for root as a read-only mount."""
+    with _not_writable(rig.workspace):
+        rig.start()
+        rig.drop_command("task-1", "true")
+        why = eventually(lambda: rig.state()["sources"]["a"]["why"], what="the trouble is told")
+
+    assert "not writable" in why
+    assert rig.result("task-1")["success"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_holds_the_source_until_there_is_room(make_rig: MakeRig) -> None:
     """Nothing can be written: the task stays where it is, the reason is shown, the other source goes on."""
@@ -301,6 +312,22 @@ def _small_disk(folder: Path, *, megabytes: int = 2) -> Iterator[None]:
     shutil.rmtree(folder)
     folder.mkdir(mode=0o700)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "scratch", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def _not_writable(folder: Path) -> Iterator[None]:
+    if os.geteuid() != 0:
+        folder.chmod(0o500)
+        yield
+        folder.chmod(0o700)
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,mode=0700", "scratch", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not permitted here")
     try:
