@@ -270,6 +270,19 @@ def test_a_transcript_is_told_in_words(raw: dict[str, object], says: str) -> Non
     assert told(json.dumps({"dir": "note", "raw": raw})) == says
 
 
+def test_doctor_names_what_has_no_effect_yet(bench: Bench) -> None:
+    """Keys that are read and kept, and one that is only misspelled."""
+    content = json.loads(bench.config.read_text())
+    content |= {"defaults": {"capabilities": ["gpu"]}, "agent": {"prewarm": True}, "limit": {"running": 1}}
+    bench.config.write_text(json.dumps(content))
+
+    said = bench.run("doctor").out
+
+    assert "'capabilities' in defaults has no effect in this release" in said
+    assert "'agent.prewarm' has no effect in this release" in said
+    assert "limit" in said
+
+
 def test_a_syntax_error_in_the_configuration_is_placed(bench: Bench) -> None:
     """And the file stays as it is."""
     bench.config.write_text('{\n  "version": "2.1"\n  "x": 1\n}')
