@@ -31,6 +31,7 @@ from task_queue.domain.model import (
     Work,
 )
 from task_queue.domain.progress import progress_of
+from task_queue.domain.proof import seal_of
 from task_queue.domain.rebuild import rebuilt_ending, work_so_far
 from task_queue.domain.recovery import Facts, Repair, repair_for
 from task_queue.domain.results import attempts_before, bare_ending, journal_after, result_of
@@ -112,7 +113,9 @@ class Custody:
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
         self._disown_forged(claim)
-        self.engine.commit(claim, bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work))
+        ending = bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work)
+        steps = seal_of(self.engine.steps(claim), self.engine.token_of(claim))
+        self.engine.commit(claim, replace(ending, steps=steps))
 
     def _facts(self, claim: Claim, *, runner_ended: bool) -> Facts:
         ending = self.engine.ending_of(claim)

@@ -126,6 +126,7 @@ class ConfiguredOrders:
                 "setup": list(self.source.setup),
                 "judges": list(self.config.git.judges),
             },
+            steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
             else None,

@@ -6,7 +6,7 @@ carries out one attempt inside such a process, ``Clock`` tells the time, ``Emit`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -118,6 +118,10 @@ class Engine(Protocol):
         """The lines of the attempt's transcript, as far as they were written; none if there is none."""
         ...
 
+    def steps(self, claim: Claim) -> Sequence[str]:
+        """The lines of the attempt's finished steps; none if there are none."""
+        ...
+
     def may_have_acted(self, claim: Claim) -> bool:
         """Whether an agent may have worked on the attempt although no run record says so: then it left a
         transcript, or somebody deleted what would tell."""
@@ -207,6 +211,8 @@ class Order:
     """The transcript is not grown beyond this."""
     memory_mb: int | None = None
     """The process tree of the attempt is ended when it holds more."""
+    steps: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Seals of what earlier attempts had finished."""
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
     token: str = ""

@@ -20,12 +20,13 @@ from types import FrameType
 from task_queue.adapters.transcript import FileTranscript, redacted, secrets_in
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunRecord, Work
-from task_queue.domain.proof import is_vouched_for
+from task_queue.domain.proof import is_vouched_for, seal_of
 from task_queue.domain.rebuild import VOUCHED, work_so_far
 from task_queue.platform import durable, identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 from task_queue.ports import Executor, Order, Stop
+from task_queue.workflow.steps import FILE, lines_of
 
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
@@ -166,6 +167,7 @@ def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) ->
         committed_by="runner",
         notes=order.notes,
         token=order.token,
+        steps=seal_of(lines_of(order.attempt_dir / FILE), order.token),
     )
     while order.lock.parent.parent.exists():  # without the queue's folder there is nobody left to tell
         try:

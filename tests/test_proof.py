@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, RunRecord
-from task_queue.domain.proof import is_vouched_for, new_token, proof_of
+from task_queue.domain.proof import (
+    is_vouched_for,
+    new_token,
+    proof_of,
+    seal_of,
+    sealed_by,
+    signed,
+    unsigned,
+)
 from task_queue.domain.results import bare_ending
 from task_queue.domain.task import TaskId
 from task_queue.ports import Order, RunningAttempt
@@ -90,3 +99,25 @@ def test_only_the_token_vouches_for_a_runner() -> None:
     assert not is_vouched_for(claim, ending_for(claim, bench, outcome=FAILED))
     assert is_vouched_for(claim, ending_for(claim, bench, outcome=FAILED, by="worker"))
     assert new_token() != token
+
+
+@pytest.mark.parametrize(
+    ("change", "believed"),
+    [
+        pytest.param(lambda lines: lines, 3, id="as they were"),
+        pytest.param(lambda lines: [*lines[:2], lines[0], *lines[2:]], 2, id="one said twice"),
+        pytest.param(lambda lines: [lines[1], lines[0]], 0, id="in another order"),
+        pytest.param(lambda lines: [lines[0], lines[1].replace("1", "9"), lines[2]], 1, id="one changed"),
+        pytest.param(lambda lines: [*lines, '{"step": "9", "signature": "guessed"}'], 3, id="one added"),
+        pytest.param(lambda lines: [*lines[:1], "rubbish", *lines[1:]], 1, id="rubbish between"),
+    ],
+)
+def test_a_seal_is_of_what_was_signed(change: Callable[[list[str]], list[str]], believed: int) -> None:
+    """Whatever stands behind the first line that was not, and whatever is changed later, counts as not there."""
+    lines = [signed(f'{{"step": "{number}"}}', "secret", number) for number in range(3)]
+    seal = seal_of(change(lines), "secret")
+
+    assert list(sealed_by(seal, change(lines))) == lines[:believed]
+    assert list(sealed_by(seal_of(lines, "secret"), change(lines))) == (lines if believed == 3 else [])
+    assert seal_of(lines, "") == seal_of(lines, "guessed") == ""
+    assert unsigned(lines[0]) == '{"step": "0"}'

@@ -166,6 +166,8 @@ class Attempt:
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     """Both empty where the attempt was ended before it could tell."""
+    steps: str = ""
+    """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.proof``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,8 @@ class Ending:
     """For the result."""
     token: str = ""
     """The runner's signature, see ``domain.proof``."""
+    steps: str = ""
+    """Seal of the finished steps of the work that are the runner's own."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -51,6 +51,7 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         session_estimated_usd=ending.work.session_estimated_usd,
         cost_by_phase=ending.work.delivery.cost_by_phase if ending.work.delivery else {},
         seconds_by_phase=ending.work.delivery.seconds_by_phase if ending.work.delivery else {},
+        steps=ending.steps,
     )
 
 

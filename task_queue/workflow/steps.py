@@ -2,6 +2,10 @@
 
 A step is durable before the next begins. An attempt that continues an earlier one's session goes on after
 the earlier one's last step; one that starts afresh begins anew.
+
+The agent can write that file, too. So each line is signed, and the history of the task, which it cannot reach,
+holds a seal of what was there when the attempt ended. Where there is none, because runner and daemon died
+together, nothing is believed but where the work began.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.adapters.transcript import redacted, secrets_in
+from task_queue.domain.proof import sealed_by, signed, unsigned
 from task_queue.domain.workflow import Audited, Committed, Implemented, Landed, Prepared, Step, Verified
 from task_queue.platform import durable
 from task_queue.ports import Order
@@ -29,12 +34,15 @@ class Steps:
     def __init__(self, order: Order) -> None:
         self._path = order.attempt_dir / FILE
         self._secrets = secrets_in(order.env)
+        self._token = order.token
+        self._written = 0
         self.done: list[Step] = _earlier_steps(order) if order.claim.resumes else []
 
     def add(self, step: Step) -> None:
         """Note *step* as done. Raises OSError if that cannot be made durable."""
-        line = {"step": type(step).__name__.lower(), **redacted(asdict(step), self._secrets)}
-        durable.append(self._path, json.dumps(line).encode() + b"\n")
+        line = json.dumps({"step": type(step).__name__.lower(), **redacted(asdict(step), self._secrets)})
+        durable.append(self._path, signed(line, self._token, self._written).encode() + b"\n")
+        self._written += 1
         self.done.append(step)
 
 
@@ -42,25 +50,29 @@ def _earlier_steps(order: Order) -> list[Step]:
     """Steps of the attempts that this one continues, oldest first: back to the last that was prepared."""
     steps: list[Step] = []
     for number in range(1, order.claim.attempt):
-        found = _read(order.attempt_dir.with_name(f"attempt-{number}") / FILE)
+        found = _read(order.attempt_dir.with_name(f"attempt-{number}") / FILE, order.steps.get(number))
         if found and isinstance(found[0], Prepared):
             steps = []
         steps.extend(found)
     return steps
 
 
-def _read(path: Path) -> list[Step]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
+def _read(path: Path, seal: str | None) -> list[Step]:
+    lines = lines_of(path)
     steps: list[Step] = []
-    for line in lines:
+    for line in lines[:1] if seal is None else sealed_by(seal, lines):
         try:
-            steps.append(_step(json.loads(line)))
+            steps.append(_step(json.loads(unsigned(line))))
         except (ValueError, KeyError, TypeError):
             break  # a line torn by a power cut: the step counts as not done
-    return steps
+    return steps if seal is not None or isinstance(next(iter(steps), None), Prepared) else []
+
+
+def lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _step(fields: dict[str, Any]) -> Step:

@@ -15,6 +15,7 @@ import pytest
 
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import bash
+from tests.acceptance.audits import audits
 from tests.acceptance.conftest import MakeAgentRig
 from tests.acceptance.forger import PROOF, Forger
 from tests.acceptance.rig import Rig
@@ -111,6 +112,27 @@ def test_an_agents_shell_gains_as_little(make_agent_rig: MakeAgentRig, kind: str
     assert result["outcome"] in {"verify_failed", "crashed"}, result
     assert len(result["attempts"]) <= 2
     eventually(lambda: not rig.marked(), what="no process of it is left")
+
+
+@pytest.mark.parametrize("workflow", ["single", "audited"])
+def test_steps_that_were_never_taken_are_taken(make_agent_rig: MakeAgentRig, workflow: str) -> None:
+    """Forged in the first attempt, whose runner it kills: the next one verifies, and audits, all the same."""
+    rigs: list[Rig] = []
+
+    def script(request: Request) -> Reply:
+        forges = not audits(request) and request.turn == 1
+        return bash(forge(rigs[0], "steps_that_were_never_taken")) if forges else Say("all done")
+
+    rig = make_agent_rig(script, defaults={"workflow": workflow, "max_iterations": 1})
+    rigs.append(rig)
+    rig.start()
+    keys = {"verify": "echo verified >> log; test -e never-made"} if workflow == "single" else {}
+    rig.ask("task-liar", "do it", retry_delay="0.1s", **keys)
+
+    result = failed_result(rig, timeout=180)
+
+    expected = "verify_failed" if workflow == "single" else "audit_rejected"
+    assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", expected], result
 
 
 def _lock_is_forged(rig: Rig) -> bool:

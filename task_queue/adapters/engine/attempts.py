@@ -18,6 +18,7 @@ from task_queue.platform.records import Record, encode
 RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
+STEPS = "steps.jsonl"
 _FORGED = "outcome-forged.json"
 
 
@@ -70,6 +71,13 @@ class AttemptFolders:
                 yield from file
         except FileNotFoundError:
             return
+
+    def steps(self, claim: Claim) -> list[str]:
+        try:
+            text = (self._layout.attempt_of(claim) / STEPS).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        return text.splitlines()
 
     def may_have_acted(self, claim: Claim) -> bool:
         attempt = self._layout.attempt_of(claim)

@@ -82,6 +82,7 @@ class FolderEngine:
         self.is_empty = self._pending.is_empty
         self.state_of = self._archive.state_of
         self.transcript = self._attempts.transcript
+        self.steps = self._attempts.steps
         self.may_have_acted = self._attempts.may_have_acted
         self._requeue = Requeue(self.layout, self._archive, self.touch)
 

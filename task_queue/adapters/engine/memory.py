@@ -148,6 +148,9 @@ class MemoryEngine:
     def transcript(self, claim: Claim) -> tuple[str, ...]:
         return self._attempt(claim).transcript
 
+    def steps(self, claim: Claim) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return ()
+
     def cancel_requested(self, claim: Claim) -> bool:
         return self._dropped_as(claim) in self._cancels
 
