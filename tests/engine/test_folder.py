@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from task_queue.domain.model import Outcome, OutcomeKind, Result
 from task_queue.domain.naming import document_of
 from task_queue.domain.results import bare_ending, result_of
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform.records import encode
 from tests.engine.contract import NOW, EngineBench, EngineContract
 
 
@@ -326,6 +328,42 @@ def test_a_corrupt_lock_is_left_alone(folder: FolderBench) -> None:
 
     assert (folder.waiting(), folder.engine.claims()) == ([], ())
     assert (folder.pending / ".task-a.lock").read_text() == "{torn"
+
+
+def test_a_lock_that_no_event_told_of_is_seen_after_one_try(folder: FolderBench) -> None:
+    """A survey that does not know of it yet would offer the task again, and each try takes a number."""
+    folder.drop("task-a")
+    folder.engine.survey()
+    (folder.pending / ".task-a.lock").write_text("{}")
+
+    with pytest.raises(ClaimHeld):
+        folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+
+    assert folder.engine.survey().waiting == ()
+
+
+def test_a_lock_that_is_nobodys_is_put_away(folder: FolderBench) -> None:
+    """It appeared while the source was served, and not by the one who serves it."""
+    folder.drop("task-a")
+    folder.drop("task-b")
+    mine = folder.claim("task-a")
+    forged = replace(mine, document="task-b.md", task_id=TaskId("task-b"))
+    (folder.pending / ".task-b.lock").write_bytes(encode(forged))
+
+    assert folder.engine.claims() == (mine,)
+    folder.engine.touch()
+    assert folder.waiting() == ["task-b"]
+
+
+def test_a_lock_that_was_rewritten_is_put_right(folder: FolderBench) -> None:
+    """What this process remembers of its claim wins, and the other one is kept."""
+    folder.drop("task-a")
+    mine = folder.claim("task-a")
+    (folder.pending / ".task-a.lock").write_bytes(encode(replace(mine, proof="")))
+
+    assert folder.engine.claims() == (mine,)
+    assert read_record(type(mine), folder.pending / ".task-a.lock") == mine
+    assert list(folder.engine.layout.logs.glob("task-a.lock.*"))
 
 
 def test_two_engines_on_one_folder(folder: FolderBench) -> None:

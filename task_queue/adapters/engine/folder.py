@@ -156,6 +156,9 @@ class FolderEngine:
                     self._notes.claimed(claim)
                 durable.publish(self.layout.lock(document), encode(claim))
             except FileExistsError as error:
+                self.touch(
+                    naming.lock_of(document)
+                )  # or it would be tried again and again until an event tells
                 raise ClaimHeld(f"{document} is claimed by somebody else") from error
             journal = journal or Journal(claim.task_id)
             self._held.add(Held(claim, token, text=data[:MAX_BYTES], journal=journal, root=self._root()))
