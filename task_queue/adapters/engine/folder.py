@@ -28,6 +28,7 @@ from task_queue.adapters.engine.foreign import is_stale_foreign_lock
 from task_queue.adapters.engine.held import Held, HeldClaims
 from task_queue.adapters.engine.intake_check import Signature, is_being_written, why_not_a_document
 from task_queue.adapters.engine.layout import SNAPSHOT, Layout
+from task_queue.adapters.engine.locks import Locks
 from task_queue.adapters.engine.pending import Pending
 from task_queue.adapters.engine.requeue import Requeue
 from task_queue.adapters.engine.told import ToldEndings
@@ -59,7 +60,6 @@ class FolderEngine:
         notes: Notes | None = None,
     ) -> None:
         """Without *notes* it knows of its own claims alone: enough for who claims nothing."""
-        self._notes = notes
         self.layout = Layout(pending)
         self._pending = Pending(
             pending,
@@ -68,8 +68,6 @@ class FolderEngine:
             monotonic=time.monotonic,
         )
         self._held = HeldClaims()
-        self._doubted: set[str] = set()
-        """Documents with a lock that is not what it should be, of which a runner may live all the same."""
         self._documents = ClaimedDocuments(self.layout, self._held)
         self._told = ToldEndings(self.layout, self._held)
         self._archive = Archive(self.layout)
@@ -80,6 +78,7 @@ class FolderEngine:
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
         self.is_empty = self._pending.is_empty
+        self._locks = Locks(self.layout, self._held, notes, self.touch)
         self.state_of = self._archive.state_of
         self.transcript = self._attempts.transcript
         self.steps = self._attempts.steps
@@ -95,7 +94,7 @@ class FolderEngine:
                     hint="a folder can belong to one configuration only",
                 )
             if self._ground is None:
-                self._take_over_claims()
+                self._locks.take_over()
             self._ground = _identity_of(self.layout)
             self.touch()
             self.sweep_temporaries()
@@ -120,7 +119,8 @@ class FolderEngine:
         document = task_id + ".md"
         with self._available():
             ground.demand_trust(self.layout)
-            self._put_back_held_lock(document)
+            if self._locks.is_restored_on(document):
+                raise ClaimHeld(f"{document}: its lock was taken away while it was in hand; put back")
             data, about = self._complete_document(document)
             journal = self._archive.journal_beside(document)
             record_id = journal.task_id if journal else self._archive.free_record(task_id)
@@ -152,8 +152,7 @@ class FolderEngine:
             durable.make_directory(attempt)
             try:
                 durable.publish(attempt / SNAPSHOT, data[:MAX_BYTES])
-                if self._notes is not None:
-                    self._notes.claimed(claim)
+                self._locks.note(claim)
                 durable.publish(self.layout.lock(document), encode(claim))
             except FileExistsError as error:
                 self.touch(
@@ -161,7 +160,9 @@ class FolderEngine:
                 )  # or it would be tried again and again until an event tells
                 raise ClaimHeld(f"{document} is claimed by somebody else") from error
             journal = journal or Journal(claim.task_id)
-            self._held.add(Held(claim, token, text=data[:MAX_BYTES], journal=journal, root=self._root()))
+            self._held.add(
+                Held(claim, token, text=data[:MAX_BYTES], journal=journal, root=self._locks.root())
+            )
             self._check_still_there(claim)
             return claim
 
@@ -188,14 +189,8 @@ class FolderEngine:
 
     def claims(self) -> tuple[Claim, ...]:
         with self._available():
-            for held in self._held:
-                self._restore_lock(held)
-            found = self._locks()
-            serves = self._ground is not None  # others cannot tell whose claims these are
-            strangers = [name for name, claim in found.items() if serves and not self._is_known(name, claim)]
-            for name in strangers:
-                self.clear_away(name)
-        return tuple(claim for name, claim in found.items() if name not in strangers)
+            # Who does not serve the source cannot tell whose claims these are.
+            return tuple(self._locks.all().values()) if self._ground is None else self._locks.known()
 
     def claims_to_stop(self) -> tuple[Claim, ...]:
         with self._available():
@@ -239,7 +234,7 @@ class FolderEngine:
 
     def settle(self, claim: Claim, result: Result, report: str = "") -> None:
         with self._available():
-            if not self._holds(claim) and not self._is_restored(claim):
+            if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
                 settled = self._archive.result_of(claim.task_id)
                 filed = self._archive.ended_state(claim.task_id) is not None
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
@@ -258,7 +253,7 @@ class FolderEngine:
 
     def release(self, claim: Claim, journal: Journal) -> None:
         with self._available():
-            if not self._holds(claim) and not self._is_restored(claim):
+            if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
                 self._take_back(claim)
             durable.replace(self.layout.journal(claim.document), encode(journal))
             if self._documents.is_edited(claim):
@@ -285,65 +280,13 @@ class FolderEngine:
     def clear_away(self, name: str) -> None:
         """Move a foreign or unreadable lock out of the way, into ``logs/``, where it can be looked at."""
         with self._available():
-            aside = self.layout.logs / f"{name.removeprefix('.')}.{uuid.uuid4().hex[:8]}"
-            durable.move(self.layout.pending / name, aside)
-            self.touch(name)
+            self._locks.clear_away(name)
 
     def sweep_temporaries(self) -> int:
         """Remove unpublished files of writers that are dead; how many there were."""
         folders = (*self.layout.folders(), *self.layout.logs.glob("task-*/attempt-*"))
         with self._available():
             return sum(map(durable.sweep_temporaries, folders))
-
-    def _take_over_claims(self) -> None:
-        """What an earlier daemon left in hand; a lock that appears later is nobody's."""
-        for claim in self._locks().values():
-            if self._confirmed(claim) is False:
-                self._doubted.add(claim.document)
-            else:
-                self._held.add(Held(claim, root=self._root()))
-
-    def _is_known(self, name: str, claim: Claim) -> bool:
-        if name != naming.lock_of(claim.document):
-            return False
-        return claim.document in self._doubted or self._held.of(claim) is not None
-
-    def _confirmed(self, claim: Claim) -> bool | None:
-        return None if self._notes is None else self._notes.confirm(claim)
-
-    def _locks(self) -> dict[str, Claim]:
-        paths = sorted(self.layout.pending.glob(".task-*.lock"))
-        found = {path.name: read_record(Claim, path) for path in paths}
-        return {name: claim for name, claim in found.items() if isinstance(claim, Claim)}
-
-    def _put_back_held_lock(self, document: str) -> None:
-        """Raises ClaimHeld if the document only looks as if it were waiting."""
-        held = self._held.on(document)
-        if held is not None and held.root == self._root():
-            self._restore_lock(held)
-            raise ClaimHeld(f"{document}: its lock was taken away while it was in hand; put back")
-
-    def _is_restored(self, claim: Claim) -> bool:
-        held = self._held.of(claim)
-        return held is not None and self._restore_lock(held)
-
-    def _restore_lock(self, held: Held) -> bool:
-        """Whether the lock lies there again as it was; not where another folder took the place of its own."""
-        claim = held.claim
-        if held.root != self._root():
-            return False
-        if not self._holds(claim):
-            lock = self.layout.lock(claim.document)
-            durable.make_directory(self.layout.pending)
-            if os.path.lexists(lock):
-                self.clear_away(lock.name)
-            durable.publish(lock, encode(claim))
-            self.touch(lock.name)
-        return True
-
-    def _root(self) -> tuple[int, int]:
-        about = self.layout.root.stat()
-        return about.st_dev, about.st_ino
 
     def _record_of(self, claim: Claim, read: Callable[[Claim], Record | None]) -> Record | None:
         """Rubbish in the place of a record of this process' own runner is the agent's, and kept aside."""
@@ -400,16 +343,8 @@ class FolderEngine:
         ended = os.path.lexists(attempt / ENDING)
         if run.abandoned or ended or any(attempt.number == last for attempt in earlier):
             return
-        confirmed = self._confirmed(run.claim)
-        if not confirmed and run.claim.sha256 != hashlib.sha256(data).hexdigest():
+        if not self._locks.put_back(run.claim, data):
             return
-        with contextlib.suppress(FileExistsError):
-            durable.publish(self.layout.lock(document), encode(run.claim))
-            if confirmed:
-                self._held.add(Held(run.claim, root=self._root()))
-            else:
-                self._doubted.add(document)
-        self.touch(naming.lock_of(document))
         raise ClaimHeld(f"{document}: its lock was deleted while attempt {last} ran; put back")
 
     def _take_back(self, claim: Claim) -> None:
@@ -438,15 +373,8 @@ class FolderEngine:
         there = (self.layout.pending / document, self.layout.lock(document))
         return not any(os.path.lexists(path) for path in there)
 
-    def _holds(self, claim: Claim) -> bool:
-        return read_record(Claim, self.layout.lock(claim.document)) == claim
-
     def _unlock(self, claim: Claim) -> None:
-        durable.remove(self.layout.lock(claim.document))
-        if self._held.of(claim) is not None and self._notes is not None:
-            self._notes.over(claim)
-        self._held.drop(claim)
-        self._doubted.discard(claim.document)
+        self._locks.remove(claim)
         for name in (
             claim.document,
             naming.lock_of(claim.document),
