@@ -86,7 +86,7 @@ def a_landing(make_agent_rig: MakeAgentRig, work: str) -> tuple[AgentRig, Path, 
             git(repository, "commit", "-q", "--allow-empty", "-m", "Theirs")
         return script(request)
 
-    rig = make_agent_rig(with_a_commit_of_a_person, **LANDING)
+    rig = make_agent_rig(with_a_commit_of_a_person, git={"author_name": "A robot"}, **LANDING)
     repository = a_repository(rig)
     return rig, repository, script
 
@@ -115,6 +115,8 @@ def landed_once(rig: AgentRig, repository: Path, script: TwoAgents) -> dict[str,
         "Theirs",
         "First",
     ]
+    authors = git(repository, "log", "--format=%an, %cn").splitlines()
+    assert sorted(authors) == ["A robot, Test", "A robot, Test", "Test, Test", "Test, Test"]
     assert git(repository, "status", "--porcelain") == "?? mine.txt"
     assert (repository / "mine.txt").read_text() == "mine\n"
     assert list((repository / ".git").rglob("*.lock")) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.demo.scripted_model import Hang, Reply, Request, Say
+from task_queue.demo.scripted_model import Hang, Reply, Request, Say, UseTool
 from tests.acceptance.agents import bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
@@ -153,6 +153,36 @@ def test_an_auditor_that_edits_files_is_void(make_agent_rig: MakeAgentRig) -> No
     result = rig.result("task-a", timeout=SLOW)
     assert result["outcome"] == "audit_rejected"
     assert "changed while the auditor" in result["audit"]["summary"]
+
+
+def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
+    """It begins with nothing of the implementer's conversation; what it tries to write is denied, and costs nobody."""
+    seen: list[Request] = []
+
+    def script(request: Request) -> Reply:
+        if not audits(request):
+            return Say("I am sure of it") if just_ran(request) else bash("echo round >> work.txt")
+        seen.append(request)
+        tries = (
+            bash("touch by-bash.txt"),
+            UseTool("Write", {"file_path": str(rig.workspace / "by-write.txt"), "content": "x"}),
+            bash("git log --oneline"),
+            verdict("pass"),
+        )
+        return tries[request.turn - 1] if request.turn <= len(tries) else Say("done")
+
+    rig = make_agent_rig(script, **audited())
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert (result["outcome"], result["permission_denials"]) == ("succeeded", [])
+    assert not list(repository.glob("by-*.txt"))
+    assert "assistant" not in {message["role"] for message in seen[0].body["messages"]}
+    assert "First" in seen[3].tool_results[-1]
+    assert git(repository, "show", "--name-only", "--format=", "HEAD") == "work.txt"
 
 
 def test_a_persons_uncommitted_changes_stay_theirs(make_agent_rig: MakeAgentRig) -> None:

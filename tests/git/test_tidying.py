@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from task_queue.adapters.git.tidying import repositories_in, tidy
-from task_queue.adapters.git.worktree import create, listed
+from task_queue.adapters.git.worktree import Worktree, create, fresh_checkout, listed
 from task_queue.domain.task import TaskId
 from task_queue.domain.worktrees import Keep
 from tests.git.conftest import Scratch
@@ -54,6 +55,20 @@ def test_work_that_is_nowhere_else_stays_for_ever(scratch: Scratch, folder: Path
 
     assert after(scratch, folder, 4000) == set()
     assert len(listed(scratch.git)) == 4
+
+
+def test_a_throw_away_checkout_of_a_killed_attempt_goes(scratch: Scratch, folder: Path) -> None:
+    """At once, with whatever was built or merged in it; not while its task may still use it."""
+    checkouts = [folder / "task-a.merge", folder / "task-b.verify"]
+    left: list[AbstractContextManager[Worktree]] = []  # never left, as by a process that is killed
+    for checkout in checkouts:
+        left.append(fresh_checkout(scratch.git, "main", directory=checkout))
+        left[-1].__enter__()
+        (checkout / "first.txt").write_text("half merged\n")
+
+    after(scratch, folder, 0, unfinished=frozenset({"task-b"}))
+
+    assert [checkout.exists() for checkout in checkouts] == [False, True]
 
 
 def test_a_tree_that_is_still_needed_stays(scratch: Scratch, folder: Path) -> None:

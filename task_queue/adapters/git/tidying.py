@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from task_queue.adapters.git.program import Git
-from task_queue.adapters.git.worktree import listed, remove
+from task_queue.adapters.git.worktree import discard_forgotten, listed, remove
 from task_queue.domain.worktrees import Idle, Keep, overdue
 
 _TOUCHED_BY_WORK = ("index", "HEAD", "logs/HEAD")
@@ -21,9 +21,11 @@ def tidy(
 ) -> tuple[Path, ...]:
     """Remove what *keep* lets go of the repository's working trees directly in *folder*; which went.
 
-    Those whose name is in *unfinished* neither go nor count. Raises GitError.
+    Those whose name is in *unfinished* neither go nor count. Throw-away checkouts that a killed attempt left
+    go at once. Raises GitError.
     """
     folder = Path(os.path.realpath(folder))
+    discard_forgotten(git, folder, unfinished=unfinished)
     trees = [
         Idle(tree.directory, _idle_since(tree.directory, now))
         for tree in listed(git)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from task_queue.domain.naming import branch_of
 from task_queue.domain.task import TaskId
 
 _CHECKOUT_TIMEOUT_S = 900.0
+_THROW_AWAY = "task-queue: goes when its task is done with it"
+"""What we call the lock on a checkout that nobody works in."""
 _INITIALIZING = "initializing"
 """What git-worktree(1) calls the lock on one that it has not finished to create."""
 
@@ -150,11 +152,20 @@ def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Workt
         raise GitError(f"{directory} is there already", hint="move it away, then retry the task")
     directory.parent.mkdir(parents=True, exist_ok=True)
     git.within(_CHECKOUT_TIMEOUT_S).change("worktree", "add", "--detach", str(directory), commit)
+    git.change("worktree", "lock", "--reason", _THROW_AWAY, str(directory))
     try:
         submodules = submodules_of(git.at(directory))
         yield Worktree(directory, "", commit, continued=False, submodules=submodules)
     finally:
         _discard(git, directory)
+
+
+def discard_forgotten(git: Git, folder: Path, *, unfinished: Collection[str]) -> None:
+    """Remove the throw-away checkouts in *folder* whose task, by the name before the last dot, is not *unfinished*."""
+    for tree in listed(git):
+        is_ours = tree.directory.parent == folder and tree.lock == _THROW_AWAY and tree.branch is None
+        if is_ours and tree.directory.stem not in unfinished:
+            _discard(git, tree.directory)
 
 
 def _discard(git: Git, directory: Path) -> None:
