@@ -53,8 +53,14 @@ def told(line: str) -> str | None:
             return _system(frame)
         case "command" | "output" | "exit" as what:
             return _command(what, frame)
-        case "workflow" | "phase" as what:
-            return f"{what}: {_of(frame, 'name' if what == 'workflow' else 'phase')}"
+        case "workflow":
+            return f"workflow: {_of(frame, 'name')}"
+        case "phase":
+            return f"phase: {_of(frame, 'phase')}"
+        case "site":
+            return f"site: {_of(frame, 'workspace')}"
+        case "vouched":  # between us and whoever files the result
+            return None
         case _:
             return f"{kind}: {_short(json.dumps(frame))}" if kind in {"note", "err"} else None
 

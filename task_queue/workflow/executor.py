@@ -6,25 +6,17 @@ one session over all rounds and attempts; each audit gets a fresh one, which may
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import timedelta
 from typing import assert_never
 
 from task_queue.adapters.executor.claude import ClaudeExecutor, Said
 from task_queue.adapters.executor.options import Talk
-from task_queue.adapters.git.changes import Changes
-from task_queue.adapters.git.commit import HOOKS_TIMEOUT_S
-from task_queue.adapters.settings_trust import accepted_only
-from task_queue.adapters.skill import prompts_for
 from task_queue.domain.audit import VERDICT_SCHEMA, Verdict, Void, findings_text, read_verdict
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
-from task_queue.domain.rebuild import PHASE, SITE
-from task_queue.domain.spending import Meter, added, meter_after
+from task_queue.domain.rebuild import PHASE
+from task_queue.domain.spending import Meter
 from task_queue.domain.workflow import (
     Audit,
     Audited,
@@ -45,17 +37,14 @@ from task_queue.domain.workflow import (
 from task_queue.ports import Order, Stop, Transcript
 from task_queue.workflow.checks import Checks
 from task_queue.workflow.delivery import delivery_of
-from task_queue.workflow.site import Site, open_site, tidy_worktrees
 from task_queue.workflow.steps import Steps
+from task_queue.workflow.underway import Underway
 
 _GOES_ON = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DENIED})
 _COSTS_NOTHING = frozenset(
     {OutcomeKind.INTERRUPTED, OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
 )
 _COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, OutcomeKind.TIMED_OUT}
-
-_LEAST_FOR_HOOKS_S = 120.0
-"""Less than what the worker grants a runner beyond its time-out."""
 
 
 class WorkflowExecutor:
@@ -75,7 +64,7 @@ class WorkflowExecutor:
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         # So that recovery never takes the result of one phase for the end of the attempt.
         transcript.write("note", {"type": "workflow", "name": order.settings.workflow})
-        run = _Run(order, transcript, Steps(order))
+        run = Underway(order, transcript, Steps(order))
         try:
             outcome = self._work_through(run)
         except GitError as error:
@@ -97,7 +86,7 @@ class WorkflowExecutor:
         output = run.work.output or last_words(run.steps.done)
         return outcome, replace(run.work, output=output, delivery=delivery)
 
-    def _work_through(self, run: _Run) -> Outcome:
+    def _work_through(self, run: Underway) -> Outcome:
         plan = plan_for(run.order)
         while True:
             if self._asked is not None:
@@ -109,7 +98,7 @@ class WorkflowExecutor:
             if ended is not None:
                 return ended
 
-    def _do(self, run: _Run, phase: Phase) -> Outcome | None:
+    def _do(self, run: Underway, phase: Phase) -> Outcome | None:
         """Carry out *phase* and note its step; an outcome where the attempt ends with it."""
         match phase:
             case Prepare():
@@ -152,7 +141,7 @@ class WorkflowExecutor:
                 assert_never(phase)
         return None
 
-    def _implement(self, run: _Run, phase: Implement) -> Outcome | None:
+    def _implement(self, run: Underway, phase: Implement) -> Outcome | None:
         prompts = run.prompts
         resumes = run.order.claim.resumes or phase.round > 1
         left = () if resumes else run.opened().changed_paths()
@@ -173,7 +162,7 @@ class WorkflowExecutor:
         )
         return None
 
-    def _audit(self, run: _Run, phase: Audit) -> Outcome | None:
+    def _audit(self, run: Underway, phase: Audit) -> Outcome | None:
         site = run.opened()
         before = site.state()
         order = replace(
@@ -192,116 +181,6 @@ class WorkflowExecutor:
             return said.outcome
         run.steps.add(_audited(phase.round, said, tampered=before != site.state()))
         return None
-
-
-class _Run:
-    """One attempt while it is worked through: where, what is done, what it has cost."""
-
-    def __init__(self, order: Order, transcript: Transcript, steps: Steps) -> None:
-        self.order = order
-        self.transcript = transcript
-        self.steps = steps
-        self.site: Site | None = None
-        self.work = Work()
-        self.costs: dict[str, float] = {}
-        self.seconds: dict[str, float] = {}
-        self.notes: list[str] = []
-        self._told_of_settings = False
-        self.left: Changes | None = None
-        """What an attempt that did not succeed changed."""
-        self.prompts = prompts_for(order)
-        self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
-
-    @property
-    def left_s(self) -> float:
-        """Of the attempt's time; nothing, or less, once it is over."""
-        return self._ends_at - time.monotonic()
-
-    @property
-    def left_for_hooks_s(self) -> float:
-        """For a repository's hooks: work that is done gets its chance to be committed, however late it is."""
-        return min(HOOKS_TIMEOUT_S, max(_LEAST_FOR_HOOKS_S, self.left_s))
-
-    def prepared(self) -> Prepared:
-        return next(step for step in self.steps.done if isinstance(step, Prepared))
-
-    def open(self, attempt: int) -> Site:
-        self.site = site = open_site(self.order, attempt=attempt)
-        about = {
-            "workspace": str(site.directory),
-            "isolation": site.isolation,
-            "branch": site.branch,
-            "base_commit": site.checkpoint.base if site.checkpoint else None,
-        }
-        self.transcript.write("note", {"type": SITE, **about})  # for whoever finds this attempt dead
-        return site
-
-    def opened(self) -> Site:
-        """The site, opened again where this attempt continues an earlier one."""
-        return self.site or self.open(self.prepared().attempt)
-
-    @contextmanager
-    def timed(self, phase: Phase) -> Generator[None, None, None]:
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            if not isinstance(phase, Finish):
-                name = name_of(phase)
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
-
-    def talk(
-        self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: Phase, keeps_session: bool = True
-    ) -> Said:
-        """One conversation within what is left of the attempt's time, turns and money."""
-        left = max(1.0, self.left_s)
-        order = replace(
-            order,
-            settings=replace(order.settings, timeout=timedelta(seconds=left)),
-            spent_usd=self.order.spent_usd,
-            turns_used=self.order.turns_used,
-            allowance_usd=self.order.allowance_usd,
-            meter=self.order.meter if keeps_session else Meter(),
-        )
-        order = self._with_accepted_settings(order, name_of(phase))
-        said = agent.talk(order, self.transcript, talk)
-        cost = said.work.total_cost_usd or 0.0
-        self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
-        allowance = self.order.allowance_usd
-        self.order = replace(
-            self.order,
-            spent_usd=self.order.spent_usd + cost,
-            turns_used=self.order.turns_used + said.work.num_turns,
-            allowance_usd=None if allowance is None else max(0.0, allowance - cost),
-            meter=meter_after(said.work) if keeps_session else self.order.meter,
-        )
-        self.work = added(self.work, said.work, keeps_session=keeps_session)
-        return said
-
-    def tidy(self) -> None:
-        failed = tidy_worktrees(self.opened())
-        if failed is not None:
-            self.notes.append(failed)
-
-    def _with_accepted_settings(self, order: Order, phase: str) -> Order:
-        agent, unaccepted = accepted_only(order.agent, order.workspace)
-        if unaccepted is not None and not self._told_of_settings:
-            self._told_of_settings = True
-            self.notes.append(
-                f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
-            )
-        return replace(order, agent=agent)
-
-    def keep_leftovers(self) -> None:
-        if self.site is None:
-            return
-        try:
-            self.left = self.site.changes()
-            kept = self.site.keep_leftovers()
-        except GitError as error:
-            kept = f"what it left could not be kept: {error}"
-        if kept is not None:
-            self.notes.append(kept)
 
 
 def plan_for(order: Order) -> Plan:

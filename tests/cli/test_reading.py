@@ -258,6 +258,8 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
     [
         ({"type": "workflow", "name": "audited"}, "workflow: audited"),
         ({"type": "phase", "phase": "verify"}, "phase: verify"),
+        ({"type": "site", "workspace": "/srv/web", "isolation": "none"}, "site: /srv/web"),
+        ({"type": "vouched", "token": "x"}, None),
         ({"type": "result", "subtype": "success", "num_turns": 1}, "result: success, 1 turn"),
         (
             {"type": "result", "subtype": "success", "is_error": True, "num_turns": 2},
@@ -265,7 +267,7 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
         ),
     ],
 )
-def test_a_transcript_is_told_in_words(raw: dict[str, object], says: str) -> None:
+def test_a_transcript_is_told_in_words(raw: dict[str, object], says: str | None) -> None:
     """The CLI calls a run a success that could not even log in."""
     assert told(json.dumps({"dir": "note", "raw": raw})) == says
 
