@@ -80,7 +80,11 @@ FOLLOWS: dict[OutcomeKind, tuple[str, ...]] = {
     K.STALLED: (f"{NIGHT}[hangs]",),
     K.CRASHED: (f"{QUEUE}test_a_killed_cli_is_a_crash_that_goes_on", f"{NIGHT}[runner-killed]"),
     K.CANCELLED: (f"{QUEUE}test_a_cancel_ends_the_agents_whole_tree",),
-    K.LIMITED: (f"{QUEUE}test_a_usage_limit_pauses_and_counts_nothing", f"{NIGHT}[limited]"),
+    K.LIMITED: (
+        f"{QUEUE}test_a_usage_limit_pauses_and_counts_nothing",
+        "tests/acceptance/test_account.py::test_a_limit_stops_every_source_and_each_goes_on_in_its_own_session",
+        f"{NIGHT}[limited]",
+    ),
     K.UNAVAILABLE: (f"{NIGHT}[exit-75]",),
     K.ACCOUNT: (f"{QUEUE}test_a_refused_login_pauses_the_account", f"{NIGHT}[logged-out]"),
     K.REJECTED: ("tests/acceptance/test_agent_hygiene.py::test_a_task_narrows_and_never_widens",),
