@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import os
 import signal
 import time
@@ -105,7 +106,8 @@ def stopped_before(how: Stop) -> tuple[Outcome, Work]:
 def _work_so_far(order: Order) -> Work:
     """Of an executor that could not come to its end, from what it had written."""
     path = order.attempt_dir / "transcript.jsonl"
-    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
+    with contextlib.suppress(OSError), durable.open_regular(path) as file:
+        lines = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
         return work_so_far(order.claim, lines, before=order.meter)
     return Work(session_id=order.claim.session_id)
 
@@ -140,7 +142,7 @@ def _show_myself(order: Order, started_at: datetime) -> bool:
 def _lock_is_ours(order: Order) -> bool:
     """Whether the claim still stands; checked after the run record lies, so that one of two sees the other."""
     try:
-        return Path(order.lock).read_bytes() == encode(order.claim)
+        return durable.read_regular(order.lock, limit=_ENDING_LIMIT)[0] == encode(order.claim)
     except FileNotFoundError:
         return False
 

@@ -46,7 +46,9 @@ class ClaimNotes:
         with self._lock:
             self._noted[key] = proof
             try:
-                fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fd = os.open(
+                    self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+                )
                 try:
                     os.write(fd, json.dumps(entry).encode() + b"\n")
                 finally:

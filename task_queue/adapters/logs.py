@@ -20,6 +20,7 @@ from task_queue.domain import events
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.events import Event
 from task_queue.domain.text import printable
+from task_queue.platform import durable
 
 LOG_NAME = "daemon.log"
 UNIT = "task-queue"
@@ -218,7 +219,7 @@ def _private_rotating_file(path: Path) -> logging.Handler:
             return bool(super().shouldRollover(record))
 
         def _open(self) -> TextIOWrapper:
-            Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.make_directory(Path(self.baseFilename).parent)
             fd = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             return TextIOWrapper(FileIO(fd, "a"), encoding=self.encoding, errors=self.errors)
 

@@ -68,7 +68,7 @@ def install(unit_dir: Path, command: Sequence[str], *, environment: Mapping[str,
     unit = unit_dir / UNIT
     text = render(command, environment=environment)
     _require_ours(unit)
-    unit_dir.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(unit_dir)
     durable.replace(unit, text.encode())
     _systemctl("daemon-reload")
     _systemctl("enable", UNIT)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
+
+from task_queue.platform import durable
 
 _POLL_S = 0.2
 _SHORT = 160
@@ -19,7 +22,10 @@ def following(path: Path, *, more: Callable[[], bool]) -> Iterator[str]:
         if not more():
             return
         time.sleep(_POLL_S)
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+    with (
+        durable.open_regular(path) as raw,
+        io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="\n") as file,
+    ):
         unfinished = ""
         while True:
             goes_on = more()  # asked before reading, so that nothing written until the end is missed

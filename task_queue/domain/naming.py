@@ -82,6 +82,12 @@ def lock_of(document: str) -> str:
     return f".{key_of(task_id_of(document))}.lock"
 
 
+def is_lock_of(lock: str, document: str, task_id: TaskId) -> bool:
+    """Whether a file called *lock* may claim *document* for *task_id*: all plain names, and its own."""
+    plain = why_not_a_task(document) is None and is_task_id(task_id)
+    return plain and lock_of(document) == lock
+
+
 def journal_of(document: str) -> str:
     """Name of the history beside a *document* that will be tried again."""
     return f".{key_of(task_id_of(document))}.attempts.json"

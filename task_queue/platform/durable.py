@@ -13,6 +13,7 @@ import itertools
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from task_queue.platform.identity import identity_of
 
@@ -103,12 +104,8 @@ def read_regular(path: Path, *, limit: int) -> tuple[bytes, os.stat_result]:
 
     Raises OSError; ENOTSUP where *path* is no regular file.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    fd = os.open(path, flags)
+    fd, about = _open_regular(path)
     try:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.ENOTSUP, "not a regular file", str(path))
         chunks: list[bytes] = []
         wanted = limit + 1
         while wanted > 0 and (chunk := os.read(fd, min(wanted, 1 << 20))):
@@ -117,6 +114,21 @@ def read_regular(path: Path, *, limit: int) -> tuple[bytes, os.stat_result]:
         return b"".join(chunks), about
     finally:
         os.close(fd)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """For reading bit by bit; otherwise as ``read_regular``."""
+    return os.fdopen(_open_regular(path)[0], "rb")
+
+
+def _open_regular(path: Path) -> tuple[int, os.stat_result]:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    fd = os.open(path, flags)
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(fd)
+        raise OSError(errno.ENOTSUP, "not a regular file", str(path))
+    return fd, about
 
 
 def sync_directory(path: Path) -> None:

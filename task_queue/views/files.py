@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from task_queue.domain import naming
 from task_queue.platform import durable
@@ -87,19 +85,10 @@ def count_tasks(folder: Path) -> Count:
     return Count(number)
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """For reading; raises OSError where *path* is something else, such as a FIFO, which would never end."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return os.fdopen(fd, "rb")
-    os.close(fd)
-    raise OSError(errno.ENOTSUP, "not a regular file", str(path))
-
-
 def tail_of(path: Path, limit: int) -> tuple[list[str], bool]:
     """The whole lines within the last *limit* bytes of *path*, and whether that is all of it."""
     try:
-        with open_regular(path) as file:
+        with durable.open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit))
             data = file.read(limit)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,17 @@ def test_a_task_gets_a_branch_from_a_fresh_base(scratch: Scratch, directory: Pat
     )
     assert (directory / "first.txt").read_text() == "first\n"
     assert (scratch.repository.branch, scratch.status()) == ("main", [])
+
+
+def test_nobody_else_can_look_into_the_trees(scratch: Scratch, directory: Path) -> None:
+    """Whatever the umask; in a tree itself, files have the modes that git gives them."""
+    before = os.umask(0)
+    try:
+        make(scratch, directory)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(

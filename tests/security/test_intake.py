@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from task_queue.adapters.engine import folder as folder_module
 from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
+from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId
+from task_queue.platform.records import encode
 from tests.engine.contract import NOW
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
@@ -148,3 +151,52 @@ def test_an_id_never_becomes_a_path_unchecked(engine: FolderEngine, name: str) -
         with pytest.raises(Exception, match="task") as refusal:
             act(TaskId(name))
         assert type(refusal.value).__name__ == "UnknownTaskError"
+
+
+def test_an_id_in_a_lock_never_becomes_a_path_unchecked(engine: FolderEngine, tmp_path: Path) -> None:
+    """Whoever forged it, the lock is put away, and nothing is written where it leads to."""
+    claim = engine.claim(TASK, worker="test", now=NOW)
+    lock = engine.layout.lock(claim.document)
+    forged = encode(replace(claim, task_id=TaskId("task-x/../../../outside")))
+    engine.close()
+    lock.write_bytes(forged)
+    successor = FolderEngine(engine.layout.pending, settle_s=0)
+    successor.open()
+
+    assert successor.claims() == ()
+    assert not lock.exists()
+    assert [path.read_bytes() for path in engine.layout.logs.glob("task-a.lock.*")] == [forged]
+    assert not list(tmp_path.glob("**/outside*"))
+
+
+def test_a_lock_that_appears_untold_is_seen_after_one_try(engine: FolderEngine) -> None:
+    """Or the claim would be tried again and again, each time with a number of its own, until the breaker trips."""
+    engine.layout.lock("task-a.md").write_text("{}")
+    with pytest.raises(ClaimHeld):
+        engine.claim(TASK, worker="test", now=NOW)
+
+    survey = engine.survey()
+    assert (survey.waiting, survey.claimed) == ((), True)
+
+
+def test_an_id_in_a_history_never_becomes_a_path_unchecked(engine: FolderEngine) -> None:
+    """The source says that the file cannot be read."""
+    forged = encode(Journal(TaskId("task-x/../../../outside")))
+    engine.layout.journal("task-a.md").write_bytes(forged)
+
+    with pytest.raises(EngineUnavailable, match="not a task id"):
+        engine.claim(TASK, worker="test", now=NOW)
+
+
+@pytest.mark.parametrize("instead", [replaced_by_link, replaced_by_fifo])
+def test_what_lies_in_the_place_of_a_transcript_is_not_read(
+    engine: FolderEngine, instead: Callable[[Path], None]
+) -> None:
+    """A pipe would block its reader for ever, a link show another file."""
+    claim = engine.claim(TASK, worker="test", now=NOW)
+    transcript = engine.layout.attempt_of(claim) / "transcript.jsonl"
+    (transcript.parents[2] / "secret").write_text("secret")
+    transcript.touch()
+    instead(transcript)
+
+    assert list(engine.transcript(claim)) == []

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 
+from task_queue.cli import cli
 from tests.acceptance.rig import Rig
 
 HOSTILE = (
@@ -76,6 +79,45 @@ READING = [
     ("logs",),
     ("doctor",),
 ]
+CHANGING = [
+    ("tasks", "retry", NAME),
+    ("tasks", "cancel", NAME),
+    ("tasks", "add", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
+    ("tasks", "resume-account"),
+    ("sources", "add", f"somewhere-{NAME}", "--id", "b", "--description", ON_ONE_LINE),
+    ("sources", "pause", "b"),
+    ("sources", "resume", ON_ONE_LINE),
+    ("sources", "rm", "--source-id", "b"),
+    ("workers", "status"),
+    ("stop",),
+    ("resume",),
+    ("init", f"project-{NAME}"),
+    ("skill", "which"),
+    ("skill", "show", ON_ONE_LINE),
+    ("skill", "eject", ON_ONE_LINE),
+    ("service", "status"),
+    ("service", "install", ON_ONE_LINE),
+    ("service", "uninstall", ON_ONE_LINE),
+    ("run", ON_ONE_LINE),
+    ("daemon", ON_ONE_LINE),
+    ("tasks", "logs", NAME, "--follow"),
+]
+
+
+def test_every_command_is_tried() -> None:
+    """All but the demo, which shows nothing foreign."""
+    tried = {command[:2] for command in (*READING, *CHANGING)} | {
+        (command[0],) for command in (*READING, *CHANGING)
+    }
+
+    assert {name for name in _commands(cli) if name not in tried} == {("demo",)}
+
+
+def test_what_changes_something_is_harmless(hostile: Rig) -> None:
+    """It tells which task, source or file it changed, or why it could not."""
+    raw(hostile, "run", "--drain")
+    for command in CHANGING:
+        assert_harmless(raw(hostile, *command), what=str(command))
 
 
 def test_a_run_and_every_reading_command_are_harmless(hostile: Rig) -> None:
@@ -154,6 +196,16 @@ def test_hostile_arguments_are_told_harmlessly(rig: Rig) -> None:
         (f"--{ON_ONE_LINE}",),
     ):
         assert_harmless(raw(rig, *command), what=str(command))
+
+
+def _commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, *path, name)
+        else:
+            yield (*path, name)
 
 
 def _said(block: dict[str, Any], *, by: str = "assistant") -> dict[str, Any]:

@@ -60,6 +60,8 @@ class Archive:
     def journal_beside(self, document: str) -> Journal | None:
         """Raises EngineUnavailable if there is one that cannot be read."""
         journal = read_record(Journal, self._layout.journal(document))
+        if isinstance(journal, Journal) and not naming.is_task_id(journal.task_id):
+            journal = f"unreadable: {journal.task_id!r} is not a task id"
         if isinstance(journal, str):
             raise EngineUnavailable(
                 f"{self._layout.journal(document)}: {journal}",

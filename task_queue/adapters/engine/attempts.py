@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,6 +21,8 @@ RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
 STEPS = "steps.jsonl"
+_NO_TRANSCRIPT = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP})
+"""There is none, or something else lies in its place, which is no evidence."""
 _FORGED = "outcome-forged.json"
 
 
@@ -65,12 +69,13 @@ class AttemptFolders:
 
     def transcript(self, claim: Claim) -> Iterator[str]:
         try:
-            with (self._layout.attempt_of(claim) / TRANSCRIPT).open(
-                encoding="utf-8", errors="replace"
-            ) as file:
-                yield from file
-        except FileNotFoundError:
+            file = durable.open_regular(self._layout.attempt_of(claim) / TRANSCRIPT)
+        except OSError as error:
+            if error.errno not in _NO_TRANSCRIPT:
+                raise
             return
+        with file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
+            yield from lines
 
     def steps(self, claim: Claim) -> list[str]:
         try:

@@ -338,7 +338,9 @@ class FolderEngine:
         deleted its lock. Raises ClaimHeld once the lock lies there again."""
         attempt = self.layout.attempt(record_id, last)
         run = read_record(RunRecord, attempt / RUN)
-        if not isinstance(run, RunRecord) or run.claim is None or run.claim.document != document:
+        if not isinstance(run, RunRecord) or run.claim is None:
+            return
+        if (run.claim.document, run.claim.task_id) != (document, record_id):
             return
         ended = os.path.lexists(attempt / ENDING)
         if run.abandoned or ended or any(attempt.number == last for attempt in earlier):

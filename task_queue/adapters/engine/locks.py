@@ -36,10 +36,8 @@ class Locks:
         """Documents with a lock that is not what it should be, of which a runner may live all the same."""
 
     def all(self) -> dict[str, Claim]:
-        """What each readable lock says, by its name."""
-        paths = sorted(self._layout.pending.glob(".task-*.lock"))
-        found = {path.name: read_record(Claim, path) for path in paths}
-        return {name: claim for name, claim in found.items() if isinstance(claim, Claim)}
+        """What each lock says, by its name; none whose ids could not be those of a lock of that name."""
+        return {name: claim for name, claim in self._readable().items() if _is_named_so(name, claim)}
 
     def take_over(self) -> None:
         """What an earlier daemon left in hand is in ours now, unless it differs from what that one noted."""
@@ -54,8 +52,8 @@ class Locks:
         for held in self._held:
             self._restore(held)
         known: list[Claim] = []
-        for name, claim in self.all().items():
-            if name == naming.lock_of(claim.document) and self._is_known(claim):
+        for name, claim in self._readable().items():
+            if _is_named_so(name, claim) and self._is_known(claim):
                 known.append(claim)
             else:
                 self.clear_away(name)
@@ -114,6 +112,11 @@ class Locks:
         about = self._layout.root.stat()
         return about.st_dev, about.st_ino
 
+    def _readable(self) -> dict[str, Claim]:
+        paths = sorted(self._layout.pending.glob(".task-*.lock"))
+        found = {path.name: read_record(Claim, path) for path in paths}
+        return {name: claim for name, claim in found.items() if isinstance(claim, Claim)}
+
     def _is_known(self, claim: Claim) -> bool:
         return claim.document in self._doubted or self._held.of(claim) is not None
 
@@ -133,3 +136,7 @@ class Locks:
             durable.publish(lock, encode(claim))
             self._touch(lock.name)
         return True
+
+
+def _is_named_so(lock: str, claim: Claim) -> bool:
+    return naming.is_lock_of(lock, claim.document, claim.task_id)

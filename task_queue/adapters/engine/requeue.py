@@ -51,7 +51,7 @@ class Requeue:
         """One that was killed on its way: its journal waits, its document is still where it ended."""
         for path in self._layout.pending.glob(".task-*.attempts.json"):
             journal = read_record(Journal, path)
-            if not isinstance(journal, Journal):
+            if not isinstance(journal, Journal) or not naming.is_task_id(journal.task_id):
                 continue
             document = naming.document_of(journal.task_id)
             ended = self._layout.ended(TaskState.FAILED) / document

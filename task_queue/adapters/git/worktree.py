@@ -18,6 +18,7 @@ from task_queue.adapters.git.repository import commit_of, dirty_paths, submodule
 from task_queue.domain.errors import GitError
 from task_queue.domain.naming import branch_of
 from task_queue.domain.task import TaskId
+from task_queue.platform import durable
 
 _CHECKOUT_TIMEOUT_S = 900.0
 _THROW_AWAY = "task-queue: goes when its task is done with it"
@@ -96,7 +97,7 @@ def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree
         )
     branch, exists = _free_branch(git, task_id, start)
     _refuse_blocked_name(git)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(directory.parent)
     new = ("--no-track", "-b", branch, str(directory), start)
     git.within(_CHECKOUT_TIMEOUT_S).change("worktree", "add", *((str(directory), branch) if exists else new))
     return Worktree(directory, branch, start, continued=False, submodules=submodules_of(git.at(directory)))
@@ -150,7 +151,7 @@ def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Workt
         _discard(git, directory)  # what a crash left of an earlier one
     if directory.exists() and not _is_empty(directory):
         raise GitError(f"{directory} is there already", hint="move it away, then retry the task")
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(directory.parent)
     git.within(_CHECKOUT_TIMEOUT_S).change("worktree", "add", "--detach", str(directory), commit)
     git.change("worktree", "lock", "--reason", _THROW_AWAY, str(directory))
     try:
