@@ -171,8 +171,10 @@ def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) ->
         token=order.token,
         steps=seal_of(lines_of(order.attempt_dir / FILE), order.token),
     )
-    while order.lock.parent.parent.exists():  # without the queue's folder there is nobody left to tell
+    while True:
         try:
+            if not order.lock.parent.parent.exists():
+                return  # without the queue's folder there is nobody left to tell
             durable.make_directory(order.attempt_dir)  # somebody may have deleted it while the agent worked
             _publish_ending(order, ending)
         except OSError:

@@ -99,6 +99,10 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
+NO_REGULAR_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP})
+"""What ``read_regular`` says where there is nothing, or something else."""
+
+
 def read_regular(path: Path, *, limit: int) -> tuple[bytes, os.stat_result]:
     """At most ``limit + 1`` bytes of a regular file, and its stat; never follows a link, never blocks on a FIFO.
 

@@ -5,7 +5,7 @@ the earlier one's last step; one that starts afresh begins anew.
 
 The agent can write that file, too. So each line is signed, and the history of the task, which it cannot reach,
 holds a seal of what was there when the attempt ended. Where there is none, because runner and daemon died
-together, nothing is believed but where the work began.
+together, it is believed that there was work, and nothing that was found of it: checks are made again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from task_queue.platform import durable
 from task_queue.ports import Order
 
 FILE = "steps.jsonl"
+_LIMIT = 64 * 2**20
 _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__.lower(): kind for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed)
 }
@@ -60,19 +62,29 @@ def _earlier_steps(order: Order) -> list[Step]:
 def _read(path: Path, seal: str | None) -> list[Step]:
     lines = lines_of(path)
     steps: list[Step] = []
-    for line in lines[:1] if seal is None else sealed_by(seal, lines):
+    for line in lines if seal is None else sealed_by(seal, lines):
         try:
             steps.append(_step(json.loads(unsigned(line))))
         except (ValueError, KeyError, TypeError):
             break  # a line torn by a power cut: the step counts as not done
-    return steps if seal is not None or isinstance(next(iter(steps), None), Prepared) else []
+    return steps if seal is not None else _without_findings(steps)
+
+
+def _without_findings(steps: list[Step]) -> list[Step]:
+    """The work up to its first check."""
+    if not isinstance(next(iter(steps), None), Prepared):
+        return []
+    return list(takewhile(lambda step: isinstance(step, Prepared | Implemented), steps))
 
 
 def lines_of(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
+        data, _ = durable.read_regular(path, limit=_LIMIT)
+    except OSError as error:
+        if error.errno in durable.NO_REGULAR_FILE:
+            return []
+        raise
+    return data.decode(errors="replace").splitlines()
 
 
 def _step(fields: dict[str, Any]) -> Step:

@@ -236,13 +236,16 @@ def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:
     assert (repository / "first.txt").read_text() == "theirs\n"
 
 
-@pytest.mark.parametrize("phase", ["implement", "audit"])
-def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phase: str) -> None:
-    """No work is done twice, no commit made twice."""
+@pytest.mark.parametrize(("phase", "both"), [("implement", False), ("audit", False), ("audit", True)])
+def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phase: str, both: bool) -> None:
+    """No work is done twice, no commit made twice; nor where its daemon dies together with it."""
     hung: list[str] = []
+    asked_again: list[str] = []
 
     def script(request: Request) -> Reply:
         auditing = audits(request)
+        if hung and not auditing:
+            asked_again.append(request.first_text)
         if auditing == (phase == "audit") and not hung and (auditing or just_ran(request)):
             hung.append(phase)
             return Hang(seconds=60)
@@ -252,13 +255,18 @@ def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phas
 
     rig = make_agent_rig(script, **audited(retry_delay="1s"))
     repository = a_repository(rig)
-    rig.start()
+    daemon = rig.start()
     rig.ask("task-a", "# Write a line")
     eventually(lambda: hung, timeout=SLOW, what=f"the {phase} hangs; {rig.errors()}")
+    if both:
+        rig.stop(daemon, signal.SIGKILL)
     os.kill(rig.run_record("task-a")["pid"], signal.SIGKILL)
+    if both:
+        rig.start()
 
     result = rig.result("task-a", timeout=SLOW)
     assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
+    assert bool(asked_again) == (phase == "implement")
     assert (repository / "work.txt").read_text() == "round\n"
     assert git(repository, "rev-list", "--count", "HEAD") == "2"
     assert len(result["commits"]) == 1

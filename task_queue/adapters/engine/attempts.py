@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 from collections.abc import Iterator
@@ -21,8 +20,7 @@ RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
 STEPS = "steps.jsonl"
-_NO_TRANSCRIPT = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP})
-"""There is none, or something else lies in its place, which is no evidence."""
+_STEPS_LIMIT = 64 * 2**20
 _FORGED = "outcome-forged.json"
 
 
@@ -71,7 +69,7 @@ class AttemptFolders:
         try:
             file = durable.open_regular(self._layout.attempt_of(claim) / TRANSCRIPT)
         except OSError as error:
-            if error.errno not in _NO_TRANSCRIPT:
+            if error.errno not in durable.NO_REGULAR_FILE:
                 raise
             return
         with file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
@@ -79,10 +77,10 @@ class AttemptFolders:
 
     def steps(self, claim: Claim) -> list[str]:
         try:
-            text = (self._layout.attempt_of(claim) / STEPS).read_text(encoding="utf-8", errors="replace")
+            data, _ = durable.read_regular(self._layout.attempt_of(claim) / STEPS, limit=_STEPS_LIMIT)
         except OSError:
             return []
-        return text.splitlines()
+        return data.decode(errors="replace").splitlines()
 
     def may_have_acted(self, claim: Claim) -> bool:
         attempt = self._layout.attempt_of(claim)
