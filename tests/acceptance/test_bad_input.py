@@ -311,23 +311,26 @@ def _result_of(rig: Rig, task_id: str) -> dict[str, Any]:
 def _small_disk(folder: Path, *, megabytes: int = 2) -> Iterator[None]:
     shutil.rmtree(folder)
     folder.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "scratch", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not permitted here")
-    try:
+    with _memory_disk(folder, f"size={megabytes}m"):
         yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @contextmanager
 def _not_writable(folder: Path) -> Iterator[None]:
-    if os.geteuid() != 0:
-        folder.chmod(0o500)
-        yield
-        folder.chmod(0o700)
+    if os.geteuid() == 0:
+        with _memory_disk(folder, "ro"):
+            yield
         return
-    mount = ["mount", "-t", "tmpfs", "-o", "ro,mode=0700", "scratch", str(folder)]
+    folder.chmod(0o500)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+@contextmanager
+def _memory_disk(folder: Path, option: str) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", f"{option},mode=0700", "scratch", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not permitted here")
     try:
