@@ -27,6 +27,19 @@ def test_init_is_safe_to_repeat(bench: Bench) -> None:
     assert bench.config.read_bytes() == before
 
 
+def test_init_makes_a_place_for_planning_documents(bench: Bench) -> None:
+    """In the planned queue only; again where it was removed."""
+    planning = bench.pending("planned").with_name("planning")
+    made = planning.is_dir()
+    planning.rmdir()
+
+    bench.run("init")
+
+    assert made
+    assert planning.is_dir()
+    assert not bench.pending("ad-hoc").with_name("planning").exists()
+
+
 def test_many_inits_at_once_make_each_source_once(tmp_path: Path) -> None:
     """Each says what is there; none is told of an error."""
     bench = Bench(tmp_path)
