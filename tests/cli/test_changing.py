@@ -99,17 +99,6 @@ def test_add_hands_in_a_document(bench: Bench, arguments: tuple[str, ...], given
     assert list((bench.pending().parent / "staging").iterdir()) == []
 
 
-def test_a_part_of_an_id_is_answered_with_the_whole(bench: Bench) -> None:
-    """Who gave a task a name does not know which time was put before it."""
-    task_id = bench.run("tasks", "add", "--name", "farewell", "Say bye").out.strip()
-
-    answer = bench.run("tasks", "cancel", "farewell")
-
-    assert answer.code == 1
-    assert f"did you mean {task_id}?" in answer.err
-    assert (bench.pending() / f"{task_id}.md").exists()
-
-
 @pytest.mark.parametrize("text", ["---\npriorty: 1\n---\nx", "", "---\npriority: 1\n---\n"])
 def test_add_refuses_what_could_not_run(bench: Bench, text: str) -> None:
     """The mistake is told now, not in failed/ later."""
