@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from task_queue.adapters.config import edit
 from task_queue.cli import render
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.config import edit
 
 _SCHEMA_VERSION = 1
 _id_option = click.option("--source-id", required=True, metavar="ID", help="Which source.")
@@ -106,6 +106,6 @@ def resume(session: Session, *, source_id: str) -> None:
 
 
 def create_folders(pending: Path) -> None:
-    from task_queue.adapters.engine.layout import Layout
+    from task_queue.store.folder.layout import Layout
 
     Layout(pending).create()

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from task_queue.demo.scripted_model import Request, Script, ScriptedModel, UseTool, child_environment
+from task_queue.demo.scripted_model import (
+    Request,
+    Script,
+    ScriptedModel,
+    UseTool,
+    child_environment,
+)
 from tests.acceptance.rig import Rig
 from tests.processes import look
 from tests.waiting import eventually
