@@ -116,7 +116,7 @@ def imports() -> None:
         "click": "import click",
         "task_queue.cli": "import task_queue.cli",
         "pydantic": "from pydantic import BaseModel",
-        "task_queue.daemon": "import task_queue.daemon",
+        "task_queue.daemon.process": "import task_queue.daemon.process",
         "claude_agent_sdk": "import claude_agent_sdk",
     }
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1])}

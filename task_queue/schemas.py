@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from task_queue.adapters.config.schema import Config
+from task_queue.app.answers import StatusView
+from task_queue.config.schema import Config
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
-from task_queue.views.model import StatusView
 
 MODELS: dict[str, Any] = {
     "config": Config,

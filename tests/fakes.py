@@ -8,16 +8,26 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from task_queue.adapters.engine.memory import MemoryEngine
+from task_queue.daemon.worker import Timing, Worker
+from task_queue.domain.attempt.results import bare_ending
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.document.settings import Settings, resolve
 from task_queue.domain.errors import ExecutorError, TaskFileError
 from task_queue.domain.events import Event
-from task_queue.domain.model import Claim, Ending, Journal, Outcome, OutcomeKind, RunRecord, Work
-from task_queue.domain.ordering import Waiting
-from task_queue.domain.results import bare_ending
-from task_queue.domain.settings import Settings, resolve
+from task_queue.domain.model import (
+    Claim,
+    Ending,
+    Journal,
+    Outcome,
+    OutcomeKind,
+    RunRecord,
+    Work,
+)
 from task_queue.domain.task import Task, TaskId
-from task_queue.ports import Engine, Order, RunningAttempt, Stop
-from task_queue.worker import Timing, Worker
+from task_queue.ports.executor import Order, Stop
+from task_queue.ports.runner import RunningAttempt
+from task_queue.ports.store import Engine
+from tests.store.memory import MemoryEngine
 
 SUCCESS = Outcome(OutcomeKind.SUCCEEDED, "done")
 
@@ -131,7 +141,7 @@ class FakeOrders:
 
 
 @dataclass
-class OpenGate:
+class OpenAdmission:
     """Lets everybody in, and remembers who asked for a pause."""
 
     refusal: str | None = None
@@ -140,7 +150,7 @@ class OpenGate:
     def screen(self, source: str) -> None:  # noqa: ARG002 - the port's signature
         return None
 
-    def enter(self, source: str, task: Waiting, ring: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's
+    def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's
         return self.refusal
 
     def is_probing(self, source: str) -> bool:  # noqa: ARG002 - the port's signature
@@ -167,7 +177,7 @@ class Bench:
         self.engine = engine or MemoryEngine()
         self.runners = FakeRunners(self.engine, list(outcomes), self.clock)
         self.orders = FakeOrders()
-        self.gate = OpenGate()
+        self.admission = OpenAdmission()
         self.events: list[Event] = []
         self.shown: list[TaskId | None] = []
         """What ran whenever that was news."""
@@ -180,7 +190,7 @@ class Bench:
             self.engine,
             runners=self.runners,
             orders=self.orders,
-            gate=self.gate,
+            admission=self.admission,
             state_of=self.engine.state_of,
             clock=self.clock,
             emit=self.events.append,

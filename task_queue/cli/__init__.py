@@ -8,23 +8,23 @@ from typing import NoReturn
 import click
 
 from task_queue import __version__
-from task_queue.cli.lazy import Entry, LazyGroup
+from task_queue.cli.lazy import Command, LazyGroup
 
 _COMMANDS = {
-    "init": Entry("init_command:init", "Make the folders and the configuration. Safe to repeat."),
-    "status": Entry("status:status", "One screen: daemon, sources, what runs, what waits and why."),
-    "sources": Entry("sources:sources", "List, add, remove, pause and resume sources."),
-    "stop": Entry("stop:stop", "Everything at once: start nothing more, stop what runs."),
-    "resume": Entry("stop:resume", "Go on after a stop."),
-    "tasks": Entry("tasks:tasks", "Add, list, show, follow, cancel, retry and wait for tasks."),
-    "workers": Entry("workers:workers", "What each worker does."),
-    "logs": Entry("logs:logs", "The daemon's own log."),
-    "run": Entry("run:run", "Work in the foreground, for trying and for scripts."),
-    "daemon": Entry("daemon:daemon", "What the service starts."),
-    "service": Entry("service:service", "Install, remove and look at the systemd user unit."),
-    "skill": Entry("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
-    "doctor": Entry("doctor:doctor", "Check everything, and say how to fix it."),
-    "demo": Entry("demo:demo", "The whole pipeline in a scratch folder, without an account."),
+    "init": Command("init_command:init", "Make the folders and the configuration. Safe to repeat."),
+    "status": Command("status:status", "One screen: daemon, sources, what runs, what waits and why."),
+    "sources": Command("sources:sources", "List, add, remove, pause and resume sources."),
+    "stop": Command("stop:stop", "Everything at once: start nothing more, stop what runs."),
+    "resume": Command("stop:resume", "Go on after a stop."),
+    "tasks": Command("tasks:tasks", "Add, list, show, follow, cancel, retry and wait for tasks."),
+    "workers": Command("workers:workers", "What each worker does."),
+    "logs": Command("logs:logs", "The daemon's own log."),
+    "run": Command("run:run", "Work in the foreground, for trying and for scripts."),
+    "daemon": Command("daemon:daemon", "What the service starts."),
+    "service": Command("service:service", "Install, remove and look at the systemd user unit."),
+    "skill": Command("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
+    "doctor": Command("doctor:doctor", "Check everything, and say how to fix it."),
+    "demo": Command("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }
 
 

@@ -9,7 +9,7 @@ Level = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     level: Level
     what: str
     fix: str | None = None

@@ -7,33 +7,33 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from task_queue.adapters.config import schema
-from task_queue.adapters.config.locations import config_home
-from task_queue.adapters.config.schema import Config
-from task_queue.adapters.engine.layout import Layout
-from task_queue.cli.check import Check
+from task_queue.app.daemon_state import daemon_from
+from task_queue.cli.check import DoctorCheck
 from task_queue.cli.checks_agent import denials, project_settings, stray_credentials
 from task_queue.cli.checks_login import agent_cli
 from task_queue.cli.session import Session
+from task_queue.config import schema
+from task_queue.config.locations import config_home
+from task_queue.config.schema import Config
+from task_queue.domain.document.settings import parse_defaults, without_effect
 from task_queue.domain.errors import ConfigError
-from task_queue.domain.settings import parse_defaults, without_effect
 from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at
-from task_queue.views.daemon import daemon_from
+from task_queue.store.folder.layout import Layout
 
 _WITHOUT_EFFECT = ("retention", "notifications", "api")
 _FEW_WATCHES = 8192
 
 
-def all_checks(session: Session) -> Iterator[Check]:
+def all_checks(session: Session) -> Iterator[DoctorCheck]:
     """Every check, the configuration's first: without one there is little else to look at."""
     try:
         config = schema.load(session.locations.config)
     except ConfigError as error:
-        yield Check("problem", str(error), error.hint)
+        yield DoctorCheck("problem", str(error), error.hint)
         config = None
     else:
-        yield Check("ok", f"the configuration {session.locations.config} is valid")
+        yield DoctorCheck("ok", f"the configuration {session.locations.config} is valid")
     yield from _trust("the configuration", session.locations.config)
     if config is not None:
         yield from _keys(config)
@@ -50,36 +50,36 @@ def all_checks(session: Session) -> Iterator[Check]:
     yield from _daemon(session)
 
 
-def _keys(config: Config) -> Iterator[Check]:
+def _keys(config: Config) -> Iterator[DoctorCheck]:
     for unknown in config.unknown_keys():
-        yield Check("warning", str(unknown), "correct or remove it; it is kept, and has no effect")
+        yield DoctorCheck("warning", str(unknown), "correct or remove it; it is kept, and has no effect")
     for name in _WITHOUT_EFFECT:
         if getattr(config, name):
-            yield Check(
+            yield DoctorCheck(
                 "warning", f"'{name}' has no effect in this release", "remove it, or leave it for later"
             )
     if config.agent.prewarm:
-        yield Check("warning", "'agent.prewarm' has no effect in this release", "remove it")
+        yield DoctorCheck("warning", "'agent.prewarm' has no effect in this release", "remove it")
     layers = {"defaults": config.defaults, **{f"defaults of '{s.id}'": s.defaults for s in config.sources}}
     for where, defaults in layers.items():
         for key in without_effect(parse_defaults(defaults)):
             comes = f"; it comes with {key.effect_comes_with}" if key.effect_comes_with else ""
-            yield Check(
+            yield DoctorCheck(
                 "warning",
                 f"'{key.name}' in {where} has no effect in this release{comes}",
                 "do not rely on it",
             )
 
 
-def _sources(config: Config) -> Iterator[Check]:
+def _sources(config: Config) -> Iterator[DoctorCheck]:
     if not config.sources:
-        yield Check("warning", "there is no source", "task-queue init")
+        yield DoctorCheck("warning", "there is no source", "task-queue init")
     for source in config.sources:
         layout = Layout(source.path)
         missing = [folder for folder in layout.folders() if not folder.is_dir()]
         if missing:
             names = ", ".join(folder.name for folder in missing)
-            yield Check(
+            yield DoctorCheck(
                 "problem" if layout.pending in missing else "warning",
                 f"source '{source.id}': missing in {layout.root}: {names}",
                 f"mkdir -m 700 {' '.join(str(folder) for folder in missing)}",
@@ -87,53 +87,53 @@ def _sources(config: Config) -> Iterator[Check]:
             continue
         devices = {folder.stat().st_dev for folder in layout.folders()}
         if len(devices) > 1:
-            yield Check(
+            yield DoctorCheck(
                 "problem",
                 f"source '{source.id}': its folders lie on several file systems",
                 f"put all of {layout.root} on one file system",
             )
         troubles = list(_trust(f"source '{source.id}'", *layout.folders()))
-        yield from troubles or [Check("ok", f"source '{source.id}' in {layout.root}")]
+        yield from troubles or [DoctorCheck("ok", f"source '{source.id}' in {layout.root}")]
 
 
-def _trust(what: str, *paths: Path) -> Iterator[Check]:
+def _trust(what: str, *paths: Path) -> Iterator[DoctorCheck]:
     found = {problem: None for path in paths for problem in trust.problems(path)}
     for problem in found:
-        yield Check("problem" if problem.grave else "warning", f"{what}: {problem.what}", problem.fix)
+        yield DoctorCheck("problem" if problem.grave else "warning", f"{what}: {problem.what}", problem.fix)
 
 
-def _workspaces(config: Config) -> Iterator[Check]:
+def _workspaces(config: Config) -> Iterator[DoctorCheck]:
     for source in config.sources:
         workspace = config.workspace_of(source)
         if workspace is None:
-            yield Check(
+            yield DoctorCheck(
                 "problem",
                 f"source '{source.id}' has no workspace",
                 "set project_workspace in the configuration",
             )
         elif not workspace.is_dir():
-            yield Check("problem", f"the workspace {workspace} is no directory", f"mkdir {workspace}")
+            yield DoctorCheck("problem", f"the workspace {workspace} is no directory", f"mkdir {workspace}")
 
 
-def _free_space(config: Config) -> Iterator[Check]:
+def _free_space(config: Config) -> Iterator[DoctorCheck]:
     for source in config.sources:
         free_mb = free_mb_at(source.queue)
         if free_mb is not None and free_mb < config.limits.min_free_mb:
-            yield Check(
+            yield DoctorCheck(
                 "problem",
                 f"source '{source.id}': only {free_mb} MB free, below limits.min_free_mb",
                 "free some space: nothing is claimed until then",
             )
 
 
-def _programs() -> Iterator[Check]:
+def _programs() -> Iterator[DoctorCheck]:
     if shutil.which("git"):
-        yield Check("ok", "git is there")
+        yield DoctorCheck("ok", "git is there")
     else:
-        yield Check("warning", "git is not there: what an agent changed cannot be told", "install git")
+        yield DoctorCheck("warning", "git is not there: what an agent changed cannot be told", "install git")
 
 
-def _inotify(sources: int) -> Iterator[Check]:
+def _inotify(sources: int) -> Iterator[DoctorCheck]:
     needed: dict[str, Callable[[int], bool]] = {
         "max_user_watches": lambda limit: limit < max(_FEW_WATCHES, 4 * sources),
         "max_user_instances": lambda limit: limit < 2,
@@ -144,30 +144,32 @@ def _inotify(sources: int) -> Iterator[Check]:
         except (OSError, ValueError):
             continue
         if is_low(limit):
-            yield Check(
+            yield DoctorCheck(
                 "warning", f"fs.inotify.{name} is {limit}", f"sysctl fs.inotify.{name}={2 * _FEW_WATCHES}"
             )
 
 
-def _user() -> Iterator[Check]:
+def _user() -> Iterator[DoctorCheck]:
     if os.geteuid() == 0:
-        yield Check("warning", "this runs as root, and so do the agents", "use a user of its own")
+        yield DoctorCheck("warning", "this runs as root, and so do the agents", "use a user of its own")
 
 
-def _daemon(session: Session) -> Iterator[Check]:
+def _daemon(session: Session) -> Iterator[DoctorCheck]:
     daemon, _ = daemon_from(session.locations.daemon_state)
     if daemon.running:
-        yield Check("ok", f"the daemon runs, pid {daemon.pid}")
+        yield DoctorCheck("ok", f"the daemon runs, pid {daemon.pid}")
     else:
-        yield Check("problem", "the daemon does not run", "task-queue daemon, or: task-queue service install")
+        yield DoctorCheck(
+            "problem", "the daemon does not run", "task-queue daemon, or: task-queue service install"
+        )
     if daemon.config_error:
-        yield Check(
+        yield DoctorCheck(
             "problem", f"the changed configuration is not in force: {daemon.config_error}", "correct it"
         )
     for warning in daemon.warnings:
-        yield Check("warning", warning)
+        yield DoctorCheck("warning", warning)
     unit = config_home() / "systemd" / "user" / "task-queue.service"
     if unit.exists():
-        yield Check("ok", f"the systemd unit is installed: {unit}")
+        yield DoctorCheck("ok", f"the systemd unit is installed: {unit}")
     else:
-        yield Check("warning", "no systemd unit is installed", "task-queue service install")
+        yield DoctorCheck("warning", "no systemd unit is installed", "task-queue service install")

@@ -7,45 +7,45 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from task_queue.adapters.config.locations import Locations
-from task_queue.adapters.config.schema import Config, Source
-from task_queue.adapters.engine.layout import Layout
-from task_queue.adapters.settings_trust import SettingsTrust
-from task_queue.cli.check import Check
-from task_queue.domain.rules import call_of, covers, remedy_for
-from task_queue.domain.settings import parse_defaults
-from task_queue.views.daemon import daemon_from
-from task_queue.views.files import Record, names_in, record, records_in
+from task_queue.agents.project_settings import SettingsTrust
+from task_queue.app.daemon_state import daemon_from
+from task_queue.app.files import Record, names_in, record, records_in
+from task_queue.cli.check import DoctorCheck
+from task_queue.config.locations import Locations
+from task_queue.config.schema import Config, Source
+from task_queue.domain.document.settings import parse_defaults
+from task_queue.domain.permission.rules import call_of, covers, remedy_for
+from task_queue.store.folder.layout import Layout
 
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 _LAST_RESULTS = 20
 _MOST_NAMES = 10_000
 
 
-def stray_credentials(config: Config, locations: Locations) -> Iterator[Check]:
+def stray_credentials(config: Config, locations: Locations) -> Iterator[DoctorCheck]:
     """By name only: a value is never shown, and a stray one never pays."""
     for name in sorted(_daemons_variables(locations).intersection(CREDENTIALS)):
         if name in config.agent.pass_env:
-            yield Check("ok", f"{name} is passed on to the agents, as agent.pass_env says")
+            yield DoctorCheck("ok", f"{name} is passed on to the agents, as agent.pass_env says")
         elif name not in config.agent.env:
-            yield Check(
+            yield DoctorCheck(
                 "warning",
                 f"{name} is set in the daemon's environment, and is not passed on to the agents",
                 f'remove it, or let it pay: "agent": {{"pass_env": ["{name}"]}} in the configuration',
             )
 
 
-def project_settings(locations: Locations) -> Iterator[Check]:
+def project_settings(locations: Locations) -> Iterator[DoctorCheck]:
     """Settings that changed since their owner accepted them."""
     trust = SettingsTrust(locations.trusted_settings)
     try:
         changed = {workspace: trust.pending(workspace) for workspace in trust.workspaces()}
     except (OSError, ValueError) as error:
-        yield Check("problem", f"which project settings were accepted cannot be read: {error}")
+        yield DoctorCheck("problem", f"which project settings were accepted cannot be read: {error}")
         return
     for workspace, changes in changed.items():
         if changes:
-            yield Check(
+            yield DoctorCheck(
                 "problem",
                 f"tasks in {workspace} run without its settings: {'; '.join(map(str, changes))}",
                 "look at them, then: task-queue doctor --accept-settings",
@@ -63,7 +63,7 @@ def accept_settings(locations: Locations) -> Iterator[str]:
             yield f"accepted in {workspace}: {'; '.join(map(str, changes))}"
 
 
-def denials(config: Config) -> Iterator[Check]:
+def denials(config: Config) -> Iterator[DoctorCheck]:
     """What the last results were denied, once for each rule that would have let it pass."""
     told: set[str] = set()
     for source in config.sources:
@@ -79,7 +79,7 @@ def denials(config: Config) -> Iterator[Check]:
                 told.update(missing)
                 if missing:
                     rules = ", ".join(f'"{rule}"' for rule in missing)
-                    yield Check(
+                    yield DoctorCheck(
                         "warning",
                         text,
                         f'to allow it, add to "allow" in defaults of the configuration: {rules}',

@@ -12,29 +12,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from task_queue.adapters.config.environment import agent_environment
-from task_queue.adapters.config.schema import Agent, Config
-from task_queue.cli.check import Check
+from task_queue.cli.check import DoctorCheck
+from task_queue.config.environment import agent_environment
+from task_queue.config.schema import Agent, Config
 
 _ANSWER_S = 30.0
 _QUIETLY = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 
 
-def agent_cli(config: Config | None) -> Iterator[Check]:
+def agent_cli(config: Config | None) -> Iterator[DoctorCheck]:
     """The program that the tasks would start, and, in the environment that they have, its login."""
     named = config.agent.cli_path if config else None
     cli = named or _bundled() or _on_path()
     if named is not None and not os.access(named, os.X_OK):
-        yield Check("problem", f"agent.cli_path {named} is no program", "correct or remove agent.cli_path")
+        yield DoctorCheck(
+            "problem", f"agent.cli_path {named} is no program", "correct or remove agent.cli_path"
+        )
     elif cli is None:
-        yield Check("problem", "there is no agent CLI", "pip install --force-reinstall claude-agent-sdk")
+        yield DoctorCheck(
+            "problem", "there is no agent CLI", "pip install --force-reinstall claude-agent-sdk"
+        )
     else:
-        yield Check("ok", f"the agent's CLI is {cli}")
+        yield DoctorCheck("ok", f"the agent's CLI is {cli}")
         if config is not None:
             yield _login(config.agent, cli)
 
 
-def _login(agent: Agent, cli: Path) -> Check:
+def _login(agent: Agent, cli: Path) -> DoctorCheck:
     """*cli* answers from its files and variables; nothing is sent anywhere."""
     env = {**agent_environment(agent), **_QUIETLY}
     try:
@@ -49,13 +53,13 @@ def _login(agent: Agent, cli: Path) -> Check:
         answer: Any = json.loads(done.stdout)
         is_logged_in, how = bool(answer["loggedIn"]), str(answer.get("authMethod"))
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError, AttributeError):
-        return Check("warning", f"whether anybody is logged in could not be asked of {cli}")
+        return DoctorCheck("warning", f"whether anybody is logged in could not be asked of {cli}")
     if is_logged_in:
-        return Check("ok", f"the agent is logged in ({how})")
+        return DoctorCheck("ok", f"the agent is logged in ({how})")
     where = (
         f"CLAUDE_CONFIG_DIR={shlex.quote(env['CLAUDE_CONFIG_DIR'])} " if "CLAUDE_CONFIG_DIR" in env else ""
     )
-    return Check(
+    return DoctorCheck(
         "problem",
         "nobody is logged in: tasks of the agent would wait",
         f"{where}{shlex.quote(str(cli))} auth login; or let a key pay: docs/configuration.md, 'Who pays'",

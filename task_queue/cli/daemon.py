@@ -15,11 +15,11 @@ from task_queue.cli.session import Session, pass_session
 @pass_session
 def daemon(session: Session, *, sweep: bool) -> None:
     """Serve every source until stopped."""
-    from task_queue.adapters import logs
-    from task_queue.adapters.config.locations import service_manager
-    from task_queue.daemon import serve
-    from task_queue.instance import demand_regular_files
-    from task_queue.instance import sweep as end_leftovers
+    from task_queue.config.locations import service_manager
+    from task_queue.daemon import log as logs
+    from task_queue.daemon.instance import demand_regular_files
+    from task_queue.daemon.instance import sweep as end_leftovers
+    from task_queue.daemon.process import serve
     from task_queue.platform.notify import Notifier
 
     if sweep:

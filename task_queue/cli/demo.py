@@ -9,11 +9,21 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.render import Renderable, block, faint, glance, item, line, paragraph, strong, word
+from task_queue.cli.render import (
+    Renderable,
+    block,
+    faint,
+    glance,
+    item,
+    line,
+    paragraph,
+    strong,
+    word,
+)
 from task_queue.cli.spelling import money
 
 if TYPE_CHECKING:
-    from task_queue.demo.show import Ended, Moment, Report
+    from task_queue.demo.show import Ended, Report, Scene
 
 _NAME = 22
 _STATE = len("completed")
@@ -63,7 +73,7 @@ def _introduction() -> Iterator[Renderable]:
     yield line(strong("what happens"))
 
 
-def _tell(moment: Moment) -> None:
+def _tell(moment: Scene) -> None:
     state, comma, rest = moment.what.partition(",")
     what = line(word(state), comma, rest) if state in {"completed", "failed"} else moment.what
     render.show(glance(f"{moment.at:5.1f} s  {moment.task_id:<{_NAME}}  ", what))

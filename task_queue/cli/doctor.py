@@ -25,7 +25,7 @@ _LEVEL = len("problem")
 @pass_session
 @click.pass_context
 def doctor(context: click.Context, session: Session, *, accept_settings: bool, as_json: bool) -> None:
-    """Check everything, and say how to fix it. Exit code 3 if there is a problem."""
+    """DoctorCheck everything, and say how to fix it. Exit code 3 if there is a problem."""
     from task_queue.cli import checks_agent
     from task_queue.cli.checks import all_checks
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from task_queue.adapters.config import document, edit
 from task_queue.cli import render
 from task_queue.cli.session import Session, pass_session
 from task_queue.cli.sources import create_folders, create_planning
+from task_queue.config import document, edit
 
 _USUAL = {
     "ad-hoc": "Quick, spontaneous tasks from conversation",

@@ -7,9 +7,9 @@ import sys
 
 import click
 
+from task_queue.app.daemon_state import logs_to_journal
 from task_queue.cli import render
 from task_queue.cli.session import Session, pass_session
-from task_queue.views.daemon import logs_to_journal
 
 
 @click.command()
@@ -18,7 +18,7 @@ from task_queue.views.daemon import logs_to_journal
 @pass_session
 def logs(session: Session, *, follow: bool, lines: int) -> None:
     """The daemon's own log (as a systemd unit it writes to the journal: journalctl --user -u task-queue)."""
-    from task_queue.adapters import logs as daemon_log
+    from task_queue.daemon import log as daemon_log
 
     path = session.locations.log
     if logs_to_journal(session.locations.daemon_state):

@@ -8,7 +8,13 @@ from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import Session, pass_session
 from task_queue.cli.spelling import moment, span
-from task_queue.domain.events import AccountPaused, Event, TaskClaimed, TaskReleased, TaskSettled
+from task_queue.domain.events import (
+    AccountPaused,
+    Event,
+    TaskClaimed,
+    TaskReleased,
+    TaskSettled,
+)
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskState
 
@@ -22,7 +28,7 @@ from task_queue.domain.task import TaskState
 @click.pass_context
 def run(context: click.Context, session: Session, *, cycles: int | None, drain: bool) -> None:
     """Work in the foreground until stopped; exit code 1 if a task did not succeed (--cycles, --drain)."""
-    from task_queue.daemon import Until, serve
+    from task_queue.daemon.process import Until, serve
     from task_queue.platform.notify import Notifier
 
     unsuccessful: list[str] = []
@@ -38,7 +44,7 @@ def run(context: click.Context, session: Session, *, cycles: int | None, drain: 
 
 def _told(event: Event) -> str:
     """For the person who waits; what is rarer, as the log has it."""
-    from task_queue.adapters.logs import describe
+    from task_queue.daemon.log import describe
 
     match event:
         case TaskClaimed():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from task_queue.adapters import service as unit
-from task_queue.adapters.config.locations import config_home
+from task_queue.app import service as unit
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.config.locations import config_home
 
 _SCHEMA_VERSION = 1
 _LINGER = Path("/var/lib/systemd/linger")

@@ -9,12 +9,17 @@ from typing import Any, cast
 
 import click
 
-from task_queue.adapters.config import document
-from task_queue.adapters.config.document import SourceEntry
-from task_queue.adapters.config.locations import Locations, locate
-from task_queue.domain.errors import AmbiguousTaskError, ConfigError, TaskQueueError, UnknownTaskError
+from task_queue.app.answers import AccountView, ListedSource, StatusView
+from task_queue.config import document
+from task_queue.config.document import SourceEntry
+from task_queue.config.locations import Locations, locate
+from task_queue.domain.errors import (
+    AmbiguousTaskError,
+    ConfigError,
+    TaskQueueError,
+    UnknownTaskError,
+)
 from task_queue.domain.task import TaskId
-from task_queue.views.model import AccountView, Listed, StatusView
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
@@ -52,7 +57,7 @@ class Session:
     def entries(self) -> tuple[SourceEntry, ...]:
         return document.sources_of(self.content)
 
-    def sources(self, source_id: str | None = None) -> tuple[Listed, ...]:
+    def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
         """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
         if source_id is not None:
             return (_listed(self.entry(source_id)),)
@@ -81,7 +86,7 @@ class Session:
 
     def status(self, now: datetime, *, waiting_shown: int) -> StatusView:
         """Everything at a glance."""
-        from task_queue.views.overview import status_of
+        from task_queue.app.overview import status_of
 
         return status_of(
             self.sources(),
@@ -94,7 +99,7 @@ class Session:
         )
 
     def _account(self, now: datetime) -> AccountView:
-        from task_queue.views.account import account_from
+        from task_queue.app.account import account_from
 
         expected = self._section("agent").get("account")
         budget = self._section("limits").get("daily_budget_usd")
@@ -116,12 +121,12 @@ class Session:
         return datetime.now(UTC)
 
 
-def task_named(text: str, sources: Sequence[Listed]) -> TaskId:
+def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
     """The task that a person means: its id, the document's file name or path, or a unique part of the id.
 
     Raises UnknownTaskError where no id has that part, AmbiguousTaskError where several have it.
     """
-    from task_queue.views.history import ids_with, state_of
+    from task_queue.app.listing import ids_with, state_of
 
     typed = TaskId(text.rpartition("/")[2].removesuffix(".md"))
     if state_of(sources, typed) is not None:
@@ -152,8 +157,8 @@ as_json_option = click.option(
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
 
 
-def _listed(entry: SourceEntry) -> Listed:
-    from task_queue.adapters.engine.intake_check import why_not_a_document
-    from task_queue.adapters.engine.layout import Layout
+def _listed(entry: SourceEntry) -> ListedSource:
+    from task_queue.store.folder.intake_check import why_not_a_document
+    from task_queue.store.folder.layout import Layout
 
-    return Listed(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)
+    return ListedSource(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)

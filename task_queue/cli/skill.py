@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from task_queue.adapters import skill as texts
-from task_queue.adapters.skill import NAMES, SKILL, Places, Text
+from task_queue.agents import prompts as texts
+from task_queue.agents.prompts import NAMES, SKILL, Places, Text
 from task_queue.cli import render
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.domain.errors import TaskQueueError

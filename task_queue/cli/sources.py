@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from task_queue.adapters.config import edit
 from task_queue.cli import render
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.config import edit
 from task_queue.platform import durable
 
 _SCHEMA_VERSION = 1
@@ -107,12 +107,12 @@ def resume(session: Session, *, source_id: str) -> None:
 
 
 def create_folders(pending: Path) -> None:
-    from task_queue.adapters.engine.layout import Layout
+    from task_queue.store.folder.layout import Layout
 
     Layout(pending).create()
 
 
 def create_planning(pending: Path) -> None:
-    from task_queue.adapters.engine.layout import Layout
+    from task_queue.store.folder.layout import Layout
 
     durable.make_directory(Layout(pending).planning)

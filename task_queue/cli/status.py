@@ -8,12 +8,27 @@ from datetime import datetime
 
 import click
 
+from task_queue.app.answers import (
+    AccountView,
+    DaemonView,
+    RunningView,
+    SourceView,
+    StatusView,
+)
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.render import Renderable, faint, item, line, paragraph, strong, table, word
+from task_queue.cli.render import (
+    Renderable,
+    faint,
+    item,
+    line,
+    paragraph,
+    strong,
+    table,
+    word,
+)
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.cli.spelling import moment, money, span
-from task_queue.views.model import AccountView, DaemonView, RunningView, SourceView, StatusView
 
 _WATCH_EVERY_S = 1.0
 _FEW = 5

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import click
 
+from task_queue.app.daemon_state import daemon_from
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import Session, pass_session
 from task_queue.platform import durable
-from task_queue.views.daemon import daemon_from
 
 _STOP_TAKES_S = 90.0
 _POLL_S = 0.1

@@ -10,9 +10,12 @@ from typing import Any
 
 import click
 
+from task_queue.app.answers import ListedSource, ListView, LogsView, ShowView, TaskLine
+from task_queue.app.files import number_in, records_in, text_in, time_in
+from task_queue.app.listing import document_of, list_of, show_of, state_of
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.lazy import Entry, LazyGroup
+from task_queue.cli.lazy import Command, LazyGroup
 from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
 from task_queue.cli.session import (
     Session,
@@ -23,25 +26,22 @@ from task_queue.cli.session import (
     unknown_task,
 )
 from task_queue.cli.spelling import moment, money, span
-from task_queue.domain.rules import call_of
+from task_queue.domain.permission.rules import call_of
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.views.files import number_in, records_in, text_in, time_in
-from task_queue.views.history import document_of, list_of, show_of, state_of
-from task_queue.views.model import Listed, ListView, LogsView, ShowView, TaskLine
 
 _POLL_S = 0.2
 _TITLE = 60
 _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
-    "add": Entry("tasks_change:add", "Hand in a task: text, stdin, a file, or your editor."),
-    "list": Entry("tasks:list_tasks", "What runs, what waits, and what ended last."),
-    "show": Entry("tasks:show", "All that is known of one task."),
-    "logs": Entry("tasks:transcript", "What the agent did, as it happens with --follow."),
-    "cancel": Entry("tasks_change:cancel", "End a waiting or running task for good."),
-    "retry": Entry("tasks_change:retry", "Give a failed task another try."),
-    "resume-account": Entry("stop:resume_account", "Try a paused account again now."),
-    "wait": Entry("tasks:wait", "Wait until tasks have ended."),
+    "add": Command("tasks_change:add", "Hand in a task: text, stdin, a file, or your editor."),
+    "list": Command("tasks:list_tasks", "What runs, what waits, and what ended last."),
+    "show": Command("tasks:show", "All that is known of one task."),
+    "logs": Command("tasks:transcript", "What the agent did, as it happens with --follow."),
+    "cancel": Command("tasks_change:cancel", "End a waiting or running task for good."),
+    "retry": Command("tasks_change:retry", "Give a failed task another try."),
+    "resume-account": Command("stop:resume_account", "Try a paused account again now."),
+    "wait": Command("tasks:wait", "Wait until tasks have ended."),
 }
 
 
@@ -168,7 +168,7 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
         time.sleep(_POLL_S)
 
 
-def _has_ended(sources: Sequence[Listed], task_id: TaskId) -> bool:
+def _has_ended(sources: Sequence[ListedSource], task_id: TaskId) -> bool:
     found = state_of(sources, task_id)
     return found is None or found[1] in {TaskState.COMPLETED, TaskState.FAILED}
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import click
 
+from task_queue.app.answers import ListedSource, RunningView
+from task_queue.app.daemon_state import daemon_from
+from task_queue.app.listing import show_of, state_of
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import (
@@ -22,13 +25,10 @@ from task_queue.cli.session import (
     unknown_task,
 )
 from task_queue.cli.tasks import await_end
-from task_queue.domain import naming
+from task_queue.domain.document import naming
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable, identity
-from task_queue.views.daemon import daemon_from
-from task_queue.views.history import show_of, state_of
-from task_queue.views.model import Listed, RunningView
 
 _SCHEMA_VERSION = 1
 _MAX_BYTES = 2**20
@@ -60,8 +60,8 @@ def add(
     as_json: bool,
 ) -> None:
     """Hand in TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
-    from task_queue.adapters.engine.intake import drop
-    from task_queue.domain.taskfile import parse
+    from task_queue.domain.document.taskfile import parse
+    from task_queue.store.folder.intake import drop
 
     session.demand_trust()
     entry = session.entry(source_id)
@@ -92,7 +92,7 @@ def add(
 @click.pass_context
 def cancel(context: click.Context, session: Session, *, task: str) -> None:
     """End the waiting or running TASK for good, its whole process tree included."""
-    from task_queue.adapters.engine.folder import FolderEngine
+    from task_queue.store.folder.engine import FolderEngine
 
     session.demand_trust()
     sources = session.sources()
@@ -123,7 +123,7 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
 @pass_session
 def retry(session: Session, *, task: str) -> None:
     """Give the failed TASK another try; its attempts' numbers go on."""
-    from task_queue.adapters.engine.folder import FolderEngine
+    from task_queue.store.folder.engine import FolderEngine
 
     session.demand_trust()
     sources = session.sources()
@@ -178,7 +178,7 @@ def _decoded(data: bytes, where: str) -> str:
         raise TaskQueueError(f"{where}: byte {error.start} is not UTF-8", hint="save it as UTF-8") from None
 
 
-def _found(sources: tuple[Listed, ...], task_id: TaskId) -> tuple[Listed, TaskState]:
+def _found(sources: tuple[ListedSource, ...], task_id: TaskId) -> tuple[ListedSource, TaskState]:
     found = state_of(sources, task_id)
     if found is None:
         raise unknown_task(task_id)
@@ -191,7 +191,7 @@ def _without_daemon(running: RunningView | None) -> str:
     return "the daemon does not run: the task is cancelled when it starts"
 
 
-def _ends(sources: tuple[Listed, ...], task_id: TaskId, running: RunningView | None) -> bool:
+def _ends(sources: tuple[ListedSource, ...], task_id: TaskId, running: RunningView | None) -> bool:
     """Whether the task has ended in time, and nothing that it started is left."""
     deadline = time.monotonic() + _CANCEL_TAKES_S
     while time.monotonic() < deadline:

@@ -63,8 +63,8 @@ def told(line: str) -> str | None:
             return f"workflow: {_of(frame, 'name')}"
         case "phase":
             return f"phase: {_of(frame, 'phase')}"
-        case "site":
-            return f"site: {_of(frame, 'workspace')}"
+        case "site":  # the word of the transcript
+            return f"checkout: {_of(frame, 'workspace')}"
         case "vouched":  # between us and whoever files the result
             return None
         case _:

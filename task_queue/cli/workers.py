@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from task_queue.app.answers import StatusView
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
-from task_queue.views.model import StatusView
 
 _SCHEMA_VERSION = 1
 _HEAD = ("SOURCE", "STATE", "THREAD", "TASK")

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from task_queue.demo.scripted_model import Fail, Hang, Reply, Request, Say, Script, UseTool, by_task, in_turn
+from task_queue.demo.scripted_model import (
+    ApiError,
+    Hang,
+    Reply,
+    Request,
+    Say,
+    Script,
+    UseTool,
+    by_task,
+    in_turn,
+)
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskId
 
@@ -122,7 +132,7 @@ def script_for(workspace: Path, worktree: Path) -> Script:
         ),
         "# Translate the read-me\n": in_turn(
             _after_a_thought(_read(workspace / "README.md")),
-            Fail(400, "invalid_request_error", "Output blocked by content filtering policy"),
+            ApiError(400, "invalid_request_error", "Output blocked by content filtering policy"),
         ),
     }
     return by_task(scripts)

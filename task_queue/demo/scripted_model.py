@@ -57,7 +57,7 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class ApiError:
     """An HTTP error in the API's own shape."""
 
     status: int
@@ -80,8 +80,8 @@ class Drop:
     """The connection breaks without an answer."""
 
 
-Answer = Say | UseTool | Refuse
-Reply = Answer | Fail | Hang | Drop
+Message = Say | UseTool | Refuse
+Reply = Message | ApiError | Hang | Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def by_task(scripts: Mapping[str, Script], *, otherwise: Reply | None = None) ->
         for marker, script in scripts.items():
             if marker in request.first_text:
                 return script(request)
-        return otherwise or Fail(400, "invalid_request_error", "no script for this task")
+        return otherwise or ApiError(400, "invalid_request_error", "no script for this task")
 
     return choose
 
@@ -280,7 +280,7 @@ class _Connection(BaseHTTPRequestHandler):
             reply = self.server.model.hang(reply)
         if isinstance(reply, Hang | Drop):
             self.close_connection = True
-        elif isinstance(reply, Fail):
+        elif isinstance(reply, ApiError):
             error = {"type": "error", "error": {"type": reply.error_type, "message": reply.message}}
             self._send_json(reply.status, error, reply.headers)
         elif body.get("stream"):
@@ -313,7 +313,7 @@ class _Connection(BaseHTTPRequestHandler):
         """Silence: the requests are kept, and stderr belongs to whoever runs us."""
 
 
-def _message(reply: Answer, body: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _message(reply: Message, body: Mapping[str, Any], number: int) -> dict[str, Any]:
     content: list[_Block] = [{"type": "text", "text": reply.text}] if reply.text else []
     stop_reason = "refusal" if isinstance(reply, Refuse) else "end_turn"
     if isinstance(reply, UseTool):

@@ -21,13 +21,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from task_queue.adapters.config.locations import locate
+from task_queue.app.answers import ListedSource, StatusView
+from task_queue.app.overview import status_of
+from task_queue.config.locations import locate
 from task_queue.demo.cast import PARTS, Part, script_for
 from task_queue.demo.scripted_model import ScriptedModel
 from task_queue.demo.stage import SOURCES, Stage, find_git
 from task_queue.domain.errors import TaskQueueError
-from task_queue.views.model import Listed, StatusView
-from task_queue.views.overview import status_of
 
 _LOOK_EVERY_S = 0.1
 _LONGEST_S = 180.0
@@ -37,7 +37,7 @@ _ANSWERS = "StructuredOutput"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Scene:
     """Something that happened, ``at`` seconds after the start."""
 
     at: float
@@ -93,7 +93,7 @@ class Report:
         return {"schema_version": 1, "as_expected": self.as_expected, **asdict(self)}
 
 
-def run_demo(tell: Callable[[Moment], None], *, keep: bool = False) -> Report:
+def run_demo(tell: Callable[[Scene], None], *, keep: bool = False) -> Report:
     """Play it all; raises TaskQueueError where it cannot be played. The folder goes, unless *keep*."""
     git = find_git()
     root = Path(tempfile.mkdtemp(prefix="task-queue-demo-"))
@@ -122,11 +122,11 @@ def run_demo(tell: Callable[[Moment], None], *, keep: bool = False) -> Report:
 
 
 def _watch(
-    stage: Stage, daemon: subprocess.Popen[bytes], started: float, tell: Callable[[Moment], None]
+    stage: Stage, daemon: subprocess.Popen[bytes], started: float, tell: Callable[[Scene], None]
 ) -> None:
     """Tell each change until every task has ended."""
     locations = locate(stage.config, environ=stage.environment)
-    listed = [Listed(source, stage.layout(source)) for source in SOURCES]
+    listed = [ListedSource(source, stage.layout(source)) for source in SOURCES]
     told: dict[str, str] = {}
     tools: dict[str, str | None] = {}
     steps: dict[str, int] = {}
@@ -139,7 +139,7 @@ def _watch(
         for task_id, what in changes:
             if told.get(task_id) != what:
                 told[task_id] = what
-                tell(Moment(round(now, 1), task_id, what))
+                tell(Scene(round(now, 1), task_id, what))
         if all(_result(stage, part) for part in PARTS):
             return
         if daemon.poll() is not None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import task_queue
-from task_queue.adapters.config.locations import locate
-from task_queue.adapters.engine.layout import Layout
+from task_queue.config.locations import locate
 from task_queue.demo.cast import PARTS, Part
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
 from task_queue.domain.errors import TaskQueueError
+from task_queue.store.folder.layout import Layout
 
 SOURCES = tuple(dict.fromkeys(part.source for part in PARTS))
 _README = """\

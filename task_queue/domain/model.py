@@ -113,7 +113,7 @@ class Work:
     session_cost_usd: float | None = None
     """The CLI's cumulative total of the whole session; the next attempt's cost is the difference to it."""
     session_estimated_usd: float = 0.0
-    """What the session was charged since by estimate, see ``domain.spending``."""
+    """What the session was charged since by estimate, see ``domain.attempt.spending``."""
     utilization: float | None = None
     """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
     delivery: Delivery | None = None
@@ -145,7 +145,7 @@ class Claim:
     document: str
     """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
     proof: str = ""
-    """Of the runner's own ending, see ``domain.proof``; empty in locks of releases that asked for none."""
+    """Of the runner's own ending, see ``domain.attempt.proof``; empty in locks of releases that asked for none."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -171,7 +171,7 @@ class Attempt:
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     """Both empty where the attempt was ended before it could tell."""
     steps: str = ""
-    """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.proof``."""
+    """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.attempt.proof``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class Ending:
     notes: tuple[str, ...] = ()
     """For the result."""
     token: str = ""
-    """The runner's signature, see ``domain.proof``."""
+    """The runner's signature, see ``domain.attempt.proof``."""
     steps: str = ""
     """Seal of the finished steps of the work that are the runner's own."""
     schema_version: int = SCHEMA_VERSION

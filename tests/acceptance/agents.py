@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from task_queue.demo.scripted_model import Request, Script, ScriptedModel, UseTool, child_environment
+from task_queue.demo.scripted_model import (
+    Request,
+    Script,
+    ScriptedModel,
+    UseTool,
+    child_environment,
+)
 from tests.acceptance.rig import Rig
 from tests.processes import look
 from tests.waiting import eventually
@@ -68,6 +74,15 @@ class AgentRig(Rig):
             return None
 
         return eventually(child, what="the runner has a CLI") or 0
+
+    def session_keeps(self, text: str) -> None:
+        """Wait until the CLI has written *text* into its session file, which it does a while after it acted."""
+        projects = self.home / ".claude" / "projects"
+
+        def kept() -> bool:
+            return any(text in path.read_text() for path in projects.rglob("*.jsonl"))
+
+        eventually(kept, what=f"the session file has {text!r}")
 
     def close(self) -> None:
         super().close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from task_queue.demo.scripted_model import Fail, Reply, Request, Say
+from task_queue.demo.scripted_model import ApiError, Reply, Request, Say
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.waiting import eventually
@@ -60,14 +60,14 @@ def test_a_limit_stops_every_source_and_each_goes_on_in_its_own_session(make_age
     assert not [request for request in rig.model.requests[:asked] if "later work" in request.first_text]
 
 
-def _limit() -> Fail:
+def _limit() -> ApiError:
     headers = {
         "anthropic-ratelimit-unified-status": "rejected",
         "anthropic-ratelimit-unified-reset": str(int(time.time()) + 3600),
         "anthropic-ratelimit-unified-representative-claim": "five_hour",
         "x-should-retry": "false",
     }
-    return Fail(429, "rate_limit_error", "limit", headers=headers)
+    return ApiError(429, "rate_limit_error", "limit", headers=headers)
 
 
 def _why(rig: AgentRig, source: str) -> str:

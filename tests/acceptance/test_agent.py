@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from task_queue.demo.scripted_model import Fail, Hang, Say, UseTool, by_task, in_turn
+from task_queue.demo.scripted_model import ApiError, Hang, Say, UseTool, by_task, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.processes import runs
@@ -89,7 +89,7 @@ def test_two_sources_work_in_parallel(make_agent_rig: MakeAgentRig) -> None:
 
 def test_an_agent_that_fails_is_tried_again_and_then_given_up(make_agent_rig: MakeAgentRig) -> None:
     """An error of the API is no success, whatever the agent's last frame calls it."""
-    rig = make_agent_rig(in_turn(Fail(400, "invalid_request_error", "the prompt is too strange")))
+    rig = make_agent_rig(in_turn(ApiError(400, "invalid_request_error", "the prompt is too strange")))
     rig.start()
     rig.ask("task-fails", "do it", max_attempts=2, retry_delay="1s")
 
@@ -229,7 +229,7 @@ def test_a_usage_limit_pauses_and_counts_nothing(make_agent_rig: MakeAgentRig) -
         "x-should-retry": "false",
     }
     rig = make_agent_rig(
-        in_turn(Fail(429, "rate_limit_error", "limit", headers=limit)), login="CLAUDE_CODE_OAUTH_TOKEN"
+        in_turn(ApiError(429, "rate_limit_error", "limit", headers=limit)), login="CLAUDE_CODE_OAUTH_TOKEN"
     )
     rig.start()
     rig.ask("task-1", "do it")
@@ -251,7 +251,7 @@ def test_a_usage_limit_pauses_and_counts_nothing(make_agent_rig: MakeAgentRig) -
 
 def test_a_refused_login_pauses_the_account(make_agent_rig: MakeAgentRig) -> None:
     """401 is nobody's task's fault: it waits, and the source says what is wrong."""
-    rig = make_agent_rig(in_turn(Fail(401, "authentication_error", "invalid x-api-key")))
+    rig = make_agent_rig(in_turn(ApiError(401, "authentication_error", "invalid x-api-key")))
     rig.start()
     rig.ask("task-1", "do it", max_attempts=1)
     why = eventually(lambda: _why(rig), timeout=SLOW, what="the account is paused")

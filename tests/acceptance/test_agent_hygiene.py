@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from task_queue.demo.scripted_model import Say, Script, ScriptedModel, UseTool, child_environment, in_turn
+from task_queue.demo.scripted_model import (
+    Say,
+    Script,
+    ScriptedModel,
+    UseTool,
+    child_environment,
+    in_turn,
+)
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.processes import look

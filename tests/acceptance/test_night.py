@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from task_queue.demo.scripted_model import (
+    ApiError,
     Drop,
-    Fail,
     Hang,
     Refuse,
     Reply,
@@ -48,11 +48,11 @@ LIMIT = {
     "anthropic-ratelimit-unified-representative-claim": "five_hour",
     "x-should-retry": "false",
 }
-LIMITED = Fail(429, "rate_limit_error", "limit", headers=LIMIT)
-THROTTLED = Fail(429, "rate_limit_error", "slow down")
-OVERLOADED = Fail(529, "overloaded_error", "Overloaded")
-UNKNOWN_KEY = Fail(401, "authentication_error", "invalid bearer token")
-STRANGE = Fail(400, "invalid_request_error", "the prompt is too strange")
+LIMITED = ApiError(429, "rate_limit_error", "limit", headers=LIMIT)
+THROTTLED = ApiError(429, "rate_limit_error", "slow down")
+OVERLOADED = ApiError(529, "overloaded_error", "Overloaded")
+UNKNOWN_KEY = ApiError(401, "authentication_error", "invalid bearer token")
+STRANGE = ApiError(400, "invalid_request_error", "the prompt is too strange")
 DONE = Say("all done")
 LARGE_ANSWER = Say("all done", input_tokens=LARGE)
 LARGE_STEP = UseTool("Bash", {"command": "true"}, input_tokens=LARGE)

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.demo.scripted_model import Say, ScriptedModel, UseTool, child_environment, in_turn
+from task_queue.demo.scripted_model import (
+    Say,
+    ScriptedModel,
+    UseTool,
+    child_environment,
+    in_turn,
+)
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually

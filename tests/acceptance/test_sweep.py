@@ -12,7 +12,7 @@ from tests.acceptance.rig import PROGRAM
 from tests.waiting import eventually
 
 HEARS_NOTHING = """
-from task_queue.adapters import watcher
+from task_queue.daemon import watcher
 from task_queue.cli import main
 watcher._Sight.on_event = watcher._Sight._is_worth_a_look  # its own probe is heard, so it does not know
 main()

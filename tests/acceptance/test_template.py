@@ -64,7 +64,7 @@ def test_a_command_that_waits_at_the_start_does_not_wait_for_the_sdk(rig: Rig, s
 
 DIES_AFTER_ITS_FORK = """\
 import os, signal, sys, time
-if "task_queue.template" in sys.orig_argv and not os.path.exists({died!r}):
+if "task_queue.runner.template" in sys.orig_argv and not os.path.exists({died!r}):
     fork = os.fork
 
     def once():

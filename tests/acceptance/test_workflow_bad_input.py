@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from task_queue.adapters.config.locations import locate
+from task_queue.config.locations import locate
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict

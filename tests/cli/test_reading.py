@@ -141,7 +141,7 @@ def a_live_daemon(bench: Bench) -> None:
         "warnings": [],
         "sources": {"ad-hoc": served, "planned": served},
     }
-    from task_queue.adapters.config.locations import locate
+    from task_queue.config.locations import locate
 
     write_json(locate(environ=bench.environ).daemon_state, state)
 
@@ -258,7 +258,7 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
     [
         ({"type": "workflow", "name": "audited"}, "workflow: audited"),
         ({"type": "phase", "phase": "verify"}, "phase: verify"),
-        ({"type": "site", "workspace": "/srv/web", "isolation": "none"}, "site: /srv/web"),
+        ({"type": "site", "workspace": "/srv/web", "isolation": "none"}, "checkout: /srv/web"),
         ({"type": "vouched", "token": "x"}, None),
         ({"type": "result", "subtype": "success", "num_turns": 1}, "result: success, 1 turn"),
         (

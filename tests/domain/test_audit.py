@@ -7,7 +7,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from task_queue.domain.audit import VERDICT_SCHEMA, Decision, Verdict, Void, findings_text, read_verdict
+from task_queue.domain.work.audit import (
+    VERDICT_SCHEMA,
+    Decision,
+    Verdict,
+    Void,
+    findings_text,
+    read_verdict,
+)
 
 FINDING = {
     "severity": "major",

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain import frontmatter
+from task_queue.domain.document import frontmatter
+from task_queue.domain.document.frontmatter import Field
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.frontmatter import Entry
 
 
-def read(front: str) -> tuple[Entry, ...]:
+def read(front: str) -> tuple[Field, ...]:
     return frontmatter.read(front)
 
 
@@ -75,8 +75,8 @@ def test_empty_front_matter_has_no_keys() -> None:
      "2026-02-07", "2026-02-07 12:00:00", "=", "1.0", "+1", "Bash(git diff *)", "a#b", "http://x:80/y"],
 )  # fmt: skip
 def test_oddities_of_yaml_keep_their_spelling(spelling: str) -> None:
-    assert read(f"title: {spelling}\n") == (Entry("title", spelling, 2),)
-    assert read(f"title: '{spelling}'\n") == (Entry("title", spelling, 2),)
+    assert read(f"title: {spelling}\n") == (Field("title", spelling, 2),)
+    assert read(f"title: '{spelling}'\n") == (Field("title", spelling, 2),)
     assert read(f"{spelling}: x\n")[0].key == spelling
 
 
@@ -87,8 +87,8 @@ def test_oddities_of_yaml_keep_their_spelling(spelling: str) -> None:
 )
 def test_every_plain_word_keeps_its_spelling(word: str) -> None:
     assert read(f"title: {word}\nverify: [{word}]\n") == (
-        Entry("title", word, 2),
-        Entry("verify", (word,), 3, (3,)),
+        Field("title", word, 2),
+        Field("verify", (word,), 3, (3,)),
     )
 
 
@@ -102,7 +102,7 @@ def test_single_quotes_keep_any_line_of_text(text: str) -> None:
     except TaskFileError as error:
         assert "control character" in str(error)  # noqa: PT017 - YAML's own idea of what is printable
     else:
-        assert entries == (Entry("title", text, 2),)
+        assert entries == (Field("title", text, 2),)
 
 
 def test_lists_and_blocks_and_comments_and_lines() -> None:
@@ -111,9 +111,9 @@ def test_lists_and_blocks_and_comments_and_lines() -> None:
     )
 
     assert entries == (
-        Entry("verify", ("make test", "a, b"), 3, (4, 5)),
-        Entry("allow", ("Read", "Edit"), 7, (7, 7)),
-        Entry("title", "a b\n", 8),
+        Field("verify", ("make test", "a, b"), 3, (4, 5)),
+        Field("allow", ("Read", "Edit"), 7, (7, 7)),
+        Field("title", "a b\n", 8),
     )
 
 

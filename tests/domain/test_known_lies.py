@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.progress import Progress
+from task_queue.domain.attempt.rebuild import rebuilt_ending
+from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.attempt.verdict import judge
 from task_queue.domain.model import Claim, OutcomeKind
-from task_queue.domain.progress import Progress
-from task_queue.domain.rebuild import rebuilt_ending
-from task_queue.domain.spending import Meter
 from task_queue.domain.task import TaskId
-from task_queue.domain.verdict import judge
 
 K = OutcomeKind
 Frame = dict[str, Any]

@@ -6,7 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from task_queue.domain.lifecycle import MAX_RESUMES, Policy, decide, session_to_continue
+from task_queue.domain.attempt.lifecycle import (
+    MAX_RESUMES,
+    Policy,
+    decide,
+    session_to_continue,
+)
 from task_queue.domain.model import (
     Attempt,
     Complete,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain import naming
+from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
 
 LONGEST = "task-" + "x" * (255 - len("task-.md")) + ".md"

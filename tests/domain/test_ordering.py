@@ -11,7 +11,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain.ordering import (
+from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.document.ordering import (
     Doomed,
     Ready,
     StateOf,
@@ -22,8 +23,7 @@ from task_queue.domain.ordering import (
     reasons_for,
     waiting_for,
 )
-from task_queue.domain.retry import Delay
-from task_queue.domain.settings import resolve
+from task_queue.domain.document.settings import resolve
 from task_queue.domain.task import Task, TaskId, TaskState
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.permissions import PROFILES, narrowed, permissions_for
+from task_queue.domain.permission.profiles import PROFILES, narrowed, permissions_for
 
 
 @pytest.mark.parametrize("profile", PROFILES)

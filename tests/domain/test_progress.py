@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from task_queue.domain.progress import Progress, progress_of
-from task_queue.domain.spending import Meter
+from task_queue.domain.attempt.progress import Progress, progress_of
+from task_queue.domain.attempt.spending import Meter
 
 
 def _line(direction: str, raw: Any, second: int = 0) -> str:

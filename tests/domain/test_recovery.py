@@ -6,12 +6,12 @@ from itertools import product
 
 import pytest
 
-from task_queue.domain.recovery import Facts, Repair, repair_for
+from task_queue.domain.attempt.recovery import ClaimFacts, Repair, repair_for
 
 
-def facts(**given: bool) -> Facts:
+def facts(**given: bool) -> ClaimFacts:
     names = ("ending", "run", "abandoned", "acted", "runner_alive", "result_in_transcript")
-    return Facts(**{name: given.get(name, False) for name in names})
+    return ClaimFacts(**{name: given.get(name, False) for name in names})
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def facts(**given: bool) -> Facts:
     ],
     ids=lambda value: value.value if isinstance(value, Repair) else "",
 )
-def test_the_rows_of_the_table(found: Facts, repair: Repair) -> None:
+def test_the_rows_of_the_table(found: ClaimFacts, repair: Repair) -> None:
     """As docs/file-formats.md has them."""
     assert repair_for(found) is repair
 
@@ -37,6 +37,6 @@ def test_the_rows_of_the_table(found: Facts, repair: Repair) -> None:
 def test_nothing_is_settled_or_given_up_while_its_runner_lives(values: tuple[bool, ...]) -> None:
     """An ending could be forged by the agent whose runner still works."""
     ending, run, abandoned, acted, result = values
-    found = Facts(ending, run, abandoned, acted, runner_alive=True, result_in_transcript=result)
+    found = ClaimFacts(ending, run, abandoned, acted, runner_alive=True, result_in_transcript=result)
 
     assert repair_for(found) is Repair.ADOPT

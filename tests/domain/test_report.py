@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from task_queue.domain.facts import report_of
 from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.work.facts import report_of
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 START = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)

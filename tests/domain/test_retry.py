@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain.retry import CAP, Delay, delay_after
+from task_queue.domain.attempt.retry import CAP, Delay, delay_after
 
 FIRST = timedelta(seconds=30)
 NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from task_queue.domain.rules import covers, explained, remedy_for
+from task_queue.domain.permission.rules import covers, explained, remedy_for
 
 
 @pytest.mark.parametrize(

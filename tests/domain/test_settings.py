@@ -10,14 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain import settings
+from task_queue.domain.document import settings
+from task_queue.domain.document.frontmatter import Field, Given
+from task_queue.domain.document.settings import (
+    KEYS,
+    Settings,
+    parse_defaults,
+    parse_given,
+    resolve,
+)
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.frontmatter import Entry, Given
-from task_queue.domain.settings import KEYS, Settings, parse_defaults, parse_given, resolve
 
 
 def value_of(key: str, value: Given) -> Any:
-    return parse_given([Entry(key, value, 7)])[key]
+    return parse_given([Field(key, value, 7)])[key]
 
 
 def refusal(key: str, value: Given) -> str:
@@ -208,7 +214,7 @@ def test_a_title_is_one_line() -> None:
 )
 def test_readers_raise_nothing_but_a_task_file_error(key: str, value: Given) -> None:
     try:
-        resolve(parse_given([Entry(key, value, 2)]))
+        resolve(parse_given([Field(key, value, 2)]))
     except TaskFileError as error:
         assert len(str(error)) < 1000  # noqa: PT017 - either way of ending is right
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.prices import estimated_usd, price_of
+from task_queue.domain.attempt.rebuild import SESSION_LOST, work_so_far
+from task_queue.domain.attempt.spending import Charge, Meter, charge, meter_of
 from task_queue.domain.model import Attempt, Claim, OutcomeKind
-from task_queue.domain.prices import estimated_usd, price_of
-from task_queue.domain.rebuild import SESSION_LOST, work_so_far
-from task_queue.domain.spending import Charge, Meter, charge, meter_of
 from task_queue.domain.task import TaskId
 
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
@@ -22,21 +22,29 @@ OPENS = ("out", {"type": "control_request", "request": {"subtype": "initialize"}
 
 
 @pytest.mark.parametrize(
-    ("before", "told", "answers", "expected"),
+    ("before", "reported", "answers", "expected"),
     [
-        pytest.param(Meter(), 5.0, 9.0, Charge(5.0, 0, Meter(5.0)), id="told: the estimate does not matter"),
-        pytest.param(Meter(3.0), 5.0, 9.0, Charge(2.0, 0, Meter(5.0)), id="told: what it has grown by"),
         pytest.param(
-            Meter(9.0), 5.0, 1.0, Charge(5.0, 0, Meter(5.0)), id="told less than before: a new count"
+            Meter(), 5.0, 9.0, Charge(5.0, 0, Meter(5.0)), id="reported: the estimate does not matter"
         ),
-        pytest.param(Meter(3.0), None, 1.5, Charge(1.5, 1.5, Meter(3.0, 1.5)), id="not told: the estimate"),
-        pytest.param(Meter(3.0, 1.5), None, 0.5, Charge(0.5, 0.5, Meter(3.0, 2.0)), id="not told again"),
+        pytest.param(Meter(3.0), 5.0, 9.0, Charge(2.0, 0, Meter(5.0)), id="reported: what it has grown by"),
+        pytest.param(
+            Meter(9.0), 5.0, 1.0, Charge(5.0, 0, Meter(5.0)), id="reported less than before: a new count"
+        ),
+        pytest.param(
+            Meter(3.0), None, 1.5, Charge(1.5, 1.5, Meter(3.0, 1.5)), id="not reported: the estimate"
+        ),
+        pytest.param(Meter(3.0, 1.5), None, 0.5, Charge(0.5, 0.5, Meter(3.0, 2.0)), id="not reported again"),
         pytest.param(Meter(3.0), None, 0.0, Charge(None, 0, Meter(3.0)), id="no answer: not known"),
         pytest.param(
-            Meter(3.0, 1.5), 5.5, 0.9, Charge(1.0, 0, Meter(5.5)), id="told late: not charged twice"
+            Meter(3.0, 1.5), 5.5, 0.9, Charge(1.0, 0, Meter(5.5)), id="reported late: not charged twice"
         ),
         pytest.param(
-            Meter(3.0, 1.5), 4.0, 0.9, Charge(0.9, 0, Meter(4.0)), id="never told: the next one pays its own"
+            Meter(3.0, 1.5),
+            4.0,
+            0.9,
+            Charge(0.9, 0, Meter(4.0)),
+            id="never reported: the next one pays its own",
         ),
         pytest.param(
             Meter(3.0, 1.5), 3.5, 0.9, Charge(0.5, 0, Meter(3.5)), id="never more than the total grew"
@@ -44,18 +52,18 @@ OPENS = ("out", {"type": "control_request", "request": {"subtype": "initialize"}
     ],
 )
 def test_what_a_conversation_is_charged(
-    before: Meter, told: float | None, answers: float, expected: Charge
+    before: Meter, reported: float | None, answers: float, expected: Charge
 ) -> None:
-    assert charge(before, told=told, answers_usd=answers) == expected
+    assert charge(before, reported=reported, answers_usd=answers) == expected
 
 
 def test_the_meter_is_the_sessions_own() -> None:
     """Attempts in other sessions do not turn it; the newest total counts, even a smaller one."""
     attempts = [
-        _attempt(1, "s", told=9.0),
-        _attempt(2, "s", told=2.0),
+        _attempt(1, "s", reported=9.0),
+        _attempt(2, "s", reported=2.0),
         _attempt(3, "s", estimated=0.25),
-        _attempt(4, "other", told=7.0),
+        _attempt(4, "other", reported=7.0),
     ]
 
     assert meter_of(attempts, "s") == Meter(2.0, 0.25)
@@ -151,7 +159,7 @@ def test_a_program_without_an_agent_costs_nothing() -> None:
     assert (work.total_cost_usd, work.estimated_cost_usd, work.cost_incomplete) == (None, 0, False)
 
 
-def _attempt(number: int, session: str, *, told: float | None = None, estimated: float = 0.0) -> Attempt:
+def _attempt(number: int, session: str, *, reported: float | None = None, estimated: float = 0.0) -> Attempt:
     return Attempt(
         number,
         OutcomeKind.CRASHED,
@@ -160,7 +168,7 @@ def _attempt(number: int, session: str, *, told: float | None = None, estimated:
         started_at=NOW,
         ended_at=NOW,
         session_id=session,
-        session_cost_usd=told,
+        session_cost_usd=reported,
         session_estimated_usd=estimated,
     )
 
@@ -171,8 +179,8 @@ def _answer(number: int, session: str) -> tuple[str, Any]:
     return "in", {"type": "assistant", "message": message, "session_id": session}
 
 
-def _result(told: float, session: str = SESSION) -> tuple[str, Any]:
-    return "in", {"type": "result", "total_cost_usd": told, "num_turns": 1, "session_id": session}
+def _result(reported: float, session: str = SESSION) -> tuple[str, Any]:
+    return "in", {"type": "result", "total_cost_usd": reported, "num_turns": 1, "session_id": session}
 
 
 def _transcript(*envelopes: tuple[str, Any]) -> list[str]:

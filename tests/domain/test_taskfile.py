@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_queue.domain import taskfile
+from task_queue.domain.document import taskfile
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.task import Task, TaskId
 
@@ -152,7 +152,7 @@ def test_no_document_takes_long(text: str) -> None:
 def test_a_document_without_front_matter_does_without_yaml() -> None:
     """The import alone costs more than most documents."""
     program = (
-        "import sys; from task_queue.domain import taskfile;"
+        "import sys; from task_queue.domain.document import taskfile;"
         "taskfile.parse(b'# Hi', 'task-a'); sys.exit('yaml' in sys.modules)"
     )
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.verdict import TABLE, Observation, is_hopeless, judge
 from task_queue.domain.model import OutcomeKind
-from task_queue.domain.verdict import TABLE, Observation, is_hopeless, judge
 
 K = OutcomeKind
 

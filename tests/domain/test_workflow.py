@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from task_queue.domain.model import OutcomeKind
-from task_queue.domain.workflow import (
+from task_queue.domain.work.workflow import (
     Audit,
     Audited,
     Commit,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.domain.worktrees import Idle, Keep, overdue
+from task_queue.domain.work.worktrees import Idle, Keep, overdue
 
 NOW = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 TREES = tuple(Idle(Path(f"task-{days}"), NOW - timedelta(days=days)) for days in (3, 1, 2))

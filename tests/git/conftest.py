@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.program import Git
-from task_queue.adapters.git.repository import Repository, facts
+from task_queue.git.program import Git
+from task_queue.git.repository import Repository, facts
 
 
 @dataclass(frozen=True)

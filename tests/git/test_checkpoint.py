@@ -8,14 +8,14 @@ import subprocess
 
 import pytest
 
-from task_queue.adapters.git.checkpoint import (
+from task_queue.domain.task import TaskId
+from task_queue.git.checkpoint import (
     Checkpoint,
     checkpoint,
     checkpoint_of,
     forget_checkpoint,
 )
-from task_queue.adapters.git.snapshot import temporary_index
-from task_queue.domain.task import TaskId
+from task_queue.git.snapshot import temporary_index
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 

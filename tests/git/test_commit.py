@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.adapters.git.changes import changes_between
-from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint, snapshot_now
-from task_queue.adapters.git.commit import Committed, Signature, final_commit, why_no_signature
 from task_queue.domain.task import TaskId
+from task_queue.git.changes import changes_between
+from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
+from task_queue.git.commit import CommitResult, Signature, final_commit, why_no_signature
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 
@@ -19,7 +19,7 @@ def begin(scratch: Scratch) -> Checkpoint:
     return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=1)
 
 
-def finish(scratch: Scratch, since: Checkpoint, signature: Signature | None = None) -> Committed:
+def finish(scratch: Scratch, since: Checkpoint, signature: Signature | None = None) -> CommitResult:
     return final_commit(
         scratch.git,
         scratch.repository,

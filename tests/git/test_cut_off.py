@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.advance import Advance, finish_interrupted
-from task_queue.adapters.git.landing import Landed, Landing, Wish, land
 from task_queue.domain.errors import GitError
+from task_queue.git.advance import Advance, finish_interrupted
+from task_queue.git.landing import Advanced, Landing, Wish, land
 from task_queue.platform.identity import ProcessIdentity, identity_of, own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -103,7 +103,7 @@ def test_killed_at_any_call_it_lands_once_all_the_same(ahead: Scratch, share: in
 
         assert (at == ahead.run("rev-parse", "side")) == (told is None)
         assert ahead.status() == ["?? mine.txt"], nth
-        assert isinstance(bring(ahead), Landed)
+        assert isinstance(bring(ahead), Advanced)
         assert ahead.run("rev-parse", "main") == ahead.run("rev-parse", "side")
         assert ahead.status() == ["?? mine.txt"]
         assert list((ahead.root / ".git").rglob("*.lock")) == []

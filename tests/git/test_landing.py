@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.landing import Blocked, Landed, Landing, Wish, land
-from task_queue.adapters.git.merging import Conflict
+from task_queue.git.landing import Advanced, Blocked, Landing, Wish, land
+from task_queue.git.merging import Conflict
 from tests.git.conftest import Scratch
 from tests.processes import runs
 from tests.waiting import eventually
@@ -69,9 +69,9 @@ def advance(scratch: Scratch, name: str, text: str = "content\n") -> str:
 def test_fast_forward_of_a_branch_that_is_checked_out_nowhere(away: Scratch, side: Scratch) -> None:
     landed = bring(away)
 
-    assert landed == Landed(side.run("rev-parse", "side"), "fast-forward")
+    assert landed == Advanced(side.run("rev-parse", "side"), "fast-forward")
     assert away.run("rev-parse", "main") == landed.commit
-    assert bring(away) == Landed(landed.commit, "already there")
+    assert bring(away) == Advanced(landed.commit, "already there")
 
 
 def test_merge_into_a_branch_that_is_checked_out_nowhere(away: Scratch, side: Scratch) -> None:
@@ -82,7 +82,7 @@ def test_merge_into_a_branch_that_is_checked_out_nowhere(away: Scratch, side: Sc
 
     landed = bring(away)
 
-    assert isinstance(landed, Landed)
+    assert isinstance(landed, Advanced)
     assert (landed.how, "post-merge did not run" in told(away)) == ("merge", True)
     assert away.run("log", "-1", "--format=%(trailers:key=Checked-By,valueonly)", "main") == "hook\n"
     assert away.run("log", "-1", "--format=%P %s", "main") == f"{old} {side.run('rev-parse', 'side')} Land it"
@@ -108,7 +108,7 @@ def test_where_the_target_is_checked_out_its_files_follow(scratch: Scratch, side
 
     landed = bring(scratch)
 
-    assert isinstance(landed, Landed)
+    assert isinstance(landed, Advanced)
     assert (landed.how, told(scratch)) == (how, "")
     assert (scratch.root / "side.txt").exists()
     assert scratch.status() == ["?? mine.txt"]
@@ -182,7 +182,7 @@ def test_hooks_run_where_git_would_run_them(scratch: Scratch, side: Scratch) -> 
     landed = bring(scratch)
 
     tip = side.run("rev-parse", "HEAD")
-    assert isinstance(landed, Landed)
+    assert isinstance(landed, Advanced)
     assert log.read_text().splitlines() == [
         "pre-merge-commit side.merge content content",
         f"prepare-commit-msg side.merge {tip}",
@@ -201,7 +201,7 @@ def test_what_a_hook_changes_is_in_the_merge(scratch: Scratch, side: Scratch) ->
 
     landed = bring(scratch)
 
-    assert isinstance(landed, Landed)
+    assert isinstance(landed, Advanced)
     assert (scratch.root / "hooked.txt").read_text() == "by the hook\n"
     assert scratch.run("log", "-1", "--format=%s, %b") == "Land it, Ticket: 7\n"
     assert scratch.status() == []
@@ -222,7 +222,7 @@ def test_a_hook_that_never_ends_is_ended(scratch: Scratch, side: Scratch, hook: 
         lambda: not runs(int((scratch.root.parent / "pid").read_text())), what="the hook's process has ended"
     )
     (scratch.root / ".git/hooks" / hook).unlink()
-    assert isinstance(bring(scratch), Landed)
+    assert isinstance(bring(scratch), Advanced)
 
 
 def test_a_hook_after_the_merge_that_never_ends_does_not_undo_it(scratch: Scratch, side: Scratch) -> None:
@@ -230,7 +230,7 @@ def test_a_hook_after_the_merge_that_never_ends_does_not_undo_it(scratch: Scratc
 
     landed = bring(scratch, within_s=2)
 
-    assert isinstance(landed, Landed)
+    assert isinstance(landed, Advanced)
     assert "merged all the same" in told(scratch)
     assert "look at the hook post-merge" in told(scratch)
     assert (scratch.run("rev-parse", "HEAD"), scratch.status()) == (landed.commit, [])
@@ -258,7 +258,7 @@ def test_a_filter_that_cuts_git_off_leaves_no_half_merge(
     assert (scratch.root / "first.txt").read_text() == "first\n"
     assert list((scratch.root / ".git").rglob("*.lock")) == []
     scratch.run("config", "filter.slow.smudge", "cat")
-    assert isinstance(bring(scratch), Landed)
+    assert isinstance(bring(scratch), Advanced)
     assert scratch.status() == ["?? mine.txt"]
 
 
@@ -279,7 +279,7 @@ def test_a_target_that_moves_meanwhile_is_decided_again(away: Scratch, side: Scr
 
     landed = bring(away, env={**away.env, "PATH": f"{folder}:{away.env['PATH']}"})
 
-    assert isinstance(landed, Landed)
+    assert isinstance(landed, Advanced)
     assert landed.how == "merge"
     assert away.run("ls-tree", "--name-only", "main").split() == ["first.txt", "side.txt", "theirs.txt"]
 
@@ -296,7 +296,7 @@ def test_many_land_at_once(scratch: Scratch, *, checked_out: bool) -> None:
     with ThreadPoolExecutor() as pool:
         landings = list(pool.map(lambda name: bring(scratch, name), names))
 
-    assert [type(landing) for landing in landings] == [Landed] * 4
+    assert [type(landing) for landing in landings] == [Advanced] * 4
     assert scratch.run("ls-tree", "--name-only", "main").split() == [
         *(f"{name}.txt" for name in names),
         "first.txt",

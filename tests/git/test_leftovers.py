@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from task_queue.adapters.git.at_work import AtWork, keep_of_the_dead, note_begin, note_end
-from task_queue.adapters.git.checkpoint import Checkpoint, checkpoint
-from task_queue.adapters.git.commit import Committed, final_commit
-from task_queue.adapters.git.leftovers import Leftovers, keep_leftovers, own_of
 from task_queue.domain.task import TaskId
+from task_queue.git.checkpoint import Checkpoint, checkpoint
+from task_queue.git.commit import CommitResult, final_commit
+from task_queue.git.interrupted import AtWork, keep_of_the_dead, note_begin, note_end
+from task_queue.git.leftovers import Leftovers, keep_leftovers, own_of
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -28,7 +28,7 @@ def fail(scratch: Scratch, since: Checkpoint) -> Leftovers | None:
     return keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since)
 
 
-def succeed(scratch: Scratch, since: Checkpoint, attempt: int = 2) -> Committed:
+def succeed(scratch: Scratch, since: Checkpoint, attempt: int = 2) -> CommitResult:
     trailers = {"Task-Id": TASK, "Task-Queue-Attempt": str(attempt)}
     return final_commit(
         scratch.git, scratch.repository, since=since, subject="Do it", body="", trailers=trailers

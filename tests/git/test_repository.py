@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.program import Git
-from task_queue.adapters.git.repository import facts
 from task_queue.domain.errors import GitError
+from task_queue.git.program import Git
+from task_queue.git.repository import facts
 from task_queue.platform.identity import identity_of
 from tests.git.conftest import Scratch
 from tests.waiting import eventually

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.tidying import repositories_in, tidy
-from task_queue.adapters.git.worktree import Worktree, create, fresh_checkout, listed
 from task_queue.domain.task import TaskId
-from task_queue.domain.worktrees import Keep
+from task_queue.domain.work.worktrees import Keep
+from task_queue.git.tidying import repositories_in, tidy
+from task_queue.git.worktree import Worktree, create, fresh_checkout, listed
 from tests.git.conftest import Scratch
 
 DAY = timedelta(days=1)

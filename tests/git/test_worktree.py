@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.git.exclude import keep_out
-from task_queue.adapters.git.worktree import Worktree, create, fresh_checkout, listed, remove
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
+from task_queue.git.exclude import keep_out
+from task_queue.git.worktree import Worktree, create, fresh_checkout, listed, remove
 from tests.git.conftest import Scratch
 
 TASK = TaskId("task-a")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from task_queue.domain.model import OutcomeKind
 
-AGENT = "tests/executor/test_claude.py::"
-ROW = "tests/executor/test_outcome_rows.py::"
+AGENT = "tests/agents/test_claude.py::"
+ROW = "tests/agents/test_outcome_rows.py::"
 QUEUE = "tests/acceptance/test_agent.py::"
 FLOW = "tests/acceptance/test_workflow.py::"
 NIGHT = "tests/acceptance/test_night.py::NIGHT"

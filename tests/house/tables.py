@@ -15,9 +15,19 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from task_queue.adapters.config.schema import Agent, CommandExecutor, Config, GitSettings, Limits, Source
 from task_queue.cli import cli
-from task_queue.domain.lifecycle import Policy, decide
+from task_queue.config.schema import (
+    Agent,
+    Config,
+    ConfiguredCommand,
+    GitSettings,
+    Limits,
+    Source,
+)
+from task_queue.domain.attempt.lifecycle import Policy, decide
+from task_queue.domain.attempt.results import attempt_of, bare_ending
+from task_queue.domain.attempt.verdict import TABLE
+from task_queue.domain.document.settings import KEYS
 from task_queue.domain.model import (
     Claim,
     Complete,
@@ -29,10 +39,7 @@ from task_queue.domain.model import (
     Release,
     Retry,
 )
-from task_queue.domain.results import attempt_of, bare_ending
-from task_queue.domain.settings import KEYS
 from task_queue.domain.task import TaskId
-from task_queue.domain.verdict import TABLE
 from tests.house import proofs
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +186,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
     sections: dict[str, tuple[str, type[BaseModel]]] = {
         "task_source_directories": ("task_source_directories[]", Source),
         "agent": ("agent", Agent),
-        "executors": ("executors.<name>", CommandExecutor),
+        "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
         "git": ("git", GitSettings),
     }

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.verdict import TABLE, deciding
 from task_queue.domain.model import OutcomeKind
-from task_queue.domain.verdict import TABLE, deciding
 from tests.acceptance.test_night import NIGHT
 from tests.domain.test_known_lies import LIES
 from tests.domain.test_verdict import CASES
@@ -23,10 +23,9 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(
-    r"`((?:adapters|cli|demo|domain|gate|platform|views|workflow)/[a-z_/]+\.py|[a-z_]+\.py)`"
+    r"`((?:agents|app|cli|config|daemon|demo|domain|git|platform|ports|runner|store)/[a-z_/]+\.py|[a-z_]+\.py)`"
 )
 MOST_LINES = 500
-# Every order of writing of one source in one place; to be divided when it changes next.
 
 
 def _named(path: Path) -> str:

@@ -19,7 +19,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from task_queue.demo.scripted_model import Request, Say, ScriptedModel, UseTool, child_environment
+from task_queue.demo.scripted_model import (
+    Request,
+    Say,
+    ScriptedModel,
+    UseTool,
+    child_environment,
+)
 from tests.proof.bench import ACT, LIMIT_S, TASK, ProofBench, Traced, proof_bench, wait_for
 from tests.proof.checker import Dropped, Expected, figures
 from tests.proof.tracer import why_not_here

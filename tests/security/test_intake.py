@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.engine import folder as folder_module
-from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable
 from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId
 from task_queue.platform.records import encode
-from tests.engine.contract import NOW
+from task_queue.store.folder import engine as folder_module
+from task_queue.store.folder.engine import FolderEngine
+from tests.store.contract import NOW
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
 TASK = TaskId("task-a")

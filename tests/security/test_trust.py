@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.domain.errors import EngineUnavailable
+from task_queue.store.folder.engine import FolderEngine
 from tests.acceptance.rig import Rig
-from tests.engine.contract import NOW
+from tests.store.contract import NOW
 from tests.waiting import eventually
 
 ACTING = [

@@ -30,9 +30,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from task_queue.adapters.engine.folder import FolderEngine
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
 from task_queue.domain.model import TaskId
+from task_queue.store.folder.engine import FolderEngine
 from tests.acceptance.rig import Rig
 from tests.processes import children_of, kill, look
 from tests.proof import checker
@@ -202,7 +202,7 @@ class DaemonMachine(RuleBasedStateMachine):
         """What runners are forked from. Disturbs no task, either."""
         assert self.daemon is not None
         for pid in children_of(self.daemon.pid):
-            if b"task_queue.template" in look(pid, "cmdline"):
+            if b"task_queue.runner.template" in look(pid, "cmdline"):
                 self.note("kill the template")
                 kill(pid)
 

@@ -17,19 +17,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from task_queue.adapters.engine.files import read_record
-from task_queue.adapters.engine.folder import FolderEngine
-from task_queue.adapters.engine.memory import MemoryEngine
-from task_queue.domain import naming
+from task_queue.daemon.worker import Timing, Worker
+from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
 from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result, RunRecord
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode
-from task_queue.ports import Order, RunningAttempt
-from task_queue.worker import Timing, Worker
-from tests.fakes import FakeClock, FakeOrders, FakeRunners, OpenGate
+from task_queue.ports.executor import Order
+from task_queue.ports.runner import RunningAttempt
+from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.folder.files import read_record
+from tests.fakes import FakeClock, FakeOrders, FakeRunners, OpenAdmission
+from tests.store.memory import MemoryEngine
 
 NAMES = st.sampled_from(["task-a", "task-b", "task-c"])
 ENDS = st.sampled_from([*OutcomeKind, None])
@@ -72,7 +73,7 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.gate = OpenGate()
+        self.admission = OpenAdmission()
         self.make_engine()
         self.runners = Runners(self.engine, self.clock)
         self.version = 0
@@ -138,7 +139,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.engine,
             runners=self.runners,
             orders=FakeOrders(),
-            gate=self.gate,
+            admission=self.admission,
             state_of=self.engine.state_of,
             clock=self.clock,
             emit=lambda _: None,
@@ -147,7 +148,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def pause(self) -> None:
-        self.gate.refusal = None if self.gate.refusal else "paused"
+        self.admission.refusal = None if self.admission.refusal else "paused"
 
     @rule(hours=st.integers(-24, 24))
     def clock_jumps(self, hours: int) -> None:

@@ -22,7 +22,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from task_queue.adapters import service
+from task_queue.app import service
 from tests.systemd.stand_in import marked
 from tests.waiting import eventually
 

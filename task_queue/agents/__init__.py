@@ -1,0 +1,1 @@
+"""What carries out an attempt: the Claude agent, or a configured command; and the texts that agents are given."""

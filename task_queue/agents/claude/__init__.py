@@ -1,0 +1,1 @@
+"""The Claude agent through the Claude Agent SDK; nothing else in the product imports that SDK."""

@@ -1,0 +1,172 @@
+"""From an order to the SDK's options, the prompt and the launcher: how an unattended session is set up."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import claude_agent_sdk
+from claude_agent_sdk import ClaudeAgentOptions
+
+from task_queue.domain.errors import ExecutorError
+from task_queue.domain.permission.profiles import permissions_for
+from task_queue.ports.executor import Order
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_MAX_BUFFER_BYTES = 64 * 2**20
+_ALWAYS = {
+    # A result must not come before the work of subagents and background shells.
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+    "CLAUDE_CODE_STARTUP_FAILURE_RESULTS": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+# For these the CLI takes a file descriptor instead (2.1.330); for ANTHROPIC_AUTH_TOKEN and a cloud's there is none.
+_HIDDEN_LOGINS = {
+    "ANTHROPIC_API_KEY": "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+}
+_SESSION_SCOPED = ("CLAUDECODE", "CLAUDE_AGENT_SDK_", "CLAUDE_CODE_SESSION", "CLAUDE_CODE_ENTRYPOINT")
+_UNATTENDED = (
+    "You work unattended in a task queue: nobody can answer questions or grant permissions. Decide what a"
+    " careful engineer would decide, say so, and go on until the task is done or cannot be done. If a tool is"
+    " denied, do not work around it; say what you would have needed. Never touch the queue's own folders:"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What sets one conversation of an attempt apart; the order says all the rest."""
+
+    resume: bool
+    prompt: str | None = None
+    """None: the task itself, or for a continued session that it goes on."""
+    append: str = ""
+    """Added to the system prompt."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of a structured answer that is wanted."""
+    plugin: Path | None = None
+
+
+def environment_of(order: Order) -> dict[str, str]:
+    """The whole environment of the CLI: what the order says, our switches and the attempt's marker."""
+    kept = {name: value for name, value in order.env.items() if not name.startswith(_SESSION_SCOPED)}
+    # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
+    # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
+    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.get("scrub_env") else {}
+    config_dir = order.agent.get("config_dir")
+    return {
+        **kept,
+        **({"CLAUDE_CONFIG_DIR": str(config_dir)} if config_dir else {}),
+        **_ALWAYS,
+        **scrub,
+        "TASK_QUEUE_ATTEMPT": order.marker,
+    }
+
+
+def write_launcher(order: Order) -> Path:
+    """A program in the attempt's folder for the SDK to start in place of the CLI; see ``launcher``."""
+    names = ",".join(sorted(environment_of(order)))
+    hides = order.agent.get("hide_login", True)
+    hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items() if hides)
+    words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, hidden, str(_cli_of(order))]
+    path = order.attempt_dir / "claude"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o700)
+    return path
+
+
+def options_for(
+    order: Order, talk: Talk, *, launcher: Path, stderr: Callable[[str], None]
+) -> ClaudeAgentOptions:
+    """Options of the session that carries out *order*."""
+    env = environment_of(order)
+    settings = order.settings
+    permissions = permissions_for(
+        settings.permissions,
+        allow=settings.allow,
+        allow_only=bool(order.agent.get("allow_only")),
+        deny=settings.deny,
+        queue_dirs=map(str, order.queue_dirs),
+        private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
+    )
+    queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
+    return ClaudeAgentOptions(
+        cwd=str(order.workspace),
+        cli_path=launcher,
+        env=env,
+        session_id=None if talk.resume else order.claim.session_id,
+        resume=order.claim.session_id if talk.resume else None,
+        system_prompt={
+            "type": "preset",
+            "preset": "claude_code",
+            "append": f"{_UNATTENDED} {queue_dirs}.\n\n{talk.append}".rstrip(),
+        },
+        output_format={"type": "json_schema", "schema": dict(talk.schema)} if talk.schema else None,
+        plugins=[{"type": "local", "path": str(talk.plugin)}] if talk.plugin else [],
+        setting_sources=list(order.agent.get("setting_sources", ["project"])),
+        permission_mode=permissions.mode,
+        allowed_tools=list(permissions.allowed_tools),
+        disallowed_tools=list(permissions.disallowed_tools),
+        settings=json.dumps(permissions.settings),
+        sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
+        strict_mcp_config=True,
+        model=settings.model,
+        fallback_model=settings.fallback_model,
+        effort=cast(Any, settings.effort),  # validated where the task is read
+        max_turns=settings.max_turns - order.turns_used,
+        max_budget_usd=_remaining_usd(order),
+        max_buffer_size=_MAX_BUFFER_BYTES,
+        stderr=stderr,
+    )
+
+
+def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> str:
+    """What the agent is told; a continued session has the task already."""
+    cause = order.interruption or "it was interrupted"
+    if resumes:
+        return (
+            f"Your work on this task did not end: {cause}. Look at what is on disk (git status, git diff)"
+            " before you go on, because the last step may have taken effect in part or in full. Do not repeat"
+            f" side effects that are finished. Then continue the task in {order.document} to its end."
+        )
+    note = (
+        f"\n\nAn earlier attempt at this task ended without a result ({cause}), and its conversation is lost."
+        " Look at what it left on disk (git status, git log); do not repeat side effects that are finished."
+        if session_lost
+        else ""
+    )
+    head = f"Carry out this task. Its text also lies in {order.document}.{note}"
+    return f"{head}\n\n# {order.title}\n\n{order.body}"
+
+
+def session_lost_prompt(order: Order, prompt: str) -> str:
+    """*prompt* for a fresh session that takes the place of a lost one: the task has to be told again."""
+    return f"{prompt_for(order, resumes=False, session_lost=True)}\n\n---\n\n{prompt}"
+
+
+def _remaining_usd(order: Order) -> float | None:
+    cap = order.settings.max_budget_usd
+    bounds = [order.allowance_usd, None if cap is None else cap - order.spent_usd]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _cli_of(order: Order) -> Path:
+    configured = order.agent.get("cli_path")
+    bundled = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
+    found = shutil.which(str(configured or bundled), path=order.env.get("PATH", ""))
+    if found is None and configured is None:
+        found = shutil.which("claude", path=order.env.get("PATH", ""))
+    if found is None:
+        raise ExecutorError(
+            f"the agent's program is missing: {configured or 'claude'}",
+            hint="set agent.cli_path, or reinstall claude-agent-sdk, which brings one along",
+        )
+    return Path(found)

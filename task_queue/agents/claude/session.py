@@ -1,0 +1,332 @@
+"""Carries out an attempt with Claude through the Agent SDK. Imported by the runner only: the SDK is heavy.
+
+One conversation is one session of the CLI. It runs as a task of its own and is never cancelled: whoever wants
+it to end makes the CLI end, and the conversation follows (a second cancel during the SDK's teardown would
+leak the CLI). Every wait is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError
+from claude_agent_sdk._errors import (
+    MessageParseError,  # pyright: ignore[reportPrivateUsage]  # not exported, and must not be fatal
+)
+
+from task_queue.agents.claude.options import (
+    Talk,
+    options_for,
+    prompt_for,
+    session_lost_prompt,
+    write_launcher,
+)
+from task_queue.agents.claude.recording import RecordingTransport
+from task_queue.agents.claude.watch import Timers, Watch
+from task_queue.domain.attempt.progress import Progress
+from task_queue.domain.attempt.rebuild import SESSION_LOST
+from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.attempt.verdict import Observation, Timer, is_hopeless, judge
+from task_queue.domain.errors import ExecutorError
+from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.ports.executor import Order, Stop, Transcript
+
+_CLOUD_SWITCHES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+_TASK_OWN_PROFILES = {"sandboxed", "bypass"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Seconds that each step towards the CLI's end may take."""
+
+    interrupt_s: float = 20.0
+    terminate_s: float = 10.0
+    kill_s: float = 10.0
+    disconnect_s: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a conversation ended, what it took, and the structured answer if one was wanted."""
+
+    outcome: Outcome
+    work: Work
+    structure: object = None
+
+
+class ClaudeExecutor:
+    """Executor for ``claude``. The wall clock and the idle time come from the task's settings."""
+
+    def __init__(self, *, timers: Timers | None = None, ladder: Ladder | None = None) -> None:
+        self._timers = timers or Timers()
+        self._ladder = ladder or Ladder()
+        self._asked: Stop | None = None
+        self._wake: Callable[[], object] = _asleep
+
+    def stop(self, how: Stop) -> None:
+        """Ask the running attempt to end; a cancel overrides a suspend, never the other way round."""
+        if self._asked is not Stop.CANCEL:
+            self._asked = how
+        self._wake()
+
+    def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        said = self.talk(order, transcript, Talk(resume=order.claim.resumes))
+        return said.outcome, said.work
+
+    def talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+        """Hold one conversation in the session that *order* names, and judge its end."""
+        if (spent := _spent(order)) is not None:
+            work = Work(
+                session_id=order.claim.session_id,
+                session_cost_usd=order.meter.reported,
+                session_estimated_usd=order.meter.estimated,
+            )
+            return Said(spent, work)
+        return asyncio.run(self._talk(order, transcript, talk))
+
+    async def _talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+        said = await self._converse(order, transcript, talk)
+        if said.outcome.lost_session and talk.resume and self._asked is None:
+            why = "the session cannot be continued: started again under the same id"
+            transcript.write("note", {"type": SESSION_LOST, "text": why})
+            fresh = replace(order, meter=Meter())
+            lost = replace(
+                talk,
+                resume=False,
+                prompt=None if talk.prompt is None else session_lost_prompt(order, talk.prompt),
+            )
+            said = await self._converse(fresh, transcript, lost, session_lost=True)
+        return said
+
+    async def _converse(
+        self, order: Order, transcript: Transcript, talk: Talk, *, session_lost: bool = False
+    ) -> Said:
+        conversation = _Conversation(order, transcript, talk, timers=self._timers, ladder=self._ladder)
+        self._wake = conversation.wake
+        try:
+            seen = await conversation.run(
+                asked=lambda: self._asked,
+                prompt=talk.prompt or prompt_for(order, resumes=talk.resume, session_lost=session_lost),
+            )
+        finally:
+            self._wake = _asleep
+        outcome = _with_renewal(order, judge(seen))
+        if seen.refused_to_start and not outcome.lost_session and seen.stop is None:
+            _refuse(order, outcome)
+        progress = conversation.watch.progress
+        work = progress.work(session_id=order.claim.session_id, before=order.meter)
+        structure: object = (progress.result or {}).get("structured_output")
+        return Said(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
+
+
+class _Conversation:
+    """One session of the CLI, from its start to its end."""
+
+    def __init__(
+        self, order: Order, transcript: Transcript, talk: Talk, *, timers: Timers, ladder: Ladder
+    ) -> None:
+        self._order = order
+        self._about = talk
+        self._transcript = transcript
+        self._ladder = ladder
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._client: ClaudeSDKClient
+        self._transport: RecordingTransport
+        self._exception: str | None = None
+        self.watch = Watch(
+            timers=replace(
+                timers,
+                idle_s=order.settings.idle_timeout.total_seconds(),
+                wall_clock_s=order.settings.timeout.total_seconds(),
+            ),
+            started_at=time.monotonic(),
+        )
+
+    def wake(self) -> None:
+        """Look again at what was asked; may be called from a signal handler."""
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
+        launcher = write_launcher(self._order)
+        options = options_for(self._order, self._about, launcher=launcher, stderr=self._saw_stderr)
+        self._transport = RecordingTransport(options, self._saw)
+        self._client = ClaudeSDKClient(options, transport=self._transport)
+        try:
+            timer = None if asked() else await self._talk_until_end(prompt, asked)
+        finally:
+            launcher.unlink(missing_ok=True)
+        stop = asked()
+        seen = self.watch.progress.observation(
+            exit_code=self._exit_code(),
+            exception=self._exception,
+            timer=timer,
+            stop=None if stop is None else stop.value,
+            wrong_account=self._wrong_account(),
+        )
+        return replace(seen, wants_structure=self._about.schema is not None)
+
+    async def _talk_until_end(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
+        talk = asyncio.create_task(self._talk(prompt))
+        talk.add_done_callback(lambda _: self._news.set())
+        timer = await self._supervise(talk, asked)
+        if not talk.done() and self.watch.progress.result is None:
+            await self._end(talk, gently=asked() is Stop.CANCEL)
+        await _settled(talk, self._ladder.disconnect_s)
+        if not talk.done():
+            self._signal("kill")
+            await _settled(talk, self._ladder.kill_s)
+        return timer
+
+    async def _talk(self, prompt: str) -> None:
+        """Connect, send the prompt, drain the SDK's stream up to our result, disconnect."""
+        try:
+            await self._client.connect()
+            await self._client.query(self._message(prompt))
+            self.watch.prompted(time.monotonic())
+            self._news.set()
+            await self._drain()
+        except ClaudeSDKError as error:
+            self._exception = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare Exceptions for failed control requests
+            self._exception = f"{type(error).__name__}: {error}"
+        finally:
+            with suppress(Exception):
+                await self._client.disconnect()
+
+    async def _drain(self) -> None:
+        # Frames are read where the transport sees them; here they are only taken off the SDK's queue.
+        while self.watch.progress.result is None:
+            try:
+                async for _ in self._client.receive_messages():
+                    if self.watch.progress.result is not None:
+                        return
+            except MessageParseError as error:
+                self._transcript.write("note", f"the SDK could not read a message: {error}")
+            else:
+                return
+
+    async def _message(self, prompt: str) -> AsyncIterator[dict[str, Any]]:
+        yield {
+            "type": "user",
+            "message": {"role": "user", "content": prompt},
+            "parent_tool_use_id": None,
+            "uuid": str(uuid.uuid4()),
+        }
+
+    async def _supervise(self, talk: asyncio.Task[None], asked: Callable[[], Stop | None]) -> Timer | None:
+        """Wait until the conversation ends or must be ended; the time-out that said so, if one did."""
+        while not talk.done() and self.watch.progress.result is None and asked() is None:
+            now = time.monotonic()
+            if (timer := self.watch.overdue(now)) is not None:
+                return timer
+            if is_hopeless(self.watch.progress.observation(wrong_account=self._wrong_account())):
+                return None
+            self._news.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self.watch.next_deadline() - now)
+        return None
+
+    async def _end(self, talk: asyncio.Task[None], *, gently: bool) -> None:
+        """Make the CLI end. A SIGTERM leaves the turn resumable, an interrupt ends the turn for good."""
+        if gently and self.watch.progress.connected:
+            interrupt = asyncio.create_task(self._interrupt())
+            await _settled(talk, self._ladder.interrupt_s)
+            interrupt.cancel()
+        spawned = asyncio.create_task(self._transport.spawned.wait())
+        await asyncio.wait({talk, spawned}, timeout=self._ladder.kill_s, return_when=asyncio.FIRST_COMPLETED)
+        spawned.cancel()
+        for how, seconds in (("terminate", self._ladder.terminate_s), ("kill", self._ladder.kill_s)):
+            if not talk.done():
+                self._signal(how)
+                await _settled(talk, seconds)
+
+    async def _interrupt(self) -> None:
+        with suppress(Exception):  # it may find the CLI gone, or never be answered: the ladder goes on
+            await self._client.interrupt()
+
+    def _signal(self, how: str) -> None:
+        process = self._transport.process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                getattr(process, how)()
+
+    def _wrong_account(self) -> str | None:
+        expected = str(self._order.agent.get("account", "any"))
+        payer = _will_pay(self.watch.progress, self._order.env)
+        return payer if payer is not None and expected not in {"any", payer} else None
+
+    def _exit_code(self) -> int | None:
+        process = self._transport.process
+        return None if process is None else process.returncode
+
+    def _saw(self, direction: str, frame: dict[str, Any]) -> None:
+        self._transcript.write(direction, frame)
+        if direction == "in":
+            self.watch.heard(frame, time.monotonic())
+            self._news.set()
+        else:
+            self.watch.progress.add(direction, frame)
+
+    def _saw_stderr(self, line: str) -> None:
+        self.watch.progress.add("err", line)
+        self._transcript.write("err", line)
+
+
+def _spent(order: Order) -> Outcome | None:
+    """The outcome of an order that leaves nothing to spend; the CLI takes 0 for "no limit"."""
+    if order.allowance_usd is not None and order.allowance_usd <= 0:
+        return _with_renewal(order, Outcome(OutcomeKind.BUDGET, "the budget is spent"))
+    cap = order.settings.max_budget_usd
+    if cap is not None and order.spent_usd >= cap:
+        evidence = (f"spent {order.spent_usd:.2f} USD of {cap:.2f}",)
+        return Outcome(OutcomeKind.BUDGET, "the budget is spent", evidence)
+    if order.turns_used >= order.settings.max_turns:
+        evidence = (f"used {order.turns_used} turns of {order.settings.max_turns}",)
+        return Outcome(OutcomeKind.MAX_TURNS, "the turns allowed are used up", evidence)
+    return None
+
+
+def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
+    """A budget that ended because of the day's bound, not the task's own, is renewed at midnight."""
+    cap, allowance = order.settings.max_budget_usd, order.allowance_usd
+    if outcome.kind is not OutcomeKind.BUDGET or allowance is None:
+        return outcome
+    if cap is not None and cap - order.spent_usd <= allowance:
+        return outcome
+    midnight = (datetime.now().astimezone() + timedelta(days=1)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    return replace(outcome, reason="the daily budget is spent", resets_at=midnight)
+
+
+def _refuse(order: Order, outcome: Outcome) -> None:
+    """An agent that refuses its set-up is no fault of the task, unless the task chose that set-up."""
+    if order.settings.permissions not in _TASK_OWN_PROFILES and not order.settings.model:
+        raise ExecutorError(
+            f"the agent refused to start: {'; '.join(outcome.evidence)}",
+            hint="task-queue doctor says what is missing",
+        )
+
+
+def _will_pay(progress: Progress, env: Mapping[str, str]) -> str | None:
+    """Who is billed; None while the CLI has not said so."""
+    if any(env.get(name) for name in _CLOUD_SWITCHES):
+        return "cloud"
+    return progress.billed_to
+
+
+async def _settled(task: asyncio.Task[None], seconds: float) -> None:
+    """Wait until *task* is done, at most *seconds*; never cancels it."""
+    await asyncio.wait({task}, timeout=seconds)
+
+
+def _asleep() -> None:
+    """Nothing runs that could be woken."""

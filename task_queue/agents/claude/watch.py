@@ -1,0 +1,67 @@
+"""When the silence of a running agent is too long. Pure: the time is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from task_queue.domain.attempt.progress import Progress
+from task_queue.domain.attempt.verdict import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Seconds of time awake."""
+
+    connect_s: float = 90.0
+    first_frame_s: float = 120.0
+    idle_s: float = 900.0
+    tool_s: float = 780.0
+    """Silence allowed while a tool runs, if longer than ``idle_s``: the longest Bash call and a margin."""
+    wall_clock_s: float = 7200.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """Fed with every frame of one session; ``started_at`` and every ``now`` are monotonic seconds."""
+
+    timers: Timers
+    started_at: float
+    progress: Progress = field(default_factory=Progress)
+    _prompted_at: float | None = None
+    _heard: bool = False
+    _quiet_since: float = 0.0
+
+    def prompted(self, now: float) -> None:
+        """The CLI has the prompt."""
+        self._prompted_at = now
+        self._quiet_since = max(self._quiet_since, now)
+
+    def heard(self, frame: Mapping[str, Any], now: float) -> None:
+        """Take in one frame from the CLI."""
+        self.progress.add("in", frame)
+        if frame.get("type") == "control_response":
+            return
+        self._heard = True
+        delay_ms = frame.get("retry_delay_ms") if frame.get("subtype") == "api_retry" else None
+        self._quiet_since = now + float(delay_ms or 0) / 1000
+
+    def overdue(self, now: float) -> Timer | None:
+        """The time-out that has passed at *now*, if any."""
+        return next((timer for timer, at in self._deadlines() if now >= at), None)
+
+    def next_deadline(self) -> float:
+        return min(at for _, at in self._deadlines())
+
+    def _deadlines(self) -> list[tuple[Timer, float]]:
+        deadlines: list[tuple[Timer, float]] = [("wall clock", self.started_at + self.timers.wall_clock_s)]
+        if self._prompted_at is None:
+            deadlines.append(("connect", self.started_at + self.timers.connect_s))
+        elif not self._heard:
+            deadlines.append(("first frame", self._prompted_at + self.timers.first_frame_s))
+        else:
+            idle, tool = self.timers.idle_s, self.timers.tool_s
+            patience = max(idle, tool) if self.progress.tools_in_flight else idle
+            deadlines.append(("idle", self._quiet_since + patience))
+        return deadlines

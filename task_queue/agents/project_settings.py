@@ -1,0 +1,191 @@
+"""Project settings that execute something: accepted as they are at first sight, afterwards only by their owner.
+
+An agent can write ``.claude/settings.json`` in its workspace, and with it hooks that run outside of every
+permission, in all later tasks; or prompts, and with them what its own auditor is told. So what a workspace holds
+is compared with what its owner accepted, and the agent loads no project settings while they differ. Kept in the
+state folder, which agents cannot write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from task_queue.domain.permission.consent import Difference, difference_in, differences
+from task_queue.platform import durable
+
+_FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
+# Agents, commands and skills name tools that they may use, and hooks; task-queue holds our own prompts.
+_FOLDERS = (".claude/hooks", ".claude/agents", ".claude/commands", ".claude/skills", ".claude/task-queue")
+_FILE_LIMIT = 16 * 2**20
+_MOST_FILES = 1000
+_STORE_LIMIT = 64 * 2**20
+_KEPT_TEXT_LIMIT = 64 * 2**10
+_KEPT_TEXTS_LIMIT = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    hashes: dict[str, dict[str, str]]
+    """By workspace, by path below it."""
+    texts: dict[str, str]
+    """By hash; of files that are not too large, to show what became of them."""
+
+
+class SettingsTrust:
+    """Thread-safe; *store* is ``trusted-settings.json`` in the state folder."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+
+    def changes(self, workspace: Path) -> tuple[Difference, ...]:
+        """How *workspace* differs from what was accepted; seen for the first time, it is accepted as it is.
+
+        Raises OSError or ValueError where the store cannot be read: then nothing is to be trusted.
+        """
+        found = hashes_of(workspace)
+        with self._lock:
+            accepted = self._read()
+            if str(workspace) in accepted.hashes:
+                return differences(accepted.hashes[str(workspace)], found)
+            self._write(accepted, workspace, found)
+            return ()
+
+    def accepted_in(self, workspace: Path) -> dict[str, str]:
+        """The hashes that ``changes`` compares with, by path; raises as it does."""
+        return self._read().hashes.get(str(workspace), {})
+
+    def pending(self, workspace: Path) -> tuple[Difference, ...]:
+        """As ``changes`` for those who only look: nothing is accepted by it."""
+        known = self._read().hashes.get(str(workspace))
+        return () if known is None else differences(known, hashes_of(workspace))
+
+    def shown(self, workspace: Path, difference: Difference) -> tuple[str, ...]:
+        """The lines that differ, as far as both texts are there to be shown; foreign text."""
+        accepted = self._read()
+        path = workspace / difference.path
+        before = accepted.texts.get(accepted.hashes.get(str(workspace), {}).get(difference.path, ""))
+        after = _text_of(path)
+        if before is None and difference.what != "added":
+            return (f"{difference.path}: its accepted text was not kept; look at {path}",)
+        if after is None and difference.what != "removed":
+            return (f"{difference.path}: cannot be shown; look at {path}",)
+        return difference_in(difference.path, before, after)
+
+    def workspaces(self) -> tuple[Path, ...]:
+        """Those that were seen so far."""
+        return tuple(map(Path, self._read().hashes))
+
+    def accept(self, workspace: Path) -> None:
+        """The owner's word: what lies there now is to be loaded."""
+        with self._lock:
+            self._write(self._read(), workspace, hashes_of(workspace))
+
+    def _read(self) -> _Accepted:
+        try:
+            data, _ = durable.read_regular(self._store, limit=_STORE_LIMIT)
+        except FileNotFoundError:
+            return _Accepted({}, {})
+        content: Any = json.loads(data)
+        try:
+            hashes: dict[str, dict[str, str]] = content["workspaces"]
+            texts: dict[str, str] = content.get("texts", {})
+            return _Accepted({workspace: dict(of) for workspace, of in hashes.items()}, dict(texts))
+        except (AttributeError, KeyError, TypeError):
+            raise ValueError(f"{self._store} does not hold accepted settings") from None
+
+    def _write(self, accepted: _Accepted, workspace: Path, found: dict[str, str]) -> None:
+        durable.make_directory(self._store.parent)
+        hashes = {**accepted.hashes, str(workspace): found}
+        texts = {**accepted.texts, **_texts_of(workspace, found)}
+        in_use = {hashed for of in hashes.values() for hashed in of.values()}
+        content = {
+            "schema_version": 1,
+            "workspaces": hashes,
+            "texts": {hashed: text for hashed, text in _few(texts) if hashed in in_use},
+        }
+        durable.replace(self._store, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def accepted_only(agent: Mapping[str, Any], directory: Path) -> tuple[dict[str, Any], str | None]:
+    """*agent* of an order, without project settings where those in *directory* are not what was accepted.
+
+    Asked before each session, because an agent may have changed them in the session before; the note says so.
+    """
+    accepted: Mapping[str, str] | None = agent.get("accepted_settings")
+    if accepted is None:
+        return dict(agent), None
+    in_own_tree = "repository" in agent  # where what git does not keep is missing
+    changes = [
+        change
+        for change in differences(accepted, hashes_of(directory))
+        if not (in_own_tree and change.what == "removed")
+    ]
+    if not changes:
+        return dict(agent), None
+    sources = [source for source in agent["setting_sources"] if source not in OF_PROJECT]
+    return {**agent, "setting_sources": sources}, "; ".join(map(str, changes))
+
+
+OF_PROJECT = frozenset({"project", "local"})
+"""Setting sources that lie in the workspace."""
+
+
+def hashes_of(workspace: Path) -> dict[str, str]:
+    """Every file of *workspace* that can make an agent execute something, with its hash."""
+    return {
+        os.path.relpath(path, workspace): _hash_of(path)
+        for path in _executing(workspace)
+        if os.path.lexists(path)
+    }
+
+
+def _executing(workspace: Path) -> Iterator[Path]:
+    yield from (workspace / name for name in _FILES)
+    files = (path for folder in _FOLDERS for path in sorted((workspace / folder).rglob("*")))
+    for number, path in enumerate(path for path in files if not path.is_dir() or path.is_symlink()):
+        if number == _MOST_FILES:
+            return
+        yield path
+
+
+def _hash_of(path: Path) -> str:
+    """Of the content, through links: a settings file may well be one. What cannot be read is told apart, too."""
+    try:
+        data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_FILE_LIMIT)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return hashlib.sha256(data).hexdigest()
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_KEPT_TEXT_LIMIT)
+        return data.decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _texts_of(workspace: Path, hashes: Mapping[str, str]) -> dict[str, str]:
+    """The texts behind *hashes*; one that was changed meanwhile is left out."""
+    texts = {hashed: _text_of(workspace / path) for path, hashed in hashes.items()}
+    return {
+        hashed: text
+        for hashed, text in texts.items()
+        if text is not None and hashlib.sha256(text.encode()).hexdigest() == hashed
+    }
+
+
+def _few(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    room = _KEPT_TEXTS_LIMIT
+    for hashed, text in texts.items():
+        room -= len(text)
+        if room >= 0:
+            yield hashed, text

@@ -1,0 +1,261 @@
+"""The answers of the reading commands. As JSON (``--json``) they have these keys, and ``schema_version``.
+
+Built, shown and forgotten: never compared nor printed, so they go without the methods for it, whose
+generation at import cost ``status`` 10 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from os import stat_result
+from pathlib import Path
+from typing import Any, Protocol
+
+from task_queue.domain.task import TaskId, TaskState
+
+SCHEMA_VERSION = 1
+
+
+class Folders(Protocol):
+    """Where a source's files lie (the engine's layout)."""
+
+    @property
+    def pending(self) -> Path: ...
+
+    def folders(self) -> tuple[Path, ...]: ...
+
+    def ended(self, state: TaskState) -> Path: ...
+
+    def result(self, task_id: TaskId) -> Path: ...
+
+    def log(self, task_id: TaskId) -> Path: ...
+
+    def attempt(self, task_id: TaskId, number: int) -> Path: ...
+
+    def journal(self, document: str) -> Path: ...
+
+    def cancel(self, document: str) -> Path: ...
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ListedSource:
+    """A source as the configuration lists it."""
+
+    id: str
+    folders: Folders
+    description: str = ""
+    paused: bool = False
+    why_not_a_document: Callable[[stat_result], str | None] = lambda _: None
+    """The engine's rule on kinds of files, by which ignored ones are explained."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class Count:
+    """``more`` says that counting stopped at ``number``."""
+
+    number: int
+    more: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number:,}{'+' if self.more else ''}"
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class DaemonView:
+    """The daemon, as far as its state file and its process tell."""
+
+    running: bool
+    pid: int | None = None
+    started_at: datetime | None = None
+    version: str | None = None
+    why: str | None = None
+    """Why it counts as down, None if it never ran or ended in order."""
+    config_error: str | None = None
+    """The configuration was changed and cannot be used; the daemon goes on with the older one."""
+    warnings: tuple[str, ...] = ()
+    """To know, but nothing that a person must do."""
+    stopped: bool = False
+    """It has noticed that a person stopped everything."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class AccountView:
+    """Who pays, whether anything may start on the account, what was spent."""
+
+    expected: str = "any"
+    """Which kind of account the configuration expects."""
+    paused_until: datetime | None = None
+    why: str | None = None
+    utilization: float | None = None
+    """Share of the usage limit used up when it was last told, 0 to 1."""
+    spent_today_usd: float = 0.0
+    estimated_today_usd: float = 0.0
+    """How much of it is an estimate: agents that were ended before they could tell."""
+    daily_budget_usd: float | None = None
+    stopped: bool = False
+    """A person stopped everything."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class RunningView:
+    """One claimed task, its runner, and where its agent stands."""
+
+    task_id: TaskId
+    title: str
+    attempt: int
+    worker: str
+    since: datetime | None
+    runner: str
+    """``alive``, ``starting`` (no runner has reported yet) or ``gone``."""
+    resumes: bool = False
+    cancelling: bool = False
+    turn: int | None = None
+    turns_counted: bool = True
+    """False where only the end of a long transcript was read: there were more turns."""
+    tool: str | None = None
+    """The last one, with the telling part of its arguments."""
+    retrying: str | None = None
+    """The model could not be reached, and the agent tries again."""
+    cost_usd: float | None = None
+    """Of this attempt so far, an estimate; without those answers that were not read."""
+    silent_s: float | None = None
+    marker: str = ""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class WaitingView:
+    """One task in ``pending/``, and why it does not run yet."""
+
+    task_id: TaskId
+    title: str
+    priority: int
+    why: str
+    attempts: int = 0
+    not_before: datetime | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class FileView:
+    """A file in ``pending/`` that is no task, or that keeps one from being run."""
+
+    name: str
+    why: str
+    needs_person: bool = False
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class SourceView:
+    """One source: how it is served, what it holds, what is odd in its folder."""
+
+    id: str
+    path: Path
+    description: str
+    state: str
+    """``serving``, ``unavailable``, ``paused``, ``stopped``, or ``unserved`` while no daemon serves it."""
+    why: str | None
+    watch: str | None
+    """``events``, or ``sweep`` where the folder cannot be watched."""
+    pending: Count
+    completed: Count
+    failed: Count
+    running: tuple[RunningView, ...] = ()
+    waiting: tuple[WaitingView, ...] = ()
+    """In the order in which they would run; at most as many as were asked for."""
+    order_known: bool = True
+    """False where too many wait to look into each: then the order is that of the names."""
+    ignored: tuple[FileView, ...] = ()
+    locks: tuple[FileView, ...] = ()
+    """Locks that are no claims of a runner of ours, explained."""
+    thread_id: int | None = None
+    task_id: str | None = None
+    watch_why: str | None = None
+    """Why there are no events."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class StatusView:
+    """The whole screen."""
+
+    daemon: DaemonView
+    account: AccountView
+    config: Path
+    sources: tuple[SourceView, ...]
+    attention: tuple[str, ...]
+    """What a person should look at; ``status`` exits with 3 when there is any."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class TaskLine:
+    """One task in a list."""
+
+    task_id: TaskId
+    source: str
+    state: TaskState
+    title: str
+    note: str
+    """Why it waits, what it does, or how it ended."""
+    at: datetime | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ListView:
+    """Tasks by source and state; ``more`` says that the limit cut some off."""
+
+    tasks: tuple[TaskLine, ...]
+    more: bool
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class AttemptView:
+    """One try: its folder, and its line in the history once it has ended."""
+
+    number: int
+    folder: Path
+    outcome: str | None = None
+    reason: str | None = None
+    counted: bool | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    cost_usd: float | None = None
+    estimated_usd: float = 0.0
+    """How much of it is an estimate."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ShowView:
+    """All that is known of one task."""
+
+    task_id: TaskId
+    source: str
+    state: TaskState
+    title: str
+    document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
+    waiting: WaitingView | None = None
+    running: RunningView | None = None
+    result: dict[str, Any] | None = None
+    attempts: tuple[AttemptView, ...] = ()
+    problems: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class LogsView:
+    """Where the record of one task is."""
+
+    task_id: TaskId
+    source: str
+    state: TaskState
+    document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
+    attempt: int
+    transcript: Path
+    """Of that attempt; written from the moment at which its agent starts."""
+    schema_version: int = SCHEMA_VERSION

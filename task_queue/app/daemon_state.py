@@ -1,0 +1,52 @@
+"""Whether the daemon runs, and what it last said of itself (``daemon.json``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from task_queue.app.answers import DaemonView
+from task_queue.app.files import Record, record, text_in, time_in, whole_in
+from task_queue.platform.identity import ProcessIdentity, is_alive
+
+
+def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
+    """The daemon, and what it says of each source; nothing of a dead daemon's words on sources counts."""
+    state = record(state_file)
+    if state is None:
+        return DaemonView(running=False), {}
+    if isinstance(state, str):
+        return DaemonView(running=False, why=f"{state_file} {state}"), {}
+    pid, ticks, boot = whole_in(state, "pid"), whole_in(state, "pid_start_ticks"), text_in(state, "boot_id")
+    alive = None not in (pid, ticks, boot) and is_alive(ProcessIdentity(pid or 0, ticks or 0, boot or ""))
+    view = DaemonView(
+        running=alive,
+        pid=pid if alive else None,
+        started_at=time_in(state, "started_at"),
+        version=text_in(state, "version"),
+        why=None if alive or text_in(state, "stopped_at") else f"its process {pid} is gone",
+        config_error=text_in(state, "config_error") if alive else None,
+        warnings=_texts(state.get("warnings")) if alive else (),
+        stopped=state.get("stopped") is True,
+    )
+    return view, _sources(state.get("sources")) if alive else {}
+
+
+def logs_to_journal(state_file: Path) -> bool:
+    """Whether the daemon that wrote *state_file* last wrote its log to the journal, and not to a file."""
+    state = record(state_file)
+    return isinstance(state, dict) and text_in(state, "log") == "journal"
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(item for item in cast("list[object]", value) if isinstance(item, str))
+
+
+def _sources(value: object) -> Mapping[str, Record]:
+    if not isinstance(value, dict):
+        return {}
+    said = cast("dict[str, object]", value)
+    return {name: cast("Record", state) for name, state in said.items() if isinstance(state, dict)}

@@ -1,0 +1,260 @@
+"""Lists of tasks, and all that is known of one."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from task_queue.app.answers import (
+    AttemptView,
+    Folders,
+    ListedSource,
+    ListView,
+    RunningView,
+    ShowView,
+    SourceView,
+    TaskLine,
+    WaitingView,
+)
+from task_queue.app.documents import title_of
+from task_queue.app.files import (
+    names_in,
+    number_in,
+    record,
+    records_in,
+    text_in,
+    time_in,
+    whole_in,
+)
+from task_queue.app.overview import source_view
+from task_queue.app.waiting import ended_state
+from task_queue.domain.document import naming
+from task_queue.domain.task import TaskId, TaskState
+
+_ENDED = (TaskState.COMPLETED, TaskState.FAILED)
+
+
+def list_of(
+    sources: Sequence[ListedSource], *, states: Iterable[TaskState], limit: int, now: datetime
+) -> ListView:
+    """Running and waiting tasks in their order, then the newest that ended; at most *limit* of each kind and source."""
+    wanted = frozenset(states)
+    lines: list[TaskLine] = []
+    more = False
+    for listed in sources:
+        if wanted & {TaskState.PENDING, TaskState.RUNNING}:
+            view = source_view(listed, None, now=now, waiting_shown=limit)
+            lines += _current(listed, view, wanted)
+            more = more or (TaskState.PENDING in wanted and view.pending.number > limit)
+        for state in _ENDED:
+            if state in wanted:
+                ended, cut = _newest(listed, state, limit)
+                lines += ended
+                more = more or cut
+    return ListView(tuple(lines), more)
+
+
+def show_of(sources: Sequence[ListedSource], task_id: TaskId, *, now: datetime) -> ShowView | None:
+    """All that is known of *task_id*, None if no source has it."""
+    for listed in sources:
+        folders = listed.folders
+        ended = ended_state(folders, task_id)
+        if ended is not None:
+            return _show_ended(listed, task_id, ended)
+        # A running task is shown by its lock, even where a person has deleted its document.
+        possible = _possible_documents(task_id)
+        beside = (name for document in possible for name in (document, naming.lock_of(document)))
+        if not any(os.path.lexists(folders.pending / name) for name in beside):
+            continue
+        view = source_view(listed, None, now=now, waiting_shown=10**9)
+        running = next((task for task in view.running if task.task_id == task_id), None)
+        waiting = next((task for task in view.waiting if task.task_id == task_id), None)
+        if running is not None or waiting is not None:
+            return _show_current(listed, task_id, running, waiting)
+        problems = tuple(file.why for file in (*view.locks, *view.ignored) if task_id in file.name)
+        if problems:
+            return _show_current(listed, task_id, None, None, problems)
+    return None
+
+
+def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSource, TaskState] | None:
+    """Which source has *task_id*, and where it stands; cheap enough to ask again and again."""
+    for listed in sources:
+        folders = listed.folders
+        ended = ended_state(folders, task_id)
+        if ended is not None:
+            return listed, ended
+        for document in _possible_documents(task_id):
+            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
+                return listed, TaskState.RUNNING
+        if os.path.lexists(folders.pending / naming.document_of(task_id)):
+            return listed, TaskState.PENDING
+    return None
+
+
+def document_of(listed: ListedSource, task_id: TaskId, state: TaskState) -> Path:
+    """Where the document of *task_id* is, which is in *state*; a running one's may have been deleted since."""
+    folders = listed.folders
+    if state in _ENDED:
+        return folders.ended(state) / naming.document_of(task_id)
+    if state is TaskState.RUNNING:
+        for document in _possible_documents(task_id):
+            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
+                return folders.pending / document
+    return folders.pending / naming.document_of(task_id)
+
+
+def _possible_documents(task_id: TaskId) -> set[str]:
+    """What the document of *task_id* may be called in ``pending/``: a numbered record keeps the plain name."""
+    return {naming.document_of(task_id), naming.document_of(naming.unnumbered(task_id))}
+
+
+def ids_with(sources: Sequence[ListedSource], text: str) -> list[TaskId]:
+    """Ids of tasks in which *text* occurs, in the order of their names; a running task's is its record's."""
+    found: set[TaskId] = set()
+    for listed in sources:
+        folders = listed.folders
+        names = names_in(folders.pending)
+        claimed = _claimed(folders, names if isinstance(names, list) else [])
+        found.update(task_id for task_id in claimed.values() if text in task_id)
+        ended = [name for state in _ENDED for name in _documents_in(folders.ended(state))]
+        waiting = [name for name in _documents_in(folders.pending) if naming.lock_of(name) not in claimed]
+        found.update(task_id for name in (*ended, *waiting) if text in (task_id := naming.task_id_of(name)))
+    return sorted(found)
+
+
+def _documents_in(folder: Path) -> list[str]:
+    names = names_in(folder)
+    return [name for name in names if naming.why_not_a_task(name) is None] if isinstance(names, list) else []
+
+
+def _claimed(folders: Folders, names: Iterable[str]) -> dict[str, TaskId]:
+    """The id in each readable lock, by the lock's name: ``task-a.md`` may run as ``task-a.2``."""
+    found: dict[str, TaskId] = {}
+    for name in names:
+        if name.startswith(".task-") and name.endswith(".lock"):
+            task_id = _locked_id(folders.pending / name)
+            if task_id is not None:
+                found[name] = task_id
+    return found
+
+
+def _locked_id(lock: Path) -> TaskId | None:
+    content = record(lock)
+    if content is None or isinstance(content, str):
+        return None
+    task_id = text_in(content, "task_id") or ""
+    return TaskId(task_id) if naming.is_task_id(task_id) else None
+
+
+def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState]) -> Iterator[TaskLine]:
+    if TaskState.RUNNING in wanted:
+        for task in view.running:
+            note = f"attempt {task.attempt}" + (f", runner {task.runner}" if task.runner != "alive" else "")
+            yield TaskLine(
+                task.task_id, listed.id, TaskState.RUNNING, task.title, note, task.since, task.cost_usd
+            )
+    if TaskState.PENDING in wanted:
+        for waiting in view.waiting:
+            yield TaskLine(waiting.task_id, listed.id, TaskState.PENDING, waiting.title, waiting.why)
+
+
+def _newest(listed: ListedSource, state: TaskState, limit: int) -> tuple[list[TaskLine], bool]:
+    """By name, in which the time stands: reading each of a million results is out of the question."""
+    names = names_in(listed.folders.ended(state))
+    if isinstance(names, str):
+        return [], False
+    documents = [name for name in names if naming.why_not_a_task(name) is None]
+    newest = heapq.nlargest(limit, documents)
+    lines = [_ended_line(listed, state, naming.task_id_of(name)) for name in newest]
+    return lines, len(documents) > limit
+
+
+def _ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskLine:
+    title = title_of(listed.folders.ended(state) / naming.document_of(task_id))
+    result = record(listed.folders.result(task_id))
+    if result is None or isinstance(result, str):
+        note = "no result" if result is None else f"its result {result}"
+        return TaskLine(task_id, listed.id, state, title, note)
+    note = text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed")
+    return TaskLine(
+        task_id,
+        listed.id,
+        state,
+        title,
+        note,
+        time_in(result, "completed_at"),
+        number_in(result, "total_cost_usd"),
+    )
+
+
+def _show_ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> ShowView:
+    folders = listed.folders
+    document = document_of(listed, task_id, state)
+    result = record(folders.result(task_id))
+    problems = (f"the result {result}",) if isinstance(result, str) else ()
+    return ShowView(
+        task_id=task_id,
+        source=listed.id,
+        state=state,
+        title=title_of(document),
+        document=document,
+        result_path=folders.result(task_id),
+        result=None if result is None or isinstance(result, str) else dict(result),
+        attempts=_attempts(folders, task_id, folders.result(task_id)),
+        problems=problems if result is not None else ("there is no result",),
+    )
+
+
+def _show_current(
+    listed: ListedSource,
+    task_id: TaskId,
+    running: RunningView | None,
+    waiting: WaitingView | None,
+    problems: tuple[str, ...] = (),
+) -> ShowView:
+    state = TaskState.RUNNING if running else TaskState.PENDING
+    path = document_of(listed, task_id, state)
+    title = running.title if running else waiting.title if waiting else title_of(path)
+    return ShowView(
+        task_id=task_id,
+        source=listed.id,
+        state=state,
+        title=title,
+        document=path,
+        result_path=listed.folders.result(task_id),
+        waiting=waiting,
+        running=running,
+        attempts=_attempts(listed.folders, task_id, listed.folders.journal(path.name)),
+        problems=problems,
+    )
+
+
+def _attempts(folders: Folders, task_id: TaskId, history: Path) -> tuple[AttemptView, ...]:
+    """Every attempt that left a folder or a line in *history*, by number."""
+    found: dict[int, AttemptView] = {}
+    names = names_in(folders.log(task_id))
+    for name in names if isinstance(names, list) else []:
+        _, _, digits = name.rpartition("attempt-")
+        if name == f"attempt-{digits}" and digits.isdecimal():
+            found[int(digits)] = AttemptView(int(digits), folders.attempt(task_id, int(digits)))
+    content = record(history)
+    for line in records_in(content, "attempts") if content and not isinstance(content, str) else ():
+        number = whole_in(line, "number")
+        if number is not None:
+            counted: object = line.get("counted")
+            found[number] = AttemptView(
+                number,
+                folders.attempt(task_id, number),
+                outcome=text_in(line, "outcome"),
+                reason=text_in(line, "reason"),
+                counted=counted if isinstance(counted, bool) else None,
+                started_at=time_in(line, "started_at"),
+                ended_at=time_in(line, "ended_at"),
+                cost_usd=number_in(line, "total_cost_usd"),
+                estimated_usd=number_in(line, "estimated_cost_usd") or 0.0,
+            )
+    return tuple(found[number] for number in sorted(found))

@@ -1,0 +1,127 @@
+"""What runs: the locks in ``pending/``, the runner behind each, and the end of its transcript."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from task_queue.app.answers import FileView, Folders, RunningView
+from task_queue.app.files import Record, record, tail_of, text_in, time_in, whole_in
+from task_queue.domain.document import naming
+from task_queue.domain.task import TaskId
+from task_queue.platform.identity import ProcessIdentity, is_alive
+
+if TYPE_CHECKING:
+    from task_queue.domain.attempt.progress import Progress
+
+_TRANSCRIPT_TAIL = 4 * 2**20
+_CLAIM_KEYS = ("attempt", "session_id", "pid_start_ticks", "boot_id")
+_OF_THE_ORIGINAL = (
+    "of the original system; the daemon moves it away unless process {pid} is a live task-queue daemon"
+)
+
+
+def running_in(
+    source: str, folders: Folders, names: list[str], now: datetime
+) -> tuple[list[RunningView], list[FileView]]:
+    """The claims among *names*, and the locks that are none."""
+    running: list[RunningView] = []
+    odd: list[FileView] = []
+    for name in sorted(name for name in names if name.startswith(".task-") and name.endswith(".lock")):
+        claim = record(folders.pending / name)
+        if claim is None:
+            continue
+        if isinstance(claim, str):
+            odd.append(
+                FileView(name, f"a lock that {claim}; it keeps its task from running", needs_person=True)
+            )
+        elif _is_of_the_original(claim):
+            odd.append(FileView(name, _OF_THE_ORIGINAL.format(pid=claim["pid"])))
+        elif not _is_claim(claim):
+            odd.append(
+                FileView(name, "a lock that is no claim; it keeps its task from running", needs_person=True)
+            )
+        else:
+            running.append(_running(source, folders, claim, now))
+    return running, odd
+
+
+def _is_of_the_original(claim: Record) -> bool:
+    return "pid" in claim and "attempt" not in claim
+
+
+def _is_claim(claim: Record) -> bool:
+    has_id = naming.is_task_id(text_in(claim, "task_id") or "")
+    return has_id and whole_in(claim, "attempt") is not None and all(key in claim for key in _CLAIM_KEYS)
+
+
+def _running(source: str, folders: Folders, claim: Record, now: datetime) -> RunningView:
+    from task_queue.app.documents import title_of  # only where something runs
+
+    task_id = TaskId(text_in(claim, "task_id") or "")
+    attempt = whole_in(claim, "attempt") or 0
+    document = text_in(claim, "document") or naming.document_of(task_id)
+    folder = folders.attempt(task_id, attempt)
+    transcript = folder / "transcript.jsonl"
+    lines, whole = tail_of(transcript, _TRANSCRIPT_TAIL)
+    progress = _progress(lines)
+    return RunningView(
+        task_id=task_id,
+        title=title_of(folder / "task.md"),
+        attempt=attempt,
+        worker=text_in(claim, "worker") or "",
+        since=time_in(claim, "started_at"),
+        runner=_runner_of(folder),
+        resumes=claim.get("resumes") is True,
+        cancelling="/" not in document and os.path.lexists(folders.cancel(document)),
+        turn=progress.turns if lines else None,
+        turns_counted=whole,
+        tool=_tool(progress),
+        retrying=_retrying(progress),
+        cost_usd=progress.answers_usd or None,
+        silent_s=_silence(transcript, now),
+        marker=f"{source}:{task_id}:{attempt}:{text_in(claim, 'session_id')}",
+    )
+
+
+def _runner_of(folder: Path) -> str:
+    run = record(folder / "run.json")
+    if run is None:
+        return "starting"
+    if isinstance(run, str):
+        return "gone"
+    pid, ticks, boot = whole_in(run, "pid"), whole_in(run, "pid_start_ticks"), text_in(run, "boot_id")
+    if run.get("abandoned") is True or pid is None or ticks is None or boot is None:
+        return "gone"
+    return "alive" if is_alive(ProcessIdentity(pid, ticks, boot)) else "gone"
+
+
+def _progress(lines: list[str]) -> Progress:
+    from task_queue.domain.attempt.progress import Progress, progress_of  # only where something runs
+
+    try:
+        return progress_of(lines)
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return Progress()  # frames of a shape that nobody knows: the rest of the answer is still right
+
+
+def _tool(progress: Progress) -> str | None:
+    if progress.last_tool is None:
+        return None
+    return f"{progress.last_tool} {progress.last_argument}".rstrip()
+
+
+def _retrying(progress: Progress) -> str | None:
+    if not progress.retries:
+        return None
+    last = progress.retries[-1]
+    return f"retry {last.get('attempt')}: {last.get('error')} {last.get('error_status') or ''}".rstrip()
+
+
+def _silence(transcript: Path, now: datetime) -> float | None:
+    try:
+        return max(0.0, now.timestamp() - transcript.stat().st_mtime)
+    except OSError:
+        return None

@@ -1,0 +1,193 @@
+"""Changes the configuration: read, change, replace, under a lock, and everything else in it kept.
+
+A configuration that cannot be read is never overwritten: the error says where it is broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable, Generator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from task_queue.config import document
+from task_queue.config.document import SOURCES, ConfigMissing, SourceEntry
+from task_queue.domain.errors import ConfigError
+from task_queue.platform import durable
+
+_VERSION = "2.1"
+
+
+def add_source(
+    config: Path,
+    path: Path,
+    *,
+    source_id: str,
+    now: datetime,
+    create_folders: Callable[[Path], None],
+    project_workspace: Path | None = None,
+    description: str = "",
+) -> SourceEntry:
+    """Register the queue at *path* (its folder, or its ``pending/``) after ``create_folders(pending)``."""
+    problem = document.why_not_an_id(source_id)
+    if problem:
+        raise ConfigError(f"the id {source_id!r} {problem}", hint="use letters, digits and '-'")
+    pending = _pending_of(path)
+    with editing(config, now) as content:
+        for entry in document.sources_of(content):
+            if entry.id == source_id:
+                raise ConfigError(
+                    f"the source '{source_id}' exists already: {entry.path}", hint="choose another --id"
+                )
+            if _real(entry.path) == pending:
+                raise ConfigError(
+                    f"{pending}: is the source '{entry.id}' already",
+                    hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
+                )
+        create_folders(pending)
+        item = _list(content, pending, source_id=source_id, now=now, description=description)
+        if project_workspace is not None:
+            item["project_workspace"] = str(_real(project_workspace))
+    return _named(content, source_id)
+
+
+def ensure_source(
+    config: Path,
+    path: Path,
+    *,
+    source_id: str,
+    now: datetime,
+    create_folders: Callable[[Path], None],
+    description: str,
+) -> tuple[SourceEntry, bool]:
+    """The source of that id, wherever it lies; added at *path* if there is none, and whether it was."""
+    with editing(config, now) as content:
+        entry = _find(content, source_id)
+        if entry is not None:
+            create_folders(entry.path)
+            return entry, False
+        pending = _pending_of(path)
+        create_folders(pending)
+        _list(content, pending, source_id=source_id, now=now, description=description)
+    return _named(content, source_id), True
+
+
+def remove_source(config: Path, source_id: str, *, now: datetime) -> SourceEntry:
+    """Take the source out of the configuration; its folders stay as they are."""
+    with editing(config, now) as content:
+        entry = _named(content, source_id)
+        content[SOURCES] = [item for item in _listed(content) if not _is(item, source_id)]
+    return entry
+
+
+def set_paused(config: Path, source_id: str, *, paused: bool, now: datetime) -> SourceEntry:
+    """Let nothing new of the source start, or let it go on."""
+    with editing(config, now) as content:
+        _named(content, source_id)
+        for item in _listed(content):
+            if _is(item, source_id):
+                item["paused"] = paused
+    return _named(content, source_id)
+
+
+def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
+    """Name the project's directory unless the configuration names one already.
+
+    In a git repository each task then works in a tree of its own, and is merged when that is clean: so
+    sources can work side by side. A configuration that has ``defaults`` already is left as it is.
+    """
+    with editing(config, now) as content:
+        if not content.get("project_workspace"):
+            content["project_workspace"] = str(_real(workspace))
+            if (workspace / ".git").exists():
+                content.setdefault("defaults", {"isolation": "worktree", "landing": "merge"})
+
+
+@contextlib.contextmanager
+def editing(config: Path, now: datetime) -> Generator[dict[str, Any], None, None]:
+    """The document, to be changed in place; written when the block ends without an exception and changed it."""
+    document.demand_trust(config)
+    real = _real(config)
+    durable.make_directory(real.parent)
+    with _locked(real.with_name(f".{real.name}.lock")):
+        content: dict[str, Any] = {"version": _VERSION, SOURCES: [], "created_at": now.isoformat()}
+        try:
+            text = document.read_text(real)
+            content = document.parse(text, config)
+        except ConfigMissing:
+            text = ""
+        before = json.dumps(content)
+        yield content
+        if text and json.dumps(content) == before:
+            return
+        content["updated_at"] = now.isoformat()
+        durable.replace(real, _written_like(text, content))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Generator[None, None, None]:
+    # Never unlinked: a lock file that is removed and created again admits two holders.
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _written_like(text: str, content: dict[str, Any]) -> bytes:
+    """JSON in the style of *text*: escaped or plain beyond ASCII, with or without a final newline."""
+    plain = not text or not text.isascii()
+    end = "\n" if not text or text.endswith("\n") else ""
+    return (json.dumps(content, indent=2, ensure_ascii=not plain) + end).encode()
+
+
+def _pending_of(path: Path) -> Path:
+    real = _real(path)
+    if not str(real).isprintable():
+        raise ConfigError(f"{str(real)!r}: a source's path must be printable text", hint="rename the folder")
+    return real if real.name == "pending" else real / "pending"
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _listed(content: dict[str, Any]) -> list[Any]:
+    listed: Any = content.setdefault(SOURCES, [])
+    if not isinstance(listed, list):
+        raise ConfigError(f"{SOURCES}: must be a list", hint="correct it, then try again")
+    return listed  # pyright: ignore[reportUnknownVariableType] # JSON's values are anything
+
+
+def _list(
+    content: dict[str, Any], pending: Path, *, source_id: str, now: datetime, description: str
+) -> dict[str, Any]:
+    item = {
+        "id": source_id,
+        "path": str(pending),
+        "description": description,
+        "added_at": now.isoformat(),
+    }
+    _listed(content).append(item)
+    return item
+
+
+def _is(item: object, source_id: str) -> bool:
+    return isinstance(item, dict) and cast("dict[str, object]", item).get("id") == source_id
+
+
+def _find(content: dict[str, Any], source_id: str) -> SourceEntry | None:
+    return next((entry for entry in document.sources_of(content) if entry.id == source_id), None)
+
+
+def _named(content: dict[str, Any], source_id: str) -> SourceEntry:
+    entry = _find(content, source_id)
+    if entry is not None:
+        return entry
+    known = ", ".join(entry.id for entry in document.sources_of(content)) or "none"
+    raise ConfigError(f"there is no source '{source_id}'", hint=f"known sources: {known}")

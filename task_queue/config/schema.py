@@ -1,0 +1,293 @@
+"""The whole configuration, checked: what the daemon, ``run`` and ``doctor`` act on.
+
+Importing this module imports pydantic, so commands that only show do it never, or late. Unknown keys
+are kept and reported, not refused: a document of a later release loads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from task_queue.config import document
+from task_queue.domain.document.readers import Duration
+from task_queue.domain.errors import ConfigError
+from task_queue.domain.work.worktrees import Keep
+
+_PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
+
+
+class _Section(BaseModel):
+    """Exact JSON types, immutable, keys that we do not know kept."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def _source_id(text: str) -> str:
+    problem = document.why_not_an_id(text)
+    if problem:
+        raise ValueError(problem)
+    return text
+
+
+def _period(text: str) -> str:
+    _PERIOD(text)
+    return text
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+SourceId = Annotated[str, AfterValidator(_source_id)]
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Money = Annotated[float, Field(gt=0)]
+Period = Annotated[str, AfterValidator(_period)]
+"""A duration as documents spell it."""
+
+
+class Source(_Section):
+    id: SourceId
+    path: AbsolutePath
+    """The ``pending/`` folder."""
+    description: str = ""
+    added_at: str | None = None
+    project_workspace: AbsolutePath | None = None
+    defaults: dict[str, Any] = {}
+    daily_budget_usd: Money | None = None
+    setup: tuple[str, ...] = ()
+    """Commands that make a fresh working tree ready, e.g. install dependencies."""
+    paused: bool = False
+
+    @property
+    def queue(self) -> Path:
+        """The folder that holds ``pending/`` and its siblings."""
+        return self.path.parent
+
+
+class Agent(_Section):
+    env: dict[str, str] = {}
+    pass_env: tuple[str, ...] = ()
+    config_dir: AbsolutePath | None = None
+    cli_path: AbsolutePath | None = None
+    account: Literal["subscription", "api_key", "cloud", "any"] = "any"
+    setting_sources: tuple[Literal["user", "project", "local"], ...] = ("project",)
+    prewarm: bool = False
+    hide_login: bool = True
+    """Off for a ``cli_path`` that does not pass open file descriptors on, such as one that starts a container."""
+    scrub_env: Annotated[
+        bool,
+        Field(
+            description="Take every credential out of the environment of the agent's tools. Off unless asked for:"
+            " the CLI then runs Bash under bubblewrap, does not start without it, and leaves empty files such"
+            " as .env and package.json in the workspace."
+        ),
+    ] = False
+
+
+class GitSettings(_Section):
+    """Who commits, and how long finished working trees stay."""
+
+    author_name: str | None = None
+    author_email: str | None = None
+    committer_name: str | None = None
+    committer_email: str | None = None
+    keep_worktrees: Annotated[int, Field(ge=0)] = 5
+    keep_worktrees_for: Period | None = None
+    judges: tuple[str, ...] = ()
+    """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
+
+    @property
+    def keep(self) -> Keep:
+        period = self.keep_worktrees_for
+        return Keep(self.keep_worktrees, None if period is None else _PERIOD(period))
+
+    @property
+    def signature(self) -> dict[str, str | None]:
+        return {
+            name: getattr(self, name)
+            for name in ("author_name", "author_email", "committer_name", "committer_email")
+        }
+
+
+class ConfiguredCommand(_Section):
+    kind: Literal["command"]
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Limits(_Section):
+    running: Count = 4
+    daily_budget_usd: Money | None = None
+    max_pending: Count = 100
+    memory_mb: Count = 8192
+    min_free_mb: Annotated[int, Field(ge=0)] = 500
+    transcript_mb: Count = 200
+    starts_per_10min: Count = 20
+    hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
+    hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
+
+
+class Config(_Section):
+    version: Annotated[str, Field(pattern=r"^2\.\d+$")]
+    project_workspace: AbsolutePath | None = None
+    task_source_directories: tuple[Source, ...]
+    defaults: dict[str, Any] = {}
+    agent: Agent = Agent()
+    git: GitSettings = GitSettings()
+    executors: dict[str, ConfiguredCommand] = {}
+    limits: Limits = Limits()
+    roots: tuple[AbsolutePath, ...] = ()
+    settle_seconds: Seconds = 1.0
+    sweep_seconds: Annotated[float, Field(gt=0)] = 30.0
+    stop_grace_seconds: Seconds = 30.0
+    retention: dict[str, Any] | None = None
+    notifications: dict[str, Any] | None = None
+    api: dict[str, Any] | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return self.task_source_directories
+
+    def source(self, source_id: str) -> Source | None:
+        return next((source for source in self.sources if source.id == source_id), None)
+
+    def workspace_of(self, source: Source) -> Path | None:
+        """Where the source's tasks work unless they say otherwise."""
+        return source.project_workspace or self.project_workspace
+
+    def workspace_roots(self) -> tuple[Path, ...]:
+        """Directories in which a task may name its ``workspace``."""
+        configured = (self.project_workspace, *(source.project_workspace for source in self.sources))
+        return self.roots or tuple(dict.fromkeys(path for path in configured if path is not None))
+
+    def unknown_keys(self) -> tuple[UnknownKey, ...]:
+        """Keys that have no meaning here, with the known key that was perhaps meant."""
+        return tuple(_unknown_in(self, ""))
+
+    @field_validator("task_source_directories")
+    @classmethod
+    def _distinct(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        ids: set[str] = set()
+        folders: dict[Path, str] = {}
+        for source in sources:
+            if source.id in ids:
+                raise ValueError(f"the id '{source.id}' is given twice")
+            ids.add(source.id)
+            earlier = folders.setdefault(source.path.resolve(), source.id)
+            if earlier != source.id:
+                raise ValueError(f"'{earlier}' and '{source.id}' have the same folder")
+        return sources
+
+    @field_validator("executors")
+    @classmethod
+    def _claude_is_built_in(cls, executors: dict[str, ConfiguredCommand]) -> dict[str, ConfiguredCommand]:
+        if "claude" in executors:
+            raise ValueError("'claude' is built in; give the command another name")
+        return executors
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKey:
+    path: str
+    suggestion: str | None
+
+    def __str__(self) -> str:
+        meant = f" (did you mean '{self.suggestion}'?)" if self.suggestion else ""
+        return f"unknown key '{self.path}'{meant}"
+
+
+def load(path: Path) -> Config:
+    """The configuration at *path*; raises ConfigError that names the file, the key and what to do."""
+    return validate(document.read(path), path)
+
+
+def validate(content: Mapping[str, Any], path: Path) -> Config:
+    """*content* as read from *path*, checked."""
+    try:
+        config = Config.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise _explained(error, content, path) from None
+    _check_defaults(config.defaults, path, "defaults")
+    for index, source in enumerate(config.sources):
+        _check_defaults(source.defaults, path, f"{document.SOURCES}[{index}].defaults")
+    return config
+
+
+def _check_defaults(defaults: Mapping[str, Any], path: Path, where: str) -> None:
+    if not defaults:
+        return
+    from task_queue.domain.document.settings import parse_defaults
+
+    try:
+        parse_defaults(defaults)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: {where}: {error}", hint="correct it, then run: task-queue doctor"
+        ) from None
+
+
+def _explained(error: ValidationError, content: Mapping[str, Any], path: Path) -> ConfigError:
+    first = error.errors()[0]
+    key = _key_path(first["loc"])
+    if first["type"] == "missing":
+        near = difflib.get_close_matches(str(first["loc"][-1]), list(content), n=1)
+        hint = f"is '{near[0]}' a misspelling of it?" if near else "add the key"
+        return ConfigError(f"{path}: {key}: is missing", hint=hint)
+    return ConfigError(
+        f"{path}: {key}: {_SENTENCES.get(first['type'], first['msg']).removeprefix('Value error, ')}",
+        hint=f"correct '{key}', then run: task-queue doctor",
+    )
+
+
+_SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "bool_type": "must be true or false",
+        "dict_type": "must be an object",
+        "finite_number": "must be a finite number",
+        "float_type": "must be a number",
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "model_type": "must be an object",
+        "path_type": "must be a path, as text",
+        "string_pattern_mismatch": "must be a version 2.x, such as '2.1'",
+        "string_type": "must be text",
+        "tuple_type": "must be a list",
+    }
+)
+
+
+def _key_path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path or "document"
+
+
+def _unknown_in(value: object, path: str) -> Iterator[UnknownKey]:
+    if isinstance(value, _Section):
+        known = type(value).model_fields
+        for key in value.model_extra or {}:
+            near = difflib.get_close_matches(key, list(known), n=1)
+            yield UnknownKey(f"{path}.{key}" if path else key, near[0] if near else None)
+        for key in known:
+            yield from _unknown_in(getattr(value, key), f"{path}.{key}" if path else key)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType] # a field's items; only sections matter
+            yield from _unknown_in(item, f"{path}[{index}]")  # pyright: ignore[reportUnknownArgumentType] # as above
+    elif isinstance(value, dict):
+        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType] # as above
+            yield from _unknown_in(item, f"{path}.{key}")  # pyright: ignore[reportUnknownArgumentType] # as above

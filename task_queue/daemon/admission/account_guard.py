@@ -1,0 +1,95 @@
+"""Lets nothing start on a paused account, and one task try it when the pause is over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from task_queue.daemon.admission.bounds import Bounds
+from task_queue.domain.attempt.account import (
+    Account,
+    opened,
+    pause_ends_at,
+    paused,
+    utilization_now,
+    with_utilization,
+)
+from task_queue.domain.model import OutcomeKind
+from task_queue.ports.admission import AccountStore
+
+# After an attempt that ended so, the account is as it was: limited, refused, or not asked.
+_DOES_NOT_OPEN = frozenset(
+    {
+        OutcomeKind.LIMITED,
+        OutcomeKind.ACCOUNT,
+        OutcomeKind.INTERRUPTED,
+        OutcomeKind.REJECTED,
+        OutcomeKind.CANCELLED,
+    }
+)
+
+
+class AccountGuard:
+    """The account as it is now, also on disk. Not thread-safe: the admission's lock guards it."""
+
+    def __init__(self, store: AccountStore) -> None:
+        self._store = store
+        self.account: Account = store.load()
+        self.probe: str | None = None
+        """The source whose task tries the account after a pause."""
+
+    def started(self, source: str) -> None:
+        if self.account.paused_until is not None:
+            self.probe = source
+
+    def left(self, source: str) -> None:
+        if self.probe == source:
+            self.probe = None
+
+    def pause(self, why: str, until: datetime | None, *, now: datetime, jitter: float) -> datetime:
+        """Let nothing start; returns until when."""
+        self.account = paused(self.account, why=why, until=until, now=now, jitter=jitter)
+        self.probe = None
+        self._store.save(self.account)
+        assert self.account.paused_until is not None
+        return self.account.paused_until
+
+    def open(self) -> None:
+        self.account, self.probe = opened(self.account), None
+        self._store.save(self.account)
+
+    def opened_by_a_person(self) -> bool:
+        """Whether somebody removed the account's file since; it is open then."""
+        if self.account.paused_until is None or self._store.exists():
+            return False
+        self.account, self.probe = opened(self.account), None
+        return True
+
+    def note_utilization(self, utilization: float, now: datetime) -> None:
+        self.account = with_utilization(self.account, utilization, now=now)
+        self._store.save(self.account)
+
+    def is_shown_to_work(self, source: str, kind: OutcomeKind) -> bool:
+        """Whether an attempt of *source* that ended as *kind* tried the account and got an answer."""
+        return self.probe == source and kind not in _DOES_NOT_OPEN
+
+    def hold(self, source: str, now: datetime) -> str | None:
+        """Why no agent may start in *source*, None if one may."""
+        if self.account.paused_until is None:
+            return None
+        until = pause_ends_at(self.account, now)
+        if until is not None:
+            return f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {self.account.why}"
+        if self.probe not in {None, source}:
+            return f"a task of source {self.probe} tries first whether the account works again"
+        return None
+
+    def hold_low_priority(self, bounds: Bounds, now: datetime) -> tuple[int, str] | None:
+        """Below which priority no agent starts because the usage limit is near, and how to say so."""
+        used, above, below = (
+            utilization_now(self.account, now),
+            bounds.hold_above_utilization,
+            bounds.hold_below_priority,
+        )
+        if used is None or above is None or below is None or used <= above:
+            return None
+        return below, f"{used:.0%} of the usage limit are used: only priority {below} and above starts"

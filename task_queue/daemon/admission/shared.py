@@ -1,0 +1,203 @@
+"""What all sources share: places for agents, the account, budgets, room on the disk, and the breaker.
+
+``screen`` says which waiting tasks are held back while others may pass (the account, budgets); ``enter``
+takes the place of the one that was chosen. Everything is held back with a reason, never dropped.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from task_queue.daemon.admission.account_guard import AccountGuard
+from task_queue.daemon.admission.bounds import Bounds
+from task_queue.daemon.admission.breaker import Breaker
+from task_queue.daemon.admission.budget import DailyBudgets
+from task_queue.domain.attempt.account import Account
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.model import Claim, Ending, OutcomeKind
+from task_queue.platform.disk import free_mb_at, free_mb_by
+from task_queue.ports.admission import AccountStore, Spending
+from task_queue.ports.clock import Clock
+
+_CLAUDE = "claude"
+
+
+class SharedAdmission:
+    """Implements ports.admission.Admission. Thread-safe: one lock guards all parts."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        account: AccountStore,
+        spending: Spending,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._spending = spending
+        self._jitter = jitter
+        self._lock = threading.RLock()
+        self._bounds = Bounds()
+        self._guard = AccountGuard(account)
+        self._budgets = DailyBudgets(spending)
+        self._breaker = Breaker()
+        self._inside: set[str] = set()
+        """Sources that have an attempt running."""
+        self._stopped = False
+        self._waiting: dict[str, Callable[[], None]] = {}
+
+    def configure(self, bounds: Bounds) -> None:
+        with self._lock:
+            for source in self._bounds.closed - bounds.closed:
+                self._breaker.reset(source)
+            self._bounds = bounds
+        self._wake_all()
+
+    @property
+    def account(self) -> Account:
+        return self._guard.account
+
+    def set_stopped(self, stopped: bool) -> None:
+        """Nothing enters while a person has stopped everything."""
+        with self._lock:
+            changed, self._stopped = self._stopped != stopped, stopped
+        if changed and not stopped:
+            self._wake_all()
+
+    def look_at_account_file(self) -> None:
+        """A person opened the account by removing its file."""
+        with self._lock:
+            opened = self._guard.opened_by_a_person()
+        if opened:
+            self._wake_all()
+
+    def tripped(self, source: str) -> str | None:
+        """Why the breaker stopped *source*, if it did."""
+        return self._breaker.tripped(source)
+
+    def disk_troubles(self) -> Mapping[str, str]:
+        """Which sources may be unable to write now, and why; also while a task of theirs runs."""
+        least_mb = max(1, self._bounds.min_free_mb)
+        folders = self._bounds.folders
+        return {
+            source: _too_little(free_mb, folders[source], least_mb)
+            for source, free_mb in free_mb_by(folders).items()
+            if free_mb < least_mb
+        }
+
+    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
+        with self._lock:
+            now = self._clock.now()
+            held = self._guard.hold(source, now) or self._budgets.hold(source, self._bounds, now)
+            low = None if held else self._guard.hold_low_priority(self._bounds, now)
+        if held is not None:
+            return lambda task: held if task.executor == _CLAUDE else None
+        if low is not None:
+            below, why = low
+            return lambda task: why if task.executor == _CLAUDE and task.priority < below else None
+        return None
+
+    def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
+        with self._lock:
+            reason = self._why_not(source, task)
+            if reason is not None:
+                self._waiting[source] = wake
+                return reason
+            self._waiting.pop(source, None)
+            self._inside.add(source)
+            self._breaker.started(source, self._clock.now())
+            if task.executor == _CLAUDE:
+                self._guard.started(source)
+            return None
+
+    def count_in(self, source: str, wanted_usd: float | None) -> None:
+        with self._lock:
+            self._inside.add(source)
+            self.allowance(source, wanted_usd)
+
+    def leave(self, source: str) -> None:
+        with self._lock:
+            self._inside.discard(source)
+            self._budgets.release(source)
+            self._guard.left(source)
+        self._wake_all()
+
+    def allowance(self, source: str, wanted_usd: float | None) -> float | None:
+        """Set aside what the attempt about to start in *source* may spend today; None: no bound."""
+        with self._lock:
+            return self._budgets.set_aside(source, wanted_usd, self._bounds, self._clock.now())
+
+    def pause(self, why: str, until: datetime | None) -> datetime:
+        with self._lock:
+            return self._guard.pause(why, until, now=self._clock.now(), jitter=self._jitter())
+
+    def is_probing(self, source: str) -> bool:
+        return self._guard.probe == source
+
+    def account_works(self) -> None:
+        """The agent that tried the account got an answer: let the others go on."""
+        with self._lock:
+            self._guard.open()
+        self._wake_all()
+
+    def ended(self, source: str, claim: Claim, ending: Ending) -> None:
+        """Take note of what an attempt cost and showed."""
+        work, kind = ending.work, ending.outcome.kind
+        with self._lock:
+            if work.total_cost_usd:
+                self._spending.enter(
+                    source,
+                    claim.task_id,
+                    claim.attempt,
+                    work.total_cost_usd,
+                    at=ending.ended_at,
+                    estimated=work.estimated_cost_usd,
+                )
+            if work.utilization is not None:
+                self.look_at_account_file()  # or writing it would undo what a person did a moment ago
+                self._guard.note_utilization(work.utilization, self._clock.now())
+            if kind is OutcomeKind.SUCCEEDED:
+                self._breaker.succeeded(source)
+            if self._guard.is_shown_to_work(source, kind):
+                self.account_works()
+
+    def _why_not(self, source: str, task: Waiting) -> str | None:
+        bounds = self._bounds
+        if self._stopped:
+            return "everything is stopped; go on with: task-queue resume"
+        if source in bounds.closed:
+            return f"the source is paused; go on with: task-queue sources resume --source-id {source}"
+        tripped = self._breaker.tripped(source)
+        if tripped is not None:
+            return tripped
+        screen = self.screen(source)
+        held = screen(task) if screen is not None else None
+        if held is not None:
+            return held
+        if len(self._inside) >= bounds.places:
+            return f"all {bounds.places} places for agents are taken"
+        return self._disk_holds(source) or self._breaker.trip(
+            source, self._clock.now(), starts_per_10min=bounds.starts_per_10min
+        )
+
+    def _disk_holds(self, source: str) -> str | None:
+        folder, least_mb = self._bounds.folders.get(source), self._bounds.min_free_mb
+        free_mb = None if folder is None else free_mb_at(folder)
+        if folder is None or free_mb is None or free_mb >= least_mb:
+            return None
+        return _too_little(free_mb, folder, least_mb)
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            wakeups = list(self._waiting.values())
+            self._waiting.clear()
+        for wake in wakeups:
+            wake()
+
+
+def _too_little(free_mb: int, folder: Path, least_mb: int) -> str:
+    return f"only {free_mb} MB are free on the disk of {folder}, less than {least_mb}"

@@ -1,0 +1,77 @@
+"""What the daemon does besides tasks: working trees that were kept for long enough go.
+
+In a thread of its own, because git may take its time. Those beyond the number go when a task lands
+(``runner/checkout.py``); time passes without one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from task_queue.config.environment import agent_environment
+from task_queue.config.locations import Locations
+from task_queue.config.schema import Config, Source
+from task_queue.domain.errors import GitError
+from task_queue.git.tidying import repositories_in, tidy
+from task_queue.platform.wakeup import Wakeup
+from task_queue.ports.clock import Clock
+from task_queue.store.folder.unfinished import unfinished_in
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT = timedelta(hours=1)
+_SHORTEST_WAIT = timedelta(seconds=1)
+
+
+class Housekeeping:
+    """``serve`` is its thread; ``look_soon`` and ``stop`` are for others."""
+
+    def __init__(self, locations: Locations, config_of: Callable[[], Config], *, clock: Clock) -> None:
+        self._locations = locations
+        self._config_of = config_of
+        self._clock = clock
+        self._wakeup = Wakeup()
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self.serve, name="housekeeping", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin nothing more; a removal that git has begun is its own to end."""
+        self._stopping.set()
+        self._wakeup.wake()
+
+    def look_soon(self) -> None:
+        """The configuration may have changed."""
+        self._wakeup.wake()
+
+    def serve(self) -> None:
+        while not self._stopping.is_set():
+            self.look()
+            period = self._config_of().git.keep.period or _LONGEST_WAIT
+            self._wakeup.wait(min(max(period, _SHORTEST_WAIT), _LONGEST_WAIT).total_seconds())
+
+    def look(self) -> None:
+        """Remove what is overdue now, in every source."""
+        config = self._config_of()
+        if config.git.keep.period is None:
+            return
+        for source in config.sources:
+            if self._stopping.is_set():
+                return
+            try:
+                self._tidy(source, config)
+            except (GitError, OSError, ValueError) as error:
+                log.warning("working trees not looked through source=%s error=%s", source.id, error)
+
+    def _tidy(self, source: Source, config: Config) -> None:
+        folder = self._locations.worktrees / source.id
+        environment = agent_environment(config.agent, os.environ)
+        for git in repositories_in(folder, environment):
+            unfinished = unfinished_in(source.path)
+            for gone in tidy(git, folder, keep=config.git.keep, unfinished=unfinished, now=self._clock.now()):
+                log.info("working tree removed source=%s path=%s", source.id, gone)

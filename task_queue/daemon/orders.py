@@ -1,0 +1,281 @@
+"""From a claimed task and the configuration in force to the order that its runner carries out."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.config.environment import agent_environment
+from task_queue.config.schema import Config, Source
+from task_queue.domain.attempt.results import attempts_before
+from task_queue.domain.attempt.spending import meter_of
+from task_queue.domain.document.settings import Settings, parse_defaults, resolve
+from task_queue.domain.document.taskfile import parse
+from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
+from task_queue.domain.model import Claim, Journal
+from task_queue.domain.permission.profiles import narrowed
+from task_queue.domain.task import Task
+from task_queue.platform.durable import read_regular
+from task_queue.ports.executor import Order
+from task_queue.store.folder.layout import Layout
+
+_SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
+"""Each with its package, and the option with which it does nothing but show that it runs."""
+_PROGRAM_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredOrders:
+    """Implements ports.runner.Orders for one source under whichever configuration is in force."""
+
+    in_force: Callable[[], Config]
+    listed: Source
+    """The source as it was when it was opened; it ends under this where the configuration has dropped it."""
+    private: tuple[Path, ...]
+    """What besides the sources' folders no agent may touch: configuration, state."""
+    environ: Mapping[str, str]
+    allowance: Callable[[str, float | None], float | None]
+    """Sets aside what an attempt of the source may spend today; see ``admission``."""
+    trust: SettingsTrust
+    worktrees: Path
+    """Where working trees of isolated tasks are made, a folder for each source."""
+
+    @property
+    def config(self) -> Config:
+        return self.in_force()
+
+    @property
+    def source(self) -> Source:
+        return self.config.source(self.listed.id) or self.listed
+
+    def settings_of(self, task: Task) -> Settings:
+        layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
+        with _naming_the_line(task):
+            return resolve(*layers, task.given, narrowed(layers, task.given))
+
+    def check(self, executor: str) -> None:
+        """Whether any task of that executor can be run now: told before a claim, so that none is made in vain.
+
+        Raises ExecutorError.
+        """
+        default = self.config.workspace_of(self.source)
+        problem = None if default is None else _why_unusable(default)
+        if problem is not None:
+            raise ExecutorError(
+                f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
+            )
+        self._environment(executor)
+
+    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+        with _naming_the_line(task):
+            return self._order_for(claim, task, journal)
+
+    def _order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+        settings = self.settings_of(task)
+        env = self._environment(settings.executor)
+        if settings.executor == "claude" and settings.permissions == "sandboxed":
+            _check_sandbox(env, asked_by_task="permissions" in task.given)
+        layout = Layout(self.source.path)
+        attempt_dir = layout.attempt_of(claim)
+        earlier = attempts_before(journal, claim)
+        continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
+        last = continued[-1] if claim.resumes and continued else None
+        spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
+        cap = settings.max_budget_usd
+        executor = "claude" if settings.executor == "claude" else "command"
+        workspace = self._workspace(task, settings)
+        period = self.config.git.keep.period
+        setting_sources, notes, accepted_settings = (
+            self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
+        )
+        return Order(
+            claim=claim,
+            source=self.source.id,
+            title=task.title,
+            body=task.body,
+            document=attempt_dir / "task.md",
+            attempt_dir=attempt_dir,
+            lock=layout.lock(claim.document),
+            queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
+            workspace=workspace,
+            settings=settings,
+            executor=executor,
+            argv=self._argv(settings.executor),
+            env=env,
+            agent={
+                "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
+                "setting_sources": list(setting_sources),
+                "accepted_settings": accepted_settings,
+                "account": self.config.agent.account,
+                "allow_only": bool(task.given.get("allow")),
+                "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
+                "scrub_env": self.config.agent.scrub_env,
+                "hide_login": self.config.agent.hide_login,
+                "prompts_dir": str(self.private[0] / "prompts") if self.private[0].is_dir() else None,
+                "worktrees": str(self.worktrees / self.source.id),
+                "keep_worktrees": self.config.git.keep_worktrees,
+                "keep_worktrees_for_s": period.total_seconds() if period else None,
+                "signature": self.config.git.signature,
+                "setup": list(self.source.setup),
+                "judges": list(self.config.git.judges),
+            },
+            steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
+            interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
+            if last
+            else None,
+            spent_usd=spent,
+            meter=meter_of(earlier, claim.session_id),
+            turns_used=sum(attempt.num_turns for attempt in earlier),
+            allowance_usd=(
+                self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
+                if executor == "claude"
+                else None
+            ),
+            transcript_mb=self.config.limits.transcript_mb,
+            memory_mb=self.config.limits.memory_mb,
+            notes=notes,
+        )
+
+    def workspace_of(self, claim: Claim) -> str | None:
+        try:
+            task = self._claimed_task(claim)
+            return str(self._workspace(task, self.settings_of(task)))
+        except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
+            return None
+
+    def _trusted_sources(
+        self, workspace: Path
+    ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str] | None]:
+        """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
+        wanted = self.config.agent.setting_sources
+        of_project = OF_PROJECT.intersection(wanted)
+        if not of_project:
+            return wanted, (), None
+        try:
+            changes = [str(change) for change in self.trust.changes(workspace)]
+            accepted = self.trust.accepted_in(workspace)
+        except (OSError, ValueError) as error:
+            changes, accepted = [f"what was accepted cannot be read: {error}"], {}
+        if not changes:
+            return wanted, (), accepted
+        note = (
+            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            " look at them, then: task-queue doctor --accept-settings"
+        )
+        return tuple(source for source in wanted if source not in of_project), (note,), None
+
+    def _claimed_task(self, claim: Claim) -> Task:
+        snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"
+        data, _ = read_regular(snapshot, limit=2**20)
+        return parse(data, claim.task_id)
+
+    def _workspace(self, task: Task, settings: Settings) -> Path:
+        """The directory the task works in, checked. A default that is missing is the source's trouble."""
+        default = self.config.workspace_of(self.source)
+        if settings.workspace is None:
+            if default is None:
+                raise ExecutorError(
+                    f"source '{self.source.id}' has no workspace",
+                    hint="set project_workspace of the source or of the configuration",
+                )
+            problem = _why_unusable(default)
+            if problem is not None:
+                raise ExecutorError(
+                    f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
+                )
+            return default
+        workspace = Path(os.path.realpath((default or Path("/")) / Path(settings.workspace).expanduser()))
+        if "workspace" in task.given:
+            self._check_root(workspace)
+        problem = _why_unusable(workspace)
+        if problem is not None:
+            raise TaskFileError(
+                f"the workspace {workspace} {problem}",
+                hint="correct workspace and retry the task",
+                keys=("workspace",),
+            )
+        return workspace
+
+    def _check_root(self, workspace: Path) -> None:
+        roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]
+        if not any(workspace.is_relative_to(root) for root in roots):
+            allowed = ", ".join(str(root) for root in roots) or "none is configured"
+            raise TaskFileError(
+                f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
+                hint="add its directory to roots in the configuration",
+                keys=("workspace",),
+            )
+
+    def _environment(self, executor: str) -> dict[str, str]:
+        agent = self.config.agent
+        env = agent_environment(agent, self.environ)
+        missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
+        if executor == "claude" and missing:
+            raise ExecutorError(
+                f"the agent's program {agent.cli_path} is not there or cannot be executed",
+                hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
+            )
+        return env
+
+    def _argv(self, executor: str) -> tuple[str, ...]:
+        if executor == "claude":
+            return ()
+        if executor not in self.config.executors:
+            known = ["claude", *self.config.executors]
+            near = difflib.get_close_matches(executor, known, n=1)
+            meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
+            raise TaskFileError(f"executor '{executor}' is not configured", hint=meant, keys=("executor",))
+        return self.config.executors[executor].argv
+
+
+@contextmanager
+def _naming_the_line(task: Task) -> Generator[None]:
+    """A TaskFileError from within tells where in the document what it blames stands."""
+    try:
+        yield
+    except TaskFileError as error:
+        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
+        raise
+
+
+def _check_sandbox(env: Mapping[str, str], *, asked_by_task: bool) -> None:
+    """The sandbox needs two programs that work: with a socat that does not, the CLI itself fails open."""
+    for program, (package, option) in _SANDBOX_PROGRAMS.items():
+        problem = _why_not_working(program, option, env)
+        if problem is not None:
+            kind = TaskFileError if asked_by_task else ExecutorError
+            raise kind(
+                f"permissions: sandboxed needs {package}, but {program} {problem}",
+                hint=f"install it, for example with: apt-get install {package}",
+            )
+
+
+def _why_not_working(program: str, option: str, env: Mapping[str, str]) -> str | None:
+    """As the agent would find it: on the PATH that it will have."""
+    found = shutil.which(program, path=env.get("PATH", ""))
+    if found is None:
+        return "is not there"
+    try:
+        done = subprocess.run(
+            [found, option], env=dict(env), capture_output=True, timeout=_PROGRAM_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"does not run: {error}"
+    return f"ends with exit code {done.returncode}" if done.returncode else None
+
+
+def _why_unusable(workspace: Path) -> str | None:
+    if not workspace.exists():
+        return "does not exist"
+    if not workspace.is_dir():
+        return "is not a directory"
+    if not os.access(workspace, os.W_OK | os.X_OK):
+        return "is not writable"
+    return None

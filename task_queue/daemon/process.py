@@ -1,0 +1,329 @@
+"""The process with all workers: signals, configuration, the state file, and when it is over.
+
+``serve`` is what ``task-queue daemon`` and ``task-queue run`` call. The main thread only looks after
+the others: it has sources opened and closed as the configuration changes (``daemon/sources.py``), has the
+watches healed, tells the service manager that all is well, and never touches a task.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from task_queue import __version__
+from task_queue.config import document, schema
+from task_queue.config.environment import template_environment
+from task_queue.config.locations import Locations
+from task_queue.config.schema import Config
+from task_queue.daemon.admission import Bounds, SharedAdmission
+from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.housekeeping import Housekeeping
+from task_queue.daemon.instance import only_daemon
+from task_queue.daemon.runners import ProcessRunners
+from task_queue.daemon.sources import Serving
+from task_queue.domain.errors import ConfigError
+from task_queue.domain.events import Event, TaskSettled
+from task_queue.platform import durable, identity
+from task_queue.platform.clock import SystemClock
+from task_queue.platform.notify import Notifier
+from task_queue.platform.wakeup import Wakeup
+from task_queue.ports.emit import Emit
+
+log = logging.getLogger(__name__)
+
+_LOOK_AFTER_S = 1.0
+_CHECK_EVERY_S = 2.0
+_CHECK_WORKERS_AND_DISKS_EVERY_S = 5.0
+_STOP_SLACK_S = 15.0
+
+
+@dataclass(slots=True)
+class _Every:
+    """Something that is done now and then."""
+
+    last: float = -math.inf
+
+    def is_due(self, now: float, period_s: float) -> bool:
+        if now < self.last + period_s:
+            return False
+        self.last = now
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """When ``serve`` ends by itself; by default never."""
+
+    drained: bool = False
+    """Once nothing waits and nothing runs."""
+    settled: int | None = None
+    """Once that many tasks have ended, or nothing is left."""
+
+
+def serve(
+    locations: Locations,
+    emit: Emit,
+    *,
+    notifier: Notifier,
+    until: Until = Until(),
+    log_place: str = "file",
+) -> None:
+    """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
+
+    *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
+    """
+    with only_daemon(locations) as is_still_the_only_one:
+        config = _trusted(locations.config)
+        daemon = Daemon(locations, config, emit, notifier=notifier, log_place=log_place)
+        daemon.run(until, is_still_the_only_one)
+
+
+class Daemon:
+    def __init__(
+        self, locations: Locations, config: Config, emit: Emit, *, notifier: Notifier, log_place: str
+    ) -> None:
+        self._log_place = log_place
+        self._locations = locations
+        self._config = config
+        self._config_seen = _stamp(locations.config)
+        self._config_error: str | None = None
+        self._emit = emit
+        self._notifier = notifier
+        self._clock = SystemClock()
+        self._started_at = self._clock.now()
+        self._me = identity.own_identity()
+        self._wakeup = Wakeup()
+        self._stop_asked = False
+        self._reload_asked = False
+        self._admission = SharedAdmission(
+            self._clock, AccountFile(locations.accounts), Ledger(locations.ledger)
+        )
+        self._halted = False
+        self._runners = ProcessRunners(template_environment())
+        self._serving = Serving(
+            locations,
+            lambda: self._config,
+            admission=self._admission,
+            runners=self._runners,
+            clock=self._clock,
+            emit=self._count,
+        )
+        self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
+        self._warnings: list[str] = []
+        self._settled = 0
+        self._state: dict[str, Any] = {}
+
+    def run(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
+        with _signals(self._on_signal):
+            try:
+                self._runners.preload()
+                self._halt_if_asked()
+                self._apply(self._config)
+                self._housekeeping.start()
+                self._notifier.ready()
+                log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
+                self._look_after(until, is_still_the_only_one)
+            finally:
+                self._notifier.stopping()
+                self._housekeeping.stop()
+                self._stop_serving()
+                self._runners.close()
+                self._write_state(stopped=True)
+                log.info("stopped pid=%d", os.getpid())
+
+    def _look_after(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
+        check, slow_check, sweep = _Every(), _Every(), _Every(time.monotonic())
+        while not self._stop_asked:
+            now = time.monotonic()
+            if sweep.is_due(now, self._config.sweep_seconds):
+                self._serving.sweep()
+            if check.is_due(now, _CHECK_EVERY_S):
+                if not is_still_the_only_one():
+                    log.error("stopping: the locks were removed, and another daemon has them now")
+                    return
+                self._serving.check_watches()
+            if slow_check.is_due(now, _CHECK_WORKERS_AND_DISKS_EVERY_S):
+                if self._serving.all_turning(now):
+                    self._notifier.watchdog()
+                self._serving.look_at_disks()
+            self._reload_if_changed()
+            self._halt_if_asked()
+            self._admission.look_at_account_file()
+            self._serving.bury_retired()
+            self._write_state()
+            if self._is_over(until):
+                return
+            self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
+
+    def _is_over(self, until: Until) -> bool:
+        if until.settled is not None and self._settled >= until.settled:
+            return True
+        return (until.drained or until.settled is not None) and self._serving.drained
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, TaskSettled):
+            self._settled += 1
+            self._wakeup.wake()
+        self._emit(event)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._reload_asked = True
+        else:
+            self._stop_asked = True
+        self._wakeup.wake()
+
+    def _reload_if_changed(self) -> None:
+        stamp = _stamp(self._locations.config)
+        if stamp == self._config_seen and not self._reload_asked:
+            return
+        self._config_seen, self._reload_asked = stamp, False
+        try:
+            config = _trusted(self._locations.config)
+        except ConfigError as error:
+            self._config_error = str(error)
+            log.error(  # noqa: TRY400 - a person's mistake; the message says all
+                "configuration not reloaded, the earlier one stays in force error=%s", error
+            )
+            return
+        self._config_error = None
+        self._notifier.reloading()
+        self._apply(config)
+        self._notifier.ready()
+        log.info("configuration reloaded sources=%d", len(self._serving))
+
+    def _apply(self, config: Config) -> None:
+        self._config = config
+        self._warnings = [*_warnings(), *_shared_workspaces(config)]
+        self._admission.configure(_bounds_of(config))
+        self._serving.apply()
+        self._housekeeping.look_soon()
+
+    def _halt_if_asked(self) -> None:
+        """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""
+        asked = self._locations.stopped.exists()
+        if asked == self._halted:
+            return
+        self._halted = asked
+        self._admission.set_stopped(asked)
+        if asked:
+            self._serving.halt(at_once=_says_now(self._locations.stopped))
+        else:
+            self._serving.go_on()
+        log.warning("everything stopped by a person" if asked else "going on after a stop")
+
+    def _stop_serving(self) -> None:
+        patience_s = self._config.stop_grace_seconds + _STOP_SLACK_S
+        self._notifier.extend_timeout(patience_s)
+        self._serving.stop(patience_s=patience_s)
+
+    def _write_state(self, *, stopped: bool = False) -> None:
+        """Publish what ``status`` shows of this process, when it changed."""
+        me = self._me
+        state: dict[str, Any] = {
+            "schema_version": 1,
+            "pid": me.pid,
+            "pid_start_ticks": me.pid_start_ticks,
+            "boot_id": me.boot_id,
+            "started_at": self._started_at.isoformat(),
+            "stopped_at": self._clock.now().isoformat() if stopped else None,
+            "version": __version__,
+            "config": str(self._locations.config),
+            "log": self._log_place,
+            "config_error": self._config_error,
+            "warnings": self._warnings,
+            "stopped": self._halted,
+            "sources": self._serving.describe(stopped=stopped),
+        }
+        if state == self._state and self._locations.daemon_state.exists():
+            return
+        try:
+            durable.replace(self._locations.daemon_state, json.dumps(state, indent=1).encode() + b"\n")
+        except OSError as error:
+            log.warning("state file not written path=%s error=%s", self._locations.daemon_state, error)
+            return
+        self._state = state
+
+
+def _bounds_of(config: Config) -> Bounds:
+    return Bounds(
+        places=config.limits.running,
+        min_free_mb=config.limits.min_free_mb,
+        starts_per_10min=config.limits.starts_per_10min,
+        daily_budget_usd=config.limits.daily_budget_usd,
+        hold_above_utilization=config.limits.hold_above_utilization,
+        hold_below_priority=config.limits.hold_below_priority,
+        folders={source.id: source.queue for source in config.sources},
+        closed=frozenset(source.id for source in config.sources if source.paused),
+        source_budgets={
+            source.id: source.daily_budget_usd
+            for source in config.sources
+            if source.daily_budget_usd is not None
+        },
+    )
+
+
+def _shared_workspaces(config: Config) -> list[str]:
+    """Sources whose agents would work in one tree at the same time."""
+    in_place: dict[Path, list[str]] = {}
+    for source in config.sources:
+        isolation = {**config.defaults, **source.defaults}.get("isolation", "none")
+        workspace = config.workspace_of(source)
+        if isolation == "none" and workspace is not None:
+            in_place.setdefault(workspace.resolve(), []).append(source.id)
+    return [
+        f"agents of {', '.join(ids)} may edit {workspace} at the same time; isolation: worktree in the"
+        " configuration's defaults keeps them apart (it needs a git repository)"
+        for workspace, ids in in_place.items()
+        if len(ids) > 1
+    ]
+
+
+def _warnings() -> list[str]:
+    if os.geteuid() == 0:
+        return ["running as root: agents can change everything on this machine"]
+    return []
+
+
+def _trusted(path: Path) -> Config:
+    """The configuration, if nobody else could have written it."""
+    document.demand_trust(path)
+    return schema.load(path)
+
+
+def _says_now(stopped: Path) -> bool:
+    try:
+        return b"now" in durable.read_regular(stopped, limit=100)[0]
+    except OSError:
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """Changes whenever the file does."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size
+
+
+@contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

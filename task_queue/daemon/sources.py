@@ -1,0 +1,254 @@
+"""The sources while they are served: each has an engine, a worker, and the thread the worker runs in.
+
+A source that is removed or moved retires: its worker ends what it runs, then it is closed. Only the
+daemon's main thread opens and closes; the watcher's thread may call ``look`` meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from task_queue.agents.project_settings import SettingsTrust
+from task_queue.config.locations import Locations
+from task_queue.config.schema import Config, Source
+from task_queue.daemon.admission import SharedAdmission
+from task_queue.daemon.orders import ConfiguredOrders
+from task_queue.daemon.watcher import Watcher
+from task_queue.daemon.worker import Timing, Worker
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.ports.clock import Clock
+from task_queue.ports.emit import Emit
+from task_queue.ports.runner import Runners
+from task_queue.store.folder.claim_notes import ClaimNotes
+from task_queue.store.folder.engine import FolderEngine
+
+log = logging.getLogger(__name__)
+
+_STUCK_AFTER_S = 120.0
+
+
+@dataclass(slots=True)
+class _Served:
+    """One source while it is served."""
+
+    source: Source
+    engine: FolderEngine
+    worker: Worker
+    thread: threading.Thread
+    retiring: bool = False
+
+    def state(self, *, stopped: bool) -> str:
+        if stopped or not self.thread.is_alive():
+            return "stopped"
+        if self.retiring:
+            return "closing"
+        if self.source.paused:
+            return "paused"
+        return "unavailable" if self.worker.trouble else "serving"
+
+
+class Serving:
+    """What *config_of* lists is served from the first ``apply`` until ``stop``."""
+
+    def __init__(
+        self,
+        locations: Locations,
+        config_of: Callable[[], Config],
+        *,
+        admission: SharedAdmission,
+        runners: Runners,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._locations = locations
+        self._config_of = config_of
+        self._admission = admission
+        self._runners = runners
+        self._clock = clock
+        self._emit = emit
+        self._trust = SettingsTrust(locations.trusted_settings)
+        self._notes = ClaimNotes(locations.claims)
+        self._watcher = Watcher(self.look, emit)
+        self._served: dict[str, _Served] = {}
+        self._degraded: Mapping[str, str] = {}
+        self._disk_troubles: Mapping[str, str] = {}
+        self._news: deque[str] = deque()
+        """Sources of which something else may have to be told."""
+        self._told: Mapping[str, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def apply(self) -> None:
+        """Serve what the configuration lists now; what runs is not disturbed."""
+        wanted = {source.id: source for source in self._config_of().sources}
+        for source_id, served in self._served.items():
+            source = wanted.get(source_id)
+            if (source is None or source.path != served.source.path) and not served.retiring:
+                self._watcher.unwatch(source_id)
+                served.retiring = True
+                served.worker.retire()
+        for source_id, source in wanted.items():
+            if source_id not in self._served:
+                self._open(source)
+            else:
+                self._served[source_id].source = source
+                self._served[source_id].worker.wake()
+        self._news.extend(self._served)
+
+    def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
+        """Something may have changed in *source_id*; *arrived*: under *name* lies a document that is whole."""
+        served = self._served.get(source_id)
+        if served is None:
+            return
+        if name is not None and arrived:
+            served.engine.arrived(name)
+        else:
+            served.engine.touch(name)
+        served.worker.wake()
+
+    def check_watches(self) -> None:
+        self._watcher.check()
+        degraded = self._watcher.degraded()
+        if degraded != self._degraded:
+            self._degraded = degraded
+            self._news.extend(self._served)
+
+    def look_at_disks(self) -> None:
+        troubles = self._admission.disk_troubles()
+        if troubles != self._disk_troubles:
+            self._disk_troubles = troubles
+            self._news.extend(self._served)
+
+    def sweep(self) -> None:
+        """Have every worker look for what no event told of.
+
+        Whether a folder is empty is seen to here: waking a thread for it costs ten times as much. Not where
+        there are no events: such a folder may lie on a file system that takes its time.
+        """
+        for source_id, served in self._served.items():
+            if source_id in self._degraded or not served.engine.is_empty():
+                self.look(source_id)
+        self._news.extend(self._served)
+
+    def halt(self, *, at_once: bool) -> None:
+        """Start nothing more; *at_once* ends what runs too."""
+        for served in self._served.values():
+            served.worker.halt(at_once=at_once)
+
+    def go_on(self) -> None:
+        for served in self._served.values():
+            served.worker.go_on()
+
+    def bury_retired(self) -> None:
+        """Close what has retired, and serve it again where it is wanted at another place."""
+        for source_id, served in list(self._served.items()):
+            if served.retiring and not served.thread.is_alive():
+                served.engine.close()
+                del self._served[source_id]
+                self._news.append(source_id)
+                source = self._config_of().source(source_id)
+                if source is not None:
+                    self._open(source)
+
+    @property
+    def drained(self) -> bool:
+        """Nothing waits and nothing runs."""
+        return all(served.worker.drained for served in self._served.values())
+
+    def all_turning(self, now: float) -> bool:
+        """Whether no worker hangs at *now* (monotonic seconds)."""
+        return not any(
+            served.worker.is_stuck(now, after_s=_STUCK_AFTER_S) for served in self._served.values()
+        )
+
+    def stop(self, *, patience_s: float) -> None:
+        """Let every worker end in order; runners go on by themselves."""
+        for served in self._served.values():
+            served.worker.stop()
+        deadline = time.monotonic() + patience_s
+        for served in self._served.values():
+            served.thread.join(max(0.0, deadline - time.monotonic()))
+            if served.thread.is_alive():
+                log.error("worker did not stop in time source=%s", served.source.id)
+            served.engine.close()
+        self._watcher.close()
+
+    def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
+        """Each source as the state file tells of it; the same object while there is nothing new."""
+        if stopped:
+            self._news.extend(self._served)
+        if self._news:
+            news: set[str] = set()
+            while self._news:  # workers add to it meanwhile
+                news.add(self._news.popleft())
+            self._told = {
+                source_id: self._words_on(served, stopped=stopped)
+                if source_id in news
+                else self._told[source_id]
+                for source_id, served in self._served.items()
+            }
+        return self._told
+
+    def _words_on(self, served: _Served, *, stopped: bool) -> dict[str, Any]:
+        worker, source_id = served.worker, served.source.id
+        return {
+            "state": served.state(stopped=stopped),
+            "why": worker.trouble or worker.held_back or self._disk_troubles.get(source_id),
+            "needs_person": self._admission.tripped(source_id) is not None,
+            "watch": "sweep" if source_id in self._degraded else "events",
+            "watch_why": self._degraded.get(source_id),
+            "thread_id": worker.thread_id,
+            "task_id": worker.running,
+        }
+
+    def _open(self, source: Source) -> None:
+        config = self._config_of()
+        orders = ConfiguredOrders(
+            self._config_of,
+            source,
+            self._locations.private,
+            os.environ,
+            allowance=self._admission.allowance,
+            trust=self._trust,
+            worktrees=self._locations.worktrees,
+        )
+        engine = FolderEngine(
+            source.path,
+            settle_s=config.settle_seconds,
+            settings_of=orders.settings_of,
+            notes=self._notes.of(source.id),
+        )
+        worker = Worker(
+            source.id,
+            engine,
+            runners=self._runners,
+            orders=orders,
+            admission=self._admission,
+            state_of=self._state_of,
+            clock=self._clock,
+            emit=self._emit,
+            timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+            news=partial(self._news.append, source.id),
+        )
+        thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
+        self._served[source.id] = _Served(source, engine, worker, thread)
+        self._news.append(source.id)
+        thread.start()
+        self._watcher.watch(source.id, source.path)
+
+    def _state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task of that id lies, in whichever source."""
+        for served in list(self._served.values()):
+            state = served.engine.state_of(task_id)
+            if state is not None:
+                return state
+        return None

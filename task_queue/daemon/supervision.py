@@ -1,0 +1,379 @@
+"""One claimed task in the hands of its worker: start, wait, repair, conclude.
+
+What is on disk decides what happens next, never what this object remembers: the way from a claim to
+its end (``conclude``) is the same for a task that was just claimed, for one whose daemon was killed,
+and for one whose recovery was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import assert_never
+
+from task_queue.domain import events
+from task_queue.domain.attempt.lifecycle import Policy, decide
+from task_queue.domain.attempt.progress import progress_of
+from task_queue.domain.attempt.proof import seal_of
+from task_queue.domain.attempt.rebuild import rebuilt_ending, work_so_far
+from task_queue.domain.attempt.recovery import ClaimFacts, Repair, repair_for
+from task_queue.domain.attempt.results import (
+    attempts_before,
+    bare_ending,
+    journal_after,
+    result_of,
+)
+from task_queue.domain.attempt.spending import Meter, meter_of
+from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
+from task_queue.domain.model import (
+    Claim,
+    Complete,
+    Ending,
+    Fail,
+    Journal,
+    Outcome,
+    OutcomeKind,
+    Pause,
+    Release,
+    Result,
+    Retry,
+    Work,
+)
+from task_queue.domain.task import TaskState
+from task_queue.domain.work.facts import report_of
+from task_queue.platform.wakeup import Wakeup
+from task_queue.ports.admission import Admission
+from task_queue.ports.clock import Clock
+from task_queue.ports.emit import Emit
+from task_queue.ports.executor import Stop, marker_of
+from task_queue.ports.runner import Orders, Runners, RunningAttempt
+from task_queue.ports.store import Engine
+
+CANCEL_GRACE_S = 60.0
+"""How long a runner may take to end its agent in good order; then it is killed."""
+_BACKSTOP = timedelta(minutes=5)
+_MOST_REPAIRS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """Everything needed to bring claims of one source to their end."""
+
+    source: str
+    engine: Engine
+    runners: Runners
+    orders: Orders
+    admission: Admission
+    clock: Clock
+    emit: Emit
+    wakeup: Wakeup
+    stopping: Callable[[], bool]
+    at_once: Callable[[], bool]
+    """A stop that was asked for kills instead of suspending."""
+    meanwhile: Callable[[], None]
+    """Done at every wake-up while an attempt runs: what need not wait for its end."""
+    jitter: Callable[[], float]
+    sweep_s: float
+    stop_grace_s: float
+
+    def start(self, claim: Claim) -> None:
+        """Have a fresh *claim* carried out and wait for it. Raises ExecutorError after giving the task back."""
+        try:
+            task = self.engine.task(claim)
+            order = self.orders.order_for(claim, task, self.engine.journal(claim))
+            order = replace(order, token=self.engine.token_of(claim))
+            attempt = self.runners.start(order)
+        except TaskFileError as error:
+            reason = f"{error} ({error.hint})" if error.hint else str(error)
+            self.commit(claim, Outcome(OutcomeKind.REJECTED, reason), by="worker")
+        except ExecutorError as error:
+            if self.engine.abandon(claim, now=self.clock.now()).abandoned:
+                self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")
+            self.conclude(claim)
+            raise
+        else:
+            self._wait_for(claim, attempt, limit=order.settings.timeout + _BACKSTOP)
+
+    def conclude(self, claim: Claim, *, runner_ended: bool = False) -> None:
+        """Bring *claim* to its end from whatever lies on disk. Idempotent.
+
+        *runner_ended*: its runner was started here and has been seen to end; no record can say otherwise.
+        """
+        try:
+            for _ in range(_MOST_REPAIRS):
+                repair = repair_for(self._facts(claim, runner_ended=runner_ended))
+                if repair is Repair.SETTLE:
+                    break
+                self._repair(claim, repair, runner_ended=runner_ended)
+            ending = self.engine.ending_of(claim)
+            # Each repair changes the facts, so this row would be a defect of the table.
+            if ending is None or not self.engine.is_genuine(claim, ending):
+                raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
+            self._apply(claim, ending)
+        except ClaimLost as error:
+            self.emit(events.TaskRecovered(self.source, claim.task_id, f"outcome dropped: {error}"))
+
+    def suspend(self, claim: Claim) -> None:
+        """End what runs of *claim* although nothing else can be done about it now. Raises EngineUnavailable."""
+        attempt = self.runners.find(marker_of(self.source, claim))
+        if attempt is not None:
+            self._wait_for(claim, attempt, limit=None)
+
+    def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
+        """Commit an ending that no runner committed; an earlier one stands."""
+        self._disown_forged(claim)
+        ending = bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work)
+        steps = seal_of(self.engine.steps(claim), self.engine.token_of(claim))
+        self.engine.commit(claim, replace(ending, steps=steps))
+
+    def _facts(self, claim: Claim, *, runner_ended: bool) -> ClaimFacts:
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and not self.engine.is_genuine(claim, ending)
+        ended = ending is not None and not forged
+        run = self.engine.run_of(claim)
+        unfinished = run is not None and not run.abandoned and not ended
+        could_live = run is not None and not run.abandoned and not runner_ended
+        runner = self.runners.adopt(run) if run is not None and could_live else None
+        if runner is not None:
+            runner.close()
+        return ClaimFacts(
+            ending=ended,
+            run=run is not None,
+            abandoned=run is not None and run.abandoned,
+            acted=run is not None and run.abandoned and not ended and self.engine.may_have_acted(claim),
+            runner_alive=runner is not None,
+            # Where an ending was forged, a result in the transcript may be, too.
+            result_in_transcript=unfinished
+            and runner is None
+            and not forged
+            and self._rebuilt(claim) is not None,
+        )
+
+    def _disown_forged(self, claim: Claim) -> bool:
+        """Make room for the true ending; whether there was a forged one."""
+        ending = self.engine.ending_of(claim)
+        forged = ending is not None and not self.engine.is_genuine(claim, ending)
+        if forged:
+            self.engine.set_ending_aside(claim)
+        return forged
+
+    def _repair(self, claim: Claim, repair: Repair, *, runner_ended: bool) -> None:
+        match repair:
+            case Repair.SETTLE:
+                return
+            case Repair.ADOPT:
+                self._adopt(claim)
+                return
+            case Repair.ABANDON:
+                self.engine.abandon(claim, now=self.clock.now())
+            case Repair.RELEASE:
+                self._end_leftovers(claim, runner_ended)  # a runner that was about to show itself
+                outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
+                self.commit(claim, outcome, by="recovery")
+            case Repair.REBUILD:
+                self._end_leftovers(claim, runner_ended)
+                ending = self._rebuilt(claim)
+                if ending is not None:
+                    self.engine.commit(claim, ending)
+            case Repair.CRASHED:
+                ended = self._end_leftovers(claim, runner_ended)
+                found = (
+                    "an ending lay there that its runner did not write; it is kept beside it"
+                    if self._disown_forged(claim)
+                    else "no ending was committed"
+                )
+                evidence = (f"{found}; {ended} left-over processes were ended",)
+                outcome = Outcome(
+                    OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
+                )
+                if self.engine.cancel_requested(claim):
+                    outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
+                self.commit(claim, outcome, by="recovery", work=self._work_so_far(claim))
+            case _:
+                assert_never(repair)
+        self.emit(events.TaskRecovered(self.source, claim.task_id, repair.value))
+
+    def _adopt(self, claim: Claim) -> None:
+        run = self.engine.run_of(claim)
+        runner = self.runners.adopt(run) if run is not None else None
+        if runner is not None:
+            self.admission.count_in(self.source, self._may_spend(claim))
+            try:
+                self.emit(events.TaskAdopted(self.source, claim.task_id, claim.attempt))
+                self._wait_for(claim, runner, limit=self._longest(claim))
+            finally:
+                self.admission.leave(self.source)
+
+    def _rebuilt(self, claim: Claim) -> Ending | None:
+        return rebuilt_ending(
+            claim, self.engine.transcript(claim), before=self._meter(claim), now=self.clock.now()
+        )
+
+    def _work_so_far(self, claim: Claim) -> Work:
+        return work_so_far(claim, self.engine.transcript(claim), before=self._meter(claim))
+
+    def _meter(self, claim: Claim) -> Meter:
+        return meter_of(attempts_before(self.engine.journal(claim), claim), claim.session_id)
+
+    def _end_leftovers(self, claim: Claim, started_here: bool) -> int:
+        run = None if started_here else self.engine.run_of(claim)
+        marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
+        return self.runners.sweep(marker)
+
+    def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
+        """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""
+        begun = self.clock.monotonic()
+        overdue_at = None if limit is None else begun + limit.total_seconds()
+        last_word: Outcome | None = None
+        kill_at: float | None = None
+        try:
+            while not attempt.ended():
+                now = self.clock.monotonic()
+                if last_word is None:
+                    if self.engine.cancel_requested(claim):
+                        last_word = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
+                        kill_at = now + CANCEL_GRACE_S
+                        attempt.stop(Stop.CANCEL)
+                    elif self.stopping():
+                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
+                        kill_at = now if self.at_once() else now + self.stop_grace_s
+                        attempt.stop(Stop.SUSPEND)
+                    elif overdue_at is not None and now >= overdue_at:
+                        last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
+                        kill_at = now
+                if last_word is not None and kill_at is not None and now >= kill_at:
+                    attempt.kill()
+                    self._commit_for_killed(claim, last_word)
+                    return
+                if (
+                    self.admission.is_probing(self.source)
+                    and progress_of(self.engine.transcript(claim)).turns
+                ):
+                    self.admission.account_works()
+                next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
+                self.wakeup.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
+                self.meanwhile()
+        finally:
+            attempt.close()
+
+    def _commit_for_killed(self, claim: Claim, last_word: Outcome) -> None:
+        """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
+        finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
+        if finished is not None:
+            self.engine.commit(claim, finished)
+            return
+        outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
+        self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
+
+    def _apply(self, claim: Claim, ending: Ending) -> None:
+        """Do what ``decide`` says follows from *ending*."""
+        journal = self.engine.journal(claim)
+        self.admission.ended(self.source, claim, ending)
+        disposition = decide(
+            ending.outcome,
+            earlier=attempts_before(journal, claim),
+            policy=self._policy(claim),
+            jitter=self.jitter(),
+        )
+        outcome = ending.outcome
+        if not isinstance(disposition, Complete | Fail) and (why := self._why_unwanted(claim)) is not None:
+            last = f"its last attempt: {outcome.kind}, {outcome.reason}"
+            disposition, outcome = Fail(), Outcome(OutcomeKind.CANCELLED, why, (last,))
+        match disposition:
+            case Complete():
+                self._settle(claim, ending, journal, TaskState.COMPLETED, outcome)
+            case Fail(dead_letter=dead_letter):
+                self._settle(claim, ending, journal, TaskState.FAILED, outcome, dead_letter=dead_letter)
+            case Retry() | Release():
+                self._release(claim, ending, journal, disposition)
+            case Pause(why=why, until=until):
+                self.emit(events.AccountPaused(self.source, why, self.admission.pause(why, until)))
+                self._release(claim, ending, journal, disposition)
+            case _:
+                assert_never(disposition)
+
+    def _why_unwanted(self, claim: Claim) -> str | None:
+        """A task that a person cancelled, or whose document was deleted, is not tried again."""
+        if self.engine.cancel_requested(claim):
+            return "cancelled"
+        return "its document was deleted while it ran" if self.engine.document_is_gone(claim) else None
+
+    def _settle(
+        self,
+        claim: Claim,
+        ending: Ending,
+        journal: Journal,
+        state: TaskState,
+        outcome: Outcome,
+        *,
+        dead_letter: bool = False,
+    ) -> None:
+        result = result_of(
+            claim,
+            ending,
+            journal,
+            state=state,
+            source=self.source,
+            workspace=self.orders.workspace_of(claim),
+            outcome=outcome,
+            dead_letter=dead_letter,
+        )
+        self.engine.settle(claim, result, self._report(claim, ending, result))
+        self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+
+    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+        try:
+            task = self.engine.task(claim)
+            title, asked = task.title, task.body
+        except TaskFileError:  # it never ran
+            title, asked = claim.task_id, ""
+        return report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
+
+    def _release(
+        self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
+    ) -> None:
+        after = journal_after(claim, ending, journal, disposition)
+        self.engine.release(claim, after)
+        self.emit(
+            events.TaskReleased(
+                self.source,
+                claim.task_id,
+                ending.outcome.kind,
+                ending.outcome.reason,
+                counted=after.attempts[-1].counted,
+                delay=disposition.delay if isinstance(disposition, Retry) else timedelta(0),
+            )
+        )
+
+    def _may_spend(self, claim: Claim) -> float | None:
+        """What of the task's own budget an attempt was started with; None: no bound."""
+        try:
+            settings = self.orders.settings_of(self.engine.task(claim))
+        except TaskFileError:
+            return None
+        if settings.executor != "claude":
+            return 0.0
+        if settings.max_budget_usd is None:
+            return None
+        earlier = attempts_before(self.engine.journal(claim), claim)
+        return max(0.0, settings.max_budget_usd - sum(attempt.total_cost_usd or 0 for attempt in earlier))
+
+    def _longest(self, claim: Claim) -> timedelta | None:
+        """How long the runner of an earlier daemon may go on; the time before that is not known for sure."""
+        try:
+            return self.orders.settings_of(self.engine.task(claim)).timeout + _BACKSTOP
+        except TaskFileError:
+            return None
+
+    def _policy(self, claim: Claim) -> Policy:
+        try:
+            settings = self.orders.settings_of(self.engine.task(claim))
+        except TaskFileError:
+            return Policy()
+        return Policy(
+            max_attempts=settings.max_attempts,
+            retry_delay=settings.retry_delay,
+            rerun_lost_session=settings.on_lost_session == "rerun",
+            repeatable=settings.executor == "claude",
+        )

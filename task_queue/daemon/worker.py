@@ -1,0 +1,294 @@
+"""One source's loop: look, choose, claim, see through. Works against the ports only."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from task_queue.daemon.supervision import Supervision
+from task_queue.domain import events
+from task_queue.domain.document.ordering import Doomed, Ready, Waiting, next_due, next_task
+from task_queue.domain.errors import (
+    ClaimHeld,
+    EngineUnavailable,
+    ExecutorError,
+    TaskQueueError,
+)
+from task_queue.domain.model import Claim, Outcome, OutcomeKind
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform.wakeup import Wakeup
+from task_queue.ports.admission import Admission
+from task_queue.ports.clock import Clock
+from task_queue.ports.emit import Emit
+from task_queue.ports.runner import Orders, Runners
+from task_queue.ports.store import Engine, Survey
+
+LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
+LONGEST_TROUBLE_S = 300.0
+LONGEST_WAIT_FOR_A_TIME_S = 60.0
+"""The clock may be set, and does not stand still while the machine is suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a worker waits for what."""
+
+    sweep_s: float = 30.0
+    stop_grace_s: float = 30.0
+    jitter: Callable[[], float] = random.random
+
+
+class Worker:
+    """Serves one source. ``serve`` is its thread; ``wake``, ``stop`` and ``retire`` are for other threads."""
+
+    def __init__(
+        self,
+        source: str,
+        engine: Engine,
+        *,
+        runners: Runners,
+        orders: Orders,
+        admission: Admission,
+        state_of: Callable[[TaskId], TaskState | None],
+        clock: Clock,
+        emit: Emit,
+        timing: Timing,
+        news: Callable[[], None] = lambda: None,
+    ) -> None:
+        """*news* is called whenever what is shown of the worker may have changed."""
+        self.source = source
+        self.thread_id: int | None = None
+        self.running: TaskId | None = None
+        self.trouble: str | None = None
+        """Why nothing can be claimed, for people; None while all is well."""
+        self.held_back: str | None = None
+        """Why the next task waits although the source is well: no free place, account paused."""
+        self.ignored: tuple[tuple[str, str], ...] = ()
+        self.drained = False
+        """Nothing waits and nothing runs (for ``run --drain``)."""
+        self._engine = engine
+        self._admission = admission
+        self._orders = orders
+        self._failed_starts = 0
+        self._state_of = state_of
+        self._clock = clock
+        self._emit = emit
+        self._news = news
+        self._wakeup = Wakeup()
+        self._stopping = threading.Event()
+        self._retiring = threading.Event()
+        self._halted = threading.Event()
+        self._at_once = False
+        self._recovered = False
+        self._supervision = Supervision(
+            source=source,
+            engine=engine,
+            runners=runners,
+            orders=orders,
+            admission=admission,
+            clock=clock,
+            emit=emit,
+            wakeup=self._wakeup,
+            stopping=lambda: self._stopping.is_set() or self._halted.is_set(),
+            at_once=lambda: self._at_once,
+            meanwhile=self._end_cancelled,
+            jitter=timing.jitter,
+            sweep_s=timing.sweep_s,
+            stop_grace_s=timing.stop_grace_s,
+        )
+
+    def wake(self) -> None:
+        """Something may have changed: look soon."""
+        self._wakeup.wake()
+
+    def stop(self) -> None:
+        """Claim nothing more; suspend what runs, so that its session can be continued; then end."""
+        self._stopping.set()
+        self._wakeup.wake()
+
+    def halt(self, *, at_once: bool) -> None:
+        """A person stopped everything: suspend what runs, or kill it *at_once*; ``go_on`` ends the halt."""
+        self._at_once = at_once
+        self._halted.set()
+        self._wakeup.wake()
+
+    def go_on(self) -> None:
+        self._halted.clear()
+        self._at_once = False
+        self._wakeup.wake()
+
+    def retire(self) -> None:
+        """Claim nothing more; end once the running task is settled."""
+        self._retiring.set()
+        self._wakeup.wake()
+
+    def is_stuck(self, now: float, *, after_s: float) -> bool:
+        """Whether the thread has neither waited nor ended for *after_s* of monotonic time."""
+        since = self._wakeup.awake_since
+        return since is not None and now - since > after_s and self.trouble is None
+
+    def serve(self) -> None:
+        """Work until stopped. A defect of ours ends this source only, and says so."""
+        self.thread_id = threading.get_native_id()
+        try:
+            while not self._closing():
+                wait_s = self.turn()
+                self._suspend_unrecovered()
+                self._news()
+                if not self._closing():
+                    self._wakeup.wait(wait_s)
+            self._suspend_unrecovered()
+        except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
+            self.trouble = "stopped by a defect of task-queue; the log has the details"
+            self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
+        finally:
+            self._news()
+
+    def turn(self) -> float | None:
+        """Do what is to be done now; returns for how many seconds there is nothing to do unless woken, None: ever."""
+        try:
+            wait_s = self._turn()
+        except EngineUnavailable as error:
+            self._recovered = False
+            self._note_trouble(error)
+            return LOOK_AGAIN_AFTER_TROUBLE_S
+        except ExecutorError as error:
+            self._note_trouble(error)
+            return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**self._failed_starts), LONGEST_TROUBLE_S)
+        except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
+            self._recovered = False
+            self._note_trouble(EngineUnavailable(str(error)))
+            return LOOK_AGAIN_AFTER_TROUBLE_S
+        finally:
+            self.running = None
+        if self.trouble is not None:
+            self.trouble = None
+            self._emit(events.SourceRecovered(self.source))
+        return wait_s
+
+    def _turn(self) -> float | None:
+        if not self._recovered:
+            self._recover()
+        survey = self._engine.survey()
+        if survey.claimed:
+            self._conclude_claims()
+            survey = self._engine.survey()
+        self._note_ignored(survey)
+        self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
+        if self._closing():
+            return 0
+        if survey.rejected or survey.cancelled:
+            for task_id, reason in survey.rejected:
+                self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
+            self._end_all(survey.cancelled)
+            return 0
+        now = self._clock.now()
+        waiting = self._not_held_back(survey.waiting)
+        match next_task(waiting, now=now, state_of=self._state_of):
+            case Doomed(task=task, reason=reason):
+                self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason))
+                return 0
+            case Ready(task=task):
+                return self._work_on(task)
+            case None:
+                due = next_due(survey.waiting, now=now)
+                due_s = min((due - now).total_seconds(), LONGEST_WAIT_FOR_A_TIME_S) if due else None
+                return min(
+                    (wait for wait in (survey.look_again_after, due_s) if wait is not None), default=None
+                )
+
+    def _recover(self) -> None:
+        self._engine.open()
+        self._conclude_claims()
+        self._recovered = not self._closing()
+
+    def _suspend_unrecovered(self) -> None:
+        """A stop ends what an earlier daemon left running in a source that could not be used since, too."""
+        if self._recovered or not (self._stopping.is_set() or self._halted.is_set()):
+            return
+        with contextlib.suppress(EngineUnavailable, OSError):  # its end is decided once the source is well
+            for claim in self._engine.claims_to_stop():
+                self._supervision.suspend(claim)
+
+    def _conclude_claims(self) -> None:
+        """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""
+        for claim in self._engine.claims():
+            if self._closing():
+                return
+            self._show_running(claim)
+            self._supervision.conclude(claim)
+
+    def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+        """What the admission lets pass; the reason that keeps the others is shown."""
+        self.held_back = None
+        screen = self._admission.screen(self.source)
+        if screen is None:
+            return waiting
+        reasons = {task.id: reason for task in waiting if (reason := screen(task)) is not None}
+        self.held_back = next(iter(reasons.values()), None)
+        return tuple(task for task in waiting if task.id not in reasons)
+
+    def _work_on(self, task: Waiting) -> float | None:
+        self._orders.check(task.executor)
+        self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
+        if self.held_back is not None:
+            return None
+        try:
+            claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
+            self._show_running(claim)
+            self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
+            self._supervision.start(claim)
+            self._supervision.conclude(claim, runner_ended=True)
+        except ClaimHeld:
+            return 0
+        except ExecutorError:
+            self._failed_starts = min(self._failed_starts + 1, 10)  # each costs the task an attempt's folder
+            raise
+        finally:
+            self._admission.leave(self.source)
+        self._failed_starts = 0
+        return 0
+
+    def _end_cancelled(self) -> None:
+        """Waiting tasks that a person gave up need not wait for the one that runs."""
+        with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
+            self._end_all(self._engine.survey().cancelled)
+
+    def _end_all(self, cancelled: Iterable[TaskId]) -> None:
+        for task_id in cancelled:
+            self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
+
+    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
+        """Claim a task only to settle it: it never starts."""
+        try:
+            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+        except ClaimHeld:
+            return
+        if outcome.kind is OutcomeKind.REJECTED:
+            self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
+        self._engine.abandon(claim, now=self._clock.now())
+        self._supervision.commit(claim, outcome, by="worker")
+        self._supervision.conclude(claim)
+
+    def _show_running(self, claim: Claim) -> None:
+        self.running = claim.task_id
+        self._news()
+
+    def _closing(self) -> bool:
+        return self._stopping.is_set() or self._retiring.is_set()
+
+    def _note_trouble(self, error: TaskQueueError) -> None:
+        why = f"{error}; {error.hint}" if error.hint else str(error)
+        if why != self.trouble:
+            self.trouble = why
+            self._emit(events.SourceUnavailable(self.source, why))
+
+    def _note_ignored(self, survey: Survey) -> None:
+        for name, reason in survey.ignored:
+            if (name, reason) not in self.ignored:
+                self._emit(events.FileIgnored(self.source, name, reason))
+        self.ignored = survey.ignored

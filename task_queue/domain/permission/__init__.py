@@ -1,0 +1,1 @@
+"""What an agent may do: profiles, rules, and which project settings its owner accepted."""

@@ -1,0 +1,1 @@
+"""What is made and how it is judged: phases, commits, verification, audit, report."""

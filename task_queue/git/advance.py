@@ -1,0 +1,212 @@
+"""The last step of a landing: the target, with the checkout that has it, goes from one commit to a later one.
+
+It is announced in the repository before it begins, and only who has the turn may take it. Whoever gets the
+turn next and finds an announcement knows that its author died in this step, or could not clean up after it,
+and takes back what is half done (``taking_back``): it has happened then, or it has not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from task_queue.domain.errors import GitError, GitTookTooLong
+from task_queue.git.program import Git, GitOutput, said_by
+from task_queue.git.repository import commit_of
+from task_queue.git.rollback import holder_of_locks, remove_locks, take_back, why_not_ready
+from task_queue.git.worktree import checkout_of
+from task_queue.platform import durable, identity
+from task_queue.platform.identity import ProcessIdentity
+from task_queue.platform.records import UnreadableRecordError, decode, encode
+
+_LOCK = "task-queue-landing"
+_RECORD = "task-queue-advance.json"
+_RECORD_LIMIT = 2**16
+_LOOK_AGAIN_S = 0.1
+_SHORT_WAIT_S = 10.0
+"""For a last step of somebody else's, which is short but for the hooks after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """One such step."""
+
+    branch: str
+    """The task's, which lands."""
+    target: str
+    old: str
+    new: str
+    checked_out: bool
+    """A working tree has the target, and follows."""
+    marker: str
+    """Of the attempt that takes the step."""
+    runner: ProcessIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The target is at the new commit."""
+
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The target is where it was, and so is its checkout."""
+
+    why: str
+
+
+@contextmanager
+def turn_to_land(git: Git, *, wait_s: float) -> Generator[None, None, None]:
+    """Landings of ours in one repository wait for each other; the kernel ends the turn of whoever dies.
+
+    Raises GitError where the turn does not come within *wait_s*.
+    """
+    path = _common_dir(git) / _LOCK
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise GitError(f"{path}: {error.strerror}", hint="make the repository writable") from error
+    give_up_at = time.monotonic() + wait_s
+    try:
+        while not _is_locked_by_us(fd):
+            if time.monotonic() >= give_up_at:
+                raise GitError(f"{git.directory}: another task has been landing for {wait_s:g} s")
+            time.sleep(_LOOK_AGAIN_S)  # a wait in the kernel could not be given up
+        yield
+    finally:
+        os.close(fd)
+
+
+def advance(git: Git, planned: Advance, *, within_s: float) -> Taken | NotTaken:
+    """Take the step, in our turn; a fast-forward, with the hooks that git runs after it.
+
+    Raises GitError where it could be neither taken nor taken back; ``finish_interrupted`` tries again.
+    """
+    record = _common_dir(git) / _RECORD
+    place = checkout_of(git, planned.target) if planned.checked_out else None
+    in_the_way = why_not_ready(git.at(place), old=planned.old, new=planned.new) if place else None
+    if in_the_way is not None:
+        return NotTaken(in_the_way)
+    _announce(record, planned)
+    cut_off = ""
+    why: str | None = None
+    try:
+        answer = _fast_forward(git.at(place), planned, within_s) if place else _update_ref(git, planned)
+    except GitTookTooLong as error:
+        why = cut_off = f"{error}, and was ended"
+    else:
+        if answer.code != 0:
+            why = f"git refused: {said_by(answer)}"
+        if answer.code < 0:
+            why = cut_off = f"git was ended by signal {-answer.code}"
+    if cut_off:
+        _remove_locks(git, place, planned, record)
+    if why is not None:
+        _take_back(git, place, planned)
+    durable.remove(record)
+    if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
+        return Taken(f"merged all the same: {cut_off}; look at the hook post-merge" if cut_off else None)
+    return NotTaken(why or "git moved nothing, and did not say why")
+
+
+def finish_interrupted(git: Git, *, marker: str) -> str | None:
+    """Take back a step whose author died in it; what to tell of that. To be called in our turn.
+
+    *marker* is the asking attempt's own. Raises GitError where somebody is still at work there.
+    """
+    record = _common_dir(git) / _RECORD
+    planned = _announced(record)
+    if planned is None:
+        return None
+    if identity.is_alive(planned.runner) and planned.runner != identity.own_identity():
+        raise GitError(f"{git.directory}: a landing of {planned.branch} was cut off, and is being seen to")
+    if planned.marker != marker:
+        identity.end_tree(planned.marker, grace_s=0)  # what it left must not go on writing while we look
+    place = checkout_of(git, planned.target) if planned.checked_out else None
+    _remove_locks(git, place, planned, record)
+    theirs = _take_back(git, place, planned)
+    durable.remove(record)
+    if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
+        return None
+    told = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
+    if theirs:
+        told += f"; left as they are, because somebody has changed them since: {', '.join(theirs)}"
+    return told
+
+
+def finish_interrupted_before(git: Git, *, marker: str) -> str | None:
+    """The same for whoever is about to work there; nothing without a repository, or where somebody is landing."""
+    with contextlib.suppress(GitError):
+        if (_common_dir(git) / _RECORD).exists():
+            with turn_to_land(git, wait_s=_SHORT_WAIT_S):
+                return finish_interrupted(git, marker=marker)
+    return None
+
+
+def _remove_locks(git: Git, place: Path | None, planned: Advance, record: Path) -> None:
+    holder = holder_of_locks(git, place, planned.target)
+    if holder is not None:
+        raise GitError(
+            f"{place or git.directory}: a landing of {planned.branch} was cut off, and git is at work there:"
+            f" {holder}",
+            hint="it is seen to once that has ended",
+        )
+    remove_locks(git, place, planned.target, since_ns=record.stat().st_mtime_ns)
+
+
+def _take_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...]:
+    """Nothing where the target has moved since: it was done, or somebody went on from there."""
+    if place is None or commit_of(git, f"refs/heads/{planned.target}") != planned.old:
+        return ()
+    return take_back(git.at(place), old=planned.old, new=planned.new)
+
+
+def _fast_forward(git: Git, planned: Advance, within_s: float) -> GitOutput:
+    named = replace(git, extra={**git.extra, "GIT_REFLOG_ACTION": f"merge {planned.branch}"})
+    # Not over an ignored file either: git would replace it without a word, and it is somebody's.
+    switches = ("--ff-only", "--no-autostash", "--no-overwrite-ignore")
+    return named.within(within_s).attempt("merge", *switches, planned.new)
+
+
+def _update_ref(git: Git, planned: Advance) -> GitOutput:
+    reason = f"merge {planned.branch}"
+    return git.attempt("update-ref", "-m", reason, f"refs/heads/{planned.target}", planned.new, planned.old)
+
+
+def _announce(record: Path, planned: Advance) -> None:
+    try:
+        durable.replace(record, encode(planned))
+    except OSError as error:
+        raise GitError(f"{record}: {error.strerror}", hint="make room, or the repository writable") from error
+
+
+def _announced(record: Path) -> Advance | None:
+    try:
+        data, _ = durable.read_regular(record, limit=_RECORD_LIMIT)
+        return decode(Advance, data)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnreadableRecordError) as error:
+        raise GitError(
+            f"{record} cannot be read: {error}", hint="look at git status, then remove it"
+        ) from error
+
+
+def _is_locked_by_us(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _common_dir(git: Git) -> Path:
+    return Path(git.read("rev-parse", "--path-format=absolute", "--git-common-dir").text)

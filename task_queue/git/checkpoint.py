@@ -1,0 +1,208 @@
+"""What lay uncommitted before a task began, kept safe on a ref.
+
+A commit that no branch knows of, below ``refs/task-queue/<task>/``. It looks like a stash: its tree is the
+files, its last own parent the index. A later one keeps the earlier as a parent, so that nothing that was
+ever kept is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from task_queue.domain.document.naming import ref_part_of
+from task_queue.domain.errors import GitError
+from task_queue.domain.task import TaskId
+from task_queue.git.program import Git
+from task_queue.git.repository import Repository, commit_of, dirty_paths, head_of
+from task_queue.git.snapshot import (
+    MAX_FILE_BYTES,
+    Entry,
+    LeftOut,
+    Snapshot,
+    commit_tree,
+    steps_between,
+    take_snapshot,
+    temporary_index,
+    tree_or_empty,
+    tree_with,
+)
+
+_FACTS = "Checkpoint: "
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What an earlier attempt of a task left uncommitted: not somebody else's when the task is tried again."""
+
+    files: Mapping[str, Entry]
+    staged: Mapping[str, Entry]
+    """What the index held at those of these paths where it differed from the last commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A working tree as it was when a task began."""
+
+    commit: str
+    ref: str
+    base: str | None
+    """The commit that was checked out; None before the first one."""
+    branch: str | None
+    staged: str
+    """The tree of the index."""
+    dirty: dict[str, Entry]
+    """What was uncommitted, with what the checkpoint holds there (``absent``: it was deleted)."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was uncommitted and is not in the checkpoint."""
+
+    @property
+    def untouchable(self) -> frozenset[str]:
+        """Paths that belong to somebody else: none of our commits holds them."""
+        return frozenset(self.dirty) | {entry.path for entry in self.left_out}
+
+    def way_back(self, root: Path) -> tuple[str, ...]:
+        """Commands that bring the files, and then the index, back to what they were. Newer files stay."""
+        git = f"git -C {shlex.quote(str(root))}"
+        return (
+            f"{git} restore --overlay --source={self.commit} --worktree -- :/",
+            f"{git} read-tree {self.staged}",
+        )
+
+
+def checkpoint(
+    git: Git,
+    repository: Repository,
+    *,
+    task_id: TaskId,
+    attempt: int,
+    own: Own | None = None,
+    max_file_bytes: int = MAX_FILE_BYTES,
+) -> Checkpoint:
+    """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
+
+    *own* is the task's from an earlier attempt: where it still lies as it was left, the checkpoint has the
+    last commit's version, so that it counts as changed by the task.
+
+    Asked with the number of the attempt whose session is continued, it gives that attempt's checkpoint.
+    There is one also where nothing is uncommitted, so that a crash does not make the task's own changes
+    look like those of a person. Raises GitError.
+    """
+    there = git.at(repository.root)
+    ref = ref_of(task_id, "checkpoint")
+    earlier = commit_of(there, ref)
+    found = _found(there, earlier, ref=ref, attempt=attempt)
+    if found is not None:
+        return found
+    base = head_of(there)
+    kept = take_snapshot(there, repository, dirty=dirty_paths(there), max_file_bytes=max_file_bytes)
+    if own is not None:
+        kept = _without_own(there, repository, kept, own, base=base)
+    parents = [base] if base else []
+    about = {
+        "attempt": attempt,
+        "base": base,
+        "branch": repository.branch,
+        "staged": kept.staged,
+        "left_out": [[entry.path, entry.why] for entry in kept.left_out],
+    }
+    index = commit_tree(there, kept.staged, parents=parents, message="The index\n")
+    message = f"Before {task_id}\n\n{_FACTS}{json.dumps(about)}\n"
+    parents += [index, *([earlier] if earlier else [])]
+    commit = commit_tree(there, kept.tree, parents=parents, message=message)
+    move_ref(there, ref, commit, earlier)
+    made = _found(there, commit, ref=ref, attempt=attempt)
+    assert made is not None
+    return made
+
+
+def checkpoint_of(git: Git, task_id: TaskId, *, attempt: int) -> Checkpoint | None:
+    """The checkpoint of an attempt, if it is the task's last."""
+    ref = ref_of(task_id, "checkpoint")
+    return _found(git, commit_of(git, ref), ref=ref, attempt=attempt)
+
+
+def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
+    """Remove the ref of a checkpoint that holds nothing of anybody; whether it did."""
+    parents = git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()
+    if kept.dirty or kept.left_out or len(parents) > (2 if kept.base else 1):
+        return False
+    return git.attempt("update-ref", "-d", kept.ref, kept.commit).code == 0
+
+
+def snapshot_now(git: Git, repository: Repository) -> Snapshot:
+    """The working tree of *repository* as it is at this moment."""
+    there = git.at(repository.root)
+    return take_snapshot(there, repository, dirty=dirty_paths(there))
+
+
+def checkpoint_at(git: Git, commit: str) -> Checkpoint:
+    """The checkpoint that *commit* is, which may be an earlier one of its task. Raises GitError."""
+    found = _found(git, commit, ref=commit, attempt=None)
+    assert found is not None
+    return found
+
+
+def facts_in(git: Git, commit: str, name: str) -> dict[str, Any]:
+    """What a commit of ours says of itself in its line *name*. Raises ValueError where it says nothing."""
+    body = git.read("show", "--no-patch", "--format=%B", commit).text
+    line = next((line for line in body.splitlines() if line.startswith(name)), None)
+    return cast("dict[str, Any]", json.loads((line or "").removeprefix(name)))
+
+
+def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Checkpoint | None:
+    """None: of another attempt."""
+    if commit is None:
+        return None
+    try:
+        about = facts_in(git, commit, _FACTS)
+        if attempt not in (None, about["attempt"]):
+            return None
+        base, staged = about["base"], about["staged"]
+        left_out = tuple(LeftOut(path, why) for path, why in about["left_out"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise GitError(
+            f"{git.directory}: {ref} was not written by task-queue",
+            hint=f"move it away: git update-ref -d {ref}",
+        ) from error
+    against = tree_or_empty(git, base)
+    dirty = {step.path: step.after for step in steps_between(git, against, commit)}
+    for step in steps_between(git, against, staged):
+        # Staged, and then put back in the file: the file equals the last commit, yet the path is somebody's.
+        dirty.setdefault(step.path, step.before)
+    return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
+
+
+def _without_own(git: Git, repository: Repository, kept: Snapshot, own: Own, *, base: str | None) -> Snapshot:
+    """*kept* with the last commit's version of what is the task's own and was not touched since."""
+    against = tree_or_empty(git, base)
+    before = {
+        step.path: step.before
+        for step in steps_between(git, against, kept.tree)
+        if own.files.get(step.path) == step.after
+    }
+    for step in steps_between(git, against, kept.staged):
+        if step.after not in (own.files.get(step.path), own.staged.get(step.path)):
+            before.pop(step.path, None)  # somebody staged it
+    if not before:
+        return kept
+    with temporary_index(git, repository, empty=True) as ours:
+        return replace(
+            kept,
+            tree=tree_with(ours, kept.tree, before),
+            staged=tree_with(ours, kept.staged, before),
+        )
+
+
+def ref_of(task_id: TaskId, what: str) -> str:
+    """Where *what* of a task is kept."""
+    return f"refs/task-queue/{ref_part_of(task_id)}/{what}"
+
+
+def move_ref(git: Git, ref: str, commit: str, earlier: str | None) -> None:
+    """Raises GitError if somebody else moved it meanwhile."""
+    git.change("update-ref", "--no-deref", ref, commit, earlier or "0" * len(commit))

@@ -1,0 +1,101 @@
+"""Makes a merge commit away from everybody's checkout, in a throw-away one, through the repository's hooks.
+
+Git merges there without committing; then its hooks run, one by one and each within what is left of the
+time, as git-merge(1) would run them. What would follow in a checkout (``post-merge``) does not belong here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from task_queue.domain.errors import GitError, GitTookTooLong
+from task_queue.git.program import Git, said_by
+from task_queue.git.worktree import fresh_checkout
+
+_LEAST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Both sides changed the same."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There is no such merge, for another reason."""
+
+    why: str
+
+
+def conflict_of(git: Git, old: str, tip: str) -> Conflict | Refused | None:
+    """What is in the way of merging *tip* into *old*; None if that is clean. Raises GitError."""
+    answer = git.attempt("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", old, tip)
+    if answer.code == 0:
+        return None
+    if answer.code == 1 and len(answer.fields) > 1:
+        return Conflict(tuple(dict.fromkeys(path for path in answer.fields[1:] if path)))
+    if "usage: git merge-tree" in answer.said:
+        raise GitError(
+            f"{git.directory}: this git cannot decide a merge", hint="landing needs git 2.38 or newer"
+        )
+    return Refused(answer.said.strip() or f"git merge-tree ended with exit code {answer.code}")
+
+
+def merge_commit(
+    git: Git, *, old: str, tip: str, branch: str, message: str, beside: Path, ends_at: float
+) -> str | Refused:
+    """A commit that no branch has: *tip* of *branch*, merged into *old*.
+
+    *beside* is where the throw-away checkout may be; *ends_at*, by the monotonic clock, when the hooks have
+    to be done. Raises GitError.
+    """
+    with fresh_checkout(git, old, directory=beside) as tree:
+        there = git.at(tree.directory)
+        begun = there.attempt("merge", "--no-ff", "--no-commit", "--no-edit", "-m", message, tip)
+        if begun.code != 0:
+            return Refused(f"git refused: {said_by(begun)}")
+        own = Path(there.read("rev-parse", "--path-format=absolute", "--git-dir").text)
+        text = own / "MERGE_MSG"
+        hooked = replace(
+            there.with_index(own / "index"), extra={**there.extra, "GIT_REFLOG_ACTION": f"merge {branch}"}
+        )
+        for hook in (
+            ("pre-merge-commit",),
+            ("prepare-commit-msg", str(text), "merge"),
+            ("commit-msg", str(text)),
+        ):
+            refused = _run(hooked, hook, ends_at)
+            if refused is not None:
+                return refused
+        message = there.read("stripspace", stdin=text.read_bytes()).out.decode(errors="surrogateescape")
+        if not message.strip():
+            return Refused("a hook left no commit message")
+        return _commit(there, old, tip, message)
+
+
+def _run(git: Git, hook: tuple[str, ...], ends_at: float) -> Refused | None:
+    left_s = max(_LEAST_S, ends_at - time.monotonic())
+    try:
+        answer = git.within(left_s).run_hook(*hook)
+    except GitTookTooLong:
+        return Refused(f"the hook {hook[0]} did not end within {left_s:.0f} s, and was ended")
+    return Refused(f"the hook {hook[0]} refused: {said_by(answer)}") if answer.code != 0 else None
+
+
+def _commit(git: Git, old: str, tip: str, message: str) -> str:
+    signs = git.ask("config", "--type=bool", "--get", "commit.gpgSign").text == "true"
+    parents = ("-p", old, "-p", tip)
+    tree = git.change("write-tree").text  # as the hooks left it
+    return git.change(
+        "commit-tree",
+        *(["-S"] if signs else []),
+        tree,
+        *parents,
+        "-F",
+        "-",
+        stdin=message.encode(errors="surrogateescape"),
+    ).text

@@ -1,0 +1,202 @@
+"""What is to be known of a repository before anything is done in it. Reads only, and takes no locks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from task_queue.git.program import Git
+
+Change = Literal["added", "deleted", "changed", "untracked", "unmerged"]
+
+_OPERATIONS = (
+    ("merge", ("MERGE_HEAD",)),
+    ("rebase", ("rebase-merge", "rebase-apply")),
+    ("cherry-pick", ("CHERRY_PICK_HEAD",)),
+    ("revert", ("REVERT_HEAD",)),
+    ("bisect", ("BISECT_LOG",)),
+    ("sequence of picks", ("sequencer",)),
+)
+_NOT_A_REPOSITORY = "not a git repository"
+_PROC = Path("/proc")
+_ONLY_READ = frozenset({b"cat-file", b"fsmonitor--daemon"})
+"""What editors and git itself keep running, and takes no lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dirty:
+    """One path that differs from the last commit, or is not in it (ignored files are never listed)."""
+
+    path: str
+    change: Change
+    staged: bool
+    unstaged: bool
+    in_submodule: bool = False
+    """Uncommitted changes inside a submodule, which no commit of this repository can hold."""
+
+    @property
+    def is_repository(self) -> bool:
+        """An untracked directory that is a repository of its own."""
+        return self.path.endswith("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One working tree of a repository, as it stands."""
+
+    root: Path
+    """Of the working tree; of the repository itself where it is bare."""
+    git_dir: Path
+    common_dir: Path
+    """Where refs and objects are; differs from *git_dir* in a linked worktree."""
+    head: str | None
+    """None: no commits yet."""
+    branch: str | None
+    """None: HEAD is detached."""
+    bare: bool = False
+    operation: str | None = None
+    """What somebody is in the middle of."""
+    locked: str | None = None
+    """Who holds the index, or since when a lock lies there that nobody holds."""
+    dirty: tuple[Dirty, ...] = ()
+    submodules: tuple[str, ...] = ()
+
+    @property
+    def why_not(self) -> str | None:
+        """Why no task may work here now; None if it may."""
+        if self.bare:
+            return f"{self.root} is a bare repository: there is nothing to work on"
+        if self.operation is not None:
+            return f"{self.root} is in the middle of a {self.operation}: finish or abort it first"
+        if any(dirty.change == "unmerged" for dirty in self.dirty):
+            return f"{self.root} has unmerged paths: resolve them first"
+        if self.locked is not None:
+            return f"the index of {self.root} is locked {self.locked}"
+        return None
+
+
+def facts(git: Git) -> Repository | None:
+    """The repository that holds ``git.directory``; None if there is none. Raises GitError."""
+    inside = git.ask("rev-parse", "--is-inside-work-tree")
+    if inside.code != 0 and _NOT_A_REPOSITORY in inside.said:
+        return None
+    bare = git.read("rev-parse", "--is-inside-work-tree").text != "true"
+    # One question per call: a directory's name may hold a newline.
+    git_dir, common_dir = (
+        Path(git.read("rev-parse", "--path-format=absolute", what).text)
+        for what in ("--git-dir", "--git-common-dir")
+    )
+    head, branch = head_of(git), branch_at(git)
+    if bare:
+        return Repository(git_dir, git_dir, common_dir, head, branch, bare=True)
+    root = Path(git.read("rev-parse", "--path-format=absolute", "--show-toplevel").text)
+    lock = git_dir / "index.lock"
+    return Repository(
+        root=root,
+        git_dir=git_dir,
+        common_dir=common_dir,
+        head=head,
+        branch=branch,
+        operation=_operation_in(git_dir),
+        locked=_who_holds(lock, root) if lock.exists() else None,
+        dirty=dirty_paths(git.at(root)),
+        submodules=submodules_of(git.at(root)),
+    )
+
+
+def head_of(git: Git) -> str | None:
+    """The commit that is checked out; None before the first one."""
+    return commit_of(git, "HEAD")
+
+
+def commit_of(git: Git, revision: str) -> str | None:
+    """The full name of a commit; None if there is none of that name."""
+    answer = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return answer.text if answer.code == 0 else None
+
+
+def branch_at(git: Git) -> str | None:
+    """The branch that is checked out, without ``refs/heads/``; None where HEAD is detached."""
+    answer = git.ask("symbolic-ref", "--quiet", "HEAD")
+    return answer.text.removeprefix("refs/heads/") if answer.code == 0 else None
+
+
+def dirty_paths(git: Git) -> tuple[Dirty, ...]:
+    """Everything uncommitted below ``git.directory``, the root of a working tree."""
+    answer = git.read(
+        *("status", "--porcelain=v2", "-z", "--no-renames"),
+        *("--untracked-files=all", "--ignore-submodules=none"),
+    )
+    return tuple(dirty for line in answer.fields if (dirty := _dirty(line)) is not None)
+
+
+def submodules_of(git: Git) -> tuple[str, ...]:
+    """The paths that ``.gitmodules`` names."""
+    if not (git.directory / ".gitmodules").is_file():
+        return ()
+    answer = git.ask("config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
+    return tuple(entry.partition("\n")[2] for entry in answer.fields)
+
+
+def is_ancestor(git: Git, older: str, *, of: str) -> bool:
+    return git.ask("merge-base", "--is-ancestor", older, of).code == 0
+
+
+def holder_of(lock: Path, root: Path) -> str | None:
+    """Which process may hold a lock file of the working tree at *root*; None if none that can be seen.
+
+    Any git that runs there: it does not keep every lock open that it holds.
+    """
+    for name in os.listdir(_PROC):  # noqa: PTH208 - names are all that is needed
+        # A process may end while we look at it, and those of others cannot be looked at.
+        with contextlib.suppress(OSError):
+            process = _PROC / name
+            if name.isdigit() and _may_hold(process, lock, root):
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                return f"process {name} ({words.strip()[:80]})"
+    return None
+
+
+def _dirty(line: str) -> Dirty | None:
+    """One entry of git-status(1), porcelain format version 2."""
+    kind = line[:1]
+    if kind == "?":
+        return Dirty(line[2:], "untracked", staged=False, unstaged=True)
+    if kind == "u":
+        return Dirty(line.split(" ", 10)[10], "unmerged", staged=True, unstaged=True)
+    if kind != "1":
+        return None
+    _, states, submodule, *_, path = line.split(" ", 8)
+    change: Change = "deleted" if "D" in states else "added" if "A" in states else "changed"
+    inside = submodule[0] == "S" and submodule[2:] != ".."
+    return Dirty(path, change, states[0] != ".", states[1] != ".", inside)
+
+
+def _operation_in(git_dir: Path) -> str | None:
+    for name, marks in _OPERATIONS:
+        if any((git_dir / mark).exists() for mark in marks):
+            return name
+    return None
+
+
+def _who_holds(lock: Path, root: Path) -> str:
+    holder = holder_of(lock, root)
+    if holder is not None:
+        return f"by {holder}"
+    with contextlib.suppress(FileNotFoundError):
+        since = datetime.fromtimestamp(lock.stat().st_mtime).astimezone()
+        return (
+            f"since {since:%Y-%m-%d %H:%M:%S}, by no process that can be seen: remove {lock} once no git runs"
+        )
+    return "by a process that has just ended"
+
+
+def _may_hold(process: Path, lock: Path, root: Path) -> bool:
+    if (process / "comm").read_text().strip() == "git":
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        return (process / "cwd").readlink().is_relative_to(root) and not _ONLY_READ.intersection(words)
+    return any(descriptor.readlink() == lock for descriptor in (process / "fd").iterdir())

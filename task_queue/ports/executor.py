@@ -1,0 +1,99 @@
+"""The seam inside a runner: the order of one attempt, who carries it out, where its transcript goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.document.settings import Settings
+from task_queue.domain.model import Claim, Outcome, Work
+
+
+class Stop(StrEnum):
+    """What an executor is asked to do before its end."""
+
+    SUSPEND = "suspend"
+    """End now, keep the session resumable (a stop or restart of ours)."""
+    CANCEL = "cancel"
+    """End for good (a person's wish)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All that a runner needs to carry out one attempt; travels as JSON from the daemon to the runner."""
+
+    claim: Claim
+    source: str
+    title: str
+    body: str
+    document: Path
+    """Where the task's text lies for the agent to read (the snapshot, never the live document)."""
+    attempt_dir: Path
+    lock: Path
+    queue_dirs: tuple[Path, ...]
+    """Folders of the queue itself, which the agent must not touch."""
+    workspace: Path
+    settings: Settings
+    executor: str
+    """``claude`` or ``command``."""
+    argv: tuple[str, ...] = ()
+    """For ``command``: the configured program and its arguments, not yet filled in."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The whole environment of the agent's process."""
+    agent: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """For ``claude``: cli_path, setting_sources, account and the like."""
+    interruption: str | None = None
+    """For a continued session: how the earlier attempt ended."""
+    spent_usd: float = 0.0
+    """What earlier attempts of the task cost."""
+    meter: Meter = field(default_factory=Meter)
+    """Of the session, for a continued one."""
+    turns_used: int = 0
+    allowance_usd: float | None = None
+    """What the day's budget still allows; None: no bound."""
+    transcript_mb: int = 200
+    """The transcript is not grown beyond this."""
+    memory_mb: int | None = None
+    """The process tree of the attempt is ended when it holds more."""
+    steps: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Seals of what earlier attempts had finished."""
+    notes: tuple[str, ...] = ()
+    """For the result: what a person should know about how the attempt was set up."""
+    token: str = ""
+    """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
+
+    @property
+    def marker(self) -> str:
+        """Value of TASK_QUEUE_ATTEMPT in the environment of every process of this attempt."""
+        return marker_of(self.source, self.claim)
+
+
+def marker_of(source: str, claim: Claim) -> str:
+    """What every process of the attempt carries, so that it can be found whatever else was lost."""
+    return f"{source}:{claim.task_id}:{claim.attempt}:{claim.session_id}"
+
+
+class Transcript(Protocol):
+    """The attempt's ``transcript.jsonl``, written as it happens."""
+
+    def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
+        """Append one envelope; *direction* is ``in`` (from the agent), ``out`` (to it), ``err`` or ``note``."""
+        ...
+
+
+class Executor(Protocol):
+    """Carries out one attempt, in the runner's process and thread.
+
+    Called once. Returns when nothing of the agent is in motion any more, as far as it can tell; the
+    runner ends whatever is left. Raises ExecutorError when the agent could not be driven at all.
+    """
+
+    def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]: ...
+
+    def stop(self, how: Stop) -> None:
+        """Ask a running ``execute`` to end soon; called from a signal handler of the same thread."""
+        ...

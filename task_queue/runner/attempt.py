@@ -1,0 +1,137 @@
+"""One attempt while it is worked through: where, what is done, what it has cost, what time is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from task_queue.agents.claude.options import Talk
+from task_queue.agents.claude.session import ClaudeExecutor, Said
+from task_queue.agents.project_settings import accepted_only
+from task_queue.agents.prompts import prompts_for
+from task_queue.domain.attempt.rebuild import CHECKOUT
+from task_queue.domain.attempt.spending import Meter, added, meter_after
+from task_queue.domain.errors import GitError
+from task_queue.domain.model import Work
+from task_queue.domain.work.workflow import Finish, Phase, Prepared, name_of
+from task_queue.git.changes import Changes
+from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.ports.executor import Order, Transcript
+from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
+from task_queue.runner.steps import Steps
+
+_LEAST_FOR_HOOKS_S = 120.0
+"""Less than what the worker grants a runner beyond its time-out."""
+
+
+class OngoingAttempt:
+    """One attempt while it is worked through: where, what is done, what it has cost."""
+
+    def __init__(self, order: Order, transcript: Transcript, steps: Steps) -> None:
+        self.order = order
+        self.transcript = transcript
+        self.steps = steps
+        self.checkout: Checkout | None = None
+        self.work = Work()
+        self.costs: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+        self.notes: list[str] = []
+        self._told_of_settings = False
+        self.left: Changes | None = None
+        """What an attempt that did not succeed changed."""
+        self.prompts = prompts_for(order)
+        self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
+
+    @property
+    def left_s(self) -> float:
+        """Of the attempt's time; nothing, or less, once it is over."""
+        return self._ends_at - time.monotonic()
+
+    @property
+    def left_for_hooks_s(self) -> float:
+        """For a repository's hooks: work that is done gets its chance to be committed, however late it is."""
+        return min(HOOKS_TIMEOUT_S, max(_LEAST_FOR_HOOKS_S, self.left_s))
+
+    def prepared(self) -> Prepared:
+        return next(step for step in self.steps.done if isinstance(step, Prepared))
+
+    def open(self, attempt: int) -> Checkout:
+        self.checkout = checkout = open_checkout(self.order, attempt=attempt)
+        about = {
+            "workspace": str(checkout.directory),
+            "isolation": checkout.isolation,
+            "branch": checkout.branch,
+            "base_commit": checkout.checkpoint.base if checkout.checkpoint else None,
+        }
+        self.transcript.write("note", {"type": CHECKOUT, **about})  # for whoever finds this attempt dead
+        return checkout
+
+    def opened(self) -> Checkout:
+        """The checkout, opened again where this attempt continues an earlier one."""
+        return self.checkout or self.open(self.prepared().attempt)
+
+    @contextmanager
+    def timed(self, phase: Phase) -> Generator[None, None, None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            if not isinstance(phase, Finish):
+                name = name_of(phase)
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
+
+    def talk(
+        self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: Phase, keeps_session: bool = True
+    ) -> Said:
+        """One conversation within what is left of the attempt's time, turns and money."""
+        left = max(1.0, self.left_s)
+        order = replace(
+            order,
+            settings=replace(order.settings, timeout=timedelta(seconds=left)),
+            spent_usd=self.order.spent_usd,
+            turns_used=self.order.turns_used,
+            allowance_usd=self.order.allowance_usd,
+            meter=self.order.meter if keeps_session else Meter(),
+        )
+        order = self._with_accepted_settings(order, name_of(phase))
+        said = agent.talk(order, self.transcript, talk)
+        cost = said.work.total_cost_usd or 0.0
+        self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
+        allowance = self.order.allowance_usd
+        self.order = replace(
+            self.order,
+            spent_usd=self.order.spent_usd + cost,
+            turns_used=self.order.turns_used + said.work.num_turns,
+            allowance_usd=None if allowance is None else max(0.0, allowance - cost),
+            meter=meter_after(said.work) if keeps_session else self.order.meter,
+        )
+        self.work = added(self.work, said.work, keeps_session=keeps_session)
+        return said
+
+    def tidy(self) -> None:
+        failed = tidy_worktrees(self.opened())
+        if failed is not None:
+            self.notes.append(failed)
+
+    def _with_accepted_settings(self, order: Order, phase: str) -> Order:
+        agent, unaccepted = accepted_only(order.agent, order.workspace)
+        if unaccepted is not None and not self._told_of_settings:
+            self._told_of_settings = True
+            self.notes.append(
+                f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
+            )
+        return replace(order, agent=agent)
+
+    def keep_leftovers(self) -> None:
+        if self.checkout is None:
+            return
+        try:
+            self.left = self.checkout.changes()
+            kept = self.checkout.keep_leftovers()
+        except GitError as error:
+            kept = f"what it left could not be kept: {error}"
+        if kept is not None:
+            self.notes.append(kept)

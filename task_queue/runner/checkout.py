@@ -1,0 +1,274 @@
+"""Where an attempt's work happens, as git sees it: the workspace itself, or a working tree of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from task_queue.domain.document.naming import key_of
+from task_queue.domain.errors import GitError
+from task_queue.domain.work import workflow
+from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST
+from task_queue.domain.work.worktrees import Keep
+from task_queue.git.advance import finish_interrupted_before
+from task_queue.git.changes import Changes, changes_between
+from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint, snapshot_now
+from task_queue.git.commit import Signature, final_commit, subjects_of, why_no_signature
+from task_queue.git.exclude import keep_out
+from task_queue.git.interrupted import keep_of_the_dead, note_begin, note_end
+from task_queue.git.landing import Advanced, Blocked, Wish, land
+from task_queue.git.leftovers import keep_leftovers, own_of
+from task_queue.git.merging import Conflict
+from task_queue.git.program import Git
+from task_queue.git.repository import Repository, facts
+from task_queue.git.snapshot import commit_tree, steps_between
+from task_queue.git.tidying import tidy
+from task_queue.git.worktree import create
+from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.ports.executor import Order
+from task_queue.store.folder.unfinished import unfinished_in
+from task_queue.store.transcript import without_secrets
+
+_OURS = {
+    "author_name": "task-queue",
+    "author_email": "task-queue@localhost",
+    "committer_name": "task-queue",
+    "committer_email": "task-queue@localhost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """``git`` is None where the workspace is no git repository: then nothing is kept or committed."""
+
+    order: Order
+    git: Git | None = None
+    repository: Repository | None = None
+    checkpoint: Checkpoint | None = None
+    branch: str | None = None
+    """The task's own branch, where it works in a tree of its own."""
+    target: str | None = None
+    """The branch that the workspace had checked out."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def directory(self) -> Path:
+        return self.order.workspace
+
+    @property
+    def isolation(self) -> str:
+        return "worktree" if self.branch else "none"
+
+    @property
+    def main(self) -> Path | None:
+        """Where the repository itself lies, for a task that works in a tree of its own."""
+        return Path(self.order.agent["repository"]) if "repository" in self.order.agent else None
+
+    def changes(self) -> Changes | None:
+        """What differs from the checkpoint now; None without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        now = snapshot_now(self.git, self.repository)
+        changes = changes_between(self.git, self.checkpoint.commit, now.tree)
+        new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
+        return replace(changes, left_out=tuple(f"{entry.path} ({entry.why})" for entry in new))
+
+    def changed_paths(self) -> tuple[str, ...]:
+        """What differs from the checkpoint now, none without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return ()
+        now = snapshot_now(self.git, self.repository)
+        return tuple(step.path for step in steps_between(self.git, self.checkpoint.commit, now.tree))
+
+    def state(self) -> str:
+        """A name for the files as they are now, to see whether somebody changed them; empty without git."""
+        if self.git is None or self.repository is None:
+            return ""
+        return snapshot_now(self.git, self.repository).tree
+
+    def result_commit(self) -> str | None:
+        """The files as they are now, as a commit that no branch has; None without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        tree = snapshot_now(self.git, self.repository).tree
+        parents = [self.checkpoint.base] if self.checkpoint.base else []
+        return commit_tree(
+            self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
+        )
+
+    def commit(self, *, attempt: int, cost_usd: float, within_s: float) -> workflow.Committed:
+        """Commit what the task changed, hooks *within_s*; see ``final_commit``."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return workflow.Committed()
+        order = self.order
+        trailers = {
+            TASK_ID: order.claim.task_id,
+            TASK_QUEUE_ATTEMPT: str(attempt),
+            TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
+        }
+        changes = self.changes()
+        made = final_commit(
+            self.git,
+            self.repository,
+            since=self.checkpoint,
+            subject=order.title,
+            body="",
+            trailers=trailers,
+            signature=signature_of(order),
+            within_s=within_s,
+        )
+        notes: list[str] = []
+        if made.refused is not None:
+            notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
+        if made.overlap:
+            notes.append(
+                "left uncommitted, because they held uncommitted changes before the task: "
+                + ", ".join(made.overlap)
+            )
+        if made.taken_along:
+            notes.append(
+                "the agent's own commits hold earlier uncommitted changes: " + ", ".join(made.taken_along)
+            )
+        notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
+        if made.rewritten:
+            notes.append("the history that the task began on was rewritten")
+        root = shlex.quote(str(self.main or self.repository.root))  # a tree of its own goes away some day
+        see = tuple(f"git -C {root} show {commit}" for commit in made.all)
+        undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(made.all))
+        if self.checkpoint.dirty:
+            notes.append("your uncommitted changes from before the task are kept on " + self.checkpoint.ref)
+            undo += self.checkpoint.way_back(self.repository.root)
+        return workflow.Committed(
+            commits=made.all,
+            branch=self.branch or made.branch,
+            stat=changes.summary if changes else "",
+            subjects=subjects_of(self.git, made.all),
+            ours=made.ours,
+            files=changes.files if changes else (),
+            file_count=len(changes.paths) if changes else 0,
+            notes=tuple(notes),
+            see=see,
+            undo=undo,
+        )
+
+    def land(self, *, within_s: float) -> workflow.Landed:
+        """Merge the task's branch into the one it came from; *within_s* is for the repository's hooks."""
+        if self.git is None or self.repository is None or self.branch is None or self.target is None:
+            return workflow.Landed(None, "not merged: the workspace has no branch checked out")
+        main = self.git.at(self.main) if self.main is not None else self.git
+        wish = Wish(
+            self.branch,
+            self.target,
+            message=f"Merge {self.branch}: {self.order.title}",
+            beside=self.repository.root.with_name(f"{self.repository.root.name}.merge"),
+            marker=self.order.marker,
+        )
+        notes: list[str] = []
+        landing = land(main, wish, tell=notes.append, signature=signature_of(self.order), within_s=within_s)
+        match landing:
+            case Advanced(commit=commit, how=how):
+                said = f"{self.branch} is in {self.target} ({how})"
+                return workflow.Landed(commit, said, tuple(notes))
+            case Conflict(paths=paths):
+                why = f"it conflicts with {self.target} in {', '.join(paths)}"
+            case Blocked(why=why):
+                pass
+        return workflow.Landed(None, f"{self.branch} was not merged: {why}", tuple(notes))
+
+    def keep_leftovers(self) -> str | None:
+        """Keep what a task that did not succeed left behind; how to see it."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return None
+        kept = keep_leftovers(
+            self.git, self.repository, task_id=self.order.claim.task_id, since=self.checkpoint
+        )
+        if kept is None:
+            return None
+        return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.repository.root)}"
+
+    def leave(self, *, done: bool) -> None:
+        """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return
+        note_end(self.repository, self.order.claim.task_id)
+        if done:
+            with contextlib.suppress(GitError):  # a ref too many takes nothing from anybody
+                forget_checkpoint(self.git, self.checkpoint)
+
+
+def open_checkout(order: Order, *, attempt: int) -> Checkout:
+    """The place where *order* is carried out, made ready. Idempotent; raises GitError.
+
+    *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
+    """
+    git = _git_of(order)
+    cut_off = finish_interrupted_before(git, marker=order.marker)
+    repository = facts(git)
+    if repository is None:
+        return Checkout(order, notes=("the workspace is no git repository: nothing is committed",))
+    if repository.why_not is not None:
+        raise GitError(repository.why_not, hint="the task is tried again by itself")
+    keep_out(repository, order.queue_dirs)
+    branch, target = None, repository.branch
+    inside = order.workspace
+    if order.settings.isolation == "worktree" and repository.head is not None:
+        folder = Path(order.agent["worktrees"]) / key_of(order.claim.task_id)
+        tree = create(git, order.claim.task_id, directory=folder, base=repository.head)
+        below = order.workspace.resolve().relative_to(repository.root.resolve())
+        inside, branch = tree.directory / below, tree.branch
+        order = replace(order, workspace=inside, agent={**order.agent, "repository": str(repository.root)})
+        git = git.at(inside)
+        found = facts(git)
+        assert found is not None
+        repository = found
+    task_id = order.claim.task_id
+    notes = [cut_off] if cut_off else []
+    notes += keep_of_the_dead(
+        git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
+    )
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
+    note_begin(repository, task_id, kept)
+    if order.settings.isolation == "worktree" and branch is None:
+        notes.append("the repository has no commit yet, so the task worked in place")
+    return Checkout(order, git, repository, kept, branch, target, tuple(notes))
+
+
+def tidy_worktrees(checkout: Checkout) -> str | None:
+    """Remove finished working trees beyond what is to be kept, besides the task's own; why that failed.
+
+    One with work in it is never removed.
+    """
+    if checkout.git is None or checkout.main is None:
+        return None
+    order = checkout.order
+    period_s = order.agent["keep_worktrees_for_s"]
+    keep = Keep(
+        max(0, order.agent["keep_worktrees"] - 1),  # the task's own is the newest
+        timedelta(seconds=period_s) if period_s else None,
+    )
+    try:
+        unfinished = unfinished_in(order.lock.parent) | {key_of(order.claim.task_id)}
+        folder = Path(order.agent["worktrees"])
+        tidy(checkout.git.at(checkout.main), folder, keep=keep, unfinished=unfinished, now=datetime.now(UTC))
+    except (GitError, OSError, ValueError) as error:
+        return f"earlier working trees could not be looked through: {error}"
+    return None
+
+
+def signature_of(order: Order) -> Signature:
+    """Author and committer as configured (``git`` in the configuration)."""
+    given: dict[str, str | None] = order.agent.get("signature") or {}
+    signature = Signature(**given)
+    if why_no_signature(_git_of(order), signature) is None:
+        return signature
+    # Where git knows nobody to commit as, better our own name than work that was paid for and not committed.
+    ours = {name: value or _OURS[name] for name, value in {**dict.fromkeys(_OURS), **given}.items()}
+    return Signature(**ours)
+
+
+def _git_of(order: Order) -> Git:
+    """Git for *order*: hooks and filters get its marker, by which they are found and ended, and no credentials."""
+    return Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})

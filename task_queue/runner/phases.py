@@ -1,0 +1,222 @@
+"""Carries out an attempt phase by phase; ``domain.work.workflow.next_phase`` says which comes next.
+
+Each phase ends with a durable step, so a crash in any of them continues at that one. The implementer keeps
+one session over all rounds and attempts; each audit gets a fresh one, which may only read.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, replace
+from typing import assert_never
+
+from task_queue.agents.claude.options import Talk
+from task_queue.agents.claude.session import ClaudeExecutor, Said
+from task_queue.domain.attempt.rebuild import PHASE
+from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.errors import GitError
+from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.work.audit import (
+    VERDICT_SCHEMA,
+    Verdict,
+    Void,
+    findings_text,
+    read_verdict,
+)
+from task_queue.domain.work.workflow import (
+    Audit,
+    Audited,
+    Commit,
+    Finish,
+    Implement,
+    Implemented,
+    Land,
+    Phase,
+    Plan,
+    Prepare,
+    Prepared,
+    Verify,
+    last_words,
+    name_of,
+    next_phase,
+)
+from task_queue.ports.executor import Order, Stop, Transcript
+from task_queue.runner.attempt import OngoingAttempt
+from task_queue.runner.checks import Checks
+from task_queue.runner.steps import Steps
+from task_queue.runner.work_product import delivery_of
+
+_GOES_ON = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DENIED})
+_COSTS_NOTHING = frozenset(
+    {OutcomeKind.INTERRUPTED, OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
+)
+_COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, OutcomeKind.TIMED_OUT}
+
+
+class WorkflowExecutor:
+    """Implements ports.executor.Executor for ``claude``, whatever the workflow."""
+
+    def __init__(self, agent: ClaudeExecutor | None = None) -> None:
+        self._agent = agent or ClaudeExecutor()
+        self._checks = Checks()
+        self._asked: Stop | None = None
+
+    def stop(self, how: Stop) -> None:
+        if self._asked is not Stop.CANCEL:
+            self._asked = how
+        self._agent.stop(how)
+        self._checks.stop()
+
+    def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        # So that recovery never takes the result of one phase for the end of the attempt.
+        transcript.write("note", {"type": "workflow", "name": order.settings.workflow})
+        run = OngoingAttempt(order, transcript, Steps(order))
+        try:
+            outcome = self._work_through(run)
+        except GitError as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
+        if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
+            run.keep_leftovers()  # whether another attempt follows is not for the runner to say
+        if run.checkout is not None and outcome.kind not in _COSTS_NOTHING:
+            run.checkout.leave(done=outcome.kind is OutcomeKind.SUCCEEDED)
+        delivery = delivery_of(
+            run.checkout,
+            run.steps.done,
+            left=run.left,
+            notes=run.notes,
+            prompts=run.prompts.hashes,
+            cost_by_phase=run.costs,
+            seconds_by_phase=run.seconds,
+        )
+        output = run.work.output or last_words(run.steps.done)
+        return outcome, replace(run.work, output=output, delivery=delivery)
+
+    def _work_through(self, run: OngoingAttempt) -> Outcome:
+        plan = plan_for(run.order)
+        while True:
+            if self._asked is not None:
+                return _asked_to(self._asked)
+            phase = next_phase(run.steps.done, plan)
+            run.transcript.write("note", {"type": PHASE, "phase": name_of(phase)})
+            with run.timed(phase):
+                ended = self._do(run, phase)
+            if ended is not None:
+                return ended
+
+    def _do(self, run: OngoingAttempt, phase: Phase) -> Outcome | None:
+        """Carry out *phase* and note its step; an outcome where the attempt ends with it."""
+        match phase:
+            case Prepare():
+                attempt = run.order.claim.attempt
+                checkout = run.open(attempt)
+                judges = self._checks.judges_at(checkout)
+                base = checkout.checkpoint.base if checkout.checkpoint else None
+                failed = self._checks.set_up(checkout, run.transcript, within_s=run.left_s)
+                if failed is not None:
+                    return failed
+                run.steps.add(Prepared(attempt, base, judges))
+            case Implement():
+                return self._implement(run, phase)
+            case Verify(round=number):
+                verified = self._checks.verify(
+                    run.opened(), number, run.prepared().judges, run.transcript, within_s=run.left_s
+                )
+                if self._asked is not None:
+                    return _asked_to(self._asked)
+                if not verified.passed and run.left_s <= 0:
+                    reason = "the time was over before the verification had ended"
+                    return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
+                run.steps.add(verified)
+            case Audit():
+                return self._audit(run, phase)
+            case Commit():
+                cost = run.order.spent_usd
+                run.steps.add(
+                    run.opened().commit(
+                        attempt=run.prepared().attempt, cost_usd=cost, within_s=run.left_for_hooks_s
+                    )
+                )
+                run.tidy()
+            case Land():
+                run.steps.add(run.opened().land(within_s=run.left_for_hooks_s))
+                run.tidy()
+            case Finish(kind=kind, reason=reason, evidence=evidence):
+                return Outcome(kind, reason, evidence)
+            case _:
+                assert_never(phase)
+        return None
+
+    def _implement(self, run: OngoingAttempt, phase: Implement) -> Outcome | None:
+        prompts = run.prompts
+        resumes = run.order.claim.resumes or phase.round > 1
+        left = () if resumes else run.opened().changed_paths()
+        prompt = (
+            prompts.findings(phase.findings, phase.round)
+            if phase.findings
+            else prompts.task(run.order, resumes, left)
+        )
+        append = prompts.system(run.order, left)
+        talk = Talk(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
+        said = run.talk(self._agent, run.opened().order, talk, phase=phase)
+        if said.outcome.kind not in _GOES_ON:
+            return said.outcome
+        run.steps.add(
+            Implemented(
+                phase.round, said.work.output, said.work.permission_denials, said.work.session_cost_usd
+            )
+        )
+        return None
+
+    def _audit(self, run: OngoingAttempt, phase: Audit) -> Outcome | None:
+        checkout = run.opened()
+        before = checkout.state()
+        order = replace(
+            checkout.order,
+            claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
+            settings=replace(checkout.order.settings, permissions="readonly", allow=()),
+            meter=Meter(),
+        )
+        prompt = run.prompts.audit(order, checkout.changes(), run.steps.done)
+        talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
+        said = run.talk(self._agent, order, talk, phase=phase, keeps_session=False)
+        if said.outcome.kind in _COMES_BACK or said.outcome.kind in {
+            OutcomeKind.CANCELLED,
+            OutcomeKind.BUDGET,
+        }:
+            return said.outcome
+        run.steps.add(_audited(phase.round, said, tampered=before != checkout.state()))
+        return None
+
+
+def plan_for(order: Order) -> Plan:
+    """Which phases the task's settings ask for."""
+    settings = order.settings
+    return Plan(
+        verify=bool(settings.verify),
+        audit=settings.workflow == "audited",
+        commit=True,
+        land=settings.isolation == "worktree" and settings.landing == "merge",
+        max_iterations=settings.max_iterations,
+    )
+
+
+def _audited(number: int, said: Said, *, tampered: bool) -> Audited:
+    edited = ("the workspace",) if tampered else ()
+    match read_verdict(said.structure, edited=edited):
+        case Void(why=why):
+            return Audited(number, "void", f"{why} ({said.outcome.reason})")
+        case Verdict() as verdict:
+            return Audited(
+                number, verdict.decision.value, verdict.summary, findings_text(verdict), asdict(verdict)
+            )
+
+
+def _asked_to(how: Stop) -> Outcome:
+    match how:
+        case Stop.CANCEL:
+            return Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
+        case Stop.SUSPEND:
+            return Outcome(OutcomeKind.INTERRUPTED, "stopped with the queue; it goes on at the same phase")
+        case _:
+            assert_never(how)

@@ -1,0 +1,139 @@
+"""The preloaded process that runners are forked from: what takes a second to import is imported once.
+
+What a command needs comes first, and the SDK when nobody waits, or an agent does: a command never waits for it.
+
+Started by the daemon as ``python -m task_queue.runner.template FD``. Speaks over the inherited socket: the
+daemon sends orders, each a length and JSON; the answer is the runner's process id. Ends when the daemon
+does; the runners, in sessions of their own, go on. Single-threaded, because forking a process with
+threads copies their locks but not the threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+
+from task_queue.platform.forking import HEADER, MARKER_SPACE
+from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.platform.records import adapter, decode
+from task_queue.ports.executor import Order
+from task_queue.runner.process import carry_out
+
+_FOR_COMMANDS = "task_queue.runner.command"
+_FOR_AGENTS = "task_queue.runner.phases"
+_REAP_EVERY_S = 10.0
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    # Blocked here, so that a runner can install its handlers before the first signal reaches it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    adapter(Order)
+    _preload(_FOR_COMMANDS)
+    has_sdk = False
+    while True:
+        readable, _, _ = select.select([control], [], [], _REAP_EVERY_S if has_sdk else 0)
+        _reap()
+        raw = _receive(control) if readable else b""
+        if raw is None:
+            return
+        if not has_sdk and (not raw or _is_for_an_agent(raw)):
+            _preload(_FOR_AGENTS)
+            has_sdk = True
+        if not raw:
+            continue
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _run(raw)
+        control.sendall(HEADER.pack(pid))
+
+
+def _preload(module: str) -> None:
+    importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # collected objects would be copied page by page into every runner
+
+
+def _is_for_an_agent(raw: bytes) -> bool:
+    return bool(json.loads(raw)["executor"] != "command")
+
+
+def _run(raw: bytes) -> None:
+    """The forked child; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        order = decode(Order, raw)
+        show_marker(order.marker)
+        _write_errors_to(order)
+        os.environ.clear()
+        os.environ.update(order.env)
+        os.environ[MARKER_VARIABLE] = order.marker
+        carry_out(order)
+        code = 0
+    except BaseException:  # noqa: BLE001 - the process ends here; its log keeps the reason
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def show_marker(marker: str) -> None:
+    """Write *marker* into this process' own environment block, where ``/proc/<pid>/environ`` shows it.
+
+    A forked process shows the block it was started with, whatever it sets later; so the template is
+    started with room for the marker, and this fills the room in place.
+    """
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_void_p
+    address = libc.getenv(MARKER_VARIABLE.encode())
+    value = marker.encode(errors="surrogateescape")
+    if address is None or len(value) >= MARKER_SPACE:
+        return
+    ctypes.memmove(address, value.ljust(MARKER_SPACE, b"\0"), MARKER_SPACE)
+
+
+def _write_errors_to(order: Order) -> None:
+    fd = os.open(
+        order.attempt_dir / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+
+
+def _receive(control: socket.socket) -> bytes | None:
+    header = _exactly(control, HEADER.size)
+    return None if header is None else _exactly(control, HEADER.unpack(header)[0])
+
+
+def _exactly(control: socket.socket, size: int) -> bytes | None:
+    """*size* bytes, None once the daemon is gone."""
+    parts: list[bytes] = []
+    while size:
+        part = control.recv(min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What the finished steps of a task's work came to, for its result and its report."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from task_queue.domain.model import Delivery
+from task_queue.domain.work.workflow import (
+    Audited,
+    Committed,
+    Landed,
+    Prepared,
+    Step,
+    Verified,
+)
+from task_queue.git.changes import Changes
+from task_queue.runner.checkout import Checkout
+
+S = TypeVar("S")
+
+
+def delivery_of(
+    checkout: Checkout | None,
+    steps: Sequence[Step],
+    *,
+    left: Changes | None,
+    notes: Iterable[str],
+    prompts: Mapping[str, str],
+    cost_by_phase: Mapping[str, float],
+    seconds_by_phase: Mapping[str, float],
+) -> Delivery:
+    """*checkout* is None where the attempt ended before there was a place to work; *left*, where it succeeded."""
+    prepared = _last(steps, Prepared)
+    committed = _last(steps, Committed) or _uncommitted(left)
+    landed = _last(steps, Landed)
+    verified = _last(steps, Verified)
+    return Delivery(
+        workspace=str(checkout.directory) if checkout else None,
+        isolation=checkout.isolation if checkout else "none",
+        base_commit=prepared.base_commit if prepared else None,
+        branch=committed.branch or (checkout.branch if checkout else None),
+        commits=committed.commits,
+        subjects=committed.subjects,
+        ours=committed.ours,
+        stat=committed.stat,
+        files=committed.files,
+        file_count=committed.file_count,
+        landed=landed.said if landed else None,
+        verification=verified.records if verified else (),
+        changed_judges=verified.changed_judges if verified else (),
+        audit=_audit(steps),
+        prompts=dict(prompts),
+        cost_by_phase=dict(cost_by_phase),
+        seconds_by_phase={phase: round(seconds, 3) for phase, seconds in seconds_by_phase.items()},
+        see=committed.see,
+        keep=_keep(checkout, committed, landed),
+        undo=_undo(checkout, committed, landed),
+        notes=(
+            *(checkout.notes if checkout else ()),
+            *committed.notes,
+            *(landed.notes if landed else ()),
+            *notes,
+        ),
+    )
+
+
+def _uncommitted(left: Changes | None) -> Committed:
+    if left is None or not left.paths:
+        return Committed()
+    return Committed(stat=left.summary, files=left.files, file_count=len(left.paths))
+
+
+def _keep(checkout: Checkout | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
+    """Of a branch that nobody merged."""
+    if (
+        checkout is None
+        or checkout.main is None
+        or not committed.commits
+        or (landed is not None and landed.commit)
+    ):
+        return ()
+    return (f"git -C {shlex.quote(str(checkout.main))} merge {shlex.quote(str(committed.branch))}",)
+
+
+def _undo(checkout: Checkout | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
+    """A branch that nobody merged is given up; everything else is reverted."""
+    if (
+        checkout is None
+        or checkout.main is None
+        or not committed.commits
+        or (landed is not None and landed.commit)
+    ):
+        return committed.undo
+    git = f"git -C {shlex.quote(str(checkout.main))}"
+    top = checkout.repository.root if checkout.repository else checkout.directory
+    return (
+        f"{git} worktree remove {shlex.quote(str(top))}",
+        f"{git} branch -D {shlex.quote(str(committed.branch))}",
+    )
+
+
+def _audit(steps: Sequence[Step]) -> dict[str, object] | None:
+    audits = [step for step in steps if isinstance(step, Audited)]
+    if not audits:
+        return None
+    rounds = [
+        {"round": step.round, "verdict": step.verdict, "summary": step.summary, **step.detail}
+        for step in audits
+    ]
+    return {"verdict": audits[-1].verdict, "summary": audits[-1].summary, "rounds": rounds}
+
+
+def _last(steps: Sequence[Step], kind: type[S]) -> S | None:
+    return next((step for step in reversed(steps) if isinstance(step, kind)), None)

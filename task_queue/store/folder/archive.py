@@ -1,0 +1,87 @@
+"""What a source knows of its tasks beyond those that wait: where each ended, and which names are taken.
+
+A task that was dropped under a name that is taken already gets a number, so that no earlier result is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from task_queue.domain.document import naming
+from task_queue.domain.errors import EngineUnavailable
+from task_queue.domain.model import Journal, Result
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.store.folder.files import read_record
+from task_queue.store.folder.layout import Layout
+
+
+class Archive:
+    """Of one source. Only reads; raises OSError."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        """Where the task that was dropped as *task_id* is now, None if this source does not know it."""
+        document = naming.document_of(task_id)
+        if os.path.lexists(self._layout.pending / document):
+            locked = os.path.lexists(self._layout.lock(document))
+            return TaskState.RUNNING if locked else TaskState.PENDING
+        latest = self.ended_state(task_id)
+        number = 2
+        while state := self.ended_state(naming.numbered(task_id, number)):
+            latest = state
+            number += 1
+        return latest
+
+    def ended_state(self, record: TaskId) -> TaskState | None:
+        document = naming.document_of(record)
+        for state in (TaskState.COMPLETED, TaskState.FAILED):
+            if os.path.lexists(self._layout.ended(state) / document):
+                return state
+        return None
+
+    def free_record(self, task_id: TaskId) -> TaskId:
+        """*task_id*, or with a number where that name belongs to an earlier task."""
+        number, candidate = 1, task_id
+        while self._is_taken(candidate) or self._is_used_by_another(candidate, task_id):
+            number += 1
+            candidate = naming.numbered(task_id, number)
+        return candidate
+
+    def attempts_used(self, task_id: TaskId) -> Iterator[int]:
+        folder = self._layout.log(task_id)
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            prefix, _, number = entry.name.partition("-")
+            if prefix == "attempt" and number.isdigit():
+                yield int(number)
+
+    def journal_beside(self, document: str) -> Journal | None:
+        """Raises EngineUnavailable if there is one that cannot be read."""
+        journal = read_record(Journal, self._layout.journal(document))
+        if isinstance(journal, Journal) and not naming.is_task_id(journal.task_id):
+            journal = f"unreadable: {journal.task_id!r} is not a task id"
+        if isinstance(journal, str):
+            raise EngineUnavailable(
+                f"{self._layout.journal(document)}: {journal}",
+                hint="repair it, or remove it to forget the attempts",
+            )
+        return journal
+
+    def result_of(self, task_id: TaskId) -> Result | None:
+        result = read_record(Result, self._layout.result(task_id))
+        return None if isinstance(result, str) else result
+
+    def _is_taken(self, task_id: TaskId) -> bool:
+        return self.ended_state(task_id) is not None or os.path.lexists(self._layout.result(task_id))
+
+    def _is_used_by_another(self, record: TaskId, dropped_as: TaskId) -> bool:
+        """A numbered record that a person retries lies in pending/ under its own name; one that waits for
+        its next attempt is named in the history beside its document."""
+        own, first = naming.document_of(record), naming.document_of(naming.unnumbered(record))
+        waits = any(os.path.lexists(path) for path in (self._layout.pending / own, self._layout.lock(own)))
+        if waits and record != dropped_as:
+            return True
+        journal = self.journal_beside(first) if first not in {own, naming.document_of(dropped_as)} else None
+        return journal is not None and journal.task_id == record

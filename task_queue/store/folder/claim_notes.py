@@ -1,0 +1,103 @@
+"""What a daemon tells its successor of its claims, out of the queue's folders: ``claims.jsonl`` in the state folder.
+
+A line for each claim with its proof, and one once it is over. Not synced: a line that a power cut took
+is missed by nobody, because a lock of which nothing is noted is believed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from task_queue.domain.model import Claim
+from task_queue.platform import durable
+
+log = logging.getLogger(__name__)
+
+_KEPT_LINES = 1000
+_OVER = ""
+"""In the place of a proof: from here on nothing is in hand under that number."""
+
+_Key = tuple[str, str, int]
+
+
+class ClaimNotes:
+    """Of all sources; what an earlier daemon noted is read once, at the start. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        lines = _lines(path)
+        self._noted: dict[_Key, str] = {}
+        for line in lines:
+            self._take(line)
+        if len(lines) > 2 * _KEPT_LINES:
+            self._shorten(lines[-_KEPT_LINES:])
+
+    def of(self, source: str) -> SourceNotes:
+        return SourceNotes(self, source)
+
+    def note(self, key: _Key, proof: str) -> None:
+        entry = {"source": key[0], "task_id": key[1], "attempt": key[2], "proof": proof}
+        with self._lock:
+            self._noted[key] = proof
+            try:
+                fd = os.open(
+                    self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+                )
+                try:
+                    os.write(fd, json.dumps(entry).encode() + b"\n")
+                finally:
+                    os.close(fd)
+            except OSError as error:
+                log.warning("claim not noted path=%s error=%s", self._path, error)
+
+    def noted(self, key: _Key) -> str | None:
+        with self._lock:
+            return self._noted.get(key)
+
+    def _take(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+            key = (str(entry["source"]), str(entry["task_id"]), int(entry["attempt"]))
+            self._noted[key] = str(entry["proof"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return  # torn, or somebody else's: as if nothing had been noted
+
+    def _shorten(self, lines: Iterable[str]) -> None:
+        try:
+            durable.replace(self._path, "".join(f"{line}\n" for line in lines).encode())
+        except OSError as error:
+            log.warning("notes of claims not shortened path=%s error=%s", self._path, error)
+
+
+class SourceNotes:
+    """Implements ports.store.Notes."""
+
+    def __init__(self, notes: ClaimNotes, source: str) -> None:
+        self._notes = notes
+        self._source = source
+
+    def claimed(self, claim: Claim) -> None:
+        self._notes.note(self._key(claim), claim.proof)
+
+    def over(self, claim: Claim) -> None:
+        self._notes.note(self._key(claim), _OVER)
+
+    def confirm(self, claim: Claim) -> bool | None:
+        noted = self._notes.noted(self._key(claim))
+        return None if noted is None else noted == claim.proof != _OVER
+
+    def _key(self, claim: Claim) -> _Key:
+        return (self._source, claim.task_id, claim.attempt)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,70 @@
+"""Steps on single files that several of the engine's methods share."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from task_queue.platform import durable
+from task_queue.platform.records import Record, UnreadableRecordError, decode
+
+_RECORD_LIMIT = 64 * 2**20
+
+
+def ino_of(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def locked_alone(path: Path) -> Generator[bool, None, None]:
+    """Let one of several work on the file at *path*; False if it is gone when the turn comes."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield os.fstat(fd).st_ino == ino_of(path)
+    finally:
+        os.close(fd)
+
+
+def publish_once(path: Path, data: bytes) -> None:
+    """Publish unless an earlier try got this far; that one may have been killed before its name was durable."""
+    try:
+        durable.publish(path, data)
+    except FileExistsError:
+        durable.sync_directory(path.parent)
+
+
+def move_to_free_name(source: Path, target: Path) -> None:
+    """Move to *target*, or beside it under a number where somebody put a file of that name."""
+    free, number = target, 1
+    while True:
+        try:
+            durable.move(source, free)
+        except FileExistsError:
+            number += 1
+            free = target.with_name(f"{target.name.removesuffix('.md')}.{number}.md")
+        else:
+            return
+
+
+def read_record(kind: type[Record], path: Path) -> Record | str | None:
+    """The record in *path*, None if there is no such file, or why it is unreadable."""
+    try:
+        data, _ = durable.read_regular(path, limit=_RECORD_LIMIT)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in {errno.ENOTSUP, errno.ELOOP, errno.EACCES}:
+            return f"unreadable: {error.strerror}"
+        raise
+    try:
+        return decode(kind, data)
+    except UnreadableRecordError as error:
+        return f"unreadable: {error}"

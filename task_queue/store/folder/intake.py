@@ -1,0 +1,95 @@
+"""Our own way into a queue: whole in ``staging/``, then renamed into ``pending/``."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import unicodedata
+from datetime import datetime
+from pathlib import Path
+
+from task_queue.domain.document import naming
+from task_queue.domain.errors import EngineUnavailable, TaskQueueError
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform import durable
+from task_queue.store.folder.layout import Layout
+
+_SLUG_LENGTH = 48
+
+
+class QueueFull(TaskQueueError):  # noqa: N818 - a limit that was reached, as ClaimHeld
+    """``limits.max_pending`` tasks wait already."""
+
+
+def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int | None = None) -> TaskId:
+    """Hand in *text* as a task named after *name* and return its id once it would survive a power cut.
+
+    *name* is a description, or a task's file name, which is kept. Safe to call from many processes: every
+    call gets an id of its own. Raises QueueFull, EngineUnavailable.
+    """
+    layout = Layout(pending)
+    try:
+        if max_pending is not None:
+            _check_room(layout, max_pending)
+        if (
+            layout.pending.is_dir()
+        ):  # a queue of the original system has no staging/ before our daemon was there
+            durable.make_directory(layout.staging)
+        return _handed_in(layout, text.encode(), _stem(name, now))
+    except OSError as error:
+        where = error.filename or pending
+        raise EngineUnavailable(
+            f"{where}: {error.strerror}", hint="check the folder with: task-queue doctor"
+        ) from error
+
+
+def _handed_in(layout: Layout, data: bytes, stem: str) -> TaskId:
+    for number in itertools.count(1):
+        task_id = TaskId(stem if number == 1 else f"{stem}-{number}")
+        document = naming.document_of(task_id)
+        if _was_used(layout, document):
+            continue
+        staged = layout.staging / document
+        try:
+            durable.publish(staged, data)
+        except FileExistsError:
+            continue
+        if _was_used(layout, document):  # by somebody whose document was staged when we looked
+            durable.remove(staged)
+            continue
+        try:
+            durable.move(staged, layout.pending / document)
+        except FileExistsError:
+            durable.remove(staged)
+            continue
+        except OSError:
+            durable.remove(staged)
+            raise
+        return task_id
+    raise AssertionError("numbers do not end")
+
+
+def _was_used(layout: Layout, document: str) -> bool:
+    ended = (layout.ended(TaskState.COMPLETED), layout.ended(TaskState.FAILED))
+    return any(os.path.lexists(folder / document) for folder in (layout.pending, *ended))
+
+
+def _check_room(layout: Layout, max_pending: int) -> None:
+    waiting = 0
+    with os.scandir(layout.pending) as entries:
+        for entry in entries:
+            waiting += naming.why_not_a_task(entry.name) is None
+            if waiting >= max_pending:
+                raise QueueFull(
+                    f"{layout.pending}: {max_pending} tasks wait already",
+                    hint="wait until some are done, or raise limits.max_pending in the configuration",
+                )
+
+
+def _stem(name: str, now: datetime) -> str:
+    if naming.why_not_a_task(name) is None:
+        return naming.task_id_of(name)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG_LENGTH].strip("-")
+    return f"task-{now.astimezone():%Y%m%d-%H%M%S}-{slug or 'task'}"

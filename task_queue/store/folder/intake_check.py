@@ -1,0 +1,78 @@
+"""Whether a file in ``pending/`` is a task's document, and complete.
+
+A half-written task is never run: a file counts once nobody has it open for writing and it has been
+quiet for a while. A half-copied file whose writer died cannot be told from a finished one; writing to
+``staging/`` and renaming is the safe way.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+_LEASE_UNSUPPORTED = frozenset({errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """Changes whenever the file's content, name or attributes do."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, about: os.stat_result) -> FileStamp:
+        return cls(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def why_not_a_document(about: os.stat_result) -> str | None:
+    """Why the file that lstat(2) saw cannot be a task's document, None if it can."""
+    mode = about.st_mode
+    kinds = (
+        (stat.S_ISLNK, "is a symbolic link"),
+        (stat.S_ISDIR, "is a directory"),
+        (stat.S_ISFIFO, "is a FIFO"),
+        (stat.S_ISSOCK, "is a socket"),
+    )
+    for is_kind, words in kinds:
+        if is_kind(mode):
+            return words
+    if not stat.S_ISREG(mode):
+        return "is a device"
+    if about.st_uid != os.geteuid():
+        return f"belongs to another user (uid {about.st_uid})"
+    if about.st_nlink != 1:
+        return f"is a hard link (link count {about.st_nlink})"
+    if not mode & stat.S_IRUSR:
+        return "is unreadable (no read permission for its owner)"
+    return None
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether somebody has *path* open for writing: then a read lease on it is refused (fcntl(2)).
+
+    False where the file system has no leases. Raises OSError if the file cannot be opened.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        # A lease broken between the two calls is told by a signal: one that is ignored by default.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno in _LEASE_UNSUPPORTED:
+            return False
+        if error.errno == errno.EAGAIN:
+            return True
+        raise
+    finally:
+        os.close(fd)
+    return False

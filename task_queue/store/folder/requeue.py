@@ -1,0 +1,80 @@
+"""A person tries a failed task again: its history first, then its earlier result out of the way, then its document."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import replace as changed
+
+from task_queue.domain.document import naming
+from task_queue.domain.errors import UnknownTaskError
+from task_queue.domain.model import Journal
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform import durable
+from task_queue.platform.records import encode
+from task_queue.store.folder.archive import Archive
+from task_queue.store.folder.files import locked_alone, read_record
+from task_queue.store.folder.layout import Layout
+
+
+class Requeue:
+    """Of one source. May be killed anywhere: ``finish`` goes on. Raises OSError."""
+
+    def __init__(self, layout: Layout, archive: Archive, touch: Callable[[str], None]) -> None:
+        self._layout = layout
+        self._archive = archive
+        self._touch = touch
+
+    def start(self, task_id: TaskId) -> None:
+        """Raises UnknownTaskError if it did not fail, waits already, or somebody else was first."""
+        document = naming.document_of(task_id)
+        ended = self._layout.ended(TaskState.FAILED) / document
+        if not os.path.lexists(ended):
+            raise UnknownTaskError(
+                f"task {task_id} is not in {ended.parent}",
+                hint="see what is there with: task-queue tasks list",
+            )
+        if os.path.lexists(self._layout.pending / document):
+            raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
+        with locked_alone(ended) as locked:
+            if not locked:
+                raise UnknownTaskError(f"task {task_id} was retried by somebody else just now")
+            result = self._archive.result_of(task_id)
+            attempts = result.attempts if result else ()
+            journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts))
+            durable.replace(self._layout.journal(document), encode(journal))
+            self._bring_back(task_id)
+
+    def finish(self) -> None:
+        """One that was killed on its way: its journal waits, its document is still where it ended."""
+        for path in self._layout.pending.glob(".task-*.attempts.json"):
+            journal = read_record(Journal, path)
+            if not isinstance(journal, Journal) or not naming.is_task_id(journal.task_id):
+                continue
+            document = naming.document_of(journal.task_id)
+            ended = self._layout.ended(TaskState.FAILED) / document
+            theirs = (self._layout.pending / document, self._layout.lock(document))
+            if path != self._layout.journal(document) or any(os.path.lexists(other) for other in theirs):
+                continue
+            with contextlib.suppress(FileNotFoundError), locked_alone(ended) as locked:
+                if locked:
+                    self._bring_back(journal.task_id)
+
+    def _bring_back(self, task_id: TaskId) -> None:
+        document = naming.document_of(task_id)
+        self._set_result_aside(task_id)
+        durable.move(self._layout.ended(TaskState.FAILED) / document, self._layout.pending / document)
+        self._touch(document)
+        self._touch(naming.journal_of(document))
+
+    def _set_result_aside(self, task_id: TaskId) -> None:
+        """Keep the earlier result and report in the task's log folder: new ones take their place."""
+        last = max(self._archive.attempts_used(task_id), default=0)
+        for path in (self._layout.result(task_id), self._layout.report(task_id)):
+            if path.exists():
+                durable.make_directory(self._layout.log(task_id))
+                kind = path.parent.name.removesuffix("s")
+                aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
+                durable.move(path, self._layout.log(task_id) / aside)

@@ -1,0 +1,144 @@
+"""Rows of the outcome table that need an odd model or an odd machine, through the real SDK and the real CLI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from task_queue.agents.claude.options import Talk
+from task_queue.agents.claude.session import ClaudeExecutor
+from task_queue.agents.claude.watch import Timers
+from task_queue.demo.scripted_model import (
+    ApiError,
+    Hang,
+    Reply,
+    Request,
+    Say,
+    Script,
+    ScriptedModel,
+    UseTool,
+    in_turn,
+)
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.work.audit import VERDICT_SCHEMA
+from tests.agents.bench import Bench
+
+MakeBench = Callable[[Script], Bench]
+STRUCTURED = Talk(resume=False, schema=VERDICT_SCHEMA)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[MakeBench]:
+    with ExitStack() as models:
+        count = iter(range(100))
+        yield lambda script: Bench(tmp_path / str(next(count)), models.enter_context(ScriptedModel(script)))
+
+
+@pytest.mark.parametrize("text", ["", "  "], ids=["nothing", "blanks"])
+def test_an_end_without_a_deed_or_a_word_is_no_success(bench: MakeBench, text: str) -> None:
+    """The CLI calls it a success, whatever the model left out."""
+    run = bench(in_turn(Say(text)))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.FAILED, outcome
+    assert outcome.reason == "the agent ended without having done or said anything"
+
+
+def test_prose_in_place_of_a_structure_is_no_answer(bench: MakeBench) -> None:
+    """An auditor that only talks has given no verdict."""
+    run = bench(in_turn(Say("All is well, trust me.")))
+
+    said = run.executor.talk(run.order, run.transcript, STRUCTURED)
+
+    assert (said.outcome.kind, said.structure) == (OutcomeKind.FAILED, None), said.outcome
+    assert "subtype=success" in said.outcome.evidence
+
+
+def test_a_structure_that_never_fits_is_no_answer(bench: MakeBench) -> None:
+    """The CLI gives up after its own tries."""
+    run = bench(in_turn(UseTool("StructuredOutput", {"verdict": 5})))
+
+    said = run.executor.talk(run.order, run.transcript, STRUCTURED)
+
+    assert (said.outcome.kind, said.structure) == (OutcomeKind.FAILED, None), said.outcome
+    assert "subtype=error_max_structured_output_retries" in said.outcome.evidence
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused")
+def test_bypass_as_root_does_not_start(bench: MakeBench) -> None:
+    """The CLI's refusal of what the task chose is the task's failure."""
+    run = bench(in_turn(Say("done")))
+    run.given(permissions="bypass")
+
+    outcome, _ = run.run()
+
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "the agent refused to start"), outcome
+    assert not run.model.requests
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(ApiError(400, "invalid_request_error", "Your credit balance is too low"), id="credit"),
+        pytest.param(ApiError(403, "permission_error", "not for you"), id="forbidden"),
+    ],
+)
+def test_billing_and_rights_are_the_accounts(bench: MakeBench, failure: ApiError) -> None:
+    """The CLI ends with subtype success; no task is to blame."""
+    run = bench(in_turn(failure))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.ACCOUNT, outcome
+    assert "subtype=success" in outcome.evidence
+
+
+def test_a_model_that_fails_and_then_falls_silent_is_unavailable(bench: MakeBench) -> None:
+    """The silence comes after an announced retry: it is not the agent's own."""
+
+    def script(request: Request) -> Reply:
+        return ApiError(529, "overloaded_error", "Overloaded") if request.tries == 1 else Hang()
+
+    run = bench(script)
+    run.given(idle_timeout=timedelta(seconds=2))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.UNAVAILABLE, outcome
+    assert "timer: idle" in outcome.evidence
+
+
+def test_a_cli_that_never_answers_is_stalled(bench: MakeBench) -> None:
+    """It exists, and says nothing: given up after the time to connect, and ended."""
+    run = bench(in_turn(Say("never")))
+    cli = run.root / "cli"
+    cli.write_text("#!/bin/sh\nexec sleep 600\n")
+    cli.chmod(0o700)
+    run.order.agent["cli_path"] = str(cli)  # type: ignore[index]  # a plain dict in this bench
+    run.executor = ClaudeExecutor(timers=Timers(connect_s=1))
+
+    outcome, _ = run.run()
+
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.STALLED, "the agent did not get going"), outcome
+    assert not run.processes()
+
+
+@pytest.mark.parametrize("manifest", [None, "{", '{"name": 5}'], ids=["missing", "torn", "of another shape"])
+def test_a_skill_that_did_not_load_is_never_success(bench: MakeBench, manifest: str | None) -> None:
+    """Even if the agent ends cleanly before anybody could end it: this was not the work that was ordered."""
+    run = bench(in_turn(Say("done")))
+    plugin = run.root / "plugin"
+    if manifest is not None:
+        (plugin / ".claude-plugin").mkdir(parents=True)
+        (plugin / ".claude-plugin" / "plugin.json").write_text(manifest)
+
+    said = run.executor.talk(run.order, run.transcript, Talk(resume=False, plugin=plugin))
+
+    assert said.outcome.kind is OutcomeKind.UNAVAILABLE, said.outcome
+    assert said.outcome.reason == "the packaged skill did not load"

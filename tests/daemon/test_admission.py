@@ -1,0 +1,342 @@
+"""The admission: places, the account's pauses and probes, budgets, the breaker. With a fake clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from task_queue.daemon.admission import Bounds, SharedAdmission
+from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.ledger import Ledger
+from task_queue.domain.attempt.results import bare_ending
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
+from task_queue.domain.task import TaskId
+from tests.fakes import FakeClock
+
+
+class GateBench:
+    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
+        self.clock = FakeClock()
+        self.clock.time = datetime(2026, 2, 7, 12).astimezone()
+        self.folder = folder
+        self.wakeups: list[str] = []
+        self.admission = self.new_admission(bounds or Bounds())
+        self.attempts = 0
+
+    def new_admission(self, bounds: Bounds) -> SharedAdmission:
+        """As after a restart of the daemon."""
+        admission = SharedAdmission(
+            self.clock,
+            AccountFile(self.folder / "accounts.json"),
+            Ledger(self.folder / "ledger.jsonl"),
+            jitter=lambda: 0.0,
+        )
+        admission.configure(bounds)
+        return admission
+
+    def task(self, *, priority: int = 5, executor: str = "claude") -> Waiting:
+        return Waiting(TaskId("task-x"), self.clock.now(), priority=priority, executor=executor)
+
+    def enter(self, source: str = "a", **task: object) -> str | None:
+        return self.admission.enter(source, self.task(**task), lambda: self.wakeups.append(source))  # type: ignore[arg-type]
+
+    def run(self, kind: OutcomeKind, *, source: str = "a", work: Work | None = None) -> None:
+        """One attempt from its entry to its ending."""
+        assert self.enter(source) is None
+        self.admission.ended(source, *self.ending(kind, work))
+        self.admission.leave(source)
+
+    def ending(self, kind: OutcomeKind, work: Work | None = None) -> tuple[Claim, Ending]:
+        self.attempts += 1
+        claim = Claim(
+            TaskId("task-x"),
+            "w",
+            "0",
+            0,
+            self.clock.now(),
+            self.attempts,
+            "s",
+            False,
+            0,
+            "",
+            "",
+            0,
+            0,
+            "task-x.md",
+        )
+        return claim, bare_ending(
+            claim, Outcome(kind, kind.value), by="runner", now=self.clock.now(), work=work
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> GateBench:
+    return GateBench(tmp_path)
+
+
+def test_places_are_limited(tmp_path: Path) -> None:
+    """The one that was refused is told when a place is free."""
+    bench = GateBench(tmp_path, Bounds(places=1))
+
+    first, second = bench.enter("a"), bench.enter("b")
+    bench.admission.leave("a")
+
+    assert (first, second) == (None, "all 1 places for agents are taken")
+    assert bench.wakeups == ["b"]
+    assert bench.enter("b") is None
+
+
+def test_an_adopted_attempt_takes_a_place(tmp_path: Path) -> None:
+    """It runs already, so it is never refused; but others wait for its place."""
+    bench = GateBench(tmp_path, Bounds(places=1))
+
+    bench.admission.count_in("a", None)
+    bench.admission.count_in("b", None)
+    held = bench.enter("c")
+    bench.admission.leave("a")
+    still_held = bench.enter("c")
+    bench.admission.leave("b")
+
+    assert held == still_held == "all 1 places for agents are taken"
+    assert bench.enter("c") is None
+
+
+def test_an_adopted_attempt_sets_its_share_aside(tmp_path: Path) -> None:
+    """Two at once cannot spend the same money, whoever started them."""
+    bench = GateBench(tmp_path, Bounds(daily_budget_usd=1.0))
+
+    bench.admission.count_in("a", 0.4)
+    bench.enter("b")
+
+    assert bench.admission.allowance("b", None) == pytest.approx(0.6)
+
+
+def test_a_pause_holds_every_source_until_its_time(bench: GateBench) -> None:
+    """One minute after the announced reset at the earliest."""
+    reset = bench.clock.now() + timedelta(hours=2)
+    until = bench.admission.pause("usage limit", reset)
+
+    held = bench.enter("a"), bench.enter("b")
+    bench.clock.advance(2 * 3600 + 61)
+
+    assert until == reset + timedelta(seconds=60)
+    assert all("usage limit" in (reason or "") for reason in held)
+    assert bench.enter("a") is None
+
+
+def test_commands_do_not_wait_for_the_agents_account(bench: GateBench) -> None:
+    """They are billed to nobody."""
+    bench.admission.pause("usage limit", None)
+
+    assert bench.enter("a", executor="make") is None
+
+
+def test_a_pause_survives_a_restart(bench: GateBench) -> None:
+    """It lies on the disk."""
+    bench.admission.pause("usage limit", None)
+    bench.admission = bench.new_admission(Bounds())
+
+    assert "usage limit" in (bench.enter("a") or "")
+
+
+def test_one_task_tries_the_account_first(bench: GateBench) -> None:
+    """The others follow once it got an answer."""
+    bench.admission.pause("usage limit", None)
+    bench.clock.advance(16 * 60)
+
+    first, second = bench.enter("a"), bench.enter("b")
+    bench.admission.account_works()
+
+    assert first is None
+    assert second == "a task of source a tries first whether the account works again"
+    assert bench.wakeups == ["b"]
+    assert bench.enter("b") is None
+
+
+def test_a_probe_that_was_stopped_shows_nothing(bench: GateBench) -> None:
+    """The account stays to be tried by the next task."""
+    bench.admission.pause("usage limit", None)
+    bench.clock.advance(16 * 60)
+    bench.run(OutcomeKind.INTERRUPTED)
+
+    assert bench.enter("b") is None
+    assert bench.admission.is_probing("b")
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.DENIED])
+def test_a_probe_that_ended_opens_the_account(bench: GateBench, kind: OutcomeKind) -> None:
+    """Whatever became of its task: the account answered."""
+    bench.admission.pause("usage limit", None)
+    bench.clock.advance(16 * 60)
+    bench.run(kind)
+
+    assert bench.admission.account.paused_until is None
+
+
+def test_unknown_resets_are_guessed_longer_and_longer(bench: GateBench) -> None:
+    """15, 30, 60 minutes, doubled up to 6 hours; an announced reset starts over."""
+    minutes: list[float] = []
+    for _ in range(7):
+        until = bench.admission.pause("usage limit", None)
+        minutes.append((until - bench.clock.now()).total_seconds() / 60)
+        bench.clock.time = until
+
+    assert minutes == [15, 30, 60, 120, 240, 360, 360]
+
+
+def test_a_clock_set_back_does_not_lengthen_a_pause(bench: GateBench) -> None:
+    """A task tries the account, and pauses it anew if it is too early."""
+    bench.admission.pause("usage limit", bench.clock.now() + timedelta(hours=2))
+    bench.clock.time -= timedelta(days=1)
+
+    assert bench.enter("a") is None
+    assert bench.admission.is_probing("a")
+
+
+def test_a_person_opens_the_account(bench: GateBench) -> None:
+    """By removing its file, which is what tasks resume-account does."""
+    bench.admission.pause("log in again", None)
+    assert bench.enter("a") is not None
+    (bench.folder / "accounts.json").unlink()
+    bench.admission.look_at_account_file()
+
+    assert bench.wakeups == ["a"]
+    assert bench.enter("a") is None
+
+
+def test_an_attempt_that_ends_does_not_close_it_again(bench: GateBench) -> None:
+    """What it tells of the limit is written only after a look at whether a person opened the account."""
+    assert bench.enter("b") is None
+    bench.admission.pause("limit", None)
+    (bench.folder / "accounts.json").unlink()
+
+    bench.admission.ended("b", *bench.ending(OutcomeKind.SUCCEEDED, Work(utilization=0.5)))
+    bench.admission.look_at_account_file()
+
+    assert bench.enter("a") is None
+
+
+def test_low_priorities_wait_while_the_limit_is_near(tmp_path: Path) -> None:
+    """Above the configured utilization only important tasks start, until the report is an hour old."""
+    bench = GateBench(tmp_path, Bounds(hold_above_utilization=0.8, hold_below_priority=7))
+    bench.run(OutcomeKind.SUCCEEDED, work=Work(utilization=0.9))
+
+    low, high = bench.enter("a", priority=5), bench.enter("b", priority=7)
+    bench.clock.advance(3601)
+
+    assert low == "90% of the usage limit are used: only priority 7 and above starts"
+    assert high is None
+    assert bench.enter("a", priority=5) is None
+
+
+def test_the_daily_budget_ends_the_day(tmp_path: Path) -> None:
+    """What was spent counts over all sources and across restarts; midnight renews it."""
+    bounds = Bounds(daily_budget_usd=1.0)
+    bench = GateBench(tmp_path, bounds)
+    bench.run(OutcomeKind.SUCCEEDED, work=Work(total_cost_usd=1.2))
+    bench.admission = bench.new_admission(bounds)
+
+    held = bench.enter("b")
+    command = bench.enter("c", executor="make")
+    bench.clock.advance(24 * 3600)
+
+    assert held == "the daily budget is spent (1.20 USD today); goes on at midnight"
+    assert command is None
+    assert bench.enter("b") is None
+
+
+def test_a_sources_own_budget_holds_only_that_source(tmp_path: Path) -> None:
+    """The others go on."""
+    bench = GateBench(tmp_path, Bounds(source_budgets={"a": 0.5}))
+    bench.run(OutcomeKind.SUCCEEDED, work=Work(total_cost_usd=0.5))
+
+    assert "daily budget" in (bench.enter("a") or "")
+    assert bench.enter("b") is None
+
+
+def test_running_tasks_set_their_share_aside(tmp_path: Path) -> None:
+    """Two at once cannot spend the same money."""
+    bench = GateBench(tmp_path, Bounds(daily_budget_usd=1.0))
+    bench.enter("a")
+    bench.enter("b")
+
+    assert bench.admission.allowance("a", 0.4) == pytest.approx(0.4)
+    assert bench.admission.allowance("b", None) == pytest.approx(0.6)
+    assert "set aside" in (bench.enter("c") or "")
+
+
+def test_an_attempt_is_entered_once(bench: GateBench) -> None:
+    """However often recovery repeats the step."""
+    ended = bench.ending(OutcomeKind.SUCCEEDED, Work(total_cost_usd=0.25))
+    for _ in range(3):
+        bench.admission.ended("a", *ended)
+
+    assert (bench.folder / "ledger.jsonl").read_text().count("\n") == 1
+    assert Ledger(bench.folder / "ledger.jsonl").spent_on(bench.clock.now().date()) == pytest.approx(0.25)
+
+
+def test_a_torn_ledger_line_is_passed_over(bench: GateBench) -> None:
+    """The rest counts."""
+    bench.admission.ended("a", *bench.ending(OutcomeKind.SUCCEEDED, Work(total_cost_usd=0.25)))
+    with (bench.folder / "ledger.jsonl").open("a") as file:
+        file.write('{"at": "2026-02')
+
+    assert Ledger(bench.folder / "ledger.jsonl").spent_on(bench.clock.now().date()) == pytest.approx(0.25)
+
+
+def test_the_breaker_stops_a_source_without_progress(tmp_path: Path) -> None:
+    """It stays stopped until a person pauses and resumes the source; other sources go on."""
+    bounds = Bounds(starts_per_10min=3)
+    bench = GateBench(tmp_path, bounds)
+    for _ in range(3):
+        bench.run(OutcomeKind.FAILED)
+
+    tripped = bench.enter("a")
+    bench.clock.advance(3600)
+    later, other = bench.enter("a"), bench.enter("b")
+    bench.admission.configure(replace(bounds, closed=frozenset({"a"})))
+    bench.admission.configure(bounds)
+
+    assert "3 starts in 10 minutes and no task succeeded" in (tripped or "")
+    assert (later, other) == (tripped, None)
+    assert bench.enter("a") is None
+
+
+def test_starts_before_the_clock_was_set_back_do_not_trip_the_breaker(tmp_path: Path) -> None:
+    """They lie in the future now; nobody knows how long ago they were."""
+    bench = GateBench(tmp_path, Bounds(starts_per_10min=3))
+    for _ in range(3):
+        bench.run(OutcomeKind.FAILED)
+    bench.clock.time -= timedelta(days=1)
+
+    assert bench.enter("a") is None
+
+
+def test_success_is_progress(tmp_path: Path) -> None:
+    """A source whose tasks succeed may start as many as it likes."""
+    bench = GateBench(tmp_path, Bounds(starts_per_10min=3))
+    for kind in (OutcomeKind.FAILED, OutcomeKind.FAILED, OutcomeKind.SUCCEEDED) * 3:
+        bench.run(kind)
+
+    assert bench.enter("a") is None
+
+
+def test_a_stop_holds_everything(bench: GateBench) -> None:
+    """Commands too."""
+    bench.admission.set_stopped(True)
+    held = bench.enter("a", executor="make")
+    bench.admission.set_stopped(False)
+
+    assert held == "everything is stopped; go on with: task-queue resume"
+    assert bench.wakeups == ["a"]
+
+
+def test_a_full_disk_holds_everything(tmp_path: Path) -> None:
+    """Below min_free_mb nothing is claimed."""
+    bench = GateBench(tmp_path, Bounds(min_free_mb=10**9, folders={"a": tmp_path}))
+
+    assert "MB are free" in (bench.enter("a") or "")

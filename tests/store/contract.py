@@ -1,0 +1,279 @@
+"""What every engine promises. A test class of each engine inherits ``EngineContract`` and gives a bench."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from task_queue.domain.attempt.results import (
+    attempt_of,
+    bare_ending,
+    journal_after,
+    result_of,
+)
+from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
+from task_queue.domain.model import (
+    Attempt,
+    Claim,
+    Ending,
+    Journal,
+    Outcome,
+    OutcomeKind,
+    Result,
+    RunRecord,
+)
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.ports.store import Engine
+
+NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
+DONE = Outcome(OutcomeKind.SUCCEEDED, "done")
+
+
+class EngineBench(ABC):
+    """An engine, and the hands of a person beside it."""
+
+    engine: Engine
+
+    @abstractmethod
+    def drop(self, task_id: str, text: str = "# Do it") -> TaskId: ...
+
+    @abstractmethod
+    def delete(self, task_id: str) -> None: ...
+
+    @abstractmethod
+    def state_of(self, task_id: str) -> TaskState | None: ...
+
+    @abstractmethod
+    def result(self, task_id: str) -> Result | None: ...
+
+    @abstractmethod
+    def text_of(self, task_id: str) -> str:
+        """The document of an ended task."""
+
+    def waiting(self) -> list[str]:
+        return sorted(task.id for task in self.engine.survey().waiting)
+
+    def claim(self, task_id: str) -> Claim:
+        self.engine.survey()
+        return self.engine.claim(TaskId(task_id), worker="test", now=NOW)
+
+    def end(self, claim: Claim, outcome: Outcome = DONE) -> Ending:
+        return self.engine.commit(claim, bare_ending(claim, outcome, by="runner", now=NOW))
+
+    def settle(self, claim: Claim, state: TaskState = TaskState.COMPLETED) -> Result:
+        ending = self.end(claim)
+        result = result_of(claim, ending, self.engine.journal(claim), state=state, source="s", workspace=None)
+        self.engine.settle(claim, result)
+        return result
+
+
+class EngineContract(ABC):
+    @pytest.fixture
+    @abstractmethod
+    def bench(self) -> EngineBench: ...
+
+    def test_a_dropped_task_waits(self, bench: EngineBench) -> None:
+        """It is surveyed with its title and settings."""
+        bench.drop("task-a", "---\npriority: 7\n---\n# Fix it")
+
+        (task,) = bench.engine.survey().waiting
+        assert (task.id, task.title, task.priority) == ("task-a", "Fix it", 7)
+
+    def test_a_claimed_task_does_not_wait(self, bench: EngineBench) -> None:
+        """And cannot be claimed twice."""
+        bench.drop("task-a")
+        bench.claim("task-a")
+
+        assert bench.waiting() == []
+        with pytest.raises(ClaimHeld):
+            bench.claim("task-a")
+
+    def test_what_is_not_there_cannot_be_claimed(self, bench: EngineBench) -> None:
+        """A document that went away meanwhile is no error, only not to be had."""
+        with pytest.raises(ClaimHeld):
+            bench.claim("task-a")
+
+    def test_a_claim_shows_among_the_claims(self, bench: EngineBench) -> None:
+        """Whoever looks sees the same claim."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+
+        assert bench.engine.claims() == (claim,)
+
+    def test_the_claimed_text_is_kept(self, bench: EngineBench) -> None:
+        """What runs is the document as it was at the claim."""
+        bench.drop("task-a", "# First text")
+        claim = bench.claim("task-a")
+        bench.delete("task-a")
+
+        assert bench.engine.task(claim).title == "First text"
+        assert bench.engine.document_is_gone(claim)
+
+    def test_a_bad_document_is_reported(self, bench: EngineBench) -> None:
+        """The survey says why; the claim's task raises the same."""
+        bench.drop("task-a", "---\nno: such key\n---\n# Do it")
+
+        ((task_id, reason),) = bench.engine.survey().rejected
+        claim = bench.claim("task-a")
+        assert (task_id, "line 2" in reason) == ("task-a", True)
+        with pytest.raises(TaskFileError):
+            bench.engine.task(claim)
+
+    def test_a_settled_task_has_its_place_and_result(self, bench: EngineBench) -> None:
+        """Document moved, result recorded, claim gone."""
+        bench.drop("task-a", "# Text")
+        result = bench.settle(bench.claim("task-a"))
+
+        assert bench.state_of("task-a") is TaskState.COMPLETED
+        assert bench.result("task-a") == result
+        assert bench.text_of("task-a") == "# Text"
+        assert bench.engine.claims() == ()
+
+    def test_settling_again_changes_nothing(self, bench: EngineBench) -> None:
+        """Recovery may repeat it."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        result = bench.settle(claim)
+
+        bench.engine.settle(claim, result)
+        assert bench.result("task-a") == result
+
+    def test_a_lost_claim_cannot_settle_or_release(self, bench: EngineBench) -> None:
+        """The outcome is dropped, because somebody else works on the task now."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        stale = replace(claim, attempt=7)
+        ending = bare_ending(stale, DONE, by="runner", now=NOW)
+        result = result_of(
+            stale, ending, Journal(claim.task_id), state=TaskState.COMPLETED, source="s", workspace=None
+        )
+
+        with pytest.raises(ClaimLost):
+            bench.engine.settle(stale, result)
+        with pytest.raises(ClaimLost):
+            bench.engine.release(stale, Journal(claim.task_id))
+        assert bench.state_of("task-a") is TaskState.RUNNING
+
+    def test_the_first_ending_stands(self, bench: EngineBench) -> None:
+        """A cancel that comes after the runner's own ending is answered with that one."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        first = bench.end(claim)
+
+        assert bench.end(claim, Outcome(OutcomeKind.CANCELLED, "late")) == first
+        assert bench.engine.ending_of(claim) == first
+
+    def test_the_tombstone_stands(self, bench: EngineBench) -> None:
+        """Once an attempt is given up, it stays so."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+
+        tombstone = bench.engine.abandon(claim, now=NOW)
+        assert tombstone.abandoned
+        assert bench.engine.run_of(claim) == tombstone
+
+    def test_a_released_task_waits_again_with_its_history(self, bench: EngineBench) -> None:
+        """The journal carries the attempts; the next claim has the next number and the same session."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        ending = bench.end(claim, Outcome(OutcomeKind.CRASHED, "died"))
+        attempt = replace(attempt_of(claim, ending), session_id=claim.session_id)
+        later = NOW + timedelta(minutes=5)
+        bench.engine.release(claim, Journal(claim.task_id, (attempt,), later))
+
+        (task,) = bench.engine.survey().waiting
+        again = bench.claim("task-a")
+        assert task.next_try == Delay(attempt.ended_at, later)
+        assert (again.attempt, again.session_id, again.resumes) == (2, claim.session_id, True)
+        assert bench.engine.journal(again).attempts == (attempt,)
+
+    def test_a_failed_attempt_starts_afresh(self, bench: EngineBench) -> None:
+        """Only a broken session is continued, not one whose agent ended and failed."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        failed: Attempt = attempt_of(claim, bench.end(claim, Outcome(OutcomeKind.FAILED, "no")))
+        bench.engine.release(claim, Journal(claim.task_id, (failed,)))
+
+        again = bench.claim("task-a")
+        assert (again.resumes, again.session_id == claim.session_id) == (False, False)
+
+    def test_the_same_name_again_is_a_new_record(self, bench: EngineBench) -> None:
+        """The older record stays as it is; the new one is numbered."""
+        for _ in range(3):
+            bench.drop("task-a")
+            bench.settle(bench.claim("task-a"))
+
+        assert [bench.state_of(name) for name in ("task-a", "task-a.2", "task-a.3")] == [
+            TaskState.COMPLETED
+        ] * 3
+
+    def test_a_retried_numbered_record_is_not_shared(self, bench: EngineBench) -> None:
+        """A task dropped under the first name while task-a.2 waits again gets the next number."""
+        for _ in range(2):
+            bench.drop("task-a")
+            bench.settle(bench.claim("task-a"), TaskState.FAILED)
+        bench.engine.requeue(TaskId("task-a.2"))
+        bench.drop("task-a")
+
+        assert [bench.claim("task-a").task_id, bench.claim("task-a.2").task_id] == ["task-a.3", "task-a.2"]
+
+    def test_a_persons_retry_goes_back_to_pending(self, bench: EngineBench) -> None:
+        """With its history, uncounted, and the numbers going on."""
+        bench.drop("task-a")
+        bench.settle(bench.claim("task-a"), TaskState.FAILED)
+        bench.engine.requeue(TaskId("task-a"))
+
+        claim = bench.claim("task-a")
+        history = bench.engine.journal(claim).attempts
+        assert (claim.task_id, claim.attempt) == ("task-a", 2)
+        assert [attempt.counted for attempt in history] == [False]
+
+    def test_what_did_not_fail_cannot_be_retried(self, bench: EngineBench) -> None:
+        """A person is told."""
+        bench.drop("task-a")
+        with pytest.raises(UnknownTaskError):
+            bench.engine.requeue(TaskId("task-a"))
+
+    def test_a_waiting_task_can_be_cancelled(self, bench: EngineBench) -> None:
+        """It no longer waits but shows as cancelled, until it is settled."""
+        bench.drop("task-a")
+        bench.engine.survey()
+        bench.engine.request_cancel(TaskId("task-a"))
+
+        survey = bench.engine.survey()
+        assert (survey.waiting, survey.cancelled) == ((), ("task-a",))
+
+    def test_a_running_task_can_be_cancelled(self, bench: EngineBench) -> None:
+        """Its worker sees the request, twice asked or once."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        before = bench.engine.cancel_requested(claim)
+        bench.engine.request_cancel(TaskId("task-a"))
+        bench.engine.request_cancel(TaskId("task-a"))
+
+        assert (before, bench.engine.cancel_requested(claim)) == (False, True)
+
+    def test_an_unknown_task_cannot_be_cancelled(self, bench: EngineBench) -> None:
+        """A person is told."""
+        with pytest.raises(UnknownTaskError):
+            bench.engine.request_cancel(TaskId("task-none"))
+
+    def test_the_journal_after_a_release_can_be_released_again(self, bench: EngineBench) -> None:
+        """Recovery may find the journal written and the lock still there."""
+        from task_queue.domain.model import Release
+
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        ending = bench.end(claim, Outcome(OutcomeKind.INTERRUPTED, "stopped"))
+        first = journal_after(claim, ending, bench.engine.journal(claim), Release())
+        again = journal_after(claim, ending, first, Release())
+
+        assert first == again
+
+
+def run_record(claim: Claim) -> RunRecord:
+    return RunRecord(claim.task_id, claim.attempt, "marker", 1, 1, "boot", NOW)

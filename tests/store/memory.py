@@ -1,0 +1,221 @@
+"""MemoryEngine: a source that lives in this process only. For tests of everything above the engine."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from task_queue.domain.attempt.lifecycle import session_to_continue
+from task_queue.domain.attempt.proof import is_vouched_for, new_token, proof_of
+from task_queue.domain.attempt.retry import delay_in
+from task_queue.domain.document import naming
+from task_queue.domain.document.ordering import Waiting, waiting_for
+from task_queue.domain.document.settings import resolve
+from task_queue.domain.document.taskfile import parse
+from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
+from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
+from task_queue.domain.task import Task, TaskId, TaskState
+from task_queue.ports.store import Survey
+
+
+@dataclass(slots=True)
+class _Attempt:
+    snapshot: bytes
+    run: RunRecord | None = None
+    ending: Ending | None = None
+    transcript: tuple[str, ...] = ()
+    token: str = ""
+    set_aside: tuple[Ending, ...] = ()
+
+
+class MemoryEngine:
+    """Implements ports.store.Engine with the same answers as FolderEngine, without files."""
+
+    def __init__(self) -> None:
+        self.documents: dict[TaskId, bytes] = {}
+        self.results: dict[TaskId, Result] = {}
+        self.reports: dict[TaskId, str] = {}
+        self.ended: dict[TaskId, tuple[TaskState, bytes]] = {}
+        self.attempts: dict[tuple[TaskId, int], _Attempt] = {}
+        self._locks: dict[TaskId, Claim] = {}
+        self._journals: dict[TaskId, Journal] = {}
+        self._cancels: set[TaskId] = set()
+
+    def add(self, task_id: str, text: str) -> TaskId:
+        """Drop a document."""
+        self.documents[TaskId(task_id)] = text.encode()
+        return TaskId(task_id)
+
+    def open(self) -> None:
+        """Nobody else can serve it."""
+
+    def touch(self) -> None:
+        """It always looks at everything."""
+
+    def survey(self) -> Survey:
+        waiting, rejected = list[Waiting](), list[tuple[TaskId, str]]()
+        for task_id, data in self.documents.items():
+            if task_id in self._locks or task_id in self._cancels:
+                continue
+            try:
+                task = parse(data, task_id)
+            except TaskFileError as error:
+                rejected.append((task_id, f"{error} ({error.hint})" if error.hint else str(error)))
+                continue
+            journal = self._journals.get(task_id)
+            dropped_at = naming.time_in(naming.document_of(task_id)) or datetime.min.replace(tzinfo=UTC)
+            next_try = delay_in(journal) if journal else None
+            waiting.append(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
+        cancelled = [task_id for task_id in self._cancels if task_id not in self._locks]
+        return Survey(tuple(waiting), tuple(rejected), (), tuple(cancelled), claimed=bool(self._locks))
+
+    def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
+        if task_id in self._locks or task_id not in self.documents:
+            raise ClaimHeld(f"{task_id} is not to be had")
+        journal = self._journals.get(task_id)
+        record_id = journal.task_id if journal else self._free_record(task_id)
+        earlier = journal.attempts if journal else ()
+        used = [number for (name, number) in self.attempts if name == record_id]
+        session = session_to_continue(earlier)
+        token = new_token()
+        claim = Claim(
+            task_id=record_id,
+            worker=worker,
+            thread_id="0",
+            pid=0,
+            started_at=now,
+            attempt=1 + max((*used, *(attempt.number for attempt in earlier)), default=0),
+            session_id=session or str(uuid.uuid4()),
+            resumes=session is not None,
+            pid_start_ticks=0,
+            boot_id="",
+            sha256="",
+            dev=0,
+            ino=0,
+            document=naming.document_of(task_id),
+            proof=proof_of(token),
+        )
+        self.attempts[record_id, claim.attempt] = _Attempt(self.documents[task_id], token=token)
+        self._locks[task_id] = claim
+        return claim
+
+    def token_of(self, claim: Claim) -> str:
+        return self._attempt(claim).token
+
+    def task(self, claim: Claim) -> Task:
+        return parse(self._attempt(claim).snapshot, claim.task_id)
+
+    def journal(self, claim: Claim) -> Journal:
+        return self._journals.get(self._dropped_as(claim)) or Journal(claim.task_id)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(self._locks.values())
+
+    def claims_to_stop(self) -> tuple[Claim, ...]:
+        return self.claims()
+
+    def run_of(self, claim: Claim) -> RunRecord | None:
+        return self._attempt(claim).run
+
+    def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
+        tombstone = RunRecord(claim.task_id, claim.attempt, "", 0, 0, "", now, abandoned=True)
+        return self.show_run(claim, tombstone)
+
+    def show_run(self, claim: Claim, run: RunRecord) -> RunRecord:
+        """Publish *run* unless there is one already; the one that stands."""
+        attempt = self._attempt(claim)
+        attempt.run = attempt.run or run
+        return attempt.run
+
+    def commit(self, claim: Claim, ending: Ending) -> Ending:
+        attempt = self._attempt(claim)
+        attempt.ending = attempt.ending or ending
+        return attempt.ending
+
+    def ending_of(self, claim: Claim) -> Ending | None:
+        return self._attempt(claim).ending
+
+    def is_genuine(self, claim: Claim, ending: Ending) -> bool:
+        return is_vouched_for(claim, ending)
+
+    def set_ending_aside(self, claim: Claim) -> None:
+        attempt = self._attempt(claim)
+        if attempt.ending is not None:
+            attempt.set_aside = (*attempt.set_aside, attempt.ending)
+            attempt.ending = None
+
+    def transcript(self, claim: Claim) -> tuple[str, ...]:
+        return self._attempt(claim).transcript
+
+    def steps(self, claim: Claim) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return ()
+
+    def cancel_requested(self, claim: Claim) -> bool:
+        return self._dropped_as(claim) in self._cancels
+
+    def may_have_acted(self, claim: Claim) -> bool:
+        return bool(self._attempt(claim).transcript)
+
+    def document_is_gone(self, claim: Claim) -> bool:
+        return self._dropped_as(claim) not in self.documents
+
+    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
+        dropped_as = self._dropped_as(claim)
+        if self._locks.get(dropped_as) != claim:
+            settled = self.results.get(claim.task_id)
+            if settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
+                return
+            raise ClaimLost(f"{claim.task_id}: the claim is gone")
+        if dropped_as not in self.documents:
+            result = replace(result, notes=(*result.notes, "the document was deleted while the task ran"))
+        self.results.setdefault(claim.task_id, result)
+        self.reports.setdefault(claim.task_id, report)
+        self.documents.pop(dropped_as, None)
+        self.ended[claim.task_id] = (result.state, self._attempt(claim).snapshot)
+        self._journals.pop(dropped_as, None)
+        self._cancels.discard(dropped_as)
+        del self._locks[dropped_as]
+
+    def release(self, claim: Claim, journal: Journal) -> None:
+        dropped_as = self._dropped_as(claim)
+        if self._locks.get(dropped_as) != claim:
+            raise ClaimLost(f"{claim.task_id}: the claim is gone")
+        self._journals[dropped_as] = journal
+        del self._locks[dropped_as]
+
+    def requeue(self, task_id: TaskId) -> None:
+        state, data = self.ended.get(task_id, (None, b""))
+        if state is not TaskState.FAILED or task_id in self.documents:
+            raise UnknownTaskError(f"task {task_id} did not fail")
+        attempts = self.results.pop(task_id).attempts
+        self._journals[task_id] = Journal(task_id, tuple(replace(a, counted=False) for a in attempts))
+        del self.ended[task_id]
+        self.documents[task_id] = data
+
+    def request_cancel(self, task_id: TaskId) -> None:
+        running = [self._dropped_as(claim) for claim in self._locks.values() if claim.task_id == task_id]
+        if not running and task_id not in self.documents:
+            raise UnknownTaskError(f"task {task_id} is neither waiting nor running")
+        self._cancels.add(running[0] if running else task_id)
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        if task_id in self._locks:
+            return TaskState.RUNNING
+        if task_id in self.documents:
+            return TaskState.PENDING
+        return self.ended[task_id][0] if task_id in self.ended else None
+
+    def _attempt(self, claim: Claim) -> _Attempt:
+        return self.attempts[claim.task_id, claim.attempt]
+
+    def _free_record(self, task_id: TaskId) -> TaskId:
+        candidate, number = task_id, 1
+        while candidate in self.ended or (candidate != task_id and candidate in self.documents):
+            number += 1
+            candidate = naming.numbered(task_id, number)
+        return candidate
+
+    @staticmethod
+    def _dropped_as(claim: Claim) -> TaskId:
+        return naming.task_id_of(claim.document)

@@ -1,0 +1,36 @@
+"""MemoryEngine keeps the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from task_queue.domain.model import Result
+from task_queue.domain.task import TaskId, TaskState
+from tests.store.contract import EngineBench, EngineContract
+from tests.store.memory import MemoryEngine
+
+
+class MemoryBench(EngineBench):
+    def __init__(self) -> None:
+        self.engine: MemoryEngine = MemoryEngine()
+
+    def drop(self, task_id: str, text: str = "# Do it") -> TaskId:
+        return self.engine.add(task_id, text)
+
+    def delete(self, task_id: str) -> None:
+        del self.engine.documents[TaskId(task_id)]
+
+    def state_of(self, task_id: str) -> TaskState | None:
+        return self.engine.state_of(TaskId(task_id))
+
+    def result(self, task_id: str) -> Result | None:
+        return self.engine.results.get(TaskId(task_id))
+
+    def text_of(self, task_id: str) -> str:
+        return self.engine.ended[TaskId(task_id)][1].decode()
+
+
+class TestMemoryEngine(EngineContract):
+    @pytest.fixture
+    def bench(self) -> EngineBench:
+        return MemoryBench()
