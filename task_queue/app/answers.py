@@ -47,6 +47,8 @@ class ListedSource:
     folders: Folders
     description: str = ""
     paused: bool = False
+    trouble: str | None = None
+    """What of its configuration keeps its tasks from running until a person acts."""
     why_not_a_document: Callable[[stat_result], str | None] = lambda _: None
     """The engine's rule on kinds of files, by which ignored ones are explained."""
 

@@ -57,6 +57,8 @@ def source_view(
 ) -> SourceView:
     folders = listed.folders
     state, why = _state(listed, said)
+    if listed.trouble is not None and not listed.paused:
+        state, why = "unavailable", listed.trouble
     distrust = trust.grave_problem(*folders.folders())
     if distrust is not None:
         state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"

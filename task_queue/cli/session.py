@@ -60,8 +60,8 @@ class Session:
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
         """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
         if source_id is not None:
-            return (_listed(self.entry(source_id)),)
-        return tuple(_listed(entry) for entry in self.entries())
+            return (self._listed(self.entry(source_id)),)
+        return tuple(self._listed(entry) for entry in self.entries())
 
     def entry(self, source_id: str | None) -> SourceEntry:
         """The source *source_id*; without a name the only one, or ``ad-hoc``."""
@@ -96,6 +96,20 @@ class Session:
             now=now,
             problems=self.problems,
             waiting_shown=waiting_shown,
+        )
+
+    def _listed(self, entry: SourceEntry) -> ListedSource:
+        from task_queue.store.folder.intake_check import why_not_a_document
+        from task_queue.store.folder.layout import Layout
+
+        lacking = document.lacks_workspace(self.content, entry)
+        return ListedSource(
+            entry.id,
+            Layout(entry.path),
+            entry.description,
+            entry.paused,
+            f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
+            why_not_a_document,
         )
 
     def _account(self, now: datetime) -> AccountView:
@@ -155,10 +169,3 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
 )
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
-
-
-def _listed(entry: SourceEntry) -> ListedSource:
-    from task_queue.store.folder.intake_check import why_not_a_document
-    from task_queue.store.folder.layout import Layout
-
-    return ListedSource(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)
