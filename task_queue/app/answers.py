@@ -174,6 +174,8 @@ class SourceView:
     task_id: str | None = None
     watch_why: str | None = None
     """Why there are no events."""
+    ended: tuple[TaskLine, ...] = ()
+    """Those that ended last, the newest first; as many as were asked for."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -84,7 +84,7 @@ class Session:
         given = self._section("limits").get("max_pending")
         return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
 
-    def status(self, now: datetime, *, waiting_shown: int) -> StatusView:
+    def status(self, now: datetime, *, waiting_shown: int, ended_shown: int = 0) -> StatusView:
         """Everything at a glance."""
         from task_queue.app.overview import status_of
 
@@ -96,6 +96,7 @@ class Session:
             now=now,
             problems=self.problems,
             waiting_shown=waiting_shown,
+            ended_shown=ended_shown,
         )
 
     def _listed(self, entry: SourceEntry) -> ListedSource:
