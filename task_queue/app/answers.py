@@ -47,6 +47,8 @@ class ListedSource:
     folders: Folders
     description: str = ""
     paused: bool = False
+    trouble: str | None = None
+    """What of its configuration keeps its tasks from running until a person acts."""
     why_not_a_document: Callable[[stat_result], str | None] = lambda _: None
     """The engine's rule on kinds of files, by which ignored ones are explained."""
 
@@ -172,6 +174,8 @@ class SourceView:
     task_id: str | None = None
     watch_why: str | None = None
     """Why there are no events."""
+    ended: tuple[TaskLine, ...] = ()
+    """Those that ended last, the newest first; as many as were asked for."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -235,9 +239,27 @@ class ShowView:
     state: TaskState
     title: str
     document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
     waiting: WaitingView | None = None
     running: RunningView | None = None
     result: dict[str, Any] | None = None
     attempts: tuple[AttemptView, ...] = ()
     problems: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class LogsView:
+    """Where the record of one task is."""
+
+    task_id: TaskId
+    source: str
+    state: TaskState
+    document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
+    attempt: int
+    transcript: Path
+    """Of that attempt; written from the moment at which its agent starts."""
     schema_version: int = SCHEMA_VERSION

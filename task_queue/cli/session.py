@@ -13,12 +13,17 @@ from task_queue.app.answers import AccountView, ListedSource, StatusView
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations, locate
-from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import (
+    AmbiguousTaskError,
+    ConfigError,
+    TaskQueueError,
+    UnknownTaskError,
+)
 from task_queue.domain.task import TaskId
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
-_MOST_NEAR = 3
+_CANDIDATES_SHOWN = 5
 
 
 class Session:
@@ -55,8 +60,8 @@ class Session:
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
         """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
         if source_id is not None:
-            return (_listed(self.entry(source_id)),)
-        return tuple(_listed(entry) for entry in self.entries())
+            return (self._listed(self.entry(source_id)),)
+        return tuple(self._listed(entry) for entry in self.entries())
 
     def entry(self, source_id: str | None) -> SourceEntry:
         """The source *source_id*; without a name the only one, or ``ad-hoc``."""
@@ -79,7 +84,7 @@ class Session:
         given = self._section("limits").get("max_pending")
         return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
 
-    def status(self, now: datetime, *, waiting_shown: int) -> StatusView:
+    def status(self, now: datetime, *, waiting_shown: int, ended_shown: int = 0) -> StatusView:
         """Everything at a glance."""
         from task_queue.app.overview import status_of
 
@@ -91,6 +96,21 @@ class Session:
             now=now,
             problems=self.problems,
             waiting_shown=waiting_shown,
+            ended_shown=ended_shown,
+        )
+
+    def _listed(self, entry: SourceEntry) -> ListedSource:
+        from task_queue.store.folder.intake_check import why_not_a_document
+        from task_queue.store.folder.layout import Layout
+
+        lacking = document.lacks_workspace(self.content, entry)
+        return ListedSource(
+            entry.id,
+            Layout(entry.path),
+            entry.description,
+            entry.paused,
+            f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
+            why_not_a_document,
         )
 
     def _account(self, now: datetime) -> AccountView:
@@ -116,17 +136,33 @@ class Session:
         return datetime.now(UTC)
 
 
-def unknown_task(task_id: TaskId, sources: Sequence[ListedSource]) -> UnknownTaskError:
-    from task_queue.app.listing import ids_with
+def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
+    """The task that a person means: its id, the document's file name or path, or a unique part of the id.
 
-    near = ids_with(sources, task_id)[-_MOST_NEAR:]
-    hint = f"did you mean {' or '.join(near)}?" if near else "see what there is with: task-queue tasks list"
+    Raises UnknownTaskError where no id has that part, AmbiguousTaskError where several have it.
+    """
+    from task_queue.app.listing import ids_with, state_of
+
+    typed = TaskId(text.rpartition("/")[2].removesuffix(".md"))
+    if state_of(sources, typed) is not None:
+        return typed
+    candidates = ids_with(sources, typed) if typed else []
+    if not candidates:
+        raise unknown_task(typed)
+    if len(candidates) > 1:
+        newest = candidates[-_CANDIDATES_SHOWN:]
+        hidden = len(candidates) - len(newest)
+        more = f" ({hidden} more have it)" if hidden else ""
+        raise AmbiguousTaskError(
+            f"'{typed}' is part of the ids of {len(candidates)} tasks",
+            hint=f"name one of them: {', '.join(newest)}{more}",
+        )
+    return candidates[0]
+
+
+def unknown_task(task_id: TaskId) -> UnknownTaskError:
+    hint = "see what there is with: task-queue tasks list"
     return UnknownTaskError(f"there is no task {task_id}", hint=hint)
-
-
-def given_id(text: str) -> TaskId:
-    """The id that a person typed; the document's file name or path will do."""
-    return TaskId(text.rpartition("/")[2].removesuffix(".md"))
 
 
 pass_session = click.make_pass_decorator(Session)
@@ -134,10 +170,3 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
 )
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
-
-
-def _listed(entry: SourceEntry) -> ListedSource:
-    from task_queue.store.folder.intake_check import why_not_a_document
-    from task_queue.store.folder.layout import Layout
-
-    return ListedSource(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)
