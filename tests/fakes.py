@@ -25,7 +25,7 @@ from task_queue.domain.model import (
 )
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.work.worktrees import Keep
-from task_queue.ports.executor import GitSetup, Order, Stop
+from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
 from task_queue.ports.runner import RunningAttempt
 from task_queue.ports.store import Engine
 from tests.store.memory import MemoryEngine
@@ -135,7 +135,7 @@ class FakeOrders:
             workspace=nowhere,
             git=GitSetup(worktrees=nowhere, keep=Keep(5)),
             settings=self.settings_of(task),
-            executor="claude",
+            executor=ExecutorKind.CLAUDE,
         )
 
     def workspace_of(self, claim: Claim) -> str | None:  # noqa: ARG002 - the port's signature

@@ -32,6 +32,8 @@ from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.sources import Serving
+from task_queue.domain.document.choices import Isolation
+from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import Event, TaskSettled
 from task_queue.platform import durable, identity
@@ -280,9 +282,9 @@ def _shared_workspaces(config: Config) -> list[str]:
     """Sources whose agents would work in one tree at the same time."""
     in_place: dict[Path, list[str]] = {}
     for source in config.sources:
-        isolation = {**config.defaults, **source.defaults}.get("isolation", "none")
+        defaults = {**parse_defaults(config.defaults), **parse_defaults(source.defaults)}
         workspace = config.workspace_of(source)
-        if isolation == "none" and workspace is not None:
+        if resolve(defaults).isolation is Isolation.NONE and workspace is not None:
             in_place.setdefault(workspace.resolve(), []).append(source.id)
     return [
         f"agents of {', '.join(ids)} may edit {workspace} at the same time; isolation: worktree in the"

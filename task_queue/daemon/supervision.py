@@ -25,6 +25,7 @@ from task_queue.domain.attempt.results import (
     result_of,
 )
 from task_queue.domain.attempt.spending import Meter, meter_of
+from task_queue.domain.document.choices import CLAUDE, OnLostSession
 from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
 from task_queue.domain.model import (
     Claim,
@@ -352,7 +353,7 @@ class Supervision:
             settings = self.orders.settings_of(self.engine.task(claim))
         except TaskFileError:
             return None
-        if settings.executor != "claude":
+        if settings.executor != CLAUDE:
             return 0.0
         if settings.max_budget_usd is None:
             return None
@@ -374,6 +375,6 @@ class Supervision:
         return Policy(
             max_attempts=settings.max_attempts,
             retry_delay=settings.retry_delay,
-            rerun_lost_session=settings.on_lost_session == "rerun",
-            repeatable=settings.executor == "claude",
+            rerun_lost_session=settings.on_lost_session is OnLostSession.RERUN,
+            repeatable=settings.executor == CLAUDE,
         )
