@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.session import Session, pass_session
+from task_queue.cli.session import pass_installation
 from task_queue.cli.spelling import moment, span
 from task_queue.domain.events import (
     AccountPaused,
@@ -24,9 +25,9 @@ from task_queue.domain.task import TaskState
     "--cycles", type=click.IntRange(min=1), metavar="N", help="End after N tasks, or when none is left."
 )
 @click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
-@pass_session
+@pass_installation
 @click.pass_context
-def run(context: click.Context, session: Session, *, cycles: int | None, drain: bool) -> None:
+def run(context: click.Context, installation: Installation, *, cycles: int | None, drain: bool) -> None:
     """Work in the foreground until stopped; exit code 1 if a task did not succeed (--cycles, --drain)."""
     from task_queue.daemon.process import Until, serve
     from task_queue.platform.notify import Notifier
@@ -38,7 +39,7 @@ def run(context: click.Context, session: Session, *, cycles: int | None, drain: 
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    serve(session.locations, emit, notifier=Notifier(None), until=Until(drained=drain, settled=cycles))
+    serve(installation.locations, emit, notifier=Notifier(None), until=Until(drained=drain, settled=cycles))
     context.exit(FAILED if unsuccessful and (drain or cycles) else 0)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from task_queue.app import status as app_status
 from task_queue.app.answers import StatusView
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import Part, table, word
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 
 _SCHEMA_VERSION = 1
 _HEAD = ("SOURCE", "STATE", "THREAD", "TASK")
@@ -21,25 +23,25 @@ def workers() -> None:
 
 @workers.command("list")
 @as_json_option
-@pass_session
-def list_workers(session: Session, *, as_json: bool) -> None:
+@pass_installation
+def list_workers(installation: Installation, *, as_json: bool) -> None:
     """One line per worker: source, state, thread, task."""
-    _show(session, as_json=as_json)
+    _show(installation, as_json=as_json)
 
 
 @workers.command()
 @as_json_option
-@pass_session
+@pass_installation
 @click.pass_context
-def status(context: click.Context, session: Session, *, as_json: bool) -> None:
+def status(context: click.Context, installation: Installation, *, as_json: bool) -> None:
     """The same, and exit code 3 if the daemon is down or a worker has stopped."""
-    view = _show(session, as_json=as_json)
+    view = _show(installation, as_json=as_json)
     healthy = view.daemon.running and all(source.state in {"serving", "paused"} for source in view.sources)
     context.exit(0 if healthy else NEEDS_ATTENTION)
 
 
-def _show(session: Session, *, as_json: bool) -> StatusView:
-    view = session.status(session.now(), waiting_shown=0)
+def _show(installation: Installation, *, as_json: bool) -> StatusView:
+    view = app_status.status(installation, now=installation.now(), waiting_shown=0)
     if as_json:
         listed = [
             {
