@@ -235,9 +235,27 @@ class ShowView:
     state: TaskState
     title: str
     document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
     waiting: WaitingView | None = None
     running: RunningView | None = None
     result: dict[str, Any] | None = None
     attempts: tuple[AttemptView, ...] = ()
     problems: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class LogsView:
+    """Where the record of one task is."""
+
+    task_id: TaskId
+    source: str
+    state: TaskState
+    document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
+    attempt: int
+    transcript: Path
+    """Of that attempt; written from the moment at which its agent starts."""
     schema_version: int = SCHEMA_VERSION

@@ -8,10 +8,10 @@ import click
 
 from task_queue.app.answers import ListedSource
 from task_queue.app.installation import Installation
-from task_queue.domain.errors import UnknownTaskError
+from task_queue.domain.errors import AmbiguousTaskError, UnknownTaskError
 from task_queue.domain.task import TaskId
 
-_MOST_NEAR = 3
+_CANDIDATES_SHOWN = 5
 
 pass_installation = click.make_pass_decorator(Installation)
 as_json_option = click.option(
@@ -20,14 +20,30 @@ as_json_option = click.option(
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
 
 
-def unknown_task(task_id: TaskId, sources: Sequence[ListedSource]) -> UnknownTaskError:
-    from task_queue.app.listing import ids_with
+def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
+    """The task that a person means: its id, the document's file name or path, or a unique part of the id.
 
-    near = ids_with(sources, task_id)[-_MOST_NEAR:]
-    hint = f"did you mean {' or '.join(near)}?" if near else "see what there is with: task-queue tasks list"
+    Raises UnknownTaskError where no id has that part, AmbiguousTaskError where several have it.
+    """
+    from task_queue.app.listing import ids_with, state_of
+
+    typed = TaskId(text.rpartition("/")[2].removesuffix(".md"))
+    if state_of(sources, typed) is not None:
+        return typed
+    candidates = ids_with(sources, typed) if typed else []
+    if not candidates:
+        raise unknown_task(typed)
+    if len(candidates) > 1:
+        newest = candidates[-_CANDIDATES_SHOWN:]
+        hidden = len(candidates) - len(newest)
+        more = f" ({hidden} more have it)" if hidden else ""
+        raise AmbiguousTaskError(
+            f"'{typed}' is part of the ids of {len(candidates)} tasks",
+            hint=f"name one of them: {', '.join(newest)}{more}",
+        )
+    return candidates[0]
+
+
+def unknown_task(task_id: TaskId) -> UnknownTaskError:
+    hint = "see what there is with: task-queue tasks list"
     return UnknownTaskError(f"there is no task {task_id}", hint=hint)
-
-
-def given_id(text: str) -> TaskId:
-    """The id that a person typed; the document's file name or path will do."""
-    return TaskId(text.rpartition("/")[2].removesuffix(".md"))

@@ -11,6 +11,7 @@ from task_queue.cli import render
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.config import edit
+from task_queue.platform import durable
 
 _SCHEMA_VERSION = 1
 _id_option = click.option("--source-id", required=True, metavar="ID", help="Which source.")
@@ -115,3 +116,9 @@ def create_folders(pending: Path) -> None:
     from task_queue.store.folder.layout import Layout
 
     Layout(pending).create()
+
+
+def create_planning(pending: Path) -> None:
+    from task_queue.store.folder.layout import Layout
+
+    durable.make_directory(Layout(pending).planning)

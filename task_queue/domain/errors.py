@@ -41,6 +41,10 @@ class UnknownTaskError(TaskQueueError):
     """A person named a task that is not there, or not in the state that the request needs."""
 
 
+class AmbiguousTaskError(TaskQueueError):
+    """A person named a task by a part that several ids have; ``hint`` lists them."""
+
+
 class EngineError(TaskQueueError):
     """A source's tasks cannot be kept or arbitrated."""
 

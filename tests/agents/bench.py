@@ -50,7 +50,7 @@ class Bench:
         claim = Claim(
             task_id=TaskId("task-a"),
             worker="w",
-            thread_id=1,
+            thread_id="1",
             pid=1,
             started_at=datetime.now(UTC),
             attempt=1,

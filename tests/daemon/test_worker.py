@@ -31,6 +31,7 @@ def test_a_task_is_completed() -> None:
     result = bench.engine.results[TaskId("task-a")]
     assert state_of(bench, "task-a") is TaskState.COMPLETED
     assert (result.success, result.outcome, len(result.attempts)) == (True, OutcomeKind.SUCCEEDED, 1)
+    assert result.error == ""
 
 
 def test_tasks_run_in_order() -> None:

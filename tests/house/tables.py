@@ -298,7 +298,7 @@ def _spelled(option: click.Option) -> str:
 _CLAIM = Claim(
     task_id=TaskId("task-a"),
     worker="",
-    thread_id=0,
+    thread_id="0",
     pid=0,
     started_at=_NOW - timedelta(seconds=1),
     attempt=1,
