@@ -23,7 +23,7 @@ from task_queue.domain.model import Claim, Journal
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
 from task_queue.platform.durable import read_regular
-from task_queue.ports.executor import Order
+from task_queue.ports.executor import AgentSetup, GitSetup, Order, SettingSource
 from task_queue.store.folder.layout import Layout
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
@@ -91,7 +91,6 @@ class ConfiguredOrders:
         cap = settings.max_budget_usd
         executor = "claude" if settings.executor == "claude" else "command"
         workspace = self._workspace(task, settings)
-        period = self.config.git.keep.period
         setting_sources, notes, accepted_settings = (
             self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
         )
@@ -109,23 +108,24 @@ class ConfiguredOrders:
             executor=executor,
             argv=self._argv(settings.executor),
             env=env,
-            agent={
-                "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
-                "setting_sources": list(setting_sources),
-                "accepted_settings": accepted_settings,
-                "account": self.config.agent.account,
-                "allow_only": bool(task.given.get("allow")),
-                "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
-                "scrub_env": self.config.agent.scrub_env,
-                "hide_login": self.config.agent.hide_login,
-                "prompts_dir": str(self.private[0] / "prompts") if self.private[0].is_dir() else None,
-                "worktrees": str(self.worktrees / self.source.id),
-                "keep_worktrees": self.config.git.keep_worktrees,
-                "keep_worktrees_for_s": period.total_seconds() if period else None,
-                "signature": self.config.git.signature,
-                "setup": list(self.source.setup),
-                "judges": list(self.config.git.judges),
-            },
+            agent=AgentSetup(
+                cli_path=self.config.agent.cli_path,
+                config_dir=self.config.agent.config_dir,
+                account=self.config.agent.account,
+                setting_sources=setting_sources,
+                accepted_settings=accepted_settings,
+                allow_only=bool(task.given.get("allow")),
+                scrub_env=self.config.agent.scrub_env,
+                hide_login=self.config.agent.hide_login,
+                prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
+            ),
+            git=GitSetup(
+                worktrees=self.worktrees / self.source.id,
+                keep=self.config.git.keep,
+                signature=self.config.git.signature,
+                setup=self.source.setup,
+                judges=self.config.git.judges,
+            ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
@@ -152,7 +152,7 @@ class ConfiguredOrders:
 
     def _trusted_sources(
         self, workspace: Path
-    ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str] | None]:
+    ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
         """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
         of_project = OF_PROJECT.intersection(wanted)
