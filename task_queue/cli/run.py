@@ -22,7 +22,10 @@ from task_queue.domain.task import TaskState
 
 @click.command()
 @click.option(
-    "--cycles", type=click.IntRange(min=1), metavar="N", help="End after N tasks, or when none is left."
+    "--cycles",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin at most N tasks; end when they have ended, or when none is left.",
 )
 @click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
 @pass_installation
@@ -39,7 +42,7 @@ def run(context: click.Context, installation: Installation, *, cycles: int | Non
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    serve(installation.locations, emit, notifier=Notifier(None), until=Until(drained=drain, settled=cycles))
+    serve(installation.locations, emit, notifier=Notifier(None), until=Until(drained=drain, tasks=cycles))
     context.exit(FAILED if unsuccessful and (drain or cycles) else 0)
 
 
