@@ -118,7 +118,7 @@ class FakeOrders:
     def settings_of(self, task: Task) -> Settings:
         return resolve(task.given)
 
-    def check(self, executor: str) -> None: ...
+    def check(self, task: Waiting) -> None: ...
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:  # noqa: ARG002 - the port's signature
         if self.refusal is not None:

@@ -83,8 +83,8 @@ class Installation:
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
         """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
         if source_id is not None:
-            return (_listed(self.entry(source_id)),)
-        return tuple(_listed(entry) for entry in self.entries())
+            return (self._listed(self.entry(source_id)),)
+        return tuple(self._listed(entry) for entry in self.entries())
 
     def section(self, name: str) -> dict[str, object]:
         """The object *name* of the configuration, empty if it is missing or something else."""
@@ -103,9 +103,16 @@ class Installation:
         """The same, to be read anew: for answers that are given again and again."""
         return Installation(str(self.locations.config), clock=self.clock, sleep=self.sleep)
 
+    def _listed(self, entry: SourceEntry) -> ListedSource:
+        from task_queue.store.folder.intake_check import why_not_a_document
+        from task_queue.store.folder.layout import Layout
 
-def _listed(entry: SourceEntry) -> ListedSource:
-    from task_queue.store.folder.intake_check import why_not_a_document
-    from task_queue.store.folder.layout import Layout
-
-    return ListedSource(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)
+        lacking = document.lacks_workspace(self.content, entry)
+        return ListedSource(
+            entry.id,
+            Layout(entry.path),
+            entry.description,
+            entry.paused,
+            f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
+            why_not_a_document,
+        )

@@ -10,8 +10,10 @@ from task_queue.app.installation import Installation
 from task_queue.app.overview import status_of
 
 
-def status(installation: Installation, *, now: datetime, waiting_shown: int) -> StatusView:
-    """At most *waiting_shown* waiting tasks of each source. Raises ConfigError if there is no configuration."""
+def status(
+    installation: Installation, *, now: datetime, waiting_shown: int, ended_shown: int = 0
+) -> StatusView:
+    """At most so many waiting and ended tasks of each source. Raises ConfigError if there is no configuration."""
     return status_of(
         installation.sources(),
         config=installation.locations.config,
@@ -20,6 +22,7 @@ def status(installation: Installation, *, now: datetime, waiting_shown: int) -> 
         now=now,
         problems=installation.problems,
         waiting_shown=waiting_shown,
+        ended_shown=ended_shown,
     )
 
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.config.document import WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
 from task_queue.domain.document.taskfile import parse
-from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
+from task_queue.domain.errors import EngineUnavailable, ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
@@ -60,18 +62,20 @@ class ConfiguredOrders:
         with _naming_the_line(task):
             return resolve(*layers, task.given, narrowed(layers, task.given))
 
-    def check(self, executor: str) -> None:
-        """Whether any task of that executor can be run now: told before a claim, so that none is made in vain.
+    def check(self, task: Waiting) -> None:
+        """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
 
         Raises ExecutorError.
         """
         default = self.config.workspace_of(self.source)
+        if default is None and not task.names_workspace:
+            raise self._no_workspace()
         problem = None if default is None else _why_unusable(default)
         if problem is not None:
             raise ExecutorError(
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
-        self._environment(executor)
+        self._environment(task.executor)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         with _naming_the_line(task):
@@ -181,10 +185,7 @@ class ConfiguredOrders:
         default = self.config.workspace_of(self.source)
         if settings.workspace is None:
             if default is None:
-                raise ExecutorError(
-                    f"source '{self.source.id}' has no workspace",
-                    hint="set project_workspace of the source or of the configuration",
-                )
+                raise self._no_workspace()
             problem = _why_unusable(default)
             if problem is not None:
                 raise ExecutorError(
@@ -202,6 +203,9 @@ class ConfiguredOrders:
                 keys=("workspace",),
             )
         return workspace
+
+    def _no_workspace(self) -> NeedsPersonError:
+        return NeedsPersonError(f"source '{self.source.id}' has no workspace", hint=WORKSPACE_HINT)
 
     def _check_root(self, workspace: Path) -> None:
         roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]

@@ -44,6 +44,7 @@ def contents(archive: Path) -> dict[str, tarfile.TarInfo]:
     "name",
     [
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "LICENSE",
         "Makefile",
         "README.md",

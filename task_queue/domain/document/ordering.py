@@ -36,6 +36,8 @@ class Waiting:
     dedupe_key: str | None = None
     capabilities: tuple[str, ...] = ()
     executor: str = "claude"
+    names_workspace: bool = False
+    """It works in a directory of its own, wherever its source's tasks work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def waiting_for(
         dedupe_key=settings.dedupe_key,
         capabilities=settings.capabilities,
         executor=settings.executor,
+        names_workspace=settings.workspace is not None,
     )
 
 
