@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from task_queue.app.answers import AccountView, ListedSource, StatusView
+from task_queue.app.answers import ListedSource, StatusView
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations, locate
 from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
 from task_queue.domain.task import TaskId
+
+if TYPE_CHECKING:
+    from task_queue.app.circumstances import Circumstances
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
@@ -54,9 +57,11 @@ class Session:
 
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
         """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
+        from task_queue.app.circumstances import listed
+
         if source_id is not None:
-            return (_listed(self.entry(source_id)),)
-        return tuple(_listed(entry) for entry in self.entries())
+            return (listed(self.content, self.entry(source_id)),)
+        return tuple(listed(self.content, entry) for entry in self.entries())
 
     def entry(self, source_id: str | None) -> SourceEntry:
         """The source *source_id*; without a name the only one, or ``ad-hoc``."""
@@ -84,28 +89,17 @@ class Session:
         from task_queue.app.overview import status_of
 
         return status_of(
-            self.sources(),
+            self.circumstances(now),
             config=self.locations.config,
-            daemon_state=self.locations.daemon_state,
-            account=self._account(now),
-            now=now,
             problems=self.problems,
             waiting_shown=waiting_shown,
         )
 
-    def _account(self, now: datetime) -> AccountView:
-        from task_queue.app.account import account_from
+    def circumstances(self, now: datetime) -> Circumstances:
+        """What every answer on tasks starts from, read now."""
+        from task_queue.app.circumstances import Circumstances
 
-        expected = self._section("agent").get("account")
-        budget = self._section("limits").get("daily_budget_usd")
-        return account_from(
-            self.locations.accounts,
-            self.locations.ledger,
-            self.locations.stopped,
-            expected=expected if isinstance(expected, str) else "any",
-            budget_usd=float(budget) if isinstance(budget, int | float) else None,
-            now=now,
-        )
+        return Circumstances(self.sources(), locations=self.locations, content=self.content, now=now)
 
     def _section(self, name: str) -> dict[str, object]:
         section: object = self.content.get(name)
@@ -134,10 +128,3 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
 )
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
-
-
-def _listed(entry: SourceEntry) -> ListedSource:
-    from task_queue.store.folder.intake_check import why_not_a_document
-    from task_queue.store.folder.layout import Layout
-
-    return ListedSource(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)

@@ -63,7 +63,9 @@ def list_tasks(
 ) -> None:
     """What runs, what waits and why, and what ended last."""
     wanted = [TaskState(state) for state in states or _STATES]
-    view = list_of(session.sources(source_id), states=wanted, limit=limit, now=session.now())
+    view = list_of(
+        session.circumstances(session.now()), session.sources(source_id), states=wanted, limit=limit
+    )
     if as_json:
         render.say_json(view)
     else:
@@ -77,10 +79,9 @@ def list_tasks(
 def show(session: Session, *, task: str, as_json: bool) -> None:
     """All that is known of TASK."""
     task_id = given_id(task)
-    sources = session.sources()
-    view = show_of(sources, task_id, now=session.now())
+    view = show_of(session.circumstances(session.now()), task_id)
     if view is None:
-        raise unknown_task(task_id, sources)
+        raise unknown_task(task_id, session.sources())
     if as_json:
         render.say_json(view)
     else:
@@ -159,7 +160,7 @@ def _has_ended(sources: Sequence[ListedSource], task_id: TaskId) -> bool:
 
 
 def _ending(session: Session, task_id: TaskId, state: TaskState) -> Renderable:
-    view = show_of(session.sources(), task_id, now=session.now())
+    view = show_of(session.circumstances(session.now()), task_id)
     result = (view.result if view else None) or {}
     told = ", ".join(part for part in (text_in(result, "outcome"), text_in(result, "error")) if part)
     return line(word(state.value), f"  {task_id}", f"  {told}" if told else "")

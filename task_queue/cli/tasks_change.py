@@ -98,7 +98,7 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
     task_id = given_id(task)
     sources = session.sources()
     listed, state = _found(sources, task_id)
-    view = show_of(sources, task_id, now=session.now())
+    view = show_of(session.circumstances(session.now()), task_id)
     running = view.running if view else None
     if state in {TaskState.COMPLETED, TaskState.FAILED}:
         raise TaskQueueError(f"task {task_id} has ended already ({state})")
