@@ -92,7 +92,7 @@ apt:
 	fi
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist *.egg-info
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then echo 'Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python'; exit 1; fi

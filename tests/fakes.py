@@ -24,7 +24,8 @@ from task_queue.domain.model import (
     Work,
 )
 from task_queue.domain.task import Task, TaskId
-from task_queue.ports.executor import Order, Stop
+from task_queue.domain.work.worktrees import Keep
+from task_queue.ports.executor import GitSetup, Order, Stop
 from task_queue.ports.runner import RunningAttempt
 from task_queue.ports.store import Engine
 from tests.store.memory import MemoryEngine
@@ -116,7 +117,7 @@ class FakeOrders:
     def settings_of(self, task: Task) -> Settings:
         return resolve(task.given)
 
-    def check(self, executor: str) -> None: ...
+    def check(self, task: Waiting) -> None: ...
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:  # noqa: ARG002 - the port's signature
         if self.refusal is not None:
@@ -132,6 +133,7 @@ class FakeOrders:
             lock=nowhere,
             queue_dirs=(),
             workspace=nowhere,
+            git=GitSetup(worktrees=nowhere, keep=Keep(5)),
             settings=self.settings_of(task),
             executor="claude",
         )

@@ -30,14 +30,14 @@ NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 ID = TaskId("task-a")
 ATTEMPT = Attempt(1, OutcomeKind.SUCCEEDED, "done", counted=True, started_at=NOW, ended_at=NOW)
 SAMPLES: dict[str, Any] = {
-    "lock": Claim(ID, "w", 1, 2, NOW, 1, "s", False, 3, "b", "c", 4, 5, "task-a.md"),
+    "lock": Claim(ID, "w", "1", 2, NOW, 1, "s", False, 3, "b", "c", 4, 5, "task-a.md"),
     "run": RunRecord(ID, 1, "m", 2, 3, "b", NOW),
     "outcome": Ending(ID, 1, Outcome(OutcomeKind.SUCCEEDED, "done"), Work(), NOW, NOW, "runner"),
     "journal": Journal(ID, (ATTEMPT,), NOW),
     "result": Result(
         success=True,
         output="",
-        error=None,
+        error="",
         task_id=ID,
         started_at=NOW,
         completed_at=NOW,

@@ -13,12 +13,13 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from task_queue.domain.permission.consent import Difference, difference_in, differences
 from task_queue.platform import durable
+from task_queue.ports.executor import AgentSetup
 
 _FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
 # Agents, commands and skills name tools that they may use, and hooks; task-queue holds our own prompts.
@@ -114,24 +115,24 @@ class SettingsTrust:
         durable.replace(self._store, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
 
 
-def accepted_only(agent: Mapping[str, Any], directory: Path) -> tuple[dict[str, Any], str | None]:
+def accepted_only(agent: AgentSetup, directory: Path, *, own_tree: bool) -> tuple[AgentSetup, str | None]:
     """*agent* of an order, without project settings where those in *directory* are not what was accepted.
 
     Asked before each session, because an agent may have changed them in the session before; the note says so.
+    In a working tree of the task's *own_tree*, what git does not keep is missing without having been removed.
     """
-    accepted: Mapping[str, str] | None = agent.get("accepted_settings")
+    accepted = agent.accepted_settings
     if accepted is None:
-        return dict(agent), None
-    in_own_tree = "repository" in agent  # where what git does not keep is missing
+        return agent, None
     changes = [
         change
         for change in differences(accepted, hashes_of(directory))
-        if not (in_own_tree and change.what == "removed")
+        if not (own_tree and change.what == "removed")
     ]
     if not changes:
-        return dict(agent), None
-    sources = [source for source in agent["setting_sources"] if source not in OF_PROJECT]
-    return {**agent, "setting_sources": sources}, "; ".join(map(str, changes))
+        return agent, None
+    sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
+    return replace(agent, setting_sources=sources), "; ".join(map(str, changes))
 
 
 OF_PROJECT = frozenset({"project", "local"})

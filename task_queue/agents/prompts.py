@@ -160,14 +160,13 @@ def prompts_for(order: Order) -> Prompts:
 
 def places_of(order: Order) -> Places:
     """Only what the agent itself would load counts: an untrusted project cannot bring its own auditor."""
-    sources = order.agent.get("setting_sources", ["project"])
-    home = order.agent.get("config_dir") or order.env.get("CLAUDE_CONFIG_DIR")
+    sources = order.agent.setting_sources
+    home = order.agent.config_dir or order.env.get("CLAUDE_CONFIG_DIR")
     user = Path(home) if home else Path(order.env["HOME"]) / ".claude" if order.env.get("HOME") else None
-    prompts = order.agent.get("prompts_dir")
     return Places(
         project=order.workspace / ".claude" if "project" in sources else None,
         user=user if "user" in sources else None,
-        prompts=Path(prompts) if prompts else None,
+        prompts=order.agent.prompts_dir,
     )
 
 

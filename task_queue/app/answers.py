@@ -31,6 +31,8 @@ class ListedSource:
     """What the configuration says of each of its tasks."""
     description: str = ""
     paused: bool = False
+    trouble: str | None = None
+    """What of its configuration keeps its tasks from running until a person acts."""
     daily_budget_usd: float | None = None
 
 
@@ -155,6 +157,8 @@ class SourceView:
     task_id: str | None = None
     watch_why: str | None = None
     """Why there are no events."""
+    ended: tuple[TaskLine, ...] = ()
+    """Those that ended last, the newest first; as many as were asked for."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -218,9 +222,27 @@ class ShowView:
     state: TaskState
     title: str
     document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
     waiting: WaitingView | None = None
     running: RunningView | None = None
     result: dict[str, Any] | None = None
     attempts: tuple[AttemptView, ...] = ()
     problems: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class LogsView:
+    """Where the record of one task is."""
+
+    task_id: TaskId
+    source: str
+    state: TaskState
+    document: Path
+    result_path: Path
+    """Where its result is written once it has ended."""
+    attempt: int
+    transcript: Path
+    """Of that attempt; written from the moment at which its agent starts."""
     schema_version: int = SCHEMA_VERSION

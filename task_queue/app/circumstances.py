@@ -66,8 +66,8 @@ class Circumstances:
         everything = STOPPED if self.account.stopped else source_paused(source.id) if source.paused else None
         if why in {STOPPED, source_paused(source.id)}:
             why = None  # the files say it, and sooner
-        if everything is None and said.get("holds") == "everything":
-            everything = why
+        if everything is None:
+            everything = source.trouble or (why if said.get("holds") == "everything" else None)
         agents = self._agents_held(source)
         if agents is None and why is not None and said.get("holds") == "agents":
             agents = AgentHold(why)
@@ -99,12 +99,14 @@ class Circumstances:
 
 def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
     """The source *entry* of the configuration whose JSON is *content*."""
+    lacking = document.lacks_workspace(content, entry)
     return ListedSource(
         entry.id,
         Layout(entry.path),
         layers=lambda: document.layers_of(content, entry),
         description=entry.description,
         paused=entry.paused,
+        trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
         daily_budget_usd=entry.daily_budget_usd,
     )
 

@@ -19,6 +19,7 @@ from task_queue.app.answers import (
 )
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of
+from task_queue.app.ended import ended_line
 from task_queue.app.files import (
     names_in,
     number_in,
@@ -71,9 +72,10 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
         ended = ended_state(folders, task_id)
         if ended is not None:
             return _show_ended(listed, task_id, ended)
-        if not os.path.lexists(folders.pending / naming.document_of(naming.unnumbered(task_id))) and not (
-            os.path.lexists(folders.pending / naming.document_of(task_id))
-        ):
+        # A running task is shown by its lock, even where a person has deleted its document.
+        possible = _possible_documents(task_id)
+        beside = (name for document in possible for name in (document, naming.lock_of(document)))
+        if not any(os.path.lexists(folders.pending / name) for name in beside):
             continue
         view = source_view(circumstances, listed, waiting_shown=10**9)
         running = next((task for task in view.running if task.task_id == task_id), None)
@@ -93,28 +95,67 @@ def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSo
         ended = ended_state(folders, task_id)
         if ended is not None:
             return listed, ended
-        for document in {naming.document_of(task_id), naming.document_of(naming.unnumbered(task_id))}:
-            lock = record(folders.pending / naming.lock_of(document))
-            if lock is not None and not isinstance(lock, str) and text_in(lock, "task_id") == task_id:
+        for document in _possible_documents(task_id):
+            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
                 return listed, TaskState.RUNNING
         if os.path.lexists(folders.pending / naming.document_of(task_id)):
             return listed, TaskState.PENDING
     return None
 
 
+def document_of(listed: ListedSource, task_id: TaskId, state: TaskState) -> Path:
+    """Where the document of *task_id* is, which is in *state*; a running one's may have been deleted since."""
+    folders = listed.folders
+    if state in _ENDED:
+        return folders.ended(state) / naming.document_of(task_id)
+    if state is TaskState.RUNNING:
+        for document in _possible_documents(task_id):
+            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
+                return folders.pending / document
+    return folders.pending / naming.document_of(task_id)
+
+
+def _possible_documents(task_id: TaskId) -> set[str]:
+    """What the document of *task_id* may be called in ``pending/``: a numbered record keeps the plain name."""
+    return {naming.document_of(task_id), naming.document_of(naming.unnumbered(task_id))}
+
+
 def ids_with(sources: Sequence[ListedSource], text: str) -> list[TaskId]:
-    """Ids of tasks in which *text* occurs, in the order of their names."""
+    """Ids of tasks in which *text* occurs, in the order of their names; a running task's is its record's."""
     found: set[TaskId] = set()
     for listed in sources:
         folders = listed.folders
-        for folder in (folders.pending, folders.ended(TaskState.COMPLETED), folders.ended(TaskState.FAILED)):
-            names = names_in(folder)
-            found.update(
-                naming.task_id_of(name)
-                for name in (names if isinstance(names, list) else ())
-                if text in name and naming.why_not_a_task(name) is None
-            )
+        names = names_in(folders.pending)
+        claimed = _claimed(folders, names if isinstance(names, list) else [])
+        found.update(task_id for task_id in claimed.values() if text in task_id)
+        ended = [name for state in _ENDED for name in _documents_in(folders.ended(state))]
+        waiting = [name for name in _documents_in(folders.pending) if naming.lock_of(name) not in claimed]
+        found.update(task_id for name in (*ended, *waiting) if text in (task_id := naming.task_id_of(name)))
     return sorted(found)
+
+
+def _documents_in(folder: Path) -> list[str]:
+    names = names_in(folder)
+    return [name for name in names if naming.why_not_a_task(name) is None] if isinstance(names, list) else []
+
+
+def _claimed(folders: Layout, names: Iterable[str]) -> dict[str, TaskId]:
+    """The id in each readable lock, by the lock's name: ``task-a.md`` may run as ``task-a.2``."""
+    found: dict[str, TaskId] = {}
+    for name in names:
+        if name.startswith(".task-") and name.endswith(".lock"):
+            task_id = _locked_id(folders.pending / name)
+            if task_id is not None:
+                found[name] = task_id
+    return found
+
+
+def _locked_id(lock: Path) -> TaskId | None:
+    content = record(lock)
+    if content is None or isinstance(content, str):
+        return None
+    task_id = text_in(content, "task_id") or ""
+    return TaskId(task_id) if naming.is_task_id(task_id) else None
 
 
 def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState]) -> Iterator[TaskLine]:
@@ -136,31 +177,13 @@ def _newest(listed: ListedSource, state: TaskState, limit: int) -> tuple[list[Ta
         return [], False
     documents = [name for name in names if naming.why_not_a_task(name) is None]
     newest = heapq.nlargest(limit, documents)
-    lines = [_ended_line(listed, state, naming.task_id_of(name)) for name in newest]
+    lines = [ended_line(listed, state, naming.task_id_of(name)) for name in newest]
     return lines, len(documents) > limit
-
-
-def _ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskLine:
-    title = title_of(listed.folders.ended(state) / naming.document_of(task_id))
-    result = record(listed.folders.result(task_id))
-    if result is None or isinstance(result, str):
-        note = "no result" if result is None else f"its result {result}"
-        return TaskLine(task_id, listed.id, state, title, note)
-    note = text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed")
-    return TaskLine(
-        task_id,
-        listed.id,
-        state,
-        title,
-        note,
-        time_in(result, "completed_at"),
-        number_in(result, "total_cost_usd"),
-    )
 
 
 def _show_ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> ShowView:
     folders = listed.folders
-    document = folders.ended(state) / naming.document_of(task_id)
+    document = document_of(listed, task_id, state)
     result = record(folders.result(task_id))
     problems = (f"the result {result}",) if isinstance(result, str) else ()
     return ShowView(
@@ -169,6 +192,7 @@ def _show_ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> Show
         state=state,
         title=title_of(document),
         document=document,
+        result_path=folders.result(task_id),
         result=None if result is None or isinstance(result, str) else dict(result),
         attempts=_attempts(folders, task_id, folders.result(task_id)),
         problems=problems if result is not None else ("there is no result",),
@@ -182,18 +206,19 @@ def _show_current(
     waiting: WaitingView | None,
     problems: tuple[str, ...] = (),
 ) -> ShowView:
-    document = naming.document_of(task_id)
-    path = listed.folders.pending / document
+    state = TaskState.RUNNING if running else TaskState.PENDING
+    path = document_of(listed, task_id, state)
     title = running.title if running else waiting.title if waiting else title_of(path)
     return ShowView(
         task_id=task_id,
         source=listed.id,
-        state=TaskState.RUNNING if running else TaskState.PENDING,
+        state=state,
         title=title,
         document=path,
+        result_path=listed.folders.result(task_id),
         waiting=waiting,
         running=running,
-        attempts=_attempts(listed.folders, task_id, listed.folders.journal(document)),
+        attempts=_attempts(listed.folders, task_id, listed.folders.journal(path.name)),
         problems=problems,
     )
 

@@ -15,6 +15,7 @@ from task_queue.app.answers import (
     StatusView,
 )
 from task_queue.app.circumstances import Circumstances
+from task_queue.app.ended import last_ended
 from task_queue.app.files import Record, count_tasks, text_in, whole_in
 from task_queue.app.running import running_in
 from task_queue.app.waiting import count_of, waiting_in
@@ -25,13 +26,20 @@ _FILES_SHOWN = 50
 
 
 def status_of(
-    circumstances: Circumstances, *, config: Path, problems: Iterable[str] = (), waiting_shown: int = 10
+    circumstances: Circumstances,
+    *,
+    config: Path,
+    problems: Iterable[str] = (),
+    waiting_shown: int = 10,
+    ended_shown: int = 0,
 ) -> StatusView:
     """The state of all sources; *problems* of the configuration are what its reader had to leave out."""
     daemon, account = circumstances.daemon, circumstances.account
     views = tuple(
         source_view(circumstances, listed, waiting_shown=waiting_shown) for listed in circumstances.sources
     )
+    for listed, view in zip(circumstances.sources, views, strict=True):
+        view.ended = last_ended(listed, ended_shown) if ended_shown else ()
     return StatusView(
         daemon=daemon,
         account=account,
@@ -44,6 +52,8 @@ def status_of(
 def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_shown: int) -> SourceView:
     folders, said = listed.folders, circumstances.said.get(listed.id)
     state, why = _state(listed, said)
+    if listed.trouble is not None and not listed.paused:
+        state, why = "unavailable", listed.trouble
     distrust = trust.grave_problem(*folders.folders())
     if distrust is not None:
         state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"

@@ -1,7 +1,8 @@
 """The systemd user unit: written, enabled, removed and looked at.
 
-The unit itself is ``task_queue/task-queue.service``; here its commands get the absolute paths of this
-installation, and its processes the few variables that say where our files lie.
+The unit itself is ``task_queue/task-queue.service``, which looks for the program in the usual places; here
+its commands are replaced by the absolute paths of this installation, and its processes get the few variables
+that say where our files lie.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ UNIT = "task-queue.service"
 KEPT_VARIABLES = ("PATH", "TASK_QUEUE_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 """What the service needs of the environment it is installed from, to find the same files and programs."""
 
-_COMMAND = "%h/.local/bin/task-queue"
+_AFTER_TIMEOUT = """/bin/sh -c 'test "$SERVICE_RESULT" != timeout || exec "$0" "$@"'"""
 _PROPERTIES = (
     "LoadState",
     "ActiveState",
@@ -113,15 +114,16 @@ def render(command: Sequence[str], *, environment: Mapping[str, str]) -> str:
     """The unit's text for *command*, with *environment* for the service."""
     template = resources.files("task_queue").joinpath(UNIT).read_text(encoding="utf-8")
     lines: list[str] = []
+    words = [_argument(word) for word in command]
     for line in template.splitlines():
         if line.startswith("ExecStart="):
             lines += [f"Environment={_quoted(f'{name}={value}')}" for name, value in environment.items()]
             # Of the program itself systemd expands specifiers, but no variables.
-            program = _quoted(command[0])
-            line = line.replace(_COMMAND, " ".join([program, *map(_argument, command[1:])]))  # noqa: PLW2901
+            lines.append(" ".join([f"ExecStart={_quoted(command[0])}", *words[1:], "daemon"]))
         elif line.startswith("ExecStopPost="):
-            line = line.replace(_COMMAND, " ".join(map(_argument, command)))  # noqa: PLW2901
-        lines.append(line)
+            lines.append(" ".join([f"ExecStopPost={_AFTER_TIMEOUT}", *words, "daemon --sweep"]))
+        else:
+            lines.append(line)
     return "\n".join(lines) + "\n"
 
 

@@ -8,13 +8,14 @@ import click
 
 from task_queue.cli import render
 from task_queue.cli.session import Session, pass_session
-from task_queue.cli.sources import create_folders
+from task_queue.cli.sources import create_folders, create_planning
 from task_queue.config import document, edit
 
 _USUAL = {
     "ad-hoc": "Quick, spontaneous tasks from conversation",
     "planned": "Organized, sequential tasks from planning docs",
 }
+_WITH_PLANNING = "planned"
 
 
 @click.command()
@@ -34,6 +35,8 @@ def init(session: Session, workspace: Path) -> None:
             create_folders=create_folders,
             description=description,
         )
+        if source_id == _WITH_PLANNING:
+            create_planning(source.path)
         render.say(f"{'made' if is_new else 'there already'}: {source_id} in {source.queue}")
     render.say(f"configuration: {config}")
     if not any(source.queue.is_relative_to(here) for source in document.sources_of(document.read(config))):

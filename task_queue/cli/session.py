@@ -13,7 +13,12 @@ from task_queue.app.answers import ListedSource, StatusView
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations, locate
-from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import (
+    AmbiguousTaskError,
+    ConfigError,
+    TaskQueueError,
+    UnknownTaskError,
+)
 from task_queue.domain.task import TaskId
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
-_MOST_NEAR = 3
+_CANDIDATES_SHOWN = 5
 
 
 class Session:
@@ -84,7 +89,7 @@ class Session:
         given = self._section("limits").get("max_pending")
         return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
 
-    def status(self, now: datetime, *, waiting_shown: int) -> StatusView:
+    def status(self, now: datetime, *, waiting_shown: int, ended_shown: int = 0) -> StatusView:
         """Everything at a glance."""
         from task_queue.app.overview import status_of
 
@@ -93,6 +98,7 @@ class Session:
             config=self.locations.config,
             problems=self.problems,
             waiting_shown=waiting_shown,
+            ended_shown=ended_shown,
         )
 
     def circumstances(self, now: datetime) -> Circumstances:
@@ -110,17 +116,33 @@ class Session:
         return datetime.now(UTC)
 
 
-def unknown_task(task_id: TaskId, sources: Sequence[ListedSource]) -> UnknownTaskError:
-    from task_queue.app.listing import ids_with
+def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
+    """The task that a person means: its id, the document's file name or path, or a unique part of the id.
 
-    near = ids_with(sources, task_id)[-_MOST_NEAR:]
-    hint = f"did you mean {' or '.join(near)}?" if near else "see what there is with: task-queue tasks list"
+    Raises UnknownTaskError where no id has that part, AmbiguousTaskError where several have it.
+    """
+    from task_queue.app.listing import ids_with, state_of
+
+    typed = TaskId(text.rpartition("/")[2].removesuffix(".md"))
+    if state_of(sources, typed) is not None:
+        return typed
+    candidates = ids_with(sources, typed) if typed else []
+    if not candidates:
+        raise unknown_task(typed)
+    if len(candidates) > 1:
+        newest = candidates[-_CANDIDATES_SHOWN:]
+        hidden = len(candidates) - len(newest)
+        more = f" ({hidden} more have it)" if hidden else ""
+        raise AmbiguousTaskError(
+            f"'{typed}' is part of the ids of {len(candidates)} tasks",
+            hint=f"name one of them: {', '.join(newest)}{more}",
+        )
+    return candidates[0]
+
+
+def unknown_task(task_id: TaskId) -> UnknownTaskError:
+    hint = "see what there is with: task-queue tasks list"
     return UnknownTaskError(f"there is no task {task_id}", hint=hint)
-
-
-def given_id(text: str) -> TaskId:
-    """The id that a person typed; the document's file name or path will do."""
-    return TaskId(text.rpartition("/")[2].removesuffix(".md"))
 
 
 pass_session = click.make_pass_decorator(Session)

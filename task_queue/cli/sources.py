@@ -10,6 +10,7 @@ from task_queue.cli import render
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import Session, as_json_option, pass_session
 from task_queue.config import edit
+from task_queue.platform import durable
 
 _SCHEMA_VERSION = 1
 _id_option = click.option("--source-id", required=True, metavar="ID", help="Which source.")
@@ -109,3 +110,9 @@ def create_folders(pending: Path) -> None:
     from task_queue.store.folder.layout import Layout
 
     Layout(pending).create()
+
+
+def create_planning(pending: Path) -> None:
+    from task_queue.store.folder.layout import Layout
+
+    durable.make_directory(Layout(pending).planning)

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from task_queue.app.answers import ListedSource, ListView, ShowView, TaskLine
+from task_queue.app.answers import ListedSource, ListView, LogsView, ShowView, TaskLine
 from task_queue.app.files import number_in, records_in, text_in, time_in
-from task_queue.app.listing import list_of, show_of, state_of
+from task_queue.app.listing import document_of, list_of, show_of, state_of
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.lazy import Command, LazyGroup
@@ -20,9 +20,9 @@ from task_queue.cli.render import Part, Renderable, block, item, line, strong, t
 from task_queue.cli.session import (
     Session,
     as_json_option,
-    given_id,
     pass_session,
     source_option,
+    task_named,
     unknown_task,
 )
 from task_queue.cli.spelling import moment, money, span
@@ -78,10 +78,10 @@ def list_tasks(
 @pass_session
 def show(session: Session, *, task: str, as_json: bool) -> None:
     """All that is known of TASK."""
-    task_id = given_id(task)
+    task_id = task_named(task, session.sources())
     view = show_of(session.circumstances(session.now()), task_id)
     if view is None:
-        raise unknown_task(task_id, session.sources())
+        raise unknown_task(task_id)
     if as_json:
         render.say_json(view)
     else:
@@ -93,19 +93,33 @@ def show(session: Session, *, task: str, as_json: bool) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on until the attempt has ended.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Which attempt, instead of the last.")
 @click.option("--raw", is_flag=True, help="The transcript's JSON lines as they are.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Only the paths; machine-readable, with schema_version."
+)
 @pass_session
-def transcript(session: Session, *, task: str, follow: bool, attempt: int | None, raw: bool) -> None:
-    """What the agent did in TASK, as it happens with --follow."""
+def transcript(
+    session: Session, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
+) -> None:
+    """Where TASK, its result and its transcript are, and what the agent did, as it happens with --follow."""
     from task_queue.cli.transcript import following, told
 
-    task_id = given_id(task)
     sources = session.sources()
+    task_id = task_named(task, sources)
     found = state_of(sources, task_id)
     if found is None:
-        raise unknown_task(task_id, sources)
-    folder = found[0].folders.log(task_id)
+        raise unknown_task(task_id)
+    if as_json and (follow or raw):
+        raise click.UsageError("--json excludes --follow and --raw")
+    listed, state = found
+    folder = listed.folders.log(task_id)
     number = attempt or max(_attempts_in(folder), default=1)
     path = folder / f"attempt-{number}" / "transcript.jsonl"
+    document, result = document_of(listed, task_id, state), listed.folders.result(task_id)
+    if as_json:
+        render.say_json(LogsView(task_id, listed.id, state, document, result, number, path))
+        return
+    if not raw:
+        render.show(*_files(document, result), line())
     if not path.exists() and not follow:
         render.note(f"task {task_id} has no transcript yet")
         return
@@ -128,7 +142,8 @@ def transcript(session: Session, *, task: str, follow: bool, attempt: int | None
 @click.pass_context
 def wait(context: click.Context, session: Session, *, task: tuple[str, ...], timeout: float | None) -> None:
     """Wait until each TASK has ended; exit code 1 if one did not succeed."""
-    context.exit(await_end(session, [given_id(text) for text in task], timeout_s=timeout))
+    sources = session.sources()
+    context.exit(await_end(session, [task_named(text, sources) for text in task], timeout_s=timeout))
 
 
 def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | None) -> int:
@@ -141,7 +156,7 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
         for task_id in list(left):
             found = state_of(sources, task_id)
             if found is None:
-                raise unknown_task(task_id, sources)
+                raise unknown_task(task_id)
             if found[1] in {TaskState.COMPLETED, TaskState.FAILED}:
                 left.remove(task_id)
                 code = code if found[1] is TaskState.COMPLETED else FAILED
@@ -192,7 +207,8 @@ def _row(task: TaskLine) -> tuple[Part, ...]:
 
 def _shown(view: ShowView) -> Iterator[Renderable]:
     yield line(strong(view.task_id), "  ", word(view.state.value))
-    yield from _fields(("title", view.title), ("source", view.source), ("document", str(view.document)))
+    yield from _fields(("title", view.title), ("source", view.source))
+    yield from _files(view.document, view.result_path)
     if view.waiting:
         yield from _fields(("waits", view.waiting.why), ("priority", str(view.waiting.priority)))
     if view.running:
@@ -252,6 +268,12 @@ def _about_result(result: dict[str, Any], task_id: str) -> Iterator[Renderable]:
         yield line()
         yield line(strong("output"))
         yield block(output, indent=2)
+
+
+def _files(document: Path, result: Path) -> Iterator[Renderable]:
+    """Where a person finds what was asked and what came of it."""
+    not_yet = "" if result.exists() else " (not written yet)"
+    yield from _fields(("document", str(document)), ("result", f"{result}{not_yet}"))
 
 
 def _moment_in(result: dict[str, Any], key: str) -> str:

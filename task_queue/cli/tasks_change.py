@@ -19,9 +19,9 @@ from task_queue.cli.edge import FAILED
 from task_queue.cli.session import (
     Session,
     as_json_option,
-    given_id,
     pass_session,
     source_option,
+    task_named,
     unknown_task,
 )
 from task_queue.cli.tasks import await_end
@@ -95,8 +95,8 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
     from task_queue.store.folder.engine import FolderEngine
 
     session.demand_trust()
-    task_id = given_id(task)
     sources = session.sources()
+    task_id = task_named(task, sources)
     listed, state = _found(sources, task_id)
     view = show_of(session.circumstances(session.now()), task_id)
     running = view.running if view else None
@@ -126,8 +126,9 @@ def retry(session: Session, *, task: str) -> None:
     from task_queue.store.folder.engine import FolderEngine
 
     session.demand_trust()
-    task_id = given_id(task)
-    listed, state = _found(session.sources(), task_id)
+    sources = session.sources()
+    task_id = task_named(task, sources)
+    listed, state = _found(sources, task_id)
     if state is not TaskState.FAILED:
         raise TaskQueueError(
             f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
@@ -180,7 +181,7 @@ def _decoded(data: bytes, where: str) -> str:
 def _found(sources: tuple[ListedSource, ...], task_id: TaskId) -> tuple[ListedSource, TaskState]:
     found = state_of(sources, task_id)
     if found is None:
-        raise unknown_task(task_id, sources)
+        raise unknown_task(task_id)
     return found
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from task_queue.domain.document.layers import Layers
 
 SOURCES = "task_source_directories"
+WORKSPACE_HINT = (
+    "run in the project's folder: task-queue init; or set its project_workspace in the configuration"
+)
 _MAX_ID_BYTES = 100
 _MAX_BYTES = 16 * 2**20
 _LEFT = "correct the JSON; the file is left as it is"
@@ -39,6 +42,8 @@ class SourceEntry:
     added_at: str | None = None
     project_workspace: str | None = None
     paused: bool = False
+    default_workspace: str | None = None
+    """What its own ``defaults`` give."""
     defaults: object = None
     """As they stand: ``layers_of`` reads them."""
     daily_budget_usd: float | None = None
@@ -149,6 +154,13 @@ def _faults(defaults: object, where: str) -> tuple[str, ...]:
     return tuple(f"{where}: {fault}" for fault in usable_layers(defaults)[1])
 
 
+def lacks_workspace(document: dict[str, Any], source: SourceEntry | None = None) -> bool:
+    """Whether tasks of *source* (None: of a new one) have no directory to work in, and can name none (``roots``)."""
+    own = source is not None and (source.project_workspace or source.default_workspace)
+    common = document.get("project_workspace") or _default_workspace(document.get("defaults"))
+    return not (own or common or document.get("roots"))
+
+
 def why_not_an_id(text: str) -> str | None:
     """Why *text* cannot name a source (ids go into file names, markers and single lines); None if it can."""
     if not text.isprintable() or text != text.strip() or not text or set(text) & {"/", ":"}:
@@ -177,9 +189,14 @@ def _entry(item: object) -> SourceEntry | None:
         added_at=_text(values.get("added_at")),
         project_workspace=_text(values.get("project_workspace")),
         paused=values.get("paused") is True,
+        default_workspace=_default_workspace(values.get("defaults")),
         defaults=values.get("defaults"),
         daily_budget_usd=_number(values.get("daily_budget_usd")),
     )
+
+
+def _default_workspace(defaults: object) -> str | None:
+    return _text(cast("dict[str, object]", defaults).get("workspace")) if isinstance(defaults, dict) else None
 
 
 def _text(value: object) -> str | None:

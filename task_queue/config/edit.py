@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Callable, Generator
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +49,12 @@ def add_source(
                     f"{pending}: is the source '{entry.id}' already",
                     hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
                 )
+        if project_workspace is None and document.lacks_workspace(content):
+            raise ConfigError(
+                f"the source '{source_id}' would have no workspace, and the configuration names none",
+                hint="name the directory in which its tasks work: task-queue sources add"
+                f" {shlex.quote(str(path))} --id {shlex.quote(source_id)} --project-workspace DIRECTORY",
+            )
         create_folders(pending)
         item = _list(content, pending, source_id=source_id, now=now, description=description)
         if project_workspace is not None:

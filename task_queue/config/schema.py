@@ -20,7 +20,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from task_queue.config import document
 from task_queue.domain.document.readers import Duration
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.worktrees import Keep
+from task_queue.ports.executor import SettingSource
 
 _PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
 
@@ -83,7 +85,7 @@ class Agent(_Section):
     config_dir: AbsolutePath | None = None
     cli_path: AbsolutePath | None = None
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
-    setting_sources: tuple[Literal["user", "project", "local"], ...] = ("project",)
+    setting_sources: tuple[SettingSource, ...] = ("project",)
     prewarm: bool = False
     hide_login: bool = True
     """Off for a ``cli_path`` that does not pass open file descriptors on, such as one that starts a container."""
@@ -115,11 +117,8 @@ class GitSettings(_Section):
         return Keep(self.keep_worktrees, None if period is None else _PERIOD(period))
 
     @property
-    def signature(self) -> dict[str, str | None]:
-        return {
-            name: getattr(self, name)
-            for name in ("author_name", "author_email", "committer_name", "committer_email")
-        }
+    def signature(self) -> Signature:
+        return Signature(self.author_name, self.author_email, self.committer_name, self.committer_email)
 
 
 class ConfiguredCommand(_Section):

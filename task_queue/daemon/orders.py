@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.config.document import WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.document.taskfile import parse
-from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
+from task_queue.domain.errors import EngineUnavailable, ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.task import Task
 from task_queue.platform.durable import read_regular
-from task_queue.ports.executor import Order
+from task_queue.ports.executor import AgentSetup, GitSetup, Order, SettingSource
 from task_queue.store.folder.layout import Layout
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
@@ -68,18 +70,20 @@ class ConfiguredOrders:
         with naming_the_line(task):
             return self.layers().settings_of(task.given)
 
-    def check(self, executor: str) -> None:
-        """Whether any task of that executor can be run now: told before a claim, so that none is made in vain.
+    def check(self, task: Waiting) -> None:
+        """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
 
         Raises ExecutorError.
         """
         default = self.config.workspace_of(self.source)
+        if default is None and not task.names_workspace:
+            raise self._no_workspace()
         problem = None if default is None else _why_unusable(default)
         if problem is not None:
             raise ExecutorError(
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
-        self._environment(executor)
+        self._environment(task.executor)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         with naming_the_line(task):
@@ -99,7 +103,6 @@ class ConfiguredOrders:
         cap = settings.max_budget_usd
         executor = "claude" if settings.executor == "claude" else "command"
         workspace = self._workspace(task, settings)
-        period = self.config.git.keep.period
         setting_sources, notes, accepted_settings = (
             self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
         )
@@ -117,23 +120,24 @@ class ConfiguredOrders:
             executor=executor,
             argv=self._argv(settings.executor),
             env=env,
-            agent={
-                "cli_path": str(self.config.agent.cli_path) if self.config.agent.cli_path else None,
-                "setting_sources": list(setting_sources),
-                "accepted_settings": accepted_settings,
-                "account": self.config.agent.account,
-                "allow_only": bool(task.given.get("allow")),
-                "config_dir": str(self.config.agent.config_dir) if self.config.agent.config_dir else None,
-                "scrub_env": self.config.agent.scrub_env,
-                "hide_login": self.config.agent.hide_login,
-                "prompts_dir": str(self.private[0] / "prompts") if self.private[0].is_dir() else None,
-                "worktrees": str(self.worktrees / self.source.id),
-                "keep_worktrees": self.config.git.keep_worktrees,
-                "keep_worktrees_for_s": period.total_seconds() if period else None,
-                "signature": self.config.git.signature,
-                "setup": list(self.source.setup),
-                "judges": list(self.config.git.judges),
-            },
+            agent=AgentSetup(
+                cli_path=self.config.agent.cli_path,
+                config_dir=self.config.agent.config_dir,
+                account=self.config.agent.account,
+                setting_sources=setting_sources,
+                accepted_settings=accepted_settings,
+                allow_only=bool(task.given.get("allow")),
+                scrub_env=self.config.agent.scrub_env,
+                hide_login=self.config.agent.hide_login,
+                prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
+            ),
+            git=GitSetup(
+                worktrees=self.worktrees / self.source.id,
+                keep=self.config.git.keep,
+                signature=self.config.git.signature,
+                setup=self.source.setup,
+                judges=self.config.git.judges,
+            ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
             if last
@@ -160,7 +164,7 @@ class ConfiguredOrders:
 
     def _trusted_sources(
         self, workspace: Path
-    ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str] | None]:
+    ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
         """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
         of_project = OF_PROJECT.intersection(wanted)
@@ -189,10 +193,7 @@ class ConfiguredOrders:
         default = self.config.workspace_of(self.source)
         if settings.workspace is None:
             if default is None:
-                raise ExecutorError(
-                    f"source '{self.source.id}' has no workspace",
-                    hint="set project_workspace of the source or of the configuration",
-                )
+                raise self._no_workspace()
             problem = _why_unusable(default)
             if problem is not None:
                 raise ExecutorError(
@@ -210,6 +211,9 @@ class ConfiguredOrders:
                 keys=("workspace",),
             )
         return workspace
+
+    def _no_workspace(self) -> NeedsPersonError:
+        return NeedsPersonError(f"source '{self.source.id}' has no workspace", hint=WORKSPACE_HINT)
 
     def _check_root(self, workspace: Path) -> None:
         roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]

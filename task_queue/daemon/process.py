@@ -13,7 +13,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Until:
     """When ``serve`` ends by itself; by default never."""
 
     drained: bool = False
-    """Once nothing waits and nothing runs."""
+    """Once nothing waits and nothing runs, except what waits for a person."""
     settled: int | None = None
     """Once that many tasks have ended, or nothing is left."""
 
@@ -78,15 +78,16 @@ def serve(
     notifier: Notifier,
     until: Until = Until(),
     log_place: str = "file",
-) -> None:
+) -> Mapping[str, str]:
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
 
+    Returns why nothing more of a source could start, by source: of those for which a person must act.
     *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
     """
     with only_daemon(locations) as is_still_the_only_one:
         config = _trusted(locations.config)
         daemon = Daemon(locations, config, emit, notifier=notifier, log_place=log_place)
-        daemon.run(until, is_still_the_only_one)
+        return daemon.run(until, is_still_the_only_one)
 
 
 class Daemon:
@@ -124,7 +125,7 @@ class Daemon:
         self._settled = 0
         self._state: dict[str, Any] = {}
 
-    def run(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
+    def run(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> Mapping[str, str]:
         with _signals(self._on_signal):
             try:
                 self._runners.preload()
@@ -134,6 +135,7 @@ class Daemon:
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
                 self._look_after(until, is_still_the_only_one)
+                return self._serving.stuck()
             finally:
                 self._notifier.stopping()
                 self._housekeeping.stop()

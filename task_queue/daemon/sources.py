@@ -164,8 +164,22 @@ class Serving:
 
     @property
     def drained(self) -> bool:
-        """Nothing waits and nothing runs."""
-        return all(served.worker.drained for served in self._served.values())
+        """Nothing waits and nothing runs, except where only a person can change that."""
+        return all(
+            served.worker.drained or self._why_stuck(served) is not None for served in self._served.values()
+        )
+
+    def stuck(self) -> Mapping[str, str]:
+        """Why nothing of a source starts until a person acts, by source; only of those where that is so."""
+        found = {source_id: self._why_stuck(served) for source_id, served in self._served.items()}
+        return {source_id: why for source_id, why in found.items() if why is not None}
+
+    def _why_stuck(self, served: _Served) -> str | None:
+        if served.worker.running is not None:
+            return None
+        if served.worker.needs_person:
+            return served.worker.trouble
+        return None if served.worker.drained else self._admission.tripped(served.source.id)
 
     def all_turning(self, now: float) -> bool:
         """Whether no worker hangs at *now* (monotonic seconds)."""

@@ -17,6 +17,7 @@ from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
     ExecutorError,
+    NeedsPersonError,
     TaskQueueError,
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
@@ -67,6 +68,8 @@ class Worker:
         self.running: TaskId | None = None
         self.trouble: str | None = None
         """Why nothing can be claimed, for people; None while all is well."""
+        self.needs_person = False
+        """The trouble lasts until a person has done something about it."""
         self.held_back: str | None = None
         """Why the next task waits although the source is well: no free place, account paused."""
         self.holds_agents_only = False
@@ -148,6 +151,7 @@ class Worker:
             self._suspend_unrecovered()
         except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
             self.trouble = "stopped by a defect of task-queue; the log has the details"
+            self.needs_person = True
             self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
         finally:
             self._news()
@@ -170,7 +174,7 @@ class Worker:
         finally:
             self.running = None
         if self.trouble is not None:
-            self.trouble = None
+            self.trouble, self.needs_person = None, False
             self._emit(events.SourceRecovered(self.source))
         return wait_s
 
@@ -229,7 +233,7 @@ class Worker:
 
     def _work_on(self, task: Waiting) -> bool:
         """False if the admission holds *task* back."""
-        self._orders.check(task.executor)
+        self._orders.check(task)
         self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
         if self.held_back is not None:
             return False
@@ -279,6 +283,7 @@ class Worker:
 
     def _note_trouble(self, error: TaskQueueError) -> None:
         why = f"{error}; {error.hint}" if error.hint else str(error)
+        self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why
             self._emit(events.SourceUnavailable(self.source, why))

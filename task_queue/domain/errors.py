@@ -41,6 +41,10 @@ class UnknownTaskError(TaskQueueError):
     """A person named a task that is not there, or not in the state that the request needs."""
 
 
+class AmbiguousTaskError(TaskQueueError):
+    """A person named a task by a part that several ids have; ``hint`` lists them."""
+
+
 class EngineError(TaskQueueError):
     """A source's tasks cannot be kept or arbitrated."""
 
@@ -59,6 +63,10 @@ class EngineUnavailable(EngineError):  # noqa: N818 - as above
 
 class ExecutorError(TaskQueueError):
     """The agent could not be driven at all (no runner, no CLI): the attempt is released, not counted."""
+
+
+class NeedsPersonError(ExecutorError):
+    """The same, and nothing changes before a person acts: ``hint`` says what to do."""
 
 
 class GitError(TaskQueueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from task_queue.domain.task import TaskId, TaskState
 
@@ -124,9 +124,13 @@ class Work:
 class Claim:
     """Proof that one worker owns a task; what the lock file holds. Never changed once published."""
 
+    # For the reader of records: locks of earlier releases hold the thread's id as a number.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"coerce_numbers_to_str": True}
+
     task_id: TaskId
     worker: str
-    thread_id: int
+    thread_id: str
+    """The worker's thread, in decimal digits."""
     pid: int
     started_at: datetime
     attempt: int
@@ -228,7 +232,8 @@ class Result:
 
     success: bool
     output: str
-    error: str | None
+    error: str
+    """Empty on success; files of earlier releases hold null there."""
     task_id: TaskId
     started_at: datetime
     completed_at: datetime

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from task_queue.domain.work.commits import (
     TASK_ID,
     TASK_QUEUE_ATTEMPT,
+    Signature,
     message_of,
     trailers_in,
 )
@@ -31,26 +32,6 @@ HOOKS_TIMEOUT_S = 600.0
 """For the hooks of a commit, or of a landing together."""
 
 _MAX_COMMITS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Author and committer, where they are not to be those of the repository's configuration."""
-
-    author_name: str | None = None
-    author_email: str | None = None
-    committer_name: str | None = None
-    committer_email: str | None = None
-
-    @property
-    def variables(self) -> dict[str, str]:
-        given = {
-            "GIT_AUTHOR_NAME": self.author_name,
-            "GIT_AUTHOR_EMAIL": self.author_email,
-            "GIT_COMMITTER_NAME": self.committer_name,
-            "GIT_COMMITTER_EMAIL": self.committer_email,
-        }
-        return {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

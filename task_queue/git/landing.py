@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from task_queue.domain.work.commits import Signature
 from task_queue.git.advance import (
     Advance,
     NotTaken,
@@ -18,7 +19,7 @@ from task_queue.git.advance import (
     finish_interrupted,
     turn_to_land,
 )
-from task_queue.git.commit import HOOKS_TIMEOUT_S, Signature
+from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.merging import Conflict, Refused, conflict_of, merge_commit
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts, is_ancestor

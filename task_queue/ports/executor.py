@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
+from task_queue.domain.work.commits import Signature
+from task_queue.domain.work.worktrees import Keep
+
+SettingSource = Literal["user", "project", "local"]
+"""Where the agent's own settings are read from."""
 
 
 class Stop(StrEnum):
@@ -20,6 +25,39 @@ class Stop(StrEnum):
     """End now, keep the session resumable (a stop or restart of ours)."""
     CANCEL = "cancel"
     """End for good (a person's wish)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSetup:
+    """How the built-in agent is started; other executors use none of it."""
+
+    cli_path: Path | None = None
+    """None: the program that the SDK brings along."""
+    config_dir: Path | None = None
+    account: str = "any"
+    """Who may be billed."""
+    setting_sources: tuple[SettingSource, ...] = ("project",)
+    accepted_settings: Mapping[str, str] | None = None
+    """Hashes of the project settings that their owner accepted; None where none are loaded."""
+    allow_only: bool = False
+    """The task's own ``allow`` takes the place of its profile's."""
+    scrub_env: bool = False
+    hide_login: bool = True
+    prompts_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GitSetup:
+    """How the work is kept in git: working trees, commits, checks."""
+
+    worktrees: Path
+    """The folder of the source's working trees."""
+    keep: Keep
+    signature: Signature = field(default_factory=Signature)
+    setup: tuple[str, ...] = ()
+    """Commands that make a fresh working tree ready."""
+    judges: tuple[str, ...] = ()
+    """Patterns of files that judge the work, besides those that always do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +75,7 @@ class Order:
     queue_dirs: tuple[Path, ...]
     """Folders of the queue itself, which the agent must not touch."""
     workspace: Path
+    git: GitSetup
     settings: Settings
     executor: str
     """``claude`` or ``command``."""
@@ -44,8 +83,7 @@ class Order:
     """For ``command``: the configured program and its arguments, not yet filled in."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """The whole environment of the agent's process."""
-    agent: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """For ``claude``: cli_path, setting_sources, account and the like."""
+    agent: AgentSetup = field(default_factory=AgentSetup)
     interruption: str | None = None
     """For a continued session: how the earlier attempt ended."""
     spent_usd: float = 0.0

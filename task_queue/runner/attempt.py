@@ -117,7 +117,8 @@ class OngoingAttempt:
             self.notes.append(failed)
 
     def _with_accepted_settings(self, order: Order, phase: str) -> Order:
-        agent, unaccepted = accepted_only(order.agent, order.workspace)
+        own_tree = self.opened().main is not None
+        agent, unaccepted = accepted_only(order.agent, order.workspace, own_tree=own_tree)
         if unaccepted is not None and not self._told_of_settings:
             self._told_of_settings = True
             self.notes.append(

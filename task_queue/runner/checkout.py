@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError
 from task_queue.domain.work import workflow
-from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST
-from task_queue.domain.work.worktrees import Keep
+from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, Signature
 from task_queue.git.advance import finish_interrupted_before
 from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint, snapshot_now
-from task_queue.git.commit import Signature, final_commit, subjects_of, why_no_signature
+from task_queue.git.commit import final_commit, subjects_of, why_no_signature
 from task_queue.git.exclude import keep_out
 from task_queue.git.interrupted import keep_of_the_dead, note_begin, note_end
 from task_queue.git.landing import Advanced, Blocked, Wish, land
@@ -32,12 +31,8 @@ from task_queue.ports.executor import Order
 from task_queue.store.folder.unfinished import unfinished_in
 from task_queue.store.transcript import without_secrets
 
-_OURS = {
-    "author_name": "task-queue",
-    "author_email": "task-queue@localhost",
-    "committer_name": "task-queue",
-    "committer_email": "task-queue@localhost",
-}
+_OURS = ("task-queue", "task-queue@localhost") * 2
+"""Author and committer, as ``Signature`` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +47,8 @@ class Checkout:
     """The task's own branch, where it works in a tree of its own."""
     target: str | None = None
     """The branch that the workspace had checked out."""
+    main: Path | None = None
+    """Root of the repository itself, for a task that works in a tree of its own."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -61,11 +58,6 @@ class Checkout:
     @property
     def isolation(self) -> str:
         return "worktree" if self.branch else "none"
-
-    @property
-    def main(self) -> Path | None:
-        """Where the repository itself lies, for a task that works in a tree of its own."""
-        return Path(self.order.agent["repository"]) if "repository" in self.order.agent else None
 
     def changes(self) -> Changes | None:
         """What differs from the checkpoint now; None without git."""
@@ -212,14 +204,14 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     if repository.why_not is not None:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
     keep_out(repository, order.queue_dirs)
-    branch, target = None, repository.branch
+    main, branch, target = None, None, repository.branch
     inside = order.workspace
     if order.settings.isolation == "worktree" and repository.head is not None:
-        folder = Path(order.agent["worktrees"]) / key_of(order.claim.task_id)
+        folder = order.git.worktrees / key_of(order.claim.task_id)
         tree = create(git, order.claim.task_id, directory=folder, base=repository.head)
         below = order.workspace.resolve().relative_to(repository.root.resolve())
         inside, branch = tree.directory / below, tree.branch
-        order = replace(order, workspace=inside, agent={**order.agent, "repository": str(repository.root)})
+        order, main = replace(order, workspace=inside), repository.root
         git = git.at(inside)
         found = facts(git)
         assert found is not None
@@ -233,7 +225,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     note_begin(repository, task_id, kept)
     if order.settings.isolation == "worktree" and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
-    return Checkout(order, git, repository, kept, branch, target, tuple(notes))
+    return Checkout(order, git, repository, kept, branch, target, main, tuple(notes))
 
 
 def tidy_worktrees(checkout: Checkout) -> str | None:
@@ -244,15 +236,17 @@ def tidy_worktrees(checkout: Checkout) -> str | None:
     if checkout.git is None or checkout.main is None:
         return None
     order = checkout.order
-    period_s = order.agent["keep_worktrees_for_s"]
-    keep = Keep(
-        max(0, order.agent["keep_worktrees"] - 1),  # the task's own is the newest
-        timedelta(seconds=period_s) if period_s else None,
-    )
+    keep = order.git.keep
+    others = replace(keep, number=max(0, keep.number - 1))  # the task's own is the newest
     try:
         unfinished = unfinished_in(order.lock.parent) | {key_of(order.claim.task_id)}
-        folder = Path(order.agent["worktrees"])
-        tidy(checkout.git.at(checkout.main), folder, keep=keep, unfinished=unfinished, now=datetime.now(UTC))
+        tidy(
+            checkout.git.at(checkout.main),
+            order.git.worktrees,
+            keep=others,
+            unfinished=unfinished,
+            now=datetime.now(UTC),
+        )
     except (GitError, OSError, ValueError) as error:
         return f"earlier working trees could not be looked through: {error}"
     return None
@@ -260,13 +254,11 @@ def tidy_worktrees(checkout: Checkout) -> str | None:
 
 def signature_of(order: Order) -> Signature:
     """Author and committer as configured (``git`` in the configuration)."""
-    given: dict[str, str | None] = order.agent.get("signature") or {}
-    signature = Signature(**given)
+    signature = order.git.signature
     if why_no_signature(_git_of(order), signature) is None:
         return signature
     # Where git knows nobody to commit as, better our own name than work that was paid for and not committed.
-    ours = {name: value or _OURS[name] for name, value in {**dict.fromkeys(_OURS), **given}.items()}
-    return Signature(**ours)
+    return Signature(*(given or ours for given, ours in zip(astuple(signature), _OURS, strict=True)))
 
 
 def _git_of(order: Order) -> Git:

@@ -124,8 +124,8 @@ class _ResultCheckout(AbstractContextManager[Path]):
 
 def _set_up_of(checkout: Checkout) -> tuple[str, ...]:
     """What makes a fresh tree ready; the workspace itself is its owner's to set up."""
-    return tuple(checkout.order.agent.get("setup", ())) if checkout.branch else ()
+    return checkout.order.git.setup if checkout.branch else ()
 
 
 def _patterns(order: Order) -> tuple[str, ...]:
-    return judges_for(order.settings.verify, tuple(order.agent.get("judges", ())))
+    return judges_for(order.settings.verify, order.git.judges)

@@ -75,6 +75,15 @@ class AgentRig(Rig):
 
         return eventually(child, what="the runner has a CLI") or 0
 
+    def session_keeps(self, text: str) -> None:
+        """Wait until the CLI has written *text* into its session file, which it does a while after it acted."""
+        projects = self.home / ".claude" / "projects"
+
+        def kept() -> bool:
+            return any(text in path.read_text() for path in projects.rglob("*.jsonl"))
+
+        eventually(kept, what=f"the session file has {text!r}")
+
     def close(self) -> None:
         super().close()
         self.model.__exit__(None, None, None)

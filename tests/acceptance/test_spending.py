@@ -91,6 +91,7 @@ def test_what_a_killed_runner_had_spent_is_charged(make_agent_rig: MakeAgentRig)
     rig.start()
     rig.ask("task-long", "do it", retry_delay="0.1s")
     rig.started("log")
+    rig.session_keeps('"tool_use"')  # or the resumed session would pay for that answer again
     os.kill(rig.run_record("task-long")["pid"], signal.SIGKILL)
 
     result = rig.result("task-long", timeout=SLOW)

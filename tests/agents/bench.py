@@ -15,7 +15,8 @@ from task_queue.demo.scripted_model import ScriptedModel, child_environment
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
 from task_queue.domain.task import TaskId
-from task_queue.ports.executor import Order, Stop
+from task_queue.domain.work.worktrees import Keep
+from task_queue.ports.executor import GitSetup, Order, Stop
 from tests.processes import environments
 from tests.waiting import eventually
 
@@ -50,7 +51,7 @@ class Bench:
         claim = Claim(
             task_id=TaskId("task-a"),
             worker="w",
-            thread_id=1,
+            thread_id="1",
             pid=1,
             started_at=datetime.now(UTC),
             attempt=1,
@@ -73,6 +74,7 @@ class Bench:
             lock=self.queue / "pending" / ".task-a.lock",
             queue_dirs=(self.queue,),
             workspace=self.workspace,
+            git=GitSetup(worktrees=self.root / "worktrees", keep=Keep(5)),
             settings=Settings(),
             executor="claude",
             env=child_environment(self.root / "home", self.model),
@@ -80,6 +82,10 @@ class Bench:
 
     def given(self, **settings: Any) -> None:
         self.order = replace(self.order, settings=replace(self.order.settings, **settings))
+
+    def set_up(self, **agent: Any) -> None:
+        """How the agent is set up, where that is not the default."""
+        self.order = replace(self.order, agent=replace(self.order.agent, **agent))
 
     def resuming(self, how: str) -> None:
         """The next attempt continues this one's session."""

@@ -105,7 +105,7 @@ def test_the_login_is_not_in_a_tools_environment(bench: MakeBench, login: str) -
 def test_the_login_can_be_left_in_the_environment(bench: MakeBench) -> None:
     """For a program around the CLI that passes no open files on."""
     run = bench(in_turn(UseTool("Bash", {"command": "env"}), Say("done")))
-    run.order.agent["hide_login"] = False  # type: ignore[index]
+    run.set_up(hide_login=False)
 
     run.run()
 
@@ -158,7 +158,7 @@ def test_a_refused_login_ends_at_the_first_sign(bench: MakeBench) -> None:
 def test_an_unexpected_payer_ends_the_attempt(bench: MakeBench) -> None:
     """A key in the environment is not used where a subscription was to pay."""
     run = bench(in_turn(Hang()))
-    run.order.agent["account"] = "subscription"  # type: ignore[index]  # a plain dict in this bench
+    run.set_up(account="subscription")
 
     outcome, work = run.run()
 
@@ -446,7 +446,7 @@ def test_a_used_session_is_never_begun_again(bench: MakeBench) -> None:
 def test_a_missing_cli_is_an_error_of_the_queue(bench: MakeBench) -> None:
     """No program to start: the task is not to blame and the hint says what to set."""
     run = bench(in_turn(Say("x")))
-    run.order.agent["cli_path"] = "/nowhere/claude"  # type: ignore[index]
+    run.set_up(cli_path=Path("/nowhere/claude"))
 
     with pytest.raises(ExecutorError, match="/nowhere/claude") as caught:
         run.run()
@@ -459,7 +459,7 @@ def test_an_agent_that_refuses_its_setup_is_an_error_of_the_queue(bench: MakeBen
     cli.write_text("#!/bin/sh\necho 'wrong libc' >&2\nexit 1\n")
     cli.chmod(0o700)
     run = bench(in_turn(Say("x")))
-    run.order.agent["cli_path"] = str(cli)  # type: ignore[index]
+    run.set_up(cli_path=cli)
 
     with pytest.raises(ExecutorError, match="wrong libc"):
         run.run()

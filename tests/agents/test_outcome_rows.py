@@ -120,7 +120,7 @@ def test_a_cli_that_never_answers_is_stalled(bench: MakeBench) -> None:
     cli = run.root / "cli"
     cli.write_text("#!/bin/sh\nexec sleep 600\n")
     cli.chmod(0o700)
-    run.order.agent["cli_path"] = str(cli)  # type: ignore[index]  # a plain dict in this bench
+    run.set_up(cli_path=cli)
     run.executor = ClaudeExecutor(timers=Timers(connect_s=1))
 
     outcome, _ = run.run()

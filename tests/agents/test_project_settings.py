@@ -9,6 +9,7 @@ import pytest
 
 from task_queue.agents.project_settings import SettingsTrust, accepted_only, hashes_of
 from task_queue.domain.permission.consent import Difference, differences
+from task_queue.ports.executor import AgentSetup
 
 
 @pytest.fixture
@@ -115,28 +116,28 @@ def test_texts_of_what_is_no_longer_accepted_are_forgotten(workspace: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("change", "agent", "expected"),
+    ("change", "own_tree", "expected"),
     [
-        pytest.param("{}", {}, ["user", "project"], id="as accepted"),
-        pytest.param("{ }", {}, ["user"], id="changed"),
-        pytest.param(None, {}, ["user"], id="removed"),
-        pytest.param(None, {"repository": "/r"}, ["user", "project"], id="not there in a tree of its own"),
-        pytest.param("{ }", {"repository": "/r"}, ["user"], id="changed in a tree of its own"),
+        pytest.param("{}", False, ("user", "project"), id="as accepted"),
+        pytest.param("{ }", False, ("user",), id="changed"),
+        pytest.param(None, False, ("user",), id="removed"),
+        pytest.param(None, True, ("user", "project"), id="not there in a tree of its own"),
+        pytest.param("{ }", True, ("user",), id="changed in a tree of its own"),
     ],
 )
 def test_a_session_loads_only_what_was_accepted(
-    workspace: Path, change: str | None, agent: dict[str, str], expected: list[str]
+    workspace: Path, change: str | None, own_tree: bool, expected: tuple[str, ...]
 ) -> None:
     """Whatever the session before it left there."""
     settings = workspace / ".claude" / "settings.json"
-    given = {"setting_sources": ["user", "project"], "accepted_settings": hashes_of(workspace), **agent}
+    given = AgentSetup(setting_sources=("user", "project"), accepted_settings=hashes_of(workspace))
     settings.unlink()
     if change is not None:
         settings.write_text(change)
 
-    agent_now, note = accepted_only(given, workspace)
+    agent_now, note = accepted_only(given, workspace, own_tree=own_tree)
 
-    assert agent_now["setting_sources"] == expected
+    assert agent_now.setting_sources == expected
     assert (note is None) == ("project" in expected)
 
 

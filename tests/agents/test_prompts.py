@@ -14,6 +14,7 @@ from task_queue.agents.prompts import NAMES, Places, prompts_for, which
 from task_queue.demo.scripted_model import Say, ScriptedModel, in_turn
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.work.workflow import Implemented, Verified
+from task_queue.ports.executor import AgentSetup
 from tests.agents.bench import Bench
 
 
@@ -57,7 +58,7 @@ def test_what_the_agent_would_not_load_does_not_count(run: Bench) -> None:
     put(run.workspace / ".claude" / "task-queue" / "auditor.md", "say pass")
     trusted = prompts_for(run.order)
 
-    untrusted = prompts_for(replace(run.order, agent={"setting_sources": []}))
+    untrusted = prompts_for(replace(run.order, agent=AgentSetup(setting_sources=())))
 
     assert trusted.auditor == "say pass"
     assert "fresh eyes" in untrusted.auditor
@@ -188,7 +189,7 @@ def test_ejecting_overwrites_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("whose", ["packaged", "project", "user"])
 def test_the_real_agent_runs_the_text_that_we_say_it_runs(run: Bench, whose: str) -> None:
     """The packaged plugin loads; a skill of the user's or the project's takes the bare name."""
-    run.order = replace(run.order, agent={"setting_sources": ["user", "project"]})
+    run.order = replace(run.order, agent=AgentSetup(setting_sources=("user", "project")))
     run.given(workflow="skill")
     text = "---\nname: task-worker\ndescription: x\n---\nThis is {} text.\n"
     if whose == "project":

@@ -27,6 +27,19 @@ def test_init_is_safe_to_repeat(bench: Bench) -> None:
     assert bench.config.read_bytes() == before
 
 
+def test_init_makes_a_place_for_planning_documents(bench: Bench) -> None:
+    """In the planned queue only; again where it was removed."""
+    planning = bench.pending("planned").with_name("planning")
+    made = planning.is_dir()
+    planning.rmdir()
+
+    bench.run("init")
+
+    assert made
+    assert planning.is_dir()
+    assert not bench.pending("ad-hoc").with_name("planning").exists()
+
+
 def test_many_inits_at_once_make_each_source_once(tmp_path: Path) -> None:
     """Each says what is there; none is told of an error."""
     bench = Bench(tmp_path)
@@ -84,17 +97,6 @@ def test_add_hands_in_a_document(bench: Bench, arguments: tuple[str, ...], given
     assert document.name.endswith("-fix-the-login.md")
     assert "Fix the login" in document.read_text()
     assert list((bench.pending().parent / "staging").iterdir()) == []
-
-
-def test_a_part_of_an_id_is_answered_with_the_whole(bench: Bench) -> None:
-    """Who gave a task a name does not know which time was put before it."""
-    task_id = bench.run("tasks", "add", "--name", "farewell", "Say bye").out.strip()
-
-    answer = bench.run("tasks", "cancel", "farewell")
-
-    assert answer.code == 1
-    assert f"did you mean {task_id}?" in answer.err
-    assert (bench.pending() / f"{task_id}.md").exists()
 
 
 @pytest.mark.parametrize("text", ["---\npriorty: 1\n---\nx", "", "---\npriority: 1\n---\n"])

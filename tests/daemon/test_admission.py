@@ -55,7 +55,7 @@ class GateBench:
         claim = Claim(
             TaskId("task-x"),
             "w",
-            0,
+            "0",
             0,
             self.clock.now(),
             self.attempts,

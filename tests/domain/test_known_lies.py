@@ -273,7 +273,7 @@ def _lines(frames: Iterable[Frame]) -> list[str]:
 _CLAIM = Claim(
     task_id=TaskId("task-a"),
     worker="w",
-    thread_id=1,
+    thread_id="1",
     pid=1,
     started_at=datetime(2026, 2, 7, tzinfo=UTC),
     attempt=1,

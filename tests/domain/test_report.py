@@ -26,7 +26,7 @@ def a_result(**changes: Any) -> Result:
     plain = Result(
         success=True,
         output="I added it.",
-        error=None,
+        error="",
         task_id=TaskId("task-20260207-add"),
         started_at=START,
         completed_at=START + timedelta(minutes=10),

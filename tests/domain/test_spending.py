@@ -17,7 +17,7 @@ from task_queue.domain.task import TaskId
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
 AT = NOW.isoformat()
 SESSION = "the-task's-own"
-CLAIM = Claim(TaskId("task-a"), "w", 1, 1, NOW, 1, SESSION, False, 0, "", "", 0, 0, "task-a.md")
+CLAIM = Claim(TaskId("task-a"), "w", "1", 1, NOW, 1, SESSION, False, 0, "", "", 0, 0, "task-a.md")
 OPENS = ("out", {"type": "control_request", "request": {"subtype": "initialize"}})
 
 

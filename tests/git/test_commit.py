@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from task_queue.domain.task import TaskId
+from task_queue.domain.work.commits import Signature
 from task_queue.git.changes import changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
-from task_queue.git.commit import CommitResult, Signature, final_commit, why_no_signature
+from task_queue.git.commit import CommitResult, final_commit, why_no_signature
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 

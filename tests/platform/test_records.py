@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from task_queue.domain.model import Ending, Outcome, OutcomeKind, Work
+from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.document.settings import resolve
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId
+from task_queue.domain.work.commits import Signature
+from task_queue.domain.work.worktrees import Keep
 from task_queue.platform.records import decode, encode
+from task_queue.ports.executor import AgentSetup, GitSetup, Order
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
@@ -22,3 +28,58 @@ def test_a_name_that_is_no_text_can_be_read_back() -> None:
 
     assert read.outcome.reason == 'left uncommitted: caf\\udce9, \\ud83d, "\n'
     assert encode(read) == encode(ending)
+
+
+def test_an_order_reaches_its_runner_as_it_was_given() -> None:
+    """Paths, durations and every part of the set-up, not only what a test happens to use."""
+    claim = Claim(
+        task_id=TaskId("task-a"),
+        worker="web",
+        thread_id=1,
+        pid=2,
+        started_at=NOW,
+        attempt=1,
+        session_id="s",
+        resumes=False,
+        pid_start_ticks=3,
+        boot_id="b",
+        sha256="c",
+        dev=4,
+        ino=5,
+        document="task-a.md",
+    )
+    order = Order(
+        claim=claim,
+        source="web",
+        title="A task",
+        body="Do it.",
+        document=Path("/a/task.md"),
+        attempt_dir=Path("/a"),
+        lock=Path("/q/pending/.task-a.lock"),
+        queue_dirs=(Path("/q"),),
+        workspace=Path("/w"),
+        git=GitSetup(
+            worktrees=Path("/state/worktrees/web"),
+            keep=Keep(3, timedelta(days=7)),
+            signature=Signature(author_name="Queue", author_email="q@example.org"),
+            setup=("make deps",),
+            judges=("*.lock",),
+        ),
+        settings=resolve({"timeout": timedelta(minutes=3), "depends_on": (TaskId("task-b"),)}),
+        executor="claude",
+        agent=AgentSetup(
+            cli_path=Path("/bin/claude"),
+            config_dir=Path("/home/u/.claude"),
+            account="subscription",
+            setting_sources=("user",),
+            accepted_settings={".mcp.json": "hash"},
+            allow_only=True,
+            scrub_env=True,
+            hide_login=False,
+            prompts_dir=Path("/p"),
+        ),
+        meter=Meter(1.5, 0.5),
+        steps={1: "seal"},
+    )
+
+    assert decode(Order, encode(order)) == order

@@ -84,7 +84,7 @@ class MemoryEngine:
         claim = Claim(
             task_id=record_id,
             worker=worker,
-            thread_id=0,
+            thread_id="0",
             pid=0,
             started_at=now,
             attempt=1 + max((*used, *(attempt.number for attempt in earlier)), default=0),

@@ -60,8 +60,8 @@ def environment_of(order: Order) -> dict[str, str]:
     kept = {name: value for name, value in order.env.items() if not name.startswith(_SESSION_SCOPED)}
     # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
     # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
-    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.get("scrub_env") else {}
-    config_dir = order.agent.get("config_dir")
+    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.scrub_env else {}
+    config_dir = order.agent.config_dir
     return {
         **kept,
         **({"CLAUDE_CONFIG_DIR": str(config_dir)} if config_dir else {}),
@@ -74,8 +74,8 @@ def environment_of(order: Order) -> dict[str, str]:
 def write_launcher(order: Order) -> Path:
     """A program in the attempt's folder for the SDK to start in place of the CLI; see ``launcher``."""
     names = ",".join(sorted(environment_of(order)))
-    hides = order.agent.get("hide_login", True)
-    hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items() if hides)
+    hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items())
+    hidden = hidden if order.agent.hide_login else ""
     words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, hidden, str(_cli_of(order))]
     path = order.attempt_dir / "claude"
     path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
@@ -92,7 +92,7 @@ def options_for(
     permissions = permissions_for(
         settings.permissions,
         allow=settings.allow,
-        allow_only=bool(order.agent.get("allow_only")),
+        allow_only=order.agent.allow_only,
         deny=settings.deny,
         queue_dirs=map(str, order.queue_dirs),
         private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
@@ -111,7 +111,7 @@ def options_for(
         },
         output_format={"type": "json_schema", "schema": dict(talk.schema)} if talk.schema else None,
         plugins=[{"type": "local", "path": str(talk.plugin)}] if talk.plugin else [],
-        setting_sources=list(order.agent.get("setting_sources", ["project"])),
+        setting_sources=list(order.agent.setting_sources),
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
         disallowed_tools=list(permissions.disallowed_tools),
@@ -159,7 +159,7 @@ def _remaining_usd(order: Order) -> float | None:
 
 
 def _cli_of(order: Order) -> Path:
-    configured = order.agent.get("cli_path")
+    configured = order.agent.cli_path
     bundled = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
     found = shutil.which(str(configured or bundled), path=order.env.get("PATH", ""))
     if found is None and configured is None:

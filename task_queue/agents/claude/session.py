@@ -259,7 +259,7 @@ class _Conversation:
                 getattr(process, how)()
 
     def _wrong_account(self) -> str | None:
-        expected = str(self._order.agent.get("account", "any"))
+        expected = self._order.agent.account
         payer = _will_pay(self.watch.progress, self._order.env)
         return payer if payer is not None and expected not in {"any", payer} else None
 

@@ -105,7 +105,7 @@ def result_of(
     return Result(
         success=success,
         output=work.output,
-        error=None if success else outcome.reason,
+        error="" if success else outcome.reason,
         task_id=claim.task_id,
         started_at=attempts[0].started_at,
         completed_at=ending.ended_at,

@@ -42,6 +42,8 @@ class Waiting:
     dedupe_key: str | None = None
     capabilities: tuple[str, ...] = ()
     executor: str = "claude"
+    names_workspace: bool = False
+    """It works in a directory of its own, wherever its source's tasks work."""
 
     def tried(self, tries: int, next_try: Delay | None) -> Waiting:
         """The same task after what its history says."""
@@ -109,6 +111,7 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "dedupe_key": settings.dedupe_key,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
+        "names_workspace": settings.workspace is not None,
     }
 
 

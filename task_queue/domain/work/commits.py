@@ -1,9 +1,10 @@
-"""Messages of the commits that we make, and the trailers by which they are found again. Pure."""
+"""The commits that we make: who signs them, their messages, and the trailers by which they are found again. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 TASK_ID = "Task-Id"
 TASK_QUEUE_ATTEMPT = "Task-Queue-Attempt"
@@ -13,6 +14,26 @@ _MAX_SUBJECT_CHARS = 72
 _MAX_BODY_CHARS = 8000
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TRAILER = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*): (?P<value>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Author and committer, where they are not to be those of the repository's configuration."""
+
+    author_name: str | None = None
+    author_email: str | None = None
+    committer_name: str | None = None
+    committer_email: str | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        given = {
+            "GIT_AUTHOR_NAME": self.author_name,
+            "GIT_AUTHOR_EMAIL": self.author_email,
+            "GIT_COMMITTER_NAME": self.committer_name,
+            "GIT_COMMITTER_EMAIL": self.committer_email,
+        }
+        return {name: value for name, value in given.items() if value}
 
 
 def message_of(subject: str, body: str, trailers: Mapping[str, str]) -> str:

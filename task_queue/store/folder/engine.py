@@ -148,7 +148,7 @@ class FolderEngine:
             claim = Claim(
                 task_id=record_id,
                 worker=worker,
-                thread_id=threading.get_native_id(),
+                thread_id=str(threading.get_native_id()),
                 pid=me.pid,
                 started_at=now,
                 attempt=number,

@@ -44,6 +44,11 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def planning(self) -> Path:
+        """For a person's planning documents; nothing here reads it."""
+        return self.root / "planning"
+
+    @property
     def guard(self) -> Path:
         """Locked by the daemon that serves the source, so that two configurations cannot serve one folder."""
         return self.root / ".task-queue.lock"
