@@ -98,7 +98,7 @@ def cancel(context: click.Context, installation: Installation, *, task: str) -> 
     sources = installation.sources()
     task_id = task_named(task, sources)
     listed, state = _found(sources, task_id)
-    view = show_of(sources, task_id, now=installation.now())
+    view = show_of(installation.circumstances(), task_id)
     running = view.running if view else None
     if state in {TaskState.COMPLETED, TaskState.FAILED}:
         raise TaskQueueError(f"task {task_id} has ended already ({state})")
