@@ -94,7 +94,7 @@ class FakeRunners:
             self.engine.show_run(order.claim, run)
         if outcome is not None:
             ending = bare_ending(order.claim, outcome, by="runner", now=self.clock.now(), work=self.work)
-            self.engine.commit(order.claim, replace(ending, token=order.token))
+            self.engine.attempts.commit(order.claim, replace(ending, token=order.token))
         return EndedAttempt()
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature

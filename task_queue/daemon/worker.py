@@ -89,7 +89,9 @@ class Worker:
         self._recovered = False
         self._supervision = Supervision(
             source=source,
-            engine=engine,
+            queue=engine.queue,
+            attempts=engine.attempts,
+            requests=engine.requests,
             runners=runners,
             orders=orders,
             admission=admission,
@@ -215,12 +217,12 @@ class Worker:
         if self._recovered or not (self._stopping.is_set() or self._halted.is_set()):
             return
         with contextlib.suppress(EngineUnavailable, OSError):  # its end is decided once the source is well
-            for claim in self._engine.claims_to_stop():
+            for claim in self._engine.queue.claims_to_stop():
                 self._supervision.suspend(claim)
 
     def _conclude_claims(self) -> None:
         """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""
-        for claim in self._engine.claims():
+        for claim in self._engine.queue.claims():
             if self._closing():
                 return
             self._show_running(claim)
@@ -242,7 +244,7 @@ class Worker:
         if self.held_back is not None:
             return None
         try:
-            claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
+            claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
@@ -269,12 +271,12 @@ class Worker:
     def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
         """Claim a task only to settle it: it never starts."""
         try:
-            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
         except ClaimHeld:
             return
         if outcome.kind is OutcomeKind.REJECTED:
             self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
-        self._engine.abandon(claim, now=self._clock.now())
+        self._engine.attempts.abandon(claim, now=self._clock.now())
         self._supervision.commit(claim, outcome, by="worker")
         self._supervision.conclude(claim)
 

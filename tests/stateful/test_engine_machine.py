@@ -109,7 +109,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(name=NAMES)
     def cancel(self, name: str) -> None:
         try:
-            self.engine.request_cancel(TaskId(name))
+            self.engine.requests.request_cancel(TaskId(name))
         except (UnknownTaskError, EngineUnavailable):
             return
 
@@ -117,7 +117,7 @@ class EngineMachine(RuleBasedStateMachine):
     def retry(self, name: str, number: int) -> None:
         task_id = TaskId(name) if number == 1 else naming.numbered(TaskId(name), number)
         try:
-            self.engine.requeue(task_id)
+            self.engine.requests.requeue(task_id)
         except (UnknownTaskError, EngineUnavailable):
             return
         if number > 1:  # the record's document keeps its number, and is one of that name from now on
@@ -229,7 +229,7 @@ class EngineMachine(RuleBasedStateMachine):
         return journal.attempts if journal else ()
 
     def claims(self) -> tuple[Claim, ...]:
-        return self.engine.claims()
+        return self.engine.queue.claims()
 
 
 class SickEngine(FolderEngine):

@@ -59,15 +59,17 @@ class EngineBench(ABC):
 
     def claim(self, task_id: str) -> Claim:
         self.engine.survey()
-        return self.engine.claim(TaskId(task_id), worker="test", now=NOW)
+        return self.engine.queue.claim(TaskId(task_id), worker="test", now=NOW)
 
     def end(self, claim: Claim, outcome: Outcome = DONE) -> Ending:
-        return self.engine.commit(claim, bare_ending(claim, outcome, by="runner", now=NOW))
+        return self.engine.attempts.commit(claim, bare_ending(claim, outcome, by="runner", now=NOW))
 
     def settle(self, claim: Claim, state: TaskState = TaskState.COMPLETED) -> Result:
         ending = self.end(claim)
-        result = result_of(claim, ending, self.engine.journal(claim), state=state, source="s", workspace=None)
-        self.engine.settle(claim, result)
+        result = result_of(
+            claim, ending, self.engine.queue.journal(claim), state=state, source="s", workspace=None
+        )
+        self.engine.queue.settle(claim, result)
         return result
 
 
@@ -102,7 +104,7 @@ class EngineContract(ABC):
         bench.drop("task-a")
         claim = bench.claim("task-a")
 
-        assert bench.engine.claims() == (claim,)
+        assert bench.engine.queue.claims() == (claim,)
 
     def test_the_claimed_text_is_kept(self, bench: EngineBench) -> None:
         """What runs is the document as it was at the claim."""
@@ -110,8 +112,8 @@ class EngineContract(ABC):
         claim = bench.claim("task-a")
         bench.delete("task-a")
 
-        assert bench.engine.task(claim).title == "First text"
-        assert bench.engine.document_is_gone(claim)
+        assert bench.engine.queue.task(claim).title == "First text"
+        assert bench.engine.requests.document_is_gone(claim)
 
     def test_a_bad_document_is_reported(self, bench: EngineBench) -> None:
         """The survey says why; the claim's task raises the same."""
@@ -121,7 +123,7 @@ class EngineContract(ABC):
         claim = bench.claim("task-a")
         assert (task_id, "line 2" in reason) == ("task-a", True)
         with pytest.raises(TaskFileError):
-            bench.engine.task(claim)
+            bench.engine.queue.task(claim)
 
     def test_a_settled_task_has_its_place_and_result(self, bench: EngineBench) -> None:
         """Document moved, result recorded, claim gone."""
@@ -131,7 +133,7 @@ class EngineContract(ABC):
         assert bench.state_of("task-a") is TaskState.COMPLETED
         assert bench.result("task-a") == result
         assert bench.text_of("task-a") == "# Text"
-        assert bench.engine.claims() == ()
+        assert bench.engine.queue.claims() == ()
 
     def test_settling_again_changes_nothing(self, bench: EngineBench) -> None:
         """Recovery may repeat it."""
@@ -139,7 +141,7 @@ class EngineContract(ABC):
         claim = bench.claim("task-a")
         result = bench.settle(claim)
 
-        bench.engine.settle(claim, result)
+        bench.engine.queue.settle(claim, result)
         assert bench.result("task-a") == result
 
     def test_a_lost_claim_cannot_settle_or_release(self, bench: EngineBench) -> None:
@@ -153,9 +155,9 @@ class EngineContract(ABC):
         )
 
         with pytest.raises(ClaimLost):
-            bench.engine.settle(stale, result)
+            bench.engine.queue.settle(stale, result)
         with pytest.raises(ClaimLost):
-            bench.engine.release(stale, Journal(claim.task_id))
+            bench.engine.queue.release(stale, Journal(claim.task_id))
         assert bench.state_of("task-a") is TaskState.RUNNING
 
     def test_the_first_ending_stands(self, bench: EngineBench) -> None:
@@ -165,16 +167,16 @@ class EngineContract(ABC):
         first = bench.end(claim)
 
         assert bench.end(claim, Outcome(OutcomeKind.CANCELLED, "late")) == first
-        assert bench.engine.ending_of(claim) == first
+        assert bench.engine.attempts.ending_of(claim) == first
 
     def test_the_tombstone_stands(self, bench: EngineBench) -> None:
         """Once an attempt is given up, it stays so."""
         bench.drop("task-a")
         claim = bench.claim("task-a")
 
-        tombstone = bench.engine.abandon(claim, now=NOW)
+        tombstone = bench.engine.attempts.abandon(claim, now=NOW)
         assert tombstone.abandoned
-        assert bench.engine.run_of(claim) == tombstone
+        assert bench.engine.attempts.run_of(claim) == tombstone
 
     def test_a_released_task_waits_again_with_its_history(self, bench: EngineBench) -> None:
         """The journal carries the attempts; the next claim has the next number and the same session."""
@@ -183,20 +185,20 @@ class EngineContract(ABC):
         ending = bench.end(claim, Outcome(OutcomeKind.CRASHED, "died"))
         attempt = replace(attempt_of(claim, ending), session_id=claim.session_id)
         later = NOW + timedelta(minutes=5)
-        bench.engine.release(claim, Journal(claim.task_id, (attempt,), later))
+        bench.engine.queue.release(claim, Journal(claim.task_id, (attempt,), later))
 
         (task,) = bench.engine.survey().waiting
         again = bench.claim("task-a")
         assert task.next_try == Delay(attempt.ended_at, later)
         assert (again.attempt, again.session_id, again.resumes) == (2, claim.session_id, True)
-        assert bench.engine.journal(again).attempts == (attempt,)
+        assert bench.engine.queue.journal(again).attempts == (attempt,)
 
     def test_a_failed_attempt_starts_afresh(self, bench: EngineBench) -> None:
         """Only a broken session is continued, not one whose agent ended and failed."""
         bench.drop("task-a")
         claim = bench.claim("task-a")
         failed: Attempt = attempt_of(claim, bench.end(claim, Outcome(OutcomeKind.FAILED, "no")))
-        bench.engine.release(claim, Journal(claim.task_id, (failed,)))
+        bench.engine.queue.release(claim, Journal(claim.task_id, (failed,)))
 
         again = bench.claim("task-a")
         assert (again.resumes, again.session_id == claim.session_id) == (False, False)
@@ -216,7 +218,7 @@ class EngineContract(ABC):
         for _ in range(2):
             bench.drop("task-a")
             bench.settle(bench.claim("task-a"), TaskState.FAILED)
-        bench.engine.requeue(TaskId("task-a.2"))
+        bench.engine.requests.requeue(TaskId("task-a.2"))
         bench.drop("task-a")
 
         assert [bench.claim("task-a").task_id, bench.claim("task-a.2").task_id] == ["task-a.3", "task-a.2"]
@@ -225,10 +227,10 @@ class EngineContract(ABC):
         """With its history, uncounted, and the numbers going on."""
         bench.drop("task-a")
         bench.settle(bench.claim("task-a"), TaskState.FAILED)
-        bench.engine.requeue(TaskId("task-a"))
+        bench.engine.requests.requeue(TaskId("task-a"))
 
         claim = bench.claim("task-a")
-        history = bench.engine.journal(claim).attempts
+        history = bench.engine.queue.journal(claim).attempts
         assert (claim.task_id, claim.attempt) == ("task-a", 2)
         assert [attempt.counted for attempt in history] == [False]
 
@@ -236,13 +238,13 @@ class EngineContract(ABC):
         """A person is told."""
         bench.drop("task-a")
         with pytest.raises(UnknownTaskError):
-            bench.engine.requeue(TaskId("task-a"))
+            bench.engine.requests.requeue(TaskId("task-a"))
 
     def test_a_waiting_task_can_be_cancelled(self, bench: EngineBench) -> None:
         """It no longer waits but shows as cancelled, until it is settled."""
         bench.drop("task-a")
         bench.engine.survey()
-        bench.engine.request_cancel(TaskId("task-a"))
+        bench.engine.requests.request_cancel(TaskId("task-a"))
 
         survey = bench.engine.survey()
         assert (survey.waiting, survey.cancelled) == ((), ("task-a",))
@@ -251,16 +253,16 @@ class EngineContract(ABC):
         """Its worker sees the request, twice asked or once."""
         bench.drop("task-a")
         claim = bench.claim("task-a")
-        before = bench.engine.cancel_requested(claim)
-        bench.engine.request_cancel(TaskId("task-a"))
-        bench.engine.request_cancel(TaskId("task-a"))
+        before = bench.engine.requests.cancel_requested(claim)
+        bench.engine.requests.request_cancel(TaskId("task-a"))
+        bench.engine.requests.request_cancel(TaskId("task-a"))
 
-        assert (before, bench.engine.cancel_requested(claim)) == (False, True)
+        assert (before, bench.engine.requests.cancel_requested(claim)) == (False, True)
 
     def test_an_unknown_task_cannot_be_cancelled(self, bench: EngineBench) -> None:
         """A person is told."""
         with pytest.raises(UnknownTaskError):
-            bench.engine.request_cancel(TaskId("task-none"))
+            bench.engine.requests.request_cancel(TaskId("task-none"))
 
     def test_the_journal_after_a_release_can_be_released_again(self, bench: EngineBench) -> None:
         """Recovery may find the journal written and the lock still there."""
@@ -269,7 +271,7 @@ class EngineContract(ABC):
         bench.drop("task-a")
         claim = bench.claim("task-a")
         ending = bench.end(claim, Outcome(OutcomeKind.INTERRUPTED, "stopped"))
-        first = journal_after(claim, ending, bench.engine.journal(claim), Release())
+        first = journal_after(claim, ending, bench.engine.queue.journal(claim), Release())
         again = journal_after(claim, ending, first, Release())
 
         assert first == again

@@ -16,6 +16,9 @@ from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
 from task_queue.domain.task import Task, TaskId, TaskState
+from task_queue.ports.attempt_log import AttemptLog
+from task_queue.ports.queue import Queue
+from task_queue.ports.requests import Requests
 from task_queue.ports.store import Survey
 
 
@@ -37,7 +40,7 @@ class MemoryEngine:
         self.results: dict[TaskId, Result] = {}
         self.reports: dict[TaskId, str] = {}
         self.ended: dict[TaskId, tuple[TaskState, bytes]] = {}
-        self.attempts: dict[tuple[TaskId, int], _Attempt] = {}
+        self.folders: dict[tuple[TaskId, int], _Attempt] = {}
         self._locks: dict[TaskId, Claim] = {}
         self._journals: dict[TaskId, Journal] = {}
         self._cancels: set[TaskId] = set()
@@ -46,6 +49,18 @@ class MemoryEngine:
         """Drop a document."""
         self.documents[TaskId(task_id)] = text.encode()
         return TaskId(task_id)
+
+    @property
+    def queue(self) -> Queue:
+        return self
+
+    @property
+    def attempts(self) -> AttemptLog:
+        return self
+
+    @property
+    def requests(self) -> Requests:
+        return self
 
     def open(self) -> None:
         """Nobody else can serve it."""
@@ -76,7 +91,7 @@ class MemoryEngine:
         journal = self._journals.get(task_id)
         record_id = journal.task_id if journal else self._free_record(task_id)
         earlier = journal.attempts if journal else ()
-        used = [number for (name, number) in self.attempts if name == record_id]
+        used = [number for (name, number) in self.folders if name == record_id]
         session = session_to_continue(earlier)
         token = new_token()
         claim = Claim(
@@ -96,7 +111,7 @@ class MemoryEngine:
             document=naming.document_of(task_id),
             proof=proof_of(token),
         )
-        self.attempts[record_id, claim.attempt] = _Attempt(self.documents[task_id], token=token)
+        self.folders[record_id, claim.attempt] = _Attempt(self.documents[task_id], token=token)
         self._locks[task_id] = claim
         return claim
 
@@ -207,7 +222,7 @@ class MemoryEngine:
         return self.ended[task_id][0] if task_id in self.ended else None
 
     def _attempt(self, claim: Claim) -> _Attempt:
-        return self.attempts[claim.task_id, claim.attempt]
+        return self.folders[claim.task_id, claim.attempt]
 
     def _free_record(self, task_id: TaskId) -> TaskId:
         candidate, number = task_id, 1

@@ -68,11 +68,11 @@ def test_a_retry_that_was_killed_half_way_is_finished(
 ) -> None:
     """The journal lies in pending, the result and the document do not know yet."""
     folder.drop("task-a")
-    claim = folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+    claim = folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
     ended = Outcome(OutcomeKind.FAILED, "no")
     ending = bare_ending(claim, ended, by="worker", now=NOW)
-    journal = folder.engine.journal(claim)
-    folder.engine.settle(
+    journal = folder.engine.queue.journal(claim)
+    folder.engine.queue.settle(
         claim,
         result_of(
             claim, ending, journal, state=TaskState.FAILED, source="a", workspace=None, dead_letter=False
@@ -80,7 +80,7 @@ def test_a_retry_that_was_killed_half_way_is_finished(
     )
     with monkeypatch.context() as killed:
         killed.setattr(Requeue, "_bring_back", lambda *_: None)
-        folder.engine.requeue(TaskId("task-a"))
+        folder.engine.requests.requeue(TaskId("task-a"))
 
     folder.engine.open()
 
@@ -250,10 +250,10 @@ def test_a_document_edited_before_a_retry_is_kept_beside(folder: FolderBench) ->
     claim = folder.claim("task-a")
     (folder.pending / "task-a.md").write_text("# New")
     folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
-    folder.engine.release(claim, folder.engine.journal(claim))
+    folder.engine.queue.release(claim, folder.engine.queue.journal(claim))
 
     again = folder.claim("task-a")
-    assert folder.engine.task(again).title == "Old"
+    assert folder.engine.queue.task(again).title == "Old"
     assert (folder.pending / "edited-task-a.md").read_text() == "# New"
 
 
@@ -263,7 +263,7 @@ def test_a_document_deleted_before_a_retry_stays_deleted(folder: FolderBench) ->
     claim = folder.claim("task-a")
     folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
     folder.delete("task-a")
-    folder.engine.release(claim, folder.engine.journal(claim))
+    folder.engine.queue.release(claim, folder.engine.queue.journal(claim))
 
     assert folder.waiting() == []
     assert not (folder.pending / "task-a.md").exists()
@@ -326,7 +326,7 @@ def test_a_corrupt_lock_is_left_alone(folder: FolderBench) -> None:
     (folder.pending / ".task-a.lock").write_text("{torn")
     folder.engine.open()
 
-    assert (folder.waiting(), folder.engine.claims()) == ([], ())
+    assert (folder.waiting(), folder.engine.queue.claims()) == ([], ())
     assert (folder.pending / ".task-a.lock").read_text() == "{torn"
 
 
@@ -337,7 +337,7 @@ def test_a_lock_that_no_event_told_of_is_seen_after_one_try(folder: FolderBench)
     (folder.pending / ".task-a.lock").write_text("{}")
 
     with pytest.raises(ClaimHeld):
-        folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+        folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
 
     assert folder.engine.survey().waiting == ()
 
@@ -350,7 +350,7 @@ def test_a_lock_that_is_nobodys_is_put_away(folder: FolderBench) -> None:
     forged = replace(mine, document="task-b.md", task_id=TaskId("task-b"))
     (folder.pending / ".task-b.lock").write_bytes(encode(forged))
 
-    assert folder.engine.claims() == (mine,)
+    assert folder.engine.queue.claims() == (mine,)
     folder.engine.touch()
     assert folder.waiting() == ["task-b"]
 
@@ -361,7 +361,7 @@ def test_a_lock_that_was_rewritten_is_put_right(folder: FolderBench) -> None:
     mine = folder.claim("task-a")
     (folder.pending / ".task-a.lock").write_bytes(encode(replace(mine, proof="")))
 
-    assert folder.engine.claims() == (mine,)
+    assert folder.engine.queue.claims() == (mine,)
     assert read_record(type(mine), folder.pending / ".task-a.lock") == mine
     assert list(folder.engine.layout.logs.glob("task-a.lock.*"))
 
@@ -408,4 +408,4 @@ def test_a_document_swapped_for_a_link_is_not_read(folder: FolderBench, tmp_path
     (folder.pending / "task-a.md").symlink_to(secret)
 
     with pytest.raises(ClaimHeld):
-        folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+        folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)

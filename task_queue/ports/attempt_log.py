@@ -1,0 +1,49 @@
+"""The seam to what is known of attempts: who runs one, what it says, which steps it finished, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from task_queue.domain.model import Claim, Ending, RunRecord
+
+
+class AttemptLog(Protocol):
+    """The attempts of one source, as their worker sees them.
+
+    Every method may raise EngineUnavailable when the source cannot be read or written.
+    """
+
+    def run_of(self, claim: Claim) -> RunRecord | None: ...
+
+    def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
+        """Publish the tombstone unless a runner came first; return the record that stands."""
+        ...
+
+    def commit(self, claim: Claim, ending: Ending) -> Ending:
+        """Record how the attempt ended; return the ending that stands (an earlier one wins)."""
+        ...
+
+    def ending_of(self, claim: Claim) -> Ending | None: ...
+
+    def is_genuine(self, claim: Claim, ending: Ending) -> bool:
+        """Whether *ending* was committed by its runner or by this queue, as far as can be told."""
+        ...
+
+    def set_ending_aside(self, claim: Claim) -> None:
+        """Keep the ending that is recorded under another name: it is not what it claims to be."""
+        ...
+
+    def transcript(self, claim: Claim) -> Iterable[str]:
+        """The lines of the attempt's transcript, as far as they were written; none if there is none."""
+        ...
+
+    def steps(self, claim: Claim) -> Sequence[str]:
+        """The lines of the attempt's finished steps; none if there are none."""
+        ...
+
+    def may_have_acted(self, claim: Claim) -> bool:
+        """Whether an agent may have worked on the attempt although no run record says so: then it left a
+        transcript, or what would say so was deleted."""
+        ...
