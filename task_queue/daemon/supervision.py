@@ -36,11 +36,10 @@ from task_queue.domain.model import (
     OutcomeKind,
     Pause,
     Release,
-    Result,
     Retry,
     Work,
 )
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import Task, TaskState
 from task_queue.domain.work.facts import report_of
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.admission import Admission
@@ -85,7 +84,8 @@ class Supervision:
         """Have a fresh *claim* carried out and wait for it. Raises ExecutorError after giving the task back."""
         try:
             task = self.queue.task(claim)
-            order = self.orders.order_for(claim, task, self.queue.journal(claim))
+            place = self.attempts.place_of(claim)
+            order = self.orders.order_for(claim, task, self.queue.journal(claim), place)
             order = replace(order, token=self.queue.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
@@ -313,26 +313,28 @@ class Supervision:
         *,
         dead_letter: bool = False,
     ) -> None:
+        task = self._task(claim)
         result = result_of(
             claim,
             ending,
             journal,
             state=state,
             source=self.source,
-            workspace=self.orders.workspace_of(claim),
+            workspace=self.orders.workspace_of(task) if task else None,
             outcome=outcome,
             dead_letter=dead_letter,
         )
-        self.queue.settle(claim, result, self._report(claim, ending, result))
+        title, asked = (task.title, task.body) if task else (claim.task_id, "")
+        report = report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
+        self.queue.settle(claim, result, report)
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
 
-    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+    def _task(self, claim: Claim) -> Task | None:
+        """None of a document that is no valid task: it never ran."""
         try:
-            task = self.queue.task(claim)
-            title, asked = task.title, task.body
-        except TaskFileError:  # it never ran
-            title, asked = claim.task_id, ""
-        return report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
+            return self.queue.task(claim)
+        except TaskFileError:
+            return None
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause

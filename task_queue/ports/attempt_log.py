@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from task_queue.domain.model import Claim, Ending, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LogAddress:
+    """From which a runner opens the log of its attempt (``store.opening``); travels in its order."""
+
+    engine: str
+    """Which kind of engine keeps the log."""
+    location: str
+    """Where, as that engine spells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlace:
+    """What the machine that runs an attempt needs to know of where the attempt is kept."""
+
+    log: LogAddress
+    document: Path
+    """The task's text as it was at the claim, for the agent to read."""
+    scratch: Path
+    """A folder of the attempt alone, for what its agent's program needs."""
 
 
 class AttemptLog(Protocol):
@@ -14,6 +37,8 @@ class AttemptLog(Protocol):
 
     Every method may raise EngineUnavailable when the source cannot be read or written.
     """
+
+    def place_of(self, claim: Claim) -> AttemptPlace: ...
 
     def run_of(self, claim: Claim) -> RunRecord | None: ...
 

@@ -16,6 +16,7 @@ from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.worktrees import Keep
+from task_queue.ports.attempt_log import LogAddress
 from task_queue.ports.executor import GitSetup, Order, Stop
 from tests.processes import environments
 from tests.waiting import eventually
@@ -70,8 +71,8 @@ class Bench:
             title="A task",
             body="Do it.",
             document=document,
-            attempt_dir=attempt_dir,
-            lock=self.queue / "pending" / ".task-a.lock",
+            scratch=attempt_dir,
+            log=LogAddress("folder", str(self.queue / "pending")),
             queue_dirs=(self.queue,),
             workspace=self.workspace,
             git=GitSetup(worktrees=self.root / "worktrees", keep=Keep(5)),

@@ -13,6 +13,7 @@ from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.worktrees import Keep
 from task_queue.platform.records import decode, encode
+from task_queue.ports.attempt_log import LogAddress
 from task_queue.ports.executor import AgentSetup, GitSetup, Order
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -35,7 +36,7 @@ def test_an_order_reaches_its_runner_as_it_was_given() -> None:
     claim = Claim(
         task_id=TaskId("task-a"),
         worker="web",
-        thread_id=1,
+        thread_id="1",
         pid=2,
         started_at=NOW,
         attempt=1,
@@ -54,8 +55,8 @@ def test_an_order_reaches_its_runner_as_it_was_given() -> None:
         title="A task",
         body="Do it.",
         document=Path("/a/task.md"),
-        attempt_dir=Path("/a"),
-        lock=Path("/q/pending/.task-a.lock"),
+        scratch=Path("/a"),
+        log=LogAddress("folder", "/q/pending"),
         queue_dirs=(Path("/q"),),
         workspace=Path("/w"),
         git=GitSetup(

@@ -20,11 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from task_queue.daemon.worker import Timing, Worker
 from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
-from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result, RunRecord
+from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.platform import durable
-from task_queue.platform.identity import own_identity
-from task_queue.platform.records import encode
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
@@ -39,7 +36,7 @@ TEXT = f"---\nmax_attempts: {MAX_ATTEMPTS}\nretry_delay: 1s\n---\n# Version {{}}
 
 
 class Runners(FakeRunners):
-    """Shows itself on disk as a real runner does, and notes which attempts were started."""
+    """Notes which attempts were started."""
 
     def __init__(self, engine: FolderEngine | MemoryEngine, clock: FakeClock) -> None:
         super().__init__(engine, [], clock)
@@ -50,17 +47,6 @@ class Runners(FakeRunners):
         claim = order.claim
         assert (claim.task_id, claim.attempt) not in self.started, "an attempt was started twice"
         self.started.append((claim.task_id, claim.attempt))
-        if isinstance(self.engine, FolderEngine):
-            dead = RunRecord(
-                claim.task_id,
-                claim.attempt,
-                order.marker,
-                2**22 + 1,
-                1,
-                own_identity().boot_id,
-                claim.started_at,
-            )
-            durable.publish(self.engine.layout.attempt_of(claim) / "run.json", encode(dead))
         self.outcomes = [self.next]
         return super().start(order)
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import resource
 import socket
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from task_queue.domain.attempt.results import bare_ending, result_of
 from task_queue.domain.document.naming import document_of
-from task_queue.domain.errors import ClaimHeld, EngineUnavailable
-from task_queue.domain.model import Outcome, OutcomeKind, Result
+from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable
+from task_queue.domain.model import Claim, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
+from task_queue.ports.attempt_log import LogAddress
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.requeue import Requeue
+from task_queue.store.opening import open_log
 from tests.store.contract import NOW, EngineBench, EngineContract
 
 
@@ -45,6 +52,9 @@ class FolderBench(EngineBench):
         result = read_record(Result, self.engine.layout.result(TaskId(task_id)))
         assert not isinstance(result, str), result
         return result
+
+    def writer(self, claim: Claim) -> AttemptWriter:
+        return open_log(self.engine.attempts.place_of(claim).log, claim)
 
     def text_of(self, task_id: str) -> str:
         state = self.state_of(task_id)
@@ -409,3 +419,92 @@ def test_a_document_swapped_for_a_link_is_not_read(folder: FolderBench, tmp_path
 
     with pytest.raises(ClaimHeld):
         folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
+
+
+def test_a_log_of_an_unknown_engine_is_opened_by_none(folder: FolderBench) -> None:
+    """An order of a later release is refused, and nothing is written anywhere."""
+    folder.drop("task-a")
+
+    with pytest.raises(ValueError, match="postgres"):
+        open_log(LogAddress("postgres", "host"), folder.claim("task-a"))
+
+
+def test_a_runner_whose_source_is_gone_gives_up(folder: FolderBench) -> None:
+    """It would otherwise try for ever, or make the folder anew."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    writer = folder.writer(claim)
+    root = folder.engine.layout.root
+    root.rename(root.with_name("elsewhere"))
+
+    with pytest.raises(ClaimLost):
+        writer.commit(bare_ending(claim, Outcome(OutcomeKind.SUCCEEDED, "done"), by="runner", now=NOW))
+    assert not root.exists()
+
+
+def test_an_attempt_whose_folder_was_deleted_gets_its_ending_all_the_same(folder: FolderBench) -> None:
+    """An agent that removes its own log does not remove how it ended."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    (folder.engine.layout.attempt_of(claim) / "task.md").unlink()
+    folder.engine.layout.attempt_of(claim).rmdir()
+
+    ending = bare_ending(claim, Outcome(OutcomeKind.FAILED, "no"), by="runner", now=NOW)
+    assert folder.writer(claim).commit(ending)
+    assert folder.engine.attempts.ending_of(claim) == ending
+
+
+@pytest.mark.parametrize("name", ["transcript.jsonl", "steps.jsonl"])
+def test_what_an_agent_made_unreadable_is_as_if_it_were_not_there(folder: FolderBench, name: str) -> None:
+    """An agent that takes the permissions of its own log harms its own task, never the source."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    path = folder.engine.layout.attempt_of(claim) / name
+    path.write_text("{}\n")
+    path.chmod(0)
+    attempts, writer = folder.engine.attempts, folder.writer(claim)
+
+    def look() -> None:
+        with pytest.raises(PermissionError):
+            path.read_text()
+        found.extend([*attempts.transcript(claim), *attempts.steps(claim)])
+        found.extend([*writer.transcript_lines(), *writer.steps(claim.attempt), "looked"])
+
+    found: list[str] = []
+    without_privileges(look)
+    assert found == ["looked"]
+
+
+def test_steps_that_cannot_be_read_now_are_not_taken_for_none(folder: FolderBench) -> None:
+    """Work that was done would be done again. Here no descriptor is left; a sick disk is told alike."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    folder.writer(claim).add_step("{}")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(EngineUnavailable):
+            folder.engine.attempts.steps(claim)
+        with pytest.raises(OSError, match="Too many open files"):
+            folder.writer(claim).steps(claim.attempt)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(folder.writer(claim).steps(claim.attempt)) == ["{}"]
+
+
+def without_privileges(act: Callable[[], None]) -> None:
+    """Do *act* in a thread that may do no more than the owner of a file; root may read whatever there is."""
+
+    def drop_and_act() -> None:
+        header, nothing = (
+            (ctypes.c_uint32 * 2)(0x20080522, 0),
+            (ctypes.c_uint32 * 6)(),
+        )  # capset(2), version 3
+        assert ctypes.CDLL(None, use_errno=True).capset(header, nothing) == 0
+        act()
+
+    thread = Thread(target=drop_and_act)
+    thread.start()
+    thread.join()

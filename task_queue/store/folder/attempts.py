@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -15,15 +16,20 @@ from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
 from task_queue.platform import durable, identity
 from task_queue.platform.records import Record, encode
+from task_queue.ports.attempt_log import AttemptPlace, LogAddress
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import SNAPSHOT, Layout
 
+ENGINE = "folder"
+"""What the address of a log says of this kind of engine; the location is the path of ``pending/``."""
 RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
 STEPS = "steps.jsonl"
 _STEPS_LIMIT = 64 * 2**20
+_UNUSABLE = durable.NO_REGULAR_FILE | {errno.EACCES}
+"""Of what an agent may have put in the place of its attempt's own files: as if there were none."""
 
 
 class FolderAttempts:
@@ -35,6 +41,10 @@ class FolderAttempts:
         self._layout = layout
         self._cache = cache
         self._available = available
+
+    def place_of(self, claim: Claim) -> AttemptPlace:
+        folder = self._layout.attempt_of(claim)
+        return AttemptPlace(LogAddress(ENGINE, str(self._layout.pending)), folder / SNAPSHOT, folder)
 
     def run_of(self, claim: Claim) -> RunRecord | None:
         return self._record(RunRecord, claim, RUN)
@@ -118,11 +128,11 @@ def set_aside(path: Path) -> Path:
 
 
 def lines_in(path: Path) -> Iterator[str]:
-    """The lines of a transcript; none if there is no such file. Raises OSError."""
+    """The lines of a transcript; none if there is no such file, or no readable one. Raises OSError."""
     try:
         file = durable.open_regular(path)
     except OSError as error:
-        if error.errno not in durable.NO_REGULAR_FILE:
+        if error.errno not in _UNUSABLE:
             raise
         return
     with file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
@@ -130,11 +140,14 @@ def lines_in(path: Path) -> Iterator[str]:
 
 
 def step_lines(path: Path) -> list[str]:
-    """The lines of a file of steps; none if there is no such file. Raises OSError: unread is not undone."""
+    """The lines of a file of steps; none if there is no such file, or no readable one.
+
+    Raises OSError: what cannot be read now was done all the same.
+    """
     try:
         data, _ = durable.read_regular(path, limit=_STEPS_LIMIT)
     except OSError as error:
-        if error.errno in durable.NO_REGULAR_FILE:
+        if error.errno in _UNUSABLE:
             return []
         raise
     return data.decode(errors="replace").splitlines()
