@@ -25,6 +25,7 @@ from task_queue.domain.model import (
 )
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.work.worktrees import Keep
+from task_queue.platform.owners import this_process
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import GitSetup, Order, Stop
@@ -90,7 +91,9 @@ class FakeRunners:
     def start(self, order: Order) -> RunningAttempt:
         outcome = self.outcomes.pop(0)
         self.orders.append(order)
-        run = RunRecord(order.claim.task_id, order.claim.attempt, order.marker, 1, 1, "", self.clock.now())
+        run = RunRecord(
+            order.claim.task_id, order.claim.attempt, order.marker, this_process(), self.clock.now()
+        )
         self.writer_of(order).show(run)
         if outcome is not None:
             ending = bare_ending(order.claim, outcome, by="runner", now=self.clock.now(), work=self.work)

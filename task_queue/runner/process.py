@@ -23,6 +23,7 @@ from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunR
 from task_queue.domain.secrets import redacted, secrets_in
 from task_queue.platform import identity
 from task_queue.platform.memory import MemoryGuard
+from task_queue.platform.owners import this_process
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Executor, Order, Stop
 
@@ -104,14 +105,11 @@ def _work_so_far(log: AttemptWriter, order: Order) -> Work:
 
 
 def _own_record(order: Order, started_at: datetime) -> RunRecord:
-    me = identity.own_identity()
     return RunRecord(
         task_id=order.claim.task_id,
         attempt=order.claim.attempt,
         marker=order.marker,
-        pid=me.pid,
-        pid_start_ticks=me.pid_start_ticks,
-        boot_id=me.boot_id,
+        runner=this_process(),
         started_at=started_at,
         claim=order.claim,
     )

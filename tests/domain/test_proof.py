@@ -21,6 +21,7 @@ from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, RunReco
 from task_queue.domain.task import TaskId
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
+from tests.claims import OWNER
 from tests.fakes import SUCCESS, Bench, EndedAttempt, FakeRunners
 
 FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
@@ -37,7 +38,7 @@ class ForgingRunners(FakeRunners):
     shows_itself = True
 
     def start(self, order: Order) -> RunningAttempt:
-        run = RunRecord(order.claim.task_id, 1, order.marker, 1, 1, "", self.clock.now())
+        run = RunRecord(order.claim.task_id, 1, order.marker, OWNER, self.clock.now())
         if self.shows_itself:
             self.writer_of(order).show(run)
         forged = bare_ending(order.claim, SUCCESS, by=self.by, now=self.clock.now())

@@ -15,6 +15,7 @@ from task_queue.domain.task import TaskId
 from task_queue.platform.records import encode
 from task_queue.store.folder import queue as folder_module
 from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.folder.records import lock_bytes
 from tests.store.contract import NOW
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
@@ -157,7 +158,7 @@ def test_an_id_in_a_lock_never_becomes_a_path_unchecked(engine: FolderEngine, tm
     """Whoever forged it, the lock is put away, and nothing is written where it leads to."""
     claim = engine.queue.claim(TASK, worker="test", now=NOW)
     lock = engine.layout.lock(claim.document)
-    forged = encode(replace(claim, task_id=TaskId("task-x/../../../outside")))
+    forged = lock_bytes(replace(claim, task_id=TaskId("task-x/../../../outside")))
     engine.close()
     lock.write_bytes(forged)
     successor = FolderEngine(engine.layout.pending, settle_s=0)

@@ -26,6 +26,7 @@ from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
+from task_queue.store.folder.records import LockFile
 from tests.fakes import FakeClock, FakeOrders, FakeRunners, OpenAdmission
 from tests.store.memory import MemoryEngine
 
@@ -308,7 +309,7 @@ class FolderMachine(EngineMachine):
 
     def claims(self) -> tuple[Claim, ...]:
         locks = self.engine.layout.pending.glob(".task-*.lock")
-        return tuple(c for path in locks if isinstance(c := read_record(Claim, path), Claim))
+        return tuple(c.claim for path in locks if isinstance(c := read_record(LockFile, path), LockFile))
 
 
 BOUNDS = settings(

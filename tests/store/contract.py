@@ -28,6 +28,7 @@ from task_queue.domain.model import (
     RunRecord,
 )
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform.owners import this_process
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.store import Engine
 
@@ -387,4 +388,4 @@ class EngineContract(ABC):
 
 
 def run_record(claim: Claim) -> RunRecord:
-    return RunRecord(claim.task_id, claim.attempt, "marker", 1, 1, "boot", NOW)
+    return RunRecord(claim.task_id, claim.attempt, "marker", this_process(), NOW)

@@ -26,6 +26,7 @@ from task_queue.ports.attempt_log import AttemptLog, AttemptPlace, LogAddress
 from task_queue.ports.queue import Queue
 from task_queue.ports.requests import Requests
 from task_queue.ports.store import Survey
+from tests.claims import OWNER
 
 
 @dataclass(slots=True)
@@ -171,17 +172,11 @@ class MemoryEngine:
         claim = Claim(
             task_id=record_id,
             worker=worker,
-            thread_id="0",
-            pid=0,
             started_at=now,
             attempt=1 + max((*used, *(attempt.number for attempt in earlier)), default=0),
             session_id=session or str(uuid.uuid4()),
             resumes=session is not None,
-            pid_start_ticks=0,
-            boot_id="",
-            sha256="",
-            dev=0,
-            ino=0,
+            owner=OWNER,
             document=naming.document_of(task_id),
             proof=proof_of(token),
         )
@@ -219,7 +214,7 @@ class MemoryEngine:
         return self._attempt(claim).run
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
-        tombstone = RunRecord(claim.task_id, claim.attempt, "", 0, 0, "", now, abandoned=True)
+        tombstone = RunRecord(claim.task_id, claim.attempt, "", OWNER, now, abandoned=True)
         attempt = self._attempt(claim)
         attempt.run = attempt.run or tombstone
         return attempt.run

@@ -25,6 +25,7 @@ from task_queue.ports.attempt_log import LogAddress
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
+from task_queue.store.folder.records import LockFile, RunFile, lock_bytes, run_bytes
 from task_queue.store.folder.requeue import Requeue
 from task_queue.store.opening import open_log
 from tests.store.contract import NOW, EngineBench, EngineContract
@@ -358,7 +359,7 @@ def test_a_lock_that_is_nobodys_is_put_away(folder: FolderBench) -> None:
     folder.drop("task-b")
     mine = folder.claim("task-a")
     forged = replace(mine, document="task-b.md", task_id=TaskId("task-b"))
-    (folder.pending / ".task-b.lock").write_bytes(encode(forged))
+    (folder.pending / ".task-b.lock").write_bytes(lock_bytes(forged))
 
     assert folder.engine.queue.claims() == (mine,)
     folder.engine.touch()
@@ -369,10 +370,10 @@ def test_a_lock_that_was_rewritten_is_put_right(folder: FolderBench) -> None:
     """What this process remembers of its claim wins, and the other one is kept."""
     folder.drop("task-a")
     mine = folder.claim("task-a")
-    (folder.pending / ".task-a.lock").write_bytes(encode(replace(mine, proof="")))
+    (folder.pending / ".task-a.lock").write_bytes(lock_bytes(replace(mine, proof="")))
 
     assert folder.engine.queue.claims() == (mine,)
-    assert read_record(type(mine), folder.pending / ".task-a.lock") == mine
+    assert (folder.pending / ".task-a.lock").read_bytes() == lock_bytes(mine)
     assert list(folder.engine.layout.logs.glob("task-a.lock.*"))
 
 
@@ -419,6 +420,18 @@ def test_a_document_swapped_for_a_link_is_not_read(folder: FolderBench, tmp_path
 
     with pytest.raises(ClaimHeld):
         folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
+
+
+@pytest.mark.parametrize("odd", ["", "a", "/", "a/b/c", "1/2/3", "\u00e9"])
+def test_what_a_lock_says_is_published_again_as_it_was(odd: str) -> None:
+    """Whatever its texts are: a lock or a run record may hold anything."""
+    lock = LockFile(
+        TaskId("task-a"), "w", "140213", 2, NOW, 1, "s", False, 3, odd, odd, 4, 5, "task-a.md", odd
+    )
+    run = RunFile(TaskId("task-a"), 1, "m", 2, 3, odd, NOW, claim=lock)
+
+    assert lock_bytes(lock.claim) == encode(lock)
+    assert run_bytes(run.record) == encode(run)
 
 
 def test_a_log_of_an_unknown_engine_is_opened_by_none(folder: FolderBench) -> None:

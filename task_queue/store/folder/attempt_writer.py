@@ -21,6 +21,7 @@ from task_queue.store.folder.attempts import (
 )
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.records import lock_bytes, run_bytes
 from task_queue.store.folder.unfinished import unfinished_in
 from task_queue.store.transcript import FileTranscript
 
@@ -37,14 +38,14 @@ class FolderAttemptWriter:
         self._folder = self._layout.attempt_of(claim)
 
     def show(self, run: RunRecord) -> bool:
-        return _is_first(self._folder / RUN, encode(run))
+        return _is_first(self._folder / RUN, run_bytes(run))
 
     def claim_stands(self) -> bool:
         try:
             lock, _ = durable.read_regular(self._layout.lock(self._claim.document), limit=_LOCK_LIMIT)
         except FileNotFoundError:
             return False
-        return lock == encode(self._claim)
+        return lock == lock_bytes(self._claim)
 
     def transcript(self, *, limit_mb: int, secrets: Iterable[str]) -> FileTranscript:
         return FileTranscript(self._folder / TRANSCRIPT, limit_mb=limit_mb, secrets=secrets)

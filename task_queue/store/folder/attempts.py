@@ -14,12 +14,14 @@ from pathlib import Path
 from task_queue.domain.attempt.proof import is_vouched_for
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
-from task_queue.platform import durable, identity
+from task_queue.platform import durable
+from task_queue.platform.owners import this_process
 from task_queue.platform.records import Record, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.records import RunFile
 
 ENGINE = "folder"
 """What the address of a log says of this kind of engine; the location is the path of ``pending/``."""
@@ -47,22 +49,16 @@ class FolderAttempts:
         return AttemptPlace(LogAddress(ENGINE, str(self._layout.pending)), folder / SNAPSHOT, folder)
 
     def run_of(self, claim: Claim) -> RunRecord | None:
-        return self._record(RunRecord, claim, RUN)
+        run = self._record(RunFile, claim, RUN)
+        return None if run is None else run.record
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
-        me = identity.own_identity()
         tombstone = RunRecord(
-            task_id=claim.task_id,
-            attempt=claim.attempt,
-            marker="",
-            pid=me.pid,
-            pid_start_ticks=me.pid_start_ticks,
-            boot_id=me.boot_id,
-            started_at=now,
-            abandoned=True,
+            claim.task_id, claim.attempt, marker="", runner=this_process(), started_at=now, abandoned=True
         )
         with self._available():
-            return _publish_first(RunRecord, self._layout.attempt_of(claim) / RUN, tombstone)
+            path = self._layout.attempt_of(claim) / RUN
+            return _publish_first(RunFile, path, RunFile.of(tombstone)).record
 
     def commit(self, claim: Claim, ending: Ending) -> Ending:
         with self._available():
@@ -117,7 +113,7 @@ class FolderAttempts:
 
     def _set_unreadable_aside(self, claim: Claim) -> None:
         attempt = self._layout.attempt_of(claim)
-        for kind, name in ((RunRecord, RUN), (Ending, ENDING)):
+        for kind, name in ((RunFile, RUN), (Ending, ENDING)):
             if isinstance(read_record(kind, attempt / name), str):
                 set_aside(attempt / name)
 

@@ -23,9 +23,10 @@ from task_queue.domain.attempt.proof import new_token, proof_of
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import ClaimHeld, ClaimLost
-from task_queue.domain.model import Attempt, Claim, Journal, Result, RunRecord
+from task_queue.domain.model import Attempt, Claim, Journal, Result
 from task_queue.domain.task import Task, TaskId
-from task_queue.platform import durable, identity
+from task_queue.platform import durable
+from task_queue.platform.owners import this_process
 from task_queue.platform.records import encode
 from task_queue.store.folder import preflight
 from task_queue.store.folder.archive import Archive
@@ -39,6 +40,7 @@ from task_queue.store.folder.layout import SNAPSHOT, Layout
 from task_queue.store.folder.locks import Locks
 from task_queue.store.folder.outputs import TaskOutputs
 from task_queue.store.folder.pending import Pending
+from task_queue.store.folder.records import DocumentFile, RunFile, lock_bytes
 
 
 class FolderQueue:
@@ -79,23 +81,19 @@ class FolderQueue:
             self._put_back_lost_lock(document, data, record_id, last, earlier)
             number = 1 + last
             session = session_to_continue(earlier)
-            me = identity.own_identity()
             token = new_token()
             claim = Claim(
                 task_id=record_id,
                 worker=worker,
-                thread_id=str(threading.get_native_id()),
-                pid=me.pid,
                 started_at=now,
                 attempt=number,
                 session_id=session or str(uuid.uuid4()),
                 resumes=session is not None,
-                pid_start_ticks=me.pid_start_ticks,
-                boot_id=me.boot_id,
-                sha256=hashlib.sha256(data).hexdigest(),
-                dev=about.st_dev,
-                ino=about.st_ino,
+                owner=this_process(str(threading.get_native_id())),
                 document=document,
+                document_identity=str(
+                    DocumentFile(hashlib.sha256(data).hexdigest(), about.st_dev, about.st_ino)
+                ),
                 proof=proof_of(token),
             )
             attempt = self._layout.attempt_of(claim)
@@ -103,7 +101,7 @@ class FolderQueue:
             try:
                 durable.publish(attempt / SNAPSHOT, data[:MAX_BYTES])
                 self._locks.note(claim)
-                durable.publish(self._layout.lock(document), encode(claim))
+                durable.publish(self._layout.lock(document), lock_bytes(claim))
             except FileExistsError as error:
                 self._pending.touch(
                     naming.lock_of(document)
@@ -199,7 +197,7 @@ class FolderQueue:
             about = self._layout.document(claim).lstat()
         except FileNotFoundError:
             about = None
-        if about is None or about.st_ino != claim.ino:
+        if about is None or about.st_ino != DocumentFile.of(claim).ino:
             self._unlock(claim)
             raise ClaimHeld(f"{claim.document} went away while it was claimed")
 
@@ -209,8 +207,9 @@ class FolderQueue:
         """An attempt that began and is neither ended nor in the history still owns the task: somebody
         deleted its lock. Raises ClaimHeld once the lock lies there again."""
         attempt = self._layout.attempt(record_id, last)
-        run = read_record(RunRecord, attempt / RUN)
-        if not isinstance(run, RunRecord) or run.claim is None:
+        file = read_record(RunFile, attempt / RUN)
+        run = file.record if isinstance(file, RunFile) else None
+        if run is None or run.claim is None:
             return
         if (run.claim.document, run.claim.task_id) != (document, record_id):
             return
@@ -233,7 +232,7 @@ class FolderQueue:
         if moved_on or os.path.lexists(self._layout.lock(claim.document)) or not self._is_served_here(claim):
             raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
         durable.make_directory(self._layout.pending)
-        durable.publish(self._layout.lock(claim.document), encode(claim))
+        durable.publish(self._layout.lock(claim.document), lock_bytes(claim))
 
     def _is_in_history(self, claim: Claim) -> bool:
         journal = self._archive.journal_beside(claim.document)
