@@ -15,6 +15,7 @@ from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
+from task_queue.domain.document.choices import CLAUDE, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
@@ -23,7 +24,7 @@ from task_queue.domain.errors import EngineUnavailable, ExecutorError, NeedsPers
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.task import Task
 from task_queue.platform.durable import read_regular
-from task_queue.ports.executor import AgentSetup, GitSetup, Order, SettingSource
+from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order, SettingSource
 from task_queue.store.folder.layout import Layout
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
@@ -92,7 +93,7 @@ class ConfiguredOrders:
     def _order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)
-        if settings.executor == "claude" and settings.permissions == "sandboxed":
+        if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
         layout = Layout(self.source.path)
         attempt_dir = layout.attempt_of(claim)
@@ -101,10 +102,10 @@ class ConfiguredOrders:
         last = continued[-1] if claim.resumes and continued else None
         spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
         cap = settings.max_budget_usd
-        executor = "claude" if settings.executor == "claude" else "command"
+        executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
+            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
         )
         return Order(
             claim=claim,
@@ -147,7 +148,7 @@ class ConfiguredOrders:
             turns_used=sum(attempt.num_turns for attempt in earlier),
             allowance_usd=(
                 self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
-                if executor == "claude"
+                if executor is ExecutorKind.CLAUDE
                 else None
             ),
             transcript_mb=self.config.limits.transcript_mb,
@@ -229,7 +230,7 @@ class ConfiguredOrders:
         agent = self.config.agent
         env = agent_environment(agent, self.environ)
         missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
-        if executor == "claude" and missing:
+        if executor == CLAUDE and missing:
             raise ExecutorError(
                 f"the agent's program {agent.cli_path} is not there or cannot be executed",
                 hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
@@ -237,7 +238,7 @@ class ConfiguredOrders:
         return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:
-        if executor == "claude":
+        if executor == CLAUDE:
             return ()
         return self.config.executors[executor].argv
 

@@ -21,6 +21,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.orders import ConfiguredOrders
+from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
 from task_queue.daemon.worker import Timing, Worker
 from task_queue.domain.events import Event, TaskSettled
@@ -68,6 +69,7 @@ class Serving:
         *,
         admission: SharedAdmission,
         runners: Runners,
+        quota: Quota,
         clock: Clock,
         emit: Emit,
     ) -> None:
@@ -75,6 +77,7 @@ class Serving:
         self._config_of = config_of
         self._admission = admission
         self._runners = runners
+        self._quota = quota
         self._clock = clock
         self._emit = emit
         self._trust = SettingsTrust(locations.trusted_settings)
@@ -181,6 +184,11 @@ class Serving:
             return served.worker.trouble
         return None if served.worker.drained else self._admission.tripped(served.source.id)
 
+    @property
+    def has_recovered(self) -> bool:
+        """Whether every worker has taken in hand what an earlier daemon left."""
+        return all(served.worker.has_recovered for served in self._served.values())
+
     def all_turning(self, now: float) -> bool:
         """Whether no worker hangs at *now* (monotonic seconds)."""
         return not any(
@@ -256,6 +264,7 @@ class Serving:
             state_of=self._state_of,
             clock=self._clock,
             emit=self._note,
+            quota=self._quota,
             timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
             news=partial(self._news.append, source.id),
         )

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from task_queue.daemon.quota import USED_UP, Quota
 from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
+from task_queue.domain.document import naming
+from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import Doomed, HeldBack, Ready, Waiting
 from task_queue.domain.errors import (
     ClaimHeld,
@@ -60,6 +63,7 @@ class Worker:
         clock: Clock,
         emit: Emit,
         timing: Timing,
+        quota: Quota | None = None,
         news: Callable[[], None] = lambda: None,
     ) -> None:
         """*news* is called whenever what is shown of the worker may have changed."""
@@ -79,6 +83,7 @@ class Worker:
         """Nothing waits and nothing runs (for ``run --drain``)."""
         self._engine = engine
         self._admission = admission
+        self._quota = quota or Quota()
         self._orders = orders
         self._failed_starts = 0
         self._state_of = state_of
@@ -138,6 +143,11 @@ class Worker:
         since = self._wakeup.awake_since
         return since is not None and now - since > after_s and self.trouble is None
 
+    @property
+    def has_recovered(self) -> bool:
+        """Whether what an earlier daemon left here is concluded, or cannot be (see ``trouble``)."""
+        return self._recovered or self.trouble is not None
+
     def serve(self) -> None:
         """Work until stopped. A defect of ours ends this source only, and says so."""
         self.thread_id = threading.get_native_id()
@@ -187,28 +197,25 @@ class Worker:
             survey = self._engine.survey()
         self._note_ignored(survey)
         self.drained = survey.is_drained
-        if self._closing():
+        if not survey.look_again_after:  # else one of the documents may only be in the middle of a change
+            self._quota.keep(self.source, survey.has)
+        if self._closing() or self._end_unwanted(survey):
             return 0
-        if survey.rejected or survey.cancelled:
-            for task_id, reason in survey.rejected:
-                self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
-            self._end_all(survey.cancelled)
-            return 0
-        self.held_back = None
+        self.held_back, self.holds_agents_only = None, False
         now = self._clock.now()
         screen = self._admission.screen(self.source)
-        found = survey.waiting.next(now=now, state_of=self._state_of, screen=screen)
+        backlog = self._backlog(survey)
+        found = backlog.next(now=now, state_of=self._state_of, screen=screen)
         match found:
             case Doomed(task=task, reason=reason):
-                self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason))
-                return 0
+                return 0 if self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason)) else None
             case Ready(task=task) | HeldBack(task=task):  # the admission has the last word, and wakes us
                 if self._work_on(task):
                     return 0
                 self.holds_agents_only = isinstance(found, HeldBack) and found.reason == self.held_back
             case None:
                 pass
-        return _shortest(survey.look_again_after, _wait_s(survey.waiting.next_due(now), now))
+        return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
     def _recover(self) -> None:
         self._engine.open()
@@ -228,8 +235,21 @@ class Worker:
         for claim in self._engine.claims():
             if self._closing():
                 return
+            self._quota.begin(self.source, naming.task_id_of(claim.document))
             self._show_running(claim)
-            self._supervision.conclude(claim)
+            ended = False
+            try:
+                ended = self._supervision.conclude(claim)
+            finally:
+                self._quota.put_down(self.source, naming.task_id_of(claim.document), ended=ended)
+
+    def _backlog(self, survey: Survey) -> Backlog:
+        """What may be chosen from: everything that waits, or only what ``run --cycles`` may still begin."""
+        only = self._quota.only(self.source, self._wakeup.wake)
+        if only is None:
+            return survey.waiting
+        self.held_back = USED_UP if len(survey.waiting) > len(only) else None
+        return Backlog(task for task_id in only if (task := survey.waiting.get(task_id)) is not None)
 
     def _work_on(self, task: Waiting) -> bool:
         """False if the admission holds *task* back."""
@@ -237,12 +257,16 @@ class Worker:
         self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
         if self.held_back is not None:
             return False
+        ended = False
         try:
+            if not self._quota.take(self.source, task.id, self._wakeup.wake):
+                return False
             claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
+            self._quota.begin(self.source, task.id)
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
-            self._supervision.conclude(claim, runner_ended=True)
+            ended = self._supervision.conclude(claim, runner_ended=True)
         except ClaimHeld:
             return True
         except ExecutorError:
@@ -250,6 +274,7 @@ class Worker:
             raise
         finally:
             self._admission.leave(self.source)
+            self._quota.put_down(self.source, task.id, ended=ended)
         self._failed_starts = 0
         return True
 
@@ -258,21 +283,37 @@ class Worker:
         with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
             self._end_all(self._engine.survey().cancelled)
 
-    def _end_all(self, cancelled: Iterable[TaskId]) -> None:
-        for task_id in cancelled:
-            self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
+    def _end_unwanted(self, survey: Survey) -> bool:
+        """End what was rejected or cancelled while it waited; whether there was any that may be ended now."""
+        rejected = [
+            self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
+            for task_id, reason in survey.rejected
+        ]
+        return self._end_all(survey.cancelled) or any(rejected)
 
-    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
-        """Claim a task only to settle it: it never starts."""
+    def _end_all(self, cancelled: Iterable[TaskId]) -> bool:
+        outcome = Outcome(OutcomeKind.CANCELLED, "cancelled before it started")
+        ended = [self._end_unstarted(task_id, outcome) for task_id in cancelled]
+        return any(ended)
+
+    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> bool:
+        """Claim a task only to settle it: it never starts. False if it may not be claimed now."""
+        if not self._quota.take(self.source, task_id, self._wakeup.wake):
+            return False
+        ended = False
         try:
             claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            self._quota.begin(self.source, task_id)
+            if outcome.kind is OutcomeKind.REJECTED:
+                self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
+            self._engine.abandon(claim, now=self._clock.now())
+            self._supervision.commit(claim, outcome, by="worker")
+            ended = self._supervision.conclude(claim)
         except ClaimHeld:
-            return
-        if outcome.kind is OutcomeKind.REJECTED:
-            self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
-        self._engine.abandon(claim, now=self._clock.now())
-        self._supervision.commit(claim, outcome, by="worker")
-        self._supervision.conclude(claim)
+            pass
+        finally:
+            self._quota.put_down(self.source, task_id, ended=ended)
+        return True
 
     def _show_running(self, claim: Claim) -> None:
         self.running = claim.task_id

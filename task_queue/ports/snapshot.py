@@ -31,6 +31,11 @@ class Survey:
     unread: tuple[str, ...] = ()
     """File names of documents, where there are too many to read each: nothing else is known of what waits."""
 
+    def has(self, task_id: TaskId) -> bool:
+        """Whether the document called *task_id* is there and not claimed."""
+        rejected = any(task_id == rejected for rejected, _ in self.rejected)
+        return self.waiting.get(task_id) is not None or rejected or task_id in self.cancelled
+
     @property
     def is_drained(self) -> bool:
         """Nothing waits, and nothing is about to."""

@@ -17,14 +17,13 @@ from task_queue.daemon.admission.bounds import Bounds
 from task_queue.daemon.admission.breaker import Breaker
 from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.domain.attempt.account import Account
+from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.holds import STOPPED, AgentHold, source_paused
 from task_queue.domain.model import Claim, Ending, OutcomeKind
 from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
-
-_CLAUDE = "claude"
 
 
 class SharedAdmission:
@@ -108,7 +107,7 @@ class SharedAdmission:
             self._waiting.pop(source, None)
             self._inside.add(source)
             self._breaker.started(source, self._clock.now())
-            if task.executor == _CLAUDE:
+            if task.executor == CLAUDE:
                 self._guard.started(source)
             return None
 

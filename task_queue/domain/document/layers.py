@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from task_queue.domain.document.settings import CLAUDE, Settings, parse_defaults, resolve
+from task_queue.domain.document.choices import CLAUDE
+from task_queue.domain.document.settings import Settings, parse_defaults, resolve
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
