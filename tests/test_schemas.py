@@ -21,6 +21,7 @@ from task_queue.domain.model import (
     Result,
     RunRecord,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
@@ -53,7 +54,7 @@ SAMPLES: dict[str, Any] = {
         attempts=(ATTEMPT,),
         source="ad-hoc",
         worker="w",
-        workspace=None,
+        product=WorkProduct(None),
     ),
 }
 

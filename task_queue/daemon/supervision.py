@@ -42,7 +42,7 @@ from task_queue.domain.model import (
     Work,
 )
 from task_queue.domain.task import TaskState
-from task_queue.domain.work.facts import report_of
+from task_queue.domain.work.report import report_of
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.admission import Admission
 from task_queue.ports.clock import Clock
@@ -320,16 +320,16 @@ class Supervision:
             outcome=outcome,
             dead_letter=dead_letter,
         )
-        self.engine.settle(claim, result, self._report(claim, ending, result))
+        self.engine.settle(claim, result, self._report(claim, result))
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
 
-    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+    def _report(self, claim: Claim, result: Result) -> str:
         try:
             task = self.engine.task(claim)
             title, asked = task.title, task.body
         except TaskFileError:  # it never ran
             title, asked = claim.task_id, ""
-        return report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
+        return report_of(result, title=title, asked=asked)
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause

@@ -22,7 +22,7 @@ from typing import assert_never
 from task_queue.domain.attempt.proof import is_vouched_for, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
 from task_queue.domain.errors import ExecutorError
-from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunRecord, Work
+from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
 from task_queue.platform import durable, identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -167,7 +167,7 @@ def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) ->
             work,
             output=redacted(work.output, secrets),
             permission_denials=redacted(work.permission_denials, secrets),
-            delivery=_without_secrets(work.delivery, secrets),
+            product=_without_secrets(work.product, secrets),
         ),
         started_at=started_at,
         ended_at=datetime.now(UTC),
@@ -188,15 +188,15 @@ def _commit(order: Order, outcome: Outcome, work: Work, started_at: datetime) ->
             return
 
 
-def _without_secrets(delivery: Delivery | None, secrets: tuple[str, ...]) -> Delivery | None:
-    if delivery is None:
+def _without_secrets(product: WorkProduct | None, secrets: tuple[str, ...]) -> WorkProduct | None:
+    if product is None:
         return None
     return replace(
-        delivery,
-        verification=redacted(delivery.verification, secrets),
-        audit=redacted(delivery.audit, secrets),
-        subjects=redacted(delivery.subjects, secrets),
-        notes=redacted(delivery.notes, secrets),
+        product,
+        verification=redacted(product.verification, secrets),
+        audit=redacted(product.audit, secrets),
+        subjects=redacted(product.subjects, secrets),
+        notes=redacted(product.notes, secrets),
     )
 
 

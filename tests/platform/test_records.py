@@ -35,7 +35,7 @@ def test_an_order_reaches_its_runner_as_it_was_given() -> None:
     claim = Claim(
         task_id=TaskId("task-a"),
         worker="web",
-        thread_id=1,
+        thread_id="1",
         pid=2,
         started_at=NOW,
         attempt=1,

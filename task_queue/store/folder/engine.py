@@ -258,11 +258,13 @@ class FolderEngine:
                     return
                 self._take_back(claim)
             notes = (
-                *result.notes,
+                *result.product.notes,
                 *self._documents.notes(claim),
                 *self._outputs.make_room(claim, result),
             )
-            self._outputs.publish(claim, changed(result, notes=notes), report)
+            self._outputs.publish(
+                claim, changed(result, product=changed(result.product, notes=notes)), report
+            )
             self._documents.file(claim, result.state)
             durable.remove(self.layout.journal(claim.document))
             durable.remove(self.layout.cancel(claim.document))
