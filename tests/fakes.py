@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from task_queue.daemon.quota import Quota
 from task_queue.daemon.worker import Timing, Worker
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
@@ -174,13 +175,16 @@ class OpenAdmission:
 class Bench:
     """A worker on a memory engine, turned by hand."""
 
-    def __init__(self, *outcomes: Outcome | None, engine: MemoryEngine | None = None) -> None:
+    def __init__(
+        self, *outcomes: Outcome | None, engine: MemoryEngine | None = None, quota: Quota | None = None
+    ) -> None:
         self.clock = FakeClock()
         self.engine = engine or MemoryEngine()
         self.runners = FakeRunners(self.engine, list(outcomes), self.clock)
         self.orders = FakeOrders()
         self.admission = OpenAdmission()
         self.events: list[Event] = []
+        self.quota = quota or Quota()
         self.shown: list[TaskId | None] = []
         """What ran whenever that was news."""
         self.worker = self.new_worker()
@@ -197,6 +201,7 @@ class Bench:
             clock=self.clock,
             emit=self.events.append,
             timing=Timing(jitter=lambda: 0.0),
+            quota=self.quota,
             news=lambda: self.shown.append(self.worker.running),
         )
 

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
 from task_queue.domain.task import Task, TaskId
+from task_queue.ports.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """One look at a source."""
-
-    waiting: tuple[Waiting, ...] = ()
-    """Every task that is complete on disk and not claimed, in no particular order."""
-    rejected: tuple[tuple[TaskId, str], ...] = ()
-    """Documents that cannot be tasks, with the reason; they are to be claimed and settled as rejected."""
-    ignored: tuple[tuple[str, str], ...] = ()
-    """File names that are no tasks, with the reason."""
-    cancelled: tuple[TaskId, ...] = ()
-    """Waiting tasks with a request to cancel."""
-    claimed: bool = False
-    """Claims lie there. Whoever surveys works on none, so each is to be seen through."""
-    look_again_after: float | None = None
-    """Seconds until a document that is still being written may be complete."""
-
-
-class Engine(Protocol):
+class Engine(Snapshot, Protocol):
     """Keeps one source's tasks and arbitrates who works on which. Safe to call from several processes.
 
     Every method may raise EngineUnavailable when the source cannot be read or written.
@@ -39,12 +20,6 @@ class Engine(Protocol):
     def open(self) -> None:
         """Become the one that serves this source, or make sure of still being it. Idempotent."""
         ...
-
-    def touch(self) -> None:
-        """Anything may have changed: the next survey looks at everything again."""
-        ...
-
-    def survey(self) -> Survey: ...
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         """Take the waiting task whose document is called *task_id*; raises ClaimHeld if it is not to be had."""

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from pathlib import Path
 from task_queue.domain.attempt.lifecycle import session_to_continue
 from task_queue.domain.attempt.proof import is_vouched_for, new_token, proof_of
 from task_queue.domain.document import naming
-from task_queue.domain.document.settings import Settings, resolve
+from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import (
     ClaimHeld,
@@ -43,7 +42,8 @@ from task_queue.domain.task import Task, TaskId
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import Record, encode
-from task_queue.ports.store import Notes, Survey
+from task_queue.ports.snapshot import Survey
+from task_queue.ports.store import Notes
 from task_queue.store.folder import preflight
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.attempts import ENDING, RUN, AttemptFolders
@@ -59,31 +59,27 @@ from task_queue.store.folder.intake_check import (
 from task_queue.store.folder.layout import SNAPSHOT, Layout
 from task_queue.store.folder.locks import Locks
 from task_queue.store.folder.outputs import TaskOutputs
-from task_queue.store.folder.pending import Pending
+from task_queue.store.folder.pending import Pending, Settling
 from task_queue.store.folder.requeue import Requeue
 
 FolderIdentity = tuple[tuple[int, int], ...]
 
 
 class FolderEngine:
-    """Implements ports.store.Engine. ``touch``, ``arrived`` and ``is_empty`` may be called from any thread."""
+    """Implements ports.store.Engine. ``touch``, ``arrived``, ``moved`` and ``is_empty`` are for any thread."""
 
     def __init__(
         self,
         pending: Path,
         *,
         settle_s: float = 1.0,
-        settings_of: Callable[[Task], Settings] | None = None,
+        layers: Callable[[], Layers] = Layers,
         notes: Notes | None = None,
     ) -> None:
-        """Without *notes* it knows of its own claims alone: enough for who claims nothing."""
+        """*layers*: the owner's defaults in force. Without *notes* it knows of its own claims alone: enough for
+        who claims nothing."""
         self.layout = Layout(pending)
-        self._pending = Pending(
-            pending,
-            settle_s=settle_s,
-            settings_of=settings_of or (lambda task: resolve(task.given)),
-            monotonic=time.monotonic,
-        )
+        self._pending = Pending(pending, layers=layers, settling=Settling(settle_s))
         self._cache = ClaimCache()
         self._documents = ClaimedDocuments(self.layout, self._cache)
         self._outputs = TaskOutputs(self.layout, self._cache)
@@ -95,6 +91,7 @@ class FolderEngine:
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
         self.is_empty = self._pending.is_empty
+        self.moved = self._pending.moved
         self._locks = Locks(self.layout, self._cache, notes, self.touch)
         self.state_of = self._archive.state_of
         self.transcript = self._attempts.transcript
