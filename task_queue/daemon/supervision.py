@@ -86,8 +86,7 @@ class Supervision:
             order = replace(order, token=self.engine.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
-            reason = f"{error} ({error.hint})" if error.hint else str(error)
-            self.commit(claim, Outcome(OutcomeKind.REJECTED, reason), by="worker")
+            self.commit(claim, Outcome(OutcomeKind.REJECTED, error.in_full), by="worker")
         except ExecutorError as error:
             if self.engine.abandon(claim, now=self.clock.now()).abandoned:
                 self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")

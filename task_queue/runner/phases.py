@@ -75,8 +75,7 @@ class WorkflowExecutor:
         try:
             outcome = self._work_through(run)
         except GitError as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
+            outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         if run.checkout is not None and outcome.kind not in _COSTS_NOTHING:
@@ -196,7 +195,6 @@ def plan_for(order: Order) -> Plan:
     return Plan(
         verify=bool(settings.verify),
         audit=settings.workflow is Workflow.AUDITED,
-        commit=True,
         land=settings.isolation is Isolation.WORKTREE and settings.landing is Landing.MERGE,
         max_iterations=settings.max_iterations,
     )

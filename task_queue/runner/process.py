@@ -70,8 +70,7 @@ def carry_out(order: Order) -> None:
             reason = "the process tree held more memory than limits.memory_mb"
             outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))
     except ExecutorError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}"), _work_so_far(order)
+        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, error.in_full), _work_so_far(order)
     except Exception as error:  # noqa: BLE001 - a defect of ours must end as an outcome, not as silence
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))

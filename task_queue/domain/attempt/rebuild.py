@@ -84,7 +84,7 @@ def _conversations(lines: Iterable[str]) -> list[_Conversation]:
     found: list[_Conversation] = []
     lost = False
     phase: str | None = None
-    for direction, raw, at in envelopes_in(lines):
+    for direction, raw, _ in envelopes_in(lines):
         frame: Mapping[str, Any] = {} if isinstance(raw, str) else raw
         phase = _phase_in(direction, frame) or phase
         lost = lost or frame.get("type") == SESSION_LOST
@@ -92,7 +92,7 @@ def _conversations(lines: Iterable[str]) -> list[_Conversation]:
             found.append(_Conversation(is_new=lost, phase=phase))
             lost = False
         if found:
-            found[-1].progress.add(direction, raw, at)
+            found[-1].progress.add(direction, raw)
             if direction == "in":
                 found[-1].session_id = frame.get("session_id") or found[-1].session_id
     return found
