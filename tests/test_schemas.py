@@ -19,6 +19,7 @@ from task_queue.domain.model import (
     OutcomeKind,
     Result,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
@@ -52,7 +53,7 @@ SAMPLES: dict[str, Any] = {
         attempts=(ATTEMPT,),
         source="ad-hoc",
         worker="w",
-        workspace=None,
+        product=WorkProduct(None),
     ),
 }
 

@@ -41,7 +41,7 @@ from task_queue.domain.model import (
     Work,
 )
 from task_queue.domain.task import Task, TaskState
-from task_queue.domain.work.facts import report_of
+from task_queue.domain.work.report import report_of
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.admission import Admission
 from task_queue.ports.attempt_log import AttemptLog
@@ -90,8 +90,7 @@ class Supervision:
             order = replace(order, token=self.queue.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
-            reason = f"{error} ({error.hint})" if error.hint else str(error)
-            self.commit(claim, Outcome(OutcomeKind.REJECTED, reason), by="worker")
+            self.commit(claim, Outcome(OutcomeKind.REJECTED, error.in_full), by="worker")
         except ExecutorError as error:
             if self.attempts.abandon(claim, now=self.clock.now()).abandoned:
                 self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")
@@ -329,8 +328,7 @@ class Supervision:
             dead_letter=dead_letter,
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
-        report = report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
-        self.queue.settle(claim, result, report)
+        self.queue.settle(claim, result, report_of(result, title=title, asked=asked))
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
 
     def _task(self, claim: Claim) -> Task | None:

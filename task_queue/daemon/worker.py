@@ -325,7 +325,7 @@ class Worker:
         return self._stopping.is_set() or self._retiring.is_set()
 
     def _note_trouble(self, error: TaskQueueError) -> None:
-        why = f"{error}; {error.hint}" if error.hint else str(error)
+        why = error.in_full
         self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why

@@ -54,10 +54,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a task's work came to, besides the agent's own words."""
+class WorkProduct:
+    """What a task's work came to, besides the agent's own words: made by the runner, kept in the result."""
 
-    workspace: str | None = None
+    workspace: str | None
     """Where the agent worked: the task's own working tree, if it had one."""
     isolation: Isolation = Isolation.NONE
     base_commit: str | None = None
@@ -85,6 +85,7 @@ class Delivery:
     """Which prompts ran, with their sha256."""
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    """Both of the attempt, in a result of all attempts that could tell; phases without an agent cost nothing."""
     see: tuple[str, ...] = ()
     """Commands that show the work."""
     keep: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class Delivery:
     undo: tuple[str, ...] = ()
     """Commands that take it back."""
     notes: tuple[str, ...] = ()
+    """What a person should know and nothing else here says: a document edited meanwhile, a key without effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Work:
     """What the session was charged since by estimate, see ``domain.attempt.spending``."""
     utilization: float | None = None
     """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
-    delivery: Delivery | None = None
+    product: WorkProduct | None = None
     """None where the attempt had no workflow, or did not get far enough."""
 
 
@@ -226,7 +228,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What ``results/<id>.json`` holds. The first twelve keys are those of the original system."""
+    """What ``results/<id>.json`` holds; ``result_file`` has its keys, which are those of *product* among its own."""
 
     success: bool
     output: str
@@ -247,35 +249,14 @@ class Result:
     attempts: tuple[Attempt, ...]
     source: str
     worker: str
-    workspace: str | None
-    isolation: Isolation = Isolation.NONE
-    base_commit: str | None = None
-    commits: tuple[str, ...] = ()
-    branch: str | None = None
-    audit: dict[str, Any] | None = None
-    verification: tuple[dict[str, Any], ...] = ()
+    product: WorkProduct
     model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
     permission_denials: tuple[dict[str, Any], ...] = ()
     billed_to: str | None = None
     dead_letter: bool = False
-    landed: str | None = None
-    prompts: dict[str, str] = field(default_factory=dict[str, str])
-    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    """Both over all attempts that could tell; phases without an agent cost nothing."""
     cost_incomplete: bool = False
-    changed_judges: tuple[str, ...] = ()
-    """Files that judge the work and were changed by it: the path, and how in parentheses."""
     estimated_cost_usd: float = 0.0
     """How much of ``total_cost_usd`` is an estimate."""
-    see: tuple[str, ...] = ()
-    """Commands that show the work."""
-    keep: tuple[str, ...] = ()
-    """Commands that bring a branch in that was left; none where that is done."""
-    undo: tuple[str, ...] = ()
-    """Commands that take the work back."""
-    notes: tuple[str, ...] = ()
-    """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION
 
 

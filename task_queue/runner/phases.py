@@ -46,7 +46,7 @@ from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.checks import Checks
 from task_queue.runner.steps import Steps
-from task_queue.runner.work_product import delivery_of
+from task_queue.runner.work_product import product_of
 
 _GOES_ON = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DENIED})
 _COSTS_NOTHING = frozenset(
@@ -77,13 +77,12 @@ class WorkflowExecutor:
         try:
             outcome = self._work_through(run)
         except GitError as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
+            outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         if run.checkout is not None and outcome.kind not in _COSTS_NOTHING:
             run.checkout.leave(done=outcome.kind is OutcomeKind.SUCCEEDED)
-        delivery = delivery_of(
+        product = product_of(
             run.checkout,
             run.steps.done,
             left=run.left,
@@ -93,7 +92,7 @@ class WorkflowExecutor:
             seconds_by_phase=run.seconds,
         )
         output = run.work.output or last_words(run.steps.done)
-        return outcome, replace(run.work, output=output, delivery=delivery)
+        return outcome, replace(run.work, output=output, product=product)
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
         plan = plan_for(run.order)
@@ -198,7 +197,6 @@ def plan_for(order: Order) -> Plan:
     return Plan(
         verify=bool(settings.verify),
         audit=settings.workflow is Workflow.AUDITED,
-        commit=True,
         land=settings.isolation is Isolation.WORKTREE and settings.landing is Landing.MERGE,
         max_iterations=settings.max_iterations,
     )

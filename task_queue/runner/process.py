@@ -20,7 +20,7 @@ from typing import assert_never
 from task_queue.domain.attempt.proof import is_vouched_for, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
 from task_queue.domain.errors import ClaimLost, ExecutorError
-from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunRecord, Work
+from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
 from task_queue.domain.secrets import redacted, secrets_in
 from task_queue.platform import identity
 from task_queue.platform.memory import MemoryGuard
@@ -64,8 +64,7 @@ def carry_out(order: Order, log: AttemptWriter) -> None:
             reason = "the process tree held more memory than limits.memory_mb"
             outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))
     except ExecutorError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}"), _work_so_far(log, order)
+        outcome, work = Outcome(OutcomeKind.UNAVAILABLE, error.in_full), _work_so_far(log, order)
     except Exception as error:  # noqa: BLE001 - a defect of ours must end as an outcome, not as silence
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
@@ -135,7 +134,7 @@ def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, star
             work,
             output=redacted(work.output, secrets),
             permission_denials=redacted(work.permission_denials, secrets),
-            delivery=_without_secrets(work.delivery, secrets),
+            product=_without_secrets(work.product, secrets),
         ),
         started_at=started_at,
         ended_at=datetime.now(UTC),
@@ -155,15 +154,15 @@ def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, star
             return
 
 
-def _without_secrets(delivery: Delivery | None, secrets: tuple[str, ...]) -> Delivery | None:
-    if delivery is None:
+def _without_secrets(product: WorkProduct | None, secrets: tuple[str, ...]) -> WorkProduct | None:
+    if product is None:
         return None
     return replace(
-        delivery,
-        verification=redacted(delivery.verification, secrets),
-        audit=redacted(delivery.audit, secrets),
-        subjects=redacted(delivery.subjects, secrets),
-        notes=redacted(delivery.notes, secrets),
+        product,
+        verification=redacted(product.verification, secrets),
+        audit=redacted(product.audit, secrets),
+        subjects=redacted(product.subjects, secrets),
+        notes=redacted(product.notes, secrets),
     )
 
 

@@ -261,7 +261,8 @@ class MemoryEngine:
                 return
             raise ClaimLost(f"{claim.task_id}: the claim is gone")
         if dropped_as not in self.documents:
-            result = replace(result, notes=(*result.notes, "the document was deleted while the task ran"))
+            notes = (*result.product.notes, "the document was deleted while the task ran")
+            result = replace(result, product=replace(result.product, notes=notes))
         self.results.setdefault(claim.task_id, result)
         self.reports.setdefault(claim.task_id, report)
         self.documents.pop(dropped_as, None)

@@ -239,7 +239,7 @@ def test_a_document_edited_while_it_runs_is_kept(folder: FolderBench) -> None:
     assert folder.text_of("task-a") == "# Old"
     assert (folder.pending / "edited-task-a.md").read_text() == "# New"
     assert result is not None
-    assert "edited" in result.notes[0]
+    assert "edited" in result.product.notes[0]
     assert folder.waiting() == []
 
 
@@ -254,7 +254,7 @@ def test_a_document_deleted_while_it_runs_is_told(folder: FolderBench) -> None:
 
     assert folder.text_of("task-a") == "# Text"
     assert result is not None
-    assert "deleted" in result.notes[0]
+    assert "deleted" in result.product.notes[0]
 
 
 def test_a_document_edited_before_a_retry_is_kept_beside(folder: FolderBench) -> None:

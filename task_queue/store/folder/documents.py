@@ -10,7 +10,7 @@ from pathlib import Path
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.model import Claim
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import ENDED, TaskState
 from task_queue.platform import durable
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import ino_of, move_to_free_name, publish_once
@@ -52,7 +52,7 @@ class ClaimedDocuments:
                 return (self._edited_note(newer),)
             already_filed = any(
                 os.path.lexists(self._layout.ended(state) / naming.document_of(claim.task_id))
-                for state in (TaskState.COMPLETED, TaskState.FAILED)
+                for state in ENDED
             )
             return () if already_filed else (_DELETED,)
         claimed = DocumentFile.of(claim)
@@ -74,7 +74,7 @@ class ClaimedDocuments:
         if not self.notes(claim) and os.path.lexists(self._layout.document(claim)):
             move_to_free_name(self._layout.document(claim), target)
             return
-        for other in (TaskState.COMPLETED, TaskState.FAILED):  # a person filed it where it does not belong
+        for other in ENDED:  # a person filed it where it does not belong
             filed = self._layout.ended(other) / target.name
             if other is not state and ino_of(filed) == DocumentFile.of(claim).ino:
                 move_to_free_name(filed, target)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from task_queue.domain.document import naming
 from task_queue.domain.model import Claim, Result
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import ENDED, TaskState
 from task_queue.platform import durable
 from task_queue.platform.records import encode
 from task_queue.store.folder.claim_cache import ClaimCache
@@ -78,7 +78,7 @@ class TaskOutputs:
         waits = os.path.lexists(self._layout.document(claim))
         others = [
             self._layout.ended(other) / naming.document_of(claim.task_id)
-            for other in (TaskState.COMPLETED, TaskState.FAILED)
+            for other in ENDED
             if other is not state
         ]
         return [

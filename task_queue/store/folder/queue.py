@@ -153,11 +153,12 @@ class FolderQueue:
                     return
                 self._take_back(claim)
             notes = (
-                *result.notes,
+                *result.product.notes,
                 *self._documents.notes(claim),
                 *self._outputs.make_room(claim, result),
             )
-            self._outputs.publish(claim, changed(result, notes=notes), report)
+            noted = changed(result, product=changed(result.product, notes=notes))
+            self._outputs.publish(claim, noted, report)
             self._documents.file(claim, result.state)
             durable.remove(self._layout.journal(claim.document))
             durable.remove(self._layout.cancel(claim.document))
