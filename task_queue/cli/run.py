@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
-from task_queue.cli.session import Session, pass_session
+from task_queue.cli.session import pass_installation
 from task_queue.cli.spelling import moment, span
 from task_queue.domain.events import (
     AccountPaused,
@@ -21,12 +22,15 @@ from task_queue.domain.task import TaskState
 
 @click.command()
 @click.option(
-    "--cycles", type=click.IntRange(min=1), metavar="N", help="End after N tasks, or when none is left."
+    "--cycles",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin at most N tasks; end when they have ended, or when none is left.",
 )
 @click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
-@pass_session
+@pass_installation
 @click.pass_context
-def run(context: click.Context, session: Session, *, cycles: int | None, drain: bool) -> None:
+def run(context: click.Context, installation: Installation, *, cycles: int | None, drain: bool) -> None:
     """Work in the foreground until stopped.
 
     With --cycles and --drain, exit code 1 if a task did not succeed, 3 if what is left waits for a person.
@@ -41,8 +45,8 @@ def run(context: click.Context, session: Session, *, cycles: int | None, drain: 
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    until = Until(drained=drain, settled=cycles)
-    stuck = serve(session.locations, emit, notifier=Notifier(None), until=until)
+    until = Until(drained=drain, tasks=cycles)
+    stuck = serve(installation.locations, emit, notifier=Notifier(None), until=until)
     if not (drain or cycles):
         return
     for source_id, why in stuck.items():

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import click
 
+from task_queue.app import status as app_status
 from task_queue.app.answers import (
     AccountView,
     DaemonView,
@@ -16,6 +17,7 @@ from task_queue.app.answers import (
     StatusView,
     TaskLine,
 )
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import (
@@ -28,7 +30,7 @@ from task_queue.cli.render import (
     table,
     word,
 )
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
 
 _WATCH_EVERY_S = 1.0
@@ -49,14 +51,17 @@ _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 )
 @click.option("--watch", is_flag=True, help="Show it again every second.")
 @as_json_option
-@pass_session
+@pass_installation
 @click.pass_context
-def status(context: click.Context, session: Session, *, detailed: bool, watch: bool, as_json: bool) -> None:
+def status(
+    context: click.Context, installation: Installation, *, detailed: bool, watch: bool, as_json: bool
+) -> None:
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
     while True:
-        now = session.now()
-        view = session.status(
-            now,
+        now = installation.now()
+        view = app_status.status(
+            installation,
+            now=now,
             waiting_shown=_ALL if as_json else _MANY if detailed else _FEW,
             ended_shown=_FEW if detailed else 0,
         )
@@ -69,7 +74,7 @@ def status(context: click.Context, session: Session, *, detailed: bool, watch: b
         if not watch:
             context.exit(NEEDS_ATTENTION if view.attention else 0)
         time.sleep(_WATCH_EVERY_S)
-        session = Session(str(session.locations.config), debug=session.debug)
+        installation = installation.again()
 
 
 def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:

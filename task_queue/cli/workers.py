@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from task_queue.app import status as app_status
 from task_queue.app.answers import DaemonView, SourceView, StatusView
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import Part, Renderable, item, line, strong, table, word
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment
 from task_queue.cli.status import doing
 
@@ -28,23 +30,23 @@ def workers() -> None:
 
 @workers.command("list")
 @as_json_option
-@pass_session
-def list_workers(session: Session, *, as_json: bool) -> None:
+@pass_installation
+def list_workers(installation: Installation, *, as_json: bool) -> None:
     """One line per worker: source, state, thread, task."""
-    _show(session, as_json=as_json)
+    _show(installation, as_json=as_json)
 
 
 @workers.command()
 @as_json_option
-@pass_session
+@pass_installation
 @click.pass_context
-def status(context: click.Context, session: Session, *, as_json: bool) -> None:
+def status(context: click.Context, installation: Installation, *, as_json: bool) -> None:
     """All of each worker: since when, what it runs, what it waits for, its trouble.
 
     Exit code 3 if the daemon is down or a worker has stopped.
     """
-    now = session.now()
-    view = session.status(now, waiting_shown=1)
+    now = installation.now()
+    view = app_status.status(installation, now=now, waiting_shown=1)
     if as_json:
         workers = [{**_line_of(source), **_more_of(source, view.daemon)} for source in view.sources]
         render.say_json(
@@ -119,8 +121,8 @@ def _waits(source: SourceView) -> str:
     return f"{first.task_id}: {first.why}{more}"
 
 
-def _show(session: Session, *, as_json: bool) -> None:
-    view = session.status(session.now(), waiting_shown=0)
+def _show(installation: Installation, *, as_json: bool) -> None:
+    view = app_status.status(installation, now=installation.now(), waiting_shown=0)
     if as_json:
         answer = {
             "daemon": view.daemon.running,

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from task_queue.config import document
 from task_queue.config.document import SOURCES, ConfigMissing, SourceEntry
+from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import durable
 
@@ -111,7 +112,7 @@ def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
         if not content.get("project_workspace"):
             content["project_workspace"] = str(_real(workspace))
             if (workspace / ".git").exists():
-                content.setdefault("defaults", {"isolation": "worktree", "landing": "merge"})
+                content.setdefault("defaults", {"isolation": Isolation.WORKTREE, "landing": Landing.MERGE})
 
 
 @contextlib.contextmanager

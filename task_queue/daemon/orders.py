@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
@@ -17,14 +15,15 @@ from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
+from task_queue.domain.document.choices import CLAUDE, Profile
+from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.document.settings import Settings, parse_defaults, resolve
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Claim, Journal
-from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
 from task_queue.ports.attempt_log import AttemptPlace
-from task_queue.ports.executor import AgentSetup, GitSetup, Order, SettingSource
+from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order, SettingSource
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
@@ -46,6 +45,8 @@ class ConfiguredOrders:
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
+    _parsed: list[tuple[Config, Layers]] = field(default_factory=list[tuple[Config, Layers]])
+    """The last configuration asked about, and its layers: they are asked for at every survey."""
 
     @property
     def config(self) -> Config:
@@ -55,10 +56,18 @@ class ConfiguredOrders:
     def source(self) -> Source:
         return self.config.source(self.listed.id) or self.listed
 
+    def layers(self) -> Layers:
+        """The defaults in force for the source's tasks; the same object until they change."""
+        config = self.config
+        if not self._parsed or self._parsed[0][0] is not config:
+            source = config.source(self.listed.id) or self.listed
+            layers = layers_of(config.defaults, source.defaults, executors=config.executors)
+            self._parsed[:] = [(config, layers)]
+        return self._parsed[0][1]
+
     def settings_of(self, task: Task) -> Settings:
-        layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
-        with _naming_the_line(task):
-            return resolve(*layers, task.given, narrowed(layers, task.given))
+        with naming_the_line(task):
+            return self.layers().settings_of(task.given)
 
     def check(self, task: Waiting) -> None:
         """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
@@ -76,23 +85,23 @@ class ConfiguredOrders:
         self._environment(task.executor)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
-        with _naming_the_line(task):
+        with naming_the_line(task):
             return self._order_for(claim, task, journal, place)
 
     def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)
-        if settings.executor == "claude" and settings.permissions == "sandboxed":
+        if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
         earlier = attempts_before(journal, claim)
         continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
         last = continued[-1] if claim.resumes and continued else None
         spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
         cap = settings.max_budget_usd
-        executor = "claude" if settings.executor == "claude" else "command"
+        executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
+            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
         )
         return Order(
             claim=claim,
@@ -135,7 +144,7 @@ class ConfiguredOrders:
             turns_used=sum(attempt.num_turns for attempt in earlier),
             allowance_usd=(
                 self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
-                if executor == "claude"
+                if executor is ExecutorKind.CLAUDE
                 else None
             ),
             transcript_mb=self.config.limits.transcript_mb,
@@ -211,7 +220,7 @@ class ConfiguredOrders:
         agent = self.config.agent
         env = agent_environment(agent, self.environ)
         missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
-        if executor == "claude" and missing:
+        if executor == CLAUDE and missing:
             raise ExecutorError(
                 f"the agent's program {agent.cli_path} is not there or cannot be executed",
                 hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
@@ -219,24 +228,9 @@ class ConfiguredOrders:
         return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:
-        if executor == "claude":
+        if executor == CLAUDE:
             return ()
-        if executor not in self.config.executors:
-            known = ["claude", *self.config.executors]
-            near = difflib.get_close_matches(executor, known, n=1)
-            meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
-            raise TaskFileError(f"executor '{executor}' is not configured", hint=meant, keys=("executor",))
         return self.config.executors[executor].argv
-
-
-@contextmanager
-def _naming_the_line(task: Task) -> Generator[None]:
-    """A TaskFileError from within tells where in the document what it blames stands."""
-    try:
-        yield
-    except TaskFileError as error:
-        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
-        raise
 
 
 def _check_sandbox(env: Mapping[str, str], *, asked_by_task: bool) -> None:

@@ -8,10 +8,14 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
+from task_queue.daemon.quota import USED_UP, Quota
 from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
-from task_queue.domain.document.ordering import Doomed, Ready, Waiting, next_due, next_task
+from task_queue.domain.document import naming
+from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.ordering import Doomed, HeldBack, Ready, Waiting
 from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
@@ -26,7 +30,8 @@ from task_queue.ports.admission import Admission
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
 from task_queue.ports.runner import Orders, Runners
-from task_queue.ports.store import Engine, Survey
+from task_queue.ports.snapshot import Survey
+from task_queue.ports.store import Engine
 
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
@@ -58,6 +63,7 @@ class Worker:
         clock: Clock,
         emit: Emit,
         timing: Timing,
+        quota: Quota | None = None,
         news: Callable[[], None] = lambda: None,
     ) -> None:
         """*news* is called whenever what is shown of the worker may have changed."""
@@ -70,11 +76,14 @@ class Worker:
         """The trouble lasts until a person has done something about it."""
         self.held_back: str | None = None
         """Why the next task waits although the source is well: no free place, account paused."""
+        self.holds_agents_only = False
+        """That reason is none for commands."""
         self.ignored: tuple[tuple[str, str], ...] = ()
         self.drained = False
         """Nothing waits and nothing runs (for ``run --drain``)."""
         self._engine = engine
         self._admission = admission
+        self._quota = quota or Quota()
         self._orders = orders
         self._failed_starts = 0
         self._state_of = state_of
@@ -136,6 +145,11 @@ class Worker:
         since = self._wakeup.awake_since
         return since is not None and now - since > after_s and self.trouble is None
 
+    @property
+    def has_recovered(self) -> bool:
+        """Whether what an earlier daemon left here is concluded, or cannot be (see ``trouble``)."""
+        return self._recovered or self.trouble is not None
+
     def serve(self) -> None:
         """Work until stopped. A defect of ours ends this source only, and says so."""
         self.thread_id = threading.get_native_id()
@@ -180,32 +194,30 @@ class Worker:
         if not self._recovered:
             self._recover()
         survey = self._engine.survey()
-        if survey.claimed:
+        if survey.locks:
             self._conclude_claims()
             survey = self._engine.survey()
         self._note_ignored(survey)
-        self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
-        if self._closing():
+        self.drained = survey.is_drained
+        if not survey.look_again_after:  # else one of the documents may only be in the middle of a change
+            self._quota.keep(self.source, survey.has)
+        if self._closing() or self._end_unwanted(survey):
             return 0
-        if survey.rejected or survey.cancelled:
-            for task_id, reason in survey.rejected:
-                self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
-            self._end_all(survey.cancelled)
-            return 0
+        self.held_back, self.holds_agents_only = None, False
         now = self._clock.now()
-        waiting = self._not_held_back(survey.waiting)
-        match next_task(waiting, now=now, state_of=self._state_of):
+        screen = self._admission.screen(self.source)
+        backlog = self._backlog(survey)
+        found = backlog.next(now=now, state_of=self._state_of, screen=screen)
+        match found:
             case Doomed(task=task, reason=reason):
-                self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason))
-                return 0
-            case Ready(task=task):
-                return self._work_on(task)
+                return 0 if self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason)) else None
+            case Ready(task=task) | HeldBack(task=task):  # the admission has the last word, and wakes us
+                if self._work_on(task):
+                    return 0
+                self.holds_agents_only = isinstance(found, HeldBack) and found.reason == self.held_back
             case None:
-                due = next_due(survey.waiting, now=now)
-                due_s = min((due - now).total_seconds(), LONGEST_WAIT_FOR_A_TIME_S) if due else None
-                return min(
-                    (wait for wait in (survey.look_again_after, due_s) if wait is not None), default=None
-                )
+                pass
+        return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
     def _recover(self) -> None:
         self._engine.open()
@@ -225,60 +237,85 @@ class Worker:
         for claim in self._engine.queue.claims():
             if self._closing():
                 return
+            self._quota.begin(self.source, naming.task_id_of(claim.document))
             self._show_running(claim)
-            self._supervision.conclude(claim)
+            ended = False
+            try:
+                ended = self._supervision.conclude(claim)
+            finally:
+                self._quota.put_down(self.source, naming.task_id_of(claim.document), ended=ended)
 
-    def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
-        """What the admission lets pass; the reason that keeps the others is shown."""
-        self.held_back = None
-        screen = self._admission.screen(self.source)
-        if screen is None:
-            return waiting
-        reasons = {task.id: reason for task in waiting if (reason := screen(task)) is not None}
-        self.held_back = next(iter(reasons.values()), None)
-        return tuple(task for task in waiting if task.id not in reasons)
+    def _backlog(self, survey: Survey) -> Backlog:
+        """What may be chosen from: everything that waits, or only what ``run --cycles`` may still begin."""
+        only = self._quota.only(self.source, self._wakeup.wake)
+        if only is None:
+            return survey.waiting
+        self.held_back = USED_UP if len(survey.waiting) > len(only) else None
+        return Backlog(task for task_id in only if (task := survey.waiting.get(task_id)) is not None)
 
-    def _work_on(self, task: Waiting) -> float | None:
+    def _work_on(self, task: Waiting) -> bool:
+        """False if the admission holds *task* back."""
         self._orders.check(task)
         self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
         if self.held_back is not None:
-            return None
+            return False
+        ended = False
         try:
+            if not self._quota.take(self.source, task.id, self._wakeup.wake):
+                return False
             claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
+            self._quota.begin(self.source, task.id)
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
-            self._supervision.conclude(claim, runner_ended=True)
+            ended = self._supervision.conclude(claim, runner_ended=True)
         except ClaimHeld:
-            return 0
+            return True
         except ExecutorError:
             self._failed_starts = min(self._failed_starts + 1, 10)  # each costs the task an attempt's folder
             raise
         finally:
             self._admission.leave(self.source)
+            self._quota.put_down(self.source, task.id, ended=ended)
         self._failed_starts = 0
-        return 0
+        return True
 
     def _end_cancelled(self) -> None:
         """Waiting tasks that a person gave up need not wait for the one that runs."""
         with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
             self._end_all(self._engine.survey().cancelled)
 
-    def _end_all(self, cancelled: Iterable[TaskId]) -> None:
-        for task_id in cancelled:
-            self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
+    def _end_unwanted(self, survey: Survey) -> bool:
+        """End what was rejected or cancelled while it waited; whether there was any that may be ended now."""
+        rejected = [
+            self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
+            for task_id, reason in survey.rejected
+        ]
+        return self._end_all(survey.cancelled) or any(rejected)
 
-    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
-        """Claim a task only to settle it: it never starts."""
+    def _end_all(self, cancelled: Iterable[TaskId]) -> bool:
+        outcome = Outcome(OutcomeKind.CANCELLED, "cancelled before it started")
+        ended = [self._end_unstarted(task_id, outcome) for task_id in cancelled]
+        return any(ended)
+
+    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> bool:
+        """Claim a task only to settle it: it never starts. False if it may not be claimed now."""
+        if not self._quota.take(self.source, task_id, self._wakeup.wake):
+            return False
+        ended = False
         try:
             claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
+            self._quota.begin(self.source, task_id)
+            if outcome.kind is OutcomeKind.REJECTED:
+                self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
+            self._engine.attempts.abandon(claim, now=self._clock.now())
+            self._supervision.commit(claim, outcome, by="worker")
+            ended = self._supervision.conclude(claim)
         except ClaimHeld:
-            return
-        if outcome.kind is OutcomeKind.REJECTED:
-            self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
-        self._engine.attempts.abandon(claim, now=self._clock.now())
-        self._supervision.commit(claim, outcome, by="worker")
-        self._supervision.conclude(claim)
+            pass
+        finally:
+            self._quota.put_down(self.source, task_id, ended=ended)
+        return True
 
     def _show_running(self, claim: Claim) -> None:
         self.running = claim.task_id
@@ -295,7 +332,16 @@ class Worker:
             self._emit(events.SourceUnavailable(self.source, why))
 
     def _note_ignored(self, survey: Survey) -> None:
-        for name, reason in survey.ignored:
-            if (name, reason) not in self.ignored:
-                self._emit(events.FileIgnored(self.source, name, reason))
+        if survey.ignored is self.ignored:
+            return
+        for name, reason in sorted(set(survey.ignored) - set(self.ignored)):
+            self._emit(events.FileIgnored(self.source, name, reason))
         self.ignored = survey.ignored
+
+
+def _wait_s(until: datetime | None, now: datetime) -> float | None:
+    return None if until is None else min((until - now).total_seconds(), LONGEST_WAIT_FOR_A_TIME_S)
+
+
+def _shortest(*waits_s: float | None) -> float | None:
+    return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)

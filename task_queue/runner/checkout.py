@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError
 from task_queue.domain.secrets import without_secrets
@@ -56,8 +57,8 @@ class Checkout:
         return self.order.workspace
 
     @property
-    def isolation(self) -> str:
-        return "worktree" if self.branch else "none"
+    def isolation(self) -> Isolation:
+        return Isolation.WORKTREE if self.branch else Isolation.NONE
 
     def changes(self) -> Changes | None:
         """What differs from the checkpoint now; None without git."""
@@ -206,7 +207,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     keep_out(repository, order.queue_dirs)
     main, branch, target = None, None, repository.branch
     inside = order.workspace
-    if order.settings.isolation == "worktree" and repository.head is not None:
+    if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:
         folder = order.git.worktrees / key_of(order.claim.task_id)
         tree = create(git, order.claim.task_id, directory=folder, base=repository.head)
         below = order.workspace.resolve().relative_to(repository.root.resolve())
@@ -223,7 +224,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     )
     kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
     note_begin(repository, task_id, kept)
-    if order.settings.isolation == "worktree" and branch is None:
+    if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes))
 

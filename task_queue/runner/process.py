@@ -15,6 +15,7 @@ import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
+from typing import assert_never
 
 from task_queue.domain.attempt.proof import is_vouched_for, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
@@ -25,7 +26,7 @@ from task_queue.platform import identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.owners import this_process
 from task_queue.ports.attempt_writer import AttemptWriter
-from task_queue.ports.executor import Executor, Order, Stop
+from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
 
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
@@ -69,7 +70,7 @@ def carry_out(order: Order, log: AttemptWriter) -> None:
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
         work = _work_so_far(log, order)
-    if outcome.kind is OutcomeKind.SUCCEEDED and order.executor == "command":
+    if outcome.kind is OutcomeKind.SUCCEEDED and order.executor is ExecutorKind.COMMAND:
         transcript.write("note", {"type": VOUCHED, "token": order.token})
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
     if left:
@@ -81,13 +82,17 @@ def carry_out(order: Order, log: AttemptWriter) -> None:
 
 def executor_of(order: Order, log: AttemptWriter) -> Executor:
     """The adapter that *order* names; imported here, because only a runner pays for it."""
-    if order.executor == "command":
-        from task_queue.runner.command import CheckedCommand
+    match order.executor:
+        case ExecutorKind.COMMAND:
+            from task_queue.runner.command import CheckedCommand
 
-        return CheckedCommand()
-    from task_queue.runner.phases import WorkflowExecutor
+            return CheckedCommand()
+        case ExecutorKind.CLAUDE:
+            from task_queue.runner.phases import WorkflowExecutor
 
-    return WorkflowExecutor(log)
+            return WorkflowExecutor(log)
+        case _:
+            assert_never(order.executor)
 
 
 def stopped_before(how: Stop) -> tuple[Outcome, Work]:

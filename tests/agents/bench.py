@@ -16,7 +16,7 @@ from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Outcome, Work
 from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.attempt_log import LogAddress
-from task_queue.ports.executor import GitSetup, Order, Stop
+from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
 from tests.claims import a_claim
 from tests.processes import environments
 from tests.waiting import eventually
@@ -62,7 +62,7 @@ class Bench:
             workspace=self.workspace,
             git=GitSetup(worktrees=self.root / "worktrees", keep=Keep(5)),
             settings=Settings(),
-            executor="claude",
+            executor=ExecutorKind.CLAUDE,
             env=child_environment(self.root / "home", self.model),
         )
 

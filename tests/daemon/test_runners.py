@@ -132,6 +132,9 @@ def test_a_success_of_the_fake_is_genuine() -> None:
     live.start(order).close()
     live.last.end(SUCCESS)
 
-    ending = engine.ending_of(order.claim)
+    ending = engine.attempts.ending_of(order.claim)
     assert ending is not None
-    assert (ending.outcome.kind, engine.is_genuine(order.claim, ending)) == (OutcomeKind.SUCCEEDED, True)
+    assert (ending.outcome.kind, engine.attempts.is_genuine(order.claim, ending)) == (
+        OutcomeKind.SUCCEEDED,
+        True,
+    )

@@ -102,13 +102,13 @@ class Bench:
         """An attempt that an earlier daemon started."""
         place = self.engine.place_of(self.claim)
         order = self.orders.order_for(
-            self.claim, self.engine.task(self.claim), self.engine.journal(self.claim), place
+            self.claim, self.engine.queue.task(self.claim), self.engine.queue.journal(self.claim), place
         )
-        order = replace(order, token=self.engine.token_of(self.claim))
+        order = replace(order, token=self.engine.queue.token_of(self.claim))
         self.runners.start(order).close()
 
     def cancel(self) -> None:
-        self.engine.request_cancel(TASK)
+        self.engine.requests.request_cancel(TASK)
 
     def stop(self) -> None:
         self.is_stopping = True
@@ -133,7 +133,7 @@ class Bench:
 
     @property
     def ending(self) -> Ending:
-        ending = self.engine.ending_of(self.claim)
+        ending = self.engine.attempts.ending_of(self.claim)
         assert ending is not None
         return ending
 
@@ -151,7 +151,7 @@ class Bench:
 
     def counted(self) -> list[bool]:
         """Of the attempts of the task that was given back."""
-        return [attempt.counted for attempt in self.engine.journal(self.claimed()).attempts]
+        return [attempt.counted for attempt in self.engine.queue.journal(self.claimed()).attempts]
 
     def _note_meanwhile(self) -> None:
         self.meanwhile += 1
@@ -399,13 +399,13 @@ def test_what_runs_in_a_source_that_cannot_be_used_is_stopped() -> None:
     bench.restarted().suspend(bench.claim)
 
     assert (bench.process.asked, bench.process.runs) == ([Stop.SUSPEND], False)
-    assert bench.engine.claims() == (bench.claim,)
+    assert bench.engine.queue.claims() == (bench.claim,)
 
 
 def test_a_runner_that_came_too_late_does_nothing() -> None:
     """Recovery gave the attempt up: the task is given back uncounted, and nothing acts on it."""
     bench = Bench()
-    bench.engine.abandon(bench.claim, now=bench.clock.now())
+    bench.engine.attempts.abandon(bench.claim, now=bench.clock.now())
 
     bench.run()
 

@@ -15,7 +15,8 @@ from task_queue.domain.attempt.lifecycle import session_to_continue
 from task_queue.domain.attempt.proof import is_vouched_for, new_token, proof_of
 from task_queue.domain.attempt.retry import delay_in
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import Waiting, waiting_for
+from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.ordering import waiting_for
 from task_queue.domain.document.settings import resolve
 from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
@@ -25,7 +26,7 @@ from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.ports.attempt_log import AttemptLog, AttemptPlace, LogAddress
 from task_queue.ports.queue import Queue
 from task_queue.ports.requests import Requests
-from task_queue.ports.store import Survey
+from task_queue.ports.snapshot import Survey
 from tests.claims import OWNER
 
 
@@ -152,7 +153,7 @@ class MemoryEngine:
         """It always looks at everything."""
 
     def survey(self) -> Survey:
-        waiting, rejected = list[Waiting](), list[tuple[TaskId, str]]()
+        waiting, rejected = Backlog(), list[tuple[TaskId, str]]()
         for task_id, data in self.documents.items():
             if task_id in self._locks or task_id in self._cancels:
                 continue
@@ -164,9 +165,10 @@ class MemoryEngine:
             journal = self._journals.get(task_id)
             dropped_at = naming.time_in(naming.document_of(task_id)) or datetime.min.replace(tzinfo=UTC)
             next_try = delay_in(journal) if journal else None
-            waiting.append(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
+            waiting.put(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
         cancelled = [task_id for task_id in self._cancels if task_id not in self._locks]
-        return Survey(tuple(waiting), tuple(rejected), (), tuple(cancelled), claimed=bool(self._locks))
+        locks = tuple(map(naming.lock_of, map(naming.document_of, self._locks)))
+        return Survey(waiting, tuple(rejected), (), tuple(cancelled), locks)
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:
         if task_id in self._locks or task_id not in self.documents:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from task_queue.domain.document.settings import Settings, resolve
+from task_queue.domain.document.layers import Layers
 from task_queue.domain.errors import EngineUnavailable
-from task_queue.domain.task import Task
 from task_queue.platform import durable
-from task_queue.ports.store import Notes, Survey
+from task_queue.ports.snapshot import Survey
+from task_queue.ports.store import Notes
 from task_queue.store.folder import preflight
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.attempts import FolderAttempts
@@ -20,34 +19,31 @@ from task_queue.store.folder.foreign import is_stale_foreign_lock
 from task_queue.store.folder.guard import SourceGuard
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.locks import Locks
-from task_queue.store.folder.pending import Pending
+from task_queue.store.folder.pending import Pending, Settling
 from task_queue.store.folder.queue import FolderQueue
 from task_queue.store.folder.requests import FolderRequests
 from task_queue.store.folder.requeue import Requeue
 
 
 class FolderEngine:
-    """Implements ports.store.Engine. ``touch``, ``arrived`` and ``is_empty`` may be called from any thread."""
+    """Implements ports.store.Engine. ``touch``, ``arrived``, ``moved`` and ``is_empty`` are for any thread."""
 
     def __init__(
         self,
         pending: Path,
         *,
         settle_s: float = 1.0,
-        settings_of: Callable[[Task], Settings] | None = None,
+        layers: Callable[[], Layers] = Layers,
         notes: Notes | None = None,
     ) -> None:
-        """Without *notes* it knows of its own claims alone: enough for who claims nothing."""
+        """*layers*: the owner's defaults in force. Without *notes* it knows of its own claims alone: enough for
+        who claims nothing."""
         self.layout = Layout(pending)
-        self._pending = Pending(
-            pending,
-            settle_s=settle_s,
-            settings_of=settings_of or (lambda task: resolve(task.given)),
-            monotonic=time.monotonic,
-        )
+        self._pending = Pending(pending, layers=layers, settling=Settling(settle_s))
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
         self.is_empty = self._pending.is_empty
+        self.moved = self._pending.moved
         archive = Archive(self.layout)
         self.state_of = archive.state_of
         cache = ClaimCache()
