@@ -36,8 +36,10 @@ class FolderEngine:
         layers: Callable[[], Layers] = Layers,
         notes: Notes | None = None,
     ) -> None:
-        """*layers*: the owner's defaults in force. Without *notes* it knows of its own claims alone: enough for
-        who claims nothing."""
+        """*layers*: the owner's defaults in force.
+
+        Without *notes* it knows of its own claims alone: enough for a process that claims nothing.
+        """
         self.layout = Layout(pending)
         self._pending = Pending(pending, layers=layers, settling=Settling(settle_s))
         self.touch = self._pending.touch
