@@ -9,12 +9,14 @@ from datetime import timedelta
 import pytest
 
 from task_queue.daemon.supervision import CANCEL_GRACE_S, Supervision
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.events import Event
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Stop
-from tests.fakes import SUCCESS, FakeClock, FakeOrders, OpenAdmission
+from tests.admission import FakeAdmission
+from tests.fakes import SUCCESS, FakeClock, FakeOrders
 from tests.running import FakeProcess, FakeWait, LiveRunners, ignores
 from tests.store.memory import MemoryEngine
 
@@ -29,28 +31,6 @@ COMMAND = "---\nexecutor: make\ntimeout: 10m\n---\nall"
 ANSWER = {"type": "assistant", "message": {"id": "m1", "role": "assistant", "content": []}}
 
 
-class NotedAdmission(OpenAdmission):
-    """Notes who came and went, and what was found out about the account."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.probing = False
-        self.notes: list[str] = []
-
-    def is_probing(self, source: str) -> bool:  # noqa: ARG002 - the port's signature
-        return self.probing
-
-    def account_works(self) -> None:
-        self.probing = False
-        self.notes.append("works")
-
-    def count_in(self, source: str, wanted_usd: float | None) -> None:  # noqa: ARG002 - the port's signature
-        self.notes.append("in")
-
-    def leave(self, source: str) -> None:  # noqa: ARG002 - the port's signature
-        self.notes.append("out")
-
-
 class Bench:
     """A supervision on a memory engine, whose runners end when the test says so."""
 
@@ -58,7 +38,7 @@ class Bench:
         self.clock = FakeClock()
         self.engine = MemoryEngine()
         self.runners = LiveRunners(self.engine.writer, self.clock)
-        self.admission = NotedAdmission()
+        self.admission = FakeAdmission(self.clock)
         self.orders = FakeOrders()
         self.wait = FakeWait(self.clock)
         self.events: list[Event] = []
@@ -106,6 +86,12 @@ class Bench:
         )
         order = replace(order, token=self.engine.queue.token_of(self.claim))
         self.runners.start(order).close()
+
+    def tries_the_account(self) -> None:
+        """The pause is over, and the attempt of this source is the first after it."""
+        self.admission.pause("usage limit", self.clock.now())
+        task = Waiting(TASK, self.clock.now(), priority=5, executor="claude")
+        assert self.admission.enter("test", task, lambda: None) is None
 
     def cancel(self) -> None:
         self.engine.requests.request_cancel(TASK)
@@ -322,17 +308,15 @@ def test_a_command_that_was_killed_goes_to_a_person() -> None:
 def test_the_first_answer_opens_an_account_that_was_tried() -> None:
     """Others need not wait for the end of the attempt that tries it; before the answer they do."""
     bench = Bench()
-    bench.admission.probing = True
-    seen: list[list[str]] = []
+    bench.tries_the_account()
+    seen: list[bool] = []
 
-    bench.run(
-        lambda: seen.append(list(bench.admission.notes)),
-        lambda: bench.say(ANSWER),
-        lambda: seen.append(list(bench.admission.notes)),
-        lambda: bench.process.end(SUCCESS),
-    )
+    def look() -> None:
+        seen.append(bench.admission.is_probing("test"))
 
-    assert seen == [[], ["works"]]
+    bench.run(look, lambda: bench.say(ANSWER), look, lambda: bench.process.end(SUCCESS))
+
+    assert (seen, bench.admission.log.count("account_works")) == ([True, False], 1)
 
 
 def test_an_account_that_is_not_tried_is_left_alone() -> None:
@@ -340,7 +324,7 @@ def test_an_account_that_is_not_tried_is_left_alone() -> None:
 
     bench.run(lambda: bench.say(ANSWER), lambda: None, lambda: bench.process.end(SUCCESS))
 
-    assert "works" not in bench.admission.notes
+    assert "account_works" not in bench.admission.log
 
 
 def test_a_runner_that_cannot_be_started_gives_its_task_back() -> None:
@@ -364,7 +348,8 @@ def test_a_runner_of_an_earlier_daemon_is_waited_for() -> None:
     bench.restarted().conclude(bench.claim)
 
     assert (bench.state, len(bench.runners.processes)) == (TaskState.COMPLETED, 1)
-    assert (bench.admission.notes, bench.kinds[0]) == (["in", "out"], "TaskAdopted")
+    assert (bench.admission.log, bench.admission.inside) == (["count_in", "leave"], set())
+    assert bench.kinds[0] == "TaskAdopted"
 
 
 def test_a_runner_of_an_earlier_daemon_can_be_cancelled() -> None:
