@@ -12,13 +12,14 @@ from pydantic import TypeAdapter
 from task_queue.app.answers import StatusView
 from task_queue.config.schema import Config
 from task_queue.domain.attempt.result_file import KEYS
-from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
+from task_queue.domain.model import Ending, Journal, Result
+from task_queue.store.folder.records import LockFile, RunFile
 
 MODELS: dict[str, Any] = {
     "config": Config,
-    "lock": Claim,
+    "lock": LockFile,
     "result": Result,
-    "run": RunRecord,
+    "run": RunFile,
     "outcome": Ending,
     "journal": Journal,
     "status": StatusView,

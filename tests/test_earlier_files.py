@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from task_queue.domain.document.choices import Isolation
-from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
+from task_queue.domain.model import Ending, Journal, Result
 from task_queue.platform.records import decode, encode
+from task_queue.store.folder.records import LockFile, RunFile, lock_bytes
 from tests.cli.bench import Bench, a_bench
 
 BEFORE = Path(__file__).parent / "data" / "before-0.1.0"
@@ -26,8 +27,8 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("lock", Claim),
-        ("run", RunRecord),
+        ("lock", LockFile),
+        ("run", RunFile),
         ("journal", Journal),
         ("outcome", Ending),
         ("result", Result),
@@ -66,10 +67,10 @@ def test_a_result_whose_error_is_null_has_no_error() -> None:
 
 def test_a_lock_whose_thread_is_a_number_loads() -> None:
     """Published again, the thread's id is text."""
-    claim = decode(Claim, (BEFORE / "lock.json").read_bytes())
+    claim = decode(LockFile, (BEFORE / "lock.json").read_bytes()).claim
 
-    assert (claim.task_id, claim.thread_id, claim.attempt) == (TASK, "140213", 1)
-    assert b'"thread_id": "140213"' in encode(claim)
+    assert (claim.task_id, claim.attempt) == (TASK, 1)
+    assert b'"thread_id": "140213"' in lock_bytes(claim)
 
 
 def test_a_lock_whose_thread_is_a_number_is_shown_as_running(bench: Bench) -> None:

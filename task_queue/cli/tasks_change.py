@@ -102,7 +102,7 @@ def cancel(context: click.Context, installation: Installation, *, task: str) -> 
     running = view.running if view else None
     if state.ended:
         raise TaskQueueError(f"task {task_id} has ended already ({state})")
-    FolderEngine(listed.folders.pending).request_cancel(task_id)
+    FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
     if not daemon_from(installation.locations.daemon_state)[0].running:
         render.say(f"requested: {task_id}")
         render.note(_without_daemon(running))
@@ -133,7 +133,7 @@ def retry(installation: Installation, *, task: str) -> None:
         raise TaskQueueError(
             f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
         )
-    FolderEngine(listed.folders.pending).requeue(task_id)
+    FolderEngine(listed.folders.pending).requests.requeue(task_id)
     render.say(f"pending: {task_id}")
 
 

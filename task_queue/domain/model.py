@@ -1,7 +1,7 @@
 """The nouns: what a claim, an attempt, an outcome and a result are; what a task is stands in ``task``.
 
 Frozen values without behaviour beyond what follows from their own fields. The classes that end on a
-disk (Claim, Journal, Ending, Result) list exactly the keys of the file, in the file's order;
+disk (Journal, Ending, Result) list exactly the keys of the file, in the file's order;
 ``docs/file-formats.md`` is the contract and ``docs/schemas/`` is generated from here.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.task import TaskId, TaskState
@@ -124,32 +124,32 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Proof that one worker owns a task; what the lock file holds. Never changed once published."""
+class Owner:
+    """Who holds a claim, or runs an attempt. Only what made it can read the name: an engine, or the runners."""
 
-    # For the reader of records: locks of earlier releases hold the thread's id as a number.
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"coerce_numbers_to_str": True}
+    kind: str
+    """``process`` for a process of one machine, see ``platform.owners``."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Proof that one worker owns a task. Never changed once published."""
 
     task_id: TaskId
     worker: str
-    thread_id: str
-    """The worker's thread, in decimal digits."""
-    pid: int
     started_at: datetime
     attempt: int
     session_id: str
     resumes: bool
     """The session exists already and is continued."""
-    pid_start_ticks: int
-    boot_id: str
-    sha256: str
-    dev: int
-    ino: int
+    owner: Owner
     document: str
-    """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    """Name of the document that was claimed; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    document_identity: str = ""
+    """By which the engine that made the claim knows the document again."""
     proof: str = ""
-    """Of the runner's own ending, see ``domain.attempt.proof``; empty in locks of releases that asked for none."""
-    schema_version: int = SCHEMA_VERSION
+    """Of the runner's own ending, see ``domain.attempt.proof``; empty in claims of releases that asked for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Who runs an attempt (``run.json``). Published once, never replaced.
+    """Who runs an attempt. Published once, never replaced.
 
     ``abandoned`` is the tombstone that recovery publishes in its place when no runner had published
     one: whichever comes first decides, so an agent never acts after recovery gave the attempt up.
@@ -198,14 +198,11 @@ class RunRecord:
     task_id: TaskId
     attempt: int
     marker: str
-    pid: int
-    pid_start_ticks: int
-    boot_id: str
+    runner: Owner
     started_at: datetime
     abandoned: bool = False
     claim: Claim | None = None
-    """What the lock says, so that a lock deleted by hand can be put back."""
-    schema_version: int = SCHEMA_VERSION
+    """What it works for, so that a claim that was removed by hand can be put back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from task_queue.domain.work.workflow import (
     name_of,
     next_phase,
 )
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.checks import Checks
@@ -57,7 +58,8 @@ _COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, Outcom
 class WorkflowExecutor:
     """Implements ports.executor.Executor for ``claude``, whatever the workflow."""
 
-    def __init__(self, agent: ClaudeExecutor | None = None) -> None:
+    def __init__(self, log: AttemptWriter, agent: ClaudeExecutor | None = None) -> None:
+        self._log = log
         self._agent = agent or ClaudeExecutor()
         self._checks = Checks()
         self._asked: Stop | None = None
@@ -71,7 +73,7 @@ class WorkflowExecutor:
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         # So that recovery never takes the result of one phase for the end of the attempt.
         transcript.write("note", {"type": "workflow", "name": order.settings.workflow})
-        run = OngoingAttempt(order, transcript, Steps(order))
+        run = OngoingAttempt(order, transcript, Steps(order, self._log), self._log)
         try:
             outcome = self._work_through(run)
         except GitError as error:

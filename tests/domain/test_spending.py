@@ -11,13 +11,13 @@ import pytest
 from task_queue.domain.attempt.prices import estimated_usd, price_of
 from task_queue.domain.attempt.rebuild import SESSION_LOST, work_so_far
 from task_queue.domain.attempt.spending import Charge, Meter, charge, meter_of
-from task_queue.domain.model import Attempt, Claim, OutcomeKind
-from task_queue.domain.task import TaskId
+from task_queue.domain.model import Attempt, OutcomeKind
+from tests.claims import a_claim
 
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
 AT = NOW.isoformat()
 SESSION = "the-task's-own"
-CLAIM = Claim(TaskId("task-a"), "w", "1", 1, NOW, 1, SESSION, False, 0, "", "", 0, 0, "task-a.md")
+CLAIM = a_claim(started_at=NOW, session_id=SESSION)
 OPENS = ("out", {"type": "control_request", "request": {"subtype": "initialize"}})
 
 

@@ -109,7 +109,10 @@ class Backlog:
         self._moved.update(self._of_name)
 
     def next(self, *, now: datetime, state_of: StateOf, screen: Screen | None = None) -> Next | None:
-        """The first task in order that need not wait, None if all must."""
+        """The first task in order that need not wait, None if all must.
+
+        One that is doomed goes before all others: to end it takes no place, and no hold concerns it.
+        """
         if self._entries > 2 * len(self._tasks) + _SLACK:
             self._rebuild()
         self._look_at_moved(state_of)
@@ -132,19 +135,23 @@ class Backlog:
         return None
 
     def _first(self, now: datetime, state_of: StateOf, screen: Screen | None) -> Next | None:
-        best: Ready | Doomed | None = None
+        doomed: Doomed | None = None
+        ready: Ready | None = None
         held: HeldBack | None = None
         for kind in list(self._ready):
             head = self._head(kind, now, state_of)
             if head is None:
                 continue
-            why = screen(head.task) if screen is not None and isinstance(head, Ready) else None
+            if isinstance(head, Doomed):
+                doomed = head if doomed is None or _is_before(head.task, doomed.task) else doomed
+                continue
+            why = screen(head.task) if screen is not None else None
             if why is not None:
-                if held is None or place_in_order(head.task) < place_in_order(held.task):
+                if held is None or _is_before(head.task, held.task):
                     held = HeldBack(head.task, why)
-            elif best is None or place_in_order(head.task) < place_in_order(best.task):
-                best = head
-        return best or held
+            elif ready is None or _is_before(head.task, ready.task):
+                ready = head
+        return doomed or ready or held
 
     def _head(self, kind: _Kind, now: datetime, state_of: StateOf) -> Ready | Doomed | None:
         """The first of *kind* that is still so; the states that it depends on are looked at now."""
@@ -230,6 +237,10 @@ class Backlog:
         self._of_name[name].discard(dependency)
         if not self._of_name[name]:
             del self._of_name[name]
+
+
+def _is_before(task: Waiting, other: Waiting) -> bool:
+    return place_in_order(task) < place_in_order(other)
 
 
 def _kind_of(found: Ready | Doomed) -> _Kind:

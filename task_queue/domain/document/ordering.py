@@ -171,12 +171,12 @@ def reasons_for(
     everything, screen = (None, None) if holds is None else (holds.everything, holds.agents)
     ahead = running
     for task in tasks:
-        if task.id in loops and known.get(task.id) is task:
+        stands = standing(task, state_of) if task.depends_on else None
+        if isinstance(stands, Held) and task.id in loops and known.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])
         elif (until := delayed_until(task, now)) is not None:
             yield task, f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
         else:
-            stands = standing(task, state_of)
             match stands:
                 case None:
                     held = None if screen is None else screen(task)

@@ -16,6 +16,7 @@ from task_queue.platform.records import encode
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import ino_of, publish_once, read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.records import DocumentFile
 
 _PUBLISHED_LIMIT = 64 * 2**20
 
@@ -80,7 +81,11 @@ class TaskOutputs:
             for other in ENDED
             if other is not state
         ]
-        return [path for path in others if os.path.lexists(path) and (waits or ino_of(path) != claim.ino)]
+        return [
+            path
+            for path in others
+            if os.path.lexists(path) and (waits or ino_of(path) != DocumentFile.of(claim).ino)
+        ]
 
 
 def _contents(path: Path) -> bytes | None:
