@@ -114,7 +114,7 @@ def queues() -> st.SearchStrategy[Random]:
     return st.builds(
         Random,
         _DEFAULTS,
-        st.fixed_dictionaries({source: _DEFAULTS for source in SOURCES}),
+        st.fixed_dictionaries(dict.fromkeys(SOURCES, _DEFAULTS)),
         st.frozensets(st.sampled_from(SOURCES), max_size=1) | st.just(frozenset()),
         tasks.map(tuple),
         st.lists(ended, max_size=3, unique_by=lambda each: each[:2]).map(tuple),
@@ -170,7 +170,10 @@ class Queue:
             until = self.clock.time + timedelta(minutes=5)
             durable.replace(self.locations.accounts, encode(Account(until, "a limit", self.clock.time)))
         self.admission = SharedAdmission(
-            self.clock, AccountFile(self.locations.accounts), Ledger(self.locations.ledger), jitter=lambda: 0.0
+            self.clock,
+            AccountFile(self.locations.accounts),
+            Ledger(self.locations.ledger),
+            jitter=lambda: 0.0,
         )
         self.admission.configure(
             Bounds(
@@ -346,10 +349,10 @@ def _expected(told: list[tuple[TaskId, str]]) -> list[tuple[str, str]]:
 def _document(task: Dropped, now: datetime) -> str:
     lines = ["---"]
     for key, value in task.keys.items():
-        if key == "not_before":
-            assert isinstance(value, int)
-            value = (now + timedelta(seconds=value)).isoformat()
-        lines.append(f"{key}: {json.dumps(value) if isinstance(value, list) else value}")
+        if key == "not_before" and isinstance(value, int):
+            lines.append(f"{key}: {(now + timedelta(seconds=value)).isoformat()}")
+        else:
+            lines.append(f"{key}: {json.dumps(value) if isinstance(value, list) else value}")
     return "\n".join([*lines, "---", f"# {task.name}", ""]) if task.keys else f"# {task.name}\n"
 
 

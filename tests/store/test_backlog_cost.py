@@ -72,7 +72,7 @@ class Source:
             admission=self.admission,
             state_of=self.engine.state_of,
             clock=self.clock,
-            emit=lambda event: None,
+            emit=lambda _: None,
             timing=Timing(jitter=lambda: 0.0),
         )
         self.engine.open()
@@ -104,9 +104,7 @@ def of_every_kind(source: Source, number: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [plain, of_every_kind])
-def test_a_task_costs_the_same_however_many_wait(
-    tmp_path: Path, kind: Callable[[Source, int], None]
-) -> None:
+def test_a_task_costs_the_same_however_many_wait(tmp_path: Path, kind: Callable[[Source, int], None]) -> None:
     """A survey, a claim and a settle; after the first look, which sees everything."""
     counts: dict[int, tuple[int, int]] = {}
     for waiting in (10, 1_000, 10_000):
@@ -138,7 +136,7 @@ def test_a_hold_is_asked_about_a_few_tasks_only(tmp_path: Path) -> None:
         asked.append(task.id)  # type: ignore[attr-defined]  # a Waiting
         return "the account is paused"
 
-    source.admission.screen = lambda source: held  # type: ignore[method-assign,assignment,return-value]  # a fake of the port
+    source.admission.screen = lambda _: held  # type: ignore[method-assign,assignment,return-value]  # a fake of the port
     source.admission.refusal = "the account is paused"
     for number in range(3_000):
         source.drop(f"task-{number:06}", f"---\npriority: {1 + number % 10}\n---\n# Do it\n")
