@@ -349,10 +349,10 @@ def _expected(told: list[tuple[TaskId, str]]) -> list[tuple[str, str]]:
 def _document(task: Dropped, now: datetime) -> str:
     lines = ["---"]
     for key, value in task.keys.items():
-        if key == "not_before":
-            assert isinstance(value, int)
-            value = (now + timedelta(seconds=value)).isoformat()  # noqa: PLW2901 - the key as it is written
-        lines.append(f"{key}: {json.dumps(value) if isinstance(value, list) else value}")
+        if key == "not_before" and isinstance(value, int):
+            lines.append(f"{key}: {(now + timedelta(seconds=value)).isoformat()}")
+        else:
+            lines.append(f"{key}: {json.dumps(value) if isinstance(value, list) else value}")
     return "\n".join([*lines, "---", f"# {task.name}", ""]) if task.keys else f"# {task.name}\n"
 
 
