@@ -38,7 +38,7 @@ def wait(
     while True:
         for task_id in list(left):
             listed, state = found(sources, task_id)
-            if state in {TaskState.COMPLETED, TaskState.FAILED}:
+            if state.ended:
                 left.remove(task_id)
                 content = record(listed.folders.result(task_id))
                 result = content if content is not None and not isinstance(content, str) else {}

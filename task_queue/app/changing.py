@@ -57,10 +57,10 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
     installation.demand_trust()
     sources = installation.sources()
     listed, state = found(sources, task_id)
-    view = show_of(sources, task_id, now=installation.now())
+    view = show_of(installation.circumstances(), task_id)
     running = view.running if view else None
     demand(Action.CANCEL, task_id, state)
-    FolderEngine(listed.folders.pending).request_cancel(task_id)
+    FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
     ran = running is not None
     if not daemon_from(installation.locations.daemon_state)[0].running:
         agent_goes_on = running is not None and running.runner == "alive"
@@ -83,7 +83,7 @@ def retry(installation: Installation, task_id: TaskId) -> Retried:
     installation.demand_trust()
     listed, state = found(installation.sources(), task_id)
     demand(Action.RETRY, task_id, state)
-    FolderEngine(listed.folders.pending).requeue(task_id)
+    FolderEngine(listed.folders.pending).requests.requeue(task_id)
     return Retried(task_id, listed.id)
 
 
@@ -99,8 +99,7 @@ def _end_of(
     deadline = installation.clock.monotonic() + timeout_s
     while installation.clock.monotonic() < deadline:
         state = found(sources, task_id)[1]
-        ended = state in {TaskState.COMPLETED, TaskState.FAILED}
-        if ended and not (running and identity.bearers(running.marker)):
+        if state.ended and not (running and identity.bearers(running.marker)):
             return state
         installation.sleep(_POLL_S)
     return None

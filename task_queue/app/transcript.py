@@ -66,7 +66,7 @@ def lines_of(installation: Installation, logs: LogsView, *, follow: bool) -> Ite
 
 
 def _is_current(where: tuple[object, TaskState] | None) -> bool:
-    return where is not None and where[1] not in {TaskState.COMPLETED, TaskState.FAILED}
+    return where is not None and not where[1].ended
 
 
 def _attempts_in(folder: Path) -> Iterator[int]:

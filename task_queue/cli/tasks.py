@@ -64,7 +64,7 @@ def list_tasks(
 ) -> None:
     """What runs, what waits and why, and what ended last."""
     wanted = [TaskState(state) for state in states or _STATES]
-    view = list_of(installation.sources(source_id), states=wanted, limit=limit, now=installation.now())
+    view = list_of(installation.circumstances(), installation.sources(source_id), states=wanted, limit=limit)
     if as_json:
         render.say_json(view)
     else:
@@ -77,9 +77,8 @@ def list_tasks(
 @pass_installation
 def show(installation: Installation, *, task: str, as_json: bool) -> None:
     """All that is known of TASK."""
-    sources = installation.sources()
-    task_id = task_named(task, sources)
-    view = show_of(sources, task_id, now=installation.now())
+    task_id = task_named(task, installation.sources())
+    view = show_of(installation.circumstances(), task_id)
     if view is None:
         raise unknown_task(task_id)
     if as_json:

@@ -106,9 +106,9 @@ def test_what_is_handed_in_is_text(tmp_path: Path) -> None:
 def test_what_is_offered_works_and_nothing_else_does(bench: Bench, state: TaskState, action: Action) -> None:
     """List, show and the verbs have one answer."""
     in_state(bench, state)
-    sources = bench.installation.sources()
-    shown = show_of(sources, A, now=bench.clock.now())
-    listed = list_of(sources, states=TaskState, limit=9, now=bench.clock.now()).tasks
+    now = bench.installation.circumstances()
+    shown = show_of(now, A)
+    listed = list_of(now, now.sources, states=TaskState, limit=9).tasks
     assert shown is not None
 
     assert shown.available_actions == available_actions(state)
