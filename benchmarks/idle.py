@@ -1,4 +1,4 @@
-"""What a daemon costs that has nothing to do, with few and with many sources."""
+"""What an idle daemon costs, with few and with many sources."""
 
 from __future__ import annotations
 

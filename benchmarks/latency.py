@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def drop_to_lock() -> None:
-    """Idle queue, one no-op task at a time; the lock is seen by an inotify watch of our own."""
+    """Idle queue, one no-op task at a time; an inotify watch of the benchmark sees the lock."""
     with scratch() as rig:
         rig.start()
         rig.drop_command("task-warm", "true")

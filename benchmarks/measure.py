@@ -64,7 +64,7 @@ def median_run_ms(
 
 
 def cpu_ms(pid: int) -> float:
-    """CPU time of *pid* so far, in steps of the scheduler's nanoseconds where the kernel tells them."""
+    """CPU time of *pid* so far, in nanoseconds of the scheduler if the kernel reports them."""
     spent = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):

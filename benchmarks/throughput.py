@@ -1,4 +1,4 @@
-"""How many commands that do nothing the queue carries out per second, durably, however many wait."""
+"""How many commands that do nothing the queue carries out per second, durably, with few and with many waiting."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.adapters import service
+from task_queue.app import service
 from tests.acceptance.rig import ROOT, Rig
 
 UNIT = ROOT / "task-queue.service"

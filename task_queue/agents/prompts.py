@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from task_queue.domain.document.choices import Workflow
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.markdown import code, fenced
 from task_queue.domain.work.workflow import Audited, Implemented, Step, Verified, denials_in
@@ -34,9 +35,9 @@ NAMES = (SKILL, *PROMPTS)
 
 _SKILL_FILE = Path("skills") / SKILL / "SKILL.md"
 _RUNNING = {
-    "audited": ("implementer", "auditor", "task", "findings", "audit"),
-    "single": ("implementer", "task", "findings"),
-    "skill": (SKILL, "findings"),
+    Workflow.AUDITED: ("implementer", "auditor", "task", "findings", "audit"),
+    Workflow.SINGLE: ("implementer", "task", "findings"),
+    Workflow.SKILL: (SKILL, "findings"),
 }
 _LIMIT = 2**18
 _TAIL = 4000
@@ -101,14 +102,14 @@ class Prompts:
         """
         if resumes:
             return None
-        if order.settings.workflow == "skill":
+        if order.settings.workflow is Workflow.SKILL:
             return f"/{SKILL} {order.document}"
         values = {"title": order.title, "body": order.body, "document": str(order.document)}
         return filled(self.texts["task"], values) + _left(left)
 
     def system(self, order: Order, left: Sequence[str] = ()) -> str:
         """For the implementer's system prompt; *left* too where the first message is no more than the skill's name."""
-        return self.implementer + (_left(left) if order.settings.workflow == "skill" else "")
+        return self.implementer + (_left(left) if order.settings.workflow is Workflow.SKILL else "")
 
     def findings(self, text: str, round: int) -> str:  # noqa: A002 - the word for it
         """What goes back to the implementer, for its *round*."""

@@ -47,6 +47,8 @@ class ListedSource:
     folders: Folders
     description: str = ""
     paused: bool = False
+    trouble: str | None = None
+    """What of its configuration keeps its tasks from running until a person acts."""
     why_not_a_document: Callable[[stat_result], str | None] = lambda _: None
     """The engine's rule on kinds of files, by which ignored ones are explained."""
 
@@ -172,6 +174,8 @@ class SourceView:
     task_id: str | None = None
     watch_why: str | None = None
     """Why there are no events."""
+    ended: tuple[TaskLine, ...] = ()
+    """Those that ended last, the newest first; as many as were asked for."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -20,6 +20,7 @@ from task_queue.app.answers import (
     WaitingView,
 )
 from task_queue.app.documents import title_of
+from task_queue.app.ended import ended_line
 from task_queue.app.files import (
     names_in,
     number_in,
@@ -169,26 +170,8 @@ def _newest(listed: ListedSource, state: TaskState, limit: int) -> tuple[list[Ta
         return [], False
     documents = [name for name in names if naming.why_not_a_task(name) is None]
     newest = heapq.nlargest(limit, documents)
-    lines = [_ended_line(listed, state, naming.task_id_of(name)) for name in newest]
+    lines = [ended_line(listed, state, naming.task_id_of(name)) for name in newest]
     return lines, len(documents) > limit
-
-
-def _ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskLine:
-    title = title_of(listed.folders.ended(state) / naming.document_of(task_id))
-    result = record(listed.folders.result(task_id))
-    if result is None or isinstance(result, str):
-        note = "no result" if result is None else f"its result {result}"
-        return TaskLine(task_id, listed.id, state, title, note)
-    note = text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed")
-    return TaskLine(
-        task_id,
-        listed.id,
-        state,
-        title,
-        note,
-        time_in(result, "completed_at"),
-        number_in(result, "total_cost_usd"),
-    )
 
 
 def _show_ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> ShowView:

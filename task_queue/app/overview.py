@@ -17,6 +17,7 @@ from task_queue.app.answers import (
     StatusView,
 )
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.ended import last_ended
 from task_queue.app.files import Record, count_tasks, names_in, text_in, whole_in
 from task_queue.app.running import running_in
 from task_queue.app.waiting import READ_LIMIT, waiting_in
@@ -36,6 +37,7 @@ def status_of(
     now: datetime,
     problems: Iterable[str] = (),
     waiting_shown: int = 10,
+    ended_shown: int = 0,
 ) -> StatusView:
     """The state of *sources*; *problems* of the configuration are what its reader had to leave out."""
     daemon, said = daemon_from(daemon_state)
@@ -43,6 +45,8 @@ def status_of(
     views = tuple(
         source_view(listed, said.get(listed.id), now=now, waiting_shown=waiting_shown) for listed in sources
     )
+    for listed, view in zip(sources, views, strict=True):
+        view.ended = last_ended(listed, ended_shown) if ended_shown else ()
     return StatusView(
         daemon=daemon,
         account=account,
@@ -57,6 +61,8 @@ def source_view(
 ) -> SourceView:
     folders = listed.folders
     state, why = _state(listed, said)
+    if listed.trouble is not None and not listed.paused:
+        state, why = "unavailable", listed.trouble
     distrust = trust.grave_problem(*folders.folders())
     if distrust is not None:
         state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"

@@ -33,13 +33,13 @@ _COMMANDS = {
 @click.option(
     "--config", metavar="PATH", help="Configuration file (else TASK_QUEUE_CONFIG, else the default)."
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")  # for ``edge``
 @click.pass_context
-def cli(context: click.Context, config: str | None, debug: bool) -> None:
+def cli(context: click.Context, config: str | None) -> None:
     """Drop a Markdown file into a folder: an agent does the work, and what it did lies beside it."""
-    from task_queue.cli.session import Session  # help needs none of what it imports
+    from task_queue.app.installation import Installation  # help needs none of what it imports
 
-    context.obj = Session(config, debug=debug)
+    context.obj = Installation(config)
 
 
 def main() -> NoReturn:

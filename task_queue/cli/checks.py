@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.installation import Installation
 from task_queue.cli.check import DoctorCheck
 from task_queue.cli.checks_agent import denials, project_settings, stray_credentials
 from task_queue.cli.checks_login import agent_cli
-from task_queue.cli.session import Session
 from task_queue.config import schema
 from task_queue.config.locations import config_home
 from task_queue.config.schema import Config
@@ -25,29 +25,29 @@ _WITHOUT_EFFECT = ("retention", "notifications", "api")
 _FEW_WATCHES = 8192
 
 
-def all_checks(session: Session) -> Iterator[DoctorCheck]:
+def all_checks(installation: Installation) -> Iterator[DoctorCheck]:
     """Every check, the configuration's first: without one there is little else to look at."""
     try:
-        config = schema.load(session.locations.config)
+        config = schema.load(installation.locations.config)
     except ConfigError as error:
         yield DoctorCheck("problem", str(error), error.hint)
         config = None
     else:
-        yield DoctorCheck("ok", f"the configuration {session.locations.config} is valid")
-    yield from _trust("the configuration", session.locations.config)
+        yield DoctorCheck("ok", f"the configuration {installation.locations.config} is valid")
+    yield from _trust("the configuration", installation.locations.config)
     if config is not None:
         yield from _keys(config)
         yield from _sources(config)
         yield from _workspaces(config)
         yield from _free_space(config)
-        yield from stray_credentials(config, session.locations)
-        yield from project_settings(session.locations)
+        yield from stray_credentials(config, installation.locations)
+        yield from project_settings(installation.locations)
         yield from denials(config)
     yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
     yield from _user()
-    yield from _daemon(session)
+    yield from _daemon(installation)
 
 
 def _keys(config: Config) -> Iterator[DoctorCheck]:
@@ -154,8 +154,8 @@ def _user() -> Iterator[DoctorCheck]:
         yield DoctorCheck("warning", "this runs as root, and so do the agents", "use a user of its own")
 
 
-def _daemon(session: Session) -> Iterator[DoctorCheck]:
-    daemon, _ = daemon_from(session.locations.daemon_state)
+def _daemon(installation: Installation) -> Iterator[DoctorCheck]:
+    daemon, _ = daemon_from(installation.locations.daemon_state)
     if daemon.running:
         yield DoctorCheck("ok", f"the daemon runs, pid {daemon.pid}")
     else:

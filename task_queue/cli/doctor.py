@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 import click
 
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import block, item, word
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 
 _SCHEMA_VERSION = 1
 _LEVEL = len("problem")
@@ -22,17 +23,19 @@ _LEVEL = len("problem")
     help="Let tasks load project settings that were changed, as they are now; look at them first.",
 )
 @as_json_option
-@pass_session
+@pass_installation
 @click.pass_context
-def doctor(context: click.Context, session: Session, *, accept_settings: bool, as_json: bool) -> None:
+def doctor(
+    context: click.Context, installation: Installation, *, accept_settings: bool, as_json: bool
+) -> None:
     """DoctorCheck everything, and say how to fix it. Exit code 3 if there is a problem."""
     from task_queue.cli import checks_agent
     from task_queue.cli.checks import all_checks
 
     if accept_settings:
-        for line in checks_agent.accept_settings(session.locations):
+        for line in checks_agent.accept_settings(installation.locations):
             render.note(line)
-    found = list(all_checks(session))
+    found = list(all_checks(installation))
     if as_json:
         checks = [asdict(check) for check in found]
         render.say_json({"checks": checks, "schema_version": _SCHEMA_VERSION})

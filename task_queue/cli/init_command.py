@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from task_queue.app.installation import Installation
 from task_queue.cli import render
-from task_queue.cli.session import Session, pass_session
+from task_queue.cli.session import pass_installation
 from task_queue.cli.sources import create_folders, create_planning
 from task_queue.config import document, edit
 
@@ -20,18 +21,18 @@ _WITH_PLANNING = "planned"
 
 @click.command()
 @click.argument("workspace", type=click.Path(path_type=Path, exists=True, file_okay=False), default=".")
-@pass_session
-def init(session: Session, workspace: Path) -> None:
+@pass_installation
+def init(installation: Installation, workspace: Path) -> None:
     """Make tasks/ad-hoc and tasks/planned in WORKSPACE (default: here) and register them. Safe to repeat."""
-    config = session.locations.config
+    config = installation.locations.config
     here = workspace.resolve()
-    edit.set_workspace(config, here, now=session.now())
+    edit.set_workspace(config, here, now=installation.now())
     for source_id, description in _USUAL.items():
         source, is_new = edit.ensure_source(
             config,
             here / "tasks" / source_id,
             source_id=source_id,
-            now=session.now(),
+            now=installation.now(),
             create_folders=create_folders,
             description=description,
         )

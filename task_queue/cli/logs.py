@@ -8,20 +8,21 @@ import sys
 import click
 
 from task_queue.app.daemon_state import logs_to_journal
+from task_queue.app.installation import Installation
 from task_queue.cli import render
-from task_queue.cli.session import Session, pass_session
+from task_queue.cli.session import pass_installation
 
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with each new line.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), default=50, show_default=True)
-@pass_session
-def logs(session: Session, *, follow: bool, lines: int) -> None:
+@pass_installation
+def logs(installation: Installation, *, follow: bool, lines: int) -> None:
     """The daemon's own log (as a systemd unit it writes to the journal: journalctl --user -u task-queue)."""
     from task_queue.daemon import log as daemon_log
 
-    path = session.locations.log
-    if logs_to_journal(session.locations.daemon_state):
+    path = installation.locations.log
+    if logs_to_journal(installation.locations.daemon_state):
         # Without it journalctl would outlive us until it has another line to write.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         for line in daemon_log.journal(lines, follow=follow):

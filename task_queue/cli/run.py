@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from task_queue.app.installation import Installation
 from task_queue.cli import render
-from task_queue.cli.edge import FAILED
-from task_queue.cli.session import Session, pass_session
+from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
+from task_queue.cli.session import pass_installation
 from task_queue.cli.spelling import moment, span
 from task_queue.domain.events import (
     AccountPaused,
@@ -21,13 +22,19 @@ from task_queue.domain.task import TaskState
 
 @click.command()
 @click.option(
-    "--cycles", type=click.IntRange(min=1), metavar="N", help="End after N tasks, or when none is left."
+    "--cycles",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin at most N tasks; end when they have ended, or when none is left.",
 )
 @click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
-@pass_session
+@pass_installation
 @click.pass_context
-def run(context: click.Context, session: Session, *, cycles: int | None, drain: bool) -> None:
-    """Work in the foreground until stopped; exit code 1 if a task did not succeed (--cycles, --drain)."""
+def run(context: click.Context, installation: Installation, *, cycles: int | None, drain: bool) -> None:
+    """Work in the foreground until stopped.
+
+    With --cycles and --drain, exit code 1 if a task did not succeed, 3 if what is left waits for a person.
+    """
     from task_queue.daemon.process import Until, serve
     from task_queue.platform.notify import Notifier
 
@@ -38,8 +45,13 @@ def run(context: click.Context, session: Session, *, cycles: int | None, drain: 
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    serve(session.locations, emit, notifier=Notifier(None), until=Until(drained=drain, settled=cycles))
-    context.exit(FAILED if unsuccessful and (drain or cycles) else 0)
+    until = Until(drained=drain, tasks=cycles)
+    stuck = serve(installation.locations, emit, notifier=Notifier(None), until=until)
+    if not (drain or cycles):
+        return
+    for source_id, why in stuck.items():
+        render.show_error(f"source '{source_id}' waits for a person: {why}", None)
+    context.exit(FAILED if unsuccessful else NEEDS_ATTENTION if stuck else 0)
 
 
 def _told(event: Event) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 
 from task_queue.app import service as unit
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.config.locations import config_home
 
 _SCHEMA_VERSION = 1
@@ -26,10 +27,10 @@ def service() -> None:
 
 
 @service.command()
-@pass_session
-def install(session: Session) -> None:
+@pass_installation
+def install(installation: Installation) -> None:
     """Write the unit, enable it and start it. Safe to repeat: after an upgrade, or to move it elsewhere."""
-    environment = _environment(os.environ, session.locations.config)
+    environment = _environment(os.environ, installation.locations.config)
     path = unit.install(_unit_dir(), _command(), environment=environment)
     render.say(f"installed and started: {path}")
     if not (_LINGER / _user()).exists():

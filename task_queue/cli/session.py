@@ -1,124 +1,23 @@
-"""What every command starts from: the locations, the configuration as it stands, the sources in it."""
+"""What commands share: the installation they speak to, options, and how a task is named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any, cast
 
 import click
 
-from task_queue.app.answers import AccountView, ListedSource, StatusView
-from task_queue.config import document
-from task_queue.config.document import SourceEntry
-from task_queue.config.locations import Locations, locate
-from task_queue.domain.errors import (
-    AmbiguousTaskError,
-    ConfigError,
-    TaskQueueError,
-    UnknownTaskError,
-)
+from task_queue.app.answers import ListedSource
+from task_queue.app.installation import Installation
+from task_queue.domain.errors import AmbiguousTaskError, UnknownTaskError
 from task_queue.domain.task import TaskId
 
-_DEFAULT_SOURCE = "ad-hoc"
-_MAX_PENDING = 100
 _CANDIDATES_SHOWN = 5
 
-
-class Session:
-    """One run of the command line. Nothing is read before it is asked for."""
-
-    def __init__(self, config: str | None, *, debug: bool) -> None:
-        self._config = config
-        self.debug = debug
-
-    @cached_property
-    def locations(self) -> Locations:
-        return locate(self._config)
-
-    @cached_property
-    def content(self) -> dict[str, Any]:
-        return document.read(self.locations.config)
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Why the configuration is not obeyed, and what of its list of sources cannot be shown."""
-        try:
-            self.demand_trust()
-        except ConfigError as error:
-            return (f"{error}; {error.hint}", *document.unusable_in(self.content))
-        return document.unusable_in(self.content)
-
-    def demand_trust(self) -> None:
-        """For commands that act: raises ConfigError if somebody else could have written the configuration."""
-        document.demand_trust(self.locations.config)
-
-    def entries(self) -> tuple[SourceEntry, ...]:
-        return document.sources_of(self.content)
-
-    def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
-        """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
-        if source_id is not None:
-            return (_listed(self.entry(source_id)),)
-        return tuple(_listed(entry) for entry in self.entries())
-
-    def entry(self, source_id: str | None) -> SourceEntry:
-        """The source *source_id*; without a name the only one, or ``ad-hoc``."""
-        entries = self.entries()
-        known = ", ".join(entry.id for entry in entries)
-        if source_id is None and len(entries) == 1:
-            return entries[0]
-        wanted = _DEFAULT_SOURCE if source_id is None else source_id
-        for entry in entries:
-            if entry.id == wanted:
-                return entry
-        if not entries:
-            raise TaskQueueError("there is no source yet", hint="make the usual ones with: task-queue init")
-        if source_id is None:
-            raise TaskQueueError("several sources could be meant", hint=f"name one with --source: {known}")
-        raise TaskQueueError(f"there is no source '{source_id}'", hint=f"known sources: {known}")
-
-    @property
-    def max_pending(self) -> int:
-        given = self._section("limits").get("max_pending")
-        return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
-
-    def status(self, now: datetime, *, waiting_shown: int) -> StatusView:
-        """Everything at a glance."""
-        from task_queue.app.overview import status_of
-
-        return status_of(
-            self.sources(),
-            config=self.locations.config,
-            daemon_state=self.locations.daemon_state,
-            account=self._account(now),
-            now=now,
-            problems=self.problems,
-            waiting_shown=waiting_shown,
-        )
-
-    def _account(self, now: datetime) -> AccountView:
-        from task_queue.app.account import account_from
-
-        expected = self._section("agent").get("account")
-        budget = self._section("limits").get("daily_budget_usd")
-        return account_from(
-            self.locations.accounts,
-            self.locations.ledger,
-            self.locations.stopped,
-            expected=expected if isinstance(expected, str) else "any",
-            budget_usd=float(budget) if isinstance(budget, int | float) else None,
-            now=now,
-        )
-
-    def _section(self, name: str) -> dict[str, object]:
-        section: object = self.content.get(name)
-        return cast("dict[str, object]", section) if isinstance(section, dict) else {}
-
-    @staticmethod
-    def now() -> datetime:
-        return datetime.now(UTC)
+pass_installation = click.make_pass_decorator(Installation)
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
+)
+source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
 
 
 def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
@@ -148,17 +47,3 @@ def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
 def unknown_task(task_id: TaskId) -> UnknownTaskError:
     hint = "see what there is with: task-queue tasks list"
     return UnknownTaskError(f"there is no task {task_id}", hint=hint)
-
-
-pass_session = click.make_pass_decorator(Session)
-as_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
-)
-source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
-
-
-def _listed(entry: SourceEntry) -> ListedSource:
-    from task_queue.store.folder.intake_check import why_not_a_document
-    from task_queue.store.folder.layout import Layout
-
-    return ListedSource(entry.id, Layout(entry.path), entry.description, entry.paused, why_not_a_document)

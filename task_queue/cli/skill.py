@@ -9,8 +9,9 @@ import click
 
 from task_queue.agents import prompts as texts
 from task_queue.agents.prompts import NAMES, SKILL, Places, Text
+from task_queue.app.installation import Installation
 from task_queue.cli import render
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.domain.errors import TaskQueueError
 
 _SCHEMA_VERSION = 1
@@ -28,19 +29,19 @@ def skill() -> None:
 @skill.command()
 @_name
 @click.option("--packaged", is_flag=True, help="Ours, even where another one applies.")
-@pass_session
-def show(session: Session, *, name: str, packaged: bool) -> None:
+@pass_installation
+def show(installation: Installation, *, name: str, packaged: bool) -> None:
     """Print the text NAME (default: the skill) that applies here."""
-    places = Places() if packaged else _places(session)
+    places = Places() if packaged else _places(installation)
     render.say_block(texts.which(name, places).content.rstrip("\n"))
 
 
 @skill.command()
 @as_json_option
-@pass_session
-def which(session: Session, *, as_json: bool) -> None:
+@pass_installation
+def which(installation: Installation, *, as_json: bool) -> None:
     """Say which texts apply here: the project's, the user's or the packaged ones."""
-    found = [texts.which(name, _places(session)) for name in NAMES]
+    found = [texts.which(name, _places(installation)) for name in NAMES]
     if as_json:
         listed = [_as_json(text) for text in found]
         render.say_json({"texts": listed, "schema_version": _SCHEMA_VERSION})
@@ -51,10 +52,10 @@ def which(session: Session, *, as_json: bool) -> None:
 
 @skill.command()
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Another folder.")
-@pass_session
-def eject(session: Session, *, directory: Path | None) -> None:
+@pass_installation
+def eject(installation: Installation, *, directory: Path | None) -> None:
     """Copy the packaged prompts beside the configuration, to be changed there. Overwrites nothing."""
-    prompts_dir = _prompts_dir(session)
+    prompts_dir = _prompts_dir(installation)
     target = directory or prompts_dir
     if target is None:
         raise TaskQueueError(_NO_PLACE, hint="name one with --to: a workspace's .claude/task-queue")
@@ -69,9 +70,9 @@ def eject(session: Session, *, directory: Path | None) -> None:
         render.note(f"texts apply in a workspace's .claude/task-queue{beside}")
 
 
-def _places(session: Session) -> Places:
+def _places(installation: Installation) -> Places:
     """As a task of the configured workspace has them; without a configuration, of the current directory."""
-    content: dict[str, Any] = session.content if session.locations.config.exists() else {}
+    content: dict[str, Any] = installation.content if installation.locations.config.exists() else {}
     agent: dict[str, Any] = content.get("agent") or {}
     env: dict[str, Any] = agent.get("env") or {}
     sources = agent.get("setting_sources", ["project"])
@@ -80,14 +81,14 @@ def _places(session: Session) -> Places:
     return Places(
         project=workspace / ".claude" if "project" in sources else None,
         user=Path(user).expanduser() if "user" in sources else None,
-        prompts=_prompts_dir(session),
+        prompts=_prompts_dir(installation),
     )
 
 
-def _prompts_dir(session: Session) -> Path | None:
+def _prompts_dir(installation: Installation) -> Path | None:
     """None where the configuration lies in a folder that is not ours: agents may write there."""
-    folder = session.locations.private[0]
-    return None if folder == session.locations.config else folder / "prompts"
+    folder = installation.locations.private[0]
+    return None if folder == installation.locations.config else folder / "prompts"
 
 
 def _as_json(text: Text) -> dict[str, str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.render import Part, table, word
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.config import edit
 from task_queue.platform import durable
 
@@ -23,10 +24,10 @@ def sources() -> None:
 
 @sources.command("list")
 @as_json_option
-@pass_session
-def list_sources(session: Session, *, as_json: bool) -> None:
+@pass_installation
+def list_sources(installation: Installation, *, as_json: bool) -> None:
     """Every source of the configuration."""
-    entries = session.entries()
+    entries = installation.entries()
     if as_json:
         listed = [
             {
@@ -49,8 +50,8 @@ def list_sources(session: Session, *, as_json: bool) -> None:
         render.show(table(rows, head=("SOURCE", "STATE", "FOLDER", "DESCRIPTION"), lead=2))
     else:
         render.say("No sources. Make the usual ones with: task-queue init")
-    for problem in session.problems:
-        render.note(f"warning: {session.locations.config}: {problem}")
+    for problem in installation.problems:
+        render.note(f"warning: {installation.locations.config}: {problem}")
 
 
 @sources.command()
@@ -62,16 +63,21 @@ def list_sources(session: Session, *, as_json: bool) -> None:
     help="Where its tasks work, if not in the configuration's.",
 )
 @click.option("--description", default="", help="What it is for.")
-@pass_session
+@pass_installation
 def add(
-    session: Session, path: Path, *, source_id: str, project_workspace: Path | None, description: str
+    installation: Installation,
+    path: Path,
+    *,
+    source_id: str,
+    project_workspace: Path | None,
+    description: str,
 ) -> None:
     """Serve the queue folder PATH (or its pending/); missing folders are made."""
     entry = edit.add_source(
-        session.locations.config,
+        installation.locations.config,
         path,
         source_id=source_id,
-        now=session.now(),
+        now=installation.now(),
         create_folders=create_folders,
         project_workspace=project_workspace,
         description=description,
@@ -81,28 +87,28 @@ def add(
 
 @sources.command()
 @_id_option
-@pass_session
-def rm(session: Session, *, source_id: str) -> None:
+@pass_installation
+def rm(installation: Installation, *, source_id: str) -> None:
     """Serve it no more. Its folders and files stay."""
-    entry = edit.remove_source(session.locations.config, source_id, now=session.now())
+    entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
     render.say(f"removed {entry.id}; its files stay in {entry.queue}")
 
 
 @sources.command()
 @_id_option
-@pass_session
-def pause(session: Session, *, source_id: str) -> None:
+@pass_installation
+def pause(installation: Installation, *, source_id: str) -> None:
     """Start nothing new of it; what runs goes on."""
-    edit.set_paused(session.locations.config, source_id, paused=True, now=session.now())
+    edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
     render.say(f"paused {source_id}: nothing new starts; what runs goes on")
 
 
 @sources.command()
 @_id_option
-@pass_session
-def resume(session: Session, *, source_id: str) -> None:
+@pass_installation
+def resume(installation: Installation, *, source_id: str) -> None:
     """Let a paused source go on."""
-    edit.set_paused(session.locations.config, source_id, paused=False, now=session.now())
+    edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
     render.say(f"resumed {source_id}")
 
 

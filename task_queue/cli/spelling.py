@@ -38,7 +38,9 @@ def as_json(view: Any) -> str:
     return json.dumps(content, indent=2, default=_plain)
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Path):

@@ -8,13 +8,16 @@ from datetime import datetime
 
 import click
 
+from task_queue.app import status as app_status
 from task_queue.app.answers import (
     AccountView,
     DaemonView,
     RunningView,
     SourceView,
     StatusView,
+    TaskLine,
 )
+from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import (
@@ -27,7 +30,7 @@ from task_queue.cli.render import (
     table,
     word,
 )
-from task_queue.cli.session import Session, as_json_option, pass_session
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
 
 _WATCH_EVERY_S = 1.0
@@ -42,17 +45,26 @@ _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 
 @click.command()
 @click.option(
-    "--detailed", is_flag=True, help=f"More of what waits (at most {_MANY}), all that is ignored, paths."
+    "--detailed",
+    is_flag=True,
+    help=f"More of what waits (at most {_MANY}), what ended last, all that is ignored, paths.",
 )
 @click.option("--watch", is_flag=True, help="Show it again every second.")
 @as_json_option
-@pass_session
+@pass_installation
 @click.pass_context
-def status(context: click.Context, session: Session, *, detailed: bool, watch: bool, as_json: bool) -> None:
+def status(
+    context: click.Context, installation: Installation, *, detailed: bool, watch: bool, as_json: bool
+) -> None:
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
     while True:
-        now = session.now()
-        view = session.status(now, waiting_shown=_ALL if as_json else _MANY if detailed else _FEW)
+        now = installation.now()
+        view = app_status.status(
+            installation,
+            now=now,
+            waiting_shown=_ALL if as_json else _MANY if detailed else _FEW,
+            ended_shown=_FEW if detailed else 0,
+        )
         if watch:
             render.clear()
         if as_json:
@@ -62,7 +74,7 @@ def status(context: click.Context, session: Session, *, detailed: bool, watch: b
         if not watch:
             context.exit(NEEDS_ATTENTION if view.attention else 0)
         time.sleep(_WATCH_EVERY_S)
-        session = Session(str(session.locations.config), debug=session.debug)
+        installation = installation.again()
 
 
 def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
@@ -127,7 +139,7 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Ren
         yield item("watched", f"by {source.watch}: {source.watch_why}", indent=2, column=_LABEL)
     for task in source.running:
         yield line("  ", word("running"), "  ", task.task_id)
-        yield paragraph(_doing(task, now), indent=11)
+        yield paragraph(doing(task, now), indent=11)
     if not source.order_known:
         yield paragraph(
             faint("too many wait to read each; they are shown in the order of their names"), indent=2
@@ -137,6 +149,7 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Ren
     if hidden > 0:
         option = "--json" if detailed else "--detailed"
         yield line("  ", faint(f"and {hidden:,} more ({option} shows them)"))
+    yield from _labelled("ended", [(task.task_id, _how_ended(task)) for task in source.ended])
     shown = source.ignored if detailed else source.ignored[:_FEW]
     yield from _labelled("ignored", [(file.name, file.why) for file in shown])
     if len(source.ignored) > len(shown):
@@ -149,7 +162,14 @@ def _labelled(label: str, rows: list[tuple[str, str]]) -> Iterator[Renderable]:
         yield table([(label.ljust(_LABEL), name, why) for name, why in rows], lead=2, indent=2)
 
 
-def _doing(task: RunningView, now: datetime) -> str:
+def _how_ended(task: TaskLine) -> str:
+    cost = f", {money(task.cost_usd)}" if task.cost_usd is not None else ""
+    at = f", {moment(task.at)}" if task.at else ""
+    return f"{task.state}: {task.note}{cost}{at}"
+
+
+def doing(task: RunningView, now: datetime) -> str:
+    """Attempt, time, turn, tool, cost and silence of a running task, in one line."""
     parts = [f"attempt {task.attempt}"]
     if task.since:
         parts.append(span((now - task.since).total_seconds()))

@@ -12,15 +12,15 @@ import click
 
 from task_queue.app.answers import ListedSource, ListView, LogsView, ShowView, TaskLine
 from task_queue.app.files import number_in, records_in, text_in, time_in
+from task_queue.app.installation import Installation
 from task_queue.app.listing import document_of, list_of, show_of, state_of
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.lazy import Command, LazyGroup
 from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
 from task_queue.cli.session import (
-    Session,
     as_json_option,
-    pass_session,
+    pass_installation,
     source_option,
     task_named,
     unknown_task,
@@ -57,13 +57,13 @@ def tasks() -> None:
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Per source and state."
 )
 @as_json_option
-@pass_session
+@pass_installation
 def list_tasks(
-    session: Session, *, source_id: str | None, states: tuple[str, ...], limit: int, as_json: bool
+    installation: Installation, *, source_id: str | None, states: tuple[str, ...], limit: int, as_json: bool
 ) -> None:
     """What runs, what waits and why, and what ended last."""
     wanted = [TaskState(state) for state in states or _STATES]
-    view = list_of(session.sources(source_id), states=wanted, limit=limit, now=session.now())
+    view = list_of(installation.sources(source_id), states=wanted, limit=limit, now=installation.now())
     if as_json:
         render.say_json(view)
     else:
@@ -73,12 +73,12 @@ def list_tasks(
 @click.command()
 @click.argument("task")
 @as_json_option
-@pass_session
-def show(session: Session, *, task: str, as_json: bool) -> None:
+@pass_installation
+def show(installation: Installation, *, task: str, as_json: bool) -> None:
     """All that is known of TASK."""
-    sources = session.sources()
+    sources = installation.sources()
     task_id = task_named(task, sources)
-    view = show_of(sources, task_id, now=session.now())
+    view = show_of(sources, task_id, now=installation.now())
     if view is None:
         raise unknown_task(task_id)
     if as_json:
@@ -95,14 +95,14 @@ def show(session: Session, *, task: str, as_json: bool) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="Only the paths; machine-readable, with schema_version."
 )
-@pass_session
+@pass_installation
 def transcript(
-    session: Session, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
+    installation: Installation, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
 ) -> None:
     """Where TASK, its result and its transcript are, and what the agent did, as it happens with --follow."""
     from task_queue.cli.transcript import following, told
 
-    sources = session.sources()
+    sources = installation.sources()
     task_id = task_named(task, sources)
     found = state_of(sources, task_id)
     if found is None:
@@ -137,17 +137,19 @@ def transcript(
 @click.command()
 @click.argument("task", nargs=-1, required=True)
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds; then exit with 1.")
-@pass_session
+@pass_installation
 @click.pass_context
-def wait(context: click.Context, session: Session, *, task: tuple[str, ...], timeout: float | None) -> None:
+def wait(
+    context: click.Context, installation: Installation, *, task: tuple[str, ...], timeout: float | None
+) -> None:
     """Wait until each TASK has ended; exit code 1 if one did not succeed."""
-    sources = session.sources()
-    context.exit(await_end(session, [task_named(text, sources) for text in task], timeout_s=timeout))
+    sources = installation.sources()
+    context.exit(await_end(installation, [task_named(text, sources) for text in task], timeout_s=timeout))
 
 
-def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | None) -> int:
+def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: float | None) -> int:
     """Tell how each ends, in the order in which they do; 0 if all succeeded."""
-    sources = session.sources()
+    sources = installation.sources()
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     left = list(dict.fromkeys(task_ids))
     code = 0
@@ -159,7 +161,7 @@ def await_end(session: Session, task_ids: list[TaskId], *, timeout_s: float | No
             if found[1] in {TaskState.COMPLETED, TaskState.FAILED}:
                 left.remove(task_id)
                 code = code if found[1] is TaskState.COMPLETED else FAILED
-                render.show(_ending(session, task_id, found[1]))
+                render.show(_ending(installation, task_id, found[1]))
         if not left:
             return code
         if deadline is not None and time.monotonic() >= deadline:
@@ -173,8 +175,8 @@ def _has_ended(sources: Sequence[ListedSource], task_id: TaskId) -> bool:
     return found is None or found[1] in {TaskState.COMPLETED, TaskState.FAILED}
 
 
-def _ending(session: Session, task_id: TaskId, state: TaskState) -> Renderable:
-    view = show_of(session.sources(), task_id, now=session.now())
+def _ending(installation: Installation, task_id: TaskId, state: TaskState) -> Renderable:
+    view = show_of(installation.sources(), task_id, now=installation.now())
     result = (view.result if view else None) or {}
     told = ", ".join(part for part in (text_in(result, "outcome"), text_in(result, "error")) if part)
     return line(word(state.value), f"  {task_id}", f"  {told}" if told else "")

@@ -13,13 +13,13 @@ import click
 
 from task_queue.app.answers import ListedSource, RunningView
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of, state_of
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import (
-    Session,
     as_json_option,
-    pass_session,
+    pass_installation,
     source_option,
     task_named,
     unknown_task,
@@ -46,11 +46,11 @@ _TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds not
 @click.option("--name", help="Words for the file name, instead of the title.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
 @as_json_option
-@pass_session
+@pass_installation
 @click.pass_context
 def add(
     context: click.Context,
-    session: Session,
+    installation: Installation,
     *,
     text: str | None,
     path: Path | None,
@@ -63,8 +63,8 @@ def add(
     from task_queue.domain.document.taskfile import parse
     from task_queue.store.folder.intake import drop
 
-    session.demand_trust()
-    entry = session.entry(source_id)
+    installation.demand_trust()
+    entry = installation.entry(source_id)
     document = _document(text, path)
     task = parse(document.encode(), TaskId("task-new"))
     kept = path.name if path and naming.why_not_a_task(path.name) is None else None
@@ -72,38 +72,38 @@ def add(
         entry.path,
         document,
         name=name or kept or task.title,
-        now=session.now(),
-        max_pending=session.max_pending,
+        now=installation.now(),
+        max_pending=installation.max_pending,
     )
     if as_json:
         answer = {"task_id": task_id, "source": entry.id, "schema_version": _SCHEMA_VERSION}
         render.say_json(answer)
     else:
         render.say(task_id)
-    if not daemon_from(session.locations.daemon_state)[0].running:
+    if not daemon_from(installation.locations.daemon_state)[0].running:
         render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
     if wait:
-        context.exit(await_end(session, [task_id], timeout_s=None))
+        context.exit(await_end(installation, [task_id], timeout_s=None))
 
 
 @click.command()
 @click.argument("task")
-@pass_session
+@pass_installation
 @click.pass_context
-def cancel(context: click.Context, session: Session, *, task: str) -> None:
+def cancel(context: click.Context, installation: Installation, *, task: str) -> None:
     """End the waiting or running TASK for good, its whole process tree included."""
     from task_queue.store.folder.engine import FolderEngine
 
-    session.demand_trust()
-    sources = session.sources()
+    installation.demand_trust()
+    sources = installation.sources()
     task_id = task_named(task, sources)
     listed, state = _found(sources, task_id)
-    view = show_of(sources, task_id, now=session.now())
+    view = show_of(sources, task_id, now=installation.now())
     running = view.running if view else None
     if state in {TaskState.COMPLETED, TaskState.FAILED}:
         raise TaskQueueError(f"task {task_id} has ended already ({state})")
     FolderEngine(listed.folders.pending).request_cancel(task_id)
-    if not daemon_from(session.locations.daemon_state)[0].running:
+    if not daemon_from(installation.locations.daemon_state)[0].running:
         render.say(f"requested: {task_id}")
         render.note(_without_daemon(running))
         return
@@ -120,13 +120,13 @@ def cancel(context: click.Context, session: Session, *, task: str) -> None:
 
 @click.command()
 @click.argument("task")
-@pass_session
-def retry(session: Session, *, task: str) -> None:
+@pass_installation
+def retry(installation: Installation, *, task: str) -> None:
     """Give the failed TASK another try; its attempts' numbers go on."""
     from task_queue.store.folder.engine import FolderEngine
 
-    session.demand_trust()
-    sources = session.sources()
+    installation.demand_trust()
+    sources = installation.sources()
     task_id = task_named(task, sources)
     listed, state = _found(sources, task_id)
     if state is not TaskState.FAILED:

@@ -17,6 +17,9 @@ from task_queue.domain.errors import ConfigError
 from task_queue.platform import durable, trust
 
 SOURCES = "task_source_directories"
+WORKSPACE_HINT = (
+    "run in the project's folder: task-queue init; or set its project_workspace in the configuration"
+)
 _MAX_ID_BYTES = 100
 _MAX_BYTES = 16 * 2**20
 _LEFT = "correct the JSON; the file is left as it is"
@@ -36,6 +39,8 @@ class SourceEntry:
     added_at: str | None = None
     project_workspace: str | None = None
     paused: bool = False
+    default_workspace: str | None = None
+    """What its own ``defaults`` give."""
 
     @property
     def queue(self) -> Path:
@@ -123,6 +128,13 @@ def unusable_in(document: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def lacks_workspace(document: dict[str, Any], source: SourceEntry | None = None) -> bool:
+    """Whether tasks of *source* (None: of a new one) have no directory to work in, and can name none (``roots``)."""
+    own = source is not None and (source.project_workspace or source.default_workspace)
+    common = document.get("project_workspace") or _default_workspace(document.get("defaults"))
+    return not (own or common or document.get("roots"))
+
+
 def why_not_an_id(text: str) -> str | None:
     """Why *text* cannot name a source (ids go into file names, markers and single lines); None if it can."""
     if not text.isprintable() or text != text.strip() or not text or set(text) & {"/", ":"}:
@@ -151,7 +163,12 @@ def _entry(item: object) -> SourceEntry | None:
         added_at=_text(values.get("added_at")),
         project_workspace=_text(values.get("project_workspace")),
         paused=values.get("paused") is True,
+        default_workspace=_default_workspace(values.get("defaults")),
     )
+
+
+def _default_workspace(defaults: object) -> str | None:
+    return _text(cast("dict[str, object]", defaults).get("workspace")) if isinstance(defaults, dict) else None
 
 
 def _text(value: object) -> str | None:

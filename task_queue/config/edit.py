@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Callable, Generator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, cast
 
 from task_queue.config import document
 from task_queue.config.document import SOURCES, ConfigMissing, SourceEntry
+from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import durable
 
@@ -48,6 +50,12 @@ def add_source(
                     f"{pending}: is the source '{entry.id}' already",
                     hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
                 )
+        if project_workspace is None and document.lacks_workspace(content):
+            raise ConfigError(
+                f"the source '{source_id}' would have no workspace, and the configuration names none",
+                hint="name the directory in which its tasks work: task-queue sources add"
+                f" {shlex.quote(str(path))} --id {shlex.quote(source_id)} --project-workspace DIRECTORY",
+            )
         create_folders(pending)
         item = _list(content, pending, source_id=source_id, now=now, description=description)
         if project_workspace is not None:
@@ -104,7 +112,7 @@ def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
         if not content.get("project_workspace"):
             content["project_workspace"] = str(_real(workspace))
             if (workspace / ".git").exists():
-                content.setdefault("defaults", {"isolation": "worktree", "landing": "merge"})
+                content.setdefault("defaults", {"isolation": Isolation.WORKTREE, "landing": Landing.MERGE})
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from task_queue.config import document
+from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import Duration
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.work.commits import Signature
@@ -194,8 +195,8 @@ class Config(_Section):
     @field_validator("executors")
     @classmethod
     def _claude_is_built_in(cls, executors: dict[str, ConfiguredCommand]) -> dict[str, ConfiguredCommand]:
-        if "claude" in executors:
-            raise ValueError("'claude' is built in; give the command another name")
+        if CLAUDE in executors:
+            raise ValueError(f"'{CLAUDE}' is built in; give the command another name")
         return executors
 
 

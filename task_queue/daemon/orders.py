@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.config.document import WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
+from task_queue.domain.document.choices import CLAUDE, Profile
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
 from task_queue.domain.document.taskfile import parse
-from task_queue.domain.errors import EngineUnavailable, ExecutorError, TaskFileError
+from task_queue.domain.errors import EngineUnavailable, ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
 from task_queue.platform.durable import read_regular
-from task_queue.ports.executor import AgentSetup, GitSetup, Order, SettingSource
+from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order, SettingSource
 from task_queue.store.folder.layout import Layout
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
@@ -60,18 +63,20 @@ class ConfiguredOrders:
         with _naming_the_line(task):
             return resolve(*layers, task.given, narrowed(layers, task.given))
 
-    def check(self, executor: str) -> None:
-        """Whether any task of that executor can be run now: told before a claim, so that none is made in vain.
+    def check(self, task: Waiting) -> None:
+        """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
 
         Raises ExecutorError.
         """
         default = self.config.workspace_of(self.source)
+        if default is None and not task.names_workspace:
+            raise self._no_workspace()
         problem = None if default is None else _why_unusable(default)
         if problem is not None:
             raise ExecutorError(
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
-        self._environment(executor)
+        self._environment(task.executor)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         with _naming_the_line(task):
@@ -80,7 +85,7 @@ class ConfiguredOrders:
     def _order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)
-        if settings.executor == "claude" and settings.permissions == "sandboxed":
+        if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
         layout = Layout(self.source.path)
         attempt_dir = layout.attempt_of(claim)
@@ -89,10 +94,10 @@ class ConfiguredOrders:
         last = continued[-1] if claim.resumes and continued else None
         spent = sum(attempt.total_cost_usd or 0 for attempt in earlier)
         cap = settings.max_budget_usd
-        executor = "claude" if settings.executor == "claude" else "command"
+        executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor == "claude" else ((), (), None)
+            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
         )
         return Order(
             claim=claim,
@@ -135,7 +140,7 @@ class ConfiguredOrders:
             turns_used=sum(attempt.num_turns for attempt in earlier),
             allowance_usd=(
                 self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
-                if executor == "claude"
+                if executor is ExecutorKind.CLAUDE
                 else None
             ),
             transcript_mb=self.config.limits.transcript_mb,
@@ -181,10 +186,7 @@ class ConfiguredOrders:
         default = self.config.workspace_of(self.source)
         if settings.workspace is None:
             if default is None:
-                raise ExecutorError(
-                    f"source '{self.source.id}' has no workspace",
-                    hint="set project_workspace of the source or of the configuration",
-                )
+                raise self._no_workspace()
             problem = _why_unusable(default)
             if problem is not None:
                 raise ExecutorError(
@@ -203,6 +205,9 @@ class ConfiguredOrders:
             )
         return workspace
 
+    def _no_workspace(self) -> NeedsPersonError:
+        return NeedsPersonError(f"source '{self.source.id}' has no workspace", hint=WORKSPACE_HINT)
+
     def _check_root(self, workspace: Path) -> None:
         roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]
         if not any(workspace.is_relative_to(root) for root in roots):
@@ -217,7 +222,7 @@ class ConfiguredOrders:
         agent = self.config.agent
         env = agent_environment(agent, self.environ)
         missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
-        if executor == "claude" and missing:
+        if executor == CLAUDE and missing:
             raise ExecutorError(
                 f"the agent's program {agent.cli_path} is not there or cannot be executed",
                 hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
@@ -225,10 +230,10 @@ class ConfiguredOrders:
         return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:
-        if executor == "claude":
+        if executor == CLAUDE:
             return ()
         if executor not in self.config.executors:
-            known = ["claude", *self.config.executors]
+            known = [CLAUDE, *self.config.executors]
             near = difflib.get_close_matches(executor, known, n=1)
             meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
             raise TaskFileError(f"executor '{executor}' is not configured", hint=meant, keys=("executor",))

@@ -13,7 +13,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,12 @@ from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
+from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.sources import Serving
+from task_queue.domain.document.choices import Isolation
+from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError
-from task_queue.domain.events import Event, TaskSettled
 from task_queue.platform import durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
@@ -66,9 +68,9 @@ class Until:
     """When ``serve`` ends by itself; by default never."""
 
     drained: bool = False
-    """Once nothing waits and nothing runs."""
-    settled: int | None = None
-    """Once that many tasks have ended, or nothing is left."""
+    """Once nothing waits and nothing runs, except what waits for a person."""
+    tasks: int | None = None
+    """Once that many tasks have ended, or nothing is left; no more than that are begun."""
 
 
 def serve(
@@ -78,32 +80,41 @@ def serve(
     notifier: Notifier,
     until: Until = Until(),
     log_place: str = "file",
-) -> None:
+) -> Mapping[str, str]:
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
 
+    Returns why nothing more of a source could start, by source: of those for which a person must act.
     *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
     """
     with only_daemon(locations) as is_still_the_only_one:
         config = _trusted(locations.config)
-        daemon = Daemon(locations, config, emit, notifier=notifier, log_place=log_place)
-        daemon.run(until, is_still_the_only_one)
+        daemon = Daemon(locations, config, emit, notifier=notifier, until=until, log_place=log_place)
+        return daemon.run(is_still_the_only_one)
 
 
 class Daemon:
     def __init__(
-        self, locations: Locations, config: Config, emit: Emit, *, notifier: Notifier, log_place: str
+        self,
+        locations: Locations,
+        config: Config,
+        emit: Emit,
+        *,
+        notifier: Notifier,
+        until: Until,
+        log_place: str,
     ) -> None:
         self._log_place = log_place
         self._locations = locations
         self._config = config
         self._config_seen = _stamp(locations.config)
         self._config_error: str | None = None
-        self._emit = emit
         self._notifier = notifier
         self._clock = SystemClock()
         self._started_at = self._clock.now()
         self._me = identity.own_identity()
         self._wakeup = Wakeup()
+        self._until = until
+        self._quota = Quota(until.tasks, changed=self._wakeup.wake)
         self._stop_asked = False
         self._reload_asked = False
         self._admission = SharedAdmission(
@@ -116,15 +127,15 @@ class Daemon:
             lambda: self._config,
             admission=self._admission,
             runners=self._runners,
+            quota=self._quota,
             clock=self._clock,
-            emit=self._count,
+            emit=emit,
         )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._warnings: list[str] = []
-        self._settled = 0
         self._state: dict[str, Any] = {}
 
-    def run(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
+    def run(self, is_still_the_only_one: Callable[[], bool]) -> Mapping[str, str]:
         with _signals(self._on_signal):
             try:
                 self._runners.preload()
@@ -133,7 +144,8 @@ class Daemon:
                 self._housekeeping.start()
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
-                self._look_after(until, is_still_the_only_one)
+                self._look_after(is_still_the_only_one)
+                return self._serving.stuck()
             finally:
                 self._notifier.stopping()
                 self._housekeeping.stop()
@@ -142,7 +154,7 @@ class Daemon:
                 self._write_state(stopped=True)
                 log.info("stopped pid=%d", os.getpid())
 
-    def _look_after(self, until: Until, is_still_the_only_one: Callable[[], bool]) -> None:
+    def _look_after(self, is_still_the_only_one: Callable[[], bool]) -> None:
         check, slow_check, sweep = _Every(), _Every(), _Every(time.monotonic())
         while not self._stop_asked:
             now = time.monotonic()
@@ -162,20 +174,14 @@ class Daemon:
             self._admission.look_at_account_file()
             self._serving.bury_retired()
             self._write_state()
-            if self._is_over(until):
+            if self._is_over():
                 return
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
 
-    def _is_over(self, until: Until) -> bool:
-        if until.settled is not None and self._settled >= until.settled:
-            return True
-        return (until.drained or until.settled is not None) and self._serving.drained
-
-    def _count(self, event: Event) -> None:
-        if isinstance(event, TaskSettled):
-            self._settled += 1
-            self._wakeup.wake()
-        self._emit(event)
+    def _is_over(self) -> bool:
+        if not self._until.drained and self._until.tasks is None:
+            return False
+        return self._serving.has_recovered and self._quota.close(lambda: self._serving.drained)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -278,9 +284,9 @@ def _shared_workspaces(config: Config) -> list[str]:
     """Sources whose agents would work in one tree at the same time."""
     in_place: dict[Path, list[str]] = {}
     for source in config.sources:
-        isolation = {**config.defaults, **source.defaults}.get("isolation", "none")
+        defaults = {**parse_defaults(config.defaults), **parse_defaults(source.defaults)}
         workspace = config.workspace_of(source)
-        if isolation == "none" and workspace is not None:
+        if resolve(defaults).isolation is Isolation.NONE and workspace is not None:
             in_place.setdefault(workspace.resolve(), []).append(source.id)
     return [
         f"agents of {', '.join(ids)} may edit {workspace} at the same time; isolation: worktree in the"

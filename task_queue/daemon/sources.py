@@ -21,6 +21,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.orders import ConfiguredOrders
+from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
 from task_queue.daemon.worker import Timing, Worker
 from task_queue.domain.task import TaskId, TaskState
@@ -65,6 +66,7 @@ class Serving:
         *,
         admission: SharedAdmission,
         runners: Runners,
+        quota: Quota,
         clock: Clock,
         emit: Emit,
     ) -> None:
@@ -72,6 +74,7 @@ class Serving:
         self._config_of = config_of
         self._admission = admission
         self._runners = runners
+        self._quota = quota
         self._clock = clock
         self._emit = emit
         self._trust = SettingsTrust(locations.trusted_settings)
@@ -161,8 +164,27 @@ class Serving:
 
     @property
     def drained(self) -> bool:
-        """Nothing waits and nothing runs."""
-        return all(served.worker.drained for served in self._served.values())
+        """Nothing waits and nothing runs, except where only a person can change that."""
+        return all(
+            served.worker.drained or self._why_stuck(served) is not None for served in self._served.values()
+        )
+
+    def stuck(self) -> Mapping[str, str]:
+        """Why nothing of a source starts until a person acts, by source; only of those where that is so."""
+        found = {source_id: self._why_stuck(served) for source_id, served in self._served.items()}
+        return {source_id: why for source_id, why in found.items() if why is not None}
+
+    def _why_stuck(self, served: _Served) -> str | None:
+        if served.worker.running is not None:
+            return None
+        if served.worker.needs_person:
+            return served.worker.trouble
+        return None if served.worker.drained else self._admission.tripped(served.source.id)
+
+    @property
+    def has_recovered(self) -> bool:
+        """Whether every worker has taken in hand what an earlier daemon left."""
+        return all(served.worker.has_recovered for served in self._served.values())
 
     def all_turning(self, now: float) -> bool:
         """Whether no worker hangs at *now* (monotonic seconds)."""
@@ -236,6 +258,7 @@ class Serving:
             state_of=self._state_of,
             clock=self._clock,
             emit=self._emit,
+            quota=self._quota,
             timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
             news=partial(self._news.append, source.id),
         )

@@ -25,6 +25,7 @@ from task_queue.domain.attempt.results import (
     result_of,
 )
 from task_queue.domain.attempt.spending import Meter, meter_of
+from task_queue.domain.document.choices import CLAUDE, OnLostSession
 from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
 from task_queue.domain.model import (
     Claim,
@@ -95,9 +96,10 @@ class Supervision:
         else:
             self._wait_for(claim, attempt, limit=order.settings.timeout + _BACKSTOP)
 
-    def conclude(self, claim: Claim, *, runner_ended: bool = False) -> None:
+    def conclude(self, claim: Claim, *, runner_ended: bool = False) -> bool:
         """Bring *claim* to its end from whatever lies on disk. Idempotent.
 
+        Returns whether the task has ended with it; it has not where it is given back, or was lost.
         *runner_ended*: its runner was started here and has been seen to end; no record can say otherwise.
         """
         try:
@@ -110,9 +112,10 @@ class Supervision:
             # Each repair changes the facts, so this row would be a defect of the table.
             if ending is None or not self.engine.is_genuine(claim, ending):
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
-            self._apply(claim, ending)
+            return self._apply(claim, ending)
         except ClaimLost as error:
             self.emit(events.TaskRecovered(self.source, claim.task_id, f"outcome dropped: {error}"))
+            return False
 
     def suspend(self, claim: Claim) -> None:
         """End what runs of *claim* although nothing else can be done about it now. Raises EngineUnavailable."""
@@ -266,8 +269,8 @@ class Supervision:
         outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
         self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
 
-    def _apply(self, claim: Claim, ending: Ending) -> None:
-        """Do what ``decide`` says follows from *ending*."""
+    def _apply(self, claim: Claim, ending: Ending) -> bool:
+        """Do what ``decide`` says follows from *ending*; whether that is the task's end."""
         journal = self.engine.journal(claim)
         self.admission.ended(self.source, claim, ending)
         disposition = decide(
@@ -292,6 +295,7 @@ class Supervision:
                 self._release(claim, ending, journal, disposition)
             case _:
                 assert_never(disposition)
+        return isinstance(disposition, Complete | Fail)
 
     def _why_unwanted(self, claim: Claim) -> str | None:
         """A task that a person cancelled, or whose document was deleted, is not tried again."""
@@ -352,7 +356,7 @@ class Supervision:
             settings = self.orders.settings_of(self.engine.task(claim))
         except TaskFileError:
             return None
-        if settings.executor != "claude":
+        if settings.executor != CLAUDE:
             return 0.0
         if settings.max_budget_usd is None:
             return None
@@ -374,6 +378,6 @@ class Supervision:
         return Policy(
             max_attempts=settings.max_attempts,
             retry_delay=settings.retry_delay,
-            rerun_lost_session=settings.on_lost_session == "rerun",
-            repeatable=settings.executor == "claude",
+            rerun_lost_session=settings.on_lost_session is OnLostSession.RERUN,
+            repeatable=settings.executor == CLAUDE,
         )

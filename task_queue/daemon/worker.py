@@ -9,13 +9,16 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from task_queue.daemon.quota import Quota
 from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
+from task_queue.domain.document import naming
 from task_queue.domain.document.ordering import Doomed, Ready, Waiting, next_due, next_task
 from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
     ExecutorError,
+    NeedsPersonError,
     TaskQueueError,
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
@@ -57,6 +60,7 @@ class Worker:
         clock: Clock,
         emit: Emit,
         timing: Timing,
+        quota: Quota | None = None,
         news: Callable[[], None] = lambda: None,
     ) -> None:
         """*news* is called whenever what is shown of the worker may have changed."""
@@ -65,6 +69,8 @@ class Worker:
         self.running: TaskId | None = None
         self.trouble: str | None = None
         """Why nothing can be claimed, for people; None while all is well."""
+        self.needs_person = False
+        """The trouble lasts until a person has done something about it."""
         self.held_back: str | None = None
         """Why the next task waits although the source is well: no free place, account paused."""
         self.ignored: tuple[tuple[str, str], ...] = ()
@@ -72,6 +78,7 @@ class Worker:
         """Nothing waits and nothing runs (for ``run --drain``)."""
         self._engine = engine
         self._admission = admission
+        self._quota = quota or Quota()
         self._orders = orders
         self._failed_starts = 0
         self._state_of = state_of
@@ -131,6 +138,11 @@ class Worker:
         since = self._wakeup.awake_since
         return since is not None and now - since > after_s and self.trouble is None
 
+    @property
+    def has_recovered(self) -> bool:
+        """Whether what an earlier daemon left here is concluded, or cannot be (see ``trouble``)."""
+        return self._recovered or self.trouble is not None
+
     def serve(self) -> None:
         """Work until stopped. A defect of ours ends this source only, and says so."""
         self.thread_id = threading.get_native_id()
@@ -144,6 +156,7 @@ class Worker:
             self._suspend_unrecovered()
         except Exception:  # noqa: BLE001 - the other sources live on; docs/architecture.md, "Errors"
             self.trouble = "stopped by a defect of task-queue; the log has the details"
+            self.needs_person = True
             self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
         finally:
             self._news()
@@ -166,7 +179,7 @@ class Worker:
         finally:
             self.running = None
         if self.trouble is not None:
-            self.trouble = None
+            self.trouble, self.needs_person = None, False
             self._emit(events.SourceRecovered(self.source))
         return wait_s
 
@@ -179,19 +192,15 @@ class Worker:
             survey = self._engine.survey()
         self._note_ignored(survey)
         self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
-        if self._closing():
-            return 0
-        if survey.rejected or survey.cancelled:
-            for task_id, reason in survey.rejected:
-                self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
-            self._end_all(survey.cancelled)
+        if not survey.look_again_after:  # else one of the documents may only be in the middle of a change
+            self._quota.keep(self.source, _tasks_in(survey))
+        if self._closing() or self._end_unwanted(survey):
             return 0
         now = self._clock.now()
         waiting = self._not_held_back(survey.waiting)
         match next_task(waiting, now=now, state_of=self._state_of):
             case Doomed(task=task, reason=reason):
-                self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason))
-                return 0
+                return 0 if self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason)) else None
             case Ready(task=task):
                 return self._work_on(task)
             case None:
@@ -219,30 +228,40 @@ class Worker:
         for claim in self._engine.claims():
             if self._closing():
                 return
+            self._quota.begin(self.source, naming.task_id_of(claim.document))
             self._show_running(claim)
-            self._supervision.conclude(claim)
+            ended = False
+            try:
+                ended = self._supervision.conclude(claim)
+            finally:
+                self._quota.put_down(self.source, naming.task_id_of(claim.document), ended=ended)
 
     def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
         """What the admission lets pass; the reason that keeps the others is shown."""
         self.held_back = None
-        screen = self._admission.screen(self.source)
-        if screen is None:
-            return waiting
-        reasons = {task.id: reason for task in waiting if (reason := screen(task)) is not None}
-        self.held_back = next(iter(reasons.values()), None)
-        return tuple(task for task in waiting if task.id not in reasons)
+        screens = (self._quota.screen(self.source, self._wakeup.wake), self._admission.screen(self.source))
+        for screen in screens:
+            if screen is not None:
+                reasons = {task.id: reason for task in waiting if (reason := screen(task)) is not None}
+                self.held_back = self.held_back or next(iter(reasons.values()), None)
+                waiting = tuple(task for task in waiting if task.id not in reasons)
+        return waiting
 
     def _work_on(self, task: Waiting) -> float | None:
-        self._orders.check(task.executor)
+        self._orders.check(task)
         self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
         if self.held_back is not None:
             return None
+        ended = False
         try:
+            if not self._quota.take(self.source, task.id, self._wakeup.wake):
+                return None
             claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
+            self._quota.begin(self.source, task.id)
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
-            self._supervision.conclude(claim, runner_ended=True)
+            ended = self._supervision.conclude(claim, runner_ended=True)
         except ClaimHeld:
             return 0
         except ExecutorError:
@@ -250,6 +269,7 @@ class Worker:
             raise
         finally:
             self._admission.leave(self.source)
+            self._quota.put_down(self.source, task.id, ended=ended)
         self._failed_starts = 0
         return 0
 
@@ -258,21 +278,37 @@ class Worker:
         with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
             self._end_all(self._engine.survey().cancelled)
 
-    def _end_all(self, cancelled: Iterable[TaskId]) -> None:
-        for task_id in cancelled:
-            self._end_unstarted(task_id, Outcome(OutcomeKind.CANCELLED, "cancelled before it started"))
+    def _end_unwanted(self, survey: Survey) -> bool:
+        """End what was rejected or cancelled while it waited; whether there was any that may be ended now."""
+        rejected = [
+            self._end_unstarted(task_id, Outcome(OutcomeKind.REJECTED, reason))
+            for task_id, reason in survey.rejected
+        ]
+        return self._end_all(survey.cancelled) or any(rejected)
 
-    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> None:
-        """Claim a task only to settle it: it never starts."""
+    def _end_all(self, cancelled: Iterable[TaskId]) -> bool:
+        outcome = Outcome(OutcomeKind.CANCELLED, "cancelled before it started")
+        ended = [self._end_unstarted(task_id, outcome) for task_id in cancelled]
+        return any(ended)
+
+    def _end_unstarted(self, task_id: TaskId, outcome: Outcome) -> bool:
+        """Claim a task only to settle it: it never starts. False if it may not be claimed now."""
+        if not self._quota.take(self.source, task_id, self._wakeup.wake):
+            return False
+        ended = False
         try:
             claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            self._quota.begin(self.source, task_id)
+            if outcome.kind is OutcomeKind.REJECTED:
+                self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
+            self._engine.abandon(claim, now=self._clock.now())
+            self._supervision.commit(claim, outcome, by="worker")
+            ended = self._supervision.conclude(claim)
         except ClaimHeld:
-            return
-        if outcome.kind is OutcomeKind.REJECTED:
-            self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
-        self._engine.abandon(claim, now=self._clock.now())
-        self._supervision.commit(claim, outcome, by="worker")
-        self._supervision.conclude(claim)
+            pass
+        finally:
+            self._quota.put_down(self.source, task_id, ended=ended)
+        return True
 
     def _show_running(self, claim: Claim) -> None:
         self.running = claim.task_id
@@ -283,6 +319,7 @@ class Worker:
 
     def _note_trouble(self, error: TaskQueueError) -> None:
         why = f"{error}; {error.hint}" if error.hint else str(error)
+        self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why
             self._emit(events.SourceUnavailable(self.source, why))
@@ -292,3 +329,9 @@ class Worker:
             if (name, reason) not in self.ignored:
                 self._emit(events.FileIgnored(self.source, name, reason))
         self.ignored = survey.ignored
+
+
+def _tasks_in(survey: Survey) -> Iterable[TaskId]:
+    yield from (task.id for task in survey.waiting)
+    yield from (task_id for task_id, _ in survey.rejected)
+    yield from survey.cancelled

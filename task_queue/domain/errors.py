@@ -65,6 +65,10 @@ class ExecutorError(TaskQueueError):
     """The agent could not be driven at all (no runner, no CLI): the attempt is released, not counted."""
 
 
+class NeedsPersonError(ExecutorError):
+    """The same, and nothing changes before a person acts: ``hint`` says what to do."""
+
+
 class GitError(TaskQueueError):
     """Git could not do what was asked of it; nothing of the user's was changed."""
 

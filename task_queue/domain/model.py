@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.task import TaskId, TaskState
 
 SCHEMA_VERSION = 1
@@ -58,7 +59,7 @@ class Delivery:
 
     workspace: str | None = None
     """Where the agent worked: the task's own working tree, if it had one."""
-    isolation: str = "none"
+    isolation: Isolation = Isolation.NONE
     base_commit: str | None = None
     branch: str | None = None
     commits: tuple[str, ...] = ()
@@ -250,7 +251,7 @@ class Result:
     source: str
     worker: str
     workspace: str | None
-    isolation: str = "none"
+    isolation: Isolation = Isolation.NONE
     base_commit: str | None = None
     commits: tuple[str, ...] = ()
     branch: str | None = None

@@ -27,6 +27,13 @@ class Stop(StrEnum):
     """End for good (a person's wish)."""
 
 
+class ExecutorKind(StrEnum):
+    """Which adapter carries an order out."""
+
+    CLAUDE = "claude"
+    COMMAND = "command"
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSetup:
     """How the built-in agent is started; other executors use none of it."""
@@ -77,8 +84,7 @@ class Order:
     workspace: Path
     git: GitSetup
     settings: Settings
-    executor: str
-    """``claude`` or ``command``."""
+    executor: ExecutorKind
     argv: tuple[str, ...] = ()
     """For ``command``: the configured program and its arguments, not yet filled in."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])

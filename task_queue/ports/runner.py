@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Journal, RunRecord
 from task_queue.domain.task import Task
@@ -55,8 +56,8 @@ class Orders(Protocol):
         """Raises TaskFileError where the layers do not fit together."""
         ...
 
-    def check(self, executor: str) -> None:
-        """Raises ExecutorError if no task of that executor can be run now; asked before a claim."""
+    def check(self, task: Waiting) -> None:
+        """Raises ExecutorError if *task*, and others like it, cannot be run now; asked before a claim."""
         ...
 
     def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:

@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError
 from task_queue.domain.work import workflow
@@ -66,8 +67,8 @@ class Checkout:
         return self.order.workspace
 
     @property
-    def isolation(self) -> str:
-        return "worktree" if self.branch else "none"
+    def isolation(self) -> Isolation:
+        return Isolation.WORKTREE if self.branch else Isolation.NONE
 
     def require_present(self) -> str | None:
         """What to say of a checkout that had to be looked for. Raises CheckoutLost where it is gone."""
@@ -254,7 +255,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     main, branch, target = None, None, repository.branch
     inside, is_new = order.workspace, False
     notes = [cut_off] if cut_off else []
-    if order.settings.isolation == "worktree" and repository.head is not None:
+    if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:
         folder = order.git.worktrees / key_of(order.claim.task_id)
         task_id = order.claim.task_id
         tree = create(git.at(repository.root), task_id, directory=folder, base=repository.head)
@@ -275,7 +276,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     )
     kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
     note_begin(repository, task_id, kept)
-    if order.settings.isolation == "worktree" and branch is None:
+    if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)
 

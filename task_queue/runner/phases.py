@@ -14,6 +14,7 @@ from task_queue.agents.claude.options import Talk
 from task_queue.agents.claude.session import ClaudeExecutor, Said
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.work.audit import (
@@ -190,7 +191,7 @@ class WorkflowExecutor:
         order = replace(
             checkout.order,
             claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
-            settings=replace(checkout.order.settings, permissions="readonly", allow=()),
+            settings=replace(checkout.order.settings, permissions=Profile.READONLY, allow=()),
             meter=Meter(),
         )
         prompt = run.prompts.audit(order, checkout.changes(), run.steps.done)
@@ -212,9 +213,9 @@ def plan_for(order: Order) -> Plan:
     settings = order.settings
     return Plan(
         verify=bool(settings.verify),
-        audit=settings.workflow == "audited",
+        audit=settings.workflow is Workflow.AUDITED,
         commit=True,
-        land=settings.isolation == "worktree" and settings.landing == "merge",
+        land=settings.isolation is Isolation.WORKTREE and settings.landing is Landing.MERGE,
         max_iterations=settings.max_iterations,
     )
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import assert_never
 
 from task_queue.domain.attempt.proof import is_vouched_for, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
@@ -25,7 +26,7 @@ from task_queue.domain.model import Delivery, Ending, Outcome, OutcomeKind, RunR
 from task_queue.platform import durable, identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.records import UnreadableRecordError, decode, encode
-from task_queue.ports.executor import Executor, Order, Stop
+from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
 from task_queue.runner.steps import FILE, lines_of
 from task_queue.store.transcript import FileTranscript, redacted, secrets_in
 
@@ -75,7 +76,7 @@ def carry_out(order: Order) -> None:
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
         work = _work_so_far(order)
-    if outcome.kind is OutcomeKind.SUCCEEDED and order.executor == "command":
+    if outcome.kind is OutcomeKind.SUCCEEDED and order.executor is ExecutorKind.COMMAND:
         transcript.write("note", {"type": VOUCHED, "token": order.token})
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
     if left:
@@ -87,13 +88,17 @@ def carry_out(order: Order) -> None:
 
 def executor_of(order: Order) -> Executor:
     """The adapter that *order* names; imported here, because only a runner pays for it."""
-    if order.executor == "command":
-        from task_queue.runner.command import CheckedCommand
+    match order.executor:
+        case ExecutorKind.COMMAND:
+            from task_queue.runner.command import CheckedCommand
 
-        return CheckedCommand()
-    from task_queue.runner.phases import WorkflowExecutor
+            return CheckedCommand()
+        case ExecutorKind.CLAUDE:
+            from task_queue.runner.phases import WorkflowExecutor
 
-    return WorkflowExecutor()
+            return WorkflowExecutor()
+        case _:
+            assert_never(order.executor)
 
 
 def stopped_before(how: Stop) -> tuple[Outcome, Work]:

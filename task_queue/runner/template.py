@@ -25,7 +25,7 @@ import traceback
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.records import adapter, decode
-from task_queue.ports.executor import Order
+from task_queue.ports.executor import ExecutorKind, Order
 from task_queue.runner.process import carry_out
 
 _FOR_COMMANDS = "task_queue.runner.command"
@@ -65,7 +65,7 @@ def _preload(module: str) -> None:
 
 
 def _is_for_an_agent(raw: bytes) -> bool:
-    return bool(json.loads(raw)["executor"] != "command")
+    return bool(json.loads(raw)["executor"] == ExecutorKind.CLAUDE)
 
 
 def _run(raw: bytes) -> None:

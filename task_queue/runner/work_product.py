@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.model import Delivery
 from task_queue.domain.work.workflow import (
     Audited,
@@ -38,7 +39,7 @@ def delivery_of(
     verified = _last(steps, Verified)
     return Delivery(
         workspace=str(checkout.directory) if checkout else None,
-        isolation=checkout.isolation if checkout else "none",
+        isolation=checkout.isolation if checkout else Isolation.NONE,
         base_commit=prepared.base_commit if prepared else None,
         branch=committed.branch or (checkout.branch if checkout else None),
         commits=committed.commits,

@@ -16,7 +16,7 @@ from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.worktrees import Keep
-from task_queue.ports.executor import GitSetup, Order, Stop
+from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
 from tests.processes import environments
 from tests.waiting import eventually
 
@@ -76,7 +76,7 @@ class Bench:
             workspace=self.workspace,
             git=GitSetup(worktrees=self.root / "worktrees", keep=Keep(5)),
             settings=Settings(),
-            executor="claude",
+            executor=ExecutorKind.CLAUDE,
             env=child_environment(self.root / "home", self.model),
         )
 

@@ -29,6 +29,7 @@ from task_queue.demo.scripted_model import (
 )
 from task_queue.domain.attempt.prices import estimated_usd, price_of
 from task_queue.domain.attempt.spending import meter_after
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import OutcomeKind
 from task_queue.ports.executor import Stop
@@ -357,7 +358,7 @@ def test_a_stop_may_come_from_a_signal_handler(bench: MakeBench) -> None:
 def test_a_missing_sandbox_is_told(bench: MakeBench) -> None:
     """Without bubblewrap a sandboxed task does not run unconfined; elsewhere it runs."""
     run = bench(in_turn(Say("done")))
-    run.given(permissions="sandboxed")
+    run.given(permissions=Profile.SANDBOXED)
 
     outcome, _ = run.run()
 

@@ -24,6 +24,7 @@ from task_queue.demo.scripted_model import (
     UseTool,
     in_turn,
 )
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.work.audit import VERDICT_SCHEMA
 from tests.agents.bench import Bench
@@ -74,7 +75,7 @@ def test_a_structure_that_never_fits_is_no_answer(bench: MakeBench) -> None:
 def test_bypass_as_root_does_not_start(bench: MakeBench) -> None:
     """The CLI's refusal of what the task chose is the task's failure."""
     run = bench(in_turn(Say("done")))
-    run.given(permissions="bypass")
+    run.given(permissions=Profile.BYPASS)
 
     outcome, _ = run.run()
 

@@ -12,6 +12,7 @@ from task_queue.agents import prompts as skill
 from task_queue.agents.claude.options import Talk
 from task_queue.agents.prompts import NAMES, Places, prompts_for, which
 from task_queue.demo.scripted_model import Say, ScriptedModel, in_turn
+from task_queue.domain.document.choices import Workflow
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.work.workflow import Implemented, Verified
 from task_queue.ports.executor import AgentSetup
@@ -130,7 +131,7 @@ def test_a_new_attempt_is_told_what_an_earlier_one_left(run: Bench) -> None:
 
 def test_the_skill_is_told_of_it_in_its_system_prompt(run: Bench) -> None:
     """Its first message is the command as a person types it, and nothing else."""
-    order = replace(run.order, settings=replace(run.order.settings, workflow="skill"))
+    order = replace(run.order, settings=replace(run.order.settings, workflow=Workflow.SKILL))
     prompts = prompts_for(order)
 
     assert prompts.task(order, False, ["work.txt"]) == f"/task-worker {order.document}"
@@ -190,7 +191,7 @@ def test_ejecting_overwrites_nothing(tmp_path: Path) -> None:
 def test_the_real_agent_runs_the_text_that_we_say_it_runs(run: Bench, whose: str) -> None:
     """The packaged plugin loads; a skill of the user's or the project's takes the bare name."""
     run.order = replace(run.order, agent=AgentSetup(setting_sources=("user", "project")))
-    run.given(workflow="skill")
+    run.given(workflow=Workflow.SKILL)
     text = "---\nname: task-worker\ndescription: x\n---\nThis is {} text.\n"
     if whose == "project":
         put(run.workspace / ".claude" / "skills" / "task-worker" / "SKILL.md", text.replace("{}", "project"))

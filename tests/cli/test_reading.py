@@ -146,6 +146,61 @@ def a_live_daemon(bench: Bench) -> None:
     write_json(locate(environ=bench.environ).daemon_state, state)
 
 
+def test_workers_status_says_more_than_workers_list(bench: Bench) -> None:
+    """Since when, what runs in which attempt, what comes next and why not yet."""
+    fill(bench)
+    a_live_daemon(bench)
+
+    answer = bench.run("workers", "status")
+    worker, idle = bench.run("workers", "status", "--json").json["workers"]
+    listed = bench.run("workers", "list", "--json").json["workers"][0]
+
+    assert (answer.code, answer.err) == (0, "")
+    bench.agrees_with("workers-status", answer.out)
+    assert listed.items() < worker.items()
+    assert (worker["since"], worker["pending"]) == (STARTED, 4)
+    assert [(task["task_id"], task["attempt"]) for task in worker["running"]] == [
+        ("task-20260207-110000-running", 2)
+    ]
+    assert worker["next"]["task_id"] == "task-20260207-120000-first"
+    assert (idle["running"], idle["next"], idle["pending"]) == ([], None, 0)
+
+
+def test_workers_status_without_a_daemon_needs_attention(bench: Bench) -> None:
+    """It still says what waits."""
+    fill(bench)
+
+    answer = bench.run("workers", "status")
+
+    assert answer.code == 3
+    assert "the daemon does not run" in answer.err
+    assert "task-20260207-120000-first" in answer.out
+
+
+def test_detailed_status_lists_what_ended_last(bench: Bench) -> None:
+    """The newest first, with outcome, cost and time; at most five of a source, and none without the flag."""
+    fill(bench)
+    queue = bench.pending().parent
+    for number in range(1, 8):
+        (queue / "completed" / f"task-2026010{number}-000000-early.md").write_text("# Early\n")
+    failed = queue / "failed" / "task-20260207-115900-broken.md"
+    failed.rename(queue / "failed" / "elsewhere")
+    (queue / "failed" / "elsewhere").rename(failed)  # it was moved last
+
+    detailed = bench.run("status", "--detailed")
+    ended = bench.run("status", "--detailed", "--json").json["sources"][0]["ended"]
+
+    bench.agrees_with("status-detailed", detailed.out)
+    assert len(ended) == 5
+    assert (ended[0]["task_id"], ended[0]["state"], ended[0]["note"], ended[0]["cost_usd"]) == (
+        "task-20260207-115900-broken",
+        "failed",
+        "verify_failed",
+        0.5,
+    )
+    assert bench.run("status", "--json").json["sources"][0]["ended"] == []
+
+
 def test_list_shows_every_state(bench: Bench) -> None:
     """Running, waiting in its order, failed; title and note below each id."""
     fill(bench)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from task_queue.daemon.worker import LONGEST_WAIT_FOR_A_TIME_S
-from task_queue.domain.errors import ExecutorError, TaskFileError
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
-from tests.fakes import SUCCESS, Bench, FakeRunners
+from tests.fakes import SUCCESS, Bench, FakeOrders, FakeRunners
 
 FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
 
@@ -305,3 +306,58 @@ def test_a_persons_retry_continues_the_numbers() -> None:
     result = bench.engine.results[TaskId("task-a")]
     assert [(a.number, a.counted) for a in result.attempts] == [(1, False), (2, True)]
     assert result.success
+
+
+class FailingOrders(FakeOrders):
+    """Cannot run anything because of *why*, until that is None."""
+
+    why: Exception | None = NeedsPersonError("there is no workspace", hint="name one")
+
+    def check(self, task: Waiting) -> None:  # noqa: ARG002 - the port's signature
+        if self.why is not None:
+            raise self.why
+
+
+def bench_with(orders: FakeOrders) -> Bench:
+    bench = Bench(SUCCESS)
+    bench.orders = orders
+    bench.worker = bench.new_worker()
+    bench.drop("task-a")
+    return bench
+
+
+def test_what_a_person_must_settle_uses_up_no_claim() -> None:
+    """The source says that it needs a person, and stops saying so once that is settled."""
+    orders = FailingOrders()
+    bench = bench_with(orders)
+
+    bench.turn()
+    before = (bench.worker.needs_person, bench.worker.trouble, "TaskClaimed" in bench.kinds())
+    orders.why = None
+    bench.turn()
+
+    assert before == (True, "there is no workspace; name one", False)
+    assert (bench.worker.needs_person, state_of(bench, "task-a")) == (False, TaskState.COMPLETED)
+
+
+def test_trouble_that_passes_needs_no_person() -> None:
+    orders = FailingOrders()
+    bench = bench_with(orders)
+
+    bench.turn()
+    orders.why = ExecutorError("the workspace is not there")
+    bench.turn()
+
+    assert bench.worker.trouble == "the workspace is not there"
+    assert not bench.worker.needs_person
+
+
+def test_a_worker_that_a_defect_stopped_needs_a_person() -> None:
+    """Else ``run`` would wait for it for ever."""
+    orders = FailingOrders()
+    orders.why = ZeroDivisionError()
+    bench = bench_with(orders)
+
+    bench.worker.serve()
+
+    assert bench.worker.needs_person

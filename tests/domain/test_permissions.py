@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.permission.profiles import PROFILES, narrowed, permissions_for
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_queue_is_closed_in_every_profile(profile: str) -> None:
+def test_the_queue_is_closed_in_every_profile(profile: Profile) -> None:
     """Writing anywhere in it, and reading what waits, is denied."""
     rules = permissions_for(profile, queue_dirs=["/t/adhoc"]).settings["permissions"]["deny"]
 
@@ -18,7 +19,7 @@ def test_the_queue_is_closed_in_every_profile(profile: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_nothing_ever_asks(profile: str) -> None:
+def test_nothing_ever_asks(profile: Profile) -> None:
     """Neither the mode nor a tool can wait for a person."""
     permissions = permissions_for(profile)
 
@@ -28,7 +29,7 @@ def test_nothing_ever_asks(profile: str) -> None:
 
 def test_readonly_cannot_write() -> None:
     """The writing tools are gone, and Bash only looks."""
-    permissions = permissions_for("readonly")
+    permissions = permissions_for(Profile.READONLY)
 
     assert {"Edit", "Write", "NotebookEdit"} <= set(permissions.disallowed_tools)
     assert "Bash" not in permissions.allowed_tools
@@ -37,7 +38,7 @@ def test_readonly_cannot_write() -> None:
 
 def test_sandboxed_fails_closed() -> None:
     """A missing sandbox is an error, not a licence."""
-    sandbox = permissions_for("sandboxed").sandbox
+    sandbox = permissions_for(Profile.SANDBOXED).sandbox
 
     assert sandbox is not None
     assert sandbox["failIfUnavailable"] is True
@@ -46,7 +47,7 @@ def test_sandboxed_fails_closed() -> None:
 
 def test_a_tasks_rules_are_added() -> None:
     """Deny rules travel in the settings, which take any character."""
-    permissions = permissions_for("guarded", allow=["Bash(make *)"], deny=["Bash(rm a, b)"])
+    permissions = permissions_for(Profile.GUARDED, allow=["Bash(make *)"], deny=["Bash(rm a, b)"])
 
     assert "Bash(make *)" in permissions.allowed_tools
     assert "Bash(rm a, b)" in permissions.settings["permissions"]["deny"]
@@ -54,7 +55,7 @@ def test_a_tasks_rules_are_added() -> None:
 
 def test_glob_characters_of_a_path_are_literal() -> None:
     """A folder called a*b closes itself and not its neighbours."""
-    rules = permissions_for("guarded", queue_dirs=["/t/a*[b]"]).settings["permissions"]["deny"]
+    rules = permissions_for(Profile.GUARDED, queue_dirs=["/t/a*[b]"]).settings["permissions"]["deny"]
 
     assert r"Edit(//t/a\*\[b\]/**)" in rules
 
@@ -77,7 +78,7 @@ def test_a_task_chooses_no_more_than_its_owner(owners: str, wanted: str) -> None
 def test_without_a_configuration_bypass_is_refused() -> None:
     """The built-in profile is the ceiling where the owner says nothing."""
     with pytest.raises(TaskFileError, match="guarded"):
-        narrowed((), {"permissions": "bypass"})
+        narrowed((), {"permissions": Profile.BYPASS})
 
 
 def test_deny_rules_of_all_layers_hold_together() -> None:
@@ -101,14 +102,14 @@ def test_the_owners_allow_adds_and_the_tasks_replaces() -> None:
 def test_a_rule_beyond_the_owners_is_named() -> None:
     """The message names the rule, the hint where to put it."""
     with pytest.raises(TaskFileError, match=r"Bash\(make \*\)") as caught:
-        narrowed(({"permissions": "readonly"},), {"allow": ("Bash(git diff *)", "Bash(make *)")})
+        narrowed(({"permissions": Profile.READONLY},), {"allow": ("Bash(git diff *)", "Bash(make *)")})
     assert caught.value.hint
     assert "Bash(make *)" in caught.value.hint
 
 
 def test_a_readonly_task_does_not_inherit_what_was_added_to_more() -> None:
     """The owner allowed it on top of guarded."""
-    assert narrowed(({"allow": ("Bash(make:*)",)},), {"permissions": "readonly"})["allow"] == ()
+    assert narrowed(({"allow": ("Bash(make:*)",)},), {"permissions": Profile.READONLY})["allow"] == ()
 
 
 def test_a_tasks_own_list_is_all_there_is() -> None:

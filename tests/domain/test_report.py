@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.domain.work.facts import report_of
@@ -67,7 +68,7 @@ def test_an_audited_task_tells_everything() -> None:
         commits=("a" * 40, "b" * 40),
         branch="task-queue/task-20260207-add",
         base_commit="c" * 40,
-        isolation="worktree",
+        isolation=Isolation.WORKTREE,
         landed="it is in main (fast-forward)",
         cost_by_phase={"implement 1": 0.2, "audit 1": 0.05},
         seconds_by_phase={"prepare": 0.4, "implement 1": 312.0, "verify 1": 1.3, "audit 1": 61.0},

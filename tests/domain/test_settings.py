@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from task_queue.domain.document import settings
 from task_queue.domain.document.frontmatter import Field, Given
+from task_queue.domain.document.readers import Choice
 from task_queue.domain.document.settings import (
     KEYS,
+    Key,
     Settings,
     parse_defaults,
     parse_given,
@@ -113,6 +116,15 @@ def test_money_is_more_than_nothing() -> None:
     assert value_of("max_budget_usd", "none") is None
     for text in ("0", "0.00", "-1", "1e9", "inf", "nan", "5 EUR", "1,000"):
         assert "max_budget_usd: must be an amount above 0" in refusal("max_budget_usd", text)
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if isinstance(key.read, Choice)], ids=attrgetter("name"))
+def test_a_choice_is_read_as_a_member_of_its_set(key: Key) -> None:
+    """From a document and from the configuration, so that it can be compared with the set's own names."""
+    assert isinstance(key.read, Choice)
+    for member in key.read.of:
+        assert value_of(key.name, member.value) is member
+        assert parse_defaults({key.name: member.value})[key.name] is member
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which tests show each row of the tables in docs/outcomes.md; ``tables`` writes them there.
+"""Which tests show each row of the tables in docs/outcomes.md; ``tables`` writes them to docs/contributing/tests.md.
 
 A row of the verdict comes first with a test through the real SDK and the real CLI, where the CLI can be made to
 behave so with a scripted model; else with raw frames that are replayed. That the tests exist is tested.
@@ -91,8 +91,8 @@ FOLLOWS: dict[OutcomeKind, tuple[str, ...]] = {
     K.INTERRUPTED: (f"{QUEUE}test_a_stopped_agent_goes_on_in_its_session",),
 }
 
-KNOWN_LIES: dict[str, tuple[str, ...]] = {
-    # What users were told elsewhere, by the number of the public report.
+FALSE_SUCCESSES: dict[str, tuple[str, ...]] = {
+    # What users of other tools reported, by the number of the public report.
     "claude-code #79500: rate-limited, and reported as success": (
         f"{LIES}[#79500: a run that hit the usage limit is reported as success]",
         f"{LIES}[#79500: the same without a status in the result]",
@@ -131,4 +131,4 @@ KNOWN_LIES: dict[str, tuple[str, ...]] = {
 def all_named() -> set[str]:
     """Every test that is named above."""
     rows = (tests for _, tests in VERDICT)
-    return {test for tests in (*rows, *FOLLOWS.values(), *KNOWN_LIES.values()) for test in tests}
+    return {test for tests in (*rows, *FOLLOWS.values(), *FALSE_SUCCESSES.values()) for test in tests}

@@ -1,7 +1,7 @@
 """The tables of the documentation that follow from the code: ``python -m tests.house.tables`` writes them.
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. What a key means in words is said here
-where the code has no place for it; that nothing is missing is tested.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. This module says in words what a key or an
+outcome means where the code has no place for it; ``test_docs.py`` checks that none is missing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -43,33 +44,36 @@ from task_queue.domain.task import TaskId
 from tests.house import proofs
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+DOCUMENTS = (
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NOW = datetime(2026, 2, 7, tzinfo=UTC)
 
 OUTCOMES: dict[OutcomeKind, str] = {
     OutcomeKind.SUCCEEDED: "the agent ended cleanly, verification and audit passed",
-    OutcomeKind.FAILED: "the agent reported an error, or ended in a way that nobody knows",
-    OutcomeKind.DENIED: "permissions kept it from something, and no passed check shows that it is done all the same",
-    OutcomeKind.AUDIT_REJECTED: "the auditor found it wanting in each of `max_iterations` rounds, asks for a person, or twice gave no verdict",
-    OutcomeKind.VERIFY_FAILED: "a command of `verify` failed, in the last round too",
-    OutcomeKind.BUDGET: "`max_budget_usd` is spent (the day's budget instead holds the task back)",
-    OutcomeKind.MAX_TURNS: "`max_turns` are used up",
+    OutcomeKind.FAILED: "the agent reported an error, or ended in an unknown way",
+    OutcomeKind.DENIED: "permissions blocked something, and no passed check shows that the task is done anyway",
+    OutcomeKind.AUDIT_REJECTED: "the auditor rejected the work in each of `max_iterations` rounds, asked for a person, or gave no verdict twice",
+    OutcomeKind.VERIFY_FAILED: "a `verify` command failed, also in the last round",
+    OutcomeKind.BUDGET: "`max_budget_usd` is spent (a spent daily budget makes the task wait instead)",
+    OutcomeKind.MAX_TURNS: "the task has used its `max_turns`",
     OutcomeKind.REFUSED: "the model declined the task",
-    OutcomeKind.TIMED_OUT: "`timeout` is over",
-    OutcomeKind.STALLED: "silence for `idle_timeout`, or the agent never got going",
+    OutcomeKind.TIMED_OUT: "the attempt took longer than `timeout`",
+    OutcomeKind.STALLED: "the agent was silent for `idle_timeout`, or never started to work",
     OutcomeKind.CRASHED: "the agent or its runner died without a result",
-    OutcomeKind.CANCELLED: "a person, a deleted document or a failed dependency ended it",
+    OutcomeKind.CANCELLED: "a person cancelled it, its document was deleted, or a dependency failed",
     OutcomeKind.LIMITED: "the account's usage limit is reached",
-    OutcomeKind.UNAVAILABLE: "the model is overloaded or out of reach; the repository or `setup` is not ready; a command said exit 75",
-    OutcomeKind.ACCOUNT: "the login or the billing was refused, or somebody else would pay",
-    OutcomeKind.REJECTED: "the document cannot be run as it stands",
+    OutcomeKind.UNAVAILABLE: "the model is overloaded or cannot be reached; the repository is not ready; `setup` failed; a command ended with exit code 75",
+    OutcomeKind.ACCOUNT: "the login or the billing was refused, or another account than `agent.account` would pay",
+    OutcomeKind.REJECTED: "the document cannot be run as it is written",
     OutcomeKind.INTERRUPTED: "the queue itself was stopped",
 }
 
 CONFIGURATION: dict[str, str] = {
     "version": "`2.1`; 2.x is read",
-    "project_workspace": "where tasks work unless they or their source say otherwise",
+    "project_workspace": "where tasks work, unless the task or its source names another directory",
     "task_source_directories": "the sources",
     "task_source_directories[].id": "its name, also the name of its worker",
     "task_source_directories[].path": "its `pending/` folder",
@@ -82,26 +86,26 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].paused": "nothing new starts; `sources pause` and `resume` set it",
     "defaults": "front-matter keys for every task",
     "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`",
-    "agent.pass_env": "names taken over from the daemon's environment, such as `ANTHROPIC_API_KEY`",
-    "agent.config_dir": "`CLAUDE_CONFIG_DIR` of the queue's own",
-    "agent.cli_path": "another CLI than the one that the SDK brings along",
-    "agent.account": "who is expected to pay; an attempt that somebody else would pay for does not start",
+    "agent.pass_env": "variables that the agent gets from the daemon's environment, such as `ANTHROPIC_API_KEY`",
+    "agent.config_dir": "a `CLAUDE_CONFIG_DIR` for the queue alone",
+    "agent.cli_path": "path of the CLI, instead of the one in the SDK",
+    "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
     "agent.prewarm": "has no effect yet",
-    "agent.hide_login": "an API key or OAuth token reaches the agent through a pipe, out of reach of its tools' environment",
-    "agent.scrub_env": "takes all other credentials out of that environment, too; needs bubblewrap",
+    "agent.hide_login": "the agent gets an API key or OAuth token through a pipe, so that it is not in the environment of its tools",
+    "agent.scrub_env": "also removes all other credentials from that environment; needs bubblewrap",
     "executors.<name>.kind": "`command`",
     "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
     "limits.running": "agents at once",
     "limits.daily_budget_usd": "most that all tasks may cost in a day, in US dollars",
-    "limits.max_pending": "`tasks add` refuses beyond it; a dropped file is always accepted",
-    "limits.memory_mb": "an attempt whose processes hold more is ended as `crashed`",
-    "limits.min_free_mb": "with less room on the disk nothing is claimed",
-    "limits.transcript_mb": "a transcript is not grown beyond it",
-    "limits.starts_per_10min": "a source that starts attempts more often is held back",
-    "limits.hold_above_utilization": "from this share of the account's limit on (0 to 1), less important tasks wait",
-    "limits.hold_below_priority": "which tasks these are",
-    "git.author_name": "author of the commits that the queue makes; else the repository's own",
+    "limits.max_pending": "with that many waiting, `tasks add` refuses; a dropped file is always accepted",
+    "limits.memory_mb": "an attempt whose processes use more memory ends as `crashed`",
+    "limits.min_free_mb": "with less free space on the disk, nothing is claimed",
+    "limits.transcript_mb": "a transcript does not grow beyond it",
+    "limits.starts_per_10min": "a source that starts more attempts has to wait",
+    "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
+    "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "git.author_name": "author of the queue's commits; without it, the repository's",
     "git.author_email": "the same",
     "git.committer_name": "the same for the committer",
     "git.committer_email": "the same",
@@ -109,9 +113,9 @@ CONFIGURATION: dict[str, str] = {
     "git.keep_worktrees_for": "how long they stay, such as `7d`; none: as long as their number allows",
     "git.judges": "patterns of files that judge the work, besides tests, CI and what `verify` runs",
     "roots": "directories in which a task may name its `workspace`; empty means the workspaces above",
-    "settle_seconds": "how long a dropped file must have been quiet",
-    "sweep_seconds": "how often everything is looked at without an event",
-    "stop_grace_seconds": "how long an agent may take to stop resumably",
+    "settle_seconds": "how long a dropped file must be unchanged before it is read",
+    "sweep_seconds": "how often the daemon looks at every source without an event",
+    "stop_grace_seconds": "how long an agent may take to stop so that it can be continued",
     "retention": "has no effect yet",
     "notifications": "has no effect yet",
     "api": "has no effect yet",
@@ -123,6 +127,15 @@ CONFIGURATION: dict[str, str] = {
 def refreshed(text: str) -> str:
     """*text* with every table as the code has it now."""
     return _BLOCK.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
+
+
+def table_in(name: str, first: str) -> list[list[str]]:
+    """Rows of the only table of ``docs/<name>`` whose first column is called *first*, without its head."""
+    _, found, rest = (ROOT / "docs" / name).read_text().partition(f"\n| {first} |")
+    assert found, f"docs/{name} has no table of {first}"
+    assert f"\n| {first} |" not in rest, f"docs/{name} has two tables of {first}"
+    rows = list(takewhile(lambda line: line.startswith("|"), rest.splitlines()[2:]))
+    return [row.strip("| ").split(" | ") for row in rows]
 
 
 def keys_table() -> str:
@@ -149,20 +162,25 @@ def outcomes_table() -> str:
 
 def follows_proofs_table() -> str:
     rows = [(f"`{kind}`", *_shown_by(proofs.FOLLOWS[kind])) for kind in OutcomeKind]
-    return _table(("outcome", "shown in the real daemon by"), rows)
+    return _table(("outcome", "test"), rows)
 
 
-def lies_table() -> str:
-    rows = [(lie, *_shown_by(tests)) for lie, tests in proofs.KNOWN_LIES.items()]
-    return _table(("what users were told", "replayed by"), rows)
+def false_successes_table() -> str:
+    rows = [(report, *_shown_by(tests)) for report, tests in proofs.FALSE_SUCCESSES.items()]
+    return _table(("report", "test"), rows)
 
 
 def verdict_table() -> str:
     lost = {True: "; the session is lost", False: ""}
+    rows = [(row.reason, f"`{row.kind}`{lost[row.lost_session]}") for row in TABLE]
+    return _table(("what was seen", "outcome"), rows)
+
+
+def verdict_tests_table() -> str:
     return _table(
-        ("what was seen", "outcome", "shown by"),
+        ("what was seen", "outcome", "test"),
         [
-            (row.reason, f"`{row.kind}`{lost[row.lost_session]}", *_shown_by(tests))
+            (row.reason, f"`{row.kind}`", *_shown_by(tests))
             for row, (_, tests) in zip(TABLE, proofs.VERDICT, strict=True)
         ],
     )
@@ -209,8 +227,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "keys-without-effect": without_effect_table,
     "outcomes": outcomes_table,
     "verdict": verdict_table,
+    "verdict-tests": verdict_tests_table,
     "proofs": follows_proofs_table,
-    "lies": lies_table,
+    "false-successes": false_successes_table,
     "configuration": configuration_table,
     "commands": commands,
 }
@@ -232,10 +251,10 @@ def _follows(kind: OutcomeKind) -> tuple[str, str]:
     first = decide(outcome, earlier=(), policy=Policy(), jitter=0)
     last = decide(outcome, earlier=(), policy=Policy(max_attempts=1), jitter=0)
     counted = attempt_of(_CLAIM, bare_ending(_CLAIM, outcome, by="", now=_NOW)).counted
-    told = _disposition(first)
+    follows = _disposition(first)
     if type(last) is not type(first):
-        told += f"; with the last attempt {_disposition(last)}"
-    return told, "yes" if counted else "no"
+        follows += f"; after the last attempt {_disposition(last)}"
+    return follows, "yes" if counted else "no"
 
 
 def _disposition(disposition: Disposition) -> str:

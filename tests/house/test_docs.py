@@ -16,11 +16,22 @@ from tests.acceptance.test_night import NIGHT
 from tests.domain.test_known_lies import LIES
 from tests.domain.test_verdict import CASES
 from tests.house import proofs
-from tests.house.tables import CONFIGURATION, DOCUMENTS, OUTCOMES, ROOT, configuration_keys, refreshed
+from tests.house.tables import (
+    CONFIGURATION,
+    DOCUMENTS,
+    OUTCOMES,
+    ROOT,
+    configuration_keys,
+    refreshed,
+    table_in,
+)
+from tests.proof.faults import CASES as CASES_OF_FAULTS
+from tests.proof.mutations import MUTATIONS
 
 MODULES = sorted((ROOT / "task_queue").rglob("*.py"))
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_CODE = re.compile(r"`([^`]+)`")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(
     r"`((?:agents|app|cli|config|daemon|demo|domain|git|platform|ports|runner|store)/[a-z_/]+\.py|[a-z_]+\.py)`"
@@ -59,17 +70,32 @@ def test_tables_are_current(document: Path) -> None:
 
 def test_each_odd_situation_names_a_test_that_exists() -> None:
     """A renamed test must not leave a promise without proof."""
-    text = (ROOT / "docs" / "workflow.md").read_text()
-    table = text[text.index("| situation |") :].splitlines()[2:]
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    rows = table_in("contributing/tests.md", "situation")
 
-    for row in table:
-        name = row.removesuffix(" |").rpartition("| ")[2].strip("`")
-        assert f"def {name}(" in tests, f"{row}: there is no such test"
+    assert rows
+    for situation, name in rows:
+        assert f"def {name.strip('`')}(" in tests, f"{situation}: there is no such test"
+
+
+def test_each_odd_situation_of_the_users_page_has_a_test() -> None:
+    """The two tables have the same rows, in the same order."""
+    for_users = [row[0] for row in table_in("workflow.md", "situation")]
+
+    assert for_users == [row[0] for row in table_in("contributing/tests.md", "situation")]
+
+
+def test_each_fault_and_each_breakage_is_described() -> None:
+    """docs/contributing/proofs.md lists what ``proof-faults`` and ``proof-mutations`` do."""
+    faults = {name for row in table_in("contributing/proofs.md", "case") for name in _CODE.findall(row[0])}
+    breakages = [row[0] for row in table_in("contributing/proofs.md", "breakage")]
+
+    assert faults == set(CASES_OF_FAULTS)
+    assert breakages == [mutation.name for mutation in MUTATIONS]
 
 
 def test_every_outcome_and_key_is_explained() -> None:
-    """A new one without a word on it is a failure here, before anybody has to ask."""
+    """A new one without an explanation fails here."""
     assert set(OUTCOMES) == set(OutcomeKind)
     assert set(CONFIGURATION) == {path for path, _ in configuration_keys()}
 

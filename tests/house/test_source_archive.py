@@ -44,6 +44,7 @@ def contents(archive: Path) -> dict[str, tarfile.TarInfo]:
     "name",
     [
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "LICENSE",
         "Makefile",
         "README.md",
@@ -54,6 +55,7 @@ def contents(archive: Path) -> dict[str, tarfile.TarInfo]:
         "task_queue/plugin/.claude-plugin/plugin.json",
         "task_queue/task-queue.service",
         "tests/data/2.1/config.json",
+        "tests/test_cli_grouped_commands.py",
     ],
 )
 def test_it_holds(archive: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.worktrees import Keep
 from task_queue.platform.records import decode, encode
-from task_queue.ports.executor import AgentSetup, GitSetup, Order
+from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
@@ -66,7 +66,7 @@ def test_an_order_reaches_its_runner_as_it_was_given() -> None:
             judges=("*.lock",),
         ),
         settings=resolve({"timeout": timedelta(minutes=3), "depends_on": (TaskId("task-b"),)}),
-        executor="claude",
+        executor=ExecutorKind.CLAUDE,
         agent=AgentSetup(
             cli_path=Path("/bin/claude"),
             config_dir=Path("/home/u/.claude"),

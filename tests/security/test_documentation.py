@@ -1,27 +1,29 @@
-"""Every attack in ``docs/security.md`` and every case in ``docs/reliability.md`` names a test that exists."""
+"""Every attack in ``docs/security.md``, and every case of two actors at once, names a test that exists."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.house.tables import ROOT, table_in
 
 
-@pytest.mark.parametrize(
-    ("document", "heading"), [("security", "Attacks"), ("reliability", "Two of everything")]
-)
-def test_each_row_names_a_test_that_exists(document: str, heading: str) -> None:
+@pytest.mark.parametrize("table", ["attack", "case"])
+def test_each_row_names_a_test_that_exists(table: str) -> None:
     """A renamed test must not leave an attack or a case without one."""
-    text = (ROOT / "docs" / f"{document}.md").read_text()
-    section = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    rows = table_in("contributing/tests.md", table)
 
     assert rows
-    for row in rows:
-        named = re.findall(r"`(tests/\S+\.py)::(\w+)`", row)
-        assert named, row
+    for _, tests in rows:
+        named = re.findall(r"`(tests/\S+\.py)::(\w+)`", tests)
+        assert named, tests
         for path, name in named:
             assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
+def test_each_attack_of_the_users_page_has_a_test() -> None:
+    """The two tables have the same rows, in the same order."""
+    for_users = [row[0] for row in table_in("security.md", "attack")]
+
+    assert for_users == [row[0] for row in table_in("contributing/tests.md", "attack")]

@@ -120,7 +120,7 @@ def options_for(
         strict_mcp_config=True,
         model=settings.model,
         fallback_model=settings.fallback_model,
-        effort=cast(Any, settings.effort),  # validated where the task is read
+        effort=settings.effort.value if settings.effort else None,
         max_turns=settings.max_turns - order.turns_used,
         max_budget_usd=_remaining_usd(order),
         max_buffer_size=_MAX_BUFFER_BYTES,

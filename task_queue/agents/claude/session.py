@@ -34,12 +34,13 @@ from task_queue.domain.attempt.progress import Progress
 from task_queue.domain.attempt.rebuild import SESSION_LOST
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.attempt.verdict import Observation, Timer, is_hopeless, judge
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.ports.executor import Order, Stop, Transcript
 
 _CLOUD_SWITCHES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
-_TASK_OWN_PROFILES = {"sandboxed", "bypass"}
+_TASK_OWN_PROFILES = {Profile.SANDBOXED, Profile.BYPASS}
 
 
 @dataclass(frozen=True, slots=True)

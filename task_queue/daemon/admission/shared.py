@@ -17,13 +17,12 @@ from task_queue.daemon.admission.bounds import Bounds
 from task_queue.daemon.admission.breaker import Breaker
 from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.domain.attempt.account import Account
+from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, OutcomeKind
 from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
-
-_CLAUDE = "claude"
 
 
 class SharedAdmission:
@@ -95,10 +94,10 @@ class SharedAdmission:
             held = self._guard.hold(source, now) or self._budgets.hold(source, self._bounds, now)
             low = None if held else self._guard.hold_low_priority(self._bounds, now)
         if held is not None:
-            return lambda task: held if task.executor == _CLAUDE else None
+            return lambda task: held if task.executor == CLAUDE else None
         if low is not None:
             below, why = low
-            return lambda task: why if task.executor == _CLAUDE and task.priority < below else None
+            return lambda task: why if task.executor == CLAUDE and task.priority < below else None
         return None
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
@@ -110,7 +109,7 @@ class SharedAdmission:
             self._waiting.pop(source, None)
             self._inside.add(source)
             self._breaker.started(source, self._clock.now())
-            if task.executor == _CLAUDE:
+            if task.executor == CLAUDE:
                 self._guard.started(source)
             return None
 

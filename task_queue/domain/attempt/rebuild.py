@@ -14,6 +14,7 @@ from task_queue.domain.attempt.proof import is_vouched_for
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.attempt.verdict import judge
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.model import Claim, Delivery, Ending, Work
 
 SESSION_LOST = "session lost"
@@ -113,7 +114,7 @@ def _delivery(lines: Iterable[str], costs: dict[str, float]) -> Delivery | None:
         return None
     return Delivery(
         workspace=_text(checkout.get("workspace")),
-        isolation=_text(checkout.get("isolation")) or "none",
+        isolation=Isolation.WORKTREE if checkout.get("isolation") == Isolation.WORKTREE else Isolation.NONE,
         branch=_text(checkout.get("branch")),
         base_commit=_text(checkout.get("base_commit")),
         cost_by_phase=costs,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
 from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
 from task_queue.domain.task import Task, TaskId, TaskState
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ class Waiting:
     """The task's own; what delays its next try comes on top."""
     next_try: Delay | None = None
     depends_on: tuple[TaskId, ...] = ()
-    on_dependency_failure: str = "block"
+    on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
     dedupe_key: str | None = None
     capabilities: tuple[str, ...] = ()
-    executor: str = "claude"
+    executor: str = CLAUDE
+    names_workspace: bool = False
+    """It works in a directory of its own, wherever its source's tasks work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def waiting_for(
         dedupe_key=settings.dedupe_key,
         capabilities=settings.capabilities,
         executor=settings.executor,
+        names_workspace=settings.workspace is not None,
     )
 
 
@@ -152,11 +156,17 @@ def _standing(task: Waiting, state_of: StateOf) -> Doomed | _Held | None:
     held: _Held | None = None
     for dependency in task.depends_on:
         state = state_of(dependency)
-        if state is TaskState.FAILED and task.on_dependency_failure == "fail":
-            return Doomed(task, f"it depends on {dependency}, which failed")
-        if state is TaskState.FAILED and task.on_dependency_failure == "block":
-            return _Held(f"blocked by {dependency} (failed)")
-        if held is None and state not in {TaskState.COMPLETED, TaskState.FAILED}:
+        if state is TaskState.FAILED:
+            match task.on_dependency_failure:
+                case OnDependencyFailure.FAIL:
+                    return Doomed(task, f"it depends on {dependency}, which failed")
+                case OnDependencyFailure.BLOCK:
+                    return _Held(f"blocked by {dependency} (failed)")
+                case OnDependencyFailure.RUN:
+                    continue
+                case _:
+                    assert_never(task.on_dependency_failure)
+        if held is None and state is not TaskState.COMPLETED:
             held = _Held(f"waits for {dependency}" + (" (there is no such task)" if state is None else ""))
     return held
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from task_queue.domain.document.frontmatter import Given
@@ -154,19 +155,20 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    of: tuple[str, ...]
+    of: type[StrEnum]
 
     @property
     def form(self) -> str:
         return ", ".join(f"`{one}`" for one in self.of)
 
-    def __call__(self, given: Given, /) -> str:
+    def __call__(self, given: Given, /) -> StrEnum:
         text = _one(given)
-        if text not in self.of:
-            raise ValueError(
-                f"must be one of {', '.join(self.of)}, not {shown(text)}{did_you_mean(text, self.of)}"
-            )
-        return text
+        try:
+            return self.of(text)
+        except ValueError:
+            known = [one.value for one in self.of]
+            near = did_you_mean(text, known)
+            raise ValueError(f"must be one of {', '.join(known)}, not {shown(text)}{near}") from None
 
 
 @dataclass(frozen=True, slots=True)

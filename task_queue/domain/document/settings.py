@@ -10,6 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from task_queue.domain.document.choices import (
+    CLAUDE,
+    Effort,
+    Isolation,
+    Landing,
+    OnDependencyFailure,
+    OnLostSession,
+    Profile,
+    Workflow,
+    WorkType,
+)
 from task_queue.domain.document.frontmatter import Field, Given
 from task_queue.domain.document.readers import (
     Choice,
@@ -32,9 +43,6 @@ from task_queue.domain.document.readers import (
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.task import TaskId
 
-CLAUDE = "claude"
-"""The built-in executor; every other name is a configured command."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -42,7 +50,7 @@ class Settings:
 
     title: str | None = None
     priority: int = 5
-    type: str = "general"
+    type: WorkType = WorkType.GENERAL
     depends_on: tuple[TaskId, ...] = ()
     not_before: datetime | None = None
     timeout: timedelta = timedelta(hours=2)
@@ -53,19 +61,19 @@ class Settings:
     max_budget_usd: float | None = None
     model: str | None = None
     fallback_model: str | None = None
-    effort: str | None = None
-    workflow: str = "audited"
+    effort: Effort | None = None
+    workflow: Workflow = Workflow.AUDITED
     max_iterations: int = 3
     verify: tuple[str, ...] = ()
     workspace: str | None = None
-    isolation: str = "none"
-    permissions: str = "guarded"
+    isolation: Isolation = Isolation.NONE
+    permissions: Profile = Profile.GUARDED
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
-    on_dependency_failure: str = "block"
-    on_lost_session: str = "review"
-    landing: str = "branch"
+    on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
+    on_lost_session: OnLostSession = OnLostSession.REVIEW
+    landing: Landing = Landing.BRANCH
     dedupe_key: str | None = None
     executor: str = CLAUDE
 
@@ -104,7 +112,7 @@ KEYS: tuple[Key, ...] = (
     Key("priority", Whole(1, 10), "higher goes first", "5"),
     Key(
         "type",
-        Choice(("general", "analysis", "coding", "research", "review", "documentation")),
+        Choice(WorkType),
         "kind of work",
         "general",
     ),
@@ -125,13 +133,13 @@ KEYS: tuple[Key, ...] = (
     Key("fallback_model", OrNone(_MODEL), "model when the first is overloaded", "the agent's"),
     Key(
         "effort",
-        OrNone(Choice(("low", "medium", "high", "xhigh", "max"))),
+        OrNone(Choice(Effort)),
         "how hard the model thinks",
         "the agent's",
     ),
     Key(
         "workflow",
-        Choice(("audited", "single", "skill")),
+        Choice(Workflow),
         "implement, audit and iterate; one agent; or the packaged skill",
         "audited",
     ),
@@ -150,13 +158,13 @@ KEYS: tuple[Key, ...] = (
     Key("workspace", OrNone(Directory()), "where the agent works", "the project's"),
     Key(
         "isolation",
-        Choice(("none", "worktree")),
+        Choice(Isolation),
         "work in place, or in a git worktree on a branch of its own",
         "none",
     ),
     Key(
         "permissions",
-        Choice(("guarded", "sandboxed", "readonly", "bypass")),
+        Choice(Profile),
         "what the agent may do; a task can choose less than the owner's configuration, never more",
         "guarded",
     ),
@@ -182,19 +190,19 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "on_dependency_failure",
-        Choice(("block", "fail", "run")),
+        Choice(OnDependencyFailure),
         "what happens when a task in depends_on failed",
         "block",
     ),
     Key(
         "on_lost_session",
-        Choice(("review", "rerun")),
+        Choice(OnLostSession),
         "after a crash whose session cannot be continued: fail with what is on disk, or start again",
         "review",
     ),
     Key(
         "landing",
-        Choice(("branch", "merge")),
+        Choice(Landing),
         "with isolation worktree: leave the branch, or merge it",
         "branch",
     ),
@@ -256,7 +264,7 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     for layer in layers:
         merged.update(layer)
     if merged.get("executor", CLAUDE) != CLAUDE:
-        merged["workflow"] = "single"
+        merged["workflow"] = Workflow.SINGLE
     settings = Settings(**merged)
     if settings.executor != CLAUDE and settings.max_budget_usd is not None:
         raise TaskFileError(

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.permission.rules import below, covers
 
 Mode = Literal["dontAsk", "bypassPermissions"]
 
-PROFILES = ("readonly", "sandboxed", "guarded", "bypass")
+PROFILES = (Profile.READONLY, Profile.SANDBOXED, Profile.GUARDED, Profile.BYPASS)
 """From the narrowest to the widest."""
-_DEFAULT_PROFILE = "guarded"
+_DEFAULT_PROFILE = Profile.GUARDED
 
 _WORKING = ("Edit", "Write", "NotebookEdit", "Bash")
 _READING = ("Read", "Glob", "Grep")
@@ -54,7 +55,7 @@ class Permissions:
 
 
 def permissions_for(
-    profile: str,
+    profile: Profile,
     *,
     allow: Iterable[str] = (),
     allow_only: bool = False,
@@ -70,11 +71,11 @@ def permissions_for(
     rules += [f"{verb}({below(path)}/**)" for path in private_dirs for verb in ("Read", "Edit")]
     useless: tuple[str, ...] = _USELESS
     sandbox: dict[str, Any] | None = None
-    if profile == "readonly":
+    if profile is Profile.READONLY:
         useless = (*_USELESS, *(tool for tool in _WORKING if tool != "Bash"))
-    if profile != "bypass":
+    if profile is not Profile.BYPASS:
         rules += _DANGEROUS
-    if profile == "sandboxed":
+    if profile is Profile.SANDBOXED:
         # Without failIfUnavailable the CLI runs commands unconfined where bubblewrap or socat is missing.
         sandbox = {
             "enabled": True,
@@ -83,7 +84,7 @@ def permissions_for(
             "failIfUnavailable": True,
         }
     return Permissions(
-        mode="bypassPermissions" if profile == "bypass" and not allow_only else "dontAsk",
+        mode="bypassPermissions" if profile is Profile.BYPASS and not allow_only else "dontAsk",
         allowed_tools=(*(_BOOKKEEPING if allow_only else _listed(profile)), *allow),
         disallowed_tools=useless,
         settings={"permissions": {"deny": rules}},
@@ -101,8 +102,8 @@ def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> di
     owners: dict[str, Any] = {}
     for layer in layers:
         owners.update(layer)
-    ceiling: str = owners.get("permissions", _DEFAULT_PROFILE)
-    profile: str = given.get("permissions", ceiling)
+    ceiling: Profile = owners.get("permissions", _DEFAULT_PROFILE)
+    profile: Profile = given.get("permissions", ceiling)
     if PROFILES.index(profile) > PROFILES.index(ceiling):
         raise TaskFileError(
             f"permissions: {profile} is more than the owner's configuration allows, which is {ceiling}",
@@ -114,14 +115,14 @@ def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> di
     if given.get("allow"):
         allow = given["allow"]
         _check_covered(allow, ceiling, owners.get("allow", ()))
-    elif "allow" in given or (profile == "readonly" and ceiling != "readonly"):
+    elif "allow" in given or (profile is Profile.READONLY and ceiling is not Profile.READONLY):
         allow = ()  # what the owner added was added to a wider profile
     deny = dict.fromkeys(rule for layer in (*layers, given) for rule in layer.get("deny", ()))
     return {"permissions": profile, "allow": allow, "deny": tuple(deny)}
 
 
-def _check_covered(allow: Iterable[str], ceiling: str, added: Iterable[str]) -> None:
-    if ceiling == "bypass":
+def _check_covered(allow: Iterable[str], ceiling: Profile, added: Iterable[str]) -> None:
+    if ceiling is Profile.BYPASS:
         return
     owned = (*_listed(ceiling), *added)
     for rule in allow:
@@ -134,15 +135,17 @@ def _check_covered(allow: Iterable[str], ceiling: str, added: Iterable[str]) -> 
             )
 
 
-def _listed(profile: str) -> tuple[str, ...]:
+def _listed(profile: Profile) -> tuple[str, ...]:
     """What *profile* allows by itself; bypass needs no list."""
     match profile:
-        case "bypass":
+        case Profile.BYPASS:
             return ()
-        case "readonly":
+        case Profile.READONLY:
             return (*_READING, *_HARMLESS, *_LOOKING)
-        case _:
+        case Profile.SANDBOXED | Profile.GUARDED:
             return (*_READING, *_WORKING, *_HARMLESS)
+        case _:
+            assert_never(profile)
 
 
 def _closed(path: str) -> list[str]:

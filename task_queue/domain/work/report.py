@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from task_queue.domain.document.choices import Isolation
 from task_queue.domain.work.audit import Finding, Verdict, Void
 from task_queue.domain.work.verification import Check
 
@@ -64,7 +65,7 @@ class Work:
     """What the task did to its workspace, and how a person sees, keeps or undoes it."""
 
     workspace: str
-    isolation: str = "none"
+    isolation: Isolation = Isolation.NONE
     is_git: bool = True
     branch: str | None = None
     base: str | None = None
@@ -203,7 +204,9 @@ def _warnings(facts: Facts) -> str:
 
 def _changes(work: Work) -> str:
     lines = [
-        f"In {code(work.workspace)}" + (" (own working tree)" if work.isolation == "worktree" else "") + "."
+        f"In {code(work.workspace)}"
+        + (" (own working tree)" if work.isolation is Isolation.WORKTREE else "")
+        + "."
     ]
     if not work.is_git:
         lines.append("This is no git repository: nothing was kept before, and nothing was committed.")

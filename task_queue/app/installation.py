@@ -1,0 +1,118 @@
+"""What every verb and question starts from: one configuration, the files that belong to it, and a clock.
+
+The configuration is read leniently here, so that looking works while an unrelated value in it is wrong.
+Deliberately absent: the terminal. A person's command line, an API and a test make an ``Installation`` each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import Any, cast
+
+from task_queue.app.answers import ListedSource
+from task_queue.config import document
+from task_queue.config.document import SourceEntry
+from task_queue.config.locations import Locations, locate
+from task_queue.domain.errors import ConfigError, TaskQueueError
+from task_queue.platform.clock import SystemClock
+from task_queue.ports.clock import Clock
+
+_DEFAULT_SOURCE = "ad-hoc"
+_MAX_PENDING = 100
+
+
+class Installation:
+    """One configuration as it stands now. Nothing is read before it is asked for, and then once."""
+
+    def __init__(
+        self,
+        config: str | None = None,
+        *,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """*config* as ``--config`` names it; *sleep* (seconds) is how the verbs that wait pass the time."""
+        self._config = config
+        self.clock: Clock = clock or SystemClock()
+        self.sleep = sleep
+
+    @cached_property
+    def locations(self) -> Locations:
+        return locate(self._config)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The configuration's JSON; raises ConfigError if it cannot be read at all."""
+        return document.read(self.locations.config)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the configuration is not obeyed, and what of its list of sources cannot be shown."""
+        try:
+            self.demand_trust()
+        except ConfigError as error:
+            return (f"{error}; {error.hint}", *document.unusable_in(self.content))
+        return document.unusable_in(self.content)
+
+    def demand_trust(self) -> None:
+        """For verbs: raises ConfigError if another user could have written the configuration."""
+        document.demand_trust(self.locations.config)
+
+    def entries(self) -> tuple[SourceEntry, ...]:
+        return document.sources_of(self.content)
+
+    def entry(self, source_id: str | None) -> SourceEntry:
+        """The source *source_id*; without a name the only one, or ``ad-hoc``."""
+        entries = self.entries()
+        known = ", ".join(entry.id for entry in entries)
+        if source_id is None and len(entries) == 1:
+            return entries[0]
+        wanted = _DEFAULT_SOURCE if source_id is None else source_id
+        for entry in entries:
+            if entry.id == wanted:
+                return entry
+        if not entries:
+            raise TaskQueueError("there is no source yet", hint="make the usual ones with: task-queue init")
+        if source_id is None:
+            raise TaskQueueError("several sources could be meant", hint=f"name one with --source: {known}")
+        raise TaskQueueError(f"there is no source '{source_id}'", hint=f"known sources: {known}")
+
+    def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
+        """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
+        if source_id is not None:
+            return (self._listed(self.entry(source_id)),)
+        return tuple(self._listed(entry) for entry in self.entries())
+
+    def section(self, name: str) -> dict[str, object]:
+        """The object *name* of the configuration, empty if it is missing or something else."""
+        section: object = self.content.get(name)
+        return cast("dict[str, object]", section) if isinstance(section, dict) else {}
+
+    @property
+    def max_pending(self) -> int:
+        given = self.section("limits").get("max_pending")
+        return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def again(self) -> Installation:
+        """The same, to be read anew: for answers that are given again and again."""
+        return Installation(str(self.locations.config), clock=self.clock, sleep=self.sleep)
+
+    def _listed(self, entry: SourceEntry) -> ListedSource:
+        from task_queue.store.folder.intake_check import why_not_a_document
+        from task_queue.store.folder.layout import Layout
+
+        lacking = document.lacks_workspace(self.content, entry)
+        return ListedSource(
+            entry.id,
+            Layout(entry.path),
+            entry.description,
+            entry.paused,
+            f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
+            why_not_a_document,
+        )

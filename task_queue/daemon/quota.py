@@ -1,0 +1,104 @@
+"""How many tasks ``run`` may begin, and the one moment at which it is over.
+
+A cycle is a task that has ended: completed, failed, rejected or cancelled, after as many attempts as it took.
+Claims are what is limited, not endings: a task that was begun is worked to its end, however many others end
+meanwhile. Workers ask before each claim and the main thread asks whether the run is over, both under one
+lock: no task is begun after that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.task import TaskId
+
+_USED_UP = "as many tasks as --cycles allows have begun"
+_Task = tuple[str, TaskId]
+"""Its source, and the name of its document without ``.md``."""
+
+
+class Quota:
+    """At most *tasks* are begun, None: as many as there are. Safe to use from many threads."""
+
+    def __init__(self, tasks: int | None = None, *, changed: Callable[[], None] = lambda: None) -> None:
+        """*changed* is called when a task is put down, so that the main thread looks whether it is over."""
+        self._tasks = tasks
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._closed = False
+        self._ended = 0
+        self._in_hand: set[_Task] = set()
+        self._begun: set[_Task] = set()
+        """Claimed at least once and not ended: in hand, or waiting for another attempt."""
+        self._refused: set[Callable[[], None]] = set()
+
+    def screen(self, source: str, wake: Callable[[], None]) -> Callable[[Waiting], str | None] | None:
+        """Why a task of *source* may not be begun now, None where all may; *wake* as in ``take``."""
+        if self._tasks is None:
+            return None
+        with self._lock:
+            if not self._is_full():
+                return None
+            self._refused.add(wake)
+            begun = frozenset(self._begun)
+        return lambda task: None if (source, task.id) in begun else _USED_UP
+
+    def take(self, source: str, task_id: TaskId, wake: Callable[[], None]) -> bool:
+        """Whether *task_id* may be claimed; ``put_down`` must follow. If not, *wake* is called when one may."""
+        with self._lock:
+            if self._closed or (self._is_full() and (source, task_id) not in self._begun):
+                self._refused.add(wake)
+                return False
+            self._in_hand.add((source, task_id))
+            return True
+
+    def begin(self, source: str, task_id: TaskId) -> None:
+        """It is claimed. One that an earlier daemon claimed is worked to its end even beyond the limit."""
+        with self._lock:
+            self._in_hand.add((source, task_id))
+            self._begun.add((source, task_id))
+
+    def put_down(self, source: str, task_id: TaskId, *, ended: bool) -> None:
+        """It has *ended*, waits for another attempt, or could not be claimed."""
+        with self._lock:
+            self._in_hand.discard((source, task_id))
+            if ended:
+                self._begun.discard((source, task_id))
+                self._ended += 1
+        self._wake_refused()
+        self._changed()
+
+    def keep(self, source: str, waiting: Iterable[TaskId]) -> None:
+        """Nothing but *waiting* is left of *source*: a task that a person took away frees its place."""
+        if self._tasks is None:
+            return
+        left = {(source, task_id) for task_id in waiting}
+        with self._lock:
+            gone = {task for task in self._begun - self._in_hand - left if task[0] == source}
+            self._begun -= gone
+        if gone:
+            self._wake_refused()
+
+    def close(self, nothing_left: Callable[[], bool]) -> bool:
+        """Whether the run is over: enough tasks have ended or there is *nothing_left*, and none is in hand.
+
+        Once it is, no task may be claimed any more.
+        """
+        with self._lock:
+            if not self._closed and not self._in_hand:
+                enough = self._tasks is not None and self._ended >= self._tasks
+                self._closed = enough or nothing_left()
+            return self._closed
+
+    def _is_full(self) -> bool:
+        return self._tasks is not None and self._ended + len(self._begun | self._in_hand) >= self._tasks
+
+    def _wake_refused(self) -> None:
+        with self._lock:
+            if self._is_full() or self._closed:
+                return
+            refused, self._refused = self._refused, set()
+        for wake in refused:
+            wake()
