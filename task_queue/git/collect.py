@@ -18,6 +18,7 @@ from task_queue.git.untrusted import fetch_apart, seen_apart
 from task_queue.platform import durable
 
 _PREFIX = "refs/heads/"
+_STASH = "stash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def collect(git: Git, task_id: TaskId, *, base: str, branch: str) -> tuple[str, 
         with seen_apart(git, own) as apart:
             head = commit_of(apart, "HEAD")
             notes = _head_brought(git, apart, task_id, head, base=base, branch=branch)
-            return (*notes, *_others_brought(git, apart, task_id, branch=branch))
+            return (*notes, *_others_brought(git, apart, task_id, head, branch=branch))
     except GitError as error:
         return (f"commits in the repository of the checkout could not be read: {error}",)
 
@@ -90,13 +91,13 @@ def _head_brought(
     return ()
 
 
-def _others_brought(git: Git, apart: Git, task_id: TaskId, *, branch: str) -> tuple[str, ...]:
+def _others_brought(git: Git, apart: Git, task_id: TaskId, head: str | None, *, branch: str) -> tuple[str, ...]:
     """New commits that HEAD does not have."""
     here = head_of(git)
     if here is None:
         return ()
-    new = _new_tips(git, apart, here)
-    ahead = [tip for tip in new if is_ancestor(apart, here, of=tip.commit)]
+    new = [tip for tip in _new_tips(git, apart, here) if tip.commit != head]
+    ahead = [tip for tip in new if tip.name != _STASH and is_ancestor(apart, here, of=tip.commit)]
     if len(new) == len(ahead) == 1 and not dirty_paths(git):
         (tip,) = ahead
         fetch_apart(git, apart, tip.commit, ref_of(task_id, "fetched"))

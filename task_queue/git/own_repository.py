@@ -127,8 +127,17 @@ def _configure(
     if promisor is not None and (f"remote.{promisor}.pushurl", NO_PUSH) in entries:
         own += [("core.repositoryformatversion", "1"), ("extensions.partialclone", promisor)]
     own += _hooks_setting(to_be, local)
+    if not remotes:
+        own += _submodules_beside(owner, root)
     with (place / "config").open("ab") as file:
         file.write(os.fsencode(config_text((*own, *entries))))
+
+
+def _submodules_beside(owner: Git, root: Path) -> list[Entry]:
+    """Addresses told from the owner's repository itself, because it has no upstream to tell them from."""
+    answer = owner.ask("config", "--blob", "HEAD:.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.url$")
+    entries = [(key, url) for key, _, url in (field.partition("\n") for field in answer.fields)]
+    return [(key, os.path.normpath(root / url)) for key, url in entries if url.startswith(("./", "../"))]
 
 
 def _hooks_setting(to_be: Path, local: Iterable[Entry]) -> list[Entry]:
