@@ -46,7 +46,7 @@ def contains(repository: Path, commits: list[str], *, branch: str = "main") -> b
 
 
 def test_a_hostile_agent_changes_nothing_of_the_owners_repository(make_agent_rig: MakeAgentRig) -> None:
-    """Refs, configuration, stash, status, hooks: as they were, but for the task's branch; what it kept survives a gc."""
+    """Refs, configuration, stash, status, hooks: as they were, but for the task's branch; a gc takes nothing."""
     rig = make_agent_rig(
         TwoAgents(verdict("pass"), work="sh hostile.sh; echo round >> work.txt"),
         **audited(isolation="worktree"),
