@@ -91,7 +91,9 @@ def _head_brought(
     return ()
 
 
-def _others_brought(git: Git, apart: Git, task_id: TaskId, head: str | None, *, branch: str) -> tuple[str, ...]:
+def _others_brought(
+    git: Git, apart: Git, task_id: TaskId, head: str | None, *, branch: str
+) -> tuple[str, ...]:
     """New commits that HEAD does not have."""
     here = head_of(git)
     if here is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git, said_by
+from task_queue.git.signing import require_signing, signs
 from task_queue.git.throw_away import fresh_checkout
 from task_queue.git.untrusted import fetch_apart, seen_apart
 
@@ -56,6 +57,7 @@ def merge_commit(
     *beside* is where the throw-away checkout may be; *ends_at*, by the monotonic clock, when the hooks have
     to be done. Raises GitError.
     """
+    require_signing(git)
     with fresh_checkout(git, old, directory=beside) as directory:
         there = replace(git.plain(directory), settings=(f"core.hooksPath={hooks_folder(git)}",))
         begun = there.attempt("merge", "--no-ff", "--no-commit", "--no-edit", "-m", message, tip)
@@ -100,7 +102,7 @@ def _commit(git: Git, there: Git, old: str, tip: str, message: str) -> str:
     try:
         return git.change(
             "commit-tree",
-            *(["-S"] if git.ask("config", "--type=bool", "--get", "commit.gpgSign").text == "true" else []),
+            *(["-S"] if signs(git) else []),
             tree,
             *parents,
             "-F",

@@ -36,6 +36,32 @@ class Borrowed:
     """Objects of annotated tags."""
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a repository are."""
+
+    git_dir: Path
+    """Of the working tree that git was asked in."""
+    common_dir: Path
+    objects: Path
+    hooks: Path
+    """Need not exist."""
+    object_format: str
+
+
+def places_of(owner: Git) -> Places:
+    """All in one call. Raises GitError, also where a path holds a newline: objects cannot be borrowed from there."""
+    answer = owner.read(
+        *("rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"),
+        *("--git-path", "objects", "--git-path", "hooks", "--show-object-format"),
+    )
+    lines = answer.text.split("\n")
+    if len(lines) != 5 or lines[2].startswith(('"', "#")):
+        raise GitError(f"{owner.directory}: objects cannot be borrowed from there", hint="rename the folder")
+    git_dir, common_dir, objects, hooks = (Path(line) for line in lines[:4])
+    return Places(git_dir, common_dir, objects, hooks, lines[4])
+
+
 def borrowed_of(owner: Git) -> Borrowed:
     """Branches, tags and remote branches of *owner*'s repository, without those of other tasks."""
     lines: list[bytes] = []
@@ -69,18 +95,17 @@ def make_repository(
     The answer is what the file system there needs in a configuration, as ``name=value``. Raises GitError.
     """
     durable.make_directory(place.parent)
-    common_dir = Path(owner.read("rev-parse", "--path-format=absolute", "--git-common-dir").text)
-    maker = owner.plain(place.parent)
-    kind = owner.ask("rev-parse", "--show-object-format").text or "sha1"
-    maker.change("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(place))
+    where = places_of(owner)
+    given = ("--quiet", "--bare", "--template=", f"--object-format={where.object_format}")
+    owner.plain(place.parent).change("init", *given, str(place))
     try:
         listed = _configuration(owner)
         settings = _file_system_settings(owner.plain(place), dict(entry for _, entry in listed))
-        _configure(owner, place, to_be, listed, settings)
+        _configure(owner, place, listed, to_be=to_be, settings=settings, where=where)
         _write_refs(place, borrowed, head=head, branch=branch)
-        _borrow_objects(owner, place, borrowed, common_dir)
-        _copy_info(owner, place, common_dir)
-        _copy_hooks(owner, place, listed)
+        _borrow_objects(owner, place, borrowed, where)
+        _copy_info(place, where)
+        _copy_hooks(place, listed, where)
     except OSError as error:
         raise GitError(f"{place}: {error.strerror}", hint="make room, or the folder writable") from error
     return settings
@@ -88,7 +113,7 @@ def make_repository(
 
 def hooks_folder(owner: Git) -> Path:
     """Where the hooks of *owner*'s repository are, which need not exist."""
-    return Path(owner.read("rev-parse", "--path-format=absolute", "--git-path", "hooks").text)
+    return places_of(owner).hooks
 
 
 def _configuration(owner: Git) -> list[tuple[str, Entry]]:
@@ -103,13 +128,15 @@ def _configuration(owner: Git) -> list[tuple[str, Entry]]:
 
 
 def _configure(
-    owner: Git, place: Path, to_be: Path, listed: list[tuple[str, Entry]], settings: tuple[str, ...]
+    owner: Git,
+    place: Path,
+    listed: list[tuple[str, Entry]],
+    *,
+    to_be: Path,
+    settings: tuple[str, ...],
+    where: Places,
 ) -> None:
     root = owner.directory
-    own_places = [
-        Path(owner.read("rev-parse", "--path-format=absolute", what).text)
-        for what in ("--git-dir", "--git-common-dir")
-    ]
     local = [entry for scope, entry in listed if scope in ("local", "worktree")]
     remotes = dict.fromkeys(
         key.removeprefix("remote.").removesuffix(".url")
@@ -117,7 +144,13 @@ def _configure(
         if key.startswith("remote.") and key.endswith(".url")
     )
     urls = [(name, owner.ask("ls-remote", "--get-url", "--", name).text) for name in remotes]
-    entries = inherited((entry for _, entry in listed), local, urls=urls, root=root, own=(root, *own_places))
+    entries = inherited(
+        (entry for _, entry in listed),
+        local,
+        urls=urls,
+        root=root,
+        own=(root, where.git_dir, where.common_dir),
+    )
     promisor = promisor_in(local)
     own: list[Entry] = [
         ("core.bare", "false"),
@@ -176,13 +209,10 @@ def _write_refs(place: Path, borrowed: Borrowed, *, head: str, branch: str | Non
     (place / "HEAD").write_bytes(os.fsencode(f"ref: refs/heads/{branch}\n"))
 
 
-def _borrow_objects(owner: Git, place: Path, borrowed: Borrowed, common_dir: Path) -> None:
-    objects = Path(owner.read("rev-parse", "--path-format=absolute", "--git-path", "objects").text)
-    if "\n" in str(objects) or str(objects).startswith(('"', "#")):
-        raise GitError(f"{objects}: objects cannot be borrowed from such a path", hint="rename the folder")
+def _borrow_objects(owner: Git, place: Path, borrowed: Borrowed, where: Places) -> None:
     (place / "objects/info").mkdir(parents=True, exist_ok=True)
-    (place / "objects/info/alternates").write_bytes(os.fsencode(f"{objects}\n"))
-    shallow = common_dir / "shallow"
+    (place / "objects/info/alternates").write_bytes(os.fsencode(f"{where.objects}\n"))
+    shallow = where.common_dir / "shallow"
     if shallow.is_file():
         shutil.copyfile(shallow, place / "shallow")
     if borrowed.tags:
@@ -192,23 +222,25 @@ def _borrow_objects(owner: Git, place: Path, borrowed: Borrowed, common_dir: Pat
         owner.within(_CALL_TIMEOUT_S).change("pack-objects", "-q", "--window=0", str(pack), stdin=given)
 
 
-def _copy_info(owner: Git, place: Path, common_dir: Path) -> None:
-    own = Path(owner.read("rev-parse", "--path-format=absolute", "--git-dir").text)
+def _copy_info(place: Path, where: Places) -> None:
     for name in _INFO:
-        for folder in (common_dir, own):  # of a sparse checkout, each working tree has its own
+        for folder in (
+            where.common_dir,
+            where.git_dir,
+        ):  # of a sparse checkout, each working tree has its own
             source = folder / "info" / name
             if source.is_file():
                 (place / "info").mkdir(exist_ok=True)
                 shutil.copyfile(source, place / "info" / name)
 
 
-def _copy_hooks(owner: Git, place: Path, listed: list[tuple[str, Entry]]) -> None:
+def _copy_hooks(place: Path, listed: list[tuple[str, Entry]], where: Places) -> None:
     """As they are now. Those in the files themselves come with the files, those of a whole account apply anyway."""
     scope, given = next(
         ((scope, value) for scope, (key, value) in reversed(listed) if key == "core.hookspath"), ("", "")
     )
     is_in_files = bool(given) and not given.startswith(("/", "~"))
-    source = hooks_folder(owner)
+    source = where.hooks
     if is_in_files or scope in ("global", "system") or not source.is_dir():
         return
     shutil.copytree(

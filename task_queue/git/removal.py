@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +10,8 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
-from task_queue.git.repository import dirty_paths, submodules_of
+from task_queue.git.repository import dirty_paths
+from task_queue.git.submodules import checked_out_submodules, only_in_submodules
 from task_queue.git.untrusted import seen_apart
 from task_queue.git.worktree import (
     CHECKOUT_TIMEOUT_S,
@@ -77,7 +76,7 @@ def why_kept(git: Git, directory: Path) -> str | None:
         if dirty:
             more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
             return f"uncommitted: {dirty[0].path}{more}"
-        only_there = _only_in_submodules(there)
+        only_there = only_in_submodules(there)
         if only_there is not None:
             return only_there
     if tree.head is not None and not _is_elsewhere(git, tree.head, branch=tree.branch):
@@ -117,7 +116,7 @@ def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> st
     directory = tree.directory
     own, aside = directory / ".git", directory.with_name(f".{directory.name}.gone")
     there = _there(git, directory) if directory.is_dir() else None
-    force = ("--force",) if there is not None and _checked_out_submodules(there) else ()
+    force = ("--force",) if there is not None and checked_out_submodules(there) else ()
     remove_tree(aside)
     is_own = own.is_dir() and not own.is_symlink()
     if is_own:
@@ -156,40 +155,6 @@ def _only_in_own_repository(git: Git, tree: WorktreeEntry) -> str | None:
                 name = ref.removeprefix("refs/heads/")
                 return f"commits that only {tree.branch if name == 'HEAD' else name} has"
     return None
-
-
-def _only_in_submodules(there: Git) -> str | None:
-    """Uncommitted files of a submodule that is checked out, or commits that no remote branch of it has."""
-    for path, git_dir in _checked_out_submodules(there):
-        with seen_apart(there, git_dir) as apart, tempfile.TemporaryDirectory() as folder:
-            index = Path(folder) / "index"
-            if (git_dir / "index").is_file():
-                shutil.copyfile(git_dir / "index", index)
-            inside = replace(
-                apart, directory=there.directory / path, work_tree=there.directory / path, index=index
-            )
-            dirty = dirty_paths(inside)
-            if dirty:
-                return f"uncommitted: {path}/{dirty[0].path}"
-            answer = apart.read("rev-list", "--max-count=1", "HEAD", "--all", "--not", "--remotes", "--tags")
-            if answer.text:
-                return f"commits that only the submodule {path} has"
-    return None
-
-
-def _checked_out_submodules(there: Git) -> list[tuple[str, Path]]:
-    """Each with the folder of its repository."""
-    found: list[tuple[str, Path]] = []
-    for path in submodules_of(there):
-        own = there.directory / path / ".git"
-        if own.is_symlink():
-            raise GitError(f"{own} is a symbolic link", hint="look at what became of the submodule")
-        if own.is_dir():
-            found.append((path, own))
-        elif own.is_file():
-            named = os.fsdecode(own.read_bytes()).removeprefix(_GITFILE).strip()
-            found.append((path, Path(os.path.normpath(own.parent / named))))
-    return found
 
 
 def _is_elsewhere(git: Git, commit: str, *, branch: str | None) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
-from task_queue.git.own_repository import borrowed_of, make_repository
+from task_queue.git.own_repository import borrowed_of, make_repository, places_of
 from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of
@@ -42,13 +42,12 @@ def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Path,
             directory.mkdir()
         own = directory / ".git"
         settings = make_repository(git, own, to_be=own, borrowed=borrowed_of(git), head=head, branch=None)
-        git_dir = Path(git.read("rev-parse", "--path-format=absolute", "--git-dir").text)
         writer = Git(
             directory,
             git.environment,
             index=own / "index",
             timeout_s=CHECKOUT_TIMEOUT_S,
-            git_dir=git_dir,
+            git_dir=places_of(git).git_dir,
             work_tree=directory,
             settings=settings,
         )

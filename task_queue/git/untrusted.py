@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
+from task_queue.git.own_repository import places_of
 from task_queue.git.program import Git
 from task_queue.platform import durable
 
@@ -38,22 +39,21 @@ def seen_apart(git: Git, git_dir: Path) -> Generator[Git, None, None]:
     for needed in (git_dir, git_dir / "refs", git_dir / "objects"):
         if not _is_directory(needed):
             raise GitError(f"{needed} is not a directory", hint="look at what became of the repository there")
-    objects = Path(git.read("rev-parse", "--path-format=absolute", "--git-path", "objects").text)
-    kind = git.ask("rev-parse", "--show-object-format").text or "sha1"
+    where = places_of(git)
     with tempfile.TemporaryDirectory(prefix="task-queue-look-") as name:
         place = Path(name)
         (place / "objects/info").mkdir(parents=True)
         (place / "objects/info/alternates").write_bytes(
             b"".join(
                 f"{_quoted(path)}\n".encode(errors="surrogateescape")
-                for path in (git_dir / "objects", objects)
+                for path in (git_dir / "objects", where.objects)
             )
         )
         for part in ("refs", "packed-refs", "shallow"):
             if _is_directory(git_dir / part) or (git_dir / part).is_file():
                 (place / part).symlink_to(git_dir / part)
         (place / "HEAD").write_bytes(_head(git_dir))
-        (place / "config").write_text(_CONFIG.format(format=kind))
+        (place / "config").write_text(_CONFIG.format(format=where.object_format))
         yield Git(place, git.environment, timeout_s=git.timeout_s, git_dir=place)
 
 

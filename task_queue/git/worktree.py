@@ -17,7 +17,7 @@ from task_queue.domain.document.naming import branch_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
-from task_queue.git.own_repository import Borrowed, borrowed_of, hooks_folder, make_repository
+from task_queue.git.own_repository import Borrowed, borrowed_of, make_repository, places_of
 from task_queue.git.program import Git, said_by
 from task_queue.git.records import CheckoutRecord, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of, submodules_of
@@ -127,20 +127,24 @@ def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree
 def seen_by_queue(git: Git, directory: Path) -> Git:
     """Git in the checkout, with the owner's configuration and hooks. Raises GitError where it is unknown."""
     record = record_of(directory)
+    where = places_of(git)
     return Git(
         directory,
         git.environment,
         timeout_s=git.timeout_s,
         extra=git.extra,
-        git_dir=admin_folder(git, directory),
+        git_dir=_admin_in(where.common_dir, directory, git),
         work_tree=directory,
-        settings=(f"core.hooksPath={hooks_folder(git)}", *(record.settings if record else ())),
+        settings=(f"core.hooksPath={where.hooks}", *(record.settings if record else ())),
     )
 
 
 def admin_folder(git: Git, directory: Path) -> Path:
     """Where the owner's repository keeps HEAD and index of the working tree. Raises GitError."""
-    common_dir = Path(git.read("rev-parse", "--path-format=absolute", "--git-common-dir").text)
+    return _admin_in(places_of(git).common_dir, directory, git)
+
+
+def _admin_in(common_dir: Path, directory: Path, git: Git) -> Path:
     for path in sorted((common_dir / "worktrees").glob("*/gitdir")):
         with contextlib.suppress(OSError, ValueError):
             named = path.parent / os.fsdecode(path.read_bytes()).removesuffix("\n")

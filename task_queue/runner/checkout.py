@@ -27,7 +27,9 @@ from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, facts, is_ancestor
+from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import commit_tree, steps_between
+from task_queue.git.submodules import pointers_nowhere_else
 from task_queue.git.tidying import tidy
 from task_queue.git.worktree import create, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -119,6 +121,7 @@ class Checkout:
         """Commit what the task changed, hooks *within_s*; see ``final_commit``."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return workflow.Committed()
+        require_signing(self.git)
         order = self.order
         trailers = {
             TASK_ID: order.claim.task_id,
@@ -177,6 +180,9 @@ class Checkout:
         main = self.owner
         if main is None or self.repository is None or self.branch is None or self.target is None:
             return workflow.Landed(None, "not merged: the workspace has no branch checked out")
+        stuck = self._pointers_nowhere_else(main)
+        if stuck:
+            return workflow.Landed(None, f"{self.branch} was not merged: {stuck}")
         wish = Wish(
             self.branch,
             self.target,
@@ -199,6 +205,23 @@ class Checkout:
             case Blocked(why=why):
                 pass
         return workflow.Landed(None, f"{self.branch} was not merged: {why}", tuple(notes))
+
+    def _pointers_nowhere_else(self, main: Git) -> str | None:
+        """What keeps a branch from landing that names commits of submodules which only the checkout has."""
+        assert self.repository is not None
+        base = self.checkpoint.base if self.checkpoint else None
+        if base is None:
+            return None
+        found = pointers_nowhere_else(
+            main, self.git.at(self.repository.root) if self.git else main, base, f"refs/heads/{self.branch}"
+        )
+        if not found:
+            return None
+        pointer, root = found[0], self.repository.root
+        return (
+            f"the submodule {pointer.path} is at {pointer.commit[:12]}, which only the task's checkout has;"
+            f" push it first: git -C {shlex.quote(str(root / pointer.path))} push origin HEAD:BRANCH"
+        )
 
     def keep_leftovers(self) -> str | None:
         """Keep what a task that did not succeed left behind; how to see it."""
@@ -251,6 +274,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         return Checkout(order, notes=("the workspace is no git repository: nothing is committed",))
     if repository.why_not is not None:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
+    require_signing(git)
     keep_out(repository, order.queue_dirs)
     main, branch, target = None, None, repository.branch
     inside, is_new = order.workspace, False
