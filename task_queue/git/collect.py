@@ -6,12 +6,18 @@ the agent's commits continue what the task began on; other new commits are kept 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
+from task_queue.git.large_files import bring_large_files
+from task_queue.git.own_repository import places_of
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, dirty_paths, head_of, is_ancestor
 from task_queue.git.untrusted import fetch_apart, seen_apart
@@ -19,6 +25,7 @@ from task_queue.platform import durable
 
 _PREFIX = "refs/heads/"
 _STASH = "stash"
+_INDEX_LIMIT = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,11 @@ def collect(git: Git, task_id: TaskId, *, base: str, branch: str) -> tuple[str, 
     try:
         with seen_apart(git, own) as apart:
             head = commit_of(apart, "HEAD")
+            bring_large_files(own, places_of(git).common_dir)
             notes = _head_brought(git, apart, task_id, head, base=base, branch=branch)
-            return (*notes, *_others_brought(git, apart, task_id, head, branch=branch))
+            notes += _others_brought(git, apart, task_id, head, branch=branch)
+        _forced_noticed(git, own)
+        return notes
     except GitError as error:
         return (f"commits in the repository of the checkout could not be read: {error}",)
 
@@ -89,6 +99,22 @@ def _head_brought(
     git.change("read-tree", "-m", head)
     git.attempt("update-index", "-q", "--refresh")
     return ()
+
+
+def _forced_noticed(git: Git, own: Path) -> None:
+    """Ignored files that the agent has added all the same are its work: the queue's index names them, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        with contextlib.suppress(OSError):
+            index.write_bytes(durable.read_regular(own / "index", limit=_INDEX_LIMIT)[0])
+        if not index.exists():
+            return
+        listing = git.with_index(index).ask("ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+    known = set(git.read("ls-files", "-z", "--cached", "--ignored", "--exclude-standard").fields)
+    new = [path for path in listing.fields if path not in known and (git.directory / path).is_file()]
+    if listing.code == 0 and new:
+        given = b"".join(os.fsencode(path) + b"\0" for path in new)
+        git.change("update-index", "--add", "-z", "--stdin", stdin=given)
 
 
 def _others_brought(

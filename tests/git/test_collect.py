@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,3 +198,30 @@ def test_what_the_queue_committed_is_shown_in_the_checkout(work: Work) -> None:
 
     assert work.agent.run("log", "-1", "--format=%s %D") == f"By the queue HEAD -> {BRANCH}"
     assert work.agent.status() == []
+
+
+def test_contents_of_large_files_come_along(work: Work) -> None:
+    """As Git LFS lays them out; one that is not what its name says, or is no file, stays where it is."""
+    digest = hashlib.sha256(b"large").hexdigest()
+    folder = work.tree.directory / ".git/lfs/objects" / digest[:2] / digest[2:4]
+    folder.mkdir(parents=True)
+    (folder / digest).write_bytes(b"large")
+    (folder / ("0" * 64)).write_bytes(b"not this")
+    (folder / ("1" * 64)).symlink_to("/etc/hostname")
+    work.agent.commit("pointer.bin", f"oid sha256:{digest}\n")
+
+    assert work.collect() == ()
+
+    there = work.owner.root / ".git/lfs/objects"
+    assert [path.name for path in there.rglob("*") if path.is_file()] == [digest]
+    assert (there / digest[:2] / digest[2:4] / digest).read_bytes() == b"large"
+
+
+def test_an_ignored_file_that_was_added_all_the_same_is_work(work: Work) -> None:
+    (work.tree.directory / ".gitignore").write_text("build/\n")
+    work.agent.write("build/made.txt")
+    work.agent.write("build/forced.txt")
+    work.agent.run("add", "--force", "build/forced.txt")
+
+    assert work.collect() == ()
+    assert work.uncommitted() == ["A  build/forced.txt", "?? .gitignore"]
