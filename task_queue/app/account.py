@@ -3,37 +3,73 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView
-from task_queue.app.files import record, tail_of, text_in, time_in
+from task_queue.app.files import Record, number_in, record, tail_of, text_in, time_in
+
+if TYPE_CHECKING:
+    from task_queue.domain.attempt.account import Account
 
 _TAIL_BYTES = 1 << 20
 
 
+@dataclass(eq=False, repr=False, slots=True)
+class AccountFiles:
+    accounts: Path
+    ledger: Path
+    stopped: Path
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class AccountReading:
+    """The account as it is shown, and as the daemon would decide by it."""
+
+    view: AccountView
+    state: Account | None
+    """None where the account was never paused, nor said how much of it is used."""
+    by_source: Mapping[str, float]
+    """USD spent today."""
+
+
 def account_from(
-    accounts: Path, ledger: Path, stopped: Path, *, expected: str, budget_usd: float | None, now: datetime
-) -> AccountView:
+    files: AccountFiles, *, expected: object, budget_usd: float | None, now: datetime
+) -> AccountReading:
     """A missing or unreadable file counts as an open account: the daemon takes it so too."""
-    state = record(accounts)
-    known = state if isinstance(state, dict) else {}
-    used = known.get("utilization")
-    spent, estimated = _spent_on_day_of(now, ledger)
-    return AccountView(
-        expected=expected,
+    content = record(files.accounts)
+    known = content if isinstance(content, dict) else {}
+    spent, estimated = _spent_on_day_of(now, files.ledger)
+    view = AccountView(
+        expected=expected if isinstance(expected, str) else "any",
         paused_until=time_in(known, "paused_until"),
         why=text_in(known, "why"),
-        utilization=float(used) if isinstance(used, int | float) else None,
-        spent_today_usd=spent,
+        utilization=number_in(known, "utilization"),
+        spent_today_usd=sum(spent.values()),
         estimated_today_usd=estimated,
         daily_budget_usd=budget_usd,
-        stopped=stopped.exists(),
+        stopped=files.stopped.exists(),
+    )
+    return AccountReading(view, _state(known) if known else None, spent)
+
+
+def _state(known: Record) -> Account:
+    from task_queue.domain.attempt.account import Account  # an untouched account needs none: 3 ms
+
+    return Account(
+        paused_until=time_in(known, "paused_until"),
+        why=text_in(known, "why") or "",
+        since=time_in(known, "since"),
+        utilization=number_in(known, "utilization"),
+        told_at=time_in(known, "told_at"),
     )
 
 
-def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[float, float]:
-    """In all and by estimate, from the end of the ledger, where today's lines are.
+def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[Mapping[str, float], float]:
+    """By source, and how much of it by estimate; from the end of the ledger, where today's lines are.
 
     An attempt entered twice counts once.
     """
@@ -44,7 +80,10 @@ def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[float, float]:
             entry = json.loads(line)
             if datetime.fromisoformat(entry["at"]).astimezone().date() == now.astimezone().date():
                 costs = float(entry["usd"]), float(entry.get("estimated_usd", 0.0))
-                entries[entry["source"], entry["task_id"], entry["attempt"]] = costs
+                entries[str(entry["source"]), entry["task_id"], entry["attempt"]] = costs
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-    return sum(usd for usd, _ in entries.values()), sum(estimated for _, estimated in entries.values())
+    spent: dict[str, float] = {}
+    for (source, _, _), (usd, _) in entries.items():
+        spent[str(source)] = spent.get(str(source), 0.0) + usd
+    return spent, sum(estimated for _, estimated in entries.values())

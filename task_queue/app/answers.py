@@ -9,34 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from os import stat_result
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from task_queue.domain.task import TaskId, TaskState
 
+if TYPE_CHECKING:
+    from task_queue.domain.document.layers import Layers
+    from task_queue.store.folder.layout import Layout
+
 SCHEMA_VERSION = 1
-
-
-class Folders(Protocol):
-    """Where a source's files lie (the engine's layout)."""
-
-    @property
-    def pending(self) -> Path: ...
-
-    def folders(self) -> tuple[Path, ...]: ...
-
-    def ended(self, state: TaskState) -> Path: ...
-
-    def result(self, task_id: TaskId) -> Path: ...
-
-    def log(self, task_id: TaskId) -> Path: ...
-
-    def attempt(self, task_id: TaskId, number: int) -> Path: ...
-
-    def journal(self, document: str) -> Path: ...
-
-    def cancel(self, document: str) -> Path: ...
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -44,13 +26,14 @@ class ListedSource:
     """A source as the configuration lists it."""
 
     id: str
-    folders: Folders
+    folders: Layout
+    layers: Callable[[], Layers]
+    """What the configuration says of each of its tasks."""
     description: str = ""
     paused: bool = False
     trouble: str | None = None
     """What of its configuration keeps its tasks from running until a person acts."""
-    why_not_a_document: Callable[[stat_result], str | None] = lambda _: None
-    """The engine's rule on kinds of files, by which ignored ones are explained."""
+    daily_budget_usd: float | None = None
 
 
 @dataclass(eq=False, repr=False, slots=True)

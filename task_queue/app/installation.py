@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from task_queue.app.answers import ListedSource
 from task_queue.config import document
@@ -19,6 +19,9 @@ from task_queue.config.locations import Locations, locate
 from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.platform.clock import SystemClock
 from task_queue.ports.clock import Clock
+
+if TYPE_CHECKING:
+    from task_queue.app.circumstances import Circumstances
 
 _DEFAULT_SOURCE = "ad-hoc"
 _MAX_PENDING = 100
@@ -54,7 +57,7 @@ class Installation:
         try:
             self.demand_trust()
         except ConfigError as error:
-            return (f"{error}; {error.hint}", *document.unusable_in(self.content))
+            return (error.in_full, *document.unusable_in(self.content))
         return document.unusable_in(self.content)
 
     def demand_trust(self) -> None:
@@ -82,9 +85,18 @@ class Installation:
 
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
         """Every source, or only *source_id*; raises TaskQueueError if there is none of that name."""
-        if source_id is not None:
-            return (self._listed(self.entry(source_id)),)
-        return tuple(self._listed(entry) for entry in self.entries())
+        from task_queue.app.circumstances import listed  # many verbs need none
+
+        entries = self.entries() if source_id is None else (self.entry(source_id),)
+        return tuple(listed(self.content, entry) for entry in entries)
+
+    def circumstances(self, now: datetime | None = None) -> Circumstances:
+        """What every answer on tasks starts from, read now; *now* is the time of the whole answer."""
+        from task_queue.app.circumstances import Circumstances
+
+        return Circumstances(
+            self.sources(), locations=self.locations, content=self.content, now=now or self.now()
+        )
 
     def section(self, name: str) -> dict[str, object]:
         """The object *name* of the configuration, empty if it is missing or something else."""
@@ -102,17 +114,3 @@ class Installation:
     def again(self) -> Installation:
         """The same, to be read anew: for answers that are given again and again."""
         return Installation(str(self.locations.config), clock=self.clock, sleep=self.sleep)
-
-    def _listed(self, entry: SourceEntry) -> ListedSource:
-        from task_queue.store.folder.intake_check import why_not_a_document
-        from task_queue.store.folder.layout import Layout
-
-        lacking = document.lacks_workspace(self.content, entry)
-        return ListedSource(
-            entry.id,
-            Layout(entry.path),
-            entry.description,
-            entry.paused,
-            f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
-            why_not_a_document,
-        )

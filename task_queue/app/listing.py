@@ -5,12 +5,10 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from task_queue.app.answers import (
     AttemptView,
-    Folders,
     ListedSource,
     ListView,
     RunningView,
@@ -19,6 +17,7 @@ from task_queue.app.answers import (
     TaskLine,
     WaitingView,
 )
+from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of
 from task_queue.app.ended import ended_line
 from task_queue.app.files import (
@@ -31,26 +30,32 @@ from task_queue.app.files import (
     whole_in,
 )
 from task_queue.app.overview import source_view
-from task_queue.app.waiting import ended_state
 from task_queue.domain.document import naming
-from task_queue.domain.task import TaskId, TaskState
-
-_ENDED = (TaskState.COMPLETED, TaskState.FAILED)
+from task_queue.domain.task import ENDED, TaskId, TaskState
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.states import ended_state
 
 
 def list_of(
-    sources: Sequence[ListedSource], *, states: Iterable[TaskState], limit: int, now: datetime
+    circumstances: Circumstances,
+    sources: Sequence[ListedSource],
+    *,
+    states: Iterable[TaskState],
+    limit: int,
 ) -> ListView:
-    """Running and waiting tasks in their order, then the newest that ended; at most *limit* of each kind and source."""
+    """Tasks of *sources*: running and waiting ones in their order, then the newest that ended.
+
+    At most *limit* of each kind and source.
+    """
     wanted = frozenset(states)
     lines: list[TaskLine] = []
     more = False
     for listed in sources:
         if wanted & {TaskState.PENDING, TaskState.RUNNING}:
-            view = source_view(listed, None, now=now, waiting_shown=limit)
+            view = source_view(circumstances, listed, waiting_shown=limit)
             lines += _current(listed, view, wanted)
             more = more or (TaskState.PENDING in wanted and view.pending.number > limit)
-        for state in _ENDED:
+        for state in ENDED:
             if state in wanted:
                 ended, cut = _newest(listed, state, limit)
                 lines += ended
@@ -58,9 +63,9 @@ def list_of(
     return ListView(tuple(lines), more)
 
 
-def show_of(sources: Sequence[ListedSource], task_id: TaskId, *, now: datetime) -> ShowView | None:
+def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
     """All that is known of *task_id*, None if no source has it."""
-    for listed in sources:
+    for listed in circumstances.sources:
         folders = listed.folders
         ended = ended_state(folders, task_id)
         if ended is not None:
@@ -70,7 +75,7 @@ def show_of(sources: Sequence[ListedSource], task_id: TaskId, *, now: datetime) 
         beside = (name for document in possible for name in (document, naming.lock_of(document)))
         if not any(os.path.lexists(folders.pending / name) for name in beside):
             continue
-        view = source_view(listed, None, now=now, waiting_shown=10**9)
+        view = source_view(circumstances, listed, waiting_shown=10**9)
         running = next((task for task in view.running if task.task_id == task_id), None)
         waiting = next((task for task in view.waiting if task.task_id == task_id), None)
         if running is not None or waiting is not None:
@@ -99,7 +104,7 @@ def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSo
 def document_of(listed: ListedSource, task_id: TaskId, state: TaskState) -> Path:
     """Where the document of *task_id* is, which is in *state*; a running one's may have been deleted since."""
     folders = listed.folders
-    if state in _ENDED:
+    if state in ENDED:
         return folders.ended(state) / naming.document_of(task_id)
     if state is TaskState.RUNNING:
         for document in _possible_documents(task_id):
@@ -121,7 +126,7 @@ def ids_with(sources: Sequence[ListedSource], text: str) -> list[TaskId]:
         names = names_in(folders.pending)
         claimed = _claimed(folders, names if isinstance(names, list) else [])
         found.update(task_id for task_id in claimed.values() if text in task_id)
-        ended = [name for state in _ENDED for name in _documents_in(folders.ended(state))]
+        ended = [name for state in ENDED for name in _documents_in(folders.ended(state))]
         waiting = [name for name in _documents_in(folders.pending) if naming.lock_of(name) not in claimed]
         found.update(task_id for name in (*ended, *waiting) if text in (task_id := naming.task_id_of(name)))
     return sorted(found)
@@ -132,7 +137,7 @@ def _documents_in(folder: Path) -> list[str]:
     return [name for name in names if naming.why_not_a_task(name) is None] if isinstance(names, list) else []
 
 
-def _claimed(folders: Folders, names: Iterable[str]) -> dict[str, TaskId]:
+def _claimed(folders: Layout, names: Iterable[str]) -> dict[str, TaskId]:
     """The id in each readable lock, by the lock's name: ``task-a.md`` may run as ``task-a.2``."""
     found: dict[str, TaskId] = {}
     for name in names:
@@ -216,7 +221,7 @@ def _show_current(
     )
 
 
-def _attempts(folders: Folders, task_id: TaskId, history: Path) -> tuple[AttemptView, ...]:
+def _attempts(folders: Layout, task_id: TaskId, history: Path) -> tuple[AttemptView, ...]:
     """Every attempt that left a folder or a line in *history*, by number."""
     found: dict[int, AttemptView] = {}
     names = names_in(folders.log(task_id))

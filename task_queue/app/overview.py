@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from task_queue.app.answers import (
@@ -16,12 +14,10 @@ from task_queue.app.answers import (
     SourceView,
     StatusView,
 )
-from task_queue.app.daemon_state import daemon_from
-from task_queue.app.ended import last_ended
-from task_queue.app.files import Record, count_tasks, names_in, text_in, whole_in
+from task_queue.app.circumstances import Circumstances
+from task_queue.app.files import Record, count_tasks, text_in, whole_in
 from task_queue.app.running import running_in
-from task_queue.app.waiting import READ_LIMIT, waiting_in
-from task_queue.domain.document import naming
+from task_queue.app.waiting import count_of, waiting_in
 from task_queue.domain.task import TaskState
 from task_queue.platform import trust
 
@@ -29,67 +25,57 @@ _FILES_SHOWN = 50
 
 
 def status_of(
-    sources: Sequence[ListedSource],
+    circumstances: Circumstances,
     *,
     config: Path,
-    daemon_state: Path,
-    account: AccountView | None = None,
-    now: datetime,
     problems: Iterable[str] = (),
     waiting_shown: int = 10,
     ended_shown: int = 0,
 ) -> StatusView:
-    """The state of *sources*; *problems* of the configuration are what its reader had to leave out."""
-    daemon, said = daemon_from(daemon_state)
-    account = account or AccountView()
+    """The state of all sources; *problems* of the configuration are what its reader had to leave out."""
+    daemon, account = circumstances.daemon, circumstances.account
     views = tuple(
-        source_view(listed, said.get(listed.id), now=now, waiting_shown=waiting_shown) for listed in sources
+        source_view(circumstances, listed, waiting_shown=waiting_shown) for listed in circumstances.sources
     )
-    for listed, view in zip(sources, views, strict=True):
-        view.ended = last_ended(listed, ended_shown) if ended_shown else ()
+    if ended_shown:
+        from task_queue.app.ended import last_ended  # it reads documents, and what that takes costs 15 ms
+
+        for listed, view in zip(circumstances.sources, views, strict=True):
+            view.ended = last_ended(listed, ended_shown)
     return StatusView(
         daemon=daemon,
         account=account,
         config=config,
         sources=views,
-        attention=(*problems, *_attention(daemon, account, views, said)),
+        attention=(*problems, *_attention(daemon, account, views, circumstances.said)),
     )
 
 
-def source_view(
-    listed: ListedSource, said: Record | None, *, now: datetime, waiting_shown: int
-) -> SourceView:
-    folders = listed.folders
+def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_shown: int) -> SourceView:
+    folders, said = listed.folders, circumstances.said.get(listed.id)
     state, why = _state(listed, said)
     if listed.trouble is not None and not listed.paused:
         state, why = "unavailable", listed.trouble
     distrust = trust.grave_problem(*folders.folders())
     if distrust is not None:
         state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"
-    names = names_in(folders.pending)
-    if isinstance(names, str):
+    try:
+        survey = circumstances.snapshots.survey(listed.id)
+        running, locks = running_in(listed.id, folders, survey.locks, circumstances.now)
+        waiting = waiting_in(circumstances, listed, running=len(running), shown=waiting_shown)
+    except OSError as error:
         empty = Count(0)
         return SourceView(
             id=listed.id,
             path=folders.pending,
             description=listed.description,
             state="unavailable",
-            why=why or names,
+            why=why or f"{error.strerror}: {error.filename or folders.pending}",
             watch=None,
             pending=empty,
             completed=empty,
             failed=empty,
         )
-    running, locks = running_in(listed.id, folders, names, now)
-    claimed = {naming.key_of(view.task_id) for view in running}
-    locked = claimed | {lock.name.removeprefix(".").removesuffix(".lock") for lock in locks}
-    documents, ignored = _sorted_out(listed, names)
-    unclaimed = documents
-    if locked:
-        unclaimed = [name for name in documents if naming.key_of(naming.task_id_of(name)) not in locked]
-    waiting, order_known = waiting_in(
-        folders, unclaimed, now=now, running={view.task_id for view in running}, shown=waiting_shown
-    )
     return SourceView(
         id=listed.id,
         path=folders.pending,
@@ -97,13 +83,13 @@ def source_view(
         state=state,
         why=why,
         watch=text_in(said, "watch") if said else None,
-        pending=Count(len(unclaimed)),
+        pending=Count(count_of(survey)),
         completed=count_tasks(folders.ended(TaskState.COMPLETED)),
         failed=count_tasks(folders.ended(TaskState.FAILED)),
         running=tuple(running),
         waiting=tuple(waiting),
-        order_known=order_known,
-        ignored=tuple(ignored[:_FILES_SHOWN]),
+        order_known=not survey.unread,
+        ignored=tuple(FileView(name, why) for name, why in survey.ignored[:_FILES_SHOWN]),
         locks=tuple(locks),
         thread_id=whole_in(said, "thread_id") if said else None,
         task_id=text_in(said, "task_id") if said else None,
@@ -117,25 +103,6 @@ def _state(listed: ListedSource, said: Record | None) -> tuple[str, str | None]:
     if said is None:
         return "unserved", None
     return text_in(said, "state") or "unserved", text_in(said, "why")
-
-
-def _sorted_out(listed: ListedSource, names: list[str]) -> tuple[list[str], list[FileView]]:
-    """Documents, and files that are none; in a large folder only names are looked at, not each file."""
-    look_at_files = len(names) <= READ_LIMIT
-    documents: list[str] = []
-    ignored: list[FileView] = []
-    for name in names:
-        if naming.is_private(name):
-            continue
-        why = naming.why_not_a_task(name)
-        if why is None and look_at_files:
-            with contextlib.suppress(OSError):
-                why = listed.why_not_a_document((listed.folders.pending / name).lstat())
-        if why is None:
-            documents.append(name)
-        else:
-            ignored.append(FileView(name, why))
-    return documents, sorted(ignored, key=lambda file: file.name)
 
 
 def _attention(

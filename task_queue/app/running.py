@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from task_queue.app.answers import FileView, Folders, RunningView
+from task_queue.app.answers import FileView, RunningView
 from task_queue.app.files import Record, record, tail_of, text_in, time_in, whole_in
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
 from task_queue.platform.identity import ProcessIdentity, is_alive
+from task_queue.store.folder.layout import Layout
 
 if TYPE_CHECKING:
     from task_queue.domain.attempt.progress import Progress
@@ -24,12 +26,12 @@ _OF_THE_ORIGINAL = (
 
 
 def running_in(
-    source: str, folders: Folders, names: list[str], now: datetime
+    source: str, folders: Layout, names: Iterable[str], now: datetime
 ) -> tuple[list[RunningView], list[FileView]]:
-    """The claims among *names*, and the locks that are none."""
+    """The claims among the locks called *names*, and the locks that are none."""
     running: list[RunningView] = []
     odd: list[FileView] = []
-    for name in sorted(name for name in names if name.startswith(".task-") and name.endswith(".lock")):
+    for name in sorted(names):
         claim = record(folders.pending / name)
         if claim is None:
             continue
@@ -57,7 +59,7 @@ def _is_claim(claim: Record) -> bool:
     return has_id and whole_in(claim, "attempt") is not None and all(key in claim for key in _CLAIM_KEYS)
 
 
-def _running(source: str, folders: Folders, claim: Record, now: datetime) -> RunningView:
+def _running(source: str, folders: Layout, claim: Record, now: datetime) -> RunningView:
     from task_queue.app.documents import title_of  # only where something runs
 
     task_id = TaskId(text_in(claim, "task_id") or "")

@@ -63,7 +63,7 @@ def list_tasks(
 ) -> None:
     """What runs, what waits and why, and what ended last."""
     wanted = [TaskState(state) for state in states or _STATES]
-    view = list_of(installation.sources(source_id), states=wanted, limit=limit, now=installation.now())
+    view = list_of(installation.circumstances(), installation.sources(source_id), states=wanted, limit=limit)
     if as_json:
         render.say_json(view)
     else:
@@ -76,9 +76,8 @@ def list_tasks(
 @pass_installation
 def show(installation: Installation, *, task: str, as_json: bool) -> None:
     """All that is known of TASK."""
-    sources = installation.sources()
-    task_id = task_named(task, sources)
-    view = show_of(sources, task_id, now=installation.now())
+    task_id = task_named(task, installation.sources())
+    view = show_of(installation.circumstances(), task_id)
     if view is None:
         raise unknown_task(task_id)
     if as_json:
@@ -158,7 +157,7 @@ def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: 
             found = state_of(sources, task_id)
             if found is None:
                 raise unknown_task(task_id)
-            if found[1] in {TaskState.COMPLETED, TaskState.FAILED}:
+            if found[1].ended:
                 left.remove(task_id)
                 code = code if found[1] is TaskState.COMPLETED else FAILED
                 render.show(_ending(installation, task_id, found[1]))
@@ -172,11 +171,11 @@ def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: 
 
 def _has_ended(sources: Sequence[ListedSource], task_id: TaskId) -> bool:
     found = state_of(sources, task_id)
-    return found is None or found[1] in {TaskState.COMPLETED, TaskState.FAILED}
+    return found is None or found[1].ended
 
 
 def _ending(installation: Installation, task_id: TaskId, state: TaskState) -> Renderable:
-    view = show_of(installation.sources(), task_id, now=installation.now())
+    view = show_of(installation.circumstances(), task_id)
     result = (view.result if view else None) or {}
     told = ", ".join(part for part in (text_in(result, "outcome"), text_in(result, "error")) if part)
     return line(word(state.value), f"  {task_id}", f"  {told}" if told else "")

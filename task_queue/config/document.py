@@ -11,10 +11,13 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import durable, trust
+
+if TYPE_CHECKING:
+    from task_queue.domain.document.layers import Layers
 
 SOURCES = "task_source_directories"
 WORKSPACE_HINT = (
@@ -41,6 +44,9 @@ class SourceEntry:
     paused: bool = False
     default_workspace: str | None = None
     """What its own ``defaults`` give."""
+    defaults: object = None
+    """As they stand: ``layers_of`` reads them."""
+    daily_budget_usd: float | None = None
 
     @property
     def queue(self) -> Path:
@@ -117,15 +123,35 @@ def sources_of(document: dict[str, Any]) -> tuple[SourceEntry, ...]:
 
 
 def unusable_in(document: dict[str, Any]) -> tuple[str, ...]:
-    """What of the list of sources ``sources_of`` left out, one sentence each."""
+    """What ``sources_of`` and ``layers_of`` leave out, one sentence each."""
     listed: object = document.get(SOURCES, [])
     if not isinstance(listed, list):
-        return (f"{SOURCES}: must be a list",)
-    return tuple(
-        f"{SOURCES}[{index}]: needs the texts 'id' and 'path'"
-        for index, item in enumerate(_items(document))
-        if _entry(item) is None
-    )
+        return (f"{SOURCES}: must be a list", *_faults(document.get("defaults"), "defaults"))
+    sentences = list(_faults(document.get("defaults"), "defaults"))
+    for index, item in enumerate(_items(document)):
+        entry = _entry(item)
+        if entry is None:
+            sentences.append(f"{SOURCES}[{index}]: needs the texts 'id' and 'path'")
+        else:
+            sentences += _faults(entry.defaults, f"{SOURCES}[{index}].defaults")
+    return tuple(sentences)
+
+
+def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
+    """What the configuration says of every task of *source*, as far as it can be used."""
+    from task_queue.domain.document.layers import usable_layers  # only where a task waits: 10 ms
+
+    executors: object = document.get("executors")
+    names = cast("dict[str, object]", executors) if isinstance(executors, dict) else {}
+    return usable_layers(document.get("defaults"), source.defaults, executors=names)[0]
+
+
+def _faults(defaults: object, where: str) -> tuple[str, ...]:
+    if not defaults:
+        return ()
+    from task_queue.domain.document.layers import usable_layers  # only where there are any: 10 ms
+
+    return tuple(f"{where}: {fault}" for fault in usable_layers(defaults)[1])
 
 
 def lacks_workspace(document: dict[str, Any], source: SourceEntry | None = None) -> bool:
@@ -164,6 +190,8 @@ def _entry(item: object) -> SourceEntry | None:
         project_workspace=_text(values.get("project_workspace")),
         paused=values.get("paused") is True,
         default_workspace=_default_workspace(values.get("defaults")),
+        defaults=values.get("defaults"),
+        daily_budget_usd=_number(values.get("daily_budget_usd")),
     )
 
 
@@ -173,6 +201,10 @@ def _default_workspace(defaults: object) -> str | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

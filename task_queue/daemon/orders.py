@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
@@ -18,16 +16,14 @@ from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Profile
+from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.document.settings import Settings, parse_defaults, resolve
-from task_queue.domain.document.taskfile import parse
-from task_queue.domain.errors import EngineUnavailable, ExecutorError, NeedsPersonError, TaskFileError
+from task_queue.domain.document.settings import Settings
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Claim, Journal
-from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
-from task_queue.platform.durable import read_regular
+from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order, SettingSource
-from task_queue.store.folder.layout import Layout
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
@@ -49,6 +45,8 @@ class ConfiguredOrders:
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
+    _parsed: list[tuple[Config, Layers]] = field(default_factory=list[tuple[Config, Layers]])
+    """The last configuration asked about, and its layers: they are asked for at every survey."""
 
     @property
     def config(self) -> Config:
@@ -58,10 +56,18 @@ class ConfiguredOrders:
     def source(self) -> Source:
         return self.config.source(self.listed.id) or self.listed
 
+    def layers(self) -> Layers:
+        """The defaults in force for the source's tasks; the same object until they change."""
+        config = self.config
+        if not self._parsed or self._parsed[0][0] is not config:
+            source = config.source(self.listed.id) or self.listed
+            layers = layers_of(config.defaults, source.defaults, executors=config.executors)
+            self._parsed[:] = [(config, layers)]
+        return self._parsed[0][1]
+
     def settings_of(self, task: Task) -> Settings:
-        layers = (parse_defaults(self.config.defaults), parse_defaults(self.source.defaults))
-        with _naming_the_line(task):
-            return resolve(*layers, task.given, narrowed(layers, task.given))
+        with naming_the_line(task):
+            return self.layers().settings_of(task.given)
 
     def check(self, task: Waiting) -> None:
         """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
@@ -78,17 +84,15 @@ class ConfiguredOrders:
             )
         self._environment(task.executor)
 
-    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
-        with _naming_the_line(task):
-            return self._order_for(claim, task, journal)
+    def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
+        with naming_the_line(task):
+            return self._order_for(claim, task, journal, place)
 
-    def _order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+    def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)
         if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
-        layout = Layout(self.source.path)
-        attempt_dir = layout.attempt_of(claim)
         earlier = attempts_before(journal, claim)
         continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
         last = continued[-1] if claim.resumes and continued else None
@@ -104,9 +108,9 @@ class ConfiguredOrders:
             source=self.source.id,
             title=task.title,
             body=task.body,
-            document=attempt_dir / "task.md",
-            attempt_dir=attempt_dir,
-            lock=layout.lock(claim.document),
+            document=place.document,
+            scratch=place.scratch,
+            log=place.log,
             queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
             workspace=workspace,
             settings=settings,
@@ -148,11 +152,10 @@ class ConfiguredOrders:
             notes=notes,
         )
 
-    def workspace_of(self, claim: Claim) -> str | None:
+    def workspace_of(self, task: Task) -> str | None:
         try:
-            task = self._claimed_task(claim)
             return str(self._workspace(task, self.settings_of(task)))
-        except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
+        except (TaskFileError, ExecutorError, OSError):
             return None
 
     def _trusted_sources(
@@ -175,11 +178,6 @@ class ConfiguredOrders:
             " look at them, then: task-queue doctor --accept-settings"
         )
         return tuple(source for source in wanted if source not in of_project), (note,), None
-
-    def _claimed_task(self, claim: Claim) -> Task:
-        snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"
-        data, _ = read_regular(snapshot, limit=2**20)
-        return parse(data, claim.task_id)
 
     def _workspace(self, task: Task, settings: Settings) -> Path:
         """The directory the task works in, checked. A default that is missing is the source's trouble."""
@@ -232,22 +230,7 @@ class ConfiguredOrders:
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == CLAUDE:
             return ()
-        if executor not in self.config.executors:
-            known = [CLAUDE, *self.config.executors]
-            near = difflib.get_close_matches(executor, known, n=1)
-            meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
-            raise TaskFileError(f"executor '{executor}' is not configured", hint=meant, keys=("executor",))
         return self.config.executors[executor].argv
-
-
-@contextmanager
-def _naming_the_line(task: Task) -> Generator[None]:
-    """A TaskFileError from within tells where in the document what it blames stands."""
-    try:
-        yield
-    except TaskFileError as error:
-        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
-        raise
 
 
 def _check_sandbox(env: Mapping[str, str], *, asked_by_task: bool) -> None:

@@ -9,12 +9,12 @@ lock: no task is begun after that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.task import TaskId
 
-_USED_UP = "as many tasks as --cycles allows have begun"
+USED_UP = "as many tasks as --cycles allows have begun"
+"""Why the others wait."""
 _Task = tuple[str, TaskId]
 """Its source, and the name of its document without ``.md``."""
 
@@ -34,16 +34,13 @@ class Quota:
         """Claimed at least once and not ended: in hand, or waiting for another attempt."""
         self._refused: set[Callable[[], None]] = set()
 
-    def screen(self, source: str, wake: Callable[[], None]) -> Callable[[Waiting], str | None] | None:
-        """Why a task of *source* may not be begun now, None where all may; *wake* as in ``take``."""
-        if self._tasks is None:
-            return None
+    def only(self, source: str, wake: Callable[[], None]) -> frozenset[TaskId] | None:
+        """The tasks of *source* that may be claimed now, None where all may; *wake* as in ``take``."""
         with self._lock:
             if not self._is_full():
                 return None
             self._refused.add(wake)
-            begun = frozenset(self._begun)
-        return lambda task: None if (source, task.id) in begun else _USED_UP
+            return frozenset(task_id for of, task_id in self._begun if of == source)
 
     def take(self, source: str, task_id: TaskId, wake: Callable[[], None]) -> bool:
         """Whether *task_id* may be claimed; ``put_down`` must follow. If not, *wake* is called when one may."""
@@ -70,13 +67,11 @@ class Quota:
         self._wake_refused()
         self._changed()
 
-    def keep(self, source: str, waiting: Iterable[TaskId]) -> None:
-        """Nothing but *waiting* is left of *source*: a task that a person took away frees its place."""
-        if self._tasks is None:
-            return
-        left = {(source, task_id) for task_id in waiting}
+    def keep(self, source: str, is_left: Callable[[TaskId], bool]) -> None:
+        """A task of *source* that was begun and is not left, because a person took it away, frees its place."""
         with self._lock:
-            gone = {task for task in self._begun - self._in_hand - left if task[0] == source}
+            put_down = self._begun - self._in_hand
+            gone = {(of, task_id) for of, task_id in put_down if of == source and not is_left(task_id)}
             self._begun -= gone
         if gone:
             self._wake_refused()

@@ -24,12 +24,15 @@ from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
 from task_queue.daemon.worker import Timing, Worker
+from task_queue.domain.events import Event, TaskSettled
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
 from task_queue.ports.runner import Runners
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.states import state_in
 
 log = logging.getLogger(__name__)
 
@@ -222,9 +225,12 @@ class Serving:
 
     def _words_on(self, served: _Served, *, stopped: bool) -> dict[str, Any]:
         worker, source_id = served.worker, served.source.id
+        why = worker.trouble or worker.held_back or self._disk_troubles.get(source_id)
+        of_agents_only = worker.holds_agents_only and why == worker.held_back
         return {
             "state": served.state(stopped=stopped),
-            "why": worker.trouble or worker.held_back or self._disk_troubles.get(source_id),
+            "why": why,
+            "holds": None if why is None else "agents" if of_agents_only else "everything",
             "needs_person": self._admission.tripped(source_id) is not None,
             "watch": "sweep" if source_id in self._degraded else "events",
             "watch_why": self._degraded.get(source_id),
@@ -246,7 +252,7 @@ class Serving:
         engine = FolderEngine(
             source.path,
             settle_s=config.settle_seconds,
-            settings_of=orders.settings_of,
+            layers=orders.layers,
             notes=self._notes.of(source.id),
         )
         worker = Worker(
@@ -257,7 +263,7 @@ class Serving:
             admission=self._admission,
             state_of=self._state_of,
             clock=self._clock,
-            emit=self._emit,
+            emit=self._note,
             quota=self._quota,
             timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
             news=partial(self._news.append, source.id),
@@ -269,9 +275,12 @@ class Serving:
         self._watcher.watch(source.id, source.path)
 
     def _state_of(self, task_id: TaskId) -> TaskState | None:
-        """Where the task of that id lies, in whichever source."""
-        for served in list(self._served.values()):
-            state = served.engine.state_of(task_id)
-            if state is not None:
-                return state
-        return None
+        """The state of a task of whichever source, as front ends see it."""
+        return state_in((Layout(source.path) for source in self._config_of().sources), task_id)
+
+    def _note(self, event: Event) -> None:
+        self._emit(event)
+        if isinstance(event, TaskSettled):
+            for served in list(self._served.values()):
+                if served.engine.moved(event.task_id):
+                    served.worker.wake()

@@ -8,12 +8,14 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
-from task_queue.daemon.quota import Quota
+from task_queue.daemon.quota import USED_UP, Quota
 from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import Doomed, Ready, Waiting, next_due, next_task
+from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.ordering import Doomed, HeldBack, Ready, Waiting
 from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
@@ -28,7 +30,8 @@ from task_queue.ports.admission import Admission
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
 from task_queue.ports.runner import Orders, Runners
-from task_queue.ports.store import Engine, Survey
+from task_queue.ports.snapshot import Survey
+from task_queue.ports.store import Engine
 
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
@@ -73,6 +76,8 @@ class Worker:
         """The trouble lasts until a person has done something about it."""
         self.held_back: str | None = None
         """Why the next task waits although the source is well: no free place, account paused."""
+        self.holds_agents_only = False
+        """That reason is none for commands."""
         self.ignored: tuple[tuple[str, str], ...] = ()
         self.drained = False
         """Nothing waits and nothing runs (for ``run --drain``)."""
@@ -93,7 +98,9 @@ class Worker:
         self._recovered = False
         self._supervision = Supervision(
             source=source,
-            engine=engine,
+            queue=engine.queue,
+            attempts=engine.attempts,
+            requests=engine.requests,
             runners=runners,
             orders=orders,
             admission=admission,
@@ -187,28 +194,30 @@ class Worker:
         if not self._recovered:
             self._recover()
         survey = self._engine.survey()
-        if survey.claimed:
+        if survey.locks:
             self._conclude_claims()
             survey = self._engine.survey()
         self._note_ignored(survey)
-        self.drained = not (survey.waiting or survey.rejected or survey.cancelled or survey.look_again_after)
+        self.drained = survey.is_drained
         if not survey.look_again_after:  # else one of the documents may only be in the middle of a change
-            self._quota.keep(self.source, _tasks_in(survey))
+            self._quota.keep(self.source, survey.has)
         if self._closing() or self._end_unwanted(survey):
             return 0
+        self.held_back, self.holds_agents_only = None, False
         now = self._clock.now()
-        waiting = self._not_held_back(survey.waiting)
-        match next_task(waiting, now=now, state_of=self._state_of):
+        screen = self._admission.screen(self.source)
+        backlog = self._backlog(survey)
+        found = backlog.next(now=now, state_of=self._state_of, screen=screen)
+        match found:
             case Doomed(task=task, reason=reason):
                 return 0 if self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason)) else None
-            case Ready(task=task):
-                return self._work_on(task)
+            case Ready(task=task) | HeldBack(task=task):  # the admission has the last word, and wakes us
+                if self._work_on(task):
+                    return 0
+                self.holds_agents_only = isinstance(found, HeldBack) and found.reason == self.held_back
             case None:
-                due = next_due(survey.waiting, now=now)
-                due_s = min((due - now).total_seconds(), LONGEST_WAIT_FOR_A_TIME_S) if due else None
-                return min(
-                    (wait for wait in (survey.look_again_after, due_s) if wait is not None), default=None
-                )
+                pass
+        return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
     def _recover(self) -> None:
         self._engine.open()
@@ -220,12 +229,12 @@ class Worker:
         if self._recovered or not (self._stopping.is_set() or self._halted.is_set()):
             return
         with contextlib.suppress(EngineUnavailable, OSError):  # its end is decided once the source is well
-            for claim in self._engine.claims_to_stop():
+            for claim in self._engine.queue.claims_to_stop():
                 self._supervision.suspend(claim)
 
     def _conclude_claims(self) -> None:
         """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""
-        for claim in self._engine.claims():
+        for claim in self._engine.queue.claims():
             if self._closing():
                 return
             self._quota.begin(self.source, naming.task_id_of(claim.document))
@@ -236,34 +245,32 @@ class Worker:
             finally:
                 self._quota.put_down(self.source, naming.task_id_of(claim.document), ended=ended)
 
-    def _not_held_back(self, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
-        """What the admission lets pass; the reason that keeps the others is shown."""
-        self.held_back = None
-        screens = (self._quota.screen(self.source, self._wakeup.wake), self._admission.screen(self.source))
-        for screen in screens:
-            if screen is not None:
-                reasons = {task.id: reason for task in waiting if (reason := screen(task)) is not None}
-                self.held_back = self.held_back or next(iter(reasons.values()), None)
-                waiting = tuple(task for task in waiting if task.id not in reasons)
-        return waiting
+    def _backlog(self, survey: Survey) -> Backlog:
+        """What may be chosen from: everything that waits, or only what ``run --cycles`` may still begin."""
+        only = self._quota.only(self.source, self._wakeup.wake)
+        if only is None:
+            return survey.waiting
+        self.held_back = USED_UP if len(survey.waiting) > len(only) else None
+        return Backlog(task for task_id in only if (task := survey.waiting.get(task_id)) is not None)
 
-    def _work_on(self, task: Waiting) -> float | None:
+    def _work_on(self, task: Waiting) -> bool:
+        """False if the admission holds *task* back."""
         self._orders.check(task)
         self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
         if self.held_back is not None:
-            return None
+            return False
         ended = False
         try:
             if not self._quota.take(self.source, task.id, self._wakeup.wake):
-                return None
-            claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
+                return False
+            claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task.id)
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
             ended = self._supervision.conclude(claim, runner_ended=True)
         except ClaimHeld:
-            return 0
+            return True
         except ExecutorError:
             self._failed_starts = min(self._failed_starts + 1, 10)  # each costs the task an attempt's folder
             raise
@@ -271,7 +278,7 @@ class Worker:
             self._admission.leave(self.source)
             self._quota.put_down(self.source, task.id, ended=ended)
         self._failed_starts = 0
-        return 0
+        return True
 
     def _end_cancelled(self) -> None:
         """Waiting tasks that a person gave up need not wait for the one that runs."""
@@ -297,11 +304,11 @@ class Worker:
             return False
         ended = False
         try:
-            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task_id)
             if outcome.kind is OutcomeKind.REJECTED:
                 self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
-            self._engine.abandon(claim, now=self._clock.now())
+            self._engine.attempts.abandon(claim, now=self._clock.now())
             self._supervision.commit(claim, outcome, by="worker")
             ended = self._supervision.conclude(claim)
         except ClaimHeld:
@@ -318,20 +325,23 @@ class Worker:
         return self._stopping.is_set() or self._retiring.is_set()
 
     def _note_trouble(self, error: TaskQueueError) -> None:
-        why = f"{error}; {error.hint}" if error.hint else str(error)
+        why = error.in_full
         self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why
             self._emit(events.SourceUnavailable(self.source, why))
 
     def _note_ignored(self, survey: Survey) -> None:
-        for name, reason in survey.ignored:
-            if (name, reason) not in self.ignored:
-                self._emit(events.FileIgnored(self.source, name, reason))
+        if survey.ignored is self.ignored:
+            return
+        for name, reason in sorted(set(survey.ignored) - set(self.ignored)):
+            self._emit(events.FileIgnored(self.source, name, reason))
         self.ignored = survey.ignored
 
 
-def _tasks_in(survey: Survey) -> Iterable[TaskId]:
-    yield from (task.id for task in survey.waiting)
-    yield from (task_id for task_id, _ in survey.rejected)
-    yield from survey.cancelled
+def _wait_s(until: datetime | None, now: datetime) -> float | None:
+    return None if until is None else min((until - now).total_seconds(), LONGEST_WAIT_FOR_A_TIME_S)
+
+
+def _shortest(*waits_s: float | None) -> float | None:
+    return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)

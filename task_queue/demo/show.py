@@ -21,12 +21,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from task_queue.app.answers import ListedSource, StatusView
+from task_queue.app.answers import StatusView
+from task_queue.app.circumstances import Circumstances, listed
 from task_queue.app.overview import status_of
+from task_queue.config import document
 from task_queue.config.locations import locate
 from task_queue.demo.cast import PARTS, Part, script_for
 from task_queue.demo.scripted_model import ScriptedModel
-from task_queue.demo.stage import SOURCES, Stage, find_git
+from task_queue.demo.stage import Stage, find_git
 from task_queue.domain.errors import TaskQueueError
 
 _LOOK_EVERY_S = 0.1
@@ -126,14 +128,14 @@ def _watch(
 ) -> None:
     """Tell each change until every task has ended."""
     locations = locate(stage.config, environ=stage.environment)
-    listed = [ListedSource(source, stage.layout(source)) for source in SOURCES]
+    content = document.read(locations.config)
+    sources = [listed(content, entry) for entry in document.sources_of(content)]
     told: dict[str, str] = {}
     tools: dict[str, str | None] = {}
     steps: dict[str, int] = {}
     while True:
-        view = status_of(
-            listed, config=locations.config, daemon_state=locations.daemon_state, now=datetime.now(UTC)
-        )
+        circumstances = Circumstances(sources, locations=locations, content=content, now=datetime.now(UTC))
+        view = status_of(circumstances, config=locations.config)
         now = time.monotonic() - started
         changes = itertools.chain(_doing(view, tools).items(), _checked(stage, steps), _done(stage).items())
         for task_id, what in changes:

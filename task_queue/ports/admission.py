@@ -15,7 +15,10 @@ class Admission(Protocol):
     """What all sources share: places for agents, the account, budgets, room on the disk."""
 
     def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
-        """Says of a task why it is held back while others of *source* may pass; None if none is."""
+        """Says of a task why it is held back while others of *source* may pass; None if none is.
+
+        It depends on the task's executor and priority alone.
+        """
         ...
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:

@@ -15,6 +15,9 @@ from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId
+from tests.admission import FakeAdmission
+from tests.claims import a_claim
+from tests.daemon.admission_contract import AdmissionBench, AdmissionContract
 from tests.fakes import FakeClock
 
 
@@ -52,22 +55,7 @@ class GateBench:
 
     def ending(self, kind: OutcomeKind, work: Work | None = None) -> tuple[Claim, Ending]:
         self.attempts += 1
-        claim = Claim(
-            TaskId("task-x"),
-            "w",
-            "0",
-            0,
-            self.clock.now(),
-            self.attempts,
-            "s",
-            False,
-            0,
-            "",
-            "",
-            0,
-            0,
-            "task-x.md",
-        )
+        claim = a_claim("task-x", started_at=self.clock.now(), attempt=self.attempts)
         return claim, bare_ending(
             claim, Outcome(kind, kind.value), by="runner", now=self.clock.now(), work=work
         )
@@ -340,3 +328,17 @@ def test_a_full_disk_holds_everything(tmp_path: Path) -> None:
     bench = GateBench(tmp_path, Bounds(min_free_mb=10**9, folders={"a": tmp_path}))
 
     assert "MB are free" in (bench.enter("a") or "")
+
+
+class TestSharedAdmission(AdmissionContract):
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> AdmissionBench:
+        shared = GateBench(tmp_path, Bounds(places=1))
+        return AdmissionBench(shared.admission, shared.clock)
+
+
+class TestFakeAdmission(AdmissionContract):
+    @pytest.fixture
+    def bench(self) -> AdmissionBench:
+        clock = FakeClock()
+        return AdmissionBench(FakeAdmission(clock), clock)

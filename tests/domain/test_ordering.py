@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import (
     Doomed,
+    Next,
     Ready,
     StateOf,
     Waiting,
     delayed_until,
-    next_due,
-    next_task,
     reasons_for,
     waiting_for,
 )
@@ -50,12 +50,23 @@ def states(**known: TaskState) -> StateOf:
 
 
 def next_id(*waiting: Waiting, state_of: StateOf = states()) -> str | None:  # noqa: B008 - a pure function
-    found = next_task(waiting, now=NOW, state_of=state_of)
+    found = next_task(waiting, state_of=state_of)
     return found.task.id if found else None
 
 
+def next_task(waiting: Iterable[Waiting], *, state_of: StateOf) -> Next | None:
+    return Backlog(waiting).next(now=NOW, state_of=state_of)
+
+
+def next_due(waiting: Iterable[Waiting], now: datetime) -> datetime | None:
+    backlog = Backlog(waiting)
+    backlog.next(now=now, state_of=states())
+    return backlog.next_due(now)
+
+
 def reasons(*waiting: Waiting, state_of: StateOf = states(), running: int = 0) -> Mapping[TaskId, str]:  # noqa: B008
-    return reasons_for(waiting, now=NOW, state_of=state_of, running=running)
+    told = reasons_for(waiting, now=NOW, state_of=state_of, running=running)
+    return {task.id: why for task, why in told}
 
 
 def reason(task: Waiting, **known: TaskState) -> str:
@@ -138,15 +149,15 @@ def test_a_failed_dependency_blocks_fails_or_does_not_matter() -> None:
         a_task("a", needs="x", on_dependency_failure=policy) for policy in ("block", "fail", "run")
     )
 
-    assert next_task([block], now=NOW, state_of=failed) is None
-    assert next_task([fail], now=NOW, state_of=failed) == Doomed(fail, "it depends on task-x, which failed")
-    assert next_task([run], now=NOW, state_of=failed) == Ready(run)
+    assert next_task([block], state_of=failed) is None
+    assert next_task([fail], state_of=failed) == Doomed(fail, "it depends on task-x, which failed")
+    assert next_task([run], state_of=failed) == Ready(run)
 
 
 def test_a_doomed_task_need_not_wait_for_its_other_dependencies() -> None:
     fail = a_task("a", needs="y x", on_dependency_failure="fail")
 
-    assert isinstance(next_task([fail], now=NOW, state_of=states(x=FAILED, y=PENDING)), Doomed)
+    assert isinstance(next_task([fail], state_of=states(x=FAILED, y=PENDING)), Doomed)
 
 
 def test_every_reason_reads_as_a_sentence_for_people() -> None:
@@ -238,8 +249,8 @@ def test_the_one_pass_and_the_listing_agree(waiting: list[Waiting], others: dict
     """What is told to be next is what would be claimed, and every waiting task has a reason."""
     known = {TaskId(f"task-{name}"): state for name, state in others.items()}
     known |= {task.id: PENDING for task in waiting}
-    found = next_task(waiting, now=NOW, state_of=known.get)
-    told = reasons_for(waiting, now=NOW, state_of=known.get)
+    found = next_task(waiting, state_of=known.get)
+    told = reasons(*waiting, state_of=known.get)
 
     assert told.keys() == {task.id for task in waiting}
     candidates = [i for i, why in told.items() if why == "next" or why.startswith("will fail")]
@@ -250,7 +261,7 @@ def test_the_one_pass_and_the_listing_agree(waiting: list[Waiting], others: dict
 
 
 def test_a_hundred_thousand_waiting_tasks_are_no_burden() -> None:
-    """A claim costs one pass; the bounds are generous because machines differ."""
+    """To build the backlog is the only walk; the bounds are generous because machines differ."""
     waiting = [a_task(f"{n:06}", age=n % 5000, needs="x" if n % 3 == 0 else "") for n in range(100_000)]
     random.Random(1).shuffle(waiting)
     began = time.thread_time()

@@ -32,12 +32,15 @@ class Mutation:
 
 
 _SETTLE = """            self._documents.file(claim, result.state)
-            durable.remove(self.layout.journal(claim.document))
-            durable.remove(self.layout.cancel(claim.document))
+            durable.remove(self._layout.journal(claim.document))
+            durable.remove(self._layout.cancel(claim.document))
             self._unlock(claim)
 """
 _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
+_TOLD = ("pytest", "tests/store/test_order_told.py", "-q", "-x", "-k", "is_the_order_run")
 _TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
+_WAITING = ("pytest", "tests/daemon/test_supervision.py", "-q", "-x")
+_SUPERVISION = "task_queue/daemon/supervision.py"
 MUTATIONS = (
     Mutation(
         "no fsync of files and directories",
@@ -55,7 +58,7 @@ MUTATIONS = (
     ),
     Mutation(
         "unlock before the move",
-        "task_queue/store/folder/engine.py",
+        "task_queue/store/folder/queue.py",
         _SETTLE,
         "".join(reversed(_SETTLE.splitlines(keepends=True))),
         ("tests.proof.crash_points", "--scenario", "once", "--actor", "daemon", "--first", "46"),
@@ -94,6 +97,139 @@ MUTATIONS = (
         "            move_to_free_name(document, self._newer(claim))",
         "            document.unlink()",
         _LIVES,
+    ),
+    Mutation(
+        "a cancel is not seen",
+        _SUPERVISION,
+        "if self.requests.cancel_requested(claim):\n                        last_word",
+        "if False:\n                        last_word",
+        _WAITING,
+    ),
+    Mutation(
+        "a cancelled runner is not asked to end",
+        _SUPERVISION,
+        "attempt.stop(Stop.CANCEL)",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "a cancelled runner has no time to end",
+        _SUPERVISION,
+        "kill_at = now + CANCEL_GRACE_S",
+        "kill_at = now",
+        _WAITING,
+    ),
+    Mutation(
+        "a stop is not seen",
+        _SUPERVISION,
+        "elif self.stopping():",
+        "elif False:",
+        _WAITING,
+    ),
+    Mutation(
+        "a stopped runner is not asked to end",
+        _SUPERVISION,
+        "attempt.stop(Stop.SUSPEND)",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "a stopped runner has no time to end",
+        _SUPERVISION,
+        "else now + self.stop_grace_s",
+        "else now",
+        _WAITING,
+    ),
+    Mutation(
+        "a stop now gives time",
+        _SUPERVISION,
+        "kill_at = now if self.at_once() else now",
+        "kill_at = now",
+        _WAITING,
+    ),
+    Mutation(
+        "a runner that outlives its time goes on",
+        _SUPERVISION,
+        "elif overdue_at is not None and now >= overdue_at:",
+        "elif False:",
+        _WAITING,
+    ),
+    Mutation(
+        "a runner that ignores its end goes on",
+        _SUPERVISION,
+        "if last_word is not None and kill_at is not None and now >= kill_at:",
+        "if False:",
+        _WAITING,
+    ),
+    Mutation(
+        "a deadline waits for the sweep",
+        _SUPERVISION,
+        "min([self.sweep_s, *next_looks])",
+        "self.sweep_s",
+        _WAITING,
+    ),
+    Mutation(
+        "an answer does not open the account",
+        _SUPERVISION,
+        "self.admission.account_works()",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "an account opens without an answer",
+        _SUPERVISION,
+        "and progress_of(self.attempts.transcript(claim)).turns",
+        "and True",
+        _WAITING,
+    ),
+    Mutation(
+        "the end of a killed agent is not looked for",
+        _SUPERVISION,
+        "finished = self._rebuilt(claim) if",
+        "finished = None if",
+        _WAITING,
+    ),
+    Mutation(
+        "what a dead runner left goes on",
+        _SUPERVISION,
+        "return self.runners.sweep(marker)",
+        "return 0",
+        _WAITING,
+    ),
+    Mutation(
+        "an adopted runner takes no place",
+        _SUPERVISION,
+        "self.admission.count_in(self.source, self._may_spend(claim))",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "front ends ignore the defaults",
+        "task_queue/config/document.py",
+        'usable_layers(document.get("defaults"), source.defaults, executors=names)',
+        "usable_layers(executors=names)",
+        _TOLD,
+    ),
+    Mutation(
+        "front ends look for dependencies in one source",
+        "task_queue/store/snapshot.py",
+        "layouts = (source.layout for source in self._sources.values())",
+        "layouts = [source.layout for source in self._sources.values()][:1]",
+        _TOLD,
+    ),
+    Mutation(
+        "front ends do not follow numbered records",
+        "task_queue/store/snapshot.py",
+        "states.state_in(layouts, task_id)",
+        "next(filter(None, (states.ended_state(each, task_id) for each in layouts)), None)",
+        _TOLD,
+    ),
+    Mutation(
+        "a worker keeps what it once knew of a dependency",
+        "task_queue/domain/document/backlog.py",
+        "            self._moved.add(name)\n\n    def all_moved",
+        "            pass\n\n    def all_moved",
+        _TOLD,
     ),
 )
 

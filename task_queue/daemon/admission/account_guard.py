@@ -8,11 +8,10 @@ from task_queue.daemon.admission.bounds import Bounds
 from task_queue.domain.attempt.account import (
     Account,
     opened,
-    pause_ends_at,
     paused,
-    utilization_now,
     with_utilization,
 )
+from task_queue.domain.holds import AgentHold, account_paused, near_the_limit
 from task_queue.domain.model import OutcomeKind
 from task_queue.ports.admission import AccountStore
 
@@ -72,24 +71,16 @@ class AccountGuard:
         """Whether an attempt of *source* that ended as *kind* tried the account and got an answer."""
         return self.probe == source and kind not in _DOES_NOT_OPEN
 
-    def hold(self, source: str, now: datetime) -> str | None:
+    def hold(self, source: str, now: datetime) -> AgentHold | None:
         """Why no agent may start in *source*, None if one may."""
         if self.account.paused_until is None:
             return None
-        until = pause_ends_at(self.account, now)
-        if until is not None:
-            return f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {self.account.why}"
-        if self.probe not in {None, source}:
-            return f"a task of source {self.probe} tries first whether the account works again"
-        return None
+        pause = account_paused(self.account, now)
+        if pause is None and self.probe not in {None, source}:
+            return AgentHold(f"a task of source {self.probe} tries first whether the account works again")
+        return pause
 
-    def hold_low_priority(self, bounds: Bounds, now: datetime) -> tuple[int, str] | None:
-        """Below which priority no agent starts because the usage limit is near, and how to say so."""
-        used, above, below = (
-            utilization_now(self.account, now),
-            bounds.hold_above_utilization,
-            bounds.hold_below_priority,
-        )
-        if used is None or above is None or below is None or used <= above:
-            return None
-        return below, f"{used:.0%} of the usage limit are used: only priority {below} and above starts"
+    def hold_low_priority(self, bounds: Bounds, now: datetime) -> AgentHold | None:
+        """Keeps agents of low priority from starting while the usage limit is near."""
+        above, below = bounds.hold_above_utilization, bounds.hold_below_priority
+        return near_the_limit(self.account, above=above, below=below, now=now)

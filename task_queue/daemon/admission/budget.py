@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from task_queue.daemon.admission.bounds import Bounds
+from task_queue.domain.holds import AgentHold, budget_spent
 from task_queue.ports.admission import Spending
 
 
@@ -26,15 +27,14 @@ class DailyBudgets:
     def release(self, source: str) -> None:
         self._set_aside.pop(source, None)
 
-    def hold(self, source: str, bounds: Bounds, now: datetime) -> str | None:
+    def hold(self, source: str, bounds: Bounds, now: datetime) -> AgentHold | None:
         """Why nothing that costs money may start in *source*, None if it may."""
         left = self._left(source, bounds, now)
         if left is None or left > 0:
             return None
         if any(of != source for of in self._set_aside) and self._left(source, bounds, now, reserved=False):
-            return "what is left of the daily budget is set aside for the tasks that run"
-        spent = self._spending.spent_on(now.astimezone().date())
-        return f"the daily budget is spent ({spent:.2f} USD today); goes on at midnight"
+            return AgentHold("what is left of the daily budget is set aside for the tasks that run")
+        return budget_spent(self._spending.spent_on(now.astimezone().date()))
 
     def _left(self, source: str, bounds: Bounds, now: datetime, *, reserved: bool = True) -> float | None:
         today = now.astimezone().date()

@@ -19,6 +19,7 @@ from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.holds import STOPPED, AgentHold, source_paused
 from task_queue.domain.model import Claim, Ending, OutcomeKind
 from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports.admission import AccountStore, Spending
@@ -88,17 +89,14 @@ class SharedAdmission:
             if free_mb < least_mb
         }
 
-    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
+    def screen(self, source: str) -> AgentHold | None:
         with self._lock:
             now = self._clock.now()
-            held = self._guard.hold(source, now) or self._budgets.hold(source, self._bounds, now)
-            low = None if held else self._guard.hold_low_priority(self._bounds, now)
-        if held is not None:
-            return lambda task: held if task.executor == CLAUDE else None
-        if low is not None:
-            below, why = low
-            return lambda task: why if task.executor == CLAUDE and task.priority < below else None
-        return None
+            return (
+                self._guard.hold(source, now)
+                or self._budgets.hold(source, self._bounds, now)
+                or self._guard.hold_low_priority(self._bounds, now)
+            )
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
         with self._lock:
@@ -167,9 +165,9 @@ class SharedAdmission:
     def _why_not(self, source: str, task: Waiting) -> str | None:
         bounds = self._bounds
         if self._stopped:
-            return "everything is stopped; go on with: task-queue resume"
+            return STOPPED
         if source in bounds.closed:
-            return f"the source is paused; go on with: task-queue sources resume --source-id {source}"
+            return source_paused(source)
         tripped = self._breaker.tripped(source)
         if tripped is not None:
             return tripped

@@ -1,18 +1,23 @@
-"""Which waiting task comes next, and why each of the others waits. Pure: time and states are told."""
+"""In which order waiting tasks run, and why each of them waits. Pure: time and states are arguments.
+
+``backlog`` finds the next one without a walk over all; ``reasons_for`` says the same of each for people.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
 from task_queue.domain.task import Task, TaskId, TaskState
 
 if TYPE_CHECKING:
+    from task_queue.domain.attempt.retry import Delay
     from task_queue.domain.document.settings import Settings  # its readers cost listings 10 ms
+    from task_queue.domain.holds import Holds
 
 StateOf = Callable[[TaskId], TaskState | None]
 """The state of a task, None for one that is nowhere."""
@@ -32,6 +37,8 @@ class Waiting:
     not_before: datetime | None = None
     """The task's own; what delays its next try comes on top."""
     next_try: Delay | None = None
+    tries: int = 0
+    """Attempts that have ended."""
     depends_on: tuple[TaskId, ...] = ()
     on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
     dedupe_key: str | None = None
@@ -39,6 +46,10 @@ class Waiting:
     executor: str = CLAUDE
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
+
+    def tried(self, tries: int, next_try: Delay | None) -> Waiting:
+        """The same task after what its history says."""
+        return replace(self, tries=tries, next_try=next_try)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +67,59 @@ class Doomed:
     reason: str
 
 
-Next = Ready | Doomed
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """It could run, and so could others; but the admission lets none of them start."""
+
+    task: Waiting
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """It waits for a task that it depends on."""
+
+    reason: str
+
+
+Next = Ready | Doomed | HeldBack
 
 
 def waiting_for(
-    task: Task, settings: Settings, *, dropped_at: datetime, next_try: Delay | None = None
+    task: Task, settings: Settings, *, dropped_at: datetime, next_try: Delay | None = None, tries: int = 0
 ) -> Waiting:
-    """What ordering needs of *task*, to which *settings* apply; *next_try* comes from its journal."""
+    """What ordering needs of *task*, to which *settings* apply; *next_try* and *tries* come from its journal."""
     return Waiting(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
-        priority=settings.priority,
-        not_before=settings.not_before,
         next_try=next_try,
-        depends_on=settings.depends_on,
-        on_dependency_failure=settings.on_dependency_failure,
-        dedupe_key=settings.dedupe_key,
-        capabilities=settings.capabilities,
-        executor=settings.executor,
-        names_workspace=settings.workspace is not None,
+        tries=tries,
+        **_of_settings(settings),
     )
+
+
+def under(settings: Settings, task: Waiting) -> Waiting:
+    """*task* after other *settings* came into force for it."""
+    return replace(task, **_of_settings(settings))
+
+
+def _of_settings(settings: Settings) -> dict[str, Any]:
+    return {
+        "priority": settings.priority,
+        "not_before": settings.not_before,
+        "depends_on": settings.depends_on,
+        "on_dependency_failure": settings.on_dependency_failure,
+        "dedupe_key": settings.dedupe_key,
+        "capabilities": settings.capabilities,
+        "executor": settings.executor,
+        "names_workspace": settings.workspace is not None,
+    }
+
+
+def place_in_order(task: Waiting) -> tuple[int, datetime, TaskId]:
+    """Sorts waiting tasks: higher priority first, then the older, then by name."""
+    return -task.priority, task.dropped_at, task.id
 
 
 def delayed_until(task: Waiting, now: datetime) -> datetime | None:
@@ -88,72 +131,9 @@ def delayed_until(task: Waiting, now: datetime) -> datetime | None:
     return max(own, tried_again)
 
 
-def next_task(waiting: Iterable[Waiting], *, now: datetime, state_of: StateOf) -> Next | None:
-    """The first task in order that need not wait, None if all must. One pass, without sorting."""
-    best: Waiting | None = None
-    doom: Doomed | None = None
-    for task in waiting:
-        if delayed_until(task, now) is not None:
-            continue
-        if best is not None and not _before(task, best):
-            continue
-        standing = _standing(task, state_of) if task.depends_on else None
-        if not isinstance(standing, _Held):
-            best, doom = task, standing
-    return doom or (Ready(best) if best else None)
-
-
-def next_due(waiting: Iterable[Waiting], now: datetime) -> datetime | None:
-    """The earliest time after *now* at which a delayed task's wait ends."""
-    times = (delayed_until(task, now) for task in waiting)
-    return min((time for time in times if time is not None), default=None)
-
-
-def reasons_for(
-    waiting: Iterable[Waiting], *, now: datetime, state_of: StateOf, running: int = 0
-) -> dict[TaskId, str]:
-    """Why each task waits, for people, in the order in which they would run; *running* are ahead of all."""
-    tasks = sorted(waiting, key=lambda task: (-task.priority, task.dropped_at, task.id))
-    loops = _loops({task.id: task for task in tasks if task.depends_on})
-    reasons: dict[TaskId, str] = {}
-    ahead = running
-    for task in tasks:
-        if task.id in loops:
-            reasons[task.id] = _through(task.id, loops[task.id])
-        elif (until := delayed_until(task, now)) is not None:
-            reasons[task.id] = f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
-        else:
-            standing = _standing(task, state_of)
-            match standing:
-                case None:
-                    reasons[task.id] = _behind(ahead)
-                    ahead += 1
-                case Doomed():
-                    reasons[task.id] = f"will fail: {standing.reason}"
-                case _Held():
-                    reasons[task.id] = standing.reason
-                case _:
-                    assert_never(standing)
-    return reasons
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    reason: str
-
-
-def _before(task: Waiting, other: Waiting) -> bool:
-    # Spelled out: a tuple for each of 100,000 tasks costs three times as much.
-    if task.priority != other.priority:
-        return task.priority > other.priority
-    if task.dropped_at != other.dropped_at:
-        return task.dropped_at < other.dropped_at
-    return task.id < other.id
-
-
-def _standing(task: Waiting, state_of: StateOf) -> Doomed | _Held | None:
+def standing(task: Waiting, state_of: StateOf) -> Doomed | Held | None:
     """What keeps *task* from running, if anything; a failed dependency outweighs one still to come."""
-    held: _Held | None = None
+    held: Held | None = None
     for dependency in task.depends_on:
         state = state_of(dependency)
         if state is TaskState.FAILED:
@@ -161,14 +141,56 @@ def _standing(task: Waiting, state_of: StateOf) -> Doomed | _Held | None:
                 case OnDependencyFailure.FAIL:
                     return Doomed(task, f"it depends on {dependency}, which failed")
                 case OnDependencyFailure.BLOCK:
-                    return _Held(f"blocked by {dependency} (failed)")
+                    return Held(f"blocked by {dependency} (failed)")
                 case OnDependencyFailure.RUN:
                     continue
                 case _:
                     assert_never(task.on_dependency_failure)
         if held is None and state is not TaskState.COMPLETED:
-            held = _Held(f"waits for {dependency}" + (" (there is no such task)" if state is None else ""))
+            held = Held(f"waits for {dependency}" + (" (there is no such task)" if state is None else ""))
     return held
+
+
+def reasons_for(
+    waiting: Iterable[Waiting],
+    *,
+    now: datetime,
+    state_of: StateOf,
+    running: int = 0,
+    holds: Holds | None = None,
+    everywhere: Mapping[TaskId, Waiting] | None = None,
+) -> Iterator[tuple[Waiting, str]]:
+    """Each task and why it waits, for people, in the order in which they would run.
+
+    *running* are ahead of all. *everywhere*: what waits in all sources, in which loops of dependencies are
+    looked for; only among *waiting* if it is None.
+    """
+    tasks = sorted(waiting, key=place_in_order)
+    known = {task.id: task for task in tasks} if everywhere is None else everywhere
+    loops = _loops({task_id: task for task_id, task in known.items() if task.depends_on})
+    everything, screen = (None, None) if holds is None else (holds.everything, holds.agents)
+    ahead = running
+    for task in tasks:
+        stands = standing(task, state_of) if task.depends_on else None
+        if isinstance(stands, Held) and task.id in loops and known.get(task.id) is task:
+            yield task, _through(task.id, loops[task.id])
+        elif (until := delayed_until(task, now)) is not None:
+            yield task, f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
+        else:
+            match stands:
+                case None:
+                    held = None if screen is None else screen(task)
+                    if held is not None:
+                        yield task, everything or held
+                        continue
+                    yield task, everything if everything and ahead == running else _behind(ahead)
+                    ahead += 1
+                case Doomed():
+                    yield task, f"will fail: {stands.reason}"
+                case Held():
+                    yield task, stands.reason
+                case _:
+                    assert_never(stands)
 
 
 def _behind(ahead: int) -> str:

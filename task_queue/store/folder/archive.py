@@ -12,6 +12,7 @@ from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Journal, Result
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.store.folder import states
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import Layout
 
@@ -23,24 +24,10 @@ class Archive:
         self._layout = layout
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
-        """Where the task that was dropped as *task_id* is now, None if this source does not know it."""
-        document = naming.document_of(task_id)
-        if os.path.lexists(self._layout.pending / document):
-            locked = os.path.lexists(self._layout.lock(document))
-            return TaskState.RUNNING if locked else TaskState.PENDING
-        latest = self.ended_state(task_id)
-        number = 2
-        while state := self.ended_state(naming.numbered(task_id, number)):
-            latest = state
-            number += 1
-        return latest
+        return states.state_of(self._layout, task_id)
 
     def ended_state(self, record: TaskId) -> TaskState | None:
-        document = naming.document_of(record)
-        for state in (TaskState.COMPLETED, TaskState.FAILED):
-            if os.path.lexists(self._layout.ended(state) / document):
-                return state
-        return None
+        return states.ended_state(self._layout, record)
 
     def free_record(self, task_id: TaskId) -> TaskId:
         """*task_id*, or with a number where that name belongs to an earlier task."""

@@ -1,87 +1,129 @@
-"""What lies in ``pending/``, kept in memory and looked at again only where something may have changed.
+"""What ``pending/`` holds: the code by which the worker and every front end look at a document.
 
-A full look costs one scan of the directory; between full looks only the names that an event or a step
-of our own touched are looked at, so a folder with 100,000 waiting tasks costs no more per task than one
-with ten.
+A front end looks once, at everything. For the worker it is kept in memory: a full look costs one scan of the
+directory; between full looks only the names that an event or a step of the engine touched are looked at, so a
+folder with 100,000 waiting tasks costs no more per task than one with ten.
 """
 
 from __future__ import annotations
 
 import errno
+import heapq
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from task_queue.domain.attempt.retry import delay_in
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import Waiting, waiting_for
-from task_queue.domain.document.settings import Settings
-from task_queue.domain.document.taskfile import MAX_BYTES, parse
+from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.ordering import Waiting, under
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.model import Journal
-from task_queue.domain.task import Task, TaskId
-from task_queue.platform.durable import read_regular
-from task_queue.platform.records import UnreadableRecordError, decode
-from task_queue.ports.store import Survey
+from task_queue.domain.task import TaskId
+from task_queue.ports.snapshot import Survey
+from task_queue.store.folder.companions import Companions
 from task_queue.store.folder.intake_check import (
     FileStamp,
     is_being_written,
     why_not_a_document,
 )
 
+if TYPE_CHECKING:
+    from task_queue.domain.attempt.retry import Delay
+    from task_queue.domain.document.layers import Layers
+    from task_queue.store.folder.reading import Reading
+
 EMPTY_IS_REJECTED_AFTER_S = 10.0
-_UNSETTLED_POLL_S = 0.25
-_ORPHANED_AFTER_S = 10.0
+_WRITTEN_POLL_S = 0.25
+_LEAST_WAIT_S = 0.01
 _GONE_OR_REPLACED = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP, errno.ENXIO, errno.EACCES})
-_SUFFIXES = (".lock", ".cancel", ".attempts.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """When a document counts as complete: how long nothing must have changed it, by which clocks (seconds)."""
+
+    settle_s: float = 1.0
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
 
 
 @dataclass(slots=True)
-class _Seen:
-    """One document: how it looked, since when, and what it parsed to once it was complete."""
+class _Document:
+    """One document: how it looked, and what it says once it is complete."""
 
     stamp: FileStamp
-    since: float
     waiting: Waiting | None = None
+    given: Mapping[str, Any] | None = None
     rejected: str | None = None
+
+    @property
+    def is_read(self) -> bool:
+        return self.waiting is not None or self.rejected is not None
 
 
 @dataclass(slots=True)
-class _Companions:
-    """Which stems have a lock, a request to cancel, a journal beside them."""
+class _Unsettled:
+    """Documents that may still be written: since when each is known (monotonic), and when to look again."""
 
-    lock: set[str] = field(default_factory=set[str])
-    cancel: set[str] = field(default_factory=set[str])
-    journal: set[str] = field(default_factory=set[str])
+    since: dict[str, float] = field(default_factory=dict[str, float])
+    due: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    def look_again(self, name: str, at: float) -> None:
+        heapq.heappush(self.due, (at, name))
+
+    def forget(self, name: str) -> None:
+        self.since.pop(name, None)
+
+    def next_due(self) -> float | None:
+        while self.due and self.due[0][1] not in self.since:
+            heapq.heappop(self.due)
+        return self.due[0][0] if self.due else None
+
+    def take_due(self, now: float) -> set[str]:
+        names: set[str] = set()
+        while (due := self.next_due()) is not None and due <= now:
+            names.add(heapq.heappop(self.due)[1])
+        return names
 
 
 class Pending:
-    """Thread-safe in ``touch``, ``arrived`` and ``is_empty`` only; everything else belongs to the source's worker."""
+    """Thread-safe in ``touch``, ``arrived``, ``moved`` and ``is_empty`` only; the rest is for one thread."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        settle_s: float,
-        settings_of: Callable[[Task], Settings],
-        monotonic: Callable[[], float],
+        layers: Callable[[], Layers],
+        settling: Settling | None,
+        read_limit: int | None = None,
     ) -> None:
+        """Without *settling* every document counts as complete; above *read_limit* names no document is read."""
         self._folder = folder
-        self._settings_of = settings_of
-        self._settle_s = settle_s
-        self._monotonic = monotonic
+        self._layers_of = layers
+        self._layers: Layers | None = None
+        """By which the documents were read; None before the first."""
+        self._settling = settling
+        self._monotonic = settling.monotonic if settling else time.monotonic
+        self._read_limit = read_limit
         self._guard = threading.Lock()
         self._touched: set[str] = set()
         self._arrived: set[str] = set()
+        self._moved: set[TaskId] = set()
         self._everything = True
-        self._seen: dict[str, _Seen] = {}
+        self._documents: dict[str, _Document] = {}
+        self._shortened: dict[str, str] = {}
+        """Documents whose names are too long for those of their companions, by the key of these."""
+        self._unread: tuple[str, ...] = ()
+        self._unsettled = _Unsettled()
+        self._beside = Companions()
+        self._backlog = Backlog()
+        self._rejected: dict[TaskId, str] = {}
+        self._cancelled: dict[TaskId, None] = {}
         self._ignored: dict[str, str] = {}
-        self._unsettled: set[str] = set()
-        self._beside = _Companions()
-        self._orphaned: dict[str, float] = {}
+        self._ignored_sorted: tuple[tuple[str, str], ...] | None = ()
 
     def touch(self, name: str | None = None) -> None:
         """Look at *name* again at the next survey; at everything if None."""
@@ -92,13 +134,21 @@ class Pending:
                 self._touched.add(name)
 
     def arrived(self, name: str) -> None:
-        """*name* came by rename, so it is complete at once unless somebody has it open for writing."""
+        """*name* came by rename, so it is complete at once unless a process has it open for writing."""
         with self._guard:
             self._arrived.add(name)
             self._touched.add(name)
 
+    def moved(self, task_id: TaskId) -> bool:
+        """*task_id*, of whichever source, may have another state now; whether a task here depends on it."""
+        if not self._backlog.depends_on(task_id):
+            return False
+        with self._guard:
+            self._moved.add(task_id)
+        return True
+
     def is_empty(self) -> bool:
-        """Whether no file at all lies there; False too where that cannot be told."""
+        """Whether the folder holds no file at all; False too where it cannot be read."""
         try:
             with os.scandir(self._folder) as entries:
                 return next(entries, None) is None
@@ -107,67 +157,99 @@ class Pending:
 
     def survey(self) -> Survey:
         """Raises OSError if the folder cannot be read."""
+        self._use_layers()
         with self._guard:
             touched, self._touched = self._touched, set()
             arrived, self._arrived = self._arrived, set()
+            moved, self._moved = self._moved, set()
             everything, self._everything = self._everything, False
+        beside = self._beside
         try:
             if everything:
                 self._look_at_everything(arrived)
             else:
-                for name in touched | self._unsettled:
+                for name in touched | self._unsettled.take_due(self._monotonic()):
                     self._look_at(name, by_rename=name in arrived)
         except OSError:
+            self._beside = beside  # or the next full look would not notice what differs from it
             self.touch()
             raise
+        for task_id in moved:
+            self._backlog.moved(task_id)
         return self._report()
 
     def stamp(self, document: str) -> FileStamp | None:
-        seen = self._seen.get(document)
+        seen = self._documents.get(document)
         return seen.stamp if seen else None
+
+    def orphans(self) -> tuple[str, ...]:
+        """File names of companions whose document has been away for a while: they would hit the next of its name."""
+        return self._beside.orphans(lambda key: self._document_of(key) is not None, self._monotonic())
+
+    def _use_layers(self) -> None:
+        """Other defaults may be in force now: what is known of each document is seen in their light."""
+        if self._layers is None or (layers := self._layers_of()) is self._layers or layers == self._layers:
+            return
+        self._layers = layers
+        for name, document in self._documents.items():
+            if document.waiting is not None:
+                try:
+                    document.waiting = under(layers.settings_of(document.given or {}), document.waiting)
+                    self._place(name)
+                    continue
+                except TaskFileError:
+                    pass  # read again, because what is wrong is told with its line
+            if document.is_read:
+                document.waiting = document.rejected = None
+                self._place(name)
+                self.touch(name)
 
     def _look_at_everything(self, arrived: set[str]) -> None:
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries]
-        present = set(names)
-        for gone in self._seen.keys() - present:
-            self._forget(gone)
-        self._ignored = {name: why for name, why in self._ignored.items() if name in present}
-        self._beside = _Companions()
+        before, self._beside = self._beside, Companions()
+        documents: list[str] = []
         for name in names:
             if naming.is_private(name):
-                self._note_companion(name, present=True)
+                self._beside.note(name, present=True)
+            else:
+                documents.append(name)
+        self._beside.note_orphans(documents, before, self._monotonic())
+        self._unread = ()
+        if self._read_limit is not None and len(names) > self._read_limit:
+            self._sort_names(documents)
+            return
+        present = set(documents)
+        for gone in self._documents.keys() - present:
+            self._forget(gone)
+        for gone in self._ignored.keys() - present:
+            self._ignore(gone, None)
+        for name in documents:
+            self._look_at(name, by_rename=name in arrived)
+        for key in self._beside.differs_from(before):
+            self._note_companions_of(key)
+        self._backlog.all_moved()
+
+    def _sort_names(self, names: list[str]) -> None:
+        """Nothing but the names is looked at; and few things are done with each, because there may be 100,000."""
+        unread: list[str] = []
         for name in names:
-            if not naming.is_private(name):
-                self._look_at(name, by_rename=name in arrived)
-
-        self._note_orphans(names)
-
-    def _note_orphans(self, names: list[str]) -> None:
-        """Companions without a document or a claim, and since when: a person took the document away."""
-        alone = (self._beside.journal | self._beside.cancel) - self._beside.lock
-        if alone:
-            alone -= {naming.key_of(naming.task_id_of(name)) for name in names}
-        now = self._monotonic()
-        self._orphaned = {stem: self._orphaned.get(stem, now) for stem in alone if stem.startswith("task-")}
-
-    def orphans(self) -> tuple[str, ...]:
-        """File names of companions whose document has been away for a while: they would hit the next of its name."""
-        before = self._monotonic() - _ORPHANED_AFTER_S
-        due = {stem for stem, since in self._orphaned.items() if since <= before}
-        if due:
-            due -= {naming.key_of(naming.task_id_of(name)) for name in self._seen}
-        return tuple(
-            f".{stem}{suffix}"
-            for stem in due
-            for suffix, stems in ((".cancel", self._beside.cancel), (".attempts.json", self._beside.journal))
-            if stem in stems
-        )
+            why = naming.why_not_a_task(name)
+            if why is None:
+                unread.append(name)
+            else:
+                self._ignore(name, why)
+        locked = self._beside.lock
+        if locked:
+            unread = [name for name in unread if naming.key_of(naming.task_id_of(name)) not in locked]
+        self._unread = tuple(unread)
 
     def _look_at(self, name: str, *, by_rename: bool) -> None:
         path = self._folder / name
         if naming.is_private(name):
-            self._note_companion(name, present=os.path.lexists(path))
+            key = self._beside.note(name, present=os.path.lexists(path))
+            if key is not None:
+                self._note_companions_of(key)
             return
         try:
             about = path.lstat()
@@ -177,90 +259,147 @@ class Pending:
         why = naming.why_not_a_task(name) or why_not_a_document(about)
         if why is not None:
             self._forget(name)
-            self._ignored[name] = why
+            self._ignore(name, why)
             return
-        self._ignored.pop(name, None)
-        stamp, now = FileStamp.of(about), self._monotonic()
-        seen = self._seen.get(name)
+        self._ignore(name, None)
+        stamp = FileStamp.of(about)
+        seen = self._documents.get(name)
         if seen is None or seen.stamp != stamp:
-            seen = self._seen[name] = _Seen(stamp, now)
-        if seen.waiting is None and seen.rejected is None:
-            self._examine(path, seen, quiet_s=self._settle_s if by_rename else now - seen.since)
+            if seen is not None:
+                self._forget(name)
+            seen = self._add(name, stamp)
+        if not seen.is_read:
+            self._examine(path, seen, by_rename=by_rename)
 
-    def _examine(self, path: Path, seen: _Seen, *, quiet_s: float) -> None:
+    def _examine(self, path: Path, seen: _Document, *, by_rename: bool) -> None:
         try:
-            self._examine_open(path, seen, quiet_s=quiet_s)
+            wait_s = self._wait_s(path, seen.stamp, by_rename=by_rename)
+            if wait_s is None:
+                reading = self._read(path, seen.stamp)
+                if reading is not None:
+                    self._unsettled.forget(path.name)
+                    seen.waiting, seen.given, seen.rejected = reading.waiting, reading.given, reading.rejected
+                    self._place(path.name)
+                    return
         except OSError as error:
             if error.errno not in _GONE_OR_REPLACED:
                 raise
-            self._unsettled.add(path.name)
+            wait_s = None
+        now = self._monotonic()
+        self._unsettled.since.setdefault(path.name, now)
+        self._unsettled.look_again(path.name, now + (_WRITTEN_POLL_S if wait_s is None else wait_s))
 
-    def _examine_open(self, path: Path, seen: _Seen, *, quiet_s: float) -> None:
-        needed = EMPTY_IS_REJECTED_AFTER_S if seen.stamp.size == 0 else self._settle_s
-        if quiet_s < needed or is_being_written(path):
-            self._unsettled.add(path.name)
-            return
-        self._unsettled.discard(path.name)
-        task_id = naming.task_id_of(path.name)
-        if seen.stamp.size > MAX_BYTES:
-            seen.rejected = f"{seen.stamp.size:,} bytes are more than the limit of {MAX_BYTES:,}"
-            return
-        try:
-            data, about = read_regular(path, limit=MAX_BYTES)
-            if FileStamp.of(about) != seen.stamp:  # another file than the one that was judged
-                self._unsettled.add(path.name)
-                return
-            task = parse(data, task_id)
-            settings = self._settings_of(task)
-        except TaskFileError as error:
-            seen.rejected = f"{error} ({error.hint})" if error.hint else str(error)
-            return
-        dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(seen.stamp.mtime_ns / 1e9, tz=UTC)
-        seen.waiting = waiting_for(task, settings, dropped_at=dropped_at)
-
-    def _report(self) -> Survey:
-        waiting: list[Waiting] = []
-        rejected: list[tuple[TaskId, str]] = []
-        cancelled: list[TaskId] = []
-        for name, seen in self._seen.items():
-            task_id = naming.task_id_of(name)
-            key = naming.key_of(task_id)
-            if key in self._beside.lock:
-                continue
-            if seen.rejected is not None:
-                rejected.append((task_id, seen.rejected))
-            elif seen.waiting is not None:
-                if key in self._beside.cancel:
-                    cancelled.append(task_id)
-                else:
-                    waiting.append(self._with_next_try(name, key, seen.waiting))
-        return Survey(
-            waiting=tuple(waiting),
-            rejected=tuple(rejected),
-            ignored=tuple(sorted(self._ignored.items())),
-            cancelled=tuple(cancelled),
-            claimed=any(stem.startswith("task-") for stem in self._beside.lock),
-            look_again_after=_UNSETTLED_POLL_S if self._unsettled else None,
+    def _read(self, path: Path, stamp: FileStamp) -> Reading | None:
+        from task_queue.store.folder.reading import (
+            read_document,  # where nothing waits, it is not needed: 10 ms
         )
 
-    def _with_next_try(self, name: str, key: str, waiting: Waiting) -> Waiting:
-        if key not in self._beside.journal:
-            return waiting
-        try:
-            data, _ = read_regular(self._folder / naming.journal_of(name), limit=MAX_BYTES)
-            return replace(waiting, next_try=delay_in(decode(Journal, data)))
-        except (OSError, UnreadableRecordError):
-            return waiting  # the claim will say what is wrong with it
+        if self._layers is None:
+            self._layers = self._layers_of()
+        return read_document(path, stamp, self._layers, *self._tries_of(path.name))
 
-    def _note_companion(self, name: str, *, present: bool) -> None:
-        for suffix, stems in zip(
-            _SUFFIXES, (self._beside.lock, self._beside.cancel, self._beside.journal), strict=True
-        ):
-            if name.endswith(suffix):
-                stem = name[1 : -len(suffix)]
-                (stems.add if present else stems.discard)(stem)
+    def _wait_s(self, path: Path, stamp: FileStamp, *, by_rename: bool) -> float | None:
+        """For how long the document at *path* may still be written, None if it is complete. Raises OSError."""
+        if self._settling is None:
+            return None
+        needed = EMPTY_IS_REJECTED_AFTER_S if stamp.size == 0 else self._settling.settle_s
+        quiet = self._settling.settle_s if by_rename else self._quiet_s(path.name, stamp, needed)
+        if quiet < needed:
+            return max(needed - quiet, _WRITTEN_POLL_S)
+        return _WRITTEN_POLL_S if is_being_written(path) else None
+
+    def _quiet_s(self, name: str, stamp: FileStamp, needed: float) -> float:
+        """For how long nothing changed the file, by its change time; where that is still to come, or too late
+        to count, by how long it has been known."""
+        assert self._settling is not None
+        by_file = self._settling.wall() - stamp.ctime_ns / 1e9
+        if by_file >= needed:
+            return by_file
+        now = self._monotonic()
+        since = self._unsettled.since.setdefault(name, now)
+        return max(now - since, min(by_file, needed) if by_file >= 0 else 0.0)
+
+    def _tries_of(self, name: str) -> tuple[int, Delay | None]:
+        """How many attempts at the document have ended, and what its next one has to wait for."""
+        if naming.key_of(naming.task_id_of(name)) not in self._beside.journal:
+            return 0, None
+        from task_queue.store.folder.reading import read_tries
+
+        return read_tries(self._folder / naming.journal_of(name))
+
+    def _note_companions_of(self, key: str) -> None:
+        """A lock, a request to cancel or a history came or went."""
+        name = self._document_of(key)
+        if name is None:
+            return
+        document = self._documents[name]
+        if document.waiting is not None:
+            document.waiting = document.waiting.tried(*self._tries_of(name))
+        self._place(name)
+
+    def _document_of(self, key: str) -> str | None:
+        name = self._shortened.get(key) or naming.document_of(TaskId(key))
+        return name if name in self._documents else None
+
+    def _place(self, name: str) -> None:
+        """Put the document where it belongs now: waiting, rejected, cancelled, or none of these."""
+        task_id = naming.task_id_of(name)
+        document = self._documents.get(name)
+        key = naming.key_of(task_id)
+        rejected = cancelled = waiting = None
+        if document is not None and key not in self._beside.lock:
+            rejected = document.rejected
+            cancelled = document.waiting if key in self._beside.cancel else None
+            waiting = document.waiting if cancelled is None else None
+        if waiting is not None:
+            self._backlog.put(waiting)
+        else:
+            self._backlog.discard(task_id)
+        if rejected is not None:
+            self._rejected[task_id] = rejected
+        else:
+            self._rejected.pop(task_id, None)
+        if cancelled is not None:
+            self._cancelled[task_id] = None
+        else:
+            self._cancelled.pop(task_id, None)
+        self._backlog.moved(task_id)
+
+    def _add(self, name: str, stamp: FileStamp) -> _Document:
+        document = self._documents[name] = _Document(stamp)
+        task_id = naming.task_id_of(name)
+        key = naming.key_of(task_id)
+        if key != task_id:
+            self._shortened[key] = name
+        self._backlog.moved(task_id)
+        return document
 
     def _forget(self, name: str) -> None:
-        self._seen.pop(name, None)
-        self._ignored.pop(name, None)
-        self._unsettled.discard(name)
+        self._ignore(name, None)
+        self._unsettled.forget(name)
+        if self._documents.pop(name, None) is not None:
+            self._shortened.pop(naming.key_of(naming.task_id_of(name)), None)
+            self._place(name)
+
+    def _ignore(self, name: str, why: str | None) -> None:
+        if self._ignored.get(name) == why:
+            return
+        if why is None:
+            del self._ignored[name]
+        else:
+            self._ignored[name] = why
+        self._ignored_sorted = None
+
+    def _report(self) -> Survey:
+        if self._ignored_sorted is None:
+            self._ignored_sorted = tuple(sorted(self._ignored.items()))
+        due = self._unsettled.next_due()
+        return Survey(
+            waiting=self._backlog,
+            rejected=tuple(self._rejected.items()),
+            ignored=self._ignored_sorted,
+            cancelled=tuple(self._cancelled),
+            locks=self._beside.lock_names(),
+            look_again_after=None if due is None else max(_LEAST_WAIT_S, due - self._monotonic()),
+            unread=self._unread,
+        )

@@ -1,0 +1,120 @@
+"""Everything on disk that one answer starts from: the sources, what waits in them, the daemon, the account.
+
+``status``, ``tasks list`` and ``tasks show`` ask here and nowhere else what comes next, so that they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from task_queue.app.account import AccountFiles, account_from
+from task_queue.app.answers import AccountView, DaemonView, ListedSource
+from task_queue.app.daemon_state import daemon_from
+from task_queue.app.files import Record, text_in
+from task_queue.config import document
+from task_queue.config.document import SourceEntry
+from task_queue.config.locations import Locations
+from task_queue.store.folder.layout import Layout
+from task_queue.store.snapshot import ReadSource, Snapshots
+
+if TYPE_CHECKING:
+    from task_queue.domain.holds import AgentHold, Holds
+
+
+class Circumstances:
+    """At one moment: *now* is the time of the whole answer."""
+
+    def __init__(
+        self,
+        sources: Iterable[ListedSource],
+        *,
+        locations: Locations,
+        content: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        """*sources* are all that the configuration, whose JSON is *content*, lists."""
+        self.now = now
+        self.sources = tuple(sources)
+        self.snapshots = Snapshots(
+            ReadSource(source.id, source.folders, source.layers) for source in self.sources
+        )
+        self.daemon: DaemonView
+        self.said: Mapping[str, Record]
+        """What the daemon says of each source; nothing if it does not run."""
+        self.daemon, self.said = daemon_from(locations.daemon_state)
+        files = AccountFiles(locations.accounts, locations.ledger, locations.stopped)
+        self._limits = _section(content, "limits")
+        self._spent = account_from(
+            files,
+            expected=_section(content, "agent").get("account"),
+            budget_usd=_number(self._limits.get("daily_budget_usd")),
+            now=now,
+        )
+        self.account: AccountView = self._spent.view
+
+    def of_source(self, source_id: str) -> ListedSource | None:
+        return next((source for source in self.sources if source.id == source_id), None)
+
+    def holds(self, source: ListedSource) -> Holds:
+        """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too."""
+        from task_queue.domain.holds import STOPPED, AgentHold, Holds, source_paused  # where a task waits
+
+        said = self.said.get(source.id, {})
+        why = text_in(said, "why")
+        everything = STOPPED if self.account.stopped else source_paused(source.id) if source.paused else None
+        if why in {STOPPED, source_paused(source.id)}:
+            why = None  # the files say it, and sooner
+        if everything is None:
+            everything = source.trouble or (why if said.get("holds") == "everything" else None)
+        agents = self._agents_held(source)
+        if agents is None and why is not None and said.get("holds") == "agents":
+            agents = AgentHold(why)
+        return Holds(everything, agents)
+
+    def _agents_held(self, source: ListedSource) -> AgentHold | None:
+        from task_queue.domain.holds import account_paused, budget_spent, near_the_limit
+
+        account, spent = self._spent.state, self.account.spent_today_usd
+        budgets = (
+            (self.account.daily_budget_usd, spent),
+            (source.daily_budget_usd, self._spent.by_source.get(source.id, 0.0)),
+        )
+        paused = None if account is None else account_paused(account, self.now)
+        if paused is not None:
+            return paused
+        if any(budget is not None and used >= budget for budget, used in budgets):
+            return budget_spent(spent)
+        below = self._limits.get("hold_below_priority")
+        if account is None:
+            return None
+        return near_the_limit(
+            account,
+            above=_number(self._limits.get("hold_above_utilization")),
+            below=below if isinstance(below, int) else None,
+            now=self.now,
+        )
+
+
+def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
+    """The source *entry* of the configuration whose JSON is *content*."""
+    lacking = document.lacks_workspace(content, entry)
+    return ListedSource(
+        entry.id,
+        Layout(entry.path),
+        layers=lambda: document.layers_of(content, entry),
+        description=entry.description,
+        paused=entry.paused,
+        trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
+        daily_budget_usd=entry.daily_budget_usd,
+    )
+
+
+def _section(content: Mapping[str, Any], name: str) -> Mapping[str, object]:
+    section: object = content.get(name)
+    return cast("dict[str, object]", section) if isinstance(section, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,247 @@
+"""The waiting tasks of one source, kept so that the next one is found without a walk over all of them.
+
+Pure: time, states and holds are arguments. Ready tasks are in a heap for each executor and priority, so that
+a hold is asked about a few heads only; delayed ones in a heap by the time when their wait ends; those that
+wait for others are looked at again when one of these may have moved.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from task_queue.domain.document.naming import unnumbered
+from task_queue.domain.document.ordering import (
+    Doomed,
+    Held,
+    HeldBack,
+    Next,
+    Ready,
+    StateOf,
+    Waiting,
+    delayed_until,
+    place_in_order,
+    standing,
+)
+from task_queue.domain.task import TaskId, TaskState
+
+Screen = Callable[[Waiting], str | None]
+"""Why a task is held back while others may pass; depends on nothing but its executor and its priority."""
+_Kind = tuple[str, int]
+"""Executor and priority; no executor for tasks that are doomed, which no hold concerns."""
+_SLACK = 64
+
+
+class Backlog:
+    """Holds at most one task of each id. Iterates in the order in which the tasks would run."""
+
+    def __init__(self, tasks: Iterable[Waiting] = ()) -> None:
+        self._tasks: dict[TaskId, Waiting] = {}
+        self._unsorted: set[TaskId] = set()
+        """Tasks of which it has to be looked at again what they wait for."""
+        self._ready: dict[_Kind, list[tuple[datetime, TaskId]]] = {}
+        self._delayed: list[tuple[datetime, TaskId]] = []
+        # An entry of a heap may be out of date: it is checked when it comes to the top.
+        self._entries = 0
+        self._timed: set[TaskId] = set()
+        self._now: datetime | None = None
+        self._held: set[TaskId] = set()
+        self._dependants: dict[TaskId, set[TaskId]] = {}
+        self._of_name: dict[TaskId, set[TaskId]] = {}
+        """Which dependencies may have moved when a task of that name did: a record may carry a number."""
+        self._moved: set[TaskId] = set()
+        self._states: dict[TaskId, TaskState | None] = {}
+        """Of each dependency, as it was when it was looked at last."""
+        for task in tasks:
+            self.put(task)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return iter(sorted(self._tasks.values(), key=place_in_order))
+
+    def get(self, task_id: TaskId) -> Waiting | None:
+        return self._tasks.get(task_id)
+
+    def put(self, task: Waiting) -> None:
+        """Add *task*, or put it in place of the one of its id."""
+        if self._tasks.get(task.id) == task:
+            return
+        self.discard(task.id)
+        self._tasks[task.id] = task
+        self._unsorted.add(task.id)
+        if task.not_before is not None or task.next_try is not None:
+            self._timed.add(task.id)
+        for dependency in task.depends_on:
+            self._dependants.setdefault(dependency, set()).add(task.id)
+            name = unnumbered(dependency)
+            self._of_name.setdefault(name, set()).add(dependency)
+            self._moved.add(name)  # looked at once, for however many tasks that wait for it
+
+    def discard(self, task_id: TaskId) -> None:
+        task = self._tasks.pop(task_id, None)
+        if task is None:
+            return
+        for each in (self._unsorted, self._timed, self._held):
+            each.discard(task_id)
+        for dependency in task.depends_on:
+            dependants = self._dependants.get(dependency)
+            if dependants is None:
+                continue
+            dependants.discard(task_id)
+            if not dependants:
+                self._forget_dependency(dependency)
+
+    def depends_on(self, task_id: TaskId) -> bool:
+        """Whether a task in here waits, or waited, for *task_id*. May be asked from any thread."""
+        return unnumbered(task_id) in self._of_name
+
+    def moved(self, task_id: TaskId) -> None:
+        """The state of *task_id*, in whichever source, may be another now."""
+        name = unnumbered(task_id)
+        if name in self._of_name:
+            self._moved.add(name)
+
+    def all_moved(self) -> None:
+        """The state of every task may be another now."""
+        self._moved.update(self._of_name)
+
+    def next(self, *, now: datetime, state_of: StateOf, screen: Screen | None = None) -> Next | None:
+        """The first task in order that need not wait, None if all must.
+
+        One that is doomed goes before all others: to end it takes no place, and no hold concerns it.
+        """
+        if self._entries > 2 * len(self._tasks) + _SLACK:
+            self._rebuild()
+        self._look_at_moved(state_of)
+        self._advance(now)
+        while True:
+            self._sort(now)
+            found = self._first(now, state_of, screen)
+            if not self._unsorted:  # else a state turned out to have changed
+                return found
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """The earliest time after *now* at which a delayed task's wait ends."""
+        self._advance(now)
+        while self._delayed:
+            due, task_id = self._delayed[0]
+            task = self._tasks.get(task_id)
+            if task is not None and delayed_until(task, now) == due:
+                return due
+            self._pop(self._delayed)
+        return None
+
+    def _first(self, now: datetime, state_of: StateOf, screen: Screen | None) -> Next | None:
+        doomed: Doomed | None = None
+        ready: Ready | None = None
+        held: HeldBack | None = None
+        for kind in list(self._ready):
+            head = self._head(kind, now, state_of)
+            if head is None:
+                continue
+            if isinstance(head, Doomed):
+                doomed = head if doomed is None or _is_before(head.task, doomed.task) else doomed
+                continue
+            why = screen(head.task) if screen is not None else None
+            if why is not None:
+                if held is None or _is_before(head.task, held.task):
+                    held = HeldBack(head.task, why)
+            elif ready is None or _is_before(head.task, ready.task):
+                ready = head
+        return doomed or ready or held
+
+    def _head(self, kind: _Kind, now: datetime, state_of: StateOf) -> Ready | Doomed | None:
+        """The first of *kind* that is still so; the states that it depends on are looked at now."""
+        heap = self._ready[kind]
+        while heap:
+            dropped_at, task_id = heap[0]
+            task = self._tasks.get(task_id)
+            if task is not None and task.dropped_at == dropped_at:
+                for dependency in task.depends_on:
+                    self._note_state(dependency, state_of)
+                found = self._found(task, now)
+                if isinstance(found, Ready | Doomed) and _kind_of(found) == kind:
+                    return found
+                self._unsorted.add(task_id)
+            self._pop(heap)
+        del self._ready[kind]
+        return None
+
+    def _found(self, task: Waiting, now: datetime) -> Ready | Doomed | Held | datetime:
+        """What is known of *task*; a time if it is delayed until then."""
+        until = delayed_until(task, now)
+        if until is not None:
+            return until
+        return (standing(task, self._states.__getitem__) if task.depends_on else None) or Ready(task)
+
+    def _sort(self, now: datetime) -> None:
+        while self._unsorted:
+            task = self._tasks[self._unsorted.pop()]
+            self._held.discard(task.id)
+            found = self._found(task, now)
+            if isinstance(found, datetime):
+                self._push(self._delayed, (found, task.id))
+            elif isinstance(found, Held):
+                self._held.add(task.id)
+            else:
+                self._push(self._ready.setdefault(_kind_of(found), []), (task.dropped_at, task.id))
+
+    def _look_at_moved(self, state_of: StateOf) -> None:
+        moved, self._moved = self._moved, set()
+        for name in moved:
+            for dependency in tuple(self._of_name.get(name, ())):
+                self._note_state(dependency, state_of)
+
+    def _note_state(self, dependency: TaskId, state_of: StateOf) -> None:
+        state = state_of(dependency)
+        if dependency in self._states and self._states[dependency] is state:
+            return
+        self._states[dependency] = state
+        self._unsorted |= self._dependants[dependency] & self._held
+
+    def _advance(self, now: datetime) -> None:
+        if (
+            self._now is not None and now < self._now
+        ):  # the clock was set back: waits that were over may not be
+            self._unsorted |= self._timed
+            self._entries -= len(self._delayed)
+            self._delayed.clear()
+        self._now = now
+        while self._delayed and self._delayed[0][0] <= now:
+            task_id = self._pop(self._delayed)[1]
+            if task_id in self._timed:
+                self._unsorted.add(task_id)
+
+    def _rebuild(self) -> None:
+        self._ready.clear()
+        self._delayed.clear()
+        self._held.clear()
+        self._entries = 0
+        self._unsorted.update(self._tasks)
+
+    def _push(self, heap: list[tuple[datetime, TaskId]], entry: tuple[datetime, TaskId]) -> None:
+        heapq.heappush(heap, entry)
+        self._entries += 1
+
+    def _pop(self, heap: list[tuple[datetime, TaskId]]) -> tuple[datetime, TaskId]:
+        self._entries -= 1
+        return heapq.heappop(heap)
+
+    def _forget_dependency(self, dependency: TaskId) -> None:
+        del self._dependants[dependency]
+        self._states.pop(dependency, None)
+        name = unnumbered(dependency)
+        self._of_name[name].discard(dependency)
+        if not self._of_name[name]:
+            del self._of_name[name]
+
+
+def _is_before(task: Waiting, other: Waiting) -> bool:
+    return place_in_order(task) < place_in_order(other)
+
+
+def _kind_of(found: Ready | Doomed) -> _Kind:
+    return ("" if isinstance(found, Doomed) else found.task.executor), found.task.priority

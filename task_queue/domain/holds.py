@@ -1,0 +1,63 @@
+"""Why tasks that could run are not started, in the words that the worker and every front end use.
+
+Pure: the account, what was spent and the time are arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from task_queue.domain.attempt.account import Account, pause_ends_at, utilization_now
+from task_queue.domain.document.ordering import Waiting
+
+STOPPED = "everything is stopped; go on with: task-queue resume"
+_AGENT = "claude"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentHold:
+    """Keeps agents from starting, while commands may run; with *below*, only those of a lower priority."""
+
+    why: str
+    below: int | None = None
+
+    def __call__(self, task: Waiting) -> str | None:
+        """Depends on nothing of *task* but its executor and its priority."""
+        held = task.executor == _AGENT and (self.below is None or task.priority < self.below)
+        return self.why if held else None
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What is known to hold back the tasks of one source."""
+
+    everything: str | None = None
+    """Why nothing of the source starts."""
+    agents: AgentHold | None = None
+
+
+def source_paused(source: str) -> str:
+    return f"the source is paused; go on with: task-queue sources resume --source-id {source}"
+
+
+def account_paused(account: Account, now: datetime) -> AgentHold | None:
+    """None from the time on at which a task may try the account."""
+    until = pause_ends_at(account, now)
+    if until is None:
+        return None
+    return AgentHold(f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {account.why}")
+
+
+def near_the_limit(
+    account: Account, *, above: float | None, below: int | None, now: datetime
+) -> AgentHold | None:
+    """Holds priorities under *below* while more than the share *above* of the account's limit is used."""
+    used = utilization_now(account, now)
+    if used is None or above is None or below is None or used <= above:
+        return None
+    return AgentHold(f"{used:.0%} of the usage limit are used: only priority {below} and above starts", below)
+
+
+def budget_spent(spent_today_usd: float) -> AgentHold:
+    return AgentHold(f"the daily budget is spent ({spent_today_usd:.2f} USD today); goes on at midnight")

@@ -1,0 +1,86 @@
+"""What a document and the history beside it say, as far as the order of tasks depends on it.
+
+The same for the worker and for every front end. No record's class is needed for it, so listings stay quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.document import naming
+from task_queue.domain.document.layers import Layers, naming_the_line
+from task_queue.domain.document.ordering import Waiting, waiting_for
+from task_queue.domain.document.taskfile import MAX_BYTES, parse
+from task_queue.domain.errors import TaskFileError
+from task_queue.platform.durable import read_regular
+from task_queue.store.folder.intake_check import FileStamp
+
+_HISTORY_LIMIT = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One version of a document, read."""
+
+    waiting: Waiting | None = None
+    given: Mapping[str, Any] | None = None
+    """The keys that it sets; None where it sets none."""
+    rejected: str | None = None
+    """Why it will be rejected; then there is nothing else."""
+
+
+def read_document(
+    path: Path, stamp: FileStamp, layers: Layers, tries: int, next_try: Delay | None
+) -> Reading | None:
+    """What the version *stamp* of the document at *path* says, None if it is another one now. Raises OSError.
+
+    *tries* and *next_try* are what ``read_tries`` found beside it.
+    """
+    if stamp.size > MAX_BYTES:
+        return Reading(rejected=f"{stamp.size:,} bytes are more than the limit of {MAX_BYTES:,}")
+    data, about = read_regular(path, limit=MAX_BYTES)
+    if FileStamp.of(about) != stamp:
+        return None
+    try:
+        task = parse(data, naming.task_id_of(path.name))
+        with naming_the_line(task):
+            settings = layers.settings_of(task.given)
+    except TaskFileError as error:
+        return Reading(rejected=error.in_full)
+    dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
+    waiting = waiting_for(task, settings, dropped_at=dropped_at, next_try=next_try, tries=tries)
+    return Reading(waiting, task.given or None)
+
+
+def read_tries(path: Path) -> tuple[int, Delay | None]:
+    """How many attempts the history at *path* knows, and what the next one has to wait for.
+
+    One that cannot be read says nothing here, and the claim reports it.
+    """
+    try:
+        data, _ = read_regular(path, limit=_HISTORY_LIMIT)
+        content: object = json.loads(data)
+    except (OSError, ValueError, RecursionError):
+        return 0, None
+    history = cast("dict[str, object]", content) if isinstance(content, dict) else {}
+    listed = history.get("attempts")
+    attempts = cast("list[object]", listed) if isinstance(listed, list) else []
+    last = attempts[-1] if attempts else None
+    since = _time(cast("dict[str, object]", last).get("ended_at")) if isinstance(last, dict) else None
+    until = _time(history.get("not_before"))
+    return len(attempts), None if since is None or until is None else Delay(since, until)
+
+
+def _time(value: object) -> datetime | None:
+    """An aware time; one without an offset is local."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return datetime.fromisoformat(value).astimezone()
+    return None

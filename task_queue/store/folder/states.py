@@ -1,0 +1,48 @@
+"""Where a task is, by the place of its document; in one source and over all.
+
+Apart from the archive, because reading commands need no more: the records' classes cost them 7 ms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from task_queue.domain.document import naming
+from task_queue.domain.task import ENDED, TaskId, TaskState
+from task_queue.store.folder.layout import Layout
+
+
+def state_in(layouts: Iterable[Layout], task_id: TaskId) -> TaskState | None:
+    """The state of *task_id* in the first source that knows it, None if none does."""
+    for layout in layouts:
+        state = state_of(layout, task_id)
+        if state is not None:
+            return state
+    return None
+
+
+def state_of(layout: Layout, task_id: TaskId) -> TaskState | None:
+    """Where the task that was dropped as *task_id* is now, None if this source does not know it.
+
+    Where it was dropped more than once, the last of its numbered records counts.
+    """
+    document = naming.document_of(task_id)
+    if os.path.lexists(layout.pending / document):
+        locked = os.path.lexists(layout.lock(document))
+        return TaskState.RUNNING if locked else TaskState.PENDING
+    latest = ended_state(layout, task_id)
+    number = 2
+    while state := ended_state(layout, naming.numbered(task_id, number)):
+        latest = state
+        number += 1
+    return latest
+
+
+def ended_state(layout: Layout, record: TaskId) -> TaskState | None:
+    """COMPLETED or FAILED by where the document of *record* is, None if in neither folder."""
+    document = naming.document_of(record)
+    for state in ENDED:
+        if os.path.lexists(layout.ended(state) / document):
+            return state
+    return None

@@ -1,0 +1,114 @@
+"""What comes next in every source, as their files say it now: what front ends ask.
+
+Each source is looked at once, by the code that its worker uses; nothing is kept up to date here. Deliberately
+absent: what only a running daemon knows. That comes as ``Holds`` from whom asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.ports.snapshot import Survey
+from task_queue.store.folder import states
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.pending import Pending
+
+if TYPE_CHECKING:
+    from task_queue.domain.document.layers import Layers
+    from task_queue.domain.document.ordering import Waiting
+    from task_queue.domain.holds import Holds
+
+READ_LIMIT = 500
+"""With more files than this in a source no document is read: 100,000 must not make ``status`` slow."""
+
+
+class FolderSnapshot:
+    """Implements ports.store.Snapshot for who only reads one source."""
+
+    def __init__(
+        self, layout: Layout, layers: Callable[[], Layers], *, read_limit: int | None = None
+    ) -> None:
+        self._layout = layout
+        self._pending = Pending(layout.pending, layers=layers, settling=None, read_limit=read_limit)
+
+    def touch(self) -> None:
+        self._pending.touch()
+
+    def survey(self) -> Survey:
+        """Raises OSError."""
+        return self._pending.survey()
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        return states.state_of(self._layout, task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSource:
+    """A source as the configuration lists it, in so far as the order of its tasks depends on that."""
+
+    id: str
+    layout: Layout
+    layers: Callable[[], Layers]
+
+
+class Snapshots:
+    """All sources of one configuration, in its order, at one moment."""
+
+    def __init__(self, sources: Iterable[ReadSource], *, read_limit: int | None = READ_LIMIT) -> None:
+        self._sources = {source.id: source for source in sources}
+        self._read_limit = read_limit
+        self._surveys: dict[str, Survey] = {}
+        self._states: dict[TaskId, TaskState | None] = {}
+
+    def survey(self, source: str) -> Survey:
+        """What is in *source*. Raises OSError if its folder cannot be read."""
+        if source not in self._surveys:
+            listed = self._sources[source]
+            snapshot = FolderSnapshot(listed.layout, listed.layers, read_limit=self._read_limit)
+            self._surveys[source] = snapshot.survey()
+        return self._surveys[source]
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        """The state of a task of whichever source, as every worker sees it."""
+        if task_id not in self._states:
+            layouts = (source.layout for source in self._sources.values())
+            self._states[task_id] = states.state_in(layouts, task_id)
+        return self._states[task_id]
+
+    def reasons(self, source: str, *, now: datetime, running: int, holds: Holds) -> list[tuple[Waiting, str]]:
+        """What waits in *source*, in the order in which it would run, and why each does. Raises OSError.
+
+        Without tasks that will be rejected or are cancelled: these are in the survey, and ahead of none.
+        """
+        waiting = self.survey(source).waiting
+        from task_queue.domain.document.ordering import reasons_for
+
+        everywhere = self._everywhere if any(task.depends_on for task in waiting) else {}
+        return list(
+            reasons_for(
+                waiting,
+                now=now,
+                state_of=self.state_of,
+                running=running,
+                holds=holds,
+                everywhere=everywhere,
+            )
+        )
+
+    @cached_property
+    def _everywhere(self) -> Mapping[TaskId, Waiting]:
+        """What waits in all sources; of tasks with one id the one of the first source, as for ``state_of``."""
+        found: dict[TaskId, Waiting] = {}
+        for source in self._sources:
+            try:
+                survey = self.survey(source)
+            except OSError:
+                continue  # what cannot be read is said where that source is shown
+            for task in survey.waiting:
+                found.setdefault(task.id, task)
+        return found
