@@ -30,7 +30,7 @@ from task_queue.git.program import Git
 from task_queue.git.repository import Repository, facts, is_ancestor
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import commit_tree, steps_between
-from task_queue.git.submodules import pointers_nowhere_else
+from task_queue.git.submodules import only_in_submodules, pointers_nowhere_else
 from task_queue.git.tidying import tidy
 from task_queue.git.worktree import create, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -92,7 +92,15 @@ class Checkout:
         now = snapshot_now(self.git, self.repository)
         changes = changes_between(self.git, self.checkpoint.commit, now.tree)
         new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
-        return replace(changes, left_out=tuple(f"{entry.path} ({entry.why})" for entry in new))
+        left_out = [f"{entry.path} ({entry.why})" for entry in new]
+        return replace(changes, left_out=(*left_out, *self._inside_submodules()))
+
+    def _inside_submodules(self) -> tuple[str, ...]:
+        """Of a task's own checkout: in place, they are among what a snapshot leaves out."""
+        if self.git is None or self.branch is None or self.repository is None:
+            return ()
+        inside = only_in_submodules(self.git.at(self.repository.root))
+        return (inside,) if inside is not None else ()
 
     def changed_paths(self) -> tuple[str, ...]:
         """What differs from the checkpoint now, none without git."""
@@ -154,6 +162,7 @@ class Checkout:
         notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
         if made.ours is not None:
             notes += self._after_commit()
+        notes += [f"not in the commit: {inside}" for inside in self._inside_submodules()]
         if made.rewritten:
             notes.append("the history that the task began on was rewritten")
         root = shlex.quote(str(self.main or self.repository.root))  # a tree of its own goes away some day

@@ -219,7 +219,7 @@ def test_submodules_are_not_checked_out_and_that_is_said(
     assert made.submodules == ("vendor",)
     inside = scratch.at(directory / "vendor")
     inside.write("half done.txt")
-    assert remove(scratch.git, directory) == "uncommitted: vendor"
+    assert remove(scratch.git, directory) == "uncommitted: vendor/half done.txt"
     inside.commit("half done.txt")
     inside.run("branch", "mine")
     inside.run("checkout", "-q", "origin/main")
