@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
 LIVES ?= 50
+QUEUES ?= 5000
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
@@ -12,7 +13,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful soak bench clean
+.PHONY: help demo install test lint types unit apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order soak bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -24,6 +25,7 @@ help:
 	@echo 'make proof             the same, and recovery killed, calls that fail, power cuts, mutations'
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
 	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
+	@echo 'make proof-order QUEUES=5000   random queues: what is said to be next is what runs'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make bench             against its peers'
 	@echo 'make apt               Debian packages that some tests need (as root)'
@@ -59,7 +61,7 @@ proof-systemd: $(VENV)/.complete
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
 
-proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful
+proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order
 
 proof-second: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points --scenario once --every 4 --second 3
@@ -75,6 +77,9 @@ proof-mutations: $(VENV)/.complete
 
 proof-stateful: $(VENV)/.complete
 	TASK_QUEUE_LIVES=$(LIVES) $(BIN)/python -m pytest -q -n 2 tests/stateful/test_daemon_machine.py
+
+proof-order: $(VENV)/.complete
+	TASK_QUEUE_QUEUES=$(QUEUES) $(BIN)/python -m pytest -q tests/store/test_order_told.py
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)

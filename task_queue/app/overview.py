@@ -15,7 +15,6 @@ from task_queue.app.answers import (
     StatusView,
 )
 from task_queue.app.circumstances import Circumstances
-from task_queue.app.ended import last_ended
 from task_queue.app.files import Record, count_tasks, text_in, whole_in
 from task_queue.app.running import running_in
 from task_queue.app.waiting import count_of, waiting_in
@@ -38,8 +37,11 @@ def status_of(
     views = tuple(
         source_view(circumstances, listed, waiting_shown=waiting_shown) for listed in circumstances.sources
     )
-    for listed, view in zip(circumstances.sources, views, strict=True):
-        view.ended = last_ended(listed, ended_shown) if ended_shown else ()
+    if ended_shown:
+        from task_queue.app.ended import last_ended  # it reads documents, and what that takes costs 15 ms
+
+        for listed, view in zip(circumstances.sources, views, strict=True):
+            view.ended = last_ended(listed, ended_shown)
     return StatusView(
         daemon=daemon,
         account=account,

@@ -37,6 +37,7 @@ _SETTLE = """            self._documents.file(claim, result.state)
             self._unlock(claim)
 """
 _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
+_TOLD = ("pytest", "tests/store/test_order_told.py", "-q", "-x", "-k", "is_the_order_run")
 _TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
 _WAITING = ("pytest", "tests/daemon/test_supervision.py", "-q", "-x")
 _SUPERVISION = "task_queue/daemon/supervision.py"
@@ -201,6 +202,34 @@ MUTATIONS = (
         "self.admission.count_in(self.source, self._may_spend(claim))",
         "pass",
         _WAITING,
+    ),
+    Mutation(
+        "front ends ignore the defaults",
+        "task_queue/config/document.py",
+        'usable_layers(document.get("defaults"), source.defaults, executors=names)',
+        "usable_layers(executors=names)",
+        _TOLD,
+    ),
+    Mutation(
+        "front ends look for dependencies in one source",
+        "task_queue/store/snapshot.py",
+        "layouts = (source.layout for source in self._sources.values())",
+        "layouts = [source.layout for source in self._sources.values()][:1]",
+        _TOLD,
+    ),
+    Mutation(
+        "front ends do not follow numbered records",
+        "task_queue/store/snapshot.py",
+        "states.state_in(layouts, task_id)",
+        "next(filter(None, (states.ended_state(each, task_id) for each in layouts)), None)",
+        _TOLD,
+    ),
+    Mutation(
+        "a worker keeps what it once knew of a dependency",
+        "task_queue/domain/document/backlog.py",
+        "            self._moved.add(name)\n\n    def all_moved",
+        "            pass\n\n    def all_moved",
+        _TOLD,
     ),
 )
 

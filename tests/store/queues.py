@@ -34,6 +34,7 @@ from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.records import encode
+from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
@@ -134,8 +135,8 @@ class _Orders(FakeOrders):
     def settings_of(self, task: Task) -> Any:
         return self.configured.settings_of(task)
 
-    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
-        order = super().order_for(claim, task, journal)
+    def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
+        order = super().order_for(claim, task, journal, place)
         return replace(order, document=Path(claim.document))
 
 
@@ -349,10 +350,10 @@ def _expected(told: list[tuple[TaskId, str]]) -> list[tuple[str, str]]:
 def _document(task: Dropped, now: datetime) -> str:
     lines = ["---"]
     for key, value in task.keys.items():
-        if key == "not_before":
-            assert isinstance(value, int)
-            value = (now + timedelta(seconds=value)).isoformat()  # noqa: PLW2901 - the key as it is written
-        lines.append(f"{key}: {json.dumps(value) if isinstance(value, list) else value}")
+        if key == "not_before" and isinstance(value, int):
+            lines.append(f"{key}: {(now + timedelta(seconds=value)).isoformat()}")
+        else:
+            lines.append(f"{key}: {json.dumps(value) if isinstance(value, list) else value}")
     return "\n".join([*lines, "---", f"# {task.name}", ""]) if task.keys else f"# {task.name}\n"
 
 

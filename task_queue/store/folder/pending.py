@@ -231,13 +231,17 @@ class Pending:
         self._backlog.all_moved()
 
     def _sort_names(self, names: list[str]) -> None:
+        """Nothing but the names is looked at; and few things are done with each, because there may be 100,000."""
         unread: list[str] = []
         for name in names:
             why = naming.why_not_a_task(name)
-            if why is not None:
-                self._ignore(name, why)
-            elif naming.key_of(naming.task_id_of(name)) not in self._beside.lock:
+            if why is None:
                 unread.append(name)
+            else:
+                self._ignore(name, why)
+        locked = self._beside.lock
+        if locked:
+            unread = [name for name in unread if naming.key_of(naming.task_id_of(name)) not in locked]
         self._unread = tuple(unread)
 
     def _look_at(self, name: str, *, by_rename: bool) -> None:

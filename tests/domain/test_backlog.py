@@ -1,0 +1,121 @@
+"""The backlog finds what a walk over all tasks would find, whatever happened to it before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.ordering import (
+    Doomed,
+    HeldBack,
+    Next,
+    Ready,
+    Waiting,
+    delayed_until,
+    place_in_order,
+    standing,
+)
+from task_queue.domain.holds import AgentHold
+from task_queue.domain.task import TaskId, TaskState
+
+NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
+NAMES = st.sampled_from([TaskId(f"task-{letter}") for letter in "abcdef"])
+SECONDS = st.integers(-3, 3).map(lambda seconds: timedelta(seconds=seconds))
+MORE = st.fixed_dictionaries(
+    {
+        "dropped_at": SECONDS.map(lambda age: NOW - age),
+        "priority": st.integers(4, 6),
+        "depends_on": st.lists(NAMES, max_size=2, unique=True).map(tuple),
+        "on_dependency_failure": st.sampled_from(["block", "fail", "run"]),
+        "executor": st.sampled_from(["claude", "make"]),
+    }
+)
+HOLDS = st.none() | st.builds(AgentHold, st.just("held"), st.none() | st.integers(4, 6))
+
+
+def by_walking(
+    tasks: list[Waiting], now: datetime, states: dict[TaskId, TaskState], hold: AgentHold | None
+) -> Next | None:
+    """The same by the definition: sort, then take the first of each kind."""
+    found: dict[type[Next], Next] = {}
+    for task in sorted(tasks, key=place_in_order):
+        if delayed_until(task, now) is not None:
+            continue
+        stands = standing(task, states.get)
+        if isinstance(stands, Doomed):
+            found.setdefault(Doomed, stands)
+        elif stands is None:
+            why = hold(task) if hold else None
+            one: Next = HeldBack(task, why) if why else Ready(task)
+            found.setdefault(type(one), one)
+    return found.get(Doomed) or found.get(Ready) or found.get(HeldBack)
+
+
+class Backlogs(RuleBasedStateMachine):
+    """Tasks come, change and go, states and the clock move; only moves that are told of are known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backlog = Backlog()
+        self.tasks: dict[TaskId, Waiting] = {}
+        self.states: dict[TaskId, TaskState] = {}
+        self.now = NOW
+        self.was_set_back = False
+        self.hold: AgentHold | None = None
+
+    @rule(
+        name=NAMES, delays=st.tuples(st.none() | SECONDS, st.none() | st.tuples(SECONDS, SECONDS)), more=MORE
+    )
+    def put(self, name: TaskId, delays: Any, more: dict[str, Any]) -> None:
+        own, tried = delays
+        self.tasks[name] = Waiting(
+            name,
+            not_before=None if own is None else self.now + own,
+            next_try=None if tried is None else Delay(self.now + tried[0], self.now + tried[1]),
+            **more,
+        )
+        self.backlog.put(self.tasks[name])
+
+    @rule(name=NAMES)
+    def discard(self, name: TaskId) -> None:
+        self.tasks.pop(name, None)
+        self.backlog.discard(name)
+
+    @rule(name=NAMES, state=st.sampled_from([None, *TaskState]))
+    def move(self, name: TaskId, state: TaskState | None) -> None:
+        if state is None:
+            self.states.pop(name, None)
+        else:
+            self.states[name] = state
+        self.backlog.moved(TaskId(f"{name}.2"))  # a record's number changes nothing
+
+    @rule(by=SECONDS)
+    def tick(self, by: timedelta) -> None:
+        self.now += by
+        self.was_set_back = self.was_set_back or by < timedelta()
+
+    @rule(hold=HOLDS)
+    def hold_back(self, hold: AgentHold | None) -> None:
+        self.hold = hold
+
+    @invariant()
+    def finds_the_next(self) -> None:
+        found = self.backlog.next(now=self.now, state_of=self.states.get, screen=self.hold)
+
+        assert found == by_walking(list(self.tasks.values()), self.now, self.states, self.hold)
+        times = [delayed_until(task, self.now) for task in self.tasks.values()]
+        if not self.was_set_back:  # else a delay may come back to a task that has to wait for another anyway
+            assert self.backlog.next_due(self.now) == min((time for time in times if time), default=None)
+        assert list(self.backlog) == sorted(self.tasks.values(), key=place_in_order)
+        needed = {need for task in self.tasks.values() for need in task.depends_on}
+        assert all(self.backlog.depends_on(need) for need in needed)
+
+
+TestBacklogs = Backlogs.TestCase
+TestBacklogs.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -1,0 +1,48 @@
+"""The owner's layers: which of them wins, what they reject, and what is left of broken ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from task_queue.domain.document.layers import Layers, layers_of, naming_the_line, usable_layers
+from task_queue.domain.errors import TaskFileError
+from task_queue.domain.task import Task, TaskId
+
+
+def test_the_document_wins_over_the_source_and_that_over_the_configuration() -> None:
+    layers = layers_of({"priority": 2, "max_attempts": 7}, {"priority": 3}, executors=())
+
+    assert layers.settings_of({}).priority == 3
+    assert layers.settings_of({"priority": 9}).priority == 9
+    assert layers.settings_of({}).max_attempts == 7
+
+
+def test_a_task_cannot_ask_for_more_than_its_owner_allows() -> None:
+    with pytest.raises(TaskFileError, match="more than the owner's configuration allows"):
+        Layers().settings_of({"permissions": "bypass"})
+    assert layers_of({"permissions": "bypass"}, executors=()).settings_of({}).permissions == "bypass"
+
+
+def test_an_executor_must_be_configured() -> None:
+    """Told before a claim, with the line, and the name that was perhaps meant."""
+    layers = layers_of({}, executors=("make",))
+    task = Task(TaskId("task-a"), "A", "a", {"executor": "mkae"}, "0" * 64, {"executor": 4})
+
+    assert layers.settings_of({"executor": "make"}).executor == "make"
+    with pytest.raises(TaskFileError, match="'mkae' is not configured") as caught, naming_the_line(task):
+        layers.settings_of(task.given)
+    assert (caught.value.line, caught.value.hint) == (4, "did you mean 'make'?")
+
+
+def test_what_is_broken_is_left_out_and_named() -> None:
+    layers, faults = usable_layers({"priority": 9, "timeout": "soon"}, ["x"], None, executors=("make",))
+
+    assert layers == Layers(({"priority": 9},), ("make",))
+    assert [fault.partition(":")[0] for fault in faults] == ["timeout", "must be an object"]
+
+
+def test_equal_layers_are_equal() -> None:
+    """So that a configuration that changed elsewhere has no task looked at again."""
+    assert layers_of({"priority": 2}, executors=["make"]) == layers_of(
+        {"priority": 2}, {}, executors=["make"]
+    )
