@@ -79,17 +79,15 @@ def remove_tree(directory: Path) -> None:
 
     Raises GitError.
     """
-    for _ in range(2):
-        try:
-            shutil.rmtree(directory)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            problem = error
-            _open_up(directory)
-        else:
-            return
-    raise GitError(f"{directory} cannot be removed: {problem}")
+    with suppress(OSError):
+        shutil.rmtree(directory)
+    if not directory.exists():
+        return
+    _open_up(directory)
+    try:
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise GitError(f"{directory} cannot be removed: {error}", hint="remove it yourself") from error
 
 
 def _open_up(directory: Path) -> None:

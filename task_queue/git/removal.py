@@ -69,14 +69,7 @@ def why_kept(git: Git, directory: Path) -> str | None:
         return f"it is locked{f': {tree.lock}' if tree.lock else ''}"
     if tree.directory.is_dir():
         there = _there(git, tree.directory)
-        only_there = _only_in_own_repository(git, tree)
-        if only_there is not None:
-            return only_there
-        dirty = dirty_paths(there)
-        if dirty:
-            more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
-            return f"uncommitted: {dirty[0].path}{more}"
-        only_there = only_in_submodules(there)
+        only_there = _only_in_own_repository(git, tree) or _uncommitted(there) or only_in_submodules(there)
         if only_there is not None:
             return only_there
     if tree.head is not None and not _is_elsewhere(git, tree.head, branch=tree.branch):
@@ -120,9 +113,9 @@ def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> st
     remove_tree(aside)
     is_own = own.is_dir() and not own.is_symlink()
     if is_own:
-        admin = admin_folder(git, directory)
         own.rename(aside)
-        own.write_bytes(os.fsencode(f"{_GITFILE}{admin}\n"))
+    if directory.is_dir() and not own.exists():
+        own.write_bytes(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
     patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S, settings=record.settings if record else ())
     answer = patient.attempt("worktree", "remove", *force, str(directory))
     if answer.code == 0:
@@ -132,6 +125,12 @@ def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> st
         own.unlink(missing_ok=True)
         aside.rename(own)
     return answer.said.strip()
+
+
+def _uncommitted(there: Git) -> str | None:
+    paths = [dirty.path for dirty in dirty_paths(there)]
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"uncommitted: {paths[0]}{more}" if paths else None
 
 
 def _there(git: Git, directory: Path) -> Git:

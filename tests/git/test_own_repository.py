@@ -446,6 +446,15 @@ def test_a_repository_that_is_missing_is_made_again(scratch: Scratch, tmp_path: 
     assert scratch.at(tree.directory).status() == ["?? half-done.txt"]
 
 
+def test_a_checkout_whose_repository_is_gone_can_be_removed(scratch: Scratch, tmp_path: Path) -> None:
+    tree = make(scratch, tmp_path)
+    scratch.run("branch", "safe", tree.branch)
+    shutil.rmtree(tree.directory / ".git")
+
+    assert remove(scratch.git, tree.directory) is None
+    assert list((tmp_path / "trees").iterdir()) == []
+
+
 def test_a_checkout_that_was_renamed_is_found(scratch: Scratch, tmp_path: Path) -> None:
     tree = make(scratch, tmp_path)
     scratch.at(tree.directory).write("half-done.txt")
