@@ -328,7 +328,20 @@ class Supervision:
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
         self.queue.settle(claim, result, report_of(result, title=title, asked=asked))
-        self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+        self.emit(
+            events.TaskSettled(
+                self.source,
+                claim.task_id,
+                claim.attempt,
+                state,
+                outcome.kind,
+                outcome.reason,
+                took=timedelta(milliseconds=result.duration_ms),
+                turns=result.num_turns,
+                cost_usd=result.total_cost_usd,
+                dead_letter=dead_letter,
+            )
+        )
 
     def _task(self, claim: Claim) -> Task | None:
         """None of a document that is no valid task: it never ran."""
@@ -346,6 +359,7 @@ class Supervision:
             events.TaskReleased(
                 self.source,
                 claim.task_id,
+                claim.attempt,
                 ending.outcome.kind,
                 ending.outcome.reason,
                 counted=after.attempts[-1].counted,
