@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from task_queue.domain.document.naming import is_task_id
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import EventRecord
-from task_queue.domain.naming import is_task_id
 from task_queue.platform import durable
 from task_queue.platform.lockfile import FileLock
 from task_queue.store import event_files as files
