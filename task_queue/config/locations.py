@@ -63,6 +63,11 @@ class Locations:
         return self.state_dir / "claims.jsonl"
 
     @property
+    def events(self) -> Path:
+        """The folder of the event log."""
+        return self.state_dir / "events"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file of ours outside the sources and the configuration."""
         return (
