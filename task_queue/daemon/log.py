@@ -40,10 +40,11 @@ _LEVELS: dict[type[Event], int] = {
     events.TaskRejected: logging.WARNING,
     events.TaskLimited: logging.WARNING,
     events.AccountPaused: logging.WARNING,
-    events.QueueStopped: logging.WARNING,
     events.WatchDegraded: logging.WARNING,
     # One for each document of a folder, and what the log says in other words beside it.
     events.TaskDropped: logging.DEBUG,
+    events.QueueStopped: logging.DEBUG,
+    events.QueueResumed: logging.DEBUG,
     events.ConfigurationChanged: logging.DEBUG,
     events.DaemonStarted: logging.DEBUG,
     events.DaemonStopped: logging.DEBUG,

@@ -24,7 +24,14 @@ from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
 from task_queue.daemon.worker import Timing, Worker
-from task_queue.domain.events import Event, TaskSettled
+from task_queue.domain.events import (
+    Event,
+    SourceClosed,
+    SourceOpened,
+    SourcePaused,
+    SourceResumed,
+    TaskSettled,
+)
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -106,8 +113,11 @@ class Serving:
             if source_id not in self._served:
                 self._open(source)
             else:
-                self._served[source_id].source = source
-                self._served[source_id].worker.wake()
+                served = self._served[source_id]
+                if served.source.paused != source.paused:
+                    self._emit(SourcePaused(source_id) if source.paused else SourceResumed(source_id))
+                served.source = source
+                served.worker.wake()
         self._news.extend(self._served)
 
     def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
@@ -159,6 +169,7 @@ class Serving:
         for source_id, served in list(self._served.items()):
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
+                self._emit(SourceClosed(source_id))
                 del self._served[source_id]
                 self._news.append(source_id)
                 source = self._config_of().source(source_id)
@@ -205,6 +216,7 @@ class Serving:
             if served.thread.is_alive():
                 log.error("worker did not stop in time source=%s", served.source.id)
             served.engine.close()
+            self._emit(SourceClosed(served.source.id))
         self._watcher.close()
 
     def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
@@ -248,6 +260,7 @@ class Serving:
             allowance=self._admission.allowance,
             trust=self._trust,
             worktrees=self._locations.worktrees,
+            events=self._locations.events,
         )
         engine = FolderEngine(
             source.path,
@@ -271,6 +284,7 @@ class Serving:
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = _Served(source, engine, worker, thread)
         self._news.append(source.id)
+        self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()
         self._watcher.watch(source.id, source.path)
 

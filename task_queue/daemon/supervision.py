@@ -293,6 +293,9 @@ class Supervision:
             case Retry() | Release():
                 self._release(claim, ending, journal, disposition)
             case Pause(why=why, until=until):
+                if outcome.kind is OutcomeKind.LIMITED:
+                    limited = (self.source, claim.task_id, claim.attempt, outcome.reason, outcome.resets_at)
+                    self.emit(events.TaskLimited(*limited))
                 self.emit(events.AccountPaused(self.source, why, self.admission.pause(why, until)))
                 self._release(claim, ending, journal, disposition)
             case _:
@@ -327,7 +330,8 @@ class Supervision:
             dead_letter=dead_letter,
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
-        self.queue.settle(claim, result, report_of(result, title=title, asked=asked))
+        report = report_of(result, title=title, asked=asked)
+        self._tell_of_edit(claim, self.queue.settle(claim, result, report))
         self.emit(
             events.TaskSettled(
                 self.source,
@@ -354,7 +358,7 @@ class Supervision:
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
     ) -> None:
         after = journal_after(claim, ending, journal, disposition)
-        self.queue.release(claim, after)
+        self._tell_of_edit(claim, self.queue.release(claim, after))
         self.emit(
             events.TaskReleased(
                 self.source,
@@ -366,6 +370,10 @@ class Supervision:
                 delay=disposition.delay if isinstance(disposition, Retry) else timedelta(0),
             )
         )
+
+    def _tell_of_edit(self, claim: Claim, kept_as: str | None) -> None:
+        if kept_as is not None:
+            self.emit(events.TaskEdited(self.source, claim.task_id, claim.attempt, kept_as))
 
     def _may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""

@@ -112,7 +112,6 @@ class PhaseEnded:
     attempt: int
     phase: str
     took: timedelta
-    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class TurnTaken:
     source: str
     task_id: TaskId
     attempt: int
-    phase: str
+    phase: str | None
     turn: int
     tool: str | None
 

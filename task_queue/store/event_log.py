@@ -17,7 +17,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from task_queue.domain.event_record import EventRecord
+from task_queue.domain.event_record import EventRecord, record_of
+from task_queue.domain.events import Event
 from task_queue.platform import durable
 from task_queue.store import event_files as files
 from task_queue.store.event_files import AppendLock, EventFolder, SegmentEnd
@@ -76,6 +77,10 @@ class EventLog:
             return None
         finally:
             self._mutex.release()
+
+    def emit(self, event: Event) -> None:
+        """Implements ports.emit.Emit."""
+        self.append(record_of(event))
 
     @property
     def lost(self) -> int:

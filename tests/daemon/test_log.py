@@ -108,9 +108,9 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
         'phase started source=web task=task-a attempt=1 phase="audit 1"',
     ),
     (
-        events.PhaseEnded("web", TASK, 1, "audit 1", took=timedelta(seconds=2), cost_usd=None),
+        events.PhaseEnded("web", TASK, 1, "audit 1", took=timedelta(seconds=2)),
         logging.INFO,
-        'phase ended source=web task=task-a attempt=1 phase="audit 1" took=0:00:02 cost_usd=unknown',
+        'phase ended source=web task=task-a attempt=1 phase="audit 1" took=0:00:02',
     ),
     (
         events.TurnTaken("web", TASK, 1, "implement", 3, "Bash"),
@@ -130,8 +130,8 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
         'task limited source=web task=task-a attempt=1 reason="usage limit" resets_at=unknown',
     ),
     (events.AccountResumed("its time has come"), logging.INFO, 'account resumed why="its time has come"'),
-    (events.QueueStopped(now=True), logging.WARNING, "queue stopped now=True"),
-    (events.QueueResumed(), logging.INFO, "queue resumed"),
+    (events.QueueStopped(now=True), logging.DEBUG, "queue stopped now=True"),
+    (events.QueueResumed(), logging.DEBUG, "queue resumed"),
     (
         events.ConfigurationChanged(("web", "docs")),
         logging.DEBUG,
