@@ -10,13 +10,12 @@ from itertools import islice
 
 import click
 
+from task_queue.app import event_feed
+from task_queue.app.installation import Installation
 from task_queue.cli import render
-from task_queue.cli.session import Session, as_json_option, pass_session, task_named
+from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment
-from task_queue.domain.errors import UnknownTaskError
-from task_queue.domain.event_record import event_types
-from task_queue.store.event_log import EVENTS_LOST
-from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
+from task_queue.store.event_reader import EventReader, LoggedEvent
 
 _SCHEMA_VERSION = 1
 _POLL_MS = 250
@@ -26,35 +25,25 @@ _TYPE_WIDTH = 21
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with each new event.")
 @click.option(
-    "--after",
-    "cursor",
-    metavar="CURSOR",
-    help=f"Only what follows this event; {END}: only what comes from now on.",
+    "--after", metavar="CURSOR", help="Only what follows this event; end: only what comes from now on."
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type (repeatable).")
 @click.option("--task", metavar="ID", help="Only events of this task.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line, with its cursor and schema_version.")
-@pass_session
+@pass_installation
 def events(
-    session: Session,
+    installation: Installation,
     *,
     follow: bool,
-    cursor: str | None,
+    after: str | None,
     limit: int | None,
     types: tuple[str, ...],
     task: str | None,
     as_json: bool,
 ) -> None:
     """What happened, oldest first: tasks, attempts, phases, sources, the daemon, and what people did."""
-    known = (*event_types(), EVENTS_LOST, CURSOR_RESET)
-    for name in types:
-        if name not in known:
-            raise click.BadParameter(
-                f"there is no type '{name}'; types: {', '.join(known)}", param_hint="--type"
-            )
-    task_id = None if task is None else _named(task, session)
-    reader = EventReader(session.locations.events, cursor, types=types, task_id=task_id, warn=render.note)
+    reader = event_feed.open_events(installation, after=after, types=types, task=task, warn=render.note)
     for event in islice(_following(reader) if follow else reader.events(), limit):
         render.say(_as_line_of_json(event) if as_json else _as_line(event))
     reader.close()
@@ -62,26 +51,14 @@ def events(
 
 @click.command()
 @as_json_option
-@pass_session
-def reindex(session: Session, *, as_json: bool) -> None:
+@pass_installation
+def reindex(installation: Installation, *, as_json: bool) -> None:
     """Rebuild the event log from the results of all sources; a cursor from before gets cursor_reset."""
-    from task_queue.store.event_rebuild import reindex as rebuild
-
-    session.demand_trust()
-    results = {source.id: source.folders.results for source in session.sources()}
-    number = rebuild(session.locations.events, results, warn=render.note)
+    done = event_feed.reindex(installation, warn=render.note)
     if as_json:
-        render.say_json({"settled": number, "schema_version": _SCHEMA_VERSION})
+        render.say_json(done)
     else:
-        render.say(f"rebuilt: {number} settled event{'' if number == 1 else 's'}")
-
-
-def _named(text: str, session: Session) -> str:
-    """The log knows tasks whose files are gone, too."""
-    try:
-        return task_named(text, session.sources())
-    except UnknownTaskError:
-        return text
+        render.say(f"rebuilt: {done.settled} settled event{'' if done.settled == 1 else 's'}")
 
 
 def _following(reader: EventReader) -> Iterator[LoggedEvent]:
@@ -113,9 +90,7 @@ def _as_line(event: LoggedEvent) -> str:
     about = [part for part in (event.source, event.task_id) if part]
     if event.attempt is not None:
         about.append(f"attempt {event.attempt}")
-    rest = [
-        f"{name}={_value(value)}" for name, value in event.data.items() if value not in (None, "", [], {})
-    ]
+    rest = [f"{name}={_value(value)}" for name, value in event.data.items() if value not in (None, "", [], {})]
     return "  ".join([moment(event.at), event.type.ljust(_TYPE_WIDTH), *about, " ".join(rest)]).rstrip()
 
 

@@ -20,6 +20,7 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
+from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
@@ -89,6 +90,7 @@ class Serving:
         self._emit = emit
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
+        self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _Served] = {}
         self._degraded: Mapping[str, str] = {}
@@ -153,6 +155,7 @@ class Serving:
         for source_id, served in self._served.items():
             if source_id in self._degraded or not served.engine.is_empty():
                 self.look(source_id)
+        self._drops.save()
         self._news.extend(self._served)
 
     def halt(self, *, at_once: bool) -> None:
@@ -217,6 +220,7 @@ class Serving:
                 log.error("worker did not stop in time source=%s", served.source.id)
             served.engine.close()
             self._emit(SourceClosed(served.source.id))
+        self._drops.save()
         self._watcher.close()
 
     def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
@@ -279,6 +283,7 @@ class Serving:
             emit=self._note,
             quota=self._quota,
             timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+            is_new=partial(self._drops.is_new, source.id),
             news=partial(self._news.append, source.id),
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # readers of records do without the classes
     from task_queue.domain.events import Event
 
-_ABOUT = ("source", "task_id", "attempt")
+ABOUT = ("source", "task_id", "attempt")
+"""Fields of events that a record has a place of its own for."""
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -50,7 +51,7 @@ def _words(name: str) -> str:
 
 def record_of(event: Event) -> EventRecord:
     values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
-    source, task_id, attempt = (values.pop(name, None) for name in _ABOUT)
+    source, task_id, attempt = (values.pop(name, None) for name in ABOUT)
     return EventRecord(type_of(type(event)), values, source, task_id, attempt)
 
 

@@ -110,6 +110,14 @@ class EventReader:
             elif epoch is not None:
                 yield self._begin(epoch)
 
+    def skip_to_last_segment(self) -> None:
+        """Begin there instead of where the reader was made to begin: for what only recent events can say."""
+        epoch = self._folder.current_epoch()
+        firsts = self._firsts(epoch) if epoch else []
+        if epoch and firsts:
+            self._place = _Place(epoch)
+            self._open(epoch, firsts[-1])
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()

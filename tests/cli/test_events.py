@@ -84,8 +84,8 @@ def test_an_unknown_cursor_is_answered_first(bench: Bench) -> None:
 def test_a_type_that_does_not_exist_is_a_mistake(bench: Bench) -> None:
     answer = bench.run("events", "--type", "setled")
 
-    assert answer.code == 2
-    assert "there is no type 'setled'" in answer.err
+    assert answer.code == 1
+    assert "there is no type of event 'setled'" in answer.err
     assert "settled" in answer.err
 
 
