@@ -38,8 +38,8 @@ LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
 LONGEST_WAIT_FOR_A_TIME_S = 60.0
 """The clock may be set, and does not stand still while the machine is suspended."""
-_TOLD_AT_ONCE = 500
-"""So that a folder that is full at the start does not hold up the first task."""
+_TOLD_AT_ONCE = 100
+"""Dropped documents. Of more, each is told of before its claim, or when there is nothing to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +226,7 @@ class Worker:
             case None:
                 pass
         if self._untold:
+            self._tell_dropped(*islice(self._untold, _TOLD_AT_ONCE))
             return 0
         return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
@@ -345,13 +346,14 @@ class Worker:
 
     def _survey(self) -> Survey:
         survey = self._engine.survey()
-        for task_id, changed_ns in survey.dropped:
-            if self._is_new(task_id, changed_ns):
-                self._untold[task_id] = None
-        self._tell_dropped(*islice(self._untold, _TOLD_AT_ONCE))
+        new = [task_id for task_id, changed_ns in survey.dropped if self._is_new(task_id, changed_ns)]
+        self._untold.update(dict.fromkeys(new))
+        if len(new) <= _TOLD_AT_ONCE:
+            self._tell_dropped(*new)
         return survey
 
     def _tell_dropped(self, *task_ids: TaskId) -> None:
+        """Emit ``TaskDropped`` for those of which it is still to be emitted."""
         for task_id in task_ids:
             if task_id in self._untold:
                 del self._untold[task_id]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from task_queue.domain.events import AttemptStarted, Event, PhaseEnded, PhaseStarted, TurnTaken
 from task_queue.domain.task import TaskId
-from task_queue.ports.executor import ExecutorKind
+from task_queue.ports.executor import ExecutorKind, Order
 from task_queue.runner.announcing import AnnouncingTranscript
 from tests.fakes import FakeClock, FakeOrders
+from tests.store.memory import MemoryEngine
 
 
 class Kept:
@@ -30,9 +30,9 @@ class Kept:
 def an_order() -> Order:
     clock = FakeClock()
     engine = MemoryEngine()
-    engine.add(a_task("a"))
+    engine.add("task-a", "# A\n")
     claim = engine.claim(TaskId("task-a"), worker="w", now=clock.now())
-    return FakeOrders().order_for(claim, engine.task(claim), engine.journal(claim))
+    return FakeOrders().order_for(claim, engine.task(claim), engine.journal(claim), engine.place_of(claim))
 
 
 class Bench:
