@@ -11,7 +11,9 @@ from task_queue.app.installation import Installation
 from task_queue.domain.errors import TaskQueueError, UnknownTaskError
 from task_queue.domain.event_record import event_types
 from task_queue.store.event_log import EVENTS_LOST
-from task_queue.store.event_reader import CURSOR_RESET, EventReader
+from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
+
+__all__ = ["EventReader", "LoggedEvent", "Reindexed", "open_events", "reindex"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from itertools import islice
 import click
 
 from task_queue.app import event_feed
+from task_queue.app.event_feed import EventReader, LoggedEvent
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment
-from task_queue.store.event_reader import EventReader, LoggedEvent
 
 _SCHEMA_VERSION = 1
 _POLL_MS = 250
@@ -90,7 +90,9 @@ def _as_line(event: LoggedEvent) -> str:
     about = [part for part in (event.source, event.task_id) if part]
     if event.attempt is not None:
         about.append(f"attempt {event.attempt}")
-    rest = [f"{name}={_value(value)}" for name, value in event.data.items() if value not in (None, "", [], {})]
+    rest = [
+        f"{name}={_value(value)}" for name, value in event.data.items() if value not in (None, "", [], {})
+    ]
     return "  ".join([moment(event.at), event.type.ljust(_TYPE_WIDTH), *about, " ".join(rest)]).rstrip()
 
 
