@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from task_queue.app.acts import note_act
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.installation import Installation
 from task_queue.domain.document import naming
@@ -46,6 +47,7 @@ def add(
         now=installation.now(),
         max_pending=installation.max_pending,
     )
+    note_act(installation, "tasks add", source=entry.id, task_id=task_id)
     daemon, _ = daemon_from(installation.locations.daemon_state)
     return Added(task_id, entry.id, daemon.running)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def log_lines(installation: Installation, *, lines: int, follow: bool = False) -
         yield from log.tail(path, lines)
 
 
-def line_of(event: Event) -> str:
-    """*event* as the log has it."""
-    return log.describe(event)[1]
+def line_of(event: Event) -> str | None:
+    """*event* as the log has it; None of what it leaves out at its usual level."""
+    level, line = log.describe(event)
+    return line if level >= logging.INFO else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.agents.project_settings import SettingsTrust
+from task_queue.app.acts import note_act
 from task_queue.app.installation import Installation
 from task_queue.domain.errors import TaskQueueError
 
@@ -29,4 +30,6 @@ def accept_settings(installation: Installation) -> tuple[Accepted, ...]:
                 accepted.append(Accepted(workspace, tuple(map(str, changes))))
     except (OSError, ValueError) as error:
         raise TaskQueueError(f"which project settings were accepted cannot be read: {error}") from error
+    for each in accepted:
+        note_act(installation, "doctor --accept-settings", workspace=str(each.workspace))
     return tuple(accepted)

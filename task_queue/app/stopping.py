@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from task_queue.app.acts import note_act
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.installation import Installation
 from task_queue.platform import durable
@@ -30,6 +31,7 @@ def stop(installation: Installation, *, at_once: bool = False, timeout_s: float 
     durable.make_directory(marker.parent)
     how = "now" if at_once else "gently"
     durable.replace(marker, f"{how} {installation.now().isoformat()}\n".encode())
+    note_act(installation, "stop", now=at_once)
     state = installation.locations.daemon_state
     if not daemon_from(state)[0].running:
         return Stopping.NO_DAEMON
@@ -48,6 +50,7 @@ def resume(installation: Installation) -> bool:
     if not installation.locations.stopped.exists():
         return False
     durable.remove(installation.locations.stopped)
+    note_act(installation, "resume")
     return True
 
 
@@ -56,4 +59,5 @@ def resume_account(installation: Installation) -> bool:
     if not installation.locations.accounts.exists():
         return False
     durable.remove(installation.locations.accounts)
+    note_act(installation, "tasks resume-account")
     return True

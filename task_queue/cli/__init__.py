@@ -18,6 +18,8 @@ _COMMANDS = {
     "resume": Command("stop:resume", "Go on after a stop."),
     "tasks": Command("tasks:tasks", "Add, list, show, follow, cancel, retry and wait for tasks."),
     "workers": Command("workers:workers", "What each worker does."),
+    "events": Command("events:events", "What happened: tasks, sources, the daemon, and what people did."),
+    "reindex": Command("events:reindex", "Rebuild the event log from the results."),
     "logs": Command("logs:logs", "The daemon's own log."),
     "run": Command("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": Command("daemon:daemon", "What the service starts."),

@@ -12,6 +12,8 @@ from task_queue.cli.spelling import moment, span
 from task_queue.domain.events import (
     AccountPaused,
     Event,
+    SourceClosed,
+    SourceOpened,
     TaskClaimed,
     TaskReleased,
     TaskSettled,
@@ -39,7 +41,9 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     unsuccessful: list[str] = []
 
     def emit(event: Event) -> None:
-        render.note(_told(event))
+        said = _told(event)
+        if said is not None:
+            render.note(said)
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
@@ -51,8 +55,8 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     return FAILED if unsuccessful else NEEDS_ATTENTION if stuck else 0
 
 
-def _told(event: Event) -> str:
-    """For the person who waits; what is rarer, as the log has it."""
+def _told(event: Event) -> str | None:
+    """For the person who waits; what is rarer, as the log has it. None of what is not worth a line."""
     from task_queue.app.daemon_log import line_of
 
     match event:
@@ -68,5 +72,7 @@ def _told(event: Event) -> str:
         case AccountPaused():
             until = f" until {moment(event.until)}" if event.until else ""
             return f"account paused{until}: {event.why}; try it at once with: task-queue tasks resume-account"
+        case SourceOpened() | SourceClosed():
+            return None
         case _:
             return line_of(event)

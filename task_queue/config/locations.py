@@ -63,6 +63,15 @@ class Locations:
         return self.state_dir / "claims.jsonl"
 
     @property
+    def events(self) -> Path:
+        """The folder of the event log."""
+        return self.state_dir / "events"
+
+    @property
+    def drops(self) -> Path:
+        return self.state_dir / "dropped.json"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file of ours outside the sources and the configuration."""
         return (
@@ -73,6 +82,7 @@ class Locations:
             self.accounts,
             self.ledger,
             self.claims,
+            self.drops,
             self.stopped,
             self.trusted_settings,
         )

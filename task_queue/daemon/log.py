@@ -12,12 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import fields
+from datetime import datetime
 from io import FileIO, TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, BinaryIO, assert_never
+from typing import IO, Any, BinaryIO
 
 from task_queue.domain import events
 from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.event_record import words_of
 from task_queue.domain.events import Event
 from task_queue.domain.text import printable
 from task_queue.platform import durable
@@ -29,6 +32,24 @@ _BYTES_PER_FILE = 5 * 1024 * 1024
 _OLD_FILES = 4
 _FOLLOW_POLL_S = 0.2
 _BLOCK = 64 * 1024
+_KEYS = {"task_id": "task"}
+_LEVELS: dict[type[Event], int] = {
+    events.SourceUnavailable: logging.ERROR,
+    events.WorkerCrashed: logging.ERROR,
+    events.TaskRecovered: logging.WARNING,
+    events.TaskRejected: logging.WARNING,
+    events.TaskLimited: logging.WARNING,
+    events.AccountPaused: logging.WARNING,
+    events.WatchDegraded: logging.WARNING,
+    # One for each document of a folder, and what the log says in other words beside it.
+    events.TaskDropped: logging.DEBUG,
+    events.QueueStopped: logging.DEBUG,
+    events.QueueResumed: logging.DEBUG,
+    events.ConfigurationChanged: logging.DEBUG,
+    events.DaemonStarted: logging.DEBUG,
+    events.DaemonStopped: logging.DEBUG,
+}
+"""Of those that are not merely told."""
 _log = logging.getLogger("task_queue")
 
 
@@ -62,77 +83,13 @@ def record(event: Event) -> None:
     _log.log(level, "%s", line)
 
 
-def describe(event: Event) -> tuple[int, str]:  # noqa: PLR0912 - one case per event is the point
+def describe(event: Event) -> tuple[int, str]:
     """Level and ``message key=value`` of *event*. One line, but for a traceback."""
-    match event:
-        case events.SourceOpened():
-            return logging.INFO, _line("source opened", source=event.source, path=event.path)
-        case events.SourceClosed():
-            return logging.INFO, _line("source closed", source=event.source)
-        case events.SourceUnavailable():
-            return logging.ERROR, _line("source unavailable", source=event.source, why=event.why)
-        case events.SourceRecovered():
-            return logging.INFO, _line("source recovered", source=event.source)
-        case events.TaskClaimed():
-            return logging.INFO, _line(
-                "task claimed",
-                source=event.source,
-                task=event.task_id,
-                attempt=event.attempt,
-                resumes=event.resumes,
-            )
-        case events.TaskAdopted():
-            return logging.INFO, _line(
-                "task adopted", source=event.source, task=event.task_id, attempt=event.attempt
-            )
-        case events.TaskRecovered():
-            return logging.WARNING, _line(
-                "task recovered", source=event.source, task=event.task_id, repair=event.repair
-            )
-        case events.TaskSettled():
-            return logging.INFO, _line(
-                "task settled",
-                source=event.source,
-                task=event.task_id,
-                state=event.state,
-                outcome=event.outcome,
-                reason=event.reason,
-            )
-        case events.TaskReleased():
-            return logging.INFO, _line(
-                "task released",
-                source=event.source,
-                task=event.task_id,
-                outcome=event.outcome,
-                reason=event.reason,
-                counted=event.counted,
-                delay=event.delay,
-            )
-        case events.TaskRejected():
-            return logging.WARNING, _line(
-                "task rejected", source=event.source, task=event.task_id, reason=event.reason
-            )
-        case events.FileIgnored():
-            return logging.INFO, _line(
-                "file ignored", source=event.source, name=event.name, reason=event.reason
-            )
-        case events.AccountPaused():
-            return logging.WARNING, _line(
-                "account paused",
-                source=event.source,
-                why=event.why,
-                until="unknown" if event.until is None else event.until.isoformat(timespec="seconds"),
-            )
-        case events.WatchDegraded():
-            return logging.WARNING, _line("watch degraded", source=event.source, why=event.why)
-        case events.WatchRestored():
-            return logging.INFO, _line("watch restored", source=event.source)
-        case events.WorkerCrashed():
-            # The only foreign text with lines of its own; the bar keeps them from passing for records.
-            body = "".join(f"\n  | {printable(text)}" for text in event.traceback.splitlines())
-            return logging.ERROR, _line("worker crashed", source=event.source) + body
-        case _:
-            assert_never(event)
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    traceback = str(values.pop("traceback", ""))
+    # The only foreign text with lines of its own; the bar keeps them from passing for records.
+    body = "".join(f"\n  | {printable(text)}" for text in traceback.splitlines())
+    return _LEVELS.get(type(event), logging.INFO), _line(words_of(type(event)), **values) + body
 
 
 def tail(path: Path, lines: int) -> list[str]:
@@ -242,11 +199,14 @@ def _priority(level: int) -> int:
 
 
 def _line(message: str, **values: object) -> str:
-    return " ".join([message, *(f"{key}={_value(value)}" for key, value in values.items())])
+    named = ((_KEYS.get(name, name), value) for name, value in values.items())
+    return " ".join([message, *(f"{key}={_value(value)}" for key, value in named)])
 
 
 def _value(value: object) -> str:
-    text = printable(str(value))
+    if isinstance(value, datetime):
+        value = value.isoformat(timespec="seconds")
+    text = "unknown" if value is None else printable(str(value))
     if text and not any(c in text for c in ' "='):
         return text
     return '"' + text.replace('"', '\\"') + '"'

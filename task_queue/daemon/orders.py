@@ -45,6 +45,8 @@ class ConfiguredOrders:
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
+    events: Path | None = None
+    """The folder of the event log, for the runner to write to; None: it writes none."""
     _parsed: list[tuple[Config, Layers]] = field(default_factory=list[tuple[Config, Layers]])
     """The last configuration asked about, and its layers: they are asked for at every survey."""
 
@@ -149,6 +151,7 @@ class ConfiguredOrders:
             ),
             transcript_mb=self.config.limits.transcript_mb,
             memory_mb=self.config.limits.memory_mb,
+            events=self.events,
             notes=notes,
         )
 

@@ -36,11 +36,20 @@ from task_queue.daemon.sources import Serving
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.events import (
+    ConfigurationChanged,
+    DaemonStarted,
+    DaemonStopped,
+    Event,
+    QueueResumed,
+    QueueStopped,
+)
 from task_queue.platform import durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.emit import Emit
+from task_queue.store.event_log import EventLog
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +117,8 @@ class Daemon:
         self._config = config
         self._config_seen = _stamp(locations.config)
         self._config_error: str | None = None
+        self._events = EventLog(locations.events)
+        self._subscribers: tuple[Emit, ...] = (emit, self._events.emit)
         self._notifier = notifier
         self._clock = SystemClock()
         self._started_at = self._clock.now()
@@ -118,7 +129,7 @@ class Daemon:
         self._stop_asked = False
         self._reload_asked = False
         self._admission = SharedAdmission(
-            self._clock, AccountFile(locations.accounts), Ledger(locations.ledger)
+            self._clock, AccountFile(locations.accounts), Ledger(locations.ledger), emit=self._emit
         )
         self._halted = False
         self._runners = ProcessRunners(template_environment())
@@ -129,7 +140,7 @@ class Daemon:
             runners=self._runners,
             quota=self._quota,
             clock=self._clock,
-            emit=emit,
+            emit=self._emit,
         )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._warnings: list[str] = []
@@ -138,6 +149,7 @@ class Daemon:
     def run(self, is_still_the_only_one: Callable[[], bool]) -> Mapping[str, str]:
         with _signals(self._on_signal):
             try:
+                self._emit(DaemonStarted(os.getpid(), __version__))
                 self._runners.preload()
                 self._halt_if_asked()
                 self._apply(self._config)
@@ -152,6 +164,8 @@ class Daemon:
                 self._stop_serving()
                 self._runners.close()
                 self._write_state(stopped=True)
+                self._emit(DaemonStopped(os.getpid()))
+                self._events.close()
                 log.info("stopped pid=%d", os.getpid())
 
     def _look_after(self, is_still_the_only_one: Callable[[], bool]) -> None:
@@ -183,6 +197,10 @@ class Daemon:
             return False
         return self._serving.has_recovered and self._quota.close(lambda: self._serving.drained)
 
+    def _emit(self, event: Event) -> None:
+        for subscriber in self._subscribers:
+            subscriber(event)
+
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
             self._reload_asked = True
@@ -207,6 +225,7 @@ class Daemon:
         self._notifier.reloading()
         self._apply(config)
         self._notifier.ready()
+        self._emit(ConfigurationChanged(tuple(source.id for source in config.sources)))
         log.info("configuration reloaded sources=%d", len(self._serving))
 
     def _apply(self, config: Config) -> None:
@@ -224,9 +243,12 @@ class Daemon:
         self._halted = asked
         self._admission.set_stopped(asked)
         if asked:
-            self._serving.halt(at_once=_says_now(self._locations.stopped))
+            at_once = _says_now(self._locations.stopped)
+            self._serving.halt(at_once=at_once)
+            self._emit(QueueStopped(at_once))
         else:
             self._serving.go_on()
+            self._emit(QueueResumed())
         log.warning("everything stopped by a person" if asked else "going on after a stop")
 
     def _stop_serving(self) -> None:

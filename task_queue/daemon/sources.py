@@ -20,11 +20,19 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
+from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
 from task_queue.daemon.worker import Timing, Worker
-from task_queue.domain.events import Event, TaskSettled
+from task_queue.domain.events import (
+    Event,
+    SourceClosed,
+    SourceOpened,
+    SourcePaused,
+    SourceResumed,
+    TaskSettled,
+)
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -82,6 +90,7 @@ class Serving:
         self._emit = emit
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
+        self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _Served] = {}
         self._degraded: Mapping[str, str] = {}
@@ -106,8 +115,11 @@ class Serving:
             if source_id not in self._served:
                 self._open(source)
             else:
-                self._served[source_id].source = source
-                self._served[source_id].worker.wake()
+                served = self._served[source_id]
+                if served.source.paused != source.paused:
+                    self._emit(SourcePaused(source_id) if source.paused else SourceResumed(source_id))
+                served.source = source
+                served.worker.wake()
         self._news.extend(self._served)
 
     def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
@@ -143,6 +155,7 @@ class Serving:
         for source_id, served in self._served.items():
             if source_id in self._degraded or not served.engine.is_empty():
                 self.look(source_id)
+        self._drops.save()
         self._news.extend(self._served)
 
     def halt(self, *, at_once: bool) -> None:
@@ -159,6 +172,7 @@ class Serving:
         for source_id, served in list(self._served.items()):
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
+                self._emit(SourceClosed(source_id))
                 del self._served[source_id]
                 self._news.append(source_id)
                 source = self._config_of().source(source_id)
@@ -205,6 +219,8 @@ class Serving:
             if served.thread.is_alive():
                 log.error("worker did not stop in time source=%s", served.source.id)
             served.engine.close()
+            self._emit(SourceClosed(served.source.id))
+        self._drops.save()
         self._watcher.close()
 
     def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
@@ -248,6 +264,7 @@ class Serving:
             allowance=self._admission.allowance,
             trust=self._trust,
             worktrees=self._locations.worktrees,
+            events=self._locations.events,
         )
         engine = FolderEngine(
             source.path,
@@ -266,11 +283,13 @@ class Serving:
             emit=self._note,
             quota=self._quota,
             timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+            is_new=partial(self._drops.is_new, source.id),
             news=partial(self._news.append, source.id),
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = _Served(source, engine, worker, thread)
         self._news.append(source.id)
+        self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()
         self._watcher.watch(source.id, source.path)
 

@@ -293,6 +293,9 @@ class Supervision:
             case Retry() | Release():
                 self._release(claim, ending, journal, disposition)
             case Pause(why=why, until=until):
+                if outcome.kind is OutcomeKind.LIMITED:
+                    limited = (self.source, claim.task_id, claim.attempt, outcome.reason, outcome.resets_at)
+                    self.emit(events.TaskLimited(*limited))
                 self.emit(events.AccountPaused(self.source, why, self.admission.pause(why, until)))
                 self._release(claim, ending, journal, disposition)
             case _:
@@ -327,8 +330,22 @@ class Supervision:
             dead_letter=dead_letter,
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
-        self.queue.settle(claim, result, report_of(result, title=title, asked=asked))
-        self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
+        report = report_of(result, title=title, asked=asked)
+        self._tell_of_edit(claim, self.queue.settle(claim, result, report))
+        self.emit(
+            events.TaskSettled(
+                self.source,
+                claim.task_id,
+                claim.attempt,
+                state,
+                outcome.kind,
+                outcome.reason,
+                took=timedelta(milliseconds=result.duration_ms),
+                turns=result.num_turns,
+                cost_usd=result.total_cost_usd,
+                dead_letter=dead_letter,
+            )
+        )
 
     def _task(self, claim: Claim) -> Task | None:
         """None of a document that is no valid task: it never ran."""
@@ -341,17 +358,22 @@ class Supervision:
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
     ) -> None:
         after = journal_after(claim, ending, journal, disposition)
-        self.queue.release(claim, after)
+        self._tell_of_edit(claim, self.queue.release(claim, after))
         self.emit(
             events.TaskReleased(
                 self.source,
                 claim.task_id,
+                claim.attempt,
                 ending.outcome.kind,
                 ending.outcome.reason,
                 counted=after.attempts[-1].counted,
                 delay=disposition.delay if isinstance(disposition, Retry) else timedelta(0),
             )
         )
+
+    def _tell_of_edit(self, claim: Claim, kept_as: str | None) -> None:
+        if kept_as is not None:
+            self.emit(events.TaskEdited(self.source, claim.task_id, claim.attempt, kept_as))
 
     def _may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""

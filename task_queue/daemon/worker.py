@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from task_queue.daemon.quota import USED_UP, Quota
 from task_queue.daemon.supervision import Supervision
@@ -37,6 +38,8 @@ LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
 LONGEST_WAIT_FOR_A_TIME_S = 60.0
 """The clock may be set, and does not stand still while the machine is suspended."""
+_TOLD_AT_ONCE = 100
+"""Dropped documents. Of more, each is told of before its claim, or when there is nothing to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,11 @@ class Worker:
         emit: Emit,
         timing: Timing,
         quota: Quota | None = None,
+        is_new: Callable[[TaskId, int], bool] = lambda _task_id, _changed_ns: True,
         news: Callable[[], None] = lambda: None,
     ) -> None:
-        """*news* is called whenever what is shown of the worker may have changed."""
+        """*is_new*: whether no earlier daemon told of the document (see ``Survey.dropped``). *news* is called
+        whenever what is shown of the worker may have changed."""
         self.source = source
         self.thread_id: int | None = None
         self.running: TaskId | None = None
@@ -89,7 +94,10 @@ class Worker:
         self._state_of = state_of
         self._clock = clock
         self._emit = emit
+        self._is_new = is_new
         self._news = news
+        self._untold: dict[TaskId, None] = {}
+        """Documents of which ``TaskDropped`` is still to be emitted."""
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
         self._retiring = threading.Event()
@@ -193,10 +201,10 @@ class Worker:
     def _turn(self) -> float | None:
         if not self._recovered:
             self._recover()
-        survey = self._engine.survey()
+        survey = self._survey()
         if survey.locks:
             self._conclude_claims()
-            survey = self._engine.survey()
+            survey = self._survey()
         self._note_ignored(survey)
         self.drained = survey.is_drained
         if not survey.look_again_after:  # else one of the documents may only be in the middle of a change
@@ -217,6 +225,9 @@ class Worker:
                 self.holds_agents_only = isinstance(found, HeldBack) and found.reason == self.held_back
             case None:
                 pass
+        if self._untold:
+            self._tell_dropped(*islice(self._untold, _TOLD_AT_ONCE))
+            return 0
         return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
     def _recover(self) -> None:
@@ -266,6 +277,7 @@ class Worker:
             claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task.id)
             self._show_running(claim)
+            self._tell_dropped(task.id)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
             ended = self._supervision.conclude(claim, runner_ended=True)
@@ -283,7 +295,7 @@ class Worker:
     def _end_cancelled(self) -> None:
         """Waiting tasks that a person gave up need not wait for the one that runs."""
         with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
-            self._end_all(self._engine.survey().cancelled)
+            self._end_all(self._survey().cancelled)
 
     def _end_unwanted(self, survey: Survey) -> bool:
         """End what was rejected or cancelled while it waited; whether there was any that may be ended now."""
@@ -306,6 +318,7 @@ class Worker:
         try:
             claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task_id)
+            self._tell_dropped(task_id)
             if outcome.kind is OutcomeKind.REJECTED:
                 self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
             self._engine.attempts.abandon(claim, now=self._clock.now())
@@ -330,6 +343,21 @@ class Worker:
         if why != self.trouble:
             self.trouble = why
             self._emit(events.SourceUnavailable(self.source, why))
+
+    def _survey(self) -> Survey:
+        survey = self._engine.survey()
+        new = [task_id for task_id, changed_ns in survey.dropped if self._is_new(task_id, changed_ns)]
+        self._untold.update(dict.fromkeys(new))
+        if len(new) <= _TOLD_AT_ONCE:
+            self._tell_dropped(*new)
+        return survey
+
+    def _tell_dropped(self, *task_ids: TaskId) -> None:
+        """Emit ``TaskDropped`` for those of which it is still to be emitted."""
+        for task_id in task_ids:
+            if task_id in self._untold:
+                del self._untold[task_id]
+                self._emit(events.TaskDropped(self.source, task_id))
 
     def _note_ignored(self, survey: Survey) -> None:
         if survey.ignored is self.ignored:

@@ -1,8 +1,13 @@
-"""What happened, in the past tense. The worker and the daemon emit these; subscribers turn them into log lines."""
+"""What happened, in the past tense. Daemon, runner and commands emit these; see ``event_record`` for their names.
+
+They become lines of the daemon's log and of the event log. Neither may hold a document's text, an agent's words
+or a secret.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from task_queue.domain.model import OutcomeKind
@@ -34,6 +39,26 @@ class SourceRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePaused:
+    """A person paused it: what runs goes on, nothing more is claimed."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResumed:
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDropped:
+    """The worker saw a complete document for the first time."""
+
+    source: str
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
 class TaskClaimed:
     source: str
     task_id: TaskId
@@ -60,12 +85,61 @@ class TaskRecovered:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskSettled:
+class AttemptStarted:
+    """By its runner, once it has shown itself; ``executor`` is ``claude`` or the name of a configured command."""
+
     source: str
     task_id: TaskId
+    attempt: int
+    executor: str
+    resumes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """One session of an agent, or one run of the checks; ``phase`` is as in the result's ``cost_by_phase``."""
+
+    source: str
+    task_id: TaskId
+    attempt: int
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEnded:
+    source: str
+    task_id: TaskId
+    attempt: int
+    phase: str
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """The agent has answered; at most one a second. ``turn`` counts those of the attempt, ``tool`` is its next call."""
+
+    source: str
+    task_id: TaskId
+    attempt: int
+    phase: str | None
+    turn: int
+    tool: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettled:
+    """It ended for good; the figures are those of its result, over all attempts."""
+
+    source: str
+    task_id: TaskId
+    attempt: int
     state: TaskState
     outcome: OutcomeKind
     reason: str
+    took: timedelta
+    turns: int
+    cost_usd: float | None
+    dead_letter: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +148,37 @@ class TaskReleased:
 
     source: str
     task_id: TaskId
+    attempt: int
     outcome: OutcomeKind
     reason: str
     counted: bool
     delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetried:
+    """A person gave a failed task another try."""
+
+    source: str
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """A person gave the task up; ``TaskSettled`` follows once it has ended."""
+
+    source: str
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEdited:
+    """Its document was changed or replaced while it ran; what ran is archived, the newer text is kept."""
+
+    source: str
+    task_id: TaskId
+    attempt: int
+    kept_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +196,72 @@ class FileIgnored:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLimited:
+    """An attempt met the account's usage limit; ``resets_at`` is None where none was announced."""
+
+    source: str
+    task_id: TaskId
+    attempt: int
+    reason: str
+    resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPaused:
+    """Nothing is started on the account; ``source`` is the one whose attempt led to it."""
+
     source: str
     why: str
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountResumed:
+    """By the time, by an attempt that went well, or by a person."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStopped:
+    """A person stopped everything; ``now`` ends what runs instead of suspending it."""
+
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueResumed:
+    """A person let it go on after ``QueueStopped``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChanged:
+    """The daemon has taken over the file as it is now."""
+
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    pid: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopped:
+    """In good order: after a kill it is missing."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonActed:
+    """A command that changes something was given; ``options`` holds ids, flags and names, and no text of a task."""
+
+    command: str
+    source: str | None = None
+    task_id: TaskId | None = None
+    options: Mapping[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +292,32 @@ Event = (
     | SourceClosed
     | SourceUnavailable
     | SourceRecovered
+    | SourcePaused
+    | SourceResumed
+    | TaskDropped
     | TaskClaimed
     | TaskAdopted
     | TaskRecovered
+    | AttemptStarted
+    | PhaseStarted
+    | PhaseEnded
+    | TurnTaken
     | TaskSettled
     | TaskReleased
+    | TaskRetried
+    | CancelAsked
+    | TaskEdited
     | TaskRejected
     | FileIgnored
+    | TaskLimited
     | AccountPaused
+    | AccountResumed
+    | QueueStopped
+    | QueueResumed
+    | ConfigurationChanged
+    | DaemonStarted
+    | DaemonStopped
+    | PersonActed
     | WatchDegraded
     | WatchRestored
     | WorkerCrashed

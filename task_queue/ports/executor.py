@@ -110,6 +110,8 @@ class Order:
     """Seals of what earlier attempts had finished."""
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
+    events: Path | None = None
+    """The folder of the event log; None: nothing is told."""
     token: str = ""
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
 

@@ -37,13 +37,15 @@ class Queue(Protocol):
         """The same of a source that cannot be used now, but that no other daemon serves: what runs may be stopped."""
         ...
 
-    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         """Record *result* and its *report* and move the task to its final place (``result.state``).
+
+        Returns the name of the file that keeps a newer text of the document, None if it was not edited.
 
         Idempotent. Raises ClaimLost if *claim* does not stand any more.
         """
         ...
 
-    def release(self, claim: Claim, journal: Journal) -> None:
-        """Give the task back to pending with its history. Idempotent; raises ClaimLost."""
+    def release(self, claim: Claim, journal: Journal) -> str | None:
+        """Give the task back to pending with its history; returns as ``settle``. Idempotent; raises ClaimLost."""
         ...

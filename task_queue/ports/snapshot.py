@@ -31,6 +31,10 @@ class Survey:
     unread: tuple[str, ...] = ()
     """File names of documents, where there are too many to read each: nothing else is known of what waits."""
 
+    dropped: tuple[tuple[TaskId, int], ...] = ()
+    """Documents that were found complete for the first time since the last survey, and when each was changed last
+    (nanoseconds since 1970); not those that were claimed before."""
+
     def has(self, task_id: TaskId) -> bool:
         """Whether the document called *task_id* is there and not claimed."""
         rejected = any(task_id == rejected for rejected, _ in self.rejected)

@@ -26,14 +26,16 @@ from task_queue.platform import identity
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.owners import this_process
 from task_queue.ports.attempt_writer import AttemptWriter
+from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
+from task_queue.runner.announcing import AnnouncingTranscript
 
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
 _COMMIT_AGAIN_AFTER_S = 0.5
 
 
-def carry_out(order: Order, log: AttemptWriter) -> None:
+def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> None:
     """Run the attempt that *order* describes, in this process; returns when its ending is committed to *log*."""
     started_at = datetime.now(UTC)
     try:
@@ -45,6 +47,7 @@ def carry_out(order: Order, log: AttemptWriter) -> None:
         outcome = Outcome(OutcomeKind.UNAVAILABLE, f"the attempt's folder cannot be written: {error}")
         _commit(log, order, outcome, Work(), started_at)
         return
+    announcing = AnnouncingTranscript(transcript, order, emit)
     _become_subreaper()
     executor = executor_of(order, log)
     asked: list[Stop] = []
@@ -59,7 +62,7 @@ def carry_out(order: Order, log: AttemptWriter) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         with MemoryGuard(order.memory_mb) as memory:
-            outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, transcript)
+            outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, announcing)
         if memory.exceeded is not None and not asked and outcome.kind is not OutcomeKind.SUCCEEDED:
             reason = "the process tree held more memory than limits.memory_mb"
             outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))
@@ -69,6 +72,7 @@ def carry_out(order: Order, log: AttemptWriter) -> None:
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
         work = _work_so_far(log, order)
+    announcing.end()
     if outcome.kind is OutcomeKind.SUCCEEDED and order.executor is ExecutorKind.COMMAND:
         transcript.write("note", {"type": VOUCHED, "token": order.token})
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)

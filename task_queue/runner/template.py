@@ -27,6 +27,7 @@ from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.records import adapter, decode
 from task_queue.ports.executor import ExecutorKind, Order
 from task_queue.runner.process import carry_out
+from task_queue.store.event_log import EventLog
 from task_queue.store.opening import open_log
 
 _FOR_COMMANDS = "task_queue.runner.command"
@@ -81,7 +82,10 @@ def _run(raw: bytes) -> None:
         os.environ.clear()
         os.environ.update(order.env)
         os.environ[MARKER_VARIABLE] = order.marker
-        carry_out(order, log)
+        if order.events is None:
+            carry_out(order, log)
+        else:
+            carry_out(order, log, EventLog(order.events).emit)
         code = 0
     except BaseException:  # noqa: BLE001 - the process ends here; its log keeps the reason
         traceback.print_exc()

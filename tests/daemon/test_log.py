@@ -52,14 +52,30 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
         "task recovered source=web task=task-a repair=settled",
     ),
     (
-        events.TaskSettled("web", TASK, TaskState.COMPLETED, OutcomeKind.SUCCEEDED, "verified"),
+        events.TaskSettled(
+            "web",
+            TASK,
+            2,
+            TaskState.COMPLETED,
+            OutcomeKind.SUCCEEDED,
+            "verified",
+            took=timedelta(seconds=90),
+            turns=7,
+            cost_usd=0.25,
+            dead_letter=False,
+        ),
         logging.INFO,
-        "task settled source=web task=task-a state=completed outcome=succeeded reason=verified",
+        (
+            "task settled source=web task=task-a attempt=2 state=completed outcome=succeeded reason=verified"
+            " took=0:01:30 turns=7 cost_usd=0.25 dead_letter=False"
+        ),
     ),
     (
-        events.TaskReleased("web", TASK, OutcomeKind.CRASHED, "", counted=True, delay=timedelta(seconds=30)),
+        events.TaskReleased(
+            "web", TASK, 1, OutcomeKind.CRASHED, "", counted=True, delay=timedelta(seconds=30)
+        ),
         logging.INFO,
-        'task released source=web task=task-a outcome=crashed reason="" counted=True delay=0:00:30',
+        'task released source=web task=task-a attempt=1 outcome=crashed reason="" counted=True delay=0:00:30',
     ),
     (
         events.TaskRejected("web", TASK, "line 2: unknown key"),
@@ -78,6 +94,56 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
     ),
     (events.WatchDegraded("web", "nfs"), logging.WARNING, "watch degraded source=web why=nfs"),
     (events.WatchRestored("web"), logging.INFO, "watch restored source=web"),
+    (events.SourcePaused("web"), logging.INFO, "source paused source=web"),
+    (events.SourceResumed("web"), logging.INFO, "source resumed source=web"),
+    (events.TaskDropped("web", TASK), logging.DEBUG, "task dropped source=web task=task-a"),
+    (
+        events.AttemptStarted("web", TASK, 1, "claude", resumes=False),
+        logging.INFO,
+        "attempt started source=web task=task-a attempt=1 executor=claude resumes=False",
+    ),
+    (
+        events.PhaseStarted("web", TASK, 1, "audit 1"),
+        logging.INFO,
+        'phase started source=web task=task-a attempt=1 phase="audit 1"',
+    ),
+    (
+        events.PhaseEnded("web", TASK, 1, "audit 1", took=timedelta(seconds=2)),
+        logging.INFO,
+        'phase ended source=web task=task-a attempt=1 phase="audit 1" took=0:00:02',
+    ),
+    (
+        events.TurnTaken("web", TASK, 1, "implement", 3, "Bash"),
+        logging.INFO,
+        "turn taken source=web task=task-a attempt=1 phase=implement turn=3 tool=Bash",
+    ),
+    (events.TaskRetried("web", TASK), logging.INFO, "task retried source=web task=task-a"),
+    (events.CancelAsked("web", TASK), logging.INFO, "cancel asked source=web task=task-a"),
+    (
+        events.TaskEdited("web", TASK, 1, "edited-task-a.md"),
+        logging.INFO,
+        "task edited source=web task=task-a attempt=1 kept_as=edited-task-a.md",
+    ),
+    (
+        events.TaskLimited("web", TASK, 1, "usage limit", None),
+        logging.WARNING,
+        'task limited source=web task=task-a attempt=1 reason="usage limit" resets_at=unknown',
+    ),
+    (events.AccountResumed("its time has come"), logging.INFO, 'account resumed why="its time has come"'),
+    (events.QueueStopped(now=True), logging.DEBUG, "queue stopped now=True"),
+    (events.QueueResumed(), logging.DEBUG, "queue resumed"),
+    (
+        events.ConfigurationChanged(("web", "docs")),
+        logging.DEBUG,
+        "configuration changed sources=\"('web', 'docs')\"",
+    ),
+    (events.DaemonStarted(7, "1.0"), logging.DEBUG, "daemon started pid=7 version=1.0"),
+    (events.DaemonStopped(7), logging.DEBUG, "daemon stopped pid=7"),
+    (
+        events.PersonActed("tasks cancel", "web", TASK, {"now": True}),
+        logging.INFO,
+        'person acted command="tasks cancel" source=web task=task-a options="{\'now\': True}"',
+    ),
     (
         events.WorkerCrashed("web", "Traceback:\n  ValueError: x\x07\n"),
         logging.ERROR,

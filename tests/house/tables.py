@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from pydantic import BaseModel
@@ -29,6 +30,8 @@ from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.results import attempt_of, bare_ending
 from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
+from task_queue.domain.event_record import ABOUT, type_of
+from task_queue.domain.events import Event
 from task_queue.domain.model import (
     Complete,
     Disposition,
@@ -69,6 +72,43 @@ OUTCOMES: dict[OutcomeKind, str] = {
     OutcomeKind.REJECTED: "the document cannot be run as it is written",
     OutcomeKind.INTERRUPTED: "the queue itself was stopped",
 }
+
+EVENTS: dict[str, str] = {
+    "dropped": "a document was found complete in `pending/`, once for each document; `task_id` is the file's name, also where the task is later recorded under a number",
+    "rejected": "the document cannot be run; `settled` follows",
+    "file_ignored": "a file in `pending/` cannot be a task; again after a restart of the daemon",
+    "claimed": "the worker took the task; `resumes`: it continues the session of an earlier attempt",
+    "adopted": "a daemon found a live runner of an earlier daemon, and waits for it",
+    "recovered": "a daemon found a claim without a live runner, and repaired it",
+    "attempt_started": "written by the runner; `executor` is `claude` or the name of a configured command",
+    "phase_started": "a phase of the workflow, named as in the report; a configured command is one phase, `command`",
+    "phase_ended": "also where the attempt ends with the phase; missing if the runner was killed",
+    "turn_taken": "the agent answered; at most one event a second, `turn` counts all answers of the attempt; `tool` is the tool that it calls",
+    "limited": "the attempt met the usage limit; `released` follows",
+    "released": "the task is in `pending/` again; `counted`: the attempt counts against `max_attempts`",
+    "retried": "a person gave a failed task another try",
+    "cancel_asked": "a person cancelled the task; `settled` follows once it has ended",
+    "edited": "the document was changed while it ran; the newer text is kept in `pending/` as `kept_as`",
+    "settled": "the task ended; the figures are those of its result, over all attempts",
+    "account_paused": "nothing starts on the account; `source` is the source whose attempt caused it",
+    "account_resumed": "the account is open again",
+    "source_opened": "the daemon serves the source",
+    "source_closed": "the daemon serves it no longer, or ends",
+    "source_paused": "the daemon noticed that a person paused it",
+    "source_resumed": "the daemon noticed that a person resumed it",
+    "source_unavailable": "nothing of the source can be claimed",
+    "source_recovered": "after `source_unavailable`",
+    "watch_degraded": "file events of the source are missing; the sweep finds its tasks",
+    "watch_restored": "after `watch_degraded`",
+    "worker_crashed": "a defect: this source stops until the daemon restarts",
+    "queue_stopped": "the daemon noticed `task-queue stop`; again when it starts while the stop stands",
+    "queue_resumed": "the daemon noticed `task-queue resume`",
+    "configuration_changed": "the daemon uses the configuration as it is now",
+    "daemon_started": "before its sources are opened",
+    "daemon_stopped": "in good order; missing after a kill",
+    "person_acted": "a command that changes something succeeded; `options` holds ids, names, paths and flags, never the text of a task",
+}
+"""In the order of the table."""
 
 CONFIGURATION: dict[str, str] = {
     "version": "`2.1`; 2.x is read",
@@ -216,6 +256,19 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
                 yield f"{prefix}.{key}", _default(inner)
 
 
+def events_table() -> str:
+    kinds = {type_of(kind): kind for kind in get_args(Event)}
+    rows = [
+        (
+            f"`{name}`",
+            meaning,
+            ", ".join(f"`{each.name}`" for each in fields(kinds[name]) if each.name not in ABOUT),
+        )
+        for name, meaning in EVENTS.items()
+    ]
+    return _table(("type", "when", "data"), rows)
+
+
 def commands() -> str:
     return "\n".join(_commands(cli, "task-queue")) + "\n"
 
@@ -231,6 +284,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "false-successes": false_successes_table,
     "configuration": configuration_table,
     "commands": commands,
+    "events": events_table,
 }
 
 

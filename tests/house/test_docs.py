@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from task_queue.domain.attempt.verdict import TABLE, deciding
+from task_queue.domain.event_record import event_types
 from task_queue.domain.model import OutcomeKind
 from tests.acceptance.test_night import NIGHT
 from tests.domain.test_known_lies import LIES
@@ -19,6 +20,7 @@ from tests.house import proofs
 from tests.house.tables import (
     CONFIGURATION,
     DOCUMENTS,
+    EVENTS,
     OUTCOMES,
     ROOT,
     configuration_keys,
@@ -97,6 +99,7 @@ def test_each_fault_and_each_breakage_is_described() -> None:
 def test_every_outcome_and_key_is_explained() -> None:
     """A new one without an explanation fails here."""
     assert set(OUTCOMES) == set(OutcomeKind)
+    assert set(EVENTS) == set(event_types())
     assert set(CONFIGURATION) == {path for path, _ in configuration_keys()}
 
 

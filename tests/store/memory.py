@@ -261,12 +261,12 @@ class MemoryEngine:
     def document_is_gone(self, claim: Claim) -> bool:
         return self._dropped_as(claim) not in self.documents
 
-    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         dropped_as = self._dropped_as(claim)
         if self._locks.get(dropped_as) != claim:
             settled = self.results.get(claim.task_id)
             if settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
-                return
+                return None
             raise ClaimLost(f"{claim.task_id}: the claim is gone")
         if dropped_as not in self.documents:
             notes = (*result.product.notes, "the document was deleted while the task ran")
@@ -278,13 +278,15 @@ class MemoryEngine:
         self._journals.pop(dropped_as, None)
         self._cancels.discard(dropped_as)
         del self._locks[dropped_as]
+        return None
 
-    def release(self, claim: Claim, journal: Journal) -> None:
+    def release(self, claim: Claim, journal: Journal) -> str | None:
         dropped_as = self._dropped_as(claim)
         if self._locks.get(dropped_as) != claim:
             raise ClaimLost(f"{claim.task_id}: the claim is gone")
         self._journals[dropped_as] = journal
         del self._locks[dropped_as]
+        return None
 
     def requeue(self, task_id: TaskId) -> None:
         state, data = self.ended.get(task_id, (None, b""))

@@ -19,11 +19,13 @@ from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.events import AccountResumed
 from task_queue.domain.holds import STOPPED, AgentHold, source_paused
 from task_queue.domain.model import Claim, Ending, OutcomeKind
 from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
+from task_queue.ports.emit import Emit
 
 
 class SharedAdmission:
@@ -36,10 +38,12 @@ class SharedAdmission:
         spending: Spending,
         *,
         jitter: Callable[[], float] = random.random,
+        emit: Emit = lambda _: None,
     ) -> None:
         self._clock = clock
         self._spending = spending
         self._jitter = jitter
+        self._emit = emit
         self._lock = threading.RLock()
         self._bounds = Bounds()
         self._guard = AccountGuard(account)
@@ -73,6 +77,7 @@ class SharedAdmission:
         with self._lock:
             opened = self._guard.opened_by_a_person()
         if opened:
+            self._emit(AccountResumed("a person opened it"))
             self._wake_all()
 
     def tripped(self, source: str) -> str | None:
@@ -138,7 +143,10 @@ class SharedAdmission:
     def account_works(self) -> None:
         """The agent that tried the account got an answer: let the others go on."""
         with self._lock:
+            was_paused = self._guard.account.paused_until is not None
             self._guard.open()
+        if was_paused:
+            self._emit(AccountResumed("an agent got an answer"))
         self._wake_all()
 
     def ended(self, source: str, claim: Claim, ending: Ending) -> None:

@@ -69,22 +69,27 @@ class ClaimedDocuments:
         run = f"mv {newer} {newer.with_name(newer.name.removeprefix('edited-'))}"
         return f"the document was edited while the task ran; the newer text is kept, run it with: {run}"
 
-    def file(self, claim: Claim, state: TaskState) -> None:
+    def file(self, claim: Claim, state: TaskState) -> str | None:
+        """The name under which a newer text is kept, None if there is none."""
         target = self._layout.ended(state) / naming.document_of(claim.task_id)
         if not self.notes(claim) and os.path.lexists(self._layout.document(claim)):
             move_to_free_name(self._layout.document(claim), target)
-            return
+            return None
         for other in ENDED:  # a person filed it where it does not belong
             filed = self._layout.ended(other) / target.name
             if other is not state and ino_of(filed) == DocumentFile.of(claim).ino:
                 move_to_free_name(filed, target)
-        self.keep_newer(claim)
+        newer = self.keep_newer(claim)
         publish_once(target, self.snapshot(claim))
+        return newer
 
-    def keep_newer(self, claim: Claim) -> None:
-        document = self._layout.document(claim)
-        with contextlib.suppress(FileNotFoundError):
-            move_to_free_name(document, self._newer(claim))
+    def keep_newer(self, claim: Claim) -> str | None:
+        """The name under which the text in the document's place is kept, None if there is none."""
+        document, newer = self._layout.document(claim), self._newer(claim)
+        try:
+            return move_to_free_name(document, newer).name
+        except FileNotFoundError:
+            return None
 
     def _newer(self, claim: Claim) -> Path:
         return self._layout.pending / f"edited-{naming.key_of(naming.task_id_of(claim.document))}.md"

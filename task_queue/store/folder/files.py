@@ -41,8 +41,8 @@ def publish_once(path: Path, data: bytes) -> None:
         durable.sync_directory(path.parent)
 
 
-def move_to_free_name(source: Path, target: Path) -> None:
-    """Move to *target*, or beside it under a number where somebody put a file of that name."""
+def move_to_free_name(source: Path, target: Path) -> Path:
+    """Move to *target*, or beside it under a number where there is a file of that name; where it is now."""
     free, number = target, 1
     while True:
         try:
@@ -51,7 +51,7 @@ def move_to_free_name(source: Path, target: Path) -> None:
             number += 1
             free = target.with_name(f"{target.name.removesuffix('.md')}.{number}.md")
         else:
-            return
+            return free
 
 
 def read_record(kind: type[Record], path: Path) -> Record | str | None:

@@ -58,6 +58,8 @@ class _Document:
     waiting: Waiting | None = None
     given: Mapping[str, Any] | None = None
     rejected: str | None = None
+    reported: bool = False
+    """It, or an earlier text of it, was among those that a survey called dropped."""
 
     @property
     def is_read(self) -> bool:
@@ -124,6 +126,7 @@ class Pending:
         self._cancelled: dict[TaskId, None] = {}
         self._ignored: dict[str, str] = {}
         self._ignored_sorted: tuple[tuple[str, str], ...] | None = ()
+        self._dropped: list[tuple[TaskId, int]] = []
 
     def touch(self, name: str | None = None) -> None:
         """Look at *name* again at the next survey; at everything if None."""
@@ -265,9 +268,11 @@ class Pending:
         stamp = FileStamp.of(about)
         seen = self._documents.get(name)
         if seen is None or seen.stamp != stamp:
+            reported = seen is not None and seen.reported
             if seen is not None:
                 self._forget(name)
             seen = self._add(name, stamp)
+            seen.reported = reported
         if not seen.is_read:
             self._examine(path, seen, by_rename=by_rename)
 
@@ -280,6 +285,7 @@ class Pending:
                     self._unsettled.forget(path.name)
                     seen.waiting, seen.given, seen.rejected = reading.waiting, reading.given, reading.rejected
                     self._place(path.name)
+                    self._note_dropped(path.name, seen)
                     return
         except OSError as error:
             if error.errno not in _GONE_OR_REPLACED:
@@ -288,6 +294,15 @@ class Pending:
         now = self._monotonic()
         self._unsettled.since.setdefault(path.name, now)
         self._unsettled.look_again(path.name, now + (_WRITTEN_POLL_S if wait_s is None else wait_s))
+
+    def _note_dropped(self, name: str, seen: _Document) -> None:
+        if seen.reported:
+            return
+        seen.reported = True
+        task_id = naming.task_id_of(name)
+        key = naming.key_of(task_id)
+        if key not in self._beside.journal and key not in self._beside.lock:  # else it was claimed before
+            self._dropped.append((task_id, seen.stamp.ctime_ns))
 
     def _read(self, path: Path, stamp: FileStamp) -> Reading | None:
         from task_queue.store.folder.reading import (
@@ -394,6 +409,7 @@ class Pending:
         if self._ignored_sorted is None:
             self._ignored_sorted = tuple(sorted(self._ignored.items()))
         due = self._unsettled.next_due()
+        dropped, self._dropped = self._dropped, []
         return Survey(
             waiting=self._backlog,
             rejected=tuple(self._rejected.items()),
@@ -402,4 +418,5 @@ class Pending:
             locks=self._beside.lock_names(),
             look_again_after=None if due is None else max(_LEAST_WAIT_S, due - self._monotonic()),
             unread=self._unread,
+            dropped=tuple(dropped),
         )

@@ -144,13 +144,13 @@ class FolderQueue:
         with self._available():
             return self.claims() if self._guard.acquire() else ()
 
-    def settle(self, claim: Claim, result: Result, report: str = "") -> None:
+    def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         with self._available():
             if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
                 settled = self._archive.result_of(claim.task_id)
                 filed = self._archive.ended_state(claim.task_id) is not None
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
-                    return
+                    return None
                 self._take_back(claim)
             notes = (
                 *result.product.notes,
@@ -159,21 +159,24 @@ class FolderQueue:
             )
             noted = changed(result, product=changed(result.product, notes=notes))
             self._outputs.publish(claim, noted, report)
-            self._documents.file(claim, result.state)
+            newer = self._documents.file(claim, result.state)
             durable.remove(self._layout.journal(claim.document))
             durable.remove(self._layout.cancel(claim.document))
             self._unlock(claim)
+            return newer
 
-    def release(self, claim: Claim, journal: Journal) -> None:
+    def release(self, claim: Claim, journal: Journal) -> str | None:
+        newer = None
         with self._available():
             if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
                 self._take_back(claim)
             durable.replace(self._layout.journal(claim.document), encode(journal))
             if self._documents.is_edited(claim):
-                self._documents.keep_newer(claim)
+                newer = self._documents.keep_newer(claim)
                 with contextlib.suppress(FileExistsError):
                     durable.publish(self._layout.document(claim), self._documents.snapshot(claim))
             self._unlock(claim)
+        return newer
 
     def _complete_document(self, document: str) -> tuple[bytes, os.stat_result]:
         path = self._layout.pending / document

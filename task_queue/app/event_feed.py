@@ -1,0 +1,65 @@
+"""The event log: what follows a cursor, and ``reindex``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from task_queue.app.acts import note_act
+from task_queue.app.finding import task_named
+from task_queue.app.installation import Installation
+from task_queue.domain.errors import TaskQueueError, UnknownTaskError
+from task_queue.domain.event_record import event_types
+from task_queue.store.event_log import EVENTS_LOST
+from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
+
+__all__ = ["EventReader", "LoggedEvent", "Reindexed", "open_events", "reindex"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    settled: int
+    """How many results the new log has an event of."""
+    schema_version: int = 1
+
+
+def open_events(
+    installation: Installation,
+    *,
+    after: str | None = None,
+    types: Collection[str] = (),
+    task: str | None = None,
+    warn: Callable[[str], None],
+) -> EventReader:
+    """What follows the event of the cursor *after* (``EventReader``), of *types* and of *task* only, if given.
+
+    *warn* is called with what is skipped because it cannot be read. Raises TaskQueueError for an unknown type.
+    """
+    known = (*event_types(), EVENTS_LOST, CURSOR_RESET)
+    for name in types:
+        if name not in known:
+            raise TaskQueueError(f"there is no type of event '{name}'", hint=f"types: {', '.join(known)}")
+    task_id = None if task is None else _named(task, installation)
+    return EventReader(installation.locations.events, after, types=types, task_id=task_id, warn=warn)
+
+
+def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reindexed:
+    """Rebuild the log from the results of all sources; *warn* is called for each that cannot be read.
+
+    Raises TaskQueueError if another one is at work, ConfigError, OSError.
+    """
+    from task_queue.store.event_rebuild import reindex as rebuild
+
+    installation.demand_trust()
+    results = {source.id: source.folders.results for source in installation.sources()}
+    settled = rebuild(installation.locations.events, results, warn=warn)
+    note_act(installation, "reindex")
+    return Reindexed(settled)
+
+
+def _named(text: str, installation: Installation) -> str:
+    """The log knows tasks whose files are gone, too."""
+    try:
+        return task_named(text, installation.sources())
+    except UnknownTaskError:
+        return text

@@ -1,0 +1,283 @@
+"""``reindex``: the settled events of all results in a new epoch, beside writers and readers that go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.event_record import EventRecord, event_of
+from task_queue.domain.events import TaskSettled
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform.lockfile import FileLock
+from task_queue.store.event_log import EventLog
+from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
+from task_queue.store.event_rebuild import reindex
+from tests.proof import tracer
+from tests.store.test_event_log import ROOT, TINY, fill, ns, read, segments, seq_of, unexpected
+
+NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "events"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    made = tmp_path / "results"
+    made.mkdir()
+    return made
+
+
+def a_result(folder: Path, task_id: str, *, minutes: float = 0, **content: Any) -> Path:
+    path = folder / f"{task_id}.json"
+    whole = {
+        "task_id": task_id,
+        "success": True,
+        "completed_at": (NOON + timedelta(minutes=minutes)).isoformat(),
+        "attempts": [{"number": 1}],
+        **content,
+    }
+    path.write_text(json.dumps(whole))
+    return path
+
+
+def settled(task_id: str, attempt: int = 1) -> EventRecord:
+    return EventRecord("settled", {}, "web", task_id, attempt)
+
+
+def task_ids(events: list[LoggedEvent]) -> list[str | None]:
+    return [event.task_id for event in events]
+
+
+def test_results_of_all_sources_become_settled_events_by_their_time(folder: Path, tmp_path: Path) -> None:
+    """Over several segments; what does not exist is empty."""
+    sources = {name: tmp_path / name for name in ("web", "docs", "gone")}
+    for name in ("web", "docs"):
+        sources[name].mkdir()
+    for minute in range(10):
+        a_result(sources["web" if minute % 3 else "docs"], f"task-{9 - minute}", minutes=minute)
+
+    assert reindex(folder, sources, segment_bytes=TINY, warn=unexpected) == 10
+
+    events = read(folder)
+    assert task_ids(events) == [f"task-{9 - minute}" for minute in range(10)]
+    assert [event.source for event in events[:3]] == ["docs", "web", "web"]
+    assert [event.at for event in events[:2]] == [NOON, NOON + timedelta(minutes=1)]
+    assert [seq_of(event) for event in events] == list(range(1, 11))
+    assert len(segments(folder)) > 2
+    assert fill(folder, 1) == [11]
+
+
+def test_a_settled_event_has_the_figures_of_its_result(folder: Path, results: Path) -> None:
+    """As the daemon writes it; the attempt is the last one."""
+    a_result(
+        results,
+        "task-a",
+        success=False,
+        state="failed",
+        outcome="timed_out",
+        error="no end in sight",
+        attempts=[{"number": 1}, {"number": 2}],
+        duration_ms=90_000,
+        num_turns=7,
+        total_cost_usd=0.25,
+        dead_letter=True,
+    )
+    reindex(folder, {"web": results})
+    (event,) = read(folder)
+
+    assert event_of(EventRecord(event.type, event.data, event.source, event.task_id, event.attempt)) == TaskSettled(
+        "web", TaskId("task-a"), 2, TaskState.FAILED, OutcomeKind.TIMED_OUT, "no end in sight",
+        took=timedelta(seconds=90), turns=7, cost_usd=0.25, dead_letter=True,
+    )  # fmt: skip
+
+
+def test_a_result_of_the_original_system_is_told_of(folder: Path, results: Path) -> None:
+    """It has neither state nor outcome, attempts or an offset in its time; without a time the file's counts."""
+    path = a_result(results, "task-a", completed_at=None, attempts=None)
+    os.utime(path, (NOON.timestamp(), NOON.timestamp()))
+    reindex(folder, {"web": results})
+    (event,) = read(folder)
+
+    assert (event.attempt, event.at) == (1, NOON)
+    assert (event.data["state"], event.data["outcome"]) == ("completed", "succeeded")
+
+
+def test_what_is_not_a_result_is_left_out_and_named(folder: Path, results: Path, tmp_path: Path) -> None:
+    """Rubbish, another document, a link, a folder; another program's temporary file is not even read."""
+    a_result(results, "task-a")
+    (results / "task-b.json").write_text("{")
+    (results / "task-c.json").write_text("[]")
+    (results / "task-d.json").symlink_to(tmp_path / "elsewhere")
+    (results / "task-e.json").mkdir()
+    (results / "task-f.json").write_text(json.dumps({"task_id": "../x", "success": True}))
+    (results / ".tq-1-0.json").write_text("{")
+    warnings: list[str] = []
+
+    assert reindex(folder, {"web": results}, warn=warnings.append) == 1
+    assert {Path(warning.partition(":")[0]).stem for warning in warnings} == {f"task-{x}" for x in "bcdef"}
+
+
+def test_a_reader_is_told_of_the_new_epoch_after_the_rest_of_the_old_one(folder: Path, results: Path) -> None:
+    """A follower, and one that comes back with a cursor of the old epoch."""
+    a_result(results, "task-a")
+    fill(folder, 4)
+    reader = EventReader(folder, warn=unexpected)
+    first = next(reader.events())
+    reindex(folder, {"web": results})
+
+    rest = list(reader.events())
+    assert ns(rest[:3]) == [1, 2, 3]
+    assert [event.type for event in rest[3:]] == [CURSOR_RESET, "settled"]
+    assert [event.type for event in read(folder, first.cursor)] == [CURSOR_RESET, "settled"]
+    assert read(folder, rest[3].cursor) == rest[4:]
+    assert list(reader.events()) == []
+    reader.close()
+
+
+def test_what_is_written_meanwhile_is_in_the_new_epoch(folder: Path, tmp_path: Path) -> None:
+    """Also where it is the event of a result that was found, which is there once; a second settling is another one."""
+    fill(folder, 2)
+    log = EventLog(folder)
+    results = tmp_path / "results"
+    results.mkdir()
+    a_result(results, "task-a")
+    a_result(results, "task-b", attempts=[{"number": 2}])
+
+    class Meanwhile(Mapping[str, Path]):
+        """The sources; while they are walked through, events are written."""
+
+        def __getitem__(self, key: str) -> Path:
+            return results
+
+        def __len__(self) -> int:
+            return 1
+
+        def __iter__(self) -> Any:
+            log.append(settled("task-a"))
+            log.append(settled("task-b"))
+            yield "web"
+            log.append(EventRecord("written", {"n": 5}))
+
+    reindex(folder, Meanwhile(), warn=unexpected)
+
+    events = read(folder)
+    assert sorted((event.task_id or "", event.attempt) for event in events) == [
+        ("", None),
+        ("task-a", 1),
+        ("task-b", 1),
+        ("task-b", 2),
+    ]
+    assert log.append(EventRecord("written", {"n": 6})) == 5
+    assert ns(read(folder)[-1:]) == [6]
+    log.close()
+
+
+def test_a_log_that_begins_meanwhile_is_taken_over_whole(folder: Path, results: Path) -> None:
+    """There was none when ``reindex`` began."""
+
+    class Meanwhile(dict[str, Path]):
+        def items(self) -> Any:
+            fill(folder, 2)
+            return super().items()
+
+    reindex(folder, Meanwhile(web=results), warn=unexpected)
+
+    assert ns(read(folder)) == [0, 1]
+
+
+def test_writers_go_on_through_many_rebuildings(folder: Path, results: Path) -> None:
+    """None of their events is lost or given twice in an epoch, and a follower sees each."""
+    for number in range(50):
+        a_result(results, f"task-{number}", minutes=number)
+    log = EventLog(folder, segment_bytes=2000, patience_s=20)
+    done = threading.Event()
+    confirmed: list[int | None] = []
+
+    def write() -> None:
+        number = 0
+        while not done.wait(0.0005):  # slower than a reader, or that one would never come to an end
+            confirmed.append(log.append(EventRecord("written", {"n": number})))
+            number += 1
+
+    reader = EventReader(folder, warn=unexpected)
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen: list[LoggedEvent] = []
+    for _ in range(8):
+        reindex(folder, {"web": results}, segment_bytes=2000, warn=unexpected)
+        seen += reader.events()
+    done.set()
+    thread.join()
+    seen += reader.events()
+
+    assert None not in confirmed
+    epochs: list[list[int]] = [[]]
+    for event in seen:
+        if event.type == CURSOR_RESET:
+            epochs.append([])
+        elif event.type == "written":
+            epochs[-1].append(event.data["n"])
+    assert all(numbers == sorted(set(numbers)) for numbers in epochs)
+    assert {n for numbers in epochs for n in numbers} == set(range(len(confirmed)))
+    reader.close()
+    log.close()
+
+
+def test_only_one_rebuilds_at_a_time(folder: Path, results: Path) -> None:
+    folder.mkdir(parents=True)
+    other = FileLock(folder / "reindex.lock")
+    assert other.acquire("pid 7")
+
+    with pytest.raises(TaskQueueError, match="another reindex is at work"):
+        reindex(folder, {"web": results})
+    other.release()
+    assert reindex(folder, {"web": results}) == 0
+
+
+@pytest.mark.skipif(tracer.why_not_here() is not None, reason=tracer.why_not_here() or "")
+def test_it_may_be_killed_before_any_call(folder: Path, results: Path, tmp_path: Path) -> None:
+    """The log is the old one or the new one, whole; what it left behind is gone after the next one."""
+    for number in range(3):
+        a_result(results, f"task-{number}", minutes=number)
+    fill(folder, 4)
+    old = ns(read(folder))
+    script = (
+        "import sys, pathlib; from task_queue.store.event_rebuild import reindex;"
+        f"reindex(pathlib.Path(sys.argv[1]), {{'web': pathlib.Path(sys.argv[2])}}, segment_bytes={TINY})"
+    )
+    lives = 0
+    while True:
+        lives += 1
+        spec = {"watch": [str(folder)], "log": str(tmp_path / "calls"), "kill": ["daemon", lives]}
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "tests.proof.tracer", json.dumps(spec),
+                sys.executable, "-c", script, str(folder), str(results),
+            ],
+            cwd=ROOT, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        events = read(folder)
+        if done.returncode == 0:
+            break
+        if events[0].type != "settled":
+            assert ns(events) == old
+        else:
+            assert task_ids(events) == ["task-0", "task-1", "task-2"]
+
+    assert lives > 10
+    assert task_ids(read(folder)) == ["task-0", "task-1", "task-2"]
+    assert [path.name for path in folder.glob(".*")] == []
