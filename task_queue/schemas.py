@@ -11,13 +11,15 @@ from pydantic import TypeAdapter
 
 from task_queue.app.answers import StatusView
 from task_queue.config.schema import Config
-from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
+from task_queue.domain.attempt.result_file import KEYS
+from task_queue.domain.model import Ending, Journal, Result
+from task_queue.store.folder.records import LockFile, RunFile
 
 MODELS: dict[str, Any] = {
     "config": Config,
-    "lock": Claim,
+    "lock": LockFile,
     "result": Result,
-    "run": RunRecord,
+    "run": RunFile,
     "outcome": Ending,
     "journal": Journal,
     "status": StatusView,
@@ -29,7 +31,18 @@ def schema_of(name: str) -> str:
     """The schema of the kind of file called *name*, as text that ends with a newline."""
     adapter: TypeAdapter[Any] = TypeAdapter(MODELS[name])
     content = adapter.json_schema(mode="validation")
+    if name == "result":
+        _flatten(content)
     return json.dumps({"$schema": _DIALECT, **content}, indent=2, sort_keys=True) + "\n"
+
+
+def _flatten(content: dict[str, Any]) -> None:
+    """The keys of the work's product among the result's own, as its file has them."""
+    product = content["$defs"].pop("WorkProduct")
+    properties = {**content["properties"], **product["properties"]}
+    content["properties"] = {key: properties[key] for key in KEYS}
+    required = {*content["required"], *product["required"]}
+    content["required"] = [key for key in KEYS if key in required]
 
 
 def write_to(folder: Path) -> None:

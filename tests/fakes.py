@@ -26,9 +26,13 @@ from task_queue.domain.model import (
 )
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.work.worktrees import Keep
+from task_queue.platform.owners import this_process
+from task_queue.ports.attempt_log import AttemptPlace
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
 from task_queue.ports.runner import RunningAttempt
 from task_queue.ports.store import Engine
+from task_queue.store.opening import open_log
 from tests.store.memory import MemoryEngine
 
 SUCCESS = Outcome(OutcomeKind.SUCCEEDED, "done")
@@ -88,15 +92,21 @@ class FakeRunners:
     def start(self, order: Order) -> RunningAttempt:
         outcome = self.outcomes.pop(0)
         self.orders.append(order)
-        if isinstance(self.engine, MemoryEngine):
-            run = RunRecord(
-                order.claim.task_id, order.claim.attempt, order.marker, 1, 1, "", self.clock.now()
-            )
-            self.engine.show_run(order.claim, run)
+        run = RunRecord(
+            order.claim.task_id, order.claim.attempt, order.marker, this_process(), self.clock.now()
+        )
+        self.writer_of(order).show(run)
         if outcome is not None:
             ending = bare_ending(order.claim, outcome, by="runner", now=self.clock.now(), work=self.work)
-            self.engine.commit(order.claim, replace(ending, token=order.token))
+            self.engine.attempts.commit(order.claim, replace(ending, token=order.token))
         return EndedAttempt()
+
+    def writer_of(self, order: Order) -> AttemptWriter:
+        return (
+            self.engine.writer(order.claim)
+            if isinstance(self.engine, MemoryEngine)
+            else open_log(order.log, order.claim)
+        )
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:  # noqa: ARG002 - the port's signature
         return None
@@ -120,7 +130,7 @@ class FakeOrders:
 
     def check(self, task: Waiting) -> None: ...
 
-    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:  # noqa: ARG002 - the port's signature
+    def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:  # noqa: ARG002 - the port's signature
         if self.refusal is not None:
             raise self.refusal
         nowhere = Path("/nowhere")
@@ -129,9 +139,9 @@ class FakeOrders:
             source="test",
             title=task.title,
             body=task.body,
-            document=nowhere,
-            attempt_dir=nowhere,
-            lock=nowhere,
+            document=place.document,
+            scratch=place.scratch,
+            log=place.log,
             queue_dirs=(),
             workspace=nowhere,
             git=GitSetup(worktrees=nowhere, keep=Keep(5)),
@@ -139,7 +149,7 @@ class FakeOrders:
             executor=ExecutorKind.CLAUDE,
         )
 
-    def workspace_of(self, claim: Claim) -> str | None:  # noqa: ARG002 - the port's signature
+    def workspace_of(self, task: Task) -> str | None:  # noqa: ARG002 - the port's signature
         return "/nowhere"
 
 

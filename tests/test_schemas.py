@@ -13,25 +13,25 @@ import pytest
 from task_queue import schemas
 from task_queue.domain.model import (
     Attempt,
-    Claim,
     Ending,
     Journal,
     Outcome,
     OutcomeKind,
     Result,
-    RunRecord,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
+from task_queue.store.folder.records import LockFile, RunFile
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 ID = TaskId("task-a")
 ATTEMPT = Attempt(1, OutcomeKind.SUCCEEDED, "done", counted=True, started_at=NOW, ended_at=NOW)
 SAMPLES: dict[str, Any] = {
-    "lock": Claim(ID, "w", "1", 2, NOW, 1, "s", False, 3, "b", "c", 4, 5, "task-a.md"),
-    "run": RunRecord(ID, 1, "m", 2, 3, "b", NOW),
+    "lock": LockFile(ID, "w", "1", 2, NOW, 1, "s", False, 3, "b", "c", 4, 5, "task-a.md"),
+    "run": RunFile(ID, 1, "m", 2, 3, "b", NOW),
     "outcome": Ending(ID, 1, Outcome(OutcomeKind.SUCCEEDED, "done"), Work(), NOW, NOW, "runner"),
     "journal": Journal(ID, (ATTEMPT,), NOW),
     "result": Result(
@@ -53,7 +53,7 @@ SAMPLES: dict[str, Any] = {
         attempts=(ATTEMPT,),
         source="ad-hoc",
         worker="w",
-        workspace=None,
+        product=WorkProduct(None),
     ),
 }
 

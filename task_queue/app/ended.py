@@ -11,7 +11,7 @@ from task_queue.app.answers import ListedSource, TaskLine
 from task_queue.app.documents import title_of
 from task_queue.app.files import number_in, record, text_in, time_in
 from task_queue.domain.document import naming
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
 
 _LOOK_AT = 10_000
 """Of more documents in one folder it is not asked when each was moved there: then names decide."""
@@ -19,7 +19,7 @@ _LOOK_AT = 10_000
 
 def last_ended(listed: ListedSource, limit: int) -> tuple[TaskLine, ...]:
     """The *limit* tasks of the source that ended last, the newest first."""
-    moved = [found for state in (TaskState.COMPLETED, TaskState.FAILED) for found in _moved(listed, state)]
+    moved = [found for state in ENDED for found in _moved(listed, state)]
     newest = heapq.nlargest(limit, moved)
     return tuple(ended_line(listed, state, naming.task_id_of(name)) for _, name, state in newest)
 

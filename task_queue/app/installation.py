@@ -57,7 +57,7 @@ class Installation:
         try:
             self.demand_trust()
         except ConfigError as error:
-            return (f"{error}; {error.hint}", *document.unusable_in(self.content))
+            return (error.in_full, *document.unusable_in(self.content))
         return document.unusable_in(self.content)
 
     def demand_trust(self) -> None:

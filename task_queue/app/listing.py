@@ -31,11 +31,9 @@ from task_queue.app.files import (
 )
 from task_queue.app.overview import source_view
 from task_queue.domain.document import naming
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.states import ended_state
-
-_ENDED = (TaskState.COMPLETED, TaskState.FAILED)
 
 
 def list_of(
@@ -57,7 +55,7 @@ def list_of(
             view = source_view(circumstances, listed, waiting_shown=limit)
             lines += _current(listed, view, wanted)
             more = more or (TaskState.PENDING in wanted and view.pending.number > limit)
-        for state in _ENDED:
+        for state in ENDED:
             if state in wanted:
                 ended, cut = _newest(listed, state, limit)
                 lines += ended
@@ -106,7 +104,7 @@ def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSo
 def document_of(listed: ListedSource, task_id: TaskId, state: TaskState) -> Path:
     """Where the document of *task_id* is, which is in *state*; a running one's may have been deleted since."""
     folders = listed.folders
-    if state in _ENDED:
+    if state in ENDED:
         return folders.ended(state) / naming.document_of(task_id)
     if state is TaskState.RUNNING:
         for document in _possible_documents(task_id):
@@ -128,7 +126,7 @@ def ids_with(sources: Sequence[ListedSource], text: str) -> list[TaskId]:
         names = names_in(folders.pending)
         claimed = _claimed(folders, names if isinstance(names, list) else [])
         found.update(task_id for task_id in claimed.values() if text in task_id)
-        ended = [name for state in _ENDED for name in _documents_in(folders.ended(state))]
+        ended = [name for state in ENDED for name in _documents_in(folders.ended(state))]
         waiting = [name for name in _documents_in(folders.pending) if naming.lock_of(name) not in claimed]
         found.update(task_id for name in (*ended, *waiting) if text in (task_id := naming.task_id_of(name)))
     return sorted(found)

@@ -157,7 +157,7 @@ def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: 
             found = state_of(sources, task_id)
             if found is None:
                 raise unknown_task(task_id)
-            if found[1] in {TaskState.COMPLETED, TaskState.FAILED}:
+            if found[1].ended:
                 left.remove(task_id)
                 code = code if found[1] is TaskState.COMPLETED else FAILED
                 render.show(_ending(installation, task_id, found[1]))
@@ -171,7 +171,7 @@ def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: 
 
 def _has_ended(sources: Sequence[ListedSource], task_id: TaskId) -> bool:
     found = state_of(sources, task_id)
-    return found is None or found[1] in {TaskState.COMPLETED, TaskState.FAILED}
+    return found is None or found[1].ended
 
 
 def _ending(installation: Installation, task_id: TaskId, state: TaskState) -> Renderable:

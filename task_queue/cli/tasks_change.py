@@ -100,9 +100,9 @@ def cancel(context: click.Context, installation: Installation, *, task: str) -> 
     listed, state = _found(sources, task_id)
     view = show_of(installation.circumstances(), task_id)
     running = view.running if view else None
-    if state in {TaskState.COMPLETED, TaskState.FAILED}:
+    if state.ended:
         raise TaskQueueError(f"task {task_id} has ended already ({state})")
-    FolderEngine(listed.folders.pending).request_cancel(task_id)
+    FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
     if not daemon_from(installation.locations.daemon_state)[0].running:
         render.say(f"requested: {task_id}")
         render.note(_without_daemon(running))
@@ -133,7 +133,7 @@ def retry(installation: Installation, *, task: str) -> None:
         raise TaskQueueError(
             f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
         )
-    FolderEngine(listed.folders.pending).requeue(task_id)
+    FolderEngine(listed.folders.pending).requests.requeue(task_id)
     render.say(f"pending: {task_id}")
 
 
@@ -195,7 +195,7 @@ def _ends(sources: tuple[ListedSource, ...], task_id: TaskId, running: RunningVi
     """Whether the task has ended in time, and nothing that it started is left."""
     deadline = time.monotonic() + _CANCEL_TAKES_S
     while time.monotonic() < deadline:
-        ended = _found(sources, task_id)[1] in {TaskState.COMPLETED, TaskState.FAILED}
+        ended = _found(sources, task_id)[1].ended
         if ended and not (running and identity.bearers(running.marker)):
             return True
         time.sleep(_POLL_S)

@@ -69,7 +69,7 @@ def sweep(locations: Locations) -> int:
     with only_daemon(locations):
         ended = 0
         for source in schema.load(locations.config).sources:
-            for claim in FolderEngine(source.path).claims():
+            for claim in FolderEngine(source.path).queue.claims():
                 ended += identity.end_tree(marker_of(source.id, claim), grace_s=5)
         return ended
 

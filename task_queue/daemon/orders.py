@@ -19,13 +19,11 @@ from task_queue.domain.document.choices import CLAUDE, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.document.taskfile import parse
-from task_queue.domain.errors import EngineUnavailable, ExecutorError, NeedsPersonError, TaskFileError
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.task import Task
-from task_queue.platform.durable import read_regular
+from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order, SettingSource
-from task_queue.store.folder.layout import Layout
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
@@ -86,17 +84,15 @@ class ConfiguredOrders:
             )
         self._environment(task.executor)
 
-    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+    def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         with naming_the_line(task):
-            return self._order_for(claim, task, journal)
+            return self._order_for(claim, task, journal, place)
 
-    def _order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+    def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         settings = self.settings_of(task)
         env = self._environment(settings.executor)
         if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
-        layout = Layout(self.source.path)
-        attempt_dir = layout.attempt_of(claim)
         earlier = attempts_before(journal, claim)
         continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
         last = continued[-1] if claim.resumes and continued else None
@@ -112,9 +108,9 @@ class ConfiguredOrders:
             source=self.source.id,
             title=task.title,
             body=task.body,
-            document=attempt_dir / "task.md",
-            attempt_dir=attempt_dir,
-            lock=layout.lock(claim.document),
+            document=place.document,
+            scratch=place.scratch,
+            log=place.log,
             queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
             workspace=workspace,
             settings=settings,
@@ -156,11 +152,10 @@ class ConfiguredOrders:
             notes=notes,
         )
 
-    def workspace_of(self, claim: Claim) -> str | None:
+    def workspace_of(self, task: Task) -> str | None:
         try:
-            task = self._claimed_task(claim)
             return str(self._workspace(task, self.settings_of(task)))
-        except (TaskFileError, ExecutorError, EngineUnavailable, OSError):
+        except (TaskFileError, ExecutorError, OSError):
             return None
 
     def _trusted_sources(
@@ -183,11 +178,6 @@ class ConfiguredOrders:
             " look at them, then: task-queue doctor --accept-settings"
         )
         return tuple(source for source in wanted if source not in of_project), (note,), None
-
-    def _claimed_task(self, claim: Claim) -> Task:
-        snapshot = Layout(self.source.path).attempt_of(claim) / "task.md"
-        data, _ = read_regular(snapshot, limit=2**20)
-        return parse(data, claim.task_id)
 
     def _workspace(self, task: Task, settings: Settings) -> Path:
         """The directory the task works in, checked. A default that is missing is the source's trouble."""

@@ -17,7 +17,7 @@ from task_queue.domain.model import RunRecord
 from task_queue.domain.text import printable
 from task_queue.platform import identity
 from task_queue.platform.forking import HEADER, MARKER_SPACE
-from task_queue.platform.identity import ProcessIdentity
+from task_queue.platform.owners import process_of
 from task_queue.platform.records import encode
 from task_queue.ports.executor import Order, Stop
 from task_queue.ports.runner import RunningAttempt
@@ -70,8 +70,8 @@ class ProcessRunners:
             raise ExecutorError(f"the runner {pid} cannot be watched: {error}") from error
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:
-        wanted = ProcessIdentity(run.pid, run.pid_start_ticks, run.boot_id)
-        pidfd = identity.open_process(wanted)
+        named = process_of(run.runner)
+        pidfd = None if named is None else identity.open_process(named[0])
         return None if pidfd is None else _Runner(pidfd, run.marker)
 
     def find(self, marker: str) -> RunningAttempt | None:

@@ -37,19 +37,20 @@ from task_queue.domain.model import (
     OutcomeKind,
     Pause,
     Release,
-    Result,
     Retry,
     Work,
 )
-from task_queue.domain.task import TaskState
-from task_queue.domain.work.facts import report_of
+from task_queue.domain.task import Task, TaskState
+from task_queue.domain.work.report import report_of
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.admission import Admission
+from task_queue.ports.attempt_log import AttemptLog
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Stop, marker_of
+from task_queue.ports.queue import Queue
+from task_queue.ports.requests import Requests
 from task_queue.ports.runner import Orders, Runners, RunningAttempt
-from task_queue.ports.store import Engine
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
@@ -62,7 +63,9 @@ class Supervision:
     """Everything needed to bring claims of one source to their end."""
 
     source: str
-    engine: Engine
+    queue: Queue
+    attempts: AttemptLog
+    requests: Requests
     runners: Runners
     orders: Orders
     admission: Admission
@@ -81,15 +84,15 @@ class Supervision:
     def start(self, claim: Claim) -> None:
         """Have a fresh *claim* carried out and wait for it. Raises ExecutorError after giving the task back."""
         try:
-            task = self.engine.task(claim)
-            order = self.orders.order_for(claim, task, self.engine.journal(claim))
-            order = replace(order, token=self.engine.token_of(claim))
+            task = self.queue.task(claim)
+            place = self.attempts.place_of(claim)
+            order = self.orders.order_for(claim, task, self.queue.journal(claim), place)
+            order = replace(order, token=self.queue.token_of(claim))
             attempt = self.runners.start(order)
         except TaskFileError as error:
-            reason = f"{error} ({error.hint})" if error.hint else str(error)
-            self.commit(claim, Outcome(OutcomeKind.REJECTED, reason), by="worker")
+            self.commit(claim, Outcome(OutcomeKind.REJECTED, error.in_full), by="worker")
         except ExecutorError as error:
-            if self.engine.abandon(claim, now=self.clock.now()).abandoned:
+            if self.attempts.abandon(claim, now=self.clock.now()).abandoned:
                 self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")
             self.conclude(claim)
             raise
@@ -108,9 +111,9 @@ class Supervision:
                 if repair is Repair.SETTLE:
                     break
                 self._repair(claim, repair, runner_ended=runner_ended)
-            ending = self.engine.ending_of(claim)
+            ending = self.attempts.ending_of(claim)
             # Each repair changes the facts, so this row would be a defect of the table.
-            if ending is None or not self.engine.is_genuine(claim, ending):
+            if ending is None or not self.attempts.is_genuine(claim, ending):
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             return self._apply(claim, ending)
         except ClaimLost as error:
@@ -127,14 +130,14 @@ class Supervision:
         """Commit an ending that no runner committed; an earlier one stands."""
         self._disown_forged(claim)
         ending = bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work)
-        steps = seal_of(self.engine.steps(claim), self.engine.token_of(claim))
-        self.engine.commit(claim, replace(ending, steps=steps))
+        steps = seal_of(self.attempts.steps(claim), self.queue.token_of(claim))
+        self.attempts.commit(claim, replace(ending, steps=steps))
 
     def _facts(self, claim: Claim, *, runner_ended: bool) -> ClaimFacts:
-        ending = self.engine.ending_of(claim)
-        forged = ending is not None and not self.engine.is_genuine(claim, ending)
+        ending = self.attempts.ending_of(claim)
+        forged = ending is not None and not self.attempts.is_genuine(claim, ending)
         ended = ending is not None and not forged
-        run = self.engine.run_of(claim)
+        run = self.attempts.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
         could_live = run is not None and not run.abandoned and not runner_ended
         runner = self.runners.adopt(run) if run is not None and could_live else None
@@ -144,7 +147,7 @@ class Supervision:
             ending=ended,
             run=run is not None,
             abandoned=run is not None and run.abandoned,
-            acted=run is not None and run.abandoned and not ended and self.engine.may_have_acted(claim),
+            acted=run is not None and run.abandoned and not ended and self.attempts.may_have_acted(claim),
             runner_alive=runner is not None,
             # Where an ending was forged, a result in the transcript may be, too.
             result_in_transcript=unfinished
@@ -155,10 +158,10 @@ class Supervision:
 
     def _disown_forged(self, claim: Claim) -> bool:
         """Make room for the true ending; whether there was a forged one."""
-        ending = self.engine.ending_of(claim)
-        forged = ending is not None and not self.engine.is_genuine(claim, ending)
+        ending = self.attempts.ending_of(claim)
+        forged = ending is not None and not self.attempts.is_genuine(claim, ending)
         if forged:
-            self.engine.set_ending_aside(claim)
+            self.attempts.set_ending_aside(claim)
         return forged
 
     def _repair(self, claim: Claim, repair: Repair, *, runner_ended: bool) -> None:
@@ -169,7 +172,7 @@ class Supervision:
                 self._adopt(claim)
                 return
             case Repair.ABANDON:
-                self.engine.abandon(claim, now=self.clock.now())
+                self.attempts.abandon(claim, now=self.clock.now())
             case Repair.RELEASE:
                 self._end_leftovers(claim, runner_ended)  # a runner that was about to show itself
                 outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
@@ -178,7 +181,7 @@ class Supervision:
                 self._end_leftovers(claim, runner_ended)
                 ending = self._rebuilt(claim)
                 if ending is not None:
-                    self.engine.commit(claim, ending)
+                    self.attempts.commit(claim, ending)
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim, runner_ended)
                 found = (
@@ -190,7 +193,7 @@ class Supervision:
                 outcome = Outcome(
                     OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
                 )
-                if self.engine.cancel_requested(claim):
+                if self.requests.cancel_requested(claim):
                     outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
                 self.commit(claim, outcome, by="recovery", work=self._work_so_far(claim))
             case _:
@@ -198,7 +201,7 @@ class Supervision:
         self.emit(events.TaskRecovered(self.source, claim.task_id, repair.value))
 
     def _adopt(self, claim: Claim) -> None:
-        run = self.engine.run_of(claim)
+        run = self.attempts.run_of(claim)
         runner = self.runners.adopt(run) if run is not None else None
         if runner is not None:
             self.admission.count_in(self.source, self._may_spend(claim))
@@ -210,17 +213,17 @@ class Supervision:
 
     def _rebuilt(self, claim: Claim) -> Ending | None:
         return rebuilt_ending(
-            claim, self.engine.transcript(claim), before=self._meter(claim), now=self.clock.now()
+            claim, self.attempts.transcript(claim), before=self._meter(claim), now=self.clock.now()
         )
 
     def _work_so_far(self, claim: Claim) -> Work:
-        return work_so_far(claim, self.engine.transcript(claim), before=self._meter(claim))
+        return work_so_far(claim, self.attempts.transcript(claim), before=self._meter(claim))
 
     def _meter(self, claim: Claim) -> Meter:
-        return meter_of(attempts_before(self.engine.journal(claim), claim), claim.session_id)
+        return meter_of(attempts_before(self.queue.journal(claim), claim), claim.session_id)
 
     def _end_leftovers(self, claim: Claim, started_here: bool) -> int:
-        run = None if started_here else self.engine.run_of(claim)
+        run = None if started_here else self.attempts.run_of(claim)
         marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
         return self.runners.sweep(marker)
 
@@ -234,7 +237,7 @@ class Supervision:
             while not attempt.ended():
                 now = self.clock.monotonic()
                 if last_word is None:
-                    if self.engine.cancel_requested(claim):
+                    if self.requests.cancel_requested(claim):
                         last_word = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
                         kill_at = now + CANCEL_GRACE_S
                         attempt.stop(Stop.CANCEL)
@@ -251,7 +254,7 @@ class Supervision:
                     return
                 if (
                     self.admission.is_probing(self.source)
-                    and progress_of(self.engine.transcript(claim)).turns
+                    and progress_of(self.attempts.transcript(claim)).turns
                 ):
                     self.admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
@@ -264,14 +267,14 @@ class Supervision:
         """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
         finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
         if finished is not None:
-            self.engine.commit(claim, finished)
+            self.attempts.commit(claim, finished)
             return
         outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
         self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
 
     def _apply(self, claim: Claim, ending: Ending) -> bool:
         """Do what ``decide`` says follows from *ending*; whether that is the task's end."""
-        journal = self.engine.journal(claim)
+        journal = self.queue.journal(claim)
         self.admission.ended(self.source, claim, ending)
         disposition = decide(
             ending.outcome,
@@ -299,9 +302,9 @@ class Supervision:
 
     def _why_unwanted(self, claim: Claim) -> str | None:
         """A task that a person cancelled, or whose document was deleted, is not tried again."""
-        if self.engine.cancel_requested(claim):
+        if self.requests.cancel_requested(claim):
             return "cancelled"
-        return "its document was deleted while it ran" if self.engine.document_is_gone(claim) else None
+        return "its document was deleted while it ran" if self.requests.document_is_gone(claim) else None
 
     def _settle(
         self,
@@ -313,32 +316,33 @@ class Supervision:
         *,
         dead_letter: bool = False,
     ) -> None:
+        task = self._task(claim)
         result = result_of(
             claim,
             ending,
             journal,
             state=state,
             source=self.source,
-            workspace=self.orders.workspace_of(claim),
+            workspace=self.orders.workspace_of(task) if task else None,
             outcome=outcome,
             dead_letter=dead_letter,
         )
-        self.engine.settle(claim, result, self._report(claim, ending, result))
+        title, asked = (task.title, task.body) if task else (claim.task_id, "")
+        self.queue.settle(claim, result, report_of(result, title=title, asked=asked))
         self.emit(events.TaskSettled(self.source, claim.task_id, state, outcome.kind, outcome.reason))
 
-    def _report(self, claim: Claim, ending: Ending, result: Result) -> str:
+    def _task(self, claim: Claim) -> Task | None:
+        """None of a document that is no valid task: it never ran."""
         try:
-            task = self.engine.task(claim)
-            title, asked = task.title, task.body
-        except TaskFileError:  # it never ran
-            title, asked = claim.task_id, ""
-        return report_of(result, title=title, asked=asked, delivery=ending.work.delivery)
+            return self.queue.task(claim)
+        except TaskFileError:
+            return None
 
     def _release(
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
     ) -> None:
         after = journal_after(claim, ending, journal, disposition)
-        self.engine.release(claim, after)
+        self.queue.release(claim, after)
         self.emit(
             events.TaskReleased(
                 self.source,
@@ -353,26 +357,26 @@ class Supervision:
     def _may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""
         try:
-            settings = self.orders.settings_of(self.engine.task(claim))
+            settings = self.orders.settings_of(self.queue.task(claim))
         except TaskFileError:
             return None
         if settings.executor != CLAUDE:
             return 0.0
         if settings.max_budget_usd is None:
             return None
-        earlier = attempts_before(self.engine.journal(claim), claim)
+        earlier = attempts_before(self.queue.journal(claim), claim)
         return max(0.0, settings.max_budget_usd - sum(attempt.total_cost_usd or 0 for attempt in earlier))
 
     def _longest(self, claim: Claim) -> timedelta | None:
         """How long the runner of an earlier daemon may go on; the time before that is not known for sure."""
         try:
-            return self.orders.settings_of(self.engine.task(claim)).timeout + _BACKSTOP
+            return self.orders.settings_of(self.queue.task(claim)).timeout + _BACKSTOP
         except TaskFileError:
             return None
 
     def _policy(self, claim: Claim) -> Policy:
         try:
-            settings = self.orders.settings_of(self.engine.task(claim))
+            settings = self.orders.settings_of(self.queue.task(claim))
         except TaskFileError:
             return Policy()
         return Policy(

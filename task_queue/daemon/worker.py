@@ -98,7 +98,9 @@ class Worker:
         self._recovered = False
         self._supervision = Supervision(
             source=source,
-            engine=engine,
+            queue=engine.queue,
+            attempts=engine.attempts,
+            requests=engine.requests,
             runners=runners,
             orders=orders,
             admission=admission,
@@ -227,12 +229,12 @@ class Worker:
         if self._recovered or not (self._stopping.is_set() or self._halted.is_set()):
             return
         with contextlib.suppress(EngineUnavailable, OSError):  # its end is decided once the source is well
-            for claim in self._engine.claims_to_stop():
+            for claim in self._engine.queue.claims_to_stop():
                 self._supervision.suspend(claim)
 
     def _conclude_claims(self) -> None:
         """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""
-        for claim in self._engine.claims():
+        for claim in self._engine.queue.claims():
             if self._closing():
                 return
             self._quota.begin(self.source, naming.task_id_of(claim.document))
@@ -261,7 +263,7 @@ class Worker:
         try:
             if not self._quota.take(self.source, task.id, self._wakeup.wake):
                 return False
-            claim = self._engine.claim(task.id, worker=self.source, now=self._clock.now())
+            claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task.id)
             self._show_running(claim)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
@@ -302,11 +304,11 @@ class Worker:
             return False
         ended = False
         try:
-            claim = self._engine.claim(task_id, worker=self.source, now=self._clock.now())
+            claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task_id)
             if outcome.kind is OutcomeKind.REJECTED:
                 self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
-            self._engine.abandon(claim, now=self._clock.now())
+            self._engine.attempts.abandon(claim, now=self._clock.now())
             self._supervision.commit(claim, outcome, by="worker")
             ended = self._supervision.conclude(claim)
         except ClaimHeld:
@@ -323,7 +325,7 @@ class Worker:
         return self._stopping.is_set() or self._retiring.is_set()
 
     def _note_trouble(self, error: TaskQueueError) -> None:
-        why = f"{error}; {error.hint}" if error.hint else str(error)
+        why = error.in_full
         self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why

@@ -13,6 +13,11 @@ class TaskQueueError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def in_full(self) -> str:
+        """The message and what to do now, where there is one line for both."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
+
 
 class ConfigError(TaskQueueError):
     """The configuration cannot be used; it is never overwritten in that case."""

@@ -1,7 +1,7 @@
 """The nouns: what a claim, an attempt, an outcome and a result are; what a task is stands in ``task``.
 
 Frozen values without behaviour beyond what follows from their own fields. The classes that end on a
-disk (Claim, Journal, Ending, Result) list exactly the keys of the file, in the file's order;
+disk (Journal, Ending, Result) list exactly the keys of the file, in the file's order;
 ``docs/file-formats.md`` is the contract and ``docs/schemas/`` is generated from here.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.task import TaskId, TaskState
@@ -54,10 +54,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a task's work came to, besides the agent's own words."""
+class WorkProduct:
+    """What a task's work came to, besides the agent's own words: made by the runner, kept in the result."""
 
-    workspace: str | None = None
+    workspace: str | None
     """Where the agent worked: the task's own working tree, if it had one."""
     isolation: Isolation = Isolation.NONE
     base_commit: str | None = None
@@ -85,6 +85,7 @@ class Delivery:
     """Which prompts ran, with their sha256."""
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
+    """Both of the attempt, in a result of all attempts that could tell; phases without an agent cost nothing."""
     see: tuple[str, ...] = ()
     """Commands that show the work."""
     keep: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class Delivery:
     undo: tuple[str, ...] = ()
     """Commands that take it back."""
     notes: tuple[str, ...] = ()
+    """What a person should know and nothing else here says: a document edited meanwhile, a key without effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,37 +119,37 @@ class Work:
     """What the session was charged since by estimate, see ``domain.attempt.spending``."""
     utilization: float | None = None
     """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
-    delivery: Delivery | None = None
+    product: WorkProduct | None = None
     """None where the attempt had no workflow, or did not get far enough."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Proof that one worker owns a task; what the lock file holds. Never changed once published."""
+class Owner:
+    """Who holds a claim, or runs an attempt. Only what made it can read the name: an engine, or the runners."""
 
-    # For the reader of records: locks of earlier releases hold the thread's id as a number.
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"coerce_numbers_to_str": True}
+    kind: str
+    """``process`` for a process of one machine, see ``platform.owners``."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Proof that one worker owns a task. Never changed once published."""
 
     task_id: TaskId
     worker: str
-    thread_id: str
-    """The worker's thread, in decimal digits."""
-    pid: int
     started_at: datetime
     attempt: int
     session_id: str
     resumes: bool
     """The session exists already and is continued."""
-    pid_start_ticks: int
-    boot_id: str
-    sha256: str
-    dev: int
-    ino: int
+    owner: Owner
     document: str
-    """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    """Name of the document that was claimed; differs from ``task_id`` + ``.md`` where an older record has that id."""
+    document_identity: str = ""
+    """By which the engine that made the claim knows the document again."""
     proof: str = ""
-    """Of the runner's own ending, see ``domain.attempt.proof``; empty in locks of releases that asked for none."""
-    schema_version: int = SCHEMA_VERSION
+    """Of the runner's own ending, see ``domain.attempt.proof``; empty in claims of releases that asked for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Who runs an attempt (``run.json``). Published once, never replaced.
+    """Who runs an attempt. Published once, never replaced.
 
     ``abandoned`` is the tombstone that recovery publishes in its place when no runner had published
     one: whichever comes first decides, so an agent never acts after recovery gave the attempt up.
@@ -196,14 +198,11 @@ class RunRecord:
     task_id: TaskId
     attempt: int
     marker: str
-    pid: int
-    pid_start_ticks: int
-    boot_id: str
+    runner: Owner
     started_at: datetime
     abandoned: bool = False
     claim: Claim | None = None
-    """What the lock says, so that a lock deleted by hand can be put back."""
-    schema_version: int = SCHEMA_VERSION
+    """What it works for, so that a claim that was removed by hand can be put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +228,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What ``results/<id>.json`` holds. The first twelve keys are those of the original system."""
+    """What ``results/<id>.json`` holds; ``result_file`` has its keys, which are those of *product* among its own."""
 
     success: bool
     output: str
@@ -250,35 +249,14 @@ class Result:
     attempts: tuple[Attempt, ...]
     source: str
     worker: str
-    workspace: str | None
-    isolation: Isolation = Isolation.NONE
-    base_commit: str | None = None
-    commits: tuple[str, ...] = ()
-    branch: str | None = None
-    audit: dict[str, Any] | None = None
-    verification: tuple[dict[str, Any], ...] = ()
+    product: WorkProduct
     model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
     permission_denials: tuple[dict[str, Any], ...] = ()
     billed_to: str | None = None
     dead_letter: bool = False
-    landed: str | None = None
-    prompts: dict[str, str] = field(default_factory=dict[str, str])
-    cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    """Both over all attempts that could tell; phases without an agent cost nothing."""
     cost_incomplete: bool = False
-    changed_judges: tuple[str, ...] = ()
-    """Files that judge the work and were changed by it: the path, and how in parentheses."""
     estimated_cost_usd: float = 0.0
     """How much of ``total_cost_usd`` is an estimate."""
-    see: tuple[str, ...] = ()
-    """Commands that show the work."""
-    keep: tuple[str, ...] = ()
-    """Commands that bring a branch in that was left; none where that is done."""
-    undo: tuple[str, ...] = ()
-    """Commands that take the work back."""
-    notes: tuple[str, ...] = ()
-    """What a person should know and no other key says: the document was edited meanwhile, a key had no effect."""
     schema_version: int = SCHEMA_VERSION
 
 

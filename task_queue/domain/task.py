@@ -18,6 +18,14 @@ class TaskState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
+    @property
+    def ended(self) -> bool:
+        return self in ENDED
+
+
+ENDED = (TaskState.COMPLETED, TaskState.FAILED)
+"""Nothing more happens to a task in one of these by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -120,12 +120,6 @@ def checkpoint(
     return made
 
 
-def checkpoint_of(git: Git, task_id: TaskId, *, attempt: int) -> Checkpoint | None:
-    """The checkpoint of an attempt, if it is the task's last."""
-    ref = ref_of(task_id, "checkpoint")
-    return _found(git, commit_of(git, ref), ref=ref, attempt=attempt)
-
-
 def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
     """Remove the ref of a checkpoint that holds nothing of anybody; whether it did."""
     parents = git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from task_queue.domain.attempt.result_file import content_of, ending_fields, result_fields
+from task_queue.domain.model import Ending, Result
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 Record = TypeVar("Record")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_FIELDS_OF: Mapping[type[Any], Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    Result: result_fields,
+    Ending: ending_fields,
+}
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
@@ -39,12 +47,26 @@ def decode(kind: type[Record], data: bytes) -> Record:
     from pydantic import ValidationError
 
     try:
-        record: Record = adapter(kind).validate_json(data)
+        record: Record = adapter(kind).validate_json(_as_fields(kind, data))
         return record
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
         raise UnreadableRecordError(f"{where}: {first['msg']}") from error
+
+
+def _as_fields(kind: type[Any], data: bytes) -> bytes:
+    """*data* with the keys that the fields of *kind* have, where its file has others."""
+    fields_of = _FIELDS_OF.get(kind)
+    if fields_of is None:
+        return data
+    try:
+        content: object = json.loads(data)
+    except ValueError:
+        return data  # pydantic says where it is not JSON
+    return (
+        json.dumps(fields_of(cast("dict[str, Any]", content))).encode() if isinstance(content, dict) else data
+    )
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
@@ -57,6 +79,8 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Result):
+        return content_of(value)
     if is_dataclass(value):  # not asdict, which copies all that lies in it
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, timedelta):

@@ -13,6 +13,7 @@ from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.worktrees import Keep
+from task_queue.ports.attempt_log import LogAddress
 
 SettingSource = Literal["user", "project", "local"]
 """Where the agent's own settings are read from."""
@@ -76,9 +77,11 @@ class Order:
     title: str
     body: str
     document: Path
-    """Where the task's text lies for the agent to read (the snapshot, never the live document)."""
-    attempt_dir: Path
-    lock: Path
+    """The task's text for the agent to read (the snapshot, never the live document)."""
+    scratch: Path
+    """A folder of the attempt alone, for what the agent's program needs."""
+    log: LogAddress
+    """Of what the runner writes."""
     queue_dirs: tuple[Path, ...]
     """Folders of the queue itself, which the agent must not touch."""
     workspace: Path

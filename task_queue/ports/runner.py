@@ -8,6 +8,7 @@ from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Journal, RunRecord
 from task_queue.domain.task import Task
+from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import Order, Stop
 
 
@@ -60,10 +61,10 @@ class Orders(Protocol):
         """Raises ExecutorError if *task*, and others like it, cannot be run now; asked before a claim."""
         ...
 
-    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
+    def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         """Raises TaskFileError if this task cannot be run, ExecutorError if no task can be run now."""
         ...
 
-    def workspace_of(self, claim: Claim) -> str | None:
-        """The directory that the task works in, None if that cannot be told."""
+    def workspace_of(self, task: Task) -> str | None:
+        """The directory that the task works in, None if it has none that can be used."""
         ...

@@ -19,6 +19,7 @@ from task_queue.domain.model import Work
 from task_queue.domain.work.workflow import Finish, Phase, Prepared, name_of
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
 from task_queue.runner.steps import Steps
@@ -30,10 +31,11 @@ _LEAST_FOR_HOOKS_S = 120.0
 class OngoingAttempt:
     """One attempt while it is worked through: where, what is done, what it has cost."""
 
-    def __init__(self, order: Order, transcript: Transcript, steps: Steps) -> None:
+    def __init__(self, order: Order, transcript: Transcript, steps: Steps, log: AttemptWriter) -> None:
         self.order = order
         self.transcript = transcript
         self.steps = steps
+        self._log = log
         self.checkout: Checkout | None = None
         self.work = Work()
         self.costs: dict[str, float] = {}
@@ -112,7 +114,7 @@ class OngoingAttempt:
         return said
 
     def tidy(self) -> None:
-        failed = tidy_worktrees(self.opened())
+        failed = tidy_worktrees(self.opened(), self._log)
         if failed is not None:
             self.notes.append(failed)
 

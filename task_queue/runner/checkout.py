@@ -11,6 +11,7 @@ from pathlib import Path
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError
+from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work import workflow
 from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, Signature
 from task_queue.git.advance import finish_interrupted_before
@@ -28,9 +29,8 @@ from task_queue.git.snapshot import commit_tree, steps_between
 from task_queue.git.tidying import tidy
 from task_queue.git.worktree import create
 from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
-from task_queue.store.folder.unfinished import unfinished_in
-from task_queue.store.transcript import without_secrets
 
 _OURS = ("task-queue", "task-queue@localhost") * 2
 """Author and committer, as ``Signature`` has them."""
@@ -229,7 +229,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes))
 
 
-def tidy_worktrees(checkout: Checkout) -> str | None:
+def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
     """Remove finished working trees beyond what is to be kept, besides the task's own; why that failed.
 
     One with work in it is never removed.
@@ -240,7 +240,7 @@ def tidy_worktrees(checkout: Checkout) -> str | None:
     keep = order.git.keep
     others = replace(keep, number=max(0, keep.number - 1))  # the task's own is the newest
     try:
-        unfinished = unfinished_in(order.lock.parent) | {key_of(order.claim.task_id)}
+        unfinished = log.unfinished() | {key_of(order.claim.task_id)}
         tidy(
             checkout.git.at(checkout.main),
             order.git.worktrees,

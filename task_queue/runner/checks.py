@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from task_queue.domain.model import Outcome, OutcomeKind
+from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.work.workflow import Verified
 from task_queue.git.worktree import fresh_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
-from task_queue.store.transcript import without_secrets
 
 
 class Checks:

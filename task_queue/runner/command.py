@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from task_queue.agents.command import CommandExecutor
-from task_queue.domain.model import Delivery, Outcome, OutcomeKind, Work
+from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.checks import Checks
@@ -35,10 +35,10 @@ class CheckedCommand:
             return outcome, work
         left_s = ends_at - time.monotonic()
         verified = self._checks.verify(checkout, 1, judges, transcript, within_s=left_s)
-        delivery = Delivery(
+        product = WorkProduct(
             str(order.workspace), verification=verified.records, changed_judges=verified.changed_judges
         )
-        work = Work(output=work.output, delivery=delivery)
+        work = Work(output=work.output, product=product)
         if verified.passed:
             return Outcome(
                 OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence

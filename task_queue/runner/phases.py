@@ -41,11 +41,12 @@ from task_queue.domain.work.workflow import (
     name_of,
     next_phase,
 )
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.checks import Checks
 from task_queue.runner.steps import Steps
-from task_queue.runner.work_product import delivery_of
+from task_queue.runner.work_product import product_of
 
 _GOES_ON = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DENIED})
 _COSTS_NOTHING = frozenset(
@@ -57,7 +58,8 @@ _COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, Outcom
 class WorkflowExecutor:
     """Implements ports.executor.Executor for ``claude``, whatever the workflow."""
 
-    def __init__(self, agent: ClaudeExecutor | None = None) -> None:
+    def __init__(self, log: AttemptWriter, agent: ClaudeExecutor | None = None) -> None:
+        self._log = log
         self._agent = agent or ClaudeExecutor()
         self._checks = Checks()
         self._asked: Stop | None = None
@@ -71,17 +73,16 @@ class WorkflowExecutor:
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         # So that recovery never takes the result of one phase for the end of the attempt.
         transcript.write("note", {"type": "workflow", "name": order.settings.workflow})
-        run = OngoingAttempt(order, transcript, Steps(order))
+        run = OngoingAttempt(order, transcript, Steps(order, self._log), self._log)
         try:
             outcome = self._work_through(run)
         except GitError as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            outcome = Outcome(OutcomeKind.UNAVAILABLE, f"{error}{hint}")
+            outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         if run.checkout is not None and outcome.kind not in _COSTS_NOTHING:
             run.checkout.leave(done=outcome.kind is OutcomeKind.SUCCEEDED)
-        delivery = delivery_of(
+        product = product_of(
             run.checkout,
             run.steps.done,
             left=run.left,
@@ -91,7 +92,7 @@ class WorkflowExecutor:
             seconds_by_phase=run.seconds,
         )
         output = run.work.output or last_words(run.steps.done)
-        return outcome, replace(run.work, output=output, delivery=delivery)
+        return outcome, replace(run.work, output=output, product=product)
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
         plan = plan_for(run.order)
@@ -196,7 +197,6 @@ def plan_for(order: Order) -> Plan:
     return Plan(
         verify=bool(settings.verify),
         audit=settings.workflow is Workflow.AUDITED,
-        commit=True,
         land=settings.isolation is Isolation.WORKTREE and settings.landing is Landing.MERGE,
         max_iterations=settings.max_iterations,
     )

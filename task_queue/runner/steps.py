@@ -1,9 +1,9 @@
-"""The finished steps of a task's work, on disk: ``steps.jsonl`` in the attempt's folder.
+"""The finished steps of a task's work, in the log of its attempt.
 
 A step is durable before the next begins. An attempt that continues an earlier one's session goes on after
 the earlier one's last step; one that starts afresh begins anew.
 
-The agent can write that file, too. So each line is signed, and the history of the task, which it cannot reach,
+The agent may be able to write there, too. So each line is signed, and the history of the task, which it cannot reach,
 holds a seal of what was there when the attempt ended. Where there is none, because runner and daemon died
 together, it is believed that there was work, and nothing that was found of it: checks are made again.
 """
@@ -11,13 +11,13 @@ together, it is believed that there was work, and nothing that was found of it: 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 from task_queue.domain.attempt.proof import sealed_by, signed, unsigned
+from task_queue.domain.secrets import redacted, secrets_in
 from task_queue.domain.work.workflow import (
     Audited,
     Committed,
@@ -27,12 +27,9 @@ from task_queue.domain.work.workflow import (
     Step,
     Verified,
 )
-from task_queue.platform import durable
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
-from task_queue.store.transcript import redacted, secrets_in
 
-FILE = "steps.jsonl"
-_LIMIT = 64 * 2**20
 _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__.lower(): kind for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed)
 }
@@ -41,34 +38,33 @@ _KINDS: dict[str, Callable[..., Step]] = {
 class Steps:
     """What is done so far, in order."""
 
-    def __init__(self, order: Order) -> None:
-        self._path = order.attempt_dir / FILE
+    def __init__(self, order: Order, log: AttemptWriter) -> None:
+        self._log = log
         self._secrets = secrets_in(order.env)
         self._token = order.token
         self._written = 0
-        self.done: list[Step] = _earlier_steps(order) if order.claim.resumes else []
+        self.done: list[Step] = _earlier_steps(order, log) if order.claim.resumes else []
 
     def add(self, step: Step) -> None:
         """Note *step* as done. Raises OSError if that cannot be made durable."""
         line = json.dumps({"step": type(step).__name__.lower(), **redacted(asdict(step), self._secrets)})
-        durable.append(self._path, signed(line, self._token, self._written).encode() + b"\n")
+        self._log.add_step(signed(line, self._token, self._written))
         self._written += 1
         self.done.append(step)
 
 
-def _earlier_steps(order: Order) -> list[Step]:
+def _earlier_steps(order: Order, log: AttemptWriter) -> list[Step]:
     """Steps of the attempts that this one continues, oldest first: back to the last that was prepared."""
     steps: list[Step] = []
     for number in range(1, order.claim.attempt):
-        found = _read(order.attempt_dir.with_name(f"attempt-{number}") / FILE, order.steps.get(number))
+        found = _read(log.steps(number), order.steps.get(number))
         if found and isinstance(found[0], Prepared):
             steps = []
         steps.extend(found)
     return steps
 
 
-def _read(path: Path, seal: str | None) -> list[Step]:
-    lines = lines_of(path)
+def _read(lines: Sequence[str], seal: str | None) -> list[Step]:
     steps: list[Step] = []
     for line in lines if seal is None else sealed_by(seal, lines):
         try:
@@ -83,16 +79,6 @@ def _without_findings(steps: list[Step]) -> list[Step]:
     if not isinstance(next(iter(steps), None), Prepared):
         return []
     return list(takewhile(lambda step: isinstance(step, Prepared | Implemented), steps))
-
-
-def lines_of(path: Path) -> list[str]:
-    try:
-        data, _ = durable.read_regular(path, limit=_LIMIT)
-    except OSError as error:
-        if error.errno in durable.NO_REGULAR_FILE:
-            return []
-        raise
-    return data.decode(errors="replace").splitlines()
 
 
 def _step(fields: dict[str, Any]) -> Step:

@@ -27,6 +27,7 @@ from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.records import adapter, decode
 from task_queue.ports.executor import ExecutorKind, Order
 from task_queue.runner.process import carry_out
+from task_queue.store.opening import open_log
 
 _FOR_COMMANDS = "task_queue.runner.command"
 _FOR_AGENTS = "task_queue.runner.phases"
@@ -75,11 +76,12 @@ def _run(raw: bytes) -> None:
         os.setsid()
         order = decode(Order, raw)
         show_marker(order.marker)
-        _write_errors_to(order)
+        log = open_log(order.log, order.claim)
+        _write_errors_to(log.errors())
         os.environ.clear()
         os.environ.update(order.env)
         os.environ[MARKER_VARIABLE] = order.marker
-        carry_out(order)
+        carry_out(order, log)
         code = 0
     except BaseException:  # noqa: BLE001 - the process ends here; its log keeps the reason
         traceback.print_exc()
@@ -102,10 +104,7 @@ def show_marker(marker: str) -> None:
     ctypes.memmove(address, value.ljust(MARKER_SPACE, b"\0"), MARKER_SPACE)
 
 
-def _write_errors_to(order: Order) -> None:
-    fd = os.open(
-        order.attempt_dir / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-    )
+def _write_errors_to(fd: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(fd, 1)

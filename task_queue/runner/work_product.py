@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from task_queue.domain.document.choices import Isolation
-from task_queue.domain.model import Delivery
+from task_queue.domain.model import WorkProduct
 from task_queue.domain.work.workflow import (
     Audited,
     Committed,
@@ -22,7 +22,7 @@ from task_queue.runner.checkout import Checkout
 S = TypeVar("S")
 
 
-def delivery_of(
+def product_of(
     checkout: Checkout | None,
     steps: Sequence[Step],
     *,
@@ -31,13 +31,13 @@ def delivery_of(
     prompts: Mapping[str, str],
     cost_by_phase: Mapping[str, float],
     seconds_by_phase: Mapping[str, float],
-) -> Delivery:
+) -> WorkProduct:
     """*checkout* is None where the attempt ended before there was a place to work; *left*, where it succeeded."""
     prepared = _last(steps, Prepared)
     committed = _last(steps, Committed) or _uncommitted(left)
     landed = _last(steps, Landed)
     verified = _last(steps, Verified)
-    return Delivery(
+    return WorkProduct(
         workspace=str(checkout.directory) if checkout else None,
         isolation=checkout.isolation if checkout else Isolation.NONE,
         base_commit=prepared.base_commit if prepared else None,

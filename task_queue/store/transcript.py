@@ -8,48 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from task_queue.domain.secrets import REDACTED, SECRET_SHAPE
+
 _MAX_ENVELOPE_BYTES = 64 * 1024
 _CUTS = (16 * 1024, 4 * 1024, 1024, 256)
-_MIN_SECRET_CHARS = 6
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_SECRET_SHAPE = re.compile(r"sk-ant-[A-Za-z0-9_-]{6,}")
-_PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
-_REDACTED = "[redacted]"
-
-
-def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Values of the variables whose names say that they are secret, and passwords in URLs; longest first."""
-    values = {value for name, value in env.items() if _SECRET_NAME.search(name)}
-    values.update(match[1] for value in env.values() for match in _PASSWORD_IN_URL.finditer(value))
-    return tuple(sorted((v for v in values if len(v) >= _MIN_SECRET_CHARS), key=len, reverse=True))
-
-
-def redacted(value: Any, secrets: Iterable[str]) -> Any:
-    """*value* (JSON, tuples allowed) with every secret in its texts made unreadable."""
-    match value:
-        case str():
-            for secret in secrets:
-                value = value.replace(secret, _REDACTED)
-            return _SECRET_SHAPE.sub(_REDACTED, value)
-        case list() | tuple():
-            items: list[Any] = [redacted(item, secrets) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
-            return tuple(items) if isinstance(value, tuple) else items
-        case dict():
-            return {key: redacted(item, secrets) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]  # JSON
-        case _:
-            return value
-
-
-def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
-    """*env* for programs that need no credentials."""
-    return {name: value for name, value in env.items() if not _SECRET_NAME.search(name)}
 
 
 class FileTranscript:
@@ -117,8 +85,8 @@ class FileTranscript:
     def _encoded(self, envelope: Mapping[str, Any]) -> bytes:
         text = json.dumps(envelope, ensure_ascii=False)
         for secret in self._secrets:
-            text = text.replace(secret, _REDACTED)
-        return (_SECRET_SHAPE.sub(_REDACTED, text) + "\n").encode(errors="replace")
+            text = text.replace(secret, REDACTED)
+        return (SECRET_SHAPE.sub(REDACTED, text) + "\n").encode(errors="replace")
 
     def _append(self, line: bytes) -> None:
         """One write, so that lines of two writers never mix; a short one is undone."""

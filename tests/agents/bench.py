@@ -13,10 +13,11 @@ from typing import Any
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.model import Claim, Outcome, Work
-from task_queue.domain.task import TaskId
+from task_queue.domain.model import Outcome, Work
 from task_queue.domain.work.worktrees import Keep
+from task_queue.ports.attempt_log import LogAddress
 from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
+from tests.claims import a_claim
 from tests.processes import environments
 from tests.waiting import eventually
 
@@ -48,30 +49,15 @@ class Bench:
             folder.mkdir(parents=True, exist_ok=True)
         document = attempt_dir / "task.md"
         document.write_text("# A task\n\nDo it.\n")
-        claim = Claim(
-            task_id=TaskId("task-a"),
-            worker="w",
-            thread_id="1",
-            pid=1,
-            started_at=datetime.now(UTC),
-            attempt=1,
-            session_id=str(uuid.uuid4()),
-            resumes=False,
-            pid_start_ticks=0,
-            boot_id="",
-            sha256="",
-            dev=0,
-            ino=0,
-            document="task-a.md",
-        )
+        claim = a_claim(started_at=datetime.now(UTC), session_id=str(uuid.uuid4()))
         self.order = Order(
             claim=claim,
             source="adhoc",
             title="A task",
             body="Do it.",
             document=document,
-            attempt_dir=attempt_dir,
-            lock=self.queue / "pending" / ".task-a.lock",
+            scratch=attempt_dir,
+            log=LogAddress("folder", str(self.queue / "pending")),
             queue_dirs=(self.queue,),
             workspace=self.workspace,
             git=GitSetup(worktrees=self.root / "worktrees", keep=Keep(5)),

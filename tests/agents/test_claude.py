@@ -66,7 +66,7 @@ def test_work_that_is_done_succeeds(bench: MakeBench) -> None:
     assert "Do it." in run.model.requests[0].first_text
     assert "unattended" in run.model.requests[0].system_text
     assert eventually(lambda: not run.processes())
-    assert sorted(path.name for path in run.order.attempt_dir.iterdir()) == ["task.md"]
+    assert sorted(path.name for path in run.order.scratch.iterdir()) == ["task.md"]
 
 
 def test_the_environment_is_the_orders(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:

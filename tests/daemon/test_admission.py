@@ -15,6 +15,7 @@ from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId
+from tests.claims import a_claim
 from tests.fakes import FakeClock
 
 
@@ -52,22 +53,7 @@ class GateBench:
 
     def ending(self, kind: OutcomeKind, work: Work | None = None) -> tuple[Claim, Ending]:
         self.attempts += 1
-        claim = Claim(
-            TaskId("task-x"),
-            "w",
-            "0",
-            0,
-            self.clock.now(),
-            self.attempts,
-            "s",
-            False,
-            0,
-            "",
-            "",
-            0,
-            0,
-            "task-x.md",
-        )
+        claim = a_claim("task-x", started_at=self.clock.now(), attempt=self.attempts)
         return claim, bare_ending(
             claim, Outcome(kind, kind.value), by="runner", now=self.clock.now(), work=work
         )

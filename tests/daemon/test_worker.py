@@ -184,7 +184,7 @@ def test_a_task_that_nobody_wants_any_more_keeps_how_its_attempts_ended() -> Non
 
     class CancelledMeanwhile(FakeRunners):
         def start(self, order: Order) -> RunningAttempt:
-            self.engine.request_cancel(order.claim.task_id)
+            self.engine.requests.request_cancel(order.claim.task_id)
             return super().start(order)
 
     bench = Bench()
@@ -208,7 +208,7 @@ def test_a_cancelled_waiting_task_never_starts() -> None:
     """It ends in failed/ as cancelled."""
     bench = Bench()
     bench.drop("task-a")
-    bench.engine.request_cancel(TaskId("task-a"))
+    bench.engine.requests.request_cancel(TaskId("task-a"))
 
     bench.turn()
 
@@ -300,7 +300,7 @@ def test_a_persons_retry_continues_the_numbers() -> None:
     bench = Bench(FAILED, SUCCESS)
     bench.drop("task-a", "---\nmax_attempts: 1\n---\n# Try")
     bench.turn()
-    bench.engine.requeue(TaskId("task-a"))
+    bench.engine.requests.requeue(TaskId("task-a"))
     bench.turn()
 
     result = bench.engine.results[TaskId("task-a")]

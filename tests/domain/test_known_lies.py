@@ -17,8 +17,8 @@ from task_queue.domain.attempt.progress import Progress
 from task_queue.domain.attempt.rebuild import rebuilt_ending
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.attempt.verdict import judge
-from task_queue.domain.model import Claim, OutcomeKind
-from task_queue.domain.task import TaskId
+from task_queue.domain.model import OutcomeKind
+from tests.claims import a_claim
 
 K = OutcomeKind
 Frame = dict[str, Any]
@@ -270,19 +270,4 @@ def _lines(frames: Iterable[Frame]) -> list[str]:
     return [json.dumps(envelope) + "\n" for envelope in envelopes]
 
 
-_CLAIM = Claim(
-    task_id=TaskId("task-a"),
-    worker="w",
-    thread_id="1",
-    pid=1,
-    started_at=datetime(2026, 2, 7, tzinfo=UTC),
-    attempt=1,
-    session_id="s",
-    resumes=False,
-    pid_start_ticks=0,
-    boot_id="",
-    sha256="",
-    dev=0,
-    ino=0,
-    document="task-a.md",
-)
+_CLAIM = a_claim(started_at=datetime(2026, 2, 7, tzinfo=UTC))

@@ -21,6 +21,7 @@ from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, RunReco
 from task_queue.domain.task import TaskId
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
+from tests.claims import OWNER
 from tests.fakes import SUCCESS, Bench, EndedAttempt, FakeRunners
 
 FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
@@ -37,11 +38,11 @@ class ForgingRunners(FakeRunners):
     shows_itself = True
 
     def start(self, order: Order) -> RunningAttempt:
-        run = RunRecord(order.claim.task_id, 1, order.marker, 1, 1, "", self.clock.now())
+        run = RunRecord(order.claim.task_id, 1, order.marker, OWNER, self.clock.now())
         if self.shows_itself:
-            self.engine.show_run(order.claim, run)  # type: ignore[attr-defined]  # a memory engine
+            self.writer_of(order).show(run)
         forged = bare_ending(order.claim, SUCCESS, by=self.by, now=self.clock.now())
-        self.engine.commit(order.claim, replace(forged, token="guessed"))
+        self.engine.attempts.commit(order.claim, replace(forged, token="guessed"))
         return EndedAttempt()
 
 
@@ -59,7 +60,7 @@ def test_a_forged_success_is_a_crash(by: str) -> None:
     result = bench.engine.results[TaskId("task-a")]
     assert (result.success, result.outcome) == (False, OutcomeKind.CRASHED)
     assert any("its runner did not write" in fact for fact in result.evidence)
-    assert bench.engine.attempts[TaskId("task-a"), 1].set_aside
+    assert bench.engine.folders[TaskId("task-a"), 1].set_aside
 
 
 def test_an_ending_forged_before_the_start_does_not_count() -> None:
@@ -73,18 +74,20 @@ def test_an_ending_forged_before_the_start_does_not_count() -> None:
     bench.turn()
 
     assert TaskId("task-a") not in bench.engine.results
-    assert not bench.engine.claims()
+    assert not bench.engine.queue.claims()
 
 
 def test_a_claim_without_a_proof_cannot_succeed() -> None:
     """Taking the proof out of a lock gains nothing; a failure of ours is believed all the same."""
     bench = Bench()
     bench.drop("task-a")
-    claim = bench.engine.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
+    claim = bench.engine.queue.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
     bare = replace(claim, proof="")
 
     assert not is_vouched_for(bare, ending_for(claim, bench))
-    assert not is_vouched_for(bare, replace(ending_for(claim, bench), token=bench.engine.token_of(claim)))
+    assert not is_vouched_for(
+        bare, replace(ending_for(claim, bench), token=bench.engine.queue.token_of(claim))
+    )
     assert is_vouched_for(bare, ending_for(claim, bench, outcome=FAILED, by="recovery"))
 
 
@@ -92,8 +95,8 @@ def test_only_the_token_vouches_for_a_runner() -> None:
     """Not only for a success: an early failure would free the task while its agent still runs."""
     bench = Bench()
     bench.drop("task-a")
-    claim = bench.engine.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
-    token = bench.engine.token_of(claim)
+    claim = bench.engine.queue.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
+    token = bench.engine.queue.token_of(claim)
 
     assert proof_of(token) == claim.proof
     assert is_vouched_for(claim, replace(ending_for(claim, bench), token=token))

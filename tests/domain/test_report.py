@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from task_queue.domain.document.choices import Isolation
-from task_queue.domain.model import Attempt, Delivery, OutcomeKind, Result
+from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.domain.work.facts import report_of
+from task_queue.domain.work.report import report_of
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 START = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
@@ -43,9 +43,11 @@ def a_result(**changes: Any) -> Result:
         attempts=(an_attempt(),),
         source="web",
         worker="web",
-        workspace="/srv/web",
+        product=WorkProduct("/srv/web"),
     )
-    return replace(plain, **changes)
+    own = {field.name for field in fields(Result)}
+    made = {name: changes.pop(name) for name in list(changes) if name not in own}
+    return replace(plain, **changes, product=replace(plain.product, **made))
 
 
 def test_an_audited_task_tells_everything() -> None:
@@ -79,8 +81,6 @@ def test_an_audited_task_tells_everything() -> None:
         see=("git -C /srv/web show aaa",),
         undo=("git -C /srv/web revert aaa",),
         notes=("a key had no effect",),
-    )
-    delivery = Delivery(
         stat="120 files changed, 7 insertions(+), 1 deletions(-), 1 binary or very large",
         subjects=("Begin with the tests", "Add it"),
         ours="b" * 40,
@@ -92,7 +92,7 @@ def test_an_audited_task_tells_everything() -> None:
         file_count=120,
     )
 
-    page = report_of(result, title="Add it", asked="Please add it.", delivery=delivery)
+    page = report_of(result, title="Add it", asked="Please add it.")
 
     if os.environ.get("WRITE_GOLDEN"):
         GOLDEN.write_text(page, encoding="utf-8")
@@ -103,7 +103,7 @@ def test_a_long_list_of_files_is_cut_with_its_number() -> None:
     """Whatever was recorded of it."""
     files = tuple({"path": f"{n:03}.txt", "added": 1, "deleted": 0} for n in range(150))
 
-    page = report_of(a_result(), title="x", asked="x", delivery=Delivery(files=files, file_count=1200))
+    page = report_of(a_result(files=files, file_count=1200), title="x", asked="x")
 
     assert "- `099.txt` +1 -0\n- and 1100 more\n" in page
 
@@ -166,11 +166,13 @@ def test_foreign_text_cannot_become_structure() -> None:
         cost_by_phase={EVIL: 1.0},
         seconds_by_phase={EVIL: 1.0},
         permission_denials=({"tool_name": EVIL, "rule": EVIL},),
+        stat=EVIL,
+        subjects=(EVIL,),
+        files=({"path": EVIL, "added": 1, "deleted": 1},),
+        file_count=1,
     )
 
-    files = ({"path": EVIL, "added": 1, "deleted": 1},)
-    delivery = Delivery(stat=EVIL, subjects=(EVIL,), files=files, file_count=1)
-    outside = _outside_fences(report_of(result, title=EVIL, asked=EVIL, delivery=delivery))
+    outside = _outside_fences(report_of(result, title=EVIL, asked=EVIL))
 
     assert "\x1b" not in outside
     assert not [line for line in outside.splitlines() if line.startswith("# Injected")]

@@ -11,13 +11,13 @@ import pytest
 from task_queue.domain.attempt.prices import estimated_usd, price_of
 from task_queue.domain.attempt.rebuild import SESSION_LOST, work_so_far
 from task_queue.domain.attempt.spending import Charge, Meter, charge, meter_of
-from task_queue.domain.model import Attempt, Claim, OutcomeKind
-from task_queue.domain.task import TaskId
+from task_queue.domain.model import Attempt, OutcomeKind
+from tests.claims import a_claim
 
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
 AT = NOW.isoformat()
 SESSION = "the-task's-own"
-CLAIM = Claim(TaskId("task-a"), "w", "1", 1, NOW, 1, SESSION, False, 0, "", "", 0, 0, "task-a.md")
+CLAIM = a_claim(started_at=NOW, session_id=SESSION)
 OPENS = ("out", {"type": "control_request", "request": {"subtype": "initialize"}})
 
 
@@ -136,13 +136,13 @@ def test_a_dead_runners_phases_and_place_are_read_back() -> None:
         _result(0.5, "auditor"),
     )
 
-    delivery = work_so_far(CLAIM, lines, before=Meter(3.0)).delivery
+    product = work_so_far(CLAIM, lines, before=Meter(3.0)).product
 
-    assert delivery is not None
-    assert (delivery.workspace, delivery.isolation, delivery.branch) == ("/w", "worktree", "b")
-    assert (delivery.base_commit, delivery.commits) == ("c", ())
-    assert delivery.cost_by_phase == {"implement 1": 2.0, "audit 1": 0.5}
-    assert list(delivery.seconds_by_phase) == ["prepare", "implement 1", "audit 1"]
+    assert product is not None
+    assert (product.workspace, product.isolation, product.branch) == ("/w", "worktree", "b")
+    assert (product.base_commit, product.commits) == ("c", ())
+    assert product.cost_by_phase == {"implement 1": 2.0, "audit 1": 0.5}
+    assert list(product.seconds_by_phase) == ["prepare", "implement 1", "audit 1"]
 
 
 def test_a_session_that_was_begun_again_has_a_new_meter() -> None:

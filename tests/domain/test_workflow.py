@@ -25,7 +25,7 @@ from task_queue.domain.work.workflow import (
     next_phase,
 )
 
-FULL = Plan(verify=True, audit=True, commit=True, land=True, max_iterations=3)
+FULL = Plan(verify=True, audit=True, land=True, max_iterations=3)
 START = Prepared(1)
 DENIED = ({"tool_name": "WebFetch"},)
 
@@ -79,7 +79,7 @@ def test_verification_that_never_passes_is_no_success() -> None:
 @pytest.mark.parametrize(("audit", "follows"), [(True, Audit(1)), (False, Commit())])
 def test_without_commands_the_judges_are_compared_all_the_same(audit: bool, follows: Phase) -> None:
     """Changed tests are to be told whatever the workflow is; no other phase needs to know how."""
-    plan = Plan(verify=False, audit=audit, commit=True, land=False, max_iterations=3)
+    plan = Plan(verify=False, audit=audit, land=False, max_iterations=3)
 
     assert next_phase((START, Implemented(1)), plan) == Verify(1)
     assert next_phase((START, Implemented(1), Verified(1, passed=True)), plan) == follows
@@ -106,7 +106,7 @@ def test_denied_work_without_any_check_is_denied() -> None:
     """Nothing shows that it is done: without commands the verification compares files only."""
     phase = next_phase(
         (START, Implemented(1, denials=DENIED), Verified(1, passed=True)),
-        Plan(verify=False, audit=False, commit=True, land=False, max_iterations=3),
+        Plan(verify=False, audit=False, land=False, max_iterations=3),
     )
 
     assert isinstance(phase, Finish)
@@ -116,7 +116,7 @@ def test_denied_work_without_any_check_is_denied() -> None:
 def test_denied_work_that_passed_a_check_is_done() -> None:
     """The denial is listed, the proof decides."""
     steps = (START, Implemented(1, denials=DENIED), Verified(1, passed=True))
-    plan = Plan(verify=True, audit=False, commit=True, land=False, max_iterations=3)
+    plan = Plan(verify=True, audit=False, land=False, max_iterations=3)
 
     assert next_phase(steps, plan) == Commit()
 

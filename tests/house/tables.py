@@ -30,7 +30,6 @@ from task_queue.domain.attempt.results import attempt_of, bare_ending
 from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.model import (
-    Claim,
     Complete,
     Disposition,
     Fail,
@@ -40,7 +39,7 @@ from task_queue.domain.model import (
     Release,
     Retry,
 )
-from task_queue.domain.task import TaskId
+from tests.claims import a_claim
 from tests.house import proofs
 
 ROOT = Path(__file__).parents[2]
@@ -314,22 +313,7 @@ def _spelled(option: click.Option) -> str:
     return f"{names} {value}"
 
 
-_CLAIM = Claim(
-    task_id=TaskId("task-a"),
-    worker="",
-    thread_id="0",
-    pid=0,
-    started_at=_NOW - timedelta(seconds=1),
-    attempt=1,
-    session_id="",
-    resumes=False,
-    pid_start_ticks=0,
-    boot_id="",
-    sha256="",
-    dev=0,
-    ino=0,
-    document="task-a.md",
-)
+_CLAIM = a_claim(started_at=_NOW - timedelta(seconds=1))
 
 
 if __name__ == "__main__":

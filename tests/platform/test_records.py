@@ -8,12 +8,14 @@ from pathlib import Path
 
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import resolve
-from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
+from task_queue.domain.model import Ending, Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.worktrees import Keep
 from task_queue.platform.records import decode, encode
+from task_queue.ports.attempt_log import LogAddress
 from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order
+from tests.claims import a_claim
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
@@ -32,30 +34,15 @@ def test_a_name_that_is_no_text_can_be_read_back() -> None:
 
 def test_an_order_reaches_its_runner_as_it_was_given() -> None:
     """Paths, durations and every part of the set-up, not only what a test happens to use."""
-    claim = Claim(
-        task_id=TaskId("task-a"),
-        worker="web",
-        thread_id=1,
-        pid=2,
-        started_at=NOW,
-        attempt=1,
-        session_id="s",
-        resumes=False,
-        pid_start_ticks=3,
-        boot_id="b",
-        sha256="c",
-        dev=4,
-        ino=5,
-        document="task-a.md",
-    )
+    claim = a_claim(started_at=NOW)
     order = Order(
         claim=claim,
         source="web",
         title="A task",
         body="Do it.",
         document=Path("/a/task.md"),
-        attempt_dir=Path("/a"),
-        lock=Path("/q/pending/.task-a.lock"),
+        scratch=Path("/a"),
+        log=LogAddress("folder", "/q/pending"),
         queue_dirs=(Path("/q"),),
         workspace=Path("/w"),
         git=GitSetup(

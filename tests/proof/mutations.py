@@ -32,8 +32,8 @@ class Mutation:
 
 
 _SETTLE = """            self._documents.file(claim, result.state)
-            durable.remove(self.layout.journal(claim.document))
-            durable.remove(self.layout.cancel(claim.document))
+            durable.remove(self._layout.journal(claim.document))
+            durable.remove(self._layout.cancel(claim.document))
             self._unlock(claim)
 """
 _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
@@ -56,7 +56,7 @@ MUTATIONS = (
     ),
     Mutation(
         "unlock before the move",
-        "task_queue/store/folder/engine.py",
+        "task_queue/store/folder/queue.py",
         _SETTLE,
         "".join(reversed(_SETTLE.splitlines(keepends=True))),
         ("tests.proof.crash_points", "--scenario", "once", "--actor", "daemon", "--first", "46"),

@@ -13,8 +13,9 @@ from task_queue.domain.errors import ClaimHeld, EngineUnavailable
 from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId
 from task_queue.platform.records import encode
-from task_queue.store.folder import engine as folder_module
+from task_queue.store.folder import queue as folder_module
 from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.folder.records import lock_bytes
 from tests.store.contract import NOW
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
@@ -88,8 +89,8 @@ def test_only_the_judged_file_is_claimed(engine: FolderEngine, attack: Callable[
     attack(document(engine))
 
     with pytest.raises(ClaimHeld):
-        engine.claim(TASK, worker="test", now=NOW)
-    assert engine.claims() == ()
+        engine.queue.claim(TASK, worker="test", now=NOW)
+    assert engine.queue.claims() == ()
     assert not engine.layout.log(TASK).exists()
 
 
@@ -105,8 +106,8 @@ def test_a_document_written_while_it_is_read_is_not_claimed(
     monkeypatch.setattr(folder_module, "is_being_written", written_meanwhile)
 
     with pytest.raises(ClaimHeld):
-        engine.claim(TASK, worker="test", now=NOW)
-    assert engine.claims() == ()
+        engine.queue.claim(TASK, worker="test", now=NOW)
+    assert engine.queue.claims() == ()
 
 
 def test_a_link_that_appears_between_look_and_read_stops_nothing(engine: FolderEngine) -> None:
@@ -147,7 +148,7 @@ def test_an_id_never_becomes_a_path_unchecked(engine: FolderEngine, name: str) -
     """Neither to cancel nor to retry, even where the path leads to something."""
     for folder in (engine.layout.root, engine.layout.root.parent):
         (folder / "task-x.md").write_text("# Outside")
-    for act in (engine.request_cancel, engine.requeue):
+    for act in (engine.requests.request_cancel, engine.requests.requeue):
         with pytest.raises(Exception, match="task") as refusal:
             act(TaskId(name))
         assert type(refusal.value).__name__ == "UnknownTaskError"
@@ -155,15 +156,15 @@ def test_an_id_never_becomes_a_path_unchecked(engine: FolderEngine, name: str) -
 
 def test_an_id_in_a_lock_never_becomes_a_path_unchecked(engine: FolderEngine, tmp_path: Path) -> None:
     """Whoever forged it, the lock is put away, and nothing is written where it leads to."""
-    claim = engine.claim(TASK, worker="test", now=NOW)
+    claim = engine.queue.claim(TASK, worker="test", now=NOW)
     lock = engine.layout.lock(claim.document)
-    forged = encode(replace(claim, task_id=TaskId("task-x/../../../outside")))
+    forged = lock_bytes(replace(claim, task_id=TaskId("task-x/../../../outside")))
     engine.close()
     lock.write_bytes(forged)
     successor = FolderEngine(engine.layout.pending, settle_s=0)
     successor.open()
 
-    assert successor.claims() == ()
+    assert successor.queue.claims() == ()
     assert not lock.exists()
     assert [path.read_bytes() for path in engine.layout.logs.glob("task-a.lock.*")] == [forged]
     assert not list(tmp_path.glob("**/outside*"))
@@ -173,7 +174,7 @@ def test_a_lock_that_appears_untold_is_seen_after_one_try(engine: FolderEngine) 
     """Or the claim would be tried again and again, each time with a number of its own, until the breaker trips."""
     engine.layout.lock("task-a.md").write_text("{}")
     with pytest.raises(ClaimHeld):
-        engine.claim(TASK, worker="test", now=NOW)
+        engine.queue.claim(TASK, worker="test", now=NOW)
 
     survey = engine.survey()
     assert (list(survey.waiting), len(survey.locks)) == ([], 1)
@@ -185,7 +186,7 @@ def test_an_id_in_a_history_never_becomes_a_path_unchecked(engine: FolderEngine)
     engine.layout.journal("task-a.md").write_bytes(forged)
 
     with pytest.raises(EngineUnavailable, match="not a task id"):
-        engine.claim(TASK, worker="test", now=NOW)
+        engine.queue.claim(TASK, worker="test", now=NOW)
 
 
 @pytest.mark.parametrize("instead", [replaced_by_link, replaced_by_fifo])
@@ -193,10 +194,10 @@ def test_what_lies_in_the_place_of_a_transcript_is_not_read(
     engine: FolderEngine, instead: Callable[[Path], None]
 ) -> None:
     """A pipe would block its reader for ever, a link show another file."""
-    claim = engine.claim(TASK, worker="test", now=NOW)
+    claim = engine.queue.claim(TASK, worker="test", now=NOW)
     transcript = engine.layout.attempt_of(claim) / "transcript.jsonl"
     (transcript.parents[2] / "secret").write_text("secret")
     transcript.touch()
     instead(transcript)
 
-    assert list(engine.transcript(claim)) == []
+    assert list(engine.attempts.transcript(claim)) == []

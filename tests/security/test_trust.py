@@ -88,7 +88,7 @@ def test_a_folder_that_opens_up_while_it_is_served_is_refused(tmp_path: Path) ->
     (tmp_path / "q").chmod(0o777)
 
     with pytest.raises(EngineUnavailable, match="not trusted") as refusal:
-        engine.claim(waiting.id, worker="test", now=NOW)
+        engine.queue.claim(waiting.id, worker="test", now=NOW)
     assert refusal.value.hint == f"put it right with: chmod o-w {tmp_path / 'q'}"
 
 

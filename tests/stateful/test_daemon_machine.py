@@ -124,7 +124,7 @@ class DaemonMachine(RuleBasedStateMachine):
         name, task = one_of(self.unended(), which)
         with contextlib.suppress(UnknownTaskError, EngineUnavailable):
             task.may_end.add("cancelled")
-            self.engine.request_cancel(TaskId(name))
+            self.engine.requests.request_cancel(TaskId(name))
             self.note(f"cancel {name}")
             task.must_not_succeed = task.kind.waits and not task.told
 
@@ -132,7 +132,7 @@ class DaemonMachine(RuleBasedStateMachine):
         name, task = one_of(self.ended("failed"), which)
         with contextlib.suppress(UnknownTaskError):
             with contextlib.suppress(EngineUnavailable):
-                self.engine.requeue(TaskId(name))
+                self.engine.requests.requeue(TaskId(name))
             self.note(f"retry {name}")
             task.retries += 1
             task.must_not_succeed = False

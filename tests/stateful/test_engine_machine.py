@@ -20,15 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from task_queue.daemon.worker import Timing, Worker
 from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
-from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result, RunRecord
+from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.platform import durable
-from task_queue.platform.identity import own_identity
-from task_queue.platform.records import encode
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
+from task_queue.store.folder.records import LockFile
 from tests.fakes import FakeClock, FakeOrders, FakeRunners, OpenAdmission
 from tests.store.memory import MemoryEngine
 
@@ -39,7 +37,7 @@ TEXT = f"---\nmax_attempts: {MAX_ATTEMPTS}\nretry_delay: 1s\n---\n# Version {{}}
 
 
 class Runners(FakeRunners):
-    """Shows itself on disk as a real runner does, and notes which attempts were started."""
+    """Notes which attempts were started."""
 
     def __init__(self, engine: FolderEngine | MemoryEngine, clock: FakeClock) -> None:
         super().__init__(engine, [], clock)
@@ -50,17 +48,6 @@ class Runners(FakeRunners):
         claim = order.claim
         assert (claim.task_id, claim.attempt) not in self.started, "an attempt was started twice"
         self.started.append((claim.task_id, claim.attempt))
-        if isinstance(self.engine, FolderEngine):
-            dead = RunRecord(
-                claim.task_id,
-                claim.attempt,
-                order.marker,
-                2**22 + 1,
-                1,
-                own_identity().boot_id,
-                claim.started_at,
-            )
-            durable.publish(self.engine.layout.attempt_of(claim) / "run.json", encode(dead))
         self.outcomes = [self.next]
         return super().start(order)
 
@@ -109,7 +96,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(name=NAMES)
     def cancel(self, name: str) -> None:
         try:
-            self.engine.request_cancel(TaskId(name))
+            self.engine.requests.request_cancel(TaskId(name))
         except (UnknownTaskError, EngineUnavailable):
             return
 
@@ -117,7 +104,7 @@ class EngineMachine(RuleBasedStateMachine):
     def retry(self, name: str, number: int) -> None:
         task_id = TaskId(name) if number == 1 else naming.numbered(TaskId(name), number)
         try:
-            self.engine.requeue(task_id)
+            self.engine.requests.requeue(task_id)
         except (UnknownTaskError, EngineUnavailable):
             return
         if number > 1:  # the record's document keeps its number, and is one of that name from now on
@@ -229,7 +216,7 @@ class EngineMachine(RuleBasedStateMachine):
         return journal.attempts if journal else ()
 
     def claims(self) -> tuple[Claim, ...]:
-        return self.engine.claims()
+        return self.engine.queue.claims()
 
 
 class SickEngine(FolderEngine):
@@ -322,7 +309,7 @@ class FolderMachine(EngineMachine):
 
     def claims(self) -> tuple[Claim, ...]:
         locks = self.engine.layout.pending.glob(".task-*.lock")
-        return tuple(c for path in locks if isinstance(c := read_record(Claim, path), Claim))
+        return tuple(c.claim for path in locks if isinstance(c := read_record(LockFile, path), LockFile))
 
 
 BOUNDS = settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ from task_queue.domain.model import (
     RunRecord,
 )
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform.owners import this_process
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.store import Engine
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -51,6 +54,10 @@ class EngineBench(ABC):
     def result(self, task_id: str) -> Result | None: ...
 
     @abstractmethod
+    def writer(self, claim: Claim) -> AttemptWriter:
+        """What a runner of *claim* would write to."""
+
+    @abstractmethod
     def text_of(self, task_id: str) -> str:
         """The document of an ended task."""
 
@@ -59,15 +66,17 @@ class EngineBench(ABC):
 
     def claim(self, task_id: str) -> Claim:
         self.engine.survey()
-        return self.engine.claim(TaskId(task_id), worker="test", now=NOW)
+        return self.engine.queue.claim(TaskId(task_id), worker="test", now=NOW)
 
     def end(self, claim: Claim, outcome: Outcome = DONE) -> Ending:
-        return self.engine.commit(claim, bare_ending(claim, outcome, by="runner", now=NOW))
+        return self.engine.attempts.commit(claim, bare_ending(claim, outcome, by="runner", now=NOW))
 
     def settle(self, claim: Claim, state: TaskState = TaskState.COMPLETED) -> Result:
         ending = self.end(claim)
-        result = result_of(claim, ending, self.engine.journal(claim), state=state, source="s", workspace=None)
-        self.engine.settle(claim, result)
+        result = result_of(
+            claim, ending, self.engine.queue.journal(claim), state=state, source="s", workspace=None
+        )
+        self.engine.queue.settle(claim, result)
         return result
 
 
@@ -102,7 +111,7 @@ class EngineContract(ABC):
         bench.drop("task-a")
         claim = bench.claim("task-a")
 
-        assert bench.engine.claims() == (claim,)
+        assert bench.engine.queue.claims() == (claim,)
 
     def test_the_claimed_text_is_kept(self, bench: EngineBench) -> None:
         """What runs is the document as it was at the claim."""
@@ -110,8 +119,8 @@ class EngineContract(ABC):
         claim = bench.claim("task-a")
         bench.delete("task-a")
 
-        assert bench.engine.task(claim).title == "First text"
-        assert bench.engine.document_is_gone(claim)
+        assert bench.engine.queue.task(claim).title == "First text"
+        assert bench.engine.requests.document_is_gone(claim)
 
     def test_a_bad_document_is_reported(self, bench: EngineBench) -> None:
         """The survey says why; the claim's task raises the same."""
@@ -121,7 +130,7 @@ class EngineContract(ABC):
         claim = bench.claim("task-a")
         assert (task_id, "line 2" in reason) == ("task-a", True)
         with pytest.raises(TaskFileError):
-            bench.engine.task(claim)
+            bench.engine.queue.task(claim)
 
     def test_a_settled_task_has_its_place_and_result(self, bench: EngineBench) -> None:
         """Document moved, result recorded, claim gone."""
@@ -131,7 +140,7 @@ class EngineContract(ABC):
         assert bench.state_of("task-a") is TaskState.COMPLETED
         assert bench.result("task-a") == result
         assert bench.text_of("task-a") == "# Text"
-        assert bench.engine.claims() == ()
+        assert bench.engine.queue.claims() == ()
 
     def test_settling_again_changes_nothing(self, bench: EngineBench) -> None:
         """Recovery may repeat it."""
@@ -139,7 +148,7 @@ class EngineContract(ABC):
         claim = bench.claim("task-a")
         result = bench.settle(claim)
 
-        bench.engine.settle(claim, result)
+        bench.engine.queue.settle(claim, result)
         assert bench.result("task-a") == result
 
     def test_a_lost_claim_cannot_settle_or_release(self, bench: EngineBench) -> None:
@@ -153,9 +162,9 @@ class EngineContract(ABC):
         )
 
         with pytest.raises(ClaimLost):
-            bench.engine.settle(stale, result)
+            bench.engine.queue.settle(stale, result)
         with pytest.raises(ClaimLost):
-            bench.engine.release(stale, Journal(claim.task_id))
+            bench.engine.queue.release(stale, Journal(claim.task_id))
         assert bench.state_of("task-a") is TaskState.RUNNING
 
     def test_the_first_ending_stands(self, bench: EngineBench) -> None:
@@ -165,16 +174,119 @@ class EngineContract(ABC):
         first = bench.end(claim)
 
         assert bench.end(claim, Outcome(OutcomeKind.CANCELLED, "late")) == first
-        assert bench.engine.ending_of(claim) == first
+        assert bench.engine.attempts.ending_of(claim) == first
 
     def test_the_tombstone_stands(self, bench: EngineBench) -> None:
         """Once an attempt is given up, it stays so."""
         bench.drop("task-a")
         claim = bench.claim("task-a")
 
-        tombstone = bench.engine.abandon(claim, now=NOW)
+        tombstone = bench.engine.attempts.abandon(claim, now=NOW)
         assert tombstone.abandoned
-        assert bench.engine.run_of(claim) == tombstone
+        assert bench.engine.attempts.run_of(claim) == tombstone
+
+    def test_a_runner_that_shows_itself_is_seen(self, bench: EngineBench) -> None:
+        """Recovery finds its record in the place of the tombstone, with the claim that it works for."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        run = replace(run_record(claim), claim=claim)
+
+        assert bench.writer(claim).show(run)
+        assert bench.engine.attempts.run_of(claim) == run
+        assert bench.engine.attempts.abandon(claim, now=NOW) == run
+
+    def test_a_runner_that_comes_too_late_is_refused(self, bench: EngineBench) -> None:
+        """After the tombstone no agent of that attempt may act."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        tombstone = bench.engine.attempts.abandon(claim, now=NOW)
+
+        assert not bench.writer(claim).show(run_record(claim))
+        assert bench.engine.attempts.run_of(claim) == tombstone
+
+    def test_a_runner_sees_whether_its_claim_stands(self, bench: EngineBench) -> None:
+        """Not once the task was given back, nor once another worker has it."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        writer = bench.writer(claim)
+        before = writer.claim_stands()
+        bench.engine.queue.release(claim, Journal(claim.task_id))
+        released = writer.claim_stands()
+        bench.claim("task-a")
+
+        assert (before, released, writer.claim_stands()) == (True, False, False)
+
+    def test_a_runners_transcript_is_read_by_its_worker(self, bench: EngineBench) -> None:
+        """While it is written, without its secrets, and it shows that an agent may have acted."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        attempts, writer = bench.engine.attempts, bench.writer(claim)
+        before = (
+            list(attempts.transcript(claim)),
+            list(writer.transcript_lines()),
+            attempts.may_have_acted(claim),
+        )
+        transcript = writer.transcript(limit_mb=1, secrets=["opensesame"])
+        transcript.write("note", "say opensesame")
+        read, acted = list(attempts.transcript(claim)), attempts.may_have_acted(claim)
+        transcript.close()
+
+        assert before == ([], [], False)
+        assert acted
+        assert [json.loads(line)["raw"] for line in read] == ["say [redacted]"]
+        assert list(writer.transcript_lines()) == read
+
+    def test_a_runners_steps_are_there_for_the_next_attempt(self, bench: EngineBench) -> None:
+        """In their order; an attempt without steps has none."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        bench.writer(claim).add_step('{"step": 1}')
+        bench.writer(claim).add_step('{"step": 2}')
+        seen = list(bench.engine.attempts.steps(claim))
+        bench.engine.queue.release(claim, Journal(claim.task_id))
+        again = bench.claim("task-a")
+
+        assert seen == ['{"step": 1}', '{"step": 2}']
+        assert list(bench.writer(again).steps(1)) == seen
+        assert list(bench.writer(again).steps(2)) == list(bench.engine.attempts.steps(again)) == []
+
+    def test_a_runners_ending_is_the_first_or_none(self, bench: EngineBench) -> None:
+        """One that comes after the worker's changes nothing, and the runner can see why."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        writer = bench.writer(claim)
+        own = bare_ending(claim, DONE, by="runner", now=NOW)
+        late = replace(own, outcome=Outcome(OutcomeKind.FAILED, "late"))
+
+        assert writer.ending() is None
+        assert (writer.commit(own), writer.commit(late)) == (True, False)
+        assert writer.ending() == bench.engine.attempts.ending_of(claim) == own
+
+    def test_a_forged_ending_makes_room_for_the_runners(self, bench: EngineBench) -> None:
+        """It is kept under another name, which the runner can tell."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        writer = bench.writer(claim)
+        nothing = writer.set_ending_aside()
+        bench.end(claim, Outcome(OutcomeKind.SUCCEEDED, "forged"))
+        aside = writer.set_ending_aside()
+        own = bare_ending(claim, Outcome(OutcomeKind.FAILED, "true"), by="runner", now=NOW)
+
+        assert (nothing, bool(aside)) == (None, True)
+        assert writer.commit(own)
+        assert bench.engine.attempts.ending_of(claim) == own
+
+    def test_a_runner_sees_which_tasks_are_unfinished(self, bench: EngineBench) -> None:
+        """Those that run and those that will be tried again: what belongs to them must stay."""
+        for name in ("task-a", "task-b", "task-c", "task-d"):
+            bench.drop(name)
+        claim = bench.claim("task-a")
+        released = bench.claim("task-b")
+        ending = bench.end(released, Outcome(OutcomeKind.CRASHED, "died"))
+        bench.engine.queue.release(released, Journal(released.task_id, (attempt_of(released, ending),)))
+        bench.settle(bench.claim("task-c"))
+
+        assert bench.writer(claim).unfinished() == {"task-a", "task-b"}
 
     def test_a_released_task_waits_again_with_its_history(self, bench: EngineBench) -> None:
         """The journal carries the attempts; the next claim has the next number and the same session."""
@@ -183,20 +295,20 @@ class EngineContract(ABC):
         ending = bench.end(claim, Outcome(OutcomeKind.CRASHED, "died"))
         attempt = replace(attempt_of(claim, ending), session_id=claim.session_id)
         later = NOW + timedelta(minutes=5)
-        bench.engine.release(claim, Journal(claim.task_id, (attempt,), later))
+        bench.engine.queue.release(claim, Journal(claim.task_id, (attempt,), later))
 
         (task,) = bench.engine.survey().waiting
         again = bench.claim("task-a")
         assert task.next_try == Delay(attempt.ended_at, later)
         assert (again.attempt, again.session_id, again.resumes) == (2, claim.session_id, True)
-        assert bench.engine.journal(again).attempts == (attempt,)
+        assert bench.engine.queue.journal(again).attempts == (attempt,)
 
     def test_a_failed_attempt_starts_afresh(self, bench: EngineBench) -> None:
         """Only a broken session is continued, not one whose agent ended and failed."""
         bench.drop("task-a")
         claim = bench.claim("task-a")
         failed: Attempt = attempt_of(claim, bench.end(claim, Outcome(OutcomeKind.FAILED, "no")))
-        bench.engine.release(claim, Journal(claim.task_id, (failed,)))
+        bench.engine.queue.release(claim, Journal(claim.task_id, (failed,)))
 
         again = bench.claim("task-a")
         assert (again.resumes, again.session_id == claim.session_id) == (False, False)
@@ -216,7 +328,7 @@ class EngineContract(ABC):
         for _ in range(2):
             bench.drop("task-a")
             bench.settle(bench.claim("task-a"), TaskState.FAILED)
-        bench.engine.requeue(TaskId("task-a.2"))
+        bench.engine.requests.requeue(TaskId("task-a.2"))
         bench.drop("task-a")
 
         assert [bench.claim("task-a").task_id, bench.claim("task-a.2").task_id] == ["task-a.3", "task-a.2"]
@@ -225,10 +337,10 @@ class EngineContract(ABC):
         """With its history, uncounted, and the numbers going on."""
         bench.drop("task-a")
         bench.settle(bench.claim("task-a"), TaskState.FAILED)
-        bench.engine.requeue(TaskId("task-a"))
+        bench.engine.requests.requeue(TaskId("task-a"))
 
         claim = bench.claim("task-a")
-        history = bench.engine.journal(claim).attempts
+        history = bench.engine.queue.journal(claim).attempts
         assert (claim.task_id, claim.attempt) == ("task-a", 2)
         assert [attempt.counted for attempt in history] == [False]
 
@@ -236,13 +348,13 @@ class EngineContract(ABC):
         """A person is told."""
         bench.drop("task-a")
         with pytest.raises(UnknownTaskError):
-            bench.engine.requeue(TaskId("task-a"))
+            bench.engine.requests.requeue(TaskId("task-a"))
 
     def test_a_waiting_task_can_be_cancelled(self, bench: EngineBench) -> None:
         """It no longer waits but shows as cancelled, until it is settled."""
         bench.drop("task-a")
         bench.engine.survey()
-        bench.engine.request_cancel(TaskId("task-a"))
+        bench.engine.requests.request_cancel(TaskId("task-a"))
 
         survey = bench.engine.survey()
         assert (list(survey.waiting), survey.cancelled) == ([], ("task-a",))
@@ -251,16 +363,16 @@ class EngineContract(ABC):
         """Its worker sees the request, twice asked or once."""
         bench.drop("task-a")
         claim = bench.claim("task-a")
-        before = bench.engine.cancel_requested(claim)
-        bench.engine.request_cancel(TaskId("task-a"))
-        bench.engine.request_cancel(TaskId("task-a"))
+        before = bench.engine.requests.cancel_requested(claim)
+        bench.engine.requests.request_cancel(TaskId("task-a"))
+        bench.engine.requests.request_cancel(TaskId("task-a"))
 
-        assert (before, bench.engine.cancel_requested(claim)) == (False, True)
+        assert (before, bench.engine.requests.cancel_requested(claim)) == (False, True)
 
     def test_an_unknown_task_cannot_be_cancelled(self, bench: EngineBench) -> None:
         """A person is told."""
         with pytest.raises(UnknownTaskError):
-            bench.engine.request_cancel(TaskId("task-none"))
+            bench.engine.requests.request_cancel(TaskId("task-none"))
 
     def test_the_journal_after_a_release_can_be_released_again(self, bench: EngineBench) -> None:
         """Recovery may find the journal written and the lock still there."""
@@ -269,11 +381,11 @@ class EngineContract(ABC):
         bench.drop("task-a")
         claim = bench.claim("task-a")
         ending = bench.end(claim, Outcome(OutcomeKind.INTERRUPTED, "stopped"))
-        first = journal_after(claim, ending, bench.engine.journal(claim), Release())
+        first = journal_after(claim, ending, bench.engine.queue.journal(claim), Release())
         again = journal_after(claim, ending, first, Release())
 
         assert first == again
 
 
 def run_record(claim: Claim) -> RunRecord:
-    return RunRecord(claim.task_id, claim.attempt, "marker", 1, 1, "boot", NOW)
+    return RunRecord(claim.task_id, claim.attempt, "marker", this_process(), NOW)

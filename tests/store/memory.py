@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from task_queue.domain.attempt.lifecycle import session_to_continue
 from task_queue.domain.attempt.proof import is_vouched_for, new_token, proof_of
@@ -16,8 +21,13 @@ from task_queue.domain.document.settings import resolve
 from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
+from task_queue.domain.secrets import redacted
 from task_queue.domain.task import Task, TaskId, TaskState
+from task_queue.ports.attempt_log import AttemptLog, AttemptPlace, LogAddress
+from task_queue.ports.queue import Queue
+from task_queue.ports.requests import Requests
 from task_queue.ports.snapshot import Survey
+from tests.claims import OWNER
 
 
 @dataclass(slots=True)
@@ -25,9 +35,77 @@ class _Attempt:
     snapshot: bytes
     run: RunRecord | None = None
     ending: Ending | None = None
-    transcript: tuple[str, ...] = ()
+    transcript: list[str] = field(default_factory=list[str])
+    steps: list[str] = field(default_factory=list[str])
     token: str = ""
     set_aside: tuple[Ending, ...] = ()
+
+
+class MemoryTranscript:
+    """Implements ports.attempt_writer.OpenTranscript."""
+
+    def __init__(self, lines: list[str], secrets: tuple[str, ...]) -> None:
+        self._lines = lines
+        self._secrets = secrets
+
+    def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
+        envelope = {"seq": len(self._lines) + 1, "dir": direction, "raw": redacted(raw, self._secrets)}
+        self._lines.append(json.dumps(envelope))
+
+    def close(self) -> None:
+        """It is as durable as it gets."""
+
+
+class MemoryAttemptWriter:
+    """Implements ports.attempt_writer.AttemptWriter."""
+
+    def __init__(self, engine: MemoryEngine, claim: Claim) -> None:
+        self._engine = engine
+        self._claim = claim
+
+    @property
+    def _attempt(self) -> _Attempt:
+        return self._engine.folders[self._claim.task_id, self._claim.attempt]
+
+    def show(self, run: RunRecord) -> bool:
+        if self._attempt.run is not None:
+            return False
+        self._attempt.run = run
+        return True
+
+    def claim_stands(self) -> bool:
+        return self._claim in self._engine.claims()
+
+    def transcript(self, *, limit_mb: int, secrets: Iterable[str]) -> MemoryTranscript:  # noqa: ARG002 - the port's
+        return MemoryTranscript(self._attempt.transcript, tuple(secrets))
+
+    def transcript_lines(self) -> tuple[str, ...]:
+        return tuple(self._attempt.transcript)
+
+    def add_step(self, line: str) -> None:
+        self._attempt.steps.append(line)
+
+    def steps(self, attempt: int) -> tuple[str, ...]:
+        found = self._engine.folders.get((self._claim.task_id, attempt))
+        return tuple(found.steps) if found else ()
+
+    def commit(self, ending: Ending) -> bool:
+        return self._engine.commit(self._claim, ending) is ending
+
+    def ending(self) -> Ending | None:
+        return self._attempt.ending
+
+    def set_ending_aside(self) -> str | None:
+        if self._attempt.ending is None:
+            return None
+        self._engine.set_ending_aside(self._claim)
+        return f"set aside {len(self._attempt.set_aside)}"
+
+    def errors(self) -> int:
+        return os.open(os.devnull, os.O_WRONLY)
+
+    def unfinished(self) -> frozenset[str]:
+        return self._engine.unfinished()
 
 
 class MemoryEngine:
@@ -38,7 +116,7 @@ class MemoryEngine:
         self.results: dict[TaskId, Result] = {}
         self.reports: dict[TaskId, str] = {}
         self.ended: dict[TaskId, tuple[TaskState, bytes]] = {}
-        self.attempts: dict[tuple[TaskId, int], _Attempt] = {}
+        self.folders: dict[tuple[TaskId, int], _Attempt] = {}
         self._locks: dict[TaskId, Claim] = {}
         self._journals: dict[TaskId, Journal] = {}
         self._cancels: set[TaskId] = set()
@@ -47,6 +125,18 @@ class MemoryEngine:
         """Drop a document."""
         self.documents[TaskId(task_id)] = text.encode()
         return TaskId(task_id)
+
+    @property
+    def queue(self) -> Queue:
+        return self
+
+    @property
+    def attempts(self) -> AttemptLog:
+        return self
+
+    @property
+    def requests(self) -> Requests:
+        return self
 
     def open(self) -> None:
         """Nobody else can serve it."""
@@ -78,27 +168,21 @@ class MemoryEngine:
         journal = self._journals.get(task_id)
         record_id = journal.task_id if journal else self._free_record(task_id)
         earlier = journal.attempts if journal else ()
-        used = [number for (name, number) in self.attempts if name == record_id]
+        used = [number for (name, number) in self.folders if name == record_id]
         session = session_to_continue(earlier)
         token = new_token()
         claim = Claim(
             task_id=record_id,
             worker=worker,
-            thread_id="0",
-            pid=0,
             started_at=now,
             attempt=1 + max((*used, *(attempt.number for attempt in earlier)), default=0),
             session_id=session or str(uuid.uuid4()),
             resumes=session is not None,
-            pid_start_ticks=0,
-            boot_id="",
-            sha256="",
-            dev=0,
-            ino=0,
+            owner=OWNER,
             document=naming.document_of(task_id),
             proof=proof_of(token),
         )
-        self.attempts[record_id, claim.attempt] = _Attempt(self.documents[task_id], token=token)
+        self.folders[record_id, claim.attempt] = _Attempt(self.documents[task_id], token=token)
         self._locks[task_id] = claim
         return claim
 
@@ -117,17 +201,24 @@ class MemoryEngine:
     def claims_to_stop(self) -> tuple[Claim, ...]:
         return self.claims()
 
+    def place_of(self, claim: Claim) -> AttemptPlace:
+        nowhere = Path("/nowhere")
+        return AttemptPlace(LogAddress("memory", claim.task_id), nowhere / "task.md", nowhere)
+
+    def writer(self, claim: Claim) -> MemoryAttemptWriter:
+        return MemoryAttemptWriter(self, claim)
+
+    def unfinished(self) -> frozenset[str]:
+        of_claims = {claim.task_id for claim in self._locks.values()}
+        return frozenset(map(naming.key_of, of_claims | {j.task_id for j in self._journals.values()}))
+
     def run_of(self, claim: Claim) -> RunRecord | None:
         return self._attempt(claim).run
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
-        tombstone = RunRecord(claim.task_id, claim.attempt, "", 0, 0, "", now, abandoned=True)
-        return self.show_run(claim, tombstone)
-
-    def show_run(self, claim: Claim, run: RunRecord) -> RunRecord:
-        """Publish *run* unless there is one already; the one that stands."""
+        tombstone = RunRecord(claim.task_id, claim.attempt, "", OWNER, now, abandoned=True)
         attempt = self._attempt(claim)
-        attempt.run = attempt.run or run
+        attempt.run = attempt.run or tombstone
         return attempt.run
 
     def commit(self, claim: Claim, ending: Ending) -> Ending:
@@ -148,10 +239,10 @@ class MemoryEngine:
             attempt.ending = None
 
     def transcript(self, claim: Claim) -> tuple[str, ...]:
-        return self._attempt(claim).transcript
+        return tuple(self._attempt(claim).transcript)
 
-    def steps(self, claim: Claim) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
-        return ()
+    def steps(self, claim: Claim) -> tuple[str, ...]:
+        return tuple(self._attempt(claim).steps)
 
     def cancel_requested(self, claim: Claim) -> bool:
         return self._dropped_as(claim) in self._cancels
@@ -170,7 +261,8 @@ class MemoryEngine:
                 return
             raise ClaimLost(f"{claim.task_id}: the claim is gone")
         if dropped_as not in self.documents:
-            result = replace(result, notes=(*result.notes, "the document was deleted while the task ran"))
+            notes = (*result.product.notes, "the document was deleted while the task ran")
+            result = replace(result, product=replace(result.product, notes=notes))
         self.results.setdefault(claim.task_id, result)
         self.reports.setdefault(claim.task_id, report)
         self.documents.pop(dropped_as, None)
@@ -209,7 +301,7 @@ class MemoryEngine:
         return self.ended[task_id][0] if task_id in self.ended else None
 
     def _attempt(self, claim: Claim) -> _Attempt:
-        return self.attempts[claim.task_id, claim.attempt]
+        return self.folders[claim.task_id, claim.attempt]
 
     def _free_record(self, task_id: TaskId) -> TaskId:
         candidate, number = task_id, 1

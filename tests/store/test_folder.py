@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import resource
 import socket
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from task_queue.domain.attempt.results import bare_ending, result_of
 from task_queue.domain.document.naming import document_of
-from task_queue.domain.errors import ClaimHeld, EngineUnavailable
-from task_queue.domain.model import Outcome, OutcomeKind, Result
+from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable
+from task_queue.domain.model import Claim, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
+from task_queue.ports.attempt_log import LogAddress
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
+from task_queue.store.folder.records import LockFile, RunFile, lock_bytes, run_bytes
 from task_queue.store.folder.requeue import Requeue
+from task_queue.store.opening import open_log
 from tests.store.contract import NOW, EngineBench, EngineContract
 
 
@@ -46,6 +54,9 @@ class FolderBench(EngineBench):
         assert not isinstance(result, str), result
         return result
 
+    def writer(self, claim: Claim) -> AttemptWriter:
+        return open_log(self.engine.attempts.place_of(claim).log, claim)
+
     def text_of(self, task_id: str) -> str:
         state = self.state_of(task_id)
         assert state is not None
@@ -68,11 +79,11 @@ def test_a_retry_that_was_killed_half_way_is_finished(
 ) -> None:
     """The journal lies in pending, the result and the document do not know yet."""
     folder.drop("task-a")
-    claim = folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+    claim = folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
     ended = Outcome(OutcomeKind.FAILED, "no")
     ending = bare_ending(claim, ended, by="worker", now=NOW)
-    journal = folder.engine.journal(claim)
-    folder.engine.settle(
+    journal = folder.engine.queue.journal(claim)
+    folder.engine.queue.settle(
         claim,
         result_of(
             claim, ending, journal, state=TaskState.FAILED, source="a", workspace=None, dead_letter=False
@@ -80,7 +91,7 @@ def test_a_retry_that_was_killed_half_way_is_finished(
     )
     with monkeypatch.context() as killed:
         killed.setattr(Requeue, "_bring_back", lambda *_: None)
-        folder.engine.requeue(TaskId("task-a"))
+        folder.engine.requests.requeue(TaskId("task-a"))
 
     folder.engine.open()
 
@@ -228,7 +239,7 @@ def test_a_document_edited_while_it_runs_is_kept(folder: FolderBench) -> None:
     assert folder.text_of("task-a") == "# Old"
     assert (folder.pending / "edited-task-a.md").read_text() == "# New"
     assert result is not None
-    assert "edited" in result.notes[0]
+    assert "edited" in result.product.notes[0]
     assert folder.waiting() == []
 
 
@@ -243,7 +254,7 @@ def test_a_document_deleted_while_it_runs_is_told(folder: FolderBench) -> None:
 
     assert folder.text_of("task-a") == "# Text"
     assert result is not None
-    assert "deleted" in result.notes[0]
+    assert "deleted" in result.product.notes[0]
 
 
 def test_a_document_edited_before_a_retry_is_kept_beside(folder: FolderBench) -> None:
@@ -252,10 +263,10 @@ def test_a_document_edited_before_a_retry_is_kept_beside(folder: FolderBench) ->
     claim = folder.claim("task-a")
     (folder.pending / "task-a.md").write_text("# New")
     folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
-    folder.engine.release(claim, folder.engine.journal(claim))
+    folder.engine.queue.release(claim, folder.engine.queue.journal(claim))
 
     again = folder.claim("task-a")
-    assert folder.engine.task(again).title == "Old"
+    assert folder.engine.queue.task(again).title == "Old"
     assert (folder.pending / "edited-task-a.md").read_text() == "# New"
 
 
@@ -265,7 +276,7 @@ def test_a_document_deleted_before_a_retry_stays_deleted(folder: FolderBench) ->
     claim = folder.claim("task-a")
     folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
     folder.delete("task-a")
-    folder.engine.release(claim, folder.engine.journal(claim))
+    folder.engine.queue.release(claim, folder.engine.queue.journal(claim))
 
     assert folder.waiting() == []
     assert not (folder.pending / "task-a.md").exists()
@@ -328,7 +339,7 @@ def test_a_corrupt_lock_is_left_alone(folder: FolderBench) -> None:
     (folder.pending / ".task-a.lock").write_text("{torn")
     folder.engine.open()
 
-    assert (folder.waiting(), folder.engine.claims()) == ([], ())
+    assert (folder.waiting(), folder.engine.queue.claims()) == ([], ())
     assert (folder.pending / ".task-a.lock").read_text() == "{torn"
 
 
@@ -339,7 +350,7 @@ def test_a_lock_that_no_event_told_of_is_seen_after_one_try(folder: FolderBench)
     (folder.pending / ".task-a.lock").write_text("{}")
 
     with pytest.raises(ClaimHeld):
-        folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+        folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
 
     assert folder.waiting() == []
 
@@ -350,9 +361,9 @@ def test_a_lock_that_is_nobodys_is_put_away(folder: FolderBench) -> None:
     folder.drop("task-b")
     mine = folder.claim("task-a")
     forged = replace(mine, document="task-b.md", task_id=TaskId("task-b"))
-    (folder.pending / ".task-b.lock").write_bytes(encode(forged))
+    (folder.pending / ".task-b.lock").write_bytes(lock_bytes(forged))
 
-    assert folder.engine.claims() == (mine,)
+    assert folder.engine.queue.claims() == (mine,)
     folder.engine.touch()
     assert folder.waiting() == ["task-b"]
 
@@ -361,10 +372,10 @@ def test_a_lock_that_was_rewritten_is_put_right(folder: FolderBench) -> None:
     """What this process remembers of its claim wins, and the other one is kept."""
     folder.drop("task-a")
     mine = folder.claim("task-a")
-    (folder.pending / ".task-a.lock").write_bytes(encode(replace(mine, proof="")))
+    (folder.pending / ".task-a.lock").write_bytes(lock_bytes(replace(mine, proof="")))
 
-    assert folder.engine.claims() == (mine,)
-    assert read_record(type(mine), folder.pending / ".task-a.lock") == mine
+    assert folder.engine.queue.claims() == (mine,)
+    assert (folder.pending / ".task-a.lock").read_bytes() == lock_bytes(mine)
     assert list(folder.engine.layout.logs.glob("task-a.lock.*"))
 
 
@@ -410,4 +421,105 @@ def test_a_document_swapped_for_a_link_is_not_read(folder: FolderBench, tmp_path
     (folder.pending / "task-a.md").symlink_to(secret)
 
     with pytest.raises(ClaimHeld):
-        folder.engine.claim(TaskId("task-a"), worker="w", now=NOW)
+        folder.engine.queue.claim(TaskId("task-a"), worker="w", now=NOW)
+
+
+@pytest.mark.parametrize("odd", ["", "a", "/", "a/b/c", "1/2/3", "\u00e9"])
+def test_what_a_lock_says_is_published_again_as_it_was(odd: str) -> None:
+    """Whatever its texts are: a lock or a run record may hold anything."""
+    lock = LockFile(
+        TaskId("task-a"), "w", "140213", 2, NOW, 1, "s", False, 3, odd, odd, 4, 5, "task-a.md", odd
+    )
+    run = RunFile(TaskId("task-a"), 1, "m", 2, 3, odd, NOW, claim=lock)
+
+    assert lock_bytes(lock.claim) == encode(lock)
+    assert run_bytes(run.record) == encode(run)
+
+
+def test_a_log_of_an_unknown_engine_is_opened_by_none(folder: FolderBench) -> None:
+    """An order of a later release is refused, and nothing is written anywhere."""
+    folder.drop("task-a")
+
+    with pytest.raises(ValueError, match="postgres"):
+        open_log(LogAddress("postgres", "host"), folder.claim("task-a"))
+
+
+def test_a_runner_whose_source_is_gone_gives_up(folder: FolderBench) -> None:
+    """It would otherwise try for ever, or make the folder anew."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    writer = folder.writer(claim)
+    root = folder.engine.layout.root
+    root.rename(root.with_name("elsewhere"))
+
+    with pytest.raises(ClaimLost):
+        writer.commit(bare_ending(claim, Outcome(OutcomeKind.SUCCEEDED, "done"), by="runner", now=NOW))
+    assert not root.exists()
+
+
+def test_an_attempt_whose_folder_was_deleted_gets_its_ending_all_the_same(folder: FolderBench) -> None:
+    """An agent that removes its own log does not remove how it ended."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    (folder.engine.layout.attempt_of(claim) / "task.md").unlink()
+    folder.engine.layout.attempt_of(claim).rmdir()
+
+    ending = bare_ending(claim, Outcome(OutcomeKind.FAILED, "no"), by="runner", now=NOW)
+    assert folder.writer(claim).commit(ending)
+    assert folder.engine.attempts.ending_of(claim) == ending
+
+
+@pytest.mark.parametrize("name", ["transcript.jsonl", "steps.jsonl"])
+def test_what_an_agent_made_unreadable_is_as_if_it_were_not_there(folder: FolderBench, name: str) -> None:
+    """An agent that takes the permissions of its own log harms its own task, never the source."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    path = folder.engine.layout.attempt_of(claim) / name
+    path.write_text("{}\n")
+    path.chmod(0)
+    attempts, writer = folder.engine.attempts, folder.writer(claim)
+
+    def look() -> None:
+        with pytest.raises(PermissionError):
+            path.read_text()
+        found.extend([*attempts.transcript(claim), *attempts.steps(claim)])
+        found.extend([*writer.transcript_lines(), *writer.steps(claim.attempt), "looked"])
+
+    found: list[str] = []
+    without_privileges(look)
+    assert found == ["looked"]
+
+
+def test_steps_that_cannot_be_read_now_are_not_taken_for_none(folder: FolderBench) -> None:
+    """Work that was done would be done again. Here no descriptor is left; a sick disk is told alike."""
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    folder.writer(claim).add_step("{}")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(EngineUnavailable):
+            folder.engine.attempts.steps(claim)
+        with pytest.raises(OSError, match="Too many open files"):
+            folder.writer(claim).steps(claim.attempt)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(folder.writer(claim).steps(claim.attempt)) == ["{}"]
+
+
+def without_privileges(act: Callable[[], None]) -> None:
+    """Do *act* in a thread that may do no more than the owner of a file; root may read whatever there is."""
+
+    def drop_and_act() -> None:
+        header, nothing = (
+            (ctypes.c_uint32 * 2)(0x20080522, 0),
+            (ctypes.c_uint32 * 6)(),
+        )  # capset(2), version 3
+        assert ctypes.CDLL(None, use_errno=True).capset(header, nothing) == 0
+        act()
+
+    thread = Thread(target=drop_and_act)
+    thread.start()
+    thread.join()

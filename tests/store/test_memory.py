@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.domain.model import Result
+from task_queue.domain.model import Claim, Result
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.ports.attempt_writer import AttemptWriter
 from tests.store.contract import EngineBench, EngineContract
 from tests.store.memory import MemoryEngine
 
@@ -25,6 +26,9 @@ class MemoryBench(EngineBench):
 
     def result(self, task_id: str) -> Result | None:
         return self.engine.results.get(TaskId(task_id))
+
+    def writer(self, claim: Claim) -> AttemptWriter:
+        return self.engine.writer(claim)
 
     def text_of(self, task_id: str) -> str:
         return self.engine.ended[TaskId(task_id)][1].decode()

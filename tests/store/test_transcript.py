@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.domain.attempt.progress import progress_of
-from task_queue.store.transcript import FileTranscript, redacted, secrets_in
+from task_queue.domain.secrets import redacted, secrets_in
+from task_queue.store.transcript import FileTranscript
 
 
 def _envelopes(path: Path) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def write_launcher(order: Order) -> Path:
     hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items())
     hidden = hidden if order.agent.hide_login else ""
     words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, hidden, str(_cli_of(order))]
-    path = order.attempt_dir / "claude"
+    path = order.scratch / "claude"
     path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     path.chmod(0o700)
     return path

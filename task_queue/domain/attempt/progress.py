@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from task_queue.domain.attempt.prices import estimated_usd
@@ -66,9 +66,6 @@ class Progress:
     limits: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
     denials: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     last_error: str | None = None
-    last_frame_at: datetime | None = None
-    """Known where the envelopes carry times."""
-    retry_until: datetime | None = None
     stderr: deque[str] = field(default_factory=lambda: deque[str](maxlen=50))
     _message_ids: set[str] = field(default_factory=set[str])
     _answers: dict[str, ModelAnswer] = field(default_factory=dict[str, ModelAnswer])
@@ -103,7 +100,7 @@ class Progress:
         shares = [info.get("utilization"), *(_share(window) for window in windows.values())]
         return max((float(share) for share in shares if isinstance(share, int | float)), default=None)
 
-    def add(self, direction: str, frame: Mapping[str, Any] | str, at: datetime | None = None) -> None:
+    def add(self, direction: str, frame: Mapping[str, Any] | str) -> None:
         """Take in one envelope's content."""
         if direction == "err":
             self.stderr.append(str(frame))
@@ -113,7 +110,7 @@ class Progress:
             if direction == "out":
                 self._sent(frame)
             elif direction == "in":
-                self._received(frame, at)
+                self._received(frame)
 
     def observation(
         self,
@@ -189,12 +186,11 @@ class Progress:
             self._prompts.add(str(frame.get("uuid")))
             self.result = None
 
-    def _received(self, frame: Mapping[str, Any], at: datetime | None) -> None:
+    def _received(self, frame: Mapping[str, Any]) -> None:
         kind, subtype = frame.get("type"), frame.get("subtype")
         if kind == "control_response":
             self.connected = True
             return
-        self.last_frame_at, self.retry_until = at, None
         match kind, subtype:
             case "system", "init":
                 # "none" is a subscription's login; every other source is some kind of key.
@@ -205,8 +201,6 @@ class Progress:
                     self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
             case "system", "api_retry":
                 self.retries.append(frame)
-                if at is not None:
-                    self.retry_until = at + timedelta(milliseconds=float(frame.get("retry_delay_ms") or 0))
             case "system", "permission_denied":
                 self.denials.append(frame)
             case "rate_limit_event", _:
@@ -275,8 +269,8 @@ def _shortened(argument: str, *, is_path: bool) -> str:
 def progress_of(lines: Iterable[str]) -> Progress:
     """Progress from a transcript's lines."""
     progress = Progress()
-    for envelope in envelopes_in(lines):
-        progress.add(*envelope)
+    for direction, frame, _ in envelopes_in(lines):
+        progress.add(direction, frame)
     return progress
 
 

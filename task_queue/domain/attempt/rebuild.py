@@ -15,14 +15,14 @@ from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.attempt.verdict import judge
 from task_queue.domain.document.choices import Isolation
-from task_queue.domain.model import Claim, Delivery, Ending, Work
+from task_queue.domain.model import Claim, Ending, Work, WorkProduct
 
 SESSION_LOST = "session lost"
 """Type of the note that says that the next conversation has a fresh session under the old id."""
 PHASE = "phase"
 """Type of the note that says which phase begins."""
 CHECKOUT = "site"
-"""Type of the note that says where the attempt works: keys of ``Delivery``."""
+"""Type of the note that says where the attempt works: keys of ``WorkProduct``."""
 VOUCHED = "vouched"
 """Type of the note with the runner's token, written once its command has succeeded: it vouches for that alone."""
 
@@ -67,7 +67,7 @@ def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
         total = added(total, work, keeps_session=mine)
         if spoken.phase is not None and work.total_cost_usd is not None:
             costs[spoken.phase] = costs.get(spoken.phase, 0.0) + work.total_cost_usd
-    return replace(total, delivery=_delivery(lines, costs))
+    return replace(total, product=_product(lines, costs))
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ def _conversations(lines: Iterable[str]) -> list[_Conversation]:
     found: list[_Conversation] = []
     lost = False
     phase: str | None = None
-    for direction, raw, at in envelopes_in(lines):
+    for direction, raw, _ in envelopes_in(lines):
         frame: Mapping[str, Any] = {} if isinstance(raw, str) else raw
         phase = _phase_in(direction, frame) or phase
         lost = lost or frame.get("type") == SESSION_LOST
@@ -92,13 +92,13 @@ def _conversations(lines: Iterable[str]) -> list[_Conversation]:
             found.append(_Conversation(is_new=lost, phase=phase))
             lost = False
         if found:
-            found[-1].progress.add(direction, raw, at)
+            found[-1].progress.add(direction, raw)
             if direction == "in":
                 found[-1].session_id = frame.get("session_id") or found[-1].session_id
     return found
 
 
-def _delivery(lines: Iterable[str], costs: dict[str, float]) -> Delivery | None:
+def _product(lines: Iterable[str], costs: dict[str, float]) -> WorkProduct | None:
     """None for an attempt without phases."""
     checkout: Mapping[str, Any] = {}
     seconds: dict[str, float] = {}
@@ -112,7 +112,7 @@ def _delivery(lines: Iterable[str], costs: dict[str, float]) -> Delivery | None:
             checkout = frame
     if phase is None:
         return None
-    return Delivery(
+    return WorkProduct(
         workspace=_text(checkout.get("workspace")),
         isolation=Isolation.WORKTREE if checkout.get("isolation") == Isolation.WORKTREE else Isolation.NONE,
         branch=_text(checkout.get("branch")),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from task_queue.domain.model import (
     Attempt,
     Claim,
-    Delivery,
     Disposition,
     Ending,
     Journal,
@@ -18,6 +18,7 @@ from task_queue.domain.model import (
     Result,
     Retry,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import TaskState
 
@@ -49,8 +50,8 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         session_cost_usd=ending.work.session_cost_usd,
         estimated_cost_usd=ending.work.estimated_cost_usd,
         session_estimated_usd=ending.work.session_estimated_usd,
-        cost_by_phase=ending.work.delivery.cost_by_phase if ending.work.delivery else {},
-        seconds_by_phase=ending.work.delivery.seconds_by_phase if ending.work.delivery else {},
+        cost_by_phase=ending.work.product.cost_by_phase if ending.work.product else {},
+        seconds_by_phase=ending.work.product.seconds_by_phase if ending.work.product else {},
         steps=ending.steps,
     )
 
@@ -101,7 +102,7 @@ def result_of(
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
     outcome, work = outcome or ending.outcome, ending.work
     success = state is TaskState.COMPLETED
-    delivery = work.delivery or Delivery(workspace=workspace)
+    product = work.product or WorkProduct(workspace)
     return Result(
         success=success,
         output=work.output,
@@ -121,28 +122,19 @@ def result_of(
         attempts=attempts,
         source=source,
         worker=claim.worker,
-        workspace=delivery.workspace or workspace,
-        isolation=delivery.isolation,
-        base_commit=delivery.base_commit,
-        commits=delivery.commits,
-        branch=delivery.branch,
-        audit=delivery.audit,
-        verification=delivery.verification,
-        changed_judges=delivery.changed_judges,
-        landed=delivery.landed,
-        prompts=delivery.prompts,
-        cost_by_phase=_sums(attempt.cost_by_phase for attempt in attempts),
-        seconds_by_phase=_sums(attempt.seconds_by_phase for attempt in attempts),
+        product=replace(
+            product,
+            workspace=product.workspace or workspace,
+            cost_by_phase=_sums(attempt.cost_by_phase for attempt in attempts),
+            seconds_by_phase=_sums(attempt.seconds_by_phase for attempt in attempts),
+            notes=(*ending.notes, *product.notes, *notes),
+        ),
         cost_incomplete=any(attempt.cost_incomplete for attempt in attempts),
         estimated_cost_usd=sum(attempt.estimated_cost_usd for attempt in attempts),
         model_usage=work.model_usage,
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,
-        see=delivery.see,
-        keep=delivery.keep,
-        undo=delivery.undo,
-        notes=(*ending.notes, *delivery.notes, *notes),
     )
 
 

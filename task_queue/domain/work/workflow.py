@@ -97,7 +97,6 @@ class Plan:
     verify: bool
     """There are commands that prove the work; without them verify only compares the files that judge."""
     audit: bool
-    commit: bool
     land: bool
     max_iterations: int
 
@@ -204,13 +203,13 @@ def _after_verification(steps: Sequence[Step], number: int, plan: Plan) -> Phase
             "something the agent needed was not permitted, and nothing else shows that the work is done",
             tuple(f"denied: {denial.get('tool_name')}" for denial in denials_in(steps)),
         )
-    return _after_checks(plan, steps)
+    return Commit()
 
 
 def _after_audit(steps: Sequence[Step], audit: Audited, plan: Plan) -> Phase:
     match audit.verdict:
         case "pass":
-            return _after_checks(plan, steps)
+            return Commit()
         case "void":
             voids = sum(isinstance(step, Audited) and step.verdict == "void" for step in steps)
             if voids < _MOST_VOID_AUDITS:
@@ -226,10 +225,6 @@ def _after_audit(steps: Sequence[Step], audit: Audited, plan: Plan) -> Phase:
         case _:
             reason = "the auditor needs a person to decide"
             return Finish(OutcomeKind.AUDIT_REJECTED, reason, (audit.summary, audit.findings))
-
-
-def _after_checks(plan: Plan, steps: Sequence[Step]) -> Phase:
-    return Commit() if plan.commit else _done(plan, steps)
 
 
 def _done(plan: Plan, steps: Sequence[Step]) -> Finish:

@@ -3,84 +3,92 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
+from task_queue.domain.attempt.proof import is_vouched_for
 from task_queue.domain.errors import EngineUnavailable
-from task_queue.domain.model import Claim, Ending, RunRecord
-from task_queue.platform import durable, identity
+from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
+from task_queue.platform import durable
+from task_queue.platform.owners import this_process
 from task_queue.platform.records import Record, encode
+from task_queue.ports.attempt_log import AttemptPlace, LogAddress
+from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.records import RunFile
 
+ENGINE = "folder"
+"""What the address of a log says of this kind of engine; the location is the path of ``pending/``."""
 RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
 STEPS = "steps.jsonl"
 _STEPS_LIMIT = 64 * 2**20
-_FORGED = "outcome-forged.json"
+_UNUSABLE = durable.NO_REGULAR_FILE | {errno.EACCES}
+"""Of what an agent may have put in the place of its attempt's own files: as if there were none."""
 
 
-class AttemptFolders:
-    """Of one source. The methods mean what ports.store.Engine says, and raise OSError besides."""
+class FolderAttempts:
+    """Implements ports.attempt_log.AttemptLog."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(
+        self, layout: Layout, cache: ClaimCache, available: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._layout = layout
+        self._cache = cache
+        self._available = available
+
+    def place_of(self, claim: Claim) -> AttemptPlace:
+        folder = self._layout.attempt_of(claim)
+        return AttemptPlace(LogAddress(ENGINE, str(self._layout.pending)), folder / SNAPSHOT, folder)
 
     def run_of(self, claim: Claim) -> RunRecord | None:
-        return self._record(RunRecord, claim, RUN)
+        run = self._record(RunFile, claim, RUN)
+        return None if run is None else run.record
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
-        me = identity.own_identity()
         tombstone = RunRecord(
-            task_id=claim.task_id,
-            attempt=claim.attempt,
-            marker="",
-            pid=me.pid,
-            pid_start_ticks=me.pid_start_ticks,
-            boot_id=me.boot_id,
-            started_at=now,
-            abandoned=True,
+            claim.task_id, claim.attempt, marker="", runner=this_process(), started_at=now, abandoned=True
         )
-        return _publish_first(RunRecord, self._layout.attempt_of(claim) / RUN, tombstone)
+        with self._available():
+            path = self._layout.attempt_of(claim) / RUN
+            return _publish_first(RunFile, path, RunFile.of(tombstone)).record
 
     def commit(self, claim: Claim, ending: Ending) -> Ending:
-        return _publish_first(Ending, self._layout.attempt_of(claim) / ENDING, ending)
+        with self._available():
+            standing = _publish_first(Ending, self._layout.attempt_of(claim) / ENDING, ending)
+        cached = self._cache.of(claim)
+        if cached is not None and standing == ending:
+            cached.ending = encode(ending)
+        return standing
 
     def ending_of(self, claim: Claim) -> Ending | None:
         return self._record(Ending, claim, ENDING)
 
-    def set_ending_aside(self, claim: Claim) -> None:
-        attempt = self._layout.attempt_of(claim)
-        with contextlib.suppress(FileNotFoundError):
-            durable.move_aside(attempt / ENDING, attempt / _FORGED)
+    def is_genuine(self, claim: Claim, ending: Ending) -> bool:
+        cached = self._cache.of(claim)
+        if cached is None:  # a lock that neither this process made nor an earlier one left for it
+            return is_vouched_for(claim, ending) and ending.outcome.kind is not OutcomeKind.SUCCEEDED
+        if cached.made_here and ending.committed_by != "runner":
+            return cached.ending == encode(ending)
+        return is_vouched_for(claim, ending)
 
-    def set_unreadable_aside(self, claim: Claim) -> None:
-        attempt = self._layout.attempt_of(claim)
-        for kind, name in ((RunRecord, RUN), (Ending, ENDING)):
-            path = attempt / name
-            if isinstance(read_record(kind, path), str):
-                durable.move_aside(path, path.with_stem(f"{path.stem}-forged"))
+    def set_ending_aside(self, claim: Claim) -> None:
+        with self._available(), contextlib.suppress(FileNotFoundError):
+            set_aside(self._layout.attempt_of(claim) / ENDING)
 
     def transcript(self, claim: Claim) -> Iterator[str]:
-        try:
-            file = durable.open_regular(self._layout.attempt_of(claim) / TRANSCRIPT)
-        except OSError as error:
-            if error.errno not in durable.NO_REGULAR_FILE:
-                raise
-            return
-        with file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
-            yield from lines
+        return lines_in(self._layout.attempt_of(claim) / TRANSCRIPT)
 
     def steps(self, claim: Claim) -> list[str]:
-        try:
-            data, _ = durable.read_regular(self._layout.attempt_of(claim) / STEPS, limit=_STEPS_LIMIT)
-        except OSError:
-            return []
-        return data.decode(errors="replace").splitlines()
+        with self._available():
+            return step_lines(self._layout.attempt_of(claim) / STEPS)
 
     def may_have_acted(self, claim: Claim) -> bool:
         attempt = self._layout.attempt_of(claim)
@@ -88,11 +96,57 @@ class AttemptFolders:
         return not snapshot or os.path.lexists(attempt / TRANSCRIPT)
 
     def _record(self, kind: type[Record], claim: Claim, name: str) -> Record | None:
+        """Rubbish in the place of a record of this process' own runner is the agent's, and kept aside."""
         path = self._layout.attempt_of(claim) / name
-        record = read_record(kind, path)
+        with self._available():
+            record = read_record(kind, path)
+            if isinstance(record, str) and self._is_made_here(claim):
+                self._set_unreadable_aside(claim)
+                record = read_record(kind, path)
         if isinstance(record, str):
             raise EngineUnavailable(f"{path}: {record}", hint="it is kept as it is; move it away to go on")
         return record
+
+    def _is_made_here(self, claim: Claim) -> bool:
+        cached = self._cache.of(claim)
+        return cached is not None and cached.made_here
+
+    def _set_unreadable_aside(self, claim: Claim) -> None:
+        attempt = self._layout.attempt_of(claim)
+        for kind, name in ((RunFile, RUN), (Ending, ENDING)):
+            if isinstance(read_record(kind, attempt / name), str):
+                set_aside(attempt / name)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a record that is not what it claims to be; its new name. Raises OSError."""
+    return durable.move_aside(path, path.with_stem(f"{path.stem}-forged"))
+
+
+def lines_in(path: Path) -> Iterator[str]:
+    """The lines of a transcript; none if there is no such file, or no readable one. Raises OSError."""
+    try:
+        file = durable.open_regular(path)
+    except OSError as error:
+        if error.errno not in _UNUSABLE:
+            raise
+        return
+    with file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
+        yield from lines
+
+
+def step_lines(path: Path) -> list[str]:
+    """The lines of a file of steps; none if there is no such file, or no readable one.
+
+    Raises OSError: what cannot be read now was done all the same.
+    """
+    try:
+        data, _ = durable.read_regular(path, limit=_STEPS_LIMIT)
+    except OSError as error:
+        if error.errno in _UNUSABLE:
+            return []
+        raise
+    return data.decode(errors="replace").splitlines()
 
 
 def _publish_first(kind: type[Record], path: Path, record: Record) -> Record:

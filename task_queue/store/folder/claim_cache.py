@@ -13,7 +13,6 @@ from pathlib import Path
 
 from task_queue.domain.model import Claim, Journal
 from task_queue.domain.task import Task
-from task_queue.platform.records import encode
 
 
 @dataclass(slots=True)
@@ -65,4 +64,4 @@ class ClaimCache:
         cached = self._by_document.get(claim.document)
         if cached is None or cached.claim is claim:
             return cached
-        return cached if encode(cached.claim) == encode(claim) else None
+        return cached if cached.claim == claim else None

@@ -10,11 +10,12 @@ from pathlib import Path
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.model import Claim
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import ENDED, TaskState
 from task_queue.platform import durable
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import ino_of, move_to_free_name, publish_once
 from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.records import DocumentFile
 
 _NO_TEXT = b"The text of this task was deleted or changed while it ran, and so was the copy in logs/.\n"
 
@@ -37,7 +38,7 @@ class ClaimedDocuments:
         for path in (self._layout.attempt_of(claim) / SNAPSHOT, self._layout.document(claim)):
             with contextlib.suppress(FileNotFoundError):
                 data, _ = durable.read_regular(path, limit=MAX_BYTES)
-                if hashlib.sha256(data).hexdigest() == claim.sha256:
+                if hashlib.sha256(data).hexdigest() == DocumentFile.of(claim).sha256:
                     return data
         return _NO_TEXT
 
@@ -51,10 +52,11 @@ class ClaimedDocuments:
                 return (self._edited_note(newer),)
             already_filed = any(
                 os.path.lexists(self._layout.ended(state) / naming.document_of(claim.task_id))
-                for state in (TaskState.COMPLETED, TaskState.FAILED)
+                for state in ENDED
             )
             return () if already_filed else (_DELETED,)
-        if about.st_ino == claim.ino and hashlib.sha256(data).hexdigest() == claim.sha256:
+        claimed = DocumentFile.of(claim)
+        if about.st_ino == claimed.ino and hashlib.sha256(data).hexdigest() == claimed.sha256:
             return ()
         return (self._edited_note(newer),)
 
@@ -72,9 +74,9 @@ class ClaimedDocuments:
         if not self.notes(claim) and os.path.lexists(self._layout.document(claim)):
             move_to_free_name(self._layout.document(claim), target)
             return
-        for other in (TaskState.COMPLETED, TaskState.FAILED):  # a person filed it where it does not belong
+        for other in ENDED:  # a person filed it where it does not belong
             filed = self._layout.ended(other) / target.name
-            if other is not state and ino_of(filed) == claim.ino:
+            if other is not state and ino_of(filed) == DocumentFile.of(claim).ino:
                 move_to_free_name(filed, target)
         self.keep_newer(claim)
         publish_once(target, self.snapshot(claim))

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from task_queue.domain.document import naming
 from task_queue.domain.model import Claim
 from task_queue.platform import durable
-from task_queue.platform.records import encode
 from task_queue.ports.store import Notes
 from task_queue.store.folder.claim_cache import CachedClaim, ClaimCache
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.records import DocumentFile, LockFile, lock_bytes
 
 
 class Locks:
@@ -60,7 +60,8 @@ class Locks:
         return tuple(known)
 
     def lies_there(self, claim: Claim) -> bool:
-        return read_record(Claim, self._layout.lock(claim.document)) == claim
+        lock = read_record(LockFile, self._layout.lock(claim.document))
+        return isinstance(lock, LockFile) and lock.claim == claim
 
     def is_restored(self, claim: Claim) -> bool:
         """Whether the lock of *claim*, if that is in our hands, lies there again as it was."""
@@ -75,11 +76,11 @@ class Locks:
     def put_back(self, claim: Claim, data: bytes) -> bool:
         """Publish again the lock that a run record tells of, of a document that reads *data*; False if it lies."""
         confirmed = self._confirmed(claim)
-        if not confirmed and claim.sha256 != hashlib.sha256(data).hexdigest():
+        if not confirmed and DocumentFile.of(claim).sha256 != hashlib.sha256(data).hexdigest():
             return False
         lock = self._layout.lock(claim.document)
         with contextlib.suppress(FileExistsError):
-            durable.publish(lock, encode(claim))
+            durable.publish(lock, lock_bytes(claim))
             if confirmed:
                 self._cache.add(CachedClaim(claim, root=self.root()))
             else:
@@ -114,8 +115,8 @@ class Locks:
 
     def _readable(self) -> dict[str, Claim]:
         paths = sorted(self._layout.pending.glob(".task-*.lock"))
-        found = {path.name: read_record(Claim, path) for path in paths}
-        return {name: claim for name, claim in found.items() if isinstance(claim, Claim)}
+        found = {path.name: read_record(LockFile, path) for path in paths}
+        return {name: lock.claim for name, lock in found.items() if isinstance(lock, LockFile)}
 
     def _is_known(self, claim: Claim) -> bool:
         return claim.document in self._doubted or self._cache.of(claim) is not None
@@ -133,7 +134,7 @@ class Locks:
             durable.make_directory(self._layout.pending)
             if os.path.lexists(lock):
                 self.clear_away(lock.name)
-            durable.publish(lock, encode(claim))
+            durable.publish(lock, lock_bytes(claim))
             self._touch(lock.name)
         return True
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from task_queue.domain.document import naming
 from task_queue.domain.model import Claim, Result
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import ENDED, TaskState
 from task_queue.platform import durable
 from task_queue.platform.records import encode
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import ino_of, publish_once, read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.records import DocumentFile
 
 _PUBLISHED_LIMIT = 64 * 2**20
 
@@ -77,10 +78,14 @@ class TaskOutputs:
         waits = os.path.lexists(self._layout.document(claim))
         others = [
             self._layout.ended(other) / naming.document_of(claim.task_id)
-            for other in (TaskState.COMPLETED, TaskState.FAILED)
+            for other in ENDED
             if other is not state
         ]
-        return [path for path in others if os.path.lexists(path) and (waits or ino_of(path) != claim.ino)]
+        return [
+            path
+            for path in others
+            if os.path.lexists(path) and (waits or ino_of(path) != DocumentFile.of(claim).ino)
+        ]
 
 
 def _contents(path: Path) -> bytes | None:

@@ -53,7 +53,7 @@ def read_document(
         with naming_the_line(task):
             settings = layers.settings_of(task.given)
     except TaskFileError as error:
-        return Reading(rejected=f"{error} ({error.hint})" if error.hint else str(error))
+        return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
     waiting = waiting_for(task, settings, dropped_at=dropped_at, next_try=next_try, tries=tries)
     return Reading(waiting, task.given or None)

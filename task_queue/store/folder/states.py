@@ -9,10 +9,8 @@ import os
 from collections.abc import Iterable
 
 from task_queue.domain.document import naming
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.folder.layout import Layout
-
-_ENDED = (TaskState.COMPLETED, TaskState.FAILED)
 
 
 def state_in(layouts: Iterable[Layout], task_id: TaskId) -> TaskState | None:
@@ -44,7 +42,7 @@ def state_of(layout: Layout, task_id: TaskId) -> TaskState | None:
 def ended_state(layout: Layout, record: TaskId) -> TaskState | None:
     """COMPLETED or FAILED by where the document of *record* is, None if in neither folder."""
     document = naming.document_of(record)
-    for state in _ENDED:
+    for state in ENDED:
         if os.path.lexists(layout.ended(state) / document):
             return state
     return None
