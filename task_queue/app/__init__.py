@@ -1,6 +1,7 @@
-"""What status, list and show tell: computed from files alone, so that it works while the daemon is down.
+"""Every verb and question of a person or a program, as a function with typed arguments and a typed answer.
 
-Shared by everything that shows: the command line now, pages later. Deliberately absent: the terminal
-(``cli/render``), and pydantic (it costs more than the rest of ``status``): a file that is not what it
-should be becomes a sentence, never an exception.
+What cannot be done is a TaskQueueError. Shared by everything that speaks to a person: the command line now,
+an API and pages later. Deliberately absent: the terminal (``cli/render``), exit codes, and, from the questions,
+pydantic (it costs more than the rest of ``status``). Questions are answered from files alone, so that they work
+while the daemon is down: a file that is not what it should be becomes a sentence, never an exception.
 """

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
@@ -186,6 +187,11 @@ class TaskLine:
     """Why it waits, what it does, or how it ended."""
     at: datetime | None = None
     cost_usd: float | None = None
+    available_actions: tuple[Action, ...] = ()
+    """What may be done with it now; follows from the state."""
+
+    def __post_init__(self) -> None:
+        self.available_actions = available_actions(self.state)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -229,7 +235,12 @@ class ShowView:
     result: dict[str, Any] | None = None
     attempts: tuple[AttemptView, ...] = ()
     problems: tuple[str, ...] = ()
+    available_actions: tuple[Action, ...] = ()
+    """What may be done with it now; follows from the state."""
     schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        self.available_actions = available_actions(self.state)
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -7,12 +7,17 @@ that say where our files lie.
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from task_queue.app.installation import Installation
+from task_queue.config.locations import config_home
 from task_queue.domain.errors import TaskQueueError
 from task_queue.platform import durable
 
@@ -33,6 +38,7 @@ _PROPERTIES = (
     "StatusText",
     "ActiveEnterTimestamp",
 )
+_LINGER = Path("/var/lib/systemd/linger")
 _ANSWER_S = 90.0  # a stop waits for the runners
 _NO_BUS = ("Failed to connect to bus", "Failed to connect to user scope bus")
 
@@ -58,6 +64,34 @@ class ServiceStatus:
     unit: str | None
     says: str | None
     """The daemon's own last word about itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledService:
+    unit: Path
+    user: str
+    lingers: bool
+    """It goes on when *user* logs out."""
+
+
+def install_here(installation: Installation) -> InstalledService:
+    """Install this very program as the user's service for *installation*, and start it. Raises ServiceError."""
+    ours = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    environment = {**ours, "TASK_QUEUE_CONFIG": str(installation.locations.config)}
+    unit = install(user_units(), _this_program(), environment=environment)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    return InstalledService(unit, user, lingers=(_LINGER / user).exists())
+
+
+def user_units() -> Path:
+    """Where systemd looks for the user's units."""
+    return config_home() / "systemd" / "user"
+
+
+def _this_program() -> list[str]:
+    """What runs this very installation, whatever the shell of the day finds first."""
+    script = Path(sys.executable).with_name("task-queue")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "task_queue.cli"]
 
 
 def install(unit_dir: Path, command: Sequence[str], *, environment: Mapping[str, str]) -> Path:

@@ -1,18 +1,17 @@
-"""``doctor``: what is checked is in ``checks``; here it is shown."""
+"""``doctor``: what is checked is in ``app/doctor``; here it is shown."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
+from task_queue.app import project_settings
+from task_queue.app.doctor.checks import examine
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import block, item, word
 from task_queue.cli.session import as_json_option, pass_installation
 
-_SCHEMA_VERSION = 1
 _LEVEL = len("problem")
 
 
@@ -24,26 +23,19 @@ _LEVEL = len("problem")
 )
 @as_json_option
 @pass_installation
-@click.pass_context
-def doctor(
-    context: click.Context, installation: Installation, *, accept_settings: bool, as_json: bool
-) -> None:
-    """DoctorCheck everything, and say how to fix it. Exit code 3 if there is a problem."""
-    from task_queue.cli import checks_agent
-    from task_queue.cli.checks import all_checks
-
+def doctor(installation: Installation, *, accept_settings: bool, as_json: bool) -> int:
+    """Check everything, and say how to fix it. Exit code 3 if there is a problem."""
     if accept_settings:
-        for line in checks_agent.accept_settings(installation.locations):
-            render.note(line)
-    found = list(all_checks(installation))
+        for accepted in project_settings.accept_settings(installation):
+            render.note(f"accepted in {accepted.workspace}: {'; '.join(accepted.changes)}")
+    found = examine(installation)
     if as_json:
-        checks = [asdict(check) for check in found]
-        render.say_json({"checks": checks, "schema_version": _SCHEMA_VERSION})
+        render.say_json(found)
     else:
-        for check in found:
+        for check in found.checks:
             render.show(item(word(check.level), check.what, column=_LEVEL))
             if check.details:
                 render.show(block("\n".join(check.details), indent=_LEVEL + 2))
             if check.fix:
                 render.show(item("", f"fix: {check.fix}", column=_LEVEL))
-    context.exit(NEEDS_ATTENTION if any(check.level == "problem" for check in found) else 0)
+    return NEEDS_ATTENTION if found.has_problem else 0

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from task_queue.app.daemon_state import logs_to_journal
+from task_queue.app.daemon_log import log_file, log_lines
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.session import pass_installation
@@ -19,16 +19,11 @@ from task_queue.cli.session import pass_installation
 @pass_installation
 def logs(installation: Installation, *, follow: bool, lines: int) -> None:
     """The daemon's own log (as a systemd unit it writes to the journal: journalctl --user -u task-queue)."""
-    from task_queue.daemon import log as daemon_log
-
-    path = installation.locations.log
-    if logs_to_journal(installation.locations.daemon_state):
+    path = log_file(installation)
+    if path is None:
         # Without it journalctl would outlive us until it has another line to write.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-        for line in daemon_log.journal(lines, follow=follow):
-            render.say(line)
-        return
-    if not path.exists():
+    elif not path.exists():
         render.note(f"there is no {path} yet")
-    for line in daemon_log.follow(path, lines=lines) if follow else daemon_log.tail(path, lines):
+    for line in log_lines(installation, lines=lines, follow=follow):
         render.say(line)

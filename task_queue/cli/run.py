@@ -29,14 +29,12 @@ from task_queue.domain.task import TaskState
 )
 @click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
 @pass_installation
-@click.pass_context
-def run(context: click.Context, installation: Installation, *, cycles: int | None, drain: bool) -> None:
+def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     """Work in the foreground until stopped.
 
     With --cycles and --drain, exit code 1 if a task did not succeed, 3 if what is left waits for a person.
     """
-    from task_queue.daemon.process import Until, serve
-    from task_queue.platform.notify import Notifier
+    from task_queue.app.serving import work
 
     unsuccessful: list[str] = []
 
@@ -45,18 +43,17 @@ def run(context: click.Context, installation: Installation, *, cycles: int | Non
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    until = Until(drained=drain, tasks=cycles)
-    stuck = serve(installation.locations, emit, notifier=Notifier(None), until=until)
+    stuck = work(installation, emit, tasks=cycles, drain=drain)
     if not (drain or cycles):
-        return
+        return 0
     for source_id, why in stuck.items():
         render.show_error(f"source '{source_id}' waits for a person: {why}", None)
-    context.exit(FAILED if unsuccessful else NEEDS_ATTENTION if stuck else 0)
+    return FAILED if unsuccessful else NEEDS_ATTENTION if stuck else 0
 
 
 def _told(event: Event) -> str:
     """For the person who waits; what is rarer, as the log has it."""
-    from task_queue.daemon.log import describe
+    from task_queue.app.daemon_log import line_of
 
     match event:
         case TaskClaimed():
@@ -72,4 +69,4 @@ def _told(event: Event) -> str:
             until = f" until {moment(event.until)}" if event.until else ""
             return f"account paused{until}: {event.why}; try it at once with: task-queue tasks resume-account"
         case _:
-            return describe(event)[1]
+            return line_of(event)

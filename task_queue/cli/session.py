@@ -1,49 +1,13 @@
-"""What commands share: the installation they speak to, options, and how a task is named."""
+"""What commands share: the installation they speak to, and options."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
-from task_queue.app.answers import ListedSource
 from task_queue.app.installation import Installation
-from task_queue.domain.errors import AmbiguousTaskError, UnknownTaskError
-from task_queue.domain.task import TaskId
-
-_CANDIDATES_SHOWN = 5
 
 pass_installation = click.make_pass_decorator(Installation)
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
 )
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
-
-
-def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
-    """The task that a person means: its id, the document's file name or path, or a unique part of the id.
-
-    Raises UnknownTaskError where no id has that part, AmbiguousTaskError where several have it.
-    """
-    from task_queue.app.listing import ids_with, state_of
-
-    typed = TaskId(text.rpartition("/")[2].removesuffix(".md"))
-    if state_of(sources, typed) is not None:
-        return typed
-    candidates = ids_with(sources, typed) if typed else []
-    if not candidates:
-        raise unknown_task(typed)
-    if len(candidates) > 1:
-        newest = candidates[-_CANDIDATES_SHOWN:]
-        hidden = len(candidates) - len(newest)
-        more = f" ({hidden} more have it)" if hidden else ""
-        raise AmbiguousTaskError(
-            f"'{typed}' is part of the ids of {len(candidates)} tasks",
-            hint=f"name one of them: {', '.join(newest)}{more}",
-        )
-    return candidates[0]
-
-
-def unknown_task(task_id: TaskId) -> UnknownTaskError:
-    hint = "see what there is with: task-queue tasks list"
-    return UnknownTaskError(f"there is no task {task_id}", hint=hint)

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
+from task_queue.app import sources as app
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.config import edit
-from task_queue.platform import durable
 
-_SCHEMA_VERSION = 1
 _id_option = click.option("--source-id", required=True, metavar="ID", help="Which source.")
 
 
@@ -27,24 +25,13 @@ def sources() -> None:
 @pass_installation
 def list_sources(installation: Installation, *, as_json: bool) -> None:
     """Every source of the configuration."""
-    entries = installation.entries()
+    view = app.list_sources(installation)
     if as_json:
-        listed = [
-            {
-                "id": entry.id,
-                "path": entry.path,
-                "description": entry.description,
-                "added_at": entry.added_at,
-                "project_workspace": entry.project_workspace,
-                "paused": entry.paused,
-            }
-            for entry in entries
-        ]
-        render.say_json({"sources": listed, "schema_version": _SCHEMA_VERSION})
+        render.say_json(view)
         return
     rows: list[tuple[Part, ...]] = [
-        (entry.id, word("paused" if entry.paused else "open"), str(entry.path), entry.description)
-        for entry in entries
+        (source.id, word("paused" if source.paused else "open"), str(source.path), source.description)
+        for source in view.sources
     ]
     if rows:
         render.show(table(rows, head=("SOURCE", "STATE", "FOLDER", "DESCRIPTION"), lead=2))
@@ -73,12 +60,10 @@ def add(
     description: str,
 ) -> None:
     """Serve the queue folder PATH (or its pending/); missing folders are made."""
-    entry = edit.add_source(
-        installation.locations.config,
+    entry = app.add_source(
+        installation,
         path,
         source_id=source_id,
-        now=installation.now(),
-        create_folders=create_folders,
         project_workspace=project_workspace,
         description=description,
     )
@@ -90,7 +75,7 @@ def add(
 @pass_installation
 def rm(installation: Installation, *, source_id: str) -> None:
     """Serve it no more. Its folders and files stay."""
-    entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
+    entry = app.remove_source(installation, source_id)
     render.say(f"removed {entry.id}; its files stay in {entry.queue}")
 
 
@@ -99,7 +84,7 @@ def rm(installation: Installation, *, source_id: str) -> None:
 @pass_installation
 def pause(installation: Installation, *, source_id: str) -> None:
     """Start nothing new of it; what runs goes on."""
-    edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
+    app.pause_source(installation, source_id)
     render.say(f"paused {source_id}: nothing new starts; what runs goes on")
 
 
@@ -108,17 +93,5 @@ def pause(installation: Installation, *, source_id: str) -> None:
 @pass_installation
 def resume(installation: Installation, *, source_id: str) -> None:
     """Let a paused source go on."""
-    edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
+    app.resume_source(installation, source_id)
     render.say(f"resumed {source_id}")
-
-
-def create_folders(pending: Path) -> None:
-    from task_queue.store.folder.layout import Layout
-
-    Layout(pending).create()
-
-
-def create_planning(pending: Path) -> None:
-    from task_queue.store.folder.layout import Layout
-
-    durable.make_directory(Layout(pending).planning)

@@ -52,10 +52,7 @@ _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 @click.option("--watch", is_flag=True, help="Show it again every second.")
 @as_json_option
 @pass_installation
-@click.pass_context
-def status(
-    context: click.Context, installation: Installation, *, detailed: bool, watch: bool, as_json: bool
-) -> None:
+def status(installation: Installation, *, detailed: bool, watch: bool, as_json: bool) -> int:
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
     while True:
         now = installation.now()
@@ -72,7 +69,7 @@ def status(
         else:
             render.show(*_screen(view, now, detailed=detailed))
         if not watch:
-            context.exit(NEEDS_ATTENTION if view.attention else 0)
+            return NEEDS_ATTENTION if view.attention else 0
         time.sleep(_WATCH_EVERY_S)
         installation = installation.again()
 

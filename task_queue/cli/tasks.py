@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import click
 
-from task_queue.app.answers import ListedSource, ListView, LogsView, ShowView, TaskLine
+from task_queue.app import awaiting
+from task_queue.app.answers import ListView, ShowView, TaskLine
+from task_queue.app.awaiting import NotEnded
 from task_queue.app.files import number_in, records_in, text_in, time_in
+from task_queue.app.finding import task_named, unknown_task
 from task_queue.app.installation import Installation
-from task_queue.app.listing import document_of, list_of, show_of, state_of
+from task_queue.app.listing import list_of, show_of
+from task_queue.app.transcript import lines_of, logs_of
+from task_queue.app.transcript_words import told
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.lazy import Command, LazyGroup
@@ -22,14 +26,11 @@ from task_queue.cli.session import (
     as_json_option,
     pass_installation,
     source_option,
-    task_named,
-    unknown_task,
 )
 from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.permission.rules import call_of
 from task_queue.domain.task import TaskId, TaskState
 
-_POLL_S = 0.2
 _TITLE = 60
 _FIELD = 9
 _STATES = [state.value for state in TaskState]
@@ -99,35 +100,18 @@ def transcript(
     installation: Installation, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
 ) -> None:
     """Where TASK, its result and its transcript are, and what the agent did, as it happens with --follow."""
-    from task_queue.cli.transcript import following, told
-
-    sources = installation.sources()
-    task_id = task_named(task, sources)
-    found = state_of(sources, task_id)
-    if found is None:
-        raise unknown_task(task_id)
     if as_json and (follow or raw):
         raise click.UsageError("--json excludes --follow and --raw")
-    listed, state = found
-    folder = listed.folders.log(task_id)
-    number = attempt or max(_attempts_in(folder), default=1)
-    path = folder / f"attempt-{number}" / "transcript.jsonl"
-    document, result = document_of(listed, task_id, state), listed.folders.result(task_id)
+    logs = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
     if as_json:
-        render.say_json(LogsView(task_id, listed.id, state, document, result, number, path))
+        render.say_json(logs)
         return
     if not raw:
-        render.show(*_files(document, result), line())
-    if not path.exists() and not follow:
-        render.note(f"task {task_id} has no transcript yet")
+        render.show(*_files(logs.document, logs.result_path), line())
+    if not logs.transcript.exists() and not follow:
+        render.note(f"task {logs.task_id} has no transcript yet")
         return
-    ended = path.with_name("outcome.json")
-
-    def goes_on() -> bool:
-        # Asked of the task, too: one that is cancelled while it waits never has an attempt.
-        return follow and not ended.exists() and not _has_ended(sources, task_id)
-
-    for envelope in following(path, more=goes_on):
+    for envelope in lines_of(installation, logs, follow=follow):
         text = envelope if raw else told(envelope)
         if text:
             render.say_block(text)
@@ -137,55 +121,23 @@ def transcript(
 @click.argument("task", nargs=-1, required=True)
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds; then exit with 1.")
 @pass_installation
-@click.pass_context
-def wait(
-    context: click.Context, installation: Installation, *, task: tuple[str, ...], timeout: float | None
-) -> None:
+def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | None) -> int:
     """Wait until each TASK has ended; exit code 1 if one did not succeed."""
     sources = installation.sources()
-    context.exit(await_end(installation, [task_named(text, sources) for text in task], timeout_s=timeout))
+    return await_end(installation, [task_named(text, sources) for text in task], timeout_s=timeout)
 
 
 def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: float | None) -> int:
-    """Tell how each ends, in the order in which they do; 0 if all succeeded."""
-    sources = installation.sources()
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    left = list(dict.fromkeys(task_ids))
+    """Show how each ends, in the order in which they do; 0 if all succeeded."""
     code = 0
-    while True:
-        for task_id in list(left):
-            found = state_of(sources, task_id)
-            if found is None:
-                raise unknown_task(task_id)
-            if found[1].ended:
-                left.remove(task_id)
-                code = code if found[1] is TaskState.COMPLETED else FAILED
-                render.show(_ending(installation, task_id, found[1]))
-        if not left:
-            return code
-        if deadline is not None and time.monotonic() >= deadline:
-            render.note(f"not ended in time: {', '.join(left)}")
+    for ended in awaiting.wait(installation, task_ids, timeout_s=timeout_s):
+        if isinstance(ended, NotEnded):
+            render.note(f"not ended in time: {', '.join(ended.task_ids)}")
             return FAILED
-        time.sleep(_POLL_S)
-
-
-def _has_ended(sources: Sequence[ListedSource], task_id: TaskId) -> bool:
-    found = state_of(sources, task_id)
-    return found is None or found[1].ended
-
-
-def _ending(installation: Installation, task_id: TaskId, state: TaskState) -> Renderable:
-    view = show_of(installation.circumstances(), task_id)
-    result = (view.result if view else None) or {}
-    told = ", ".join(part for part in (text_in(result, "outcome"), text_in(result, "error")) if part)
-    return line(word(state.value), f"  {task_id}", f"  {told}" if told else "")
-
-
-def _attempts_in(folder: Path) -> Iterator[int]:
-    for path in folder.glob("attempt-*"):
-        number = path.name.removeprefix("attempt-")
-        if number.isdecimal():
-            yield int(number)
+        said = ", ".join(part for part in (ended.outcome, ended.error) if part)
+        render.show(line(word(ended.state.value), f"  {ended.task_id}", f"  {said}" if said else ""))
+        code = code if ended.state is TaskState.COMPLETED else FAILED
+    return code
 
 
 def _listed(view: ListView) -> Iterator[Renderable]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import click
 
 from task_queue.app import status as app_status
+from task_queue.app import workers as app
 from task_queue.app.answers import DaemonView, SourceView, StatusView
 from task_queue.app.installation import Installation
 from task_queue.cli import render
@@ -18,7 +18,6 @@ from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment
 from task_queue.cli.status import doing
 
-_SCHEMA_VERSION = 1
 _FIELD = 7
 _HEAD = ("SOURCE", "STATE", "THREAD", "TASK")
 
@@ -39,8 +38,7 @@ def list_workers(installation: Installation, *, as_json: bool) -> None:
 @workers.command()
 @as_json_option
 @pass_installation
-@click.pass_context
-def status(context: click.Context, installation: Installation, *, as_json: bool) -> None:
+def status(installation: Installation, *, as_json: bool) -> int:
     """All of each worker: since when, what it runs, what it waits for, its trouble.
 
     Exit code 3 if the daemon is down or a worker has stopped.
@@ -48,37 +46,11 @@ def status(context: click.Context, installation: Installation, *, as_json: bool)
     now = installation.now()
     view = app_status.status(installation, now=now, waiting_shown=1)
     if as_json:
-        workers = [{**_line_of(source), **_more_of(source, view.daemon)} for source in view.sources]
-        render.say_json(
-            {"daemon": view.daemon.running, "workers": workers, "schema_version": _SCHEMA_VERSION}
-        )
+        render.say_json(app.workers_of(view))
     else:
         _note_daemon(view)
         render.show(*_screen(view, now))
-    healthy = view.daemon.running and all(source.state in {"serving", "paused"} for source in view.sources)
-    context.exit(0 if healthy else NEEDS_ATTENTION)
-
-
-def _line_of(source: SourceView) -> dict[str, Any]:
-    return {
-        "source": source.id,
-        "state": source.state,
-        "why": source.why,
-        "thread_id": source.thread_id,
-        "task_id": source.task_id or next((task.task_id for task in source.running), None),
-    }
-
-
-def _more_of(source: SourceView, daemon: DaemonView) -> dict[str, Any]:
-    return {
-        "since": daemon.started_at if daemon.running else None,
-        "folder": source.path,
-        "watch": source.watch,
-        "watch_why": source.watch_why,
-        "running": source.running,
-        "pending": source.pending.number,
-        "next": next(iter(source.waiting), None),
-    }
+    return 0 if app.all_serve(view) else NEEDS_ATTENTION
 
 
 def _note_daemon(view: StatusView) -> None:
@@ -124,12 +96,7 @@ def _waits(source: SourceView) -> str:
 def _show(installation: Installation, *, as_json: bool) -> None:
     view = app_status.status(installation, now=installation.now(), waiting_shown=0)
     if as_json:
-        answer = {
-            "daemon": view.daemon.running,
-            "workers": [_line_of(source) for source in view.sources],
-            "schema_version": _SCHEMA_VERSION,
-        }
-        render.say_json(answer)
+        render.say_json(app.lines_of(view))
         return
     _note_daemon(view)
     rows: list[tuple[Part, ...]] = []

@@ -42,10 +42,9 @@ from task_queue.domain.model import (
 )
 from task_queue.domain.task import Task, TaskState
 from task_queue.domain.work.report import report_of
-from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.admission import Admission
 from task_queue.ports.attempt_log import AttemptLog
-from task_queue.ports.clock import Clock
+from task_queue.ports.clock import Clock, Waiter
 from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Stop, marker_of
 from task_queue.ports.queue import Queue
@@ -71,7 +70,7 @@ class Supervision:
     admission: Admission
     clock: Clock
     emit: Emit
-    wakeup: Wakeup
+    wakeup: Waiter
     stopping: Callable[[], bool]
     at_once: Callable[[], bool]
     """A stop that was asked for kills instead of suspending."""

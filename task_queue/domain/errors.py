@@ -80,3 +80,7 @@ class GitError(TaskQueueError):
 
 class GitTookTooLong(GitError):  # noqa: N818 - as above
     """Git, or a hook or filter that it ran, did not end in time, and was ended; what it had begun may be half done."""
+
+
+class CheckoutLost(GitError):  # noqa: N818 - as above
+    """The directory that a task worked in is gone, with what was in it; the attempt counts, and work is done again."""

@@ -21,6 +21,7 @@ from task_queue.git.advance import (
 )
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.merging import Conflict, Refused, conflict_of, merge_commit
+from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts, is_ancestor
 from task_queue.git.worktree import checkout_of
@@ -151,5 +152,4 @@ def _in_the_way(git: Git, place: Path | None, target: str) -> Blocked | None:
 
 
 def _has_hook(git: Git, name: str) -> bool:
-    folder = Path(git.read("rev-parse", "--path-format=absolute", "--git-path", "hooks").text)
-    return os.access(folder / name, os.X_OK)
+    return os.access(hooks_folder(git) / name, os.X_OK)

@@ -1,4 +1,4 @@
-"""Makes a merge commit away from everybody's checkout, in a throw-away one, through the repository's hooks.
+"""Makes a merge commit away from everybody's checkout, in a throw-away one, through the hooks of the main checkout.
 
 Git merges there without committing; then its hooks run, one by one and each within what is left of the
 time, as git-merge(1) would run them. What would follow in a checkout (``post-merge``) does not belong here.
@@ -6,13 +6,17 @@ time, as git-merge(1) would run them. What would follow in a checkout (``post-me
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError, GitTookTooLong
+from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git, said_by
-from task_queue.git.worktree import fresh_checkout
+from task_queue.git.signing import require_signing, signs
+from task_queue.git.throw_away import fresh_checkout
+from task_queue.git.untrusted import fetch_apart, seen_apart
 
 _LEAST_S = 1.0
 
@@ -53,12 +57,13 @@ def merge_commit(
     *beside* is where the throw-away checkout may be; *ends_at*, by the monotonic clock, when the hooks have
     to be done. Raises GitError.
     """
-    with fresh_checkout(git, old, directory=beside) as tree:
-        there = git.at(tree.directory)
+    require_signing(git)
+    with fresh_checkout(git, old, directory=beside) as directory:
+        there = replace(git.plain(directory), settings=(f"core.hooksPath={hooks_folder(git)}",))
         begun = there.attempt("merge", "--no-ff", "--no-commit", "--no-edit", "-m", message, tip)
         if begun.code != 0:
             return Refused(f"git refused: {said_by(begun)}")
-        own = Path(there.read("rev-parse", "--path-format=absolute", "--git-dir").text)
+        own = directory / ".git"
         text = own / "MERGE_MSG"
         hooked = replace(
             there.with_index(own / "index"), extra={**there.extra, "GIT_REFLOG_ACTION": f"merge {branch}"}
@@ -74,7 +79,7 @@ def merge_commit(
         message = there.read("stripspace", stdin=text.read_bytes()).out.decode(errors="surrogateescape")
         if not message.strip():
             return Refused("a hook left no commit message")
-        return _commit(there, old, tip, message)
+        return _commit(git, there, old, tip, message)
 
 
 def _run(git: Git, hook: tuple[str, ...], ends_at: float) -> Refused | None:
@@ -86,16 +91,23 @@ def _run(git: Git, hook: tuple[str, ...], ends_at: float) -> Refused | None:
     return Refused(f"the hook {hook[0]} refused: {said_by(answer)}") if answer.code != 0 else None
 
 
-def _commit(git: Git, old: str, tip: str, message: str) -> str:
-    signs = git.ask("config", "--type=bool", "--get", "commit.gpgSign").text == "true"
+def _commit(git: Git, there: Git, old: str, tip: str, message: str) -> str:
+    """With the files as the hooks left them, and signed where the owner's repository says so."""
     parents = ("-p", old, "-p", tip)
-    tree = git.change("write-tree").text  # as the hooks left it
-    return git.change(
-        "commit-tree",
-        *(["-S"] if signs else []),
-        tree,
-        *parents,
-        "-F",
-        "-",
-        stdin=message.encode(errors="surrogateescape"),
-    ).text
+    tree = there.change("write-tree").text
+    files = there.change("commit-tree", "--no-gpg-sign", tree, *parents, "-m", "Files of a merge").text
+    ref = f"refs/task-queue/merge-{os.getpid()}"
+    with seen_apart(git, there.directory / ".git") as apart:
+        fetch_apart(git, apart, files, ref)
+    try:
+        return git.change(
+            "commit-tree",
+            *(["-S"] if signs(git) else []),
+            tree,
+            *parents,
+            "-F",
+            "-",
+            stdin=message.encode(errors="surrogateescape"),
+        ).text
+    finally:
+        git.change("update-ref", "-d", ref)

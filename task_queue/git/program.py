@@ -24,6 +24,8 @@ _SWITCHES = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.splitIndex=false"),  # a copied index would leave shared parts in the repository
     *("-c", "advice.detachedHead=false"),
+    # What we write and read is UTF-8, and a commit would be labelled with another encoding as it stands.
+    *("-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8"),
     # It would go on in the background, and be ended with the attempt.
     *("-c", "gc.auto=0", "-c", "maintenance.auto=false"),
 )
@@ -66,9 +68,19 @@ class Git:
     timeout_s: float = 60.0
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables of git's own that are meant: author, committer."""
+    git_dir: Path | None = None
+    """The repository's folder, where it is not the one that git would find from the directory."""
+    work_tree: Path | None = None
+    """The root of the files that go with *git_dir*."""
+    settings: tuple[str, ...] = ()
+    """Configuration for these calls alone, as ``name=value``."""
 
     def at(self, directory: Path) -> Git:
         return replace(self, directory=directory)
+
+    def plain(self, directory: Path) -> Git:
+        """Git in another directory, with the repository that it finds there."""
+        return Git(directory, self.environment, timeout_s=self.timeout_s, extra=self.extra)
 
     def with_index(self, index: Path) -> Git:
         return replace(self, index=index)
@@ -145,7 +157,7 @@ class Git:
         stdin, stdout, stderr = streams
         try:
             return subprocess.Popen(
-                ["git", *_SWITCHES, "--no-pager", *arguments],
+                ["git", *_SWITCHES, *self._given_settings(), "--no-pager", *arguments],
                 cwd=self.directory,
                 env=self._built_environment(locks=locks),
                 stdin=stdin,
@@ -156,6 +168,9 @@ class Git:
         except FileNotFoundError:
             raise GitError("the program git was not found", hint="install git, or set its PATH") from None
 
+    def _given_settings(self) -> list[str]:
+        return [word for setting in self.settings for word in ("-c", setting)]
+
     def _built_environment(self, *, locks: bool) -> dict[str, str]:
         kept = {name: value for name, value in self.environment.items() if not name.startswith("GIT_")}
         return {
@@ -165,6 +180,8 @@ class Git:
             "GIT_EDITOR": ":",
             **({} if locks else {"GIT_OPTIONAL_LOCKS": "0"}),
             **({"GIT_INDEX_FILE": str(self.index)} if self.index else {}),
+            **({"GIT_DIR": str(self.git_dir)} if self.git_dir else {}),
+            **({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}),
             **self.extra,
         }
 

@@ -126,10 +126,15 @@ def branch_at(git: Git) -> str | None:
 
 
 def dirty_paths(git: Git) -> tuple[Dirty, ...]:
-    """Everything uncommitted below ``git.directory``, the root of a working tree."""
+    """Everything uncommitted below ``git.directory``, the root of a working tree.
+
+    In a task's checkout not what is inside submodules: git would read configuration there that an agent wrote
+    (``submodules`` looks there in another way).
+    """
+    inside = "dirty" if git.work_tree is not None else "none"
     answer = git.read(
         *("status", "--porcelain=v2", "-z", "--no-renames"),
-        *("--untracked-files=all", "--ignore-submodules=none"),
+        *("--untracked-files=all", f"--ignore-submodules={inside}"),
     )
     return tuple(dirty for line in answer.fields if (dirty := _dirty(line)) is not None)
 

@@ -1,30 +1,38 @@
-"""A working tree and a branch of its own for each isolated task, and throw-away checkouts to verify in.
+"""A checkout and a branch of its own for each isolated task.
 
-Nothing with work in it is ever removed by us: no uncommitted file, no commit that only its branch has.
-Directories go by ``git worktree remove``, never by ``rm``.
+Its files are a working tree of the owner's repository as the queue sees them, with HEAD, index and hooks that
+the agent's git does not reach. What the agent sees is a repository of the checkout's own (``own_repository``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.domain.document.naming import branch_of
-from task_queue.domain.errors import GitError
+from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
-from task_queue.git.program import Git
-from task_queue.git.repository import commit_of, dirty_paths, submodules_of
+from task_queue.git.checkpoint import ref_of
+from task_queue.git.own_repository import Borrowed, borrowed_of, make_repository, places_of
+from task_queue.git.program import Git, said_by
+from task_queue.git.records import CheckoutRecord, record_of, remember, remove_tree
+from task_queue.git.repository import commit_of, submodules_of
 from task_queue.platform import durable
 
-_CHECKOUT_TIMEOUT_S = 900.0
-_THROW_AWAY = "task-queue: goes when its task is done with it"
-"""What we call the lock on a checkout that nobody works in."""
+CHECKOUT_TIMEOUT_S = 900.0
 _INITIALIZING = "initializing"
 """What git-worktree(1) calls the lock on one that it has not finished to create."""
+_IDENTITY = "task-queue-checkout"
+_IDENTITY_LIMIT = 256
+_NO_COMMIT = "0" * 40
+_PIN = (
+    "tree {tree}\n{parents}author task-queue <task-queue@localhost> 0 +0000\n"
+    "committer task-queue <task-queue@localhost> 0 +0000\n\nWhat the checkout borrows\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +46,23 @@ class WorktreeEntry:
     lock: str | None = None
     """Why it must not be removed; None: it is not locked."""
     prunable: bool = False
-    """Its directory is gone."""
+    """Its directory is gone, or the repository in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
-    """A task's own working tree."""
+    """A task's own checkout."""
 
     directory: Path
     branch: str
     head: str
     continued: bool
     """It was there already, with whatever an earlier attempt did in it."""
+    git: Git
+    """As the queue sees it: the configuration and the hooks are the owner's."""
     submodules: tuple[str, ...] = ()
     """Not checked out there: a set-up command has to (git submodule update --init)."""
+    notes: tuple[str, ...] = ()
 
 
 def listed(git: Git) -> tuple[WorktreeEntry, ...]:
@@ -65,6 +76,8 @@ def listed(git: Git) -> tuple[WorktreeEntry, ...]:
         elif about:
             found.append(_listed(about))
             about = {}
+    if found:
+        found[0] = replace(found[0], directory=_main_root(git) or found[0].directory)
     return tuple(found)
 
 
@@ -74,124 +87,184 @@ def checkout_of(git: Git, branch: str) -> Path | None:
 
 
 def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree:
-    """The task's working tree in *directory*, on a branch of its own that begins at *base*. Idempotent.
+    """The task's checkout in *directory*, on a branch of its own that begins at *base*. Idempotent.
 
-    One that is there already on the task's branch is continued. Where the branch's name is taken, a
-    number is added. Raises GitError: a directory that is not ours is left alone.
+    *git* is in the root of the working tree whose repository it is. A checkout that is there already on the
+    task's branch is continued. Where the branch's name is taken, a number is added. Raises GitError: a
+    directory that is not the queue's is left alone.
     """
     directory = Path(os.path.realpath(directory))
+    moved = bring_back_renamed(directory)
     known = next((tree for tree in listed(git) if tree.directory == directory), None)
-    if known is not None and not known.prunable:
-        return _continued(git, known, task_id)
-    if directory.is_symlink() or (directory.exists() and not _is_empty(directory)):
+    is_there = directory.is_symlink() or (directory.exists() and not is_empty(directory))
+    if known is not None and is_there:
+        return _continued(git, known, task_id, notes=(moved,) if moved else ())
+    if is_there:
         raise GitError(
             f"{directory} is there already, and is no working tree of {git.directory}",
             hint="look into it and move it away, then retry the task",
         )
+    lost = None
     if known is not None:
         _forget(git, known)
-    start = commit_of(git, base)
+        lost = known.branch if known.head is not None and _is_name_for(known.branch or "", task_id) else None
+    start = commit_of(git, base) if lost is None else commit_of(git, f"refs/heads/{lost}")
     if start is None:
         raise GitError(
             f"{git.directory}: there is no commit {base} to begin a branch at", hint="commit something first"
         )
-    branch, exists = _free_branch(git, task_id, start)
+    # What was committed before the directory was lost is on the branch, and is gone on with.
+    branch, exists = (lost, True) if lost is not None else _free_branch(git, task_id, start)
     _refuse_blocked_name(git)
     durable.make_directory(directory.parent)
     new = ("--no-track", "-b", branch, str(directory), start)
-    git.within(_CHECKOUT_TIMEOUT_S).change("worktree", "add", *((str(directory), branch) if exists else new))
-    return Worktree(directory, branch, start, continued=False, submodules=submodules_of(git.at(directory)))
+    git.within(CHECKOUT_TIMEOUT_S).change(
+        "worktree", "add", "--no-checkout", *((str(directory), branch) if exists else new)
+    )
+    return _completed(git, task_id, directory, branch=branch, head=start, continued=False)
 
 
-def why_kept(git: Git, directory: Path) -> str | None:
-    """Why the working tree in *directory* must not be removed; None if nothing would be lost.
-
-    Ignored files (build results) do not count. Commits count as safe once another branch has them.
-    """
-    tree = _known(git, directory)
-    if tree.lock is not None:
-        return f"it is locked{f': {tree.lock}' if tree.lock else ''}"
-    if not tree.prunable:
-        dirty = dirty_paths(git.at(tree.directory))
-        if len(dirty) > 0:
-            more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
-            return f"uncommitted: {dirty[0].path}{more}"
-    if tree.head is not None and not _is_elsewhere(git, tree.head, branch=tree.branch):
-        return f"commits that only {tree.branch or 'it'} has"
-    return None
+def seen_by_queue(git: Git, directory: Path) -> Git:
+    """Git in the checkout, with the owner's configuration and hooks. Raises GitError where it is unknown."""
+    record = record_of(directory)
+    where = places_of(git)
+    return Git(
+        directory,
+        git.environment,
+        timeout_s=git.timeout_s,
+        extra=git.extra,
+        git_dir=_admin_in(where.common_dir, directory, git),
+        work_tree=directory,
+        settings=(f"core.hooksPath={where.hooks}", *(record.settings if record else ())),
+    )
 
 
-def remove(git: Git, directory: Path) -> str | None:
-    """Remove the working tree if nothing would be lost, and its branch with it; else why it was kept.
+def admin_folder(git: Git, directory: Path) -> Path:
+    """Where the owner's repository keeps HEAD and index of the working tree. Raises GitError."""
+    return _admin_in(places_of(git).common_dir, directory, git)
 
-    Idempotent. The branch goes only where another one has all of its commits.
-    """
-    directory = Path(os.path.realpath(directory))
-    tree = next((tree for tree in listed(git) if tree.directory == directory), None)
-    if tree is None:
+
+def _admin_in(common_dir: Path, directory: Path, git: Git) -> Path:
+    for path in sorted((common_dir / "worktrees").glob("*/gitdir")):
+        with contextlib.suppress(OSError, ValueError):
+            named = path.parent / os.fsdecode(path.read_bytes()).removesuffix("\n")
+            if Path(os.path.realpath(named.parent)) == directory:
+                return path.parent
+    raise GitError(f"{directory} is no working tree of {git.directory}")
+
+
+def require_present(directory: Path) -> str | None:
+    """What to say where the checkout had to be looked for. Raises CheckoutLost where it is gone."""
+    moved = bring_back_renamed(directory)
+    if not directory.is_dir() or is_empty(directory):
+        raise CheckoutLost(f"the checkout {directory} was removed while the task worked in it")
+    return moved
+
+
+def bring_back_renamed(directory: Path) -> str | None:
+    """Rename a checkout back that was renamed beside its place; what to say of it."""
+    record = record_of(directory)
+    if directory.exists() or record is None or not record.identity or not directory.parent.is_dir():
         return None
-    why = why_kept(git, directory)
-    if why is not None:
-        return why
-    # Without --force: git looks again, and refuses where submodules are checked out.
-    answer = git.within(_CHECKOUT_TIMEOUT_S).attempt("worktree", "remove", str(directory))
-    if answer.code != 0:
-        return answer.said.strip()
-    if tree.branch is not None and tree.head is not None and tree.branch.startswith("task-queue/"):
-        git.attempt("update-ref", "-d", f"refs/heads/{tree.branch}", tree.head)
+    for other in sorted(directory.parent.iterdir()):
+        if not other.is_symlink() and other.is_dir() and identity_in(other) == record.identity:
+            other.rename(directory)
+            return f"the checkout had been renamed to {other.name}; it has its name again"
     return None
 
 
-@contextmanager
-def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Worktree, None, None]:
-    """*commit* as anybody would get it, in *directory*; gone afterwards, with all that was built in it."""
-    directory = Path(os.path.realpath(directory))
-    known = next((tree for tree in listed(git) if tree.directory == directory), None)
-    if known is not None and known.branch is None:
-        _discard(git, directory)  # what a crash left of an earlier one
-    if directory.exists() and not _is_empty(directory):
-        raise GitError(f"{directory} is there already", hint="move it away, then retry the task")
-    durable.make_directory(directory.parent)
-    git.within(_CHECKOUT_TIMEOUT_S).change("worktree", "add", "--detach", str(directory), commit)
-    git.change("worktree", "lock", "--reason", _THROW_AWAY, str(directory))
-    try:
-        submodules = submodules_of(git.at(directory))
-        yield Worktree(directory, "", commit, continued=False, submodules=submodules)
-    finally:
-        _discard(git, directory)
+def identity_in(directory: Path) -> str | None:
+    with contextlib.suppress(OSError):
+        data, _ = durable.read_regular(directory / ".git" / _IDENTITY, limit=_IDENTITY_LIMIT)
+        return data.decode(errors="replace").strip()
+    return None
 
 
-def discard_forgotten(git: Git, folder: Path, *, unfinished: Collection[str]) -> None:
-    """Remove the throw-away checkouts in *folder* whose task, by the name before the last dot, is not *unfinished*."""
-    for tree in listed(git):
-        is_ours = tree.directory.parent == folder and tree.lock == _THROW_AWAY and tree.branch is None
-        if is_ours and tree.directory.stem not in unfinished:
-            _discard(git, tree.directory)
+def is_empty(directory: Path) -> bool:
+    return directory.is_dir() and not any(directory.iterdir())
 
 
-def _discard(git: Git, directory: Path) -> None:
-    """The only use of force (twice: also where it was being created): nobody ever worked in such a checkout."""
-    git.within(_CHECKOUT_TIMEOUT_S).attempt("worktree", "remove", "--force", "--force", str(directory))
+def pin_of(task_id: TaskId) -> str:
+    """The ref that keeps what a checkout borrows from being pruned, for as long as there is the checkout."""
+    return ref_of(task_id, "borrowed")
 
 
-def _continued(git: Git, known: WorktreeEntry, task_id: TaskId) -> Worktree:
+def _continued(git: Git, known: WorktreeEntry, task_id: TaskId, *, notes: tuple[str, ...]) -> Worktree:
     if known.branch is None or not _is_name_for(known.branch, task_id):
         raise GitError(
             f"{known.directory} is a working tree on {known.branch or 'no branch'}, not on {branch_of(task_id)}",
             hint="switch it back or move it away, then retry the task",
         )
-    there = git.at(known.directory)
     if known.lock == _INITIALIZING:
-        # Killed while it was created, so nobody has worked in it: bring the missing files.
         git.change("worktree", "unlock", str(known.directory))
-        there.within(_CHECKOUT_TIMEOUT_S).change("read-tree", "HEAD")
-        there.within(_CHECKOUT_TIMEOUT_S).change("checkout-index", "--all", "--force", "--quiet")
-    head = commit_of(there, "HEAD")
-    if head is None:
+    if known.head is None:
         raise GitError(
             f"{known.directory} has no commit checked out", hint="move it away, then retry the task"
         )
-    return Worktree(known.directory, known.branch, head, continued=True, submodules=submodules_of(there))
+    made = _completed(git, task_id, known.directory, branch=known.branch, head=known.head, continued=True)
+    return replace(made, notes=(*notes, *made.notes))
+
+
+def _completed(
+    git: Git, task_id: TaskId, directory: Path, *, branch: str, head: str, continued: bool
+) -> Worktree:
+    """Make what is missing of the checkout: files, where none were written yet, and its own repository.
+
+    One of an earlier release shares the owner's repository; from here on it has its own.
+    """
+    notes: tuple[str, ...] = ()
+    own = directory / ".git"
+    if own.is_symlink() or not own.is_dir():
+        borrowed = borrowed_of(git)
+        _pin(git, task_id, borrowed, head)
+        place = directory.with_name(f".{directory.name}.new")
+        remove_tree(place)
+        settings = make_repository(git, place, to_be=own, borrowed=borrowed, head=head, branch=branch)
+        identity = uuid.uuid4().hex
+        (place / _IDENTITY).write_text(f"{identity}\n")
+        remember(directory, CheckoutRecord(git.directory, task_id, identity, settings))
+        there = seen_by_queue(git, directory)
+        notes = _written(there, head)
+        _swap(place, own, there)
+    there = seen_by_queue(git, directory)
+    return Worktree(directory, branch, head, continued, there, submodules_of(there), notes)
+
+
+def _written(there: Git, head: str) -> tuple[str, ...]:
+    """Write the files, unless that was done; nobody has worked there before there is an index."""
+    assert there.git_dir is not None
+    if (there.git_dir / "index").exists():
+        return ()
+    patient = there.within(CHECKOUT_TIMEOUT_S)
+    patient.change("read-tree", "--reset", "-u", "HEAD")
+    try:
+        answer = patient.run_hook("post-checkout", _NO_COMMIT, head, "1")
+    except GitError as error:
+        return (f"the hook post-checkout: {error}",)
+    return (f"the hook post-checkout failed: {said_by(answer)}",) if answer.code != 0 else ()
+
+
+def _swap(place: Path, own: Path, there: Git) -> None:
+    """Put the new repository in the place of the link to the owner's, with the same index."""
+    assert there.git_dir is not None
+    try:
+        (place / "index").write_bytes((there.git_dir / "index").read_bytes())
+        own.unlink(missing_ok=True)
+        place.rename(own)
+        durable.sync_directory(own.parent)
+    except OSError as error:
+        raise GitError(f"{own}: {error.strerror}", hint="make room, or the folder writable") from error
+
+
+def _pin(git: Git, task_id: TaskId, borrowed: Borrowed, head: str) -> None:
+    """Keep what the checkout borrows, whatever the owner deletes, and however it is pruned."""
+    tree = git.change("hash-object", "-t", "tree", "-w", "--stdin").text
+    parents = "".join(f"parent {commit}\n" for commit in dict.fromkeys((head, *borrowed.commits)))
+    commit = git.change(
+        *("hash-object", "-t", "commit", "-w", "--stdin"),
+        stdin=_PIN.format(tree=tree, parents=parents).encode(),
+    ).text
+    git.change("update-ref", "--no-deref", pin_of(task_id), commit)
 
 
 def _free_branch(git: Git, task_id: TaskId, start: str) -> tuple[str, bool]:
@@ -223,37 +296,25 @@ def _refuse_blocked_name(git: Git) -> None:
 
 
 def _forget(git: Git, known: WorktreeEntry) -> None:
-    """Drop the record of a working tree whose directory somebody removed; its branch stays."""
+    """Drop the record of a working tree whose directory is gone; its branch stays."""
     if known.lock is not None:
         raise GitError(
             f"{known.directory} is gone, but its working tree is locked: {known.lock}",
             hint=f"git worktree unlock {known.directory}",
         )
+    with contextlib.suppress(OSError):
+        known.directory.rmdir()  # an empty one, which is not what git knows
     git.change("worktree", "remove", str(known.directory))
 
 
-def _known(git: Git, directory: Path) -> WorktreeEntry:
-    directory = Path(os.path.realpath(directory))
-    for tree in listed(git):
-        if tree.directory == directory:
-            return tree
-    raise GitError(f"{directory} is no working tree of {git.directory}")
-
-
-def _is_elsewhere(git: Git, commit: str, *, branch: str | None) -> bool:
-    answer = git.read(
-        "for-each-ref",
-        "--format=%(refname)",
-        f"--contains={commit}",
-        "refs/heads",
-        "refs/remotes",
-        "refs/tags",
-    )
-    return any(ref != f"refs/heads/{branch}" for ref in answer.text.splitlines())
-
-
-def _is_empty(directory: Path) -> bool:
-    return directory.is_dir() and not any(directory.iterdir())
+def _main_root(git: Git) -> Path | None:
+    """Where the files of the main working tree are, if its configuration says so: it is not beside its folder."""
+    common_dir = Path(git.read("rev-parse", "--path-format=absolute", "--git-common-dir").text)
+    for name in ("config.worktree", "config"):
+        answer = git.ask("config", "--file", str(common_dir / name), "--get", "core.worktree")
+        if answer.code == 0 and answer.text:
+            return Path(os.path.realpath(common_dir / answer.text))
+    return None
 
 
 def _listed(about: dict[str, str]) -> WorktreeEntry:

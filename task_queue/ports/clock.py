@@ -16,3 +16,11 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that only grow and stand still while the machine sleeps: for deadlines."""
         ...
+
+
+class Waiter(Protocol):
+    """One thread's waiting, which other threads may end."""
+
+    def wait(self, timeout_s: float | None, *others: int) -> bool:
+        """Wait to be woken or for one of *others* to become readable; True if anything happened in time."""
+        ...

@@ -16,7 +16,7 @@ from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
-from task_queue.domain.work.workflow import Finish, Phase, Prepared, name_of
+from task_queue.domain.work.workflow import Committed, Finish, Phase, Plan, Prepared, name_of, still_valid
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.ports.attempt_writer import AttemptWriter
@@ -75,6 +75,36 @@ class OngoingAttempt:
         """The checkout, opened again where this attempt continues an earlier one."""
         return self.checkout or self.open(self.prepared().attempt)
 
+    def committed(self) -> Committed:
+        return next(step for step in reversed(self.steps.done) if isinstance(step, Committed))
+
+    def require_present(self) -> None:
+        """Raises CheckoutLost where the task's checkout is gone."""
+        moved = self.opened().require_present()
+        if moved is not None:
+            self._note(moved)
+
+    def collect(self) -> None:
+        """Bring what the agent committed to the task's branch."""
+        for note in self.opened().collect():
+            self._note(note)
+
+    def drop_lost_steps(self, plan: Plan) -> None:
+        """Forget the steps of an earlier attempt whose files are gone: that work is done again."""
+        checkout = self.opened()
+        if checkout.branch is None and checkout.changed_paths():
+            return  # in place others work, too: that files differ does not mean that the task's are gone
+        valid = still_valid(self.steps.done, plan, tree=checkout.state(), is_new=checkout.is_new)
+        if len(valid) < len(self.steps.done):
+            lost = "the files are not those that the earlier attempt finished with"
+            self._note(f"{lost}: the work was done again")
+            self.order = replace(self.order, interruption=f"{lost}, so do the work again where it is missing")
+            self.steps.done = list(valid)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
     @contextmanager
     def timed(self, phase: Phase) -> Generator[None, None, None]:
         begun = time.monotonic()
@@ -132,6 +162,7 @@ class OngoingAttempt:
         if self.checkout is None:
             return
         try:
+            self.collect()
             self.left = self.checkout.changes()
             kept = self.checkout.keep_leftovers()
         except GitError as error:

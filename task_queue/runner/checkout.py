@@ -1,9 +1,10 @@
-"""Where an attempt's work happens, as git sees it: the workspace itself, or a working tree of its own."""
+"""Where an attempt's work happens, as git sees it: the workspace itself, or a checkout of its own."""
 
 from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,17 +18,21 @@ from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUE
 from task_queue.git.advance import finish_interrupted_before
 from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint, snapshot_now
+from task_queue.git.collect import collect, hand_over
 from task_queue.git.commit import final_commit, subjects_of, why_no_signature
 from task_queue.git.exclude import keep_out
 from task_queue.git.interrupted import keep_of_the_dead, note_begin, note_end
 from task_queue.git.landing import Advanced, Blocked, Wish, land
 from task_queue.git.leftovers import keep_leftovers, own_of
 from task_queue.git.merging import Conflict
+from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, facts
+from task_queue.git.repository import Repository, facts, is_ancestor
+from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import commit_tree, steps_between
+from task_queue.git.submodules import only_in_submodules, pointers_nowhere_else
 from task_queue.git.tidying import tidy
-from task_queue.git.worktree import create
+from task_queue.git.worktree import create, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
@@ -51,6 +56,13 @@ class Checkout:
     main: Path | None = None
     """Root of the repository itself, for a task that works in a tree of its own."""
     notes: tuple[str, ...] = ()
+    is_new: bool = False
+    """Nothing of an earlier attempt is in it."""
+
+    @property
+    def owner(self) -> Git | None:
+        """Git in the repository that the task's checkout was made from, with its own HEAD and index."""
+        return None if self.git is None or self.main is None else self.git.plain(self.main)
 
     @property
     def directory(self) -> Path:
@@ -60,6 +72,19 @@ class Checkout:
     def isolation(self) -> Isolation:
         return Isolation.WORKTREE if self.branch else Isolation.NONE
 
+    def require_present(self) -> str | None:
+        """What to say of a checkout that had to be looked for. Raises CheckoutLost where it is gone."""
+        if self.branch is None or self.repository is None:
+            return None
+        return require_present(self.repository.root)
+
+    def collect(self) -> tuple[str, ...]:
+        """Bring what the agent committed to the task's branch; what a person should know of the rest."""
+        if self.git is None or self.branch is None or self.repository is None or self.checkpoint is None:
+            return ()
+        there, base = self.git.at(self.repository.root), self.checkpoint.base
+        return collect(there, self.order.claim.task_id, base=base, branch=self.branch) if base else ()
+
     def changes(self) -> Changes | None:
         """What differs from the checkpoint now; None without git."""
         if self.git is None or self.repository is None or self.checkpoint is None:
@@ -67,7 +92,15 @@ class Checkout:
         now = snapshot_now(self.git, self.repository)
         changes = changes_between(self.git, self.checkpoint.commit, now.tree)
         new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
-        return replace(changes, left_out=tuple(f"{entry.path} ({entry.why})" for entry in new))
+        left_out = [f"{entry.path} ({entry.why})" for entry in new]
+        return replace(changes, left_out=(*left_out, *self._inside_submodules()))
+
+    def _inside_submodules(self) -> tuple[str, ...]:
+        """Of a task's own checkout: in place, they are among what a snapshot leaves out."""
+        if self.git is None or self.branch is None or self.repository is None:
+            return ()
+        inside = only_in_submodules(self.git.at(self.repository.root))
+        return (inside,) if inside is not None else ()
 
     def changed_paths(self) -> tuple[str, ...]:
         """What differs from the checkpoint now, none without git."""
@@ -96,6 +129,7 @@ class Checkout:
         """Commit what the task changed, hooks *within_s*; see ``final_commit``."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return workflow.Committed()
+        require_signing(self.git)
         order = self.order
         trailers = {
             TASK_ID: order.claim.task_id,
@@ -126,6 +160,9 @@ class Checkout:
                 "the agent's own commits hold earlier uncommitted changes: " + ", ".join(made.taken_along)
             )
         notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
+        if made.ours is not None:
+            notes += self._after_commit()
+        notes += [f"not in the commit: {inside}" for inside in self._inside_submodules()]
         if made.rewritten:
             notes.append("the history that the task began on was rewritten")
         root = shlex.quote(str(self.main or self.repository.root))  # a tree of its own goes away some day
@@ -147,11 +184,14 @@ class Checkout:
             undo=undo,
         )
 
-    def land(self, *, within_s: float) -> workflow.Landed:
-        """Merge the task's branch into the one it came from; *within_s* is for the repository's hooks."""
-        if self.git is None or self.repository is None or self.branch is None or self.target is None:
+    def land(self, commits: Sequence[str], *, within_s: float) -> workflow.Landed:
+        """Merge the task's branch, with *commits*, into the one it came from; *within_s* is for the hooks."""
+        main = self.owner
+        if main is None or self.repository is None or self.branch is None or self.target is None:
             return workflow.Landed(None, "not merged: the workspace has no branch checked out")
-        main = self.git.at(self.main) if self.main is not None else self.git
+        stuck = self._pointers_nowhere_else(main)
+        if stuck:
+            return workflow.Landed(None, f"{self.branch} was not merged: {stuck}")
         wish = Wish(
             self.branch,
             self.target,
@@ -162,6 +202,10 @@ class Checkout:
         notes: list[str] = []
         landing = land(main, wish, tell=notes.append, signature=signature_of(self.order), within_s=within_s)
         match landing:
+            case Advanced(commit=commit) if missing := [
+                each for each in commits if not is_ancestor(main, each, of=commit)
+            ]:
+                why = f"it lacks {', '.join(each[:12] for each in missing)}, which the task made"
             case Advanced(commit=commit, how=how):
                 said = f"{self.branch} is in {self.target} ({how})"
                 return workflow.Landed(commit, said, tuple(notes))
@@ -170,6 +214,23 @@ class Checkout:
             case Blocked(why=why):
                 pass
         return workflow.Landed(None, f"{self.branch} was not merged: {why}", tuple(notes))
+
+    def _pointers_nowhere_else(self, main: Git) -> str | None:
+        """What keeps a branch from landing that names commits of submodules which only the checkout has."""
+        assert self.repository is not None
+        base = self.checkpoint.base if self.checkpoint else None
+        if base is None:
+            return None
+        found = pointers_nowhere_else(
+            main, self.git.at(self.repository.root) if self.git else main, base, f"refs/heads/{self.branch}"
+        )
+        if not found:
+            return None
+        pointer, root = found[0], self.repository.root
+        return (
+            f"the submodule {pointer.path} is at {pointer.commit[:12]}, which only the task's checkout has;"
+            f" push it first: git -C {shlex.quote(str(root / pointer.path))} push origin HEAD:BRANCH"
+        )
 
     def keep_leftovers(self) -> str | None:
         """Keep what a task that did not succeed left behind; how to see it."""
@@ -180,7 +241,25 @@ class Checkout:
         )
         if kept is None:
             return None
-        return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.repository.root)}"
+        return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.main or self.repository.root)}"
+
+    def _after_commit(self) -> list[str]:
+        """What is to be said of hooks, and of a checkout that does not show the commit."""
+        if self.git is None or self.repository is None:
+            return []
+        notes: list[str] = []
+        there = self.git.at(self.repository.root)
+        hooks = hooks_folder(there)
+        if there.ask("config", "--get", "core.hooksPath").code == 0 and not hooks.is_dir():
+            given = (self.owner or there).ask("config", "--get", "core.hooksPath")
+            if given.code == 0:
+                notes.append(f"no hook ran: core.hooksPath is {given.text}, and {hooks} is not there")
+        if self.branch is not None:
+            try:
+                hand_over(there, self.branch)
+            except GitError as error:
+                notes.append(f"the repository of the checkout does not show the commit: {error}")
+        return notes
 
     def leave(self, *, done: bool) -> None:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
@@ -204,21 +283,27 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         return Checkout(order, notes=("the workspace is no git repository: nothing is committed",))
     if repository.why_not is not None:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
+    require_signing(git)
     keep_out(repository, order.queue_dirs)
     main, branch, target = None, None, repository.branch
-    inside = order.workspace
+    inside, is_new = order.workspace, False
+    notes = [cut_off] if cut_off else []
     if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:
         folder = order.git.worktrees / key_of(order.claim.task_id)
-        tree = create(git, order.claim.task_id, directory=folder, base=repository.head)
+        task_id = order.claim.task_id
+        tree = create(git.at(repository.root), task_id, directory=folder, base=repository.head)
+        is_new = not tree.continued
+        notes += tree.notes
+        if tree.continued and not order.claim.resumes:
+            notes += collect(tree.git, task_id, base=tree.head, branch=tree.branch)
         below = order.workspace.resolve().relative_to(repository.root.resolve())
         inside, branch = tree.directory / below, tree.branch
         order, main = replace(order, workspace=inside), repository.root
-        git = git.at(inside)
+        git = tree.git.at(inside)
         found = facts(git)
         assert found is not None
         repository = found
     task_id = order.claim.task_id
-    notes = [cut_off] if cut_off else []
     notes += keep_of_the_dead(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )
@@ -226,7 +311,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     note_begin(repository, task_id, kept)
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
-    return Checkout(order, git, repository, kept, branch, target, main, tuple(notes))
+    return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)
 
 
 def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
@@ -234,7 +319,8 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
 
     One with work in it is never removed.
     """
-    if checkout.git is None or checkout.main is None:
+    owner = checkout.owner
+    if owner is None:
         return None
     order = checkout.order
     keep = order.git.keep
@@ -242,7 +328,7 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
     try:
         unfinished = log.unfinished() | {key_of(order.claim.task_id)}
         tidy(
-            checkout.git.at(checkout.main),
+            owner,
             order.git.worktrees,
             keep=others,
             unfinished=unfinished,

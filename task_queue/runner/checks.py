@@ -12,7 +12,7 @@ from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.work.workflow import Verified
-from task_queue.git.worktree import fresh_checkout
+from task_queue.git.throw_away import fresh_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
@@ -100,23 +100,23 @@ class Checks:
 
     def _place(self, checkout: Checkout) -> AbstractContextManager[Path]:
         commit = checkout.result_commit()
-        if checkout.branch is None or checkout.git is None or commit is None:
+        if checkout.owner is None or commit is None:
             return nullcontext(checkout.directory)
         return _ResultCheckout(checkout, commit)
 
 
 class _ResultCheckout(AbstractContextManager[Path]):
-    """A throw-away checkout of the result, beside the task's working tree; gone afterwards."""
+    """A throw-away checkout of the result, beside the task's own; gone afterwards."""
 
     def __init__(self, checkout: Checkout, commit: str) -> None:
-        assert checkout.git is not None
+        assert checkout.owner is not None
         assert checkout.repository is not None
         self._below = checkout.directory.relative_to(checkout.repository.root)
         place = checkout.repository.root.with_name(f"{checkout.repository.root.name}.verify")
-        self._checkout = fresh_checkout(checkout.git, commit, directory=place)
+        self._checkout = fresh_checkout(checkout.owner, commit, directory=place)
 
     def __enter__(self) -> Path:
-        return self._checkout.__enter__().directory / self._below
+        return self._checkout.__enter__() / self._below
 
     def __exit__(self, *error: object) -> None:
         self._checkout.__exit__(*error)  # type: ignore[arg-type] # handed through as they came

@@ -15,7 +15,7 @@ from task_queue.agents.claude.session import ClaudeExecutor, Said
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
-from task_queue.domain.errors import GitError
+from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.work.audit import (
     VERDICT_SCHEMA,
@@ -76,6 +76,10 @@ class WorkflowExecutor:
         run = OngoingAttempt(order, transcript, Steps(order, self._log), self._log)
         try:
             outcome = self._work_through(run)
+        except (
+            CheckoutLost
+        ) as error:  # the attempt counts: an agent that removes its checkout would go on for ever
+            outcome = Outcome(OutcomeKind.CRASHED, str(error))
         except GitError as error:
             outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
@@ -96,6 +100,8 @@ class WorkflowExecutor:
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
         plan = plan_for(run.order)
+        if run.steps.done:
+            run.drop_lost_steps(plan)
         while True:
             if self._asked is not None:
                 return _asked_to(self._asked)
@@ -108,6 +114,8 @@ class WorkflowExecutor:
 
     def _do(self, run: OngoingAttempt, phase: Phase) -> Outcome | None:
         """Carry out *phase* and note its step; an outcome where the attempt ends with it."""
+        if isinstance(phase, Implement | Verify | Audit | Commit):
+            run.require_present()
         match phase:
             case Prepare():
                 attempt = run.order.claim.attempt
@@ -129,10 +137,12 @@ class WorkflowExecutor:
                 if not verified.passed and run.left_s <= 0:
                     reason = "the time was over before the verification had ended"
                     return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
-                run.steps.add(verified)
+                run.require_present()
+                run.steps.add(replace(verified, tree=run.opened().state()))
             case Audit():
                 return self._audit(run, phase)
             case Commit():
+                run.collect()
                 cost = run.order.spent_usd
                 run.steps.add(
                     run.opened().commit(
@@ -141,7 +151,7 @@ class WorkflowExecutor:
                 )
                 run.tidy()
             case Land():
-                run.steps.add(run.opened().land(within_s=run.left_for_hooks_s))
+                run.steps.add(run.opened().land(run.committed().commits, within_s=run.left_for_hooks_s))
                 run.tidy()
             case Finish(kind=kind, reason=reason, evidence=evidence):
                 return Outcome(kind, reason, evidence)
@@ -163,9 +173,15 @@ class WorkflowExecutor:
         said = run.talk(self._agent, run.opened().order, talk, phase=phase)
         if said.outcome.kind not in _GOES_ON:
             return said.outcome
+        run.require_present()
+        run.collect()
         run.steps.add(
             Implemented(
-                phase.round, said.work.output, said.work.permission_denials, said.work.session_cost_usd
+                phase.round,
+                said.work.output,
+                said.work.permission_denials,
+                said.work.session_cost_usd,
+                tree=run.opened().state(),
             )
         )
         return None
@@ -187,7 +203,9 @@ class WorkflowExecutor:
             OutcomeKind.BUDGET,
         }:
             return said.outcome
-        run.steps.add(_audited(phase.round, said, tampered=before != checkout.state()))
+        run.require_present()
+        after = checkout.state()
+        run.steps.add(replace(_audited(phase.round, said, tampered=before != after), tree=after))
         return None
 
 

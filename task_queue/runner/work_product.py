@@ -97,7 +97,7 @@ def _undo(checkout: Checkout | None, committed: Committed, landed: Landed | None
     git = f"git -C {shlex.quote(str(checkout.main))}"
     top = checkout.repository.root if checkout.repository else checkout.directory
     return (
-        f"{git} worktree remove {shlex.quote(str(top))}",
+        f"rm -r {shlex.quote(str(top))} && {git} worktree prune",
         f"{git} branch -D {shlex.quote(str(committed.branch))}",
     )
 

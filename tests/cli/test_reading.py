@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.cli.transcript import told
+from task_queue.app.transcript_words import told
 from task_queue.platform.identity import own_identity
 from tests.cli.bench import Bench, a_bench, write_json
 

@@ -24,7 +24,12 @@ NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
 def add_source(config: Path, path: Path, *, source_id: str, now: datetime) -> document.SourceEntry:
     return edit.add_source(
-        config, path, source_id=source_id, now=now, create_folders=lambda pending: Layout(pending).create()
+        config,
+        path,
+        source_id=source_id,
+        now=now,
+        create_folders=lambda pending: Layout(pending).create(),
+        project_workspace=Path("/"),
     )
 
 
@@ -331,7 +336,7 @@ def test_fifty_processes_add_fifty_sources(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from datetime import datetime, UTC;"
         "from task_queue.config.edit import add_source;"
         "add_source(Path(sys.argv[1]), Path(sys.argv[2]), source_id=sys.argv[3], now=datetime.now(UTC),"
-        "create_folders=lambda pending: None)"
+        "create_folders=lambda pending: None, project_workspace=Path('/'))"
     )
     processes = [
         subprocess.Popen(

@@ -15,7 +15,9 @@ from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId
+from tests.admission import FakeAdmission
 from tests.claims import a_claim
+from tests.daemon.admission_contract import AdmissionBench, AdmissionContract
 from tests.fakes import FakeClock
 
 
@@ -326,3 +328,17 @@ def test_a_full_disk_holds_everything(tmp_path: Path) -> None:
     bench = GateBench(tmp_path, Bounds(min_free_mb=10**9, folders={"a": tmp_path}))
 
     assert "MB are free" in (bench.enter("a") or "")
+
+
+class TestSharedAdmission(AdmissionContract):
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> AdmissionBench:
+        shared = GateBench(tmp_path, Bounds(places=1))
+        return AdmissionBench(shared.admission, shared.clock)
+
+
+class TestFakeAdmission(AdmissionContract):
+    @pytest.fixture
+    def bench(self) -> AdmissionBench:
+        clock = FakeClock()
+        return AdmissionBench(FakeAdmission(clock), clock)

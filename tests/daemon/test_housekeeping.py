@@ -101,7 +101,7 @@ def test_a_task_that_is_not_over_keeps_its_tree(tmp_path: Path, name: str) -> No
 def test_one_sources_trouble_is_not_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """And it is told."""
     house = House(tmp_path, keep_worktrees_for="1h")
-    (house.trees[0] / ".git").write_text("gitdir: /nowhere\n")
+    house.trees[0].with_name(".task-a.checkout.json").write_text("torn")
     house.clock.advance(DAY_S)
 
     with caplog.at_level(logging.WARNING):

@@ -73,7 +73,7 @@ def test_what_ends_without_a_start_is_a_cycle(text: str) -> None:
     bench.drop(A, text)
     bench.drop(B)
     if text != REJECTED:
-        bench.engine.request_cancel(A)
+        bench.engine.requests.request_cancel(A)
 
     bench.turn(3)
 

@@ -23,6 +23,7 @@ from task_queue.domain.work.workflow import (
     Verified,
     Verify,
     next_phase,
+    still_valid,
 )
 
 FULL = Plan(verify=True, audit=True, land=True, max_iterations=3)
@@ -142,3 +143,50 @@ def test_without_a_commit_nothing_is_landed() -> None:
     phase = next_phase((START, Implemented(1), Committed((), branch="b", notes=("refused",))), FULL)
 
     assert isinstance(phase, Finish)
+
+
+WORKED = Implemented(1, tree="worked")
+CHECKED = Verified(1, passed=True, tree="worked")
+REJECTED = Audited(1, "fail", findings="fix", tree="worked")
+PASSED = Audited(1, "pass", tree="worked")
+DONE = Committed(("abc",), branch="b")
+
+
+@pytest.mark.parametrize(
+    ("steps", "left"),
+    [
+        ((START, WORKED), 1),
+        ((START, WORKED, CHECKED), 1),
+        ((START, WORKED, CHECKED, PASSED), 1),
+        ((START, WORKED, CHECKED, REJECTED, Implemented(2, tree="more")), 4),
+        ((START, WORKED, CHECKED, REJECTED), 4),
+        ((START,), 1),
+        ((START, WORKED, CHECKED, PASSED, DONE), 5),
+        ((START, WORKED, CHECKED, PASSED, DONE, Landed("abc", "is in main")), 6),
+    ],
+)
+def test_steps_count_only_for_their_files(steps: tuple[Step, ...], left: int) -> None:
+    """Work that is gone is done again; a round that follows changes files, and what was committed stays."""
+    assert still_valid(steps, FULL, tree="other", is_new=False) == steps[:left]
+
+
+@pytest.mark.parametrize(
+    ("steps", "tree", "left"),
+    [
+        ((START,), "worked", 0),
+        ((START, WORKED), "other", 0),
+        ((START, WORKED, CHECKED, REJECTED), "other", 0),
+        ((START, WORKED, CHECKED), "worked", 3),
+        ((START, WORKED, CHECKED, PASSED, DONE), "other", 5),
+    ],
+)
+def test_a_new_checkout_is_set_up_and_worked_in_anew(steps: tuple[Step, ...], tree: str, left: int) -> None:
+    """Unless all of the work was committed, and is there."""
+    assert still_valid(steps, FULL, tree=tree, is_new=True) == steps[:left]
+
+
+def test_steps_of_an_earlier_release_name_no_files() -> None:
+    steps = (START, Implemented(1), Verified(1, passed=True))
+
+    assert still_valid(steps, FULL, tree="any", is_new=False) == steps
+    assert still_valid((START, WORKED), FULL, tree="", is_new=False) == (START, WORKED)

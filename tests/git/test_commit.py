@@ -285,3 +285,20 @@ def test_a_huge_diff_is_cut_and_says_so(scratch: Scratch) -> None:
     assert "Binary files /dev/null and b/huge.bin differ" in changes.patch
     assert "Binary files /dev/null and b/huge.txt differ" in changes.patch
     assert changes.patch.endswith("[cut here: only the first 10,000 bytes of the patch are shown]\n")
+
+
+def test_a_repository_whose_commits_have_another_encoding(scratch: Scratch) -> None:
+    """The message is readable there, and the commit is found again."""
+    scratch.run("config", "i18n.commitEncoding", "ISO-8859-1")
+    since = begin(scratch)
+    scratch.write("first.txt", "changed\n")
+    odd = {**TRAILERS, "Task-Id": "task-\u00fc"}
+
+    def done() -> CommitResult:
+        return final_commit(
+            scratch.git, scratch.repository, since=since, subject="Grün \u2713", body="", trailers=odd
+        )
+
+    first = done()
+    assert scratch.run("-c", "i18n.logOutputEncoding=UTF-8", "log", "-1", "--format=%s") == "Grün \u2713"
+    assert (first.ours, first.by_agent) == (done().ours, ())

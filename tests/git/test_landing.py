@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from task_queue.domain.task import TaskId
+from task_queue.git.collect import collect
 from task_queue.git.landing import Advanced, Blocked, Landing, Wish, land
 from task_queue.git.merging import Conflict
+from task_queue.git.worktree import create
 from tests.git.conftest import Scratch
 from tests.processes import runs
 from tests.waiting import eventually
@@ -306,3 +309,56 @@ def test_many_land_at_once(scratch: Scratch, *, checked_out: bool) -> None:
 
 def test_a_branch_that_is_not_there(scratch: Scratch) -> None:
     assert bring(scratch, "nothing") == Blocked("there is no branch nothing")
+
+
+@pytest.mark.parametrize("kind", ["submodule", "core.worktree"])
+def test_a_workspace_whose_repository_is_elsewhere(scratch: Scratch, tmp_path: Path, kind: str) -> None:
+    """Its files are where its configuration says; they follow like any others."""
+    if kind == "submodule":
+        scratch.run("clone", "-q", "--bare", str(scratch.root), str(tmp_path / "library.git"))
+        scratch.run("submodule", "--quiet", "add", str(tmp_path / "library.git"), "vendor")
+        place = scratch.at(scratch.root / "vendor")
+    else:
+        place = scratch.at(tmp_path / "files")
+        place.root.mkdir()
+        scratch.run("clone", "-q", "--no-checkout", str(scratch.root), str(tmp_path / "clone"))
+        (tmp_path / "clone/.git").rename(tmp_path / "store")
+        (place.root / ".git").write_text(f"gitdir: {tmp_path}/store\n")
+        place.run("config", "core.worktree", str(place.root))
+        place.run("reset", "-q", "--hard")
+    tree = create(place.git, TaskId("task-a"), directory=tmp_path / "trees" / "task-a", base="main")
+    agent = place.at(tree.directory)
+    agent.commit("side.txt")
+    collect(tree.git, TaskId("task-a"), base=tree.head, branch=tree.branch)
+    place.commit("other.txt")
+
+    landed = bring(place, tree.branch)
+
+    assert isinstance(landed, Advanced)
+    assert (landed.how, (place.root / "side.txt").exists(), place.status()) == ("merge", True, [])
+
+
+def test_relative_hooks_of_the_main_checkout_run_for_a_merge(scratch: Scratch, side: Scratch) -> None:
+    """Also where a fresh checkout lacks their folder."""
+    folder = scratch.root / ".husky/_"
+    folder.mkdir(parents=True)
+    (scratch.root / ".git/info/exclude").write_text(".husky\n")
+    (folder / "commit-msg").write_text("#!/bin/sh\necho no ticket number; exit 1\n")
+    (folder / "commit-msg").chmod(0o755)
+    scratch.run("config", "core.hooksPath", ".husky/_")
+    scratch.run("commit", "-q", "--no-verify", "--allow-empty", "-m", "Other")
+
+    assert bring(scratch) == Blocked("the hook commit-msg refused: no ticket number")
+
+
+def test_a_merge_made_by_hooks_that_run_git_changes_nothing_else(scratch: Scratch, side: Scratch) -> None:
+    """What a hook starts is in the throw-away checkout: its git does not reach the owner's repository by itself."""
+    scratch.commit("other.txt")
+    scratch.hook(
+        "pre-merge-commit", "git config user.name Forged; git tag forged; git update-ref refs/heads/x HEAD"
+    )
+    refs = scratch.run("for-each-ref", "--format=%(refname)")
+
+    assert isinstance(bring(scratch), Advanced)
+    assert scratch.run("for-each-ref", "--format=%(refname)") == refs
+    assert scratch.run("config", "user.name") == "Person"

@@ -10,8 +10,10 @@ import pytest
 
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.worktrees import Keep
+from task_queue.git.collect import collect
+from task_queue.git.throw_away import fresh_checkout
 from task_queue.git.tidying import repositories_in, tidy
-from task_queue.git.worktree import Worktree, create, fresh_checkout, listed
+from task_queue.git.worktree import create, listed, seen_by_queue
 from tests.git.conftest import Scratch
 
 DAY = timedelta(days=1)
@@ -38,6 +40,8 @@ def test_a_finished_tree_goes_after_its_time(scratch: Scratch, folder: Path) -> 
     """With its branch; not a day earlier."""
     tree = make(scratch, folder, "task-a")
     tree.commit("done.txt")
+    there = seen_by_queue(scratch.git, tree.root)
+    collect(there, TaskId("task-a"), base=scratch.run("rev-parse", "main"), branch="task-queue/task-a")
     scratch.run("merge", "-q", "task-queue/task-a")
 
     assert after(scratch, folder, 2) == set()
@@ -60,7 +64,7 @@ def test_work_that_is_nowhere_else_stays_for_ever(scratch: Scratch, folder: Path
 def test_a_throw_away_checkout_of_a_killed_attempt_goes(scratch: Scratch, folder: Path) -> None:
     """At once, with whatever was built or merged in it; not while its task may still use it."""
     checkouts = [folder / "task-a.merge", folder / "task-b.verify"]
-    left: list[AbstractContextManager[Worktree]] = []  # never left, as by a process that is killed
+    left: list[AbstractContextManager[Path]] = []  # never left, as by a process that is killed
     for checkout in checkouts:
         left.append(fresh_checkout(scratch.git, "main", directory=checkout))
         left[-1].__enter__()

@@ -11,11 +11,20 @@ import pytest
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
+from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
-from task_queue.git.worktree import Worktree, create, fresh_checkout, listed, remove
+from task_queue.git.removal import remove
+from task_queue.git.throw_away import fresh_checkout
+from task_queue.git.worktree import Worktree, admin_folder, create, listed, seen_by_queue
 from tests.git.conftest import Scratch
 
 TASK = TaskId("task-a")
+
+
+def collected(scratch: Scratch, directory: Path) -> tuple[str, ...]:
+    """As after an agent ran: what is said of its commits."""
+    there = seen_by_queue(scratch.git, directory)
+    return collect(there, TASK, base=scratch.run("rev-parse", "main"), branch="task-queue/task-a")
 
 
 @pytest.fixture
@@ -79,6 +88,7 @@ def test_asked_again_it_is_continued(scratch: Scratch, directory: Path) -> None:
     commit = scratch.at(directory).commit("step.txt")
     scratch.at(directory).write("half done.txt")
 
+    assert collected(scratch, directory) == ()
     again = make(scratch, directory)
 
     assert (again.continued, again.head) == (True, commit)
@@ -124,24 +134,27 @@ def test_a_crash_while_files_were_checked_out(scratch: Scratch, directory: Path)
     scratch.commit("second.txt")
     make(scratch, directory)
     (directory / "first.txt").unlink()
-    admin = Path(scratch.at(directory).run("rev-parse", "--absolute-git-dir"))
+    admin = admin_folder(scratch.git, directory)
     (admin / "index").unlink()
     (admin / "locked").write_text("initializing")
+    shutil.rmtree(directory / ".git")
+    (directory / ".git").write_text(f"gitdir: {admin}\n")
 
     assert make(scratch, directory).continued
     assert (scratch.at(directory).status(), (directory / "first.txt").exists()) == ([], True)
 
 
 def test_a_directory_that_somebody_removed(scratch: Scratch, directory: Path) -> None:
-    """Its record is dropped, its branch stays, and a new one is made."""
+    """What was committed and brought to the branch is gone on with."""
     make(scratch, directory)
-    scratch.at(directory).commit("step.txt")
+    commit = scratch.at(directory).commit("step.txt")
+    collected(scratch, directory)
     shutil.rmtree(directory)
 
     made = make(scratch, directory)
 
-    assert (made.branch, made.continued) == ("task-queue/task-a-2", False)
-    assert "task-queue/task-a" in branches(scratch)
+    assert (made.branch, made.head, made.continued) == ("task-queue/task-a", commit, False)
+    assert (directory / "step.txt").exists()
 
 
 def test_a_branch_in_the_way_of_all_is_told(scratch: Scratch, directory: Path) -> None:
@@ -161,6 +174,7 @@ def test_without_commits_there_is_no_base(empty: Scratch, directory: Path) -> No
 def test_what_is_merged_is_removed_with_its_branch(scratch: Scratch, directory: Path) -> None:
     make(scratch, directory)
     scratch.at(directory).commit("step.txt")
+    collected(scratch, directory)
     scratch.run("merge", "-q", "task-queue/task-a")
 
     assert remove(scratch.git, directory) is None
@@ -194,7 +208,7 @@ def test_a_locked_working_tree_is_never_removed(scratch: Scratch, directory: Pat
 def test_submodules_are_not_checked_out_and_that_is_said(
     scratch: Scratch, directory: Path, tmp_path: Path
 ) -> None:
-    """A working tree in which they are is not removed: git refuses."""
+    """One that is checked out goes with the checkout, unless something in it is nowhere else."""
     scratch.run("clone", "-q", str(scratch.root), str(tmp_path / "library"))
     scratch.run("submodule", "--quiet", "add", str(tmp_path / "library"), "vendor")
     scratch.run("commit", "-q", "-m", "Add the library")
@@ -203,7 +217,16 @@ def test_submodules_are_not_checked_out_and_that_is_said(
     scratch.at(directory).run("submodule", "--quiet", "update", "--init")
 
     assert made.submodules == ("vendor",)
-    assert "submodules" in (remove(scratch.git, directory) or "")
+    inside = scratch.at(directory / "vendor")
+    inside.write("half done.txt")
+    assert remove(scratch.git, directory) == "uncommitted: vendor/half done.txt"
+    inside.commit("half done.txt")
+    inside.run("branch", "mine")
+    inside.run("checkout", "-q", "origin/main")
+    assert remove(scratch.git, directory) == "commits that only the submodule vendor has"
+    inside.run("branch", "-q", "-D", "mine")
+    assert remove(scratch.git, directory) is None
+    assert not directory.exists()
 
 
 def test_a_fresh_checkout_is_what_was_committed(scratch: Scratch, directory: Path) -> None:
@@ -212,7 +235,8 @@ def test_a_fresh_checkout_is_what_was_committed(scratch: Scratch, directory: Pat
 
     with fresh_checkout(scratch.git, "main", directory=directory) as checkout:
         assert sorted(path.name for path in directory.iterdir()) == [".git", "first.txt"]
-        (checkout.directory / "built").touch()
+        assert scratch.at(checkout).status() == []
+        (checkout / "built").touch()
 
     assert (directory.exists(), len(listed(scratch.git))) == (False, 1)
 

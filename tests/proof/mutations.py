@@ -39,6 +39,8 @@ _SETTLE = """            self._documents.file(claim, result.state)
 _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
 _TOLD = ("pytest", "tests/store/test_order_told.py", "-q", "-x", "-k", "is_the_order_run")
 _TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
+_WAITING = ("pytest", "tests/daemon/test_supervision.py", "-q", "-x")
+_SUPERVISION = "task_queue/daemon/supervision.py"
 MUTATIONS = (
     Mutation(
         "no fsync of files and directories",
@@ -97,6 +99,111 @@ MUTATIONS = (
         _LIVES,
     ),
     Mutation(
+        "a cancel is not seen",
+        _SUPERVISION,
+        "if self.requests.cancel_requested(claim):\n                        last_word",
+        "if False:\n                        last_word",
+        _WAITING,
+    ),
+    Mutation(
+        "a cancelled runner is not asked to end",
+        _SUPERVISION,
+        "attempt.stop(Stop.CANCEL)",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "a cancelled runner has no time to end",
+        _SUPERVISION,
+        "kill_at = now + CANCEL_GRACE_S",
+        "kill_at = now",
+        _WAITING,
+    ),
+    Mutation(
+        "a stop is not seen",
+        _SUPERVISION,
+        "elif self.stopping():",
+        "elif False:",
+        _WAITING,
+    ),
+    Mutation(
+        "a stopped runner is not asked to end",
+        _SUPERVISION,
+        "attempt.stop(Stop.SUSPEND)",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "a stopped runner has no time to end",
+        _SUPERVISION,
+        "else now + self.stop_grace_s",
+        "else now",
+        _WAITING,
+    ),
+    Mutation(
+        "a stop now gives time",
+        _SUPERVISION,
+        "kill_at = now if self.at_once() else now",
+        "kill_at = now",
+        _WAITING,
+    ),
+    Mutation(
+        "a runner that outlives its time goes on",
+        _SUPERVISION,
+        "elif overdue_at is not None and now >= overdue_at:",
+        "elif False:",
+        _WAITING,
+    ),
+    Mutation(
+        "a runner that ignores its end goes on",
+        _SUPERVISION,
+        "if last_word is not None and kill_at is not None and now >= kill_at:",
+        "if False:",
+        _WAITING,
+    ),
+    Mutation(
+        "a deadline waits for the sweep",
+        _SUPERVISION,
+        "min([self.sweep_s, *next_looks])",
+        "self.sweep_s",
+        _WAITING,
+    ),
+    Mutation(
+        "an answer does not open the account",
+        _SUPERVISION,
+        "self.admission.account_works()",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
+        "an account opens without an answer",
+        _SUPERVISION,
+        "and progress_of(self.attempts.transcript(claim)).turns",
+        "and True",
+        _WAITING,
+    ),
+    Mutation(
+        "the end of a killed agent is not looked for",
+        _SUPERVISION,
+        "finished = self._rebuilt(claim) if",
+        "finished = None if",
+        _WAITING,
+    ),
+    Mutation(
+        "what a dead runner left goes on",
+        _SUPERVISION,
+        "return self.runners.sweep(marker)",
+        "return 0",
+        _WAITING,
+    ),
+    Mutation(
+        "an adopted runner takes no place",
+        _SUPERVISION,
+        "self.admission.count_in(self.source, self._may_spend(claim))",
+        "pass",
+        _WAITING,
+    ),
+    Mutation(
         "front ends ignore the defaults",
         "task_queue/config/document.py",
         'usable_layers(document.get("defaults"), source.defaults, executors=names)',
@@ -122,7 +229,7 @@ MUTATIONS = (
         "task_queue/domain/document/backlog.py",
         "            self._moved.add(name)\n\n    def all_moved",
         "            pass\n\n    def all_moved",
-        _TOLD,
+        ("pytest", "tests/domain/test_backlog.py", "-q"),
     ),
 )
 

@@ -41,6 +41,9 @@ class _Attempt:
     set_aside: tuple[Ending, ...] = ()
 
 
+_AT = "2026-02-07T12:00:00+00:00"
+
+
 class MemoryTranscript:
     """Implements ports.attempt_writer.OpenTranscript."""
 
@@ -49,7 +52,12 @@ class MemoryTranscript:
         self._secrets = secrets
 
     def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
-        envelope = {"seq": len(self._lines) + 1, "dir": direction, "raw": redacted(raw, self._secrets)}
+        envelope = {
+            "t": _AT,
+            "seq": len(self._lines) + 1,
+            "dir": direction,
+            "raw": redacted(raw, self._secrets),
+        }
         self._lines.append(json.dumps(envelope))
 
     def close(self) -> None:

@@ -34,6 +34,7 @@ from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.records import encode
+from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
@@ -120,7 +121,7 @@ def queues() -> st.SearchStrategy[Random]:
         st.lists(ended, max_size=3, unique_by=lambda each: each[:2]).map(tuple),
         _RARELY,
         _RARELY,
-        st.booleans(),
+        _RARELY,
         st.lists(st.sampled_from(SOURCES), max_size=12).map(tuple),
     )
 
@@ -134,8 +135,8 @@ class _Orders(FakeOrders):
     def settings_of(self, task: Task) -> Any:
         return self.configured.settings_of(task)
 
-    def order_for(self, claim: Claim, task: Task, journal: Journal) -> Order:
-        order = super().order_for(claim, task, journal)
+    def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
+        order = super().order_for(claim, task, journal, place)
         return replace(order, document=Path(claim.document))
 
 

@@ -33,6 +33,8 @@ class Implemented:
     output: str = ""
     denials: tuple[dict[str, Any], ...] = ()
     session_cost_usd: float | None = None
+    tree: str = ""
+    """The files as the round left them; empty where nothing names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Verified:
     changed_judges: tuple[str, ...] = ()
     """Files that judge the work and were changed by it: the path, and how in parentheses."""
     findings: str = ""
+    tree: str = ""
+    """The files afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Audited:
     summary: str = ""
     findings: str = ""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    tree: str = ""
+    """The files afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,26 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
             return Land() if plan.land and last.branch is not None and last.commits else _done(plan, steps)
         case Landed():
             return _done(plan, steps)
+
+
+def still_valid(steps: Sequence[Step], plan: Plan, *, tree: str, is_new: bool) -> tuple[Step, ...]:
+    """Those of *steps* that count for the files as they are now, *tree*.
+
+    A step counts only for the files that it was finished with: what was implemented and is gone is implemented
+    again, whatever was verified or audited of it. *is_new*: the checkout was made anew, so it has to be set up.
+    """
+    if not steps or not tree:
+        return tuple(steps)
+    last = steps[-1]
+    if isinstance(last, Committed | Landed):
+        return tuple(steps)
+    finished = last.tree if isinstance(last, Implemented | Verified | Audited) else ""
+    if is_new:
+        return tuple(steps) if finished == tree else ()
+    if isinstance(next_phase(steps, plan), Implement) or finished in ("", tree):
+        return tuple(steps)
+    last_round = max(n for n, step in enumerate(steps) if isinstance(step, Implemented))
+    return tuple(steps[:last_round])
 
 
 def name_of(phase: Phase) -> str:

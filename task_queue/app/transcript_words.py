@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from task_queue.platform import durable
-
-_POLL_S = 0.2
 _SHORT = 160
 _MAX_LINES = 8
-
-
-def following(path: Path, *, more: Callable[[], bool]) -> Iterator[str]:
-    """Each whole line of *path*, and as long as ``more()`` says so those to come; waits for the file, too."""
-    while not path.exists():
-        if not more():
-            return
-        time.sleep(_POLL_S)
-    with (
-        durable.open_regular(path) as raw,
-        io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="\n") as file,
-    ):
-        unfinished = ""
-        while True:
-            goes_on = more()  # asked before reading, so that nothing written until the end is missed
-            read = file.read()
-            *whole, unfinished = (unfinished + read).split("\n")
-            yield from whole
-            if not goes_on:
-                return
-            if not read:
-                time.sleep(_POLL_S)
 
 
 def told(line: str) -> str | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.doctor.check import DoctorCheck
 from task_queue.app.files import Record, names_in, record, records_in
-from task_queue.cli.check import DoctorCheck
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.document.settings import parse_defaults
@@ -51,16 +51,6 @@ def project_settings(locations: Locations) -> Iterator[DoctorCheck]:
                 "look at them, then: task-queue doctor --accept-settings",
                 tuple(line for change in changes for line in trust.shown(workspace, change)),
             )
-
-
-def accept_settings(locations: Locations) -> Iterator[str]:
-    """Accept every workspace's settings as they are now; says what it accepted."""
-    trust = SettingsTrust(locations.trusted_settings)
-    for workspace in trust.workspaces():
-        changes = trust.pending(workspace)
-        if changes:
-            trust.accept(workspace)
-            yield f"accepted in {workspace}: {'; '.join(map(str, changes))}"
 
 
 def denials(config: Config) -> Iterator[DoctorCheck]:

@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from task_queue.app import service
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.doctor.agents import denials, project_settings, stray_credentials
+from task_queue.app.doctor.check import DoctorCheck, DoctorView
+from task_queue.app.doctor.login import agent_cli
 from task_queue.app.installation import Installation
-from task_queue.cli.check import DoctorCheck
-from task_queue.cli.checks_agent import denials, project_settings, stray_credentials
-from task_queue.cli.checks_login import agent_cli
 from task_queue.config import schema
-from task_queue.config.locations import config_home
 from task_queue.config.schema import Config
 from task_queue.domain.document.settings import parse_defaults, without_effect
 from task_queue.domain.errors import ConfigError
@@ -25,8 +25,13 @@ _WITHOUT_EFFECT = ("retention", "notifications", "api")
 _FEW_WATCHES = 8192
 
 
-def all_checks(installation: Installation) -> Iterator[DoctorCheck]:
-    """Every check, the configuration's first: without one there is little else to look at."""
+def examine(installation: Installation) -> DoctorView:
+    """Check everything; no file that is missing or wrong is an error, each becomes a check."""
+    return DoctorView(tuple(_all_checks(installation)))
+
+
+def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
+    """The configuration's come first: without one there is little else to look at."""
     try:
         config = schema.load(installation.locations.config)
     except ConfigError as error:
@@ -168,7 +173,7 @@ def _daemon(installation: Installation) -> Iterator[DoctorCheck]:
         )
     for warning in daemon.warnings:
         yield DoctorCheck("warning", warning)
-    unit = config_home() / "systemd" / "user" / "task-queue.service"
+    unit = service.user_units() / service.UNIT
     if unit.exists():
         yield DoctorCheck("ok", f"the systemd unit is installed: {unit}")
     else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from task_queue.cli.check import DoctorCheck
+from task_queue.app.doctor.check import DoctorCheck
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Agent, Config
 

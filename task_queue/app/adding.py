@@ -1,0 +1,82 @@
+"""Handing in a task."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from task_queue.app.daemon_state import daemon_from
+from task_queue.app.installation import Installation
+from task_queue.domain.document import naming
+from task_queue.domain.document.taskfile import MAX_BYTES, parse
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.task import TaskId
+from task_queue.platform import durable
+from task_queue.store.folder.intake import drop
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A task that is in the queue, and would survive a power cut."""
+
+    task_id: TaskId
+    source: str
+    daemon_runs: bool
+    """Else the task waits until a person starts one."""
+
+
+def add(
+    installation: Installation, document: str, *, source_id: str | None = None, name: str | None = None
+) -> Added:
+    """Put *document* into a source's queue, named after *name* or its title (see ``drop``).
+
+    Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError, and TaskQueueError if
+    *source_id* names no source.
+    """
+    installation.demand_trust()
+    entry = installation.entry(source_id)
+    task = parse(document.encode(), TaskId("task-new"))
+    task_id = drop(
+        entry.path,
+        document,
+        name=name or task.title,
+        now=installation.now(),
+        max_pending=installation.max_pending,
+    )
+    daemon, _ = daemon_from(installation.locations.daemon_state)
+    return Added(task_id, entry.id, daemon.running)
+
+
+def read_document(path: Path) -> str:
+    """The text in the regular file at *path*, links followed; raises TaskQueueError."""
+    try:
+        data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=MAX_BYTES)
+    except OSError as error:
+        raise TaskQueueError(f"{path}: {error.strerror}") from error
+    return decoded(data, str(path))
+
+
+def decoded(data: bytes, where: str) -> str:
+    """*data* from *where* as text; raises TaskQueueError if it is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TaskQueueError(f"{where}: byte {error.start} is not UTF-8", hint="save it as UTF-8") from None
+
+
+def kept_name(path: Path) -> str | None:
+    """The name of a file that is named like a task already, None if it is not."""
+    return path.name if naming.why_not_a_task(path.name) is None else None
+
+
+def demand_no_file_name(text: str) -> None:
+    """Raises TaskQueueError: an agent that is given nothing but a path would guess what to do with it."""
+    with contextlib.suppress(OSError, ValueError):  # a text is seldom a possible name
+        if Path(text).is_file():
+            raise TaskQueueError(
+                f"{text} is a file, and would be the whole text of the task",
+                hint=f"to hand in what it says: task-queue tasks add --file {shlex.quote(text)}",
+            )

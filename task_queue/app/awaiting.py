@@ -1,0 +1,51 @@
+"""``wait``: how tasks end, as they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from task_queue.app.files import record, text_in
+from task_queue.app.finding import found
+from task_queue.app.installation import Installation
+from task_queue.domain.task import TaskId, TaskState
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    task_id: TaskId
+    state: TaskState
+    outcome: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnded:
+    """The time to wait is over, and these have not ended."""
+
+    task_ids: tuple[TaskId, ...]
+
+
+def wait(
+    installation: Installation, task_ids: Sequence[TaskId], *, timeout_s: float | None = None
+) -> Iterator[Ended | NotEnded]:
+    """Each of *task_ids* as it ends; last a NotEnded if *timeout_s* was too short. Raises UnknownTaskError."""
+    sources = installation.sources()
+    deadline = None if timeout_s is None else installation.clock.monotonic() + timeout_s
+    left = list(dict.fromkeys(task_ids))
+    while True:
+        for task_id in list(left):
+            listed, state = found(sources, task_id)
+            if state.ended:
+                left.remove(task_id)
+                content = record(listed.folders.result(task_id))
+                result = content if content is not None and not isinstance(content, str) else {}
+                yield Ended(task_id, state, text_in(result, "outcome"), text_in(result, "error"))
+        if not left:
+            return
+        if deadline is not None and installation.clock.monotonic() >= deadline:
+            yield NotEnded(tuple(left))
+            return
+        installation.sleep(_POLL_S)

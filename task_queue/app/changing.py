@@ -1,0 +1,105 @@
+"""``cancel`` and ``retry``: a person or a program changes what becomes of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from task_queue.app.answers import ListedSource, RunningView
+from task_queue.app.daemon_state import daemon_from
+from task_queue.app.finding import found
+from task_queue.app.installation import Installation
+from task_queue.app.listing import show_of
+from task_queue.domain.actions import Action, demand
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform import identity
+from task_queue.store.folder.engine import FolderEngine
+
+CANCEL_TAKES_S = 90.0
+_POLL_S = 0.1
+
+
+class Cancelling(StrEnum):
+    """What became of a request to cancel, as far as was waited for."""
+
+    CANCELLED = "cancelled"
+    """The task has ended, and no process that it started is left."""
+    COMPLETED_BEFORE = "completed before"
+    """It was done before the request arrived."""
+    REQUESTED = "requested"
+    """The daemon does not run; it ends the task when it starts."""
+    STILL_RUNNING = "still running"
+    """The time to wait is over; the request stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    task_id: TaskId
+    how: Cancelling
+    ran: bool
+    """It was running when the request was made."""
+    agent_goes_on: bool = False
+    """With ``requested``: its agent works until the daemon starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    task_id: TaskId
+    source: str
+
+
+def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CANCEL_TAKES_S) -> Cancelled:
+    """End the waiting or running *task_id* for good, its whole process tree included.
+
+    Waits up to *timeout_s* for that, unless the daemon does not run. Raises UnknownTaskError if it is not
+    there or has ended, EngineUnavailable, ConfigError.
+    """
+    installation.demand_trust()
+    sources = installation.sources()
+    listed, state = found(sources, task_id)
+    view = show_of(installation.circumstances(), task_id)
+    running = view.running if view else None
+    demand(Action.CANCEL, task_id, state)
+    FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
+    ran = running is not None
+    if not daemon_from(installation.locations.daemon_state)[0].running:
+        agent_goes_on = running is not None and running.runner == "alive"
+        return Cancelled(task_id, Cancelling.REQUESTED, ran, agent_goes_on)
+    ended = _end_of(installation, sources, task_id, running, timeout_s=timeout_s)
+    match ended:
+        case None:
+            return Cancelled(task_id, Cancelling.STILL_RUNNING, ran)
+        case TaskState.COMPLETED:
+            return Cancelled(task_id, Cancelling.COMPLETED_BEFORE, ran)
+        case _:
+            return Cancelled(task_id, Cancelling.CANCELLED, ran)
+
+
+def retry(installation: Installation, task_id: TaskId) -> Retried:
+    """Give the failed *task_id* another try; its attempts' numbers go on.
+
+    Raises UnknownTaskError if it is not there or did not fail, EngineUnavailable, ConfigError.
+    """
+    installation.demand_trust()
+    listed, state = found(installation.sources(), task_id)
+    demand(Action.RETRY, task_id, state)
+    FolderEngine(listed.folders.pending).requests.requeue(task_id)
+    return Retried(task_id, listed.id)
+
+
+def _end_of(
+    installation: Installation,
+    sources: tuple[ListedSource, ...],
+    task_id: TaskId,
+    running: RunningView | None,
+    *,
+    timeout_s: float,
+) -> TaskState | None:
+    """How it ended, once nothing that it started is left; None if that takes longer."""
+    deadline = installation.clock.monotonic() + timeout_s
+    while installation.clock.monotonic() < deadline:
+        state = found(sources, task_id)[1]
+        if state.ended and not (running and identity.bearers(running.marker)):
+            return state
+        installation.sleep(_POLL_S)
+    return None

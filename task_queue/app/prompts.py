@@ -1,0 +1,90 @@
+"""The texts that agents are given: which apply here, and how a person gets a copy to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from task_queue.agents import prompts
+from task_queue.agents.prompts import NAMES, SKILL, Places, Text
+from task_queue.app.installation import Installation
+from task_queue.domain.errors import TaskQueueError
+
+__all__ = ["NAMES", "SKILL", "Copies", "TextLine", "TextsView", "copy_packaged", "packaged", "text", "texts"]
+
+_NO_PLACE = (
+    "the configuration lies in a folder of somebody else's, so there is no place for prompts beside it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    name: str
+    origin: str
+    """``project``, ``user`` or ``packaged``."""
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextsView:
+    texts: tuple[TextLine, ...]
+    schema_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """``kept`` were there already and are left alone; copies apply only if ``applies``."""
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    applies: bool
+    beside_configuration: Path | None
+
+
+def text(installation: Installation, name: str) -> Text:
+    """The text *name* (of NAMES) that applies to tasks of the configured workspace."""
+    return prompts.which(name, _places(installation))
+
+
+def packaged(name: str) -> Text:
+    """The text *name* as it comes with the program, even where another one applies."""
+    return prompts.which(name, Places())
+
+
+def texts(installation: Installation) -> TextsView:
+    found = [text(installation, name) for name in NAMES]
+    return TextsView(tuple(TextLine(each.name, each.origin, str(each.path), each.sha256) for each in found))
+
+
+def copy_packaged(installation: Installation, directory: Path | None = None) -> Copies:
+    """Copy the packaged texts to *directory*, by default beside the configuration. Overwrites nothing."""
+    beside = _prompts_dir(installation)
+    target = directory or beside
+    if target is None:
+        raise TaskQueueError(_NO_PLACE, hint="name one with --to: a workspace's .claude/task-queue")
+    target = target.absolute()
+    written, kept = prompts.eject(target)
+    return Copies(tuple(written), tuple(kept), target == beside, beside)
+
+
+def _places(installation: Installation) -> Places:
+    """As a task of the configured workspace has them; without a configuration, of the current directory."""
+    content: dict[str, Any] = installation.content if installation.locations.config.exists() else {}
+    agent: dict[str, Any] = content.get("agent") or {}
+    env: dict[str, Any] = agent.get("env") or {}
+    sources = agent.get("setting_sources", ["project"])
+    workspace = Path(content.get("project_workspace") or Path.cwd())
+    user = agent.get("config_dir") or env.get("CLAUDE_CONFIG_DIR") or "~/.claude"
+    return Places(
+        project=workspace / ".claude" if "project" in sources else None,
+        user=Path(user).expanduser() if "user" in sources else None,
+        prompts=_prompts_dir(installation),
+    )
+
+
+def _prompts_dir(installation: Installation) -> Path | None:
+    """None where the configuration lies in a folder that is not ours: agents may write there."""
+    folder = installation.locations.private[0]
+    return None if folder == installation.locations.config else folder / "prompts"

@@ -1,0 +1,44 @@
+"""The queue at work in this process: as the service's daemon, or in the foreground for a person or a script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from task_queue.app.installation import Installation
+from task_queue.config.locations import service_manager
+from task_queue.daemon import instance, log, process
+from task_queue.daemon.process import Until
+from task_queue.platform.notify import Notifier
+from task_queue.ports.emit import Emit
+
+
+def serve(installation: Installation) -> None:
+    """Serve every source until stopped, with a log, and in touch with the service manager if there is one.
+
+    Raises ConfigError, or TaskQueueError if another daemon serves it.
+    """
+    # Before the log is opened: a FIFO in its place would hold us up.
+    instance.demand_regular_files(installation.locations)
+    manager = service_manager()
+    log.set_up(installation.locations.state_dir, journal_stream=manager.journal_stream)
+    process.serve(
+        installation.locations,
+        log.record,
+        notifier=Notifier(manager.notify_socket),
+        log_place="journal" if log.is_journal(2, manager.journal_stream) else "file",
+    )
+
+
+def work(installation: Installation, emit: Emit, *, tasks: int | None, drain: bool) -> Mapping[str, str]:
+    """Work until stopped, until *tasks* have ended or, with *drain*, until nothing is left; *emit* hears of it.
+
+    Returns why nothing more of a source could start, by source: of those for which a person must act.
+    Raises as ``serve``.
+    """
+    until = Until(drained=drain, tasks=tasks)
+    return process.serve(installation.locations, emit, notifier=Notifier(None), until=until)
+
+
+def end_leftovers(installation: Installation) -> int:
+    """End what attempts left running, while no daemon serves it; how many processes there were."""
+    return instance.sweep(installation.locations)

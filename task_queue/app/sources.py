@@ -1,0 +1,130 @@
+"""The folders that are served: list, add, remove, pause, resume, and the usual ones for a new project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from task_queue.app.installation import Installation
+from task_queue.config import document, edit
+from task_queue.config.document import SourceEntry
+from task_queue.platform import durable
+from task_queue.store.folder.layout import Layout
+
+_USUAL = {
+    "ad-hoc": "Quick, spontaneous tasks from conversation",
+    "planned": "Organized, sequential tasks from planning docs",
+}
+_WITH_PLANNING = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A source as the configuration lists it."""
+
+    id: str
+    path: Path
+    description: str
+    added_at: str | None
+    project_workspace: str | None
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesView:
+    sources: tuple[SourceLine, ...]
+    schema_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One of the usual sources; ``is_new``: it was not in the configuration before."""
+
+    id: str
+    queue: Path
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    config: Path
+    sources: tuple[Made, ...]
+    served: bool
+    """A source of the configuration is in the workspace; else the usual ones are another project's."""
+
+
+def list_sources(installation: Installation) -> SourcesView:
+    return SourcesView(
+        tuple(
+            SourceLine(
+                entry.id,
+                entry.path,
+                entry.description,
+                entry.added_at,
+                entry.project_workspace,
+                entry.paused,
+            )
+            for entry in installation.entries()
+        )
+    )
+
+
+def add_source(
+    installation: Installation,
+    path: Path,
+    *,
+    source_id: str,
+    project_workspace: Path | None = None,
+    description: str = "",
+) -> SourceEntry:
+    """Serve the queue folder *path* (or its ``pending/``); missing folders are made. Raises ConfigError."""
+    return edit.add_source(
+        installation.locations.config,
+        path,
+        source_id=source_id,
+        now=installation.now(),
+        create_folders=_create_folders,
+        project_workspace=project_workspace,
+        description=description,
+    )
+
+
+def remove_source(installation: Installation, source_id: str) -> SourceEntry:
+    """Serve it no more; its folders and files stay. Raises ConfigError."""
+    return edit.remove_source(installation.locations.config, source_id, now=installation.now())
+
+
+def pause_source(installation: Installation, source_id: str) -> SourceEntry:
+    """Start nothing new of it; what runs goes on. Raises ConfigError."""
+    return edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
+
+
+def resume_source(installation: Installation, source_id: str) -> SourceEntry:
+    """Let a paused source go on. Raises ConfigError."""
+    return edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
+
+
+def initialize(installation: Installation, workspace: Path) -> Initialized:
+    """Make the usual sources in *workspace* and register them. Safe to repeat. Raises ConfigError."""
+    config = installation.locations.config
+    here = workspace.resolve()
+    edit.set_workspace(config, here, now=installation.now())
+    made: list[Made] = []
+    for source_id, description in _USUAL.items():
+        source, is_new = edit.ensure_source(
+            config,
+            here / "tasks" / source_id,
+            source_id=source_id,
+            now=installation.now(),
+            create_folders=_create_folders,
+            description=description,
+        )
+        if source_id == _WITH_PLANNING:
+            durable.make_directory(Layout(source.path).planning)
+        made.append(Made(source_id, source.queue, is_new))
+    listed = document.sources_of(document.read(config))
+    return Initialized(config, tuple(made), any(source.queue.is_relative_to(here) for source in listed))
+
+
+def _create_folders(pending: Path) -> None:
+    Layout(pending).create()

@@ -1,0 +1,215 @@
+"""Removes checkouts, and says why one is kept: an uncommitted file, or a commit that is nowhere else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from task_queue.domain.errors import GitError
+from task_queue.domain.task import TaskId
+from task_queue.git.program import Git
+from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
+from task_queue.git.repository import dirty_paths
+from task_queue.git.submodules import checked_out_submodules, only_in_submodules
+from task_queue.git.untrusted import seen_apart
+from task_queue.git.worktree import (
+    CHECKOUT_TIMEOUT_S,
+    WorktreeEntry,
+    admin_folder,
+    listed,
+    pin_of,
+    seen_by_queue,
+)
+
+_GITFILE = "gitdir: "
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCheckout:
+    """One checkout of a task that is on disk."""
+
+    directory: Path
+    task_id: str
+    repository: Path
+    branch: str | None
+    size_bytes: int
+    """Of the files on disk; what is borrowed from the repository is not counted."""
+    why_kept: str | None
+    """What would be lost with it; None: it may go."""
+
+
+def kept_checkouts(folder: Path, git: Git) -> tuple[KeptCheckout, ...]:
+    """Every checkout of a task directly in *folder*, by name, also of earlier releases.
+
+    *git* is for its environment alone. One whose repository cannot be read is listed with that as the reason.
+    """
+    found: list[KeptCheckout] = []
+    for directory in _directories_in(folder):
+        try:
+            record = record_of(directory) or _earlier(directory, git)
+            if record is None or record.throw_away:
+                continue
+            found.append(_described(directory, record, git.plain(record.repository)))
+        except GitError as error:
+            found.append(
+                KeptCheckout(directory, directory.name, directory, None, _size(directory), str(error))
+            )
+    return tuple(found)
+
+
+def why_kept(git: Git, directory: Path) -> str | None:
+    """Why the checkout in *directory* must not be removed; None if nothing would be lost. Raises GitError.
+
+    Ignored files (build results) do not count. Commits count as safe once another branch of the owner's
+    repository has them, those in a submodule once a remote branch has them.
+    """
+    tree = _known(git, directory)
+    if tree.lock is not None:
+        return f"it is locked{f': {tree.lock}' if tree.lock else ''}"
+    if tree.directory.is_dir():
+        there = _there(git, tree.directory)
+        only_there = _only_in_own_repository(git, tree)
+        if only_there is not None:
+            return only_there
+        dirty = dirty_paths(there)
+        if dirty:
+            more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
+            return f"uncommitted: {dirty[0].path}{more}"
+        only_there = only_in_submodules(there)
+        if only_there is not None:
+            return only_there
+    if tree.head is not None and not _is_elsewhere(git, tree.head, branch=tree.branch):
+        return f"commits that only {tree.branch or 'it'} has"
+    return None
+
+
+def remove(git: Git, directory: Path) -> str | None:
+    """Remove the checkout if nothing would be lost, and its branch with it; else why it was kept.
+
+    *git* is in the owner's repository. Idempotent. The branch goes only where another one has all of its commits.
+    """
+    directory = Path(os.path.realpath(directory))
+    tree = next((tree for tree in listed(git) if tree.directory == directory), None)
+    if tree is None:
+        return None
+    why = why_kept(git, directory)
+    if why is not None:
+        return why
+    record = record_of(directory)
+    said = _removed(git, tree, record)
+    if said is not None:
+        return said
+    if tree.branch is not None and tree.head is not None and tree.branch.startswith("task-queue/"):
+        git.attempt("update-ref", "-d", f"refs/heads/{tree.branch}", tree.head)
+    if record is not None:
+        git.attempt("update-ref", "-d", pin_of(TaskId(record.task_id)))
+    forget(directory)
+    return None
+
+
+def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> str | None:
+    """Let git remove the files, which looks again whether they are all committed; what it said if it refused.
+
+    With ``--force`` only where a submodule is checked out, which git would not remove otherwise.
+    """
+    directory = tree.directory
+    own, aside = directory / ".git", directory.with_name(f".{directory.name}.gone")
+    there = _there(git, directory) if directory.is_dir() else None
+    force = ("--force",) if there is not None and checked_out_submodules(there) else ()
+    remove_tree(aside)
+    is_own = own.is_dir() and not own.is_symlink()
+    if is_own:
+        admin = admin_folder(git, directory)
+        own.rename(aside)
+        own.write_bytes(os.fsencode(f"{_GITFILE}{admin}\n"))
+    patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S, settings=record.settings if record else ())
+    answer = patient.attempt("worktree", "remove", *force, str(directory))
+    if answer.code == 0:
+        remove_tree(aside)
+        return None
+    if is_own:
+        own.unlink(missing_ok=True)
+        aside.rename(own)
+    return answer.said.strip()
+
+
+def _there(git: Git, directory: Path) -> Git:
+    own = directory / ".git"
+    return git.plain(directory) if own.is_file() else seen_by_queue(git, directory)
+
+
+def _only_in_own_repository(git: Git, tree: WorktreeEntry) -> str | None:
+    """Commits on any ref of the checkout's own repository that the owner's repository has on none."""
+    own = tree.directory / ".git"
+    if own.is_file() or not own.exists():
+        return None
+    known = git.read("for-each-ref", "--format=^%(objectname)").text
+    with seen_apart(git, own) as apart:
+        heads = apart.read("for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
+        head = apart.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}").text
+        for line in (*([f"{head} HEAD"] if head else []), *heads):
+            oid, _, ref = line.partition(" ")
+            given = f"{oid}\n{known}\n".encode()
+            if apart.read("rev-list", "--max-count=1", "--ignore-missing", "--stdin", stdin=given).text:
+                name = ref.removeprefix("refs/heads/")
+                return f"commits that only {tree.branch if name == 'HEAD' else name} has"
+    return None
+
+
+def _is_elsewhere(git: Git, commit: str, *, branch: str | None) -> bool:
+    answer = git.read(
+        "for-each-ref",
+        "--format=%(refname)",
+        f"--contains={commit}",
+        "refs/heads",
+        "refs/remotes",
+        "refs/tags",
+    )
+    return any(ref != f"refs/heads/{branch}" for ref in answer.text.splitlines())
+
+
+def _known(git: Git, directory: Path) -> WorktreeEntry:
+    directory = Path(os.path.realpath(directory))
+    for tree in listed(git):
+        if tree.directory == directory:
+            return tree
+    raise GitError(f"{directory} is no working tree of {git.directory}")
+
+
+def _described(directory: Path, record: CheckoutRecord, git: Git) -> KeptCheckout:
+    tree = _known(git, directory)
+    return KeptCheckout(
+        directory,
+        record.task_id or directory.name,
+        record.repository,
+        tree.branch,
+        _size(directory),
+        why_kept(git, directory),
+    )
+
+
+def _directories_in(folder: Path) -> list[Path]:
+    """Of checkouts, also where the directory is gone."""
+    folder = Path(os.path.realpath(folder))
+    known = set(checkouts_in(folder))
+    linked = {path.parent for path in folder.glob("*/.git") if path.is_file()}
+    return sorted(known | linked)
+
+
+def _earlier(directory: Path, git: Git) -> CheckoutRecord | None:
+    """Of a checkout that an earlier release made: a working tree of the owner's repository itself."""
+    if not (directory / ".git").is_file():
+        return None
+    return CheckoutRecord(listed(git.plain(directory))[0].directory, task_id=directory.name)
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118 - many of them
+            except OSError:
+                continue  # gone meanwhile
+    return total

@@ -1,0 +1,83 @@
+"""Checkouts that nobody works in: to verify a result, to make a merge. They go when they were used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from task_queue.domain.errors import GitError
+from task_queue.git.own_repository import borrowed_of, make_repository, places_of
+from task_queue.git.program import Git
+from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remember, remove_tree
+from task_queue.git.repository import commit_of
+from task_queue.git.worktree import CHECKOUT_TIMEOUT_S, is_empty, listed
+from task_queue.platform import durable
+
+_OF_AN_EARLIER_RELEASE = "task-queue: goes when its task is done with it"
+"""The lock on such a checkout when it was a working tree of the owner's repository."""
+
+
+@contextmanager
+def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Path, None, None]:
+    """*commit* as a new clone would have it, in *directory*; gone afterwards, with all that was built in it.
+
+    *git* is in the root of the owner's working tree. What git does in *directory* stays there: it has a
+    repository of its own, in which no branch is checked out. Raises GitError.
+    """
+    directory = Path(os.path.realpath(directory))
+    _discard(directory)  # what a crash left of an earlier one
+    _discard_earlier(git, directory)
+    head = commit_of(git, commit)
+    if head is None:
+        raise GitError(f"{git.directory}: there is no commit {commit}")
+    if directory.exists() and not is_empty(directory):
+        raise GitError(f"{directory} is there already", hint="move it away, then retry the task")
+    durable.make_directory(directory.parent)
+    remember(directory, CheckoutRecord(git.directory))
+    try:
+        with suppress(FileExistsError):
+            directory.mkdir()
+        own = directory / ".git"
+        settings = make_repository(git, own, to_be=own, borrowed=borrowed_of(git), head=head, branch=None)
+        writer = Git(
+            directory,
+            git.environment,
+            index=own / "index",
+            timeout_s=CHECKOUT_TIMEOUT_S,
+            git_dir=places_of(git).git_dir,
+            work_tree=directory,
+            settings=settings,
+        )
+        writer.change("read-tree", "--reset", "-u", commit)
+        yield directory
+    finally:
+        _discard(directory)
+
+
+def discard_forgotten(git: Git, folder: Path, *, unfinished: Collection[str]) -> None:
+    """Remove the throw-away checkouts in *folder* whose task, by the name before the last dot, is not *unfinished*."""
+    for directory in tuple(checkouts_in(folder)):
+        if directory.stem not in unfinished:
+            _discard(directory)
+    for tree in listed(git):
+        is_one = tree.directory.parent == folder and tree.lock == _OF_AN_EARLIER_RELEASE
+        if is_one and tree.directory.stem not in unfinished:
+            _discard_earlier(git, tree.directory)
+
+
+def _discard_earlier(git: Git, directory: Path) -> None:
+    """Of a release in which it was a working tree of the owner's repository: on no branch, so nobody worked in it."""
+    if any(tree.directory == directory and tree.branch is None for tree in listed(git)):
+        patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S)
+        patient.attempt("worktree", "remove", "--force", "--force", str(directory))
+
+
+def _discard(directory: Path) -> None:
+    """Only what was made to be thrown away: nobody ever worked in it."""
+    record = record_of(directory)
+    if record is not None and record.throw_away:
+        remove_tree(directory)
+        forget(directory)

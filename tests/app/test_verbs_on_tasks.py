@@ -1,0 +1,248 @@
+"""add, cancel, retry and wait as functions: what they do to the folders, what they answer, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from task_queue.app.adding import add, decoded, demand_no_file_name, kept_name, read_document
+from task_queue.app.awaiting import Ended, NotEnded, wait
+from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
+from task_queue.app.finding import found
+from task_queue.app.listing import list_of, show_of
+from task_queue.domain.actions import Action, available_actions
+from task_queue.domain.errors import ConfigError, TaskFileError, TaskQueueError, UnknownTaskError
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.store.folder.intake import QueueFull
+from tests.app.bench import A, Bench
+
+B = TaskId("task-b")
+VERBS = {Action.CANCEL: cancel, Action.RETRY: retry}
+
+
+def in_state(bench: Bench, state: TaskState) -> None:
+    folder = {TaskState.COMPLETED: "completed", TaskState.FAILED: "failed"}.get(state, "pending")
+    bench.place(folder)
+    if state is TaskState.RUNNING:
+        bench.claim()
+
+
+def test_a_document_becomes_a_task_named_by_time_and_title(bench: Bench) -> None:
+    added = add(bench.installation, "# Fix the login\n")
+
+    document = bench.layout().pending / f"{added.task_id}.md"
+    assert (added.source, added.daemon_runs) == ("ad-hoc", False)
+    assert added.task_id.endswith("-fix-the-login")
+    assert f"{bench.clock.now().astimezone():%Y%m%d-%H%M%S}" in added.task_id
+    assert document.read_text() == "# Fix the login\n"
+
+
+def test_source_and_name_can_be_given(bench: Bench) -> None:
+    bench.daemon_runs()
+
+    added = add(bench.installation, "# x", source_id="planned", name="task-mine.md")
+
+    assert (added.task_id, added.source, added.daemon_runs) == ("task-mine", "planned", True)
+
+
+@pytest.mark.parametrize("text", ["", "---\npriorty: 1\n---\nx", "---\npriority: 1\n---\n"])
+def test_a_document_that_could_not_run_is_refused(bench: Bench, text: str) -> None:
+    with pytest.raises(TaskFileError):
+        add(bench.installation, text)
+
+    assert list(bench.layout().pending.iterdir()) == []
+
+
+def test_a_full_queue_takes_nothing_more(bench: Bench) -> None:
+    content = json.loads(bench.config.read_text())
+    bench.write(bench.config, content | {"limits": {"max_pending": 1}})
+    add(bench.anew(), "# One")
+
+    with pytest.raises(QueueFull):
+        add(bench.anew(), "# Two")
+
+
+def test_an_unknown_source_is_refused_with_those_that_there_are(bench: Bench) -> None:
+    with pytest.raises(TaskQueueError, match="no source 'web'") as caught:
+        add(bench.installation, "# x", source_id="web")
+
+    assert "ad-hoc, planned" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("verb", ["add", "cancel", "retry"])
+def test_no_verb_obeys_a_configuration_that_others_can_write(bench: Bench, verb: str) -> None:
+    bench.place("failed" if verb == "retry" else "pending")
+    bench.config.chmod(0o666)
+
+    with pytest.raises(ConfigError, match="not trusted"):
+        {"add": lambda: add(bench.installation, "# x"), "cancel": lambda: cancel(bench.installation, A)}.get(
+            verb, lambda: retry(bench.installation, A)
+        )()
+
+
+def test_what_is_handed_in_is_text(tmp_path: Path) -> None:
+    """A file's name that is a task's is kept; a missing file and other bytes are errors with a place."""
+    path = tmp_path / "task-x.md"
+    path.write_bytes(b"\xef\xbb\xbf# x")
+
+    assert read_document(path) == "# x"
+    assert (kept_name(path), kept_name(tmp_path / "x.md")) == ("task-x.md", None)
+    with pytest.raises(TaskQueueError, match="No such file"):
+        read_document(tmp_path / "none.md")
+    with pytest.raises(TaskQueueError, match="standard input: byte 1 is not UTF-8"):
+        decoded(b"x\xff", "standard input")
+    with pytest.raises(TaskQueueError, match="is a file"):
+        demand_no_file_name(str(path))
+
+
+@pytest.mark.parametrize("state", TaskState)
+@pytest.mark.parametrize("action", Action)
+def test_what_is_offered_works_and_nothing_else_does(bench: Bench, state: TaskState, action: Action) -> None:
+    """List, show and the verbs have one answer."""
+    in_state(bench, state)
+    now = bench.installation.circumstances()
+    shown = show_of(now, A)
+    listed = list_of(now, now.sources, states=TaskState, limit=9).tasks
+    assert shown is not None
+
+    assert shown.available_actions == available_actions(state)
+    assert [line.available_actions for line in listed] == [available_actions(state)]
+    if action in shown.available_actions:
+        VERBS[action](bench.installation, A)
+    else:
+        with pytest.raises(UnknownTaskError, match=state.value):
+            VERBS[action](bench.installation, A)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_a_task_that_is_not_there_is_unknown(bench: Bench, action: Action) -> None:
+    with pytest.raises(UnknownTaskError, match="there is no task task-a"):
+        VERBS[action](bench.installation, A)
+
+
+def test_without_a_daemon_a_cancel_is_only_requested(bench: Bench) -> None:
+    bench.place("pending")
+
+    cancelled = cancel(bench.installation, A)
+
+    assert cancelled == Cancelled(A, Cancelling.REQUESTED, ran=False)
+    assert (bench.layout().pending / f".{A}.cancel").exists()
+
+
+def test_without_a_daemon_the_agent_of_a_cancelled_task_goes_on(bench: Bench) -> None:
+    bench.place("pending")
+    bench.claim()
+
+    assert cancel(bench.installation, A) == Cancelled(A, Cancelling.REQUESTED, ran=True, agent_goes_on=True)
+
+
+@pytest.mark.parametrize(
+    ("folder", "how"), [("failed", Cancelling.CANCELLED), ("completed", Cancelling.COMPLETED_BEFORE)]
+)
+def test_a_cancel_waits_until_the_task_has_ended(bench: Bench, folder: str, how: Cancelling) -> None:
+    """And says whether it came too late."""
+    bench.place("pending")
+    bench.daemon_runs()
+    bench.meanwhile = lambda: bench.move(A, folder) if bench.clock.seconds > 5 else None
+
+    cancelled = cancel(bench.installation, A)
+
+    assert cancelled == Cancelled(A, how, ran=False)
+    assert 5 < bench.clock.seconds < 6
+
+
+def test_a_cancel_waits_until_no_process_of_the_task_is_left(bench: Bench) -> None:
+    """A real process that bears the mark of the attempt, and outlives the task's end."""
+    bench.place("pending")
+    bench.claim()
+    bench.daemon_runs()
+    child = subprocess.Popen(
+        [sys.executable, "-c", "input()"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, MARKER_VARIABLE: f"ad-hoc:{A}:1:s"},
+    )
+    looks: list[bool] = []
+
+    def end() -> None:
+        looks.append(child.poll() is None)
+        if len(looks) == 1:
+            bench.move(A, "failed")
+        if len(looks) == 3:
+            child.communicate(b"\n")
+
+    bench.meanwhile = end
+    cancelled = cancel(bench.installation, A)
+
+    assert cancelled == Cancelled(A, Cancelling.CANCELLED, ran=True)
+    assert looks == [True] * 3
+
+
+def test_a_cancel_that_takes_too_long_stands(bench: Bench) -> None:
+    bench.place("pending")
+    bench.daemon_runs()
+
+    cancelled = cancel(bench.installation, A, timeout_s=20)
+
+    assert cancelled.how is Cancelling.STILL_RUNNING
+    assert 20 <= bench.clock.seconds < 21
+    assert (bench.layout().pending / f".{A}.cancel").exists()
+
+
+def test_to_cancel_twice_is_one_request(bench: Bench) -> None:
+    bench.place("pending")
+
+    assert cancel(bench.installation, A) == cancel(bench.installation, A)
+
+
+def test_a_retry_brings_the_document_back(bench: Bench) -> None:
+    bench.place("failed", source="planned")
+
+    retried = retry(bench.installation, A)
+
+    assert (retried.task_id, retried.source) == (A, "planned")
+    assert found(bench.installation.sources(), A)[1] is TaskState.PENDING
+
+
+def test_wait_tells_each_end_as_it_comes(bench: Bench) -> None:
+    """With outcome and error of the result; a task that is named twice ends once."""
+    bench.place("pending", A)
+    bench.place("pending", B)
+    bench.write(bench.layout().result(A), {"outcome": "failed", "error": "exit code 7"})
+
+    def end() -> None:
+        if bench.clock.seconds > 10 and (bench.layout().pending / f"{A}.md").exists():
+            bench.move(A, "failed")
+        elif bench.clock.seconds > 5 and (bench.layout().pending / f"{B}.md").exists():
+            bench.move(B, "completed")
+
+    bench.meanwhile = end
+    ended = list(wait(bench.installation, [A, B, A]))
+
+    assert ended == [
+        Ended(B, TaskState.COMPLETED, None, None),
+        Ended(A, TaskState.FAILED, "failed", "exit code 7"),
+    ]
+
+
+def test_wait_gives_up_in_time_and_names_what_has_not_ended(bench: Bench) -> None:
+    bench.place("completed", A)
+    bench.place("pending", B)
+
+    ended = list(wait(bench.installation, [A, B], timeout_s=30))
+
+    assert ended == [Ended(A, TaskState.COMPLETED, None, None), NotEnded((B,))]
+    assert 30 <= bench.clock.seconds < 31
+
+
+def test_wait_for_a_task_that_vanishes_is_an_error(bench: Bench) -> None:
+    path = bench.place("pending")
+    bench.meanwhile = lambda: path.unlink(missing_ok=True)
+
+    with pytest.raises(UnknownTaskError):
+        list(wait(bench.installation, [A]))
