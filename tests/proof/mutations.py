@@ -229,7 +229,7 @@ MUTATIONS = (
         "task_queue/domain/document/backlog.py",
         "            self._moved.add(name)\n\n    def all_moved",
         "            pass\n\n    def all_moved",
-        _TOLD,
+        ("pytest", "tests/domain/test_backlog.py", "-q"),
     ),
 )
 

@@ -121,7 +121,7 @@ def queues() -> st.SearchStrategy[Random]:
         st.lists(ended, max_size=3, unique_by=lambda each: each[:2]).map(tuple),
         _RARELY,
         _RARELY,
-        st.booleans(),
+        _RARELY,
         st.lists(st.sampled_from(SOURCES), max_size=12).map(tuple),
     )
 
