@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from task_queue.app.answers import ListedSource
 from task_queue.app.files import record, text_in
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
@@ -40,12 +41,17 @@ def wait(
             listed, state = found(sources, task_id)
             if state.ended:
                 left.remove(task_id)
-                content = record(listed.folders.result(task_id))
-                result = content if content is not None and not isinstance(content, str) else {}
-                yield Ended(task_id, state, text_in(result, "outcome"), text_in(result, "error"))
+                yield _ended(listed, task_id, state)
         if not left:
             return
         if deadline is not None and installation.clock.monotonic() >= deadline:
             yield NotEnded(tuple(left))
             return
         installation.sleep(_POLL_S)
+
+
+def _ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> Ended:
+    result = record(listed.folders.result(task_id))
+    if result is None or isinstance(result, str):
+        return Ended(task_id, state, None, None)
+    return Ended(task_id, state, text_in(result, "outcome"), text_in(result, "error"))

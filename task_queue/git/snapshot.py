@@ -90,7 +90,7 @@ def temporary_index(git: Git, repository: Repository, *, empty: bool = False) ->
     with _index_in(git, repository.git_dir) as ours:
         if not empty and original.exists():
             assert ours.index is not None
-            shutil.copyfile(original, ours.index)
+            shutil.copy2(original, ours.index)  # with its time: git believes an entry older than its index
         yield ours
 
 

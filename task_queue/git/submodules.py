@@ -47,7 +47,7 @@ def only_in_submodules(there: Git) -> str | None:
         with seen_apart(there, git_dir) as apart, tempfile.TemporaryDirectory() as folder:
             index = Path(folder) / "index"
             if (git_dir / "index").is_file():
-                shutil.copyfile(git_dir / "index", index)
+                shutil.copy2(git_dir / "index", index)  # with its time, see snapshot.temporary_index
             inside = replace(
                 apart, directory=there.directory / path, work_tree=there.directory / path, index=index
             )

@@ -145,7 +145,7 @@ def test_a_dependency_may_have_a_numbered_record(bench: Bench) -> None:
     ("key", "words"),
     [
         ("permissions: bypass", "permissions: bypass is more than the owner's configuration allows"),
-        ("executor: mkae", "line 2: executor 'mkae' is not configured (did you mean 'make'?)"),
+        ("executor: mkae", "line 2: executor 'mkae' is not configured; did you mean 'make'?"),
         ("max_budget_usd: 3", "max_budget_usd cannot be kept with executor make"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from task_queue.domain.task import TaskId
@@ -269,6 +271,20 @@ def test_changes_are_told_with_figures_and_a_patch(scratch: Scratch) -> None:
     assert changes.summary == "2 files changed, 1 insertions(+), 0 deletions(-), 1 binary or very large"
     assert "+second" in changes.patch
     assert not changes.cut
+
+
+def test_a_change_of_the_same_size_in_the_same_second_is_seen(scratch: Scratch) -> None:
+    """Git compares whole seconds, and content only where the index is not newer than the file."""
+    scratch.run("config", "core.trustctime", "false")  # the time of the change cannot be set
+    same = (1_700_000_000, 1_700_000_000)
+    os.utime(scratch.write("first.txt", "first\n"), same)
+    scratch.run("update-index", "--refresh")
+    os.utime(scratch.root / ".git" / "index", same)
+    os.utime(scratch.write("first.txt", "other\n"), same)
+
+    now = snapshot_now(scratch.git, scratch.repository)
+
+    assert scratch.run("cat-file", "blob", f"{now.tree}:first.txt") == "other"
 
 
 def test_a_huge_diff_is_cut_and_says_so(scratch: Scratch) -> None:
