@@ -159,7 +159,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "isolation",
         Choice(Isolation),
-        "work in place, or in a git worktree on a branch of its own",
+        "work in place, or in a checkout and on a branch of its own",
         "none",
     ),
     Key(
