@@ -346,7 +346,8 @@ class Worker:
 
     def _survey(self) -> Survey:
         survey = self._engine.survey()
-        new = [task_id for task_id, changed_ns in survey.dropped if self._is_new(task_id, changed_ns)]
+        changed_ns = self._engine.changed_ns
+        new = [task_id for task_id in survey.dropped if self._is_new(task_id, changed_ns(task_id))]
         self._untold.update(dict.fromkeys(new))
         if len(new) <= _TOLD_AT_ONCE:
             self._tell_dropped(*new)

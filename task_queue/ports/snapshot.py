@@ -31,9 +31,9 @@ class Survey:
     unread: tuple[str, ...] = ()
     """File names of documents, where there are too many to read each: nothing else is known of what waits."""
 
-    dropped: tuple[tuple[TaskId, int], ...] = ()
-    """Documents that were found complete for the first time since the last survey, and when each was changed last
-    (nanoseconds since 1970); not those that were claimed before."""
+    dropped: tuple[TaskId, ...] = ()
+    """Documents that were found complete for the first time since the last survey; not those that were claimed
+    before."""
 
     def has(self, task_id: TaskId) -> bool:
         """Whether the document called *task_id* is there and not claimed."""
@@ -58,6 +58,10 @@ class Snapshot(Protocol):
         ...
 
     def survey(self) -> Survey: ...
+
+    def changed_ns(self, task_id: TaskId) -> int:
+        """When the document called *task_id* was changed last, as the last survey found it; nanoseconds since 1970."""
+        ...
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
         """Where the task that was dropped as *task_id* is, None if this source does not know it.

@@ -152,6 +152,9 @@ class MemoryEngine:
     def touch(self) -> None:
         """It always looks at everything."""
 
+    def changed_ns(self, task_id: TaskId) -> int:
+        return 1 if task_id in self.documents else 0
+
     def survey(self) -> Survey:
         waiting, rejected = Backlog(), list[tuple[TaskId, str]]()
         for task_id, data in self.documents.items():

@@ -6,8 +6,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from task_queue.domain.document import naming
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.errors import EngineUnavailable
+from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 from task_queue.ports.snapshot import Survey
 from task_queue.ports.store import Notes
@@ -87,6 +89,10 @@ class FolderEngine:
     def close(self) -> None:
         """Let others serve the source."""
         self._guard.release()
+
+    def changed_ns(self, task_id: TaskId) -> int:
+        stamp = self._pending.stamp(naming.document_of(task_id))
+        return 0 if stamp is None else stamp.ctime_ns
 
     def survey(self) -> Survey:
         with self._available():

@@ -126,7 +126,7 @@ class Pending:
         self._cancelled: dict[TaskId, None] = {}
         self._ignored: dict[str, str] = {}
         self._ignored_sorted: tuple[tuple[str, str], ...] | None = ()
-        self._dropped: list[tuple[TaskId, int]] = []
+        self._dropped: list[TaskId] = []
 
     def touch(self, name: str | None = None) -> None:
         """Look at *name* again at the next survey; at everything if None."""
@@ -302,7 +302,7 @@ class Pending:
         task_id = naming.task_id_of(name)
         key = naming.key_of(task_id)
         if key not in self._beside.journal and key not in self._beside.lock:  # else it was claimed before
-            self._dropped.append((task_id, seen.stamp.ctime_ns))
+            self._dropped.append(task_id)
 
     def _read(self, path: Path, stamp: FileStamp) -> Reading | None:
         from task_queue.store.folder.reading import (
