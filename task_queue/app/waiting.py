@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from task_queue.app.answers import ListedSource, WaitingView
 from task_queue.app.circumstances import Circumstances
 from task_queue.domain.document import naming
+from task_queue.domain.task import TaskId
 from task_queue.ports.snapshot import Survey
 
 
@@ -18,14 +19,17 @@ def waiting_in(
     if survey.unread:
         return _by_name(survey.unread, shown)
     views = _in_order(circumstances, listed, running=running)
-    if survey.cancelled:
-        from task_queue.app.documents import title_of
-    for task_id in survey.cancelled:
-        title = title_of(listed.folders.pending / naming.document_of(task_id))
-        views.append(WaitingView(task_id, title, 0, "cancelled, as soon as the daemon runs"))
+    views += [_cancelled(listed, task_id) for task_id in survey.cancelled]
     for task_id, why in survey.rejected:
         views.append(WaitingView(task_id, "", 0, f"will be rejected: {why}"))
     return views[:shown]
+
+
+def _cancelled(listed: ListedSource, task_id: TaskId) -> WaitingView:
+    from task_queue.app.documents import title_of  # rarely needed
+
+    title = title_of(listed.folders.pending / naming.document_of(task_id))
+    return WaitingView(task_id, title, 0, "cancelled, as soon as the daemon runs")
 
 
 def count_of(survey: Survey) -> int:

@@ -211,7 +211,7 @@ class Worker:
             self._quota.keep(self.source, survey.has)
         if self._closing() or self._end_unwanted(survey):
             return 0
-        self.held_back, self.holds_agents_only = None, False
+        self._forget_holds()
         now = self._clock.now()
         screen = self._admission.screen(self.source)
         backlog = self._backlog(survey)
@@ -255,6 +255,9 @@ class Worker:
                 ended = self._supervision.conclude(claim)
             finally:
                 self._quota.put_down(self.source, naming.task_id_of(claim.document), ended=ended)
+
+    def _forget_holds(self) -> None:
+        self.held_back, self.holds_agents_only = None, False
 
     def _backlog(self, survey: Survey) -> Backlog:
         """What may be chosen from: everything that waits, or only what ``run --cycles`` may still begin."""

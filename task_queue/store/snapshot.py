@@ -88,7 +88,8 @@ class Snapshots:
         waiting = self.survey(source).waiting
         from task_queue.domain.document.ordering import reasons_for
 
-        everywhere = self._everywhere if any(task.depends_on for task in waiting) else {}
+        depends = any(task.depends_on for task in waiting)
+        everywhere: Mapping[TaskId, Waiting] = self._everywhere if depends else {}
         return list(
             reasons_for(
                 waiting,
