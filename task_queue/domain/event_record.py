@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # readers of records do without the classes
     from task_queue.domain.events import Event
@@ -108,7 +108,7 @@ def _typed(value: Any, hint: Any) -> Any:
         return timedelta(seconds=value)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
-    kind: Any = hint
+    kind = cast("Any", hint)
     plain: Any = typing.get_origin(kind) or getattr(kind, "__supertype__", kind)
     if isinstance(plain, type) and not isinstance(value, (float, int) if plain is float else plain):
         raise TypeError(f"{value!r} is not {plain.__name__}")
