@@ -88,7 +88,8 @@ class Snapshots:
         waiting = self.survey(source).waiting
         from task_queue.domain.document.ordering import reasons_for
 
-        everywhere = self._everywhere if any(task.depends_on for task in waiting) else {}
+        everywhere: Mapping[TaskId, Waiting] | None
+        everywhere = self._everywhere if any(task.depends_on for task in waiting) else None
         return list(
             reasons_for(
                 waiting,
