@@ -18,9 +18,9 @@ def waiting_in(
     if survey.unread:
         return _by_name(survey.unread, shown)
     views = _in_order(circumstances, listed, running=running)
-    if survey.cancelled:
-        from task_queue.app.documents import title_of
     for task_id in survey.cancelled:
+        from task_queue.app.documents import title_of
+
         title = title_of(listed.folders.pending / naming.document_of(task_id))
         views.append(WaitingView(task_id, title, 0, "cancelled, as soon as the daemon runs"))
     for task_id, why in survey.rejected:
