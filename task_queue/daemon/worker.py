@@ -222,7 +222,7 @@ class Worker:
             case Ready(task=task) | HeldBack(task=task):  # the admission has the last word, and wakes us
                 if self._work_on(task):
                     return 0
-                self.holds_agents_only = isinstance(found, HeldBack) and found.reason == self.held_back
+                self.holds_agents_only = isinstance(found, HeldBack) and self._is_held_by(found.reason)
             case None:
                 pass
         if self._untold:
@@ -266,6 +266,9 @@ class Worker:
             return survey.waiting
         self.held_back = USED_UP if len(survey.waiting) > len(only) else None
         return Backlog(task for task_id in only if (task := survey.waiting.get(task_id)) is not None)
+
+    def _is_held_by(self, reason: str) -> bool:
+        return self.held_back == reason
 
     def _work_on(self, task: Waiting) -> bool:
         """False if the admission holds *task* back."""
