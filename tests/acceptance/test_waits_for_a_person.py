@@ -69,3 +69,27 @@ def test_run_ends_where_the_breaker_holds_the_rest(make_rig: MakeRig) -> None:
     assert done.returncode == 1, done.stderr  # task-a failed, which says more than 3
     assert "source 'a' waits for a person: stopped by the breaker" in done.stderr
     assert (rig.pending() / "task-b.md").exists()
+
+
+def test_a_failed_task_needs_a_person_until_it_is_retried(make_rig: MakeRig) -> None:
+    """Status and list name the command; once the task has succeeded, nothing is left to do."""
+    rig = make_rig()
+    rig.start()
+    rig.drop_command("task-a", "test -e repaired", max_attempts=1)
+    rig.result("task-a")
+    retry = "task-queue tasks retry task-a"
+
+    for command in (("status",), ("tasks", "list")):
+        told = rig.cli(*command)
+        assert told.returncode == 3
+        assert retry in told.stdout
+        (need,) = rig.json(*command)["attention"]
+        assert (need["kind"], need["task_id"], need["command"]) == ("dead_letter", "task-a", retry)
+    assert retry in rig.cli("tasks", "show", "task-a").stdout
+
+    (rig.workspace / "repaired").touch()
+    rig.cli("tasks", "retry", "task-a", check=True)
+    assert rig.result("task-a")["success"] is True
+    for command in (("status",), ("tasks", "list")):
+        told = rig.cli(*command)
+        assert (told.returncode, "needs attention" in told.stdout) == (0, False)

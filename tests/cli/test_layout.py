@@ -42,7 +42,8 @@ def test_a_pipe_has_one_fact_on_each_line(bench: Bench) -> None:
         line.split()[:2] == ["waiting", "task-20260207-120003-wrong"] and line.endswith("'priority'?")
         for line in shown
     )
-    assert "- task task-20260207-120002-after is blocked by task-20260207-115900-broken (failed)" in shown
+    blocked = "- task task-20260207-120002-after is blocked by task-20260207-115900-broken (failed)"
+    assert f"{blocked}; next: task-queue tasks show task-20260207-120002-after" in shown
 
 
 def test_a_terminal_gets_colour_and_a_frame(bench: Bench) -> None:

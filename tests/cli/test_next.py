@@ -293,8 +293,8 @@ def test_broken_defaults_are_one_sentence(bench: Bench) -> None:
 
     assert list(whys(bench)) == [B, A]
     attention = bench.run("status", "--json").json["attention"]
-    assert any(line.startswith("defaults: timeout: ") for line in attention)
-    assert any("[0].defaults: must be an object" in line for line in attention)
+    assert any(each["sentence"].startswith("defaults: timeout: ") for each in attention)
+    assert any("[0].defaults: must be an object" in each["sentence"] for each in attention)
 
 
 def test_a_next_try_that_waits_under_a_numbered_record(bench: Bench) -> None:
