@@ -108,7 +108,7 @@ def _typed(value: Any, hint: Any) -> Any:
         return timedelta(seconds=value)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
-    plain = typing.get_origin(hint) or getattr(hint, "__supertype__", hint)
+    plain: Any = typing.get_origin(hint) or getattr(hint, "__supertype__", hint)
     if isinstance(plain, type) and not isinstance(value, (float, int) if plain is float else plain):
         raise TypeError(f"{value!r} is not {plain.__name__}")
     return value

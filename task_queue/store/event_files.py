@@ -98,6 +98,7 @@ def end_of(fd: int, first: int) -> SegmentEnd:
     What cannot be read there counts as the most events that it can have been, so that no number is used twice.
     """
     size = os.fstat(fd).st_size
+    fragment = 0
     for length in (*_TAILS, size):
         start = max(0, size - length)
         lines = os.pread(fd, size - start, start).split(b"\n")
@@ -115,7 +116,7 @@ def end_of(fd: int, first: int) -> SegmentEnd:
 def encoded(record: EventRecord) -> bytes:
     """*record* without number and time: the part of a line that is made before the lock is taken."""
     for most in (_MOST_TEXT, _SHORTER_TEXT, 0):
-        content = {
+        content: dict[str, Any] = {
             "type": record.type,
             "source": record.source,
             "task_id": record.task_id,
@@ -150,7 +151,7 @@ def decoded(line: bytes) -> NumberedRecord | None:
             "source": str() | None as source,
             "task_id": str() | None as task_id,
             "attempt": int() | None as attempt,
-            "data": dict() as data,
+            "data": dict() as data,  # pyright: ignore[reportUnknownVariableType] # any JSON object
         } if seq > 0:
             try:
                 time_of = datetime.fromisoformat(at)
