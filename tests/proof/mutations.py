@@ -31,7 +31,7 @@ class Mutation:
     noticed_by: tuple[str, ...]
 
 
-_SETTLE = """            self._documents.file(claim, result.state)
+_SETTLE = """            newer = self._documents.file(claim, result.state)
             durable.remove(self._layout.journal(claim.document))
             durable.remove(self._layout.cancel(claim.document))
             self._unlock(claim)
@@ -94,8 +94,8 @@ MUTATIONS = (
     Mutation(
         "a newer text is not kept",
         "task_queue/store/folder/documents.py",
-        "            move_to_free_name(document, self._newer(claim))",
-        "            document.unlink()",
+        "            return move_to_free_name(document, newer).name",
+        "            document.unlink()\n            return newer.name",
         _LIVES,
     ),
     Mutation(
