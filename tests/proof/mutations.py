@@ -101,7 +101,7 @@ MUTATIONS = (
     Mutation(
         "a cancel is not seen",
         _SUPERVISION,
-        "if self.requests.cancel_requested(claim):\n                        last_word",
+        "if self._requests.cancel_requested(claim):\n                        last_word",
         "if False:\n                        last_word",
         _WAITING,
     ),
@@ -122,7 +122,7 @@ MUTATIONS = (
     Mutation(
         "a stop is not seen",
         _SUPERVISION,
-        "elif self.stopping():",
+        "elif self._stopping():",
         "elif False:",
         _WAITING,
     ),
@@ -136,14 +136,14 @@ MUTATIONS = (
     Mutation(
         "a stopped runner has no time to end",
         _SUPERVISION,
-        "else now + self.stop_grace_s",
+        "else now + self._timing.stop_grace_s",
         "else now",
         _WAITING,
     ),
     Mutation(
         "a stop now gives time",
         _SUPERVISION,
-        "kill_at = now if self.at_once() else now",
+        "kill_at = now if self._at_once() else now",
         "kill_at = now",
         _WAITING,
     ),
