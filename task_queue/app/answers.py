@@ -163,6 +163,23 @@ class SourceView:
 
 
 @dataclass(eq=False, repr=False, slots=True)
+class AttentionView:
+    """One thing that needs a person, and the command that settles it or shows what there is to decide."""
+
+    kind: str
+    """One of ``domain.attention.AttentionKind``, or what a later release has written."""
+    sentence: str
+    command: str
+    task_id: TaskId | None = None
+    source: str | None = None
+
+
+def needs_attention(attention: tuple[AttentionView, ...]) -> bool:
+    """What exit code 3 of every reading command means."""
+    return bool(attention)
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class StatusView:
     """The whole screen."""
 
@@ -170,7 +187,7 @@ class StatusView:
     account: AccountView
     config: Path
     sources: tuple[SourceView, ...]
-    attention: tuple[str, ...]
+    attention: tuple[AttentionView, ...]
     """What a person should look at; ``status`` exits with 3 when there is any."""
     schema_version: int = SCHEMA_VERSION
 
@@ -200,6 +217,8 @@ class ListView:
 
     tasks: tuple[TaskLine, ...]
     more: bool
+    attention: tuple[AttentionView, ...] = ()
+    """Of the tasks of these sources, whatever their state; ``tasks list`` exits with 3 when there is any."""
     schema_version: int = SCHEMA_VERSION
 
 

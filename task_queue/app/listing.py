@@ -17,6 +17,7 @@ from task_queue.app.answers import (
     TaskLine,
     WaitingView,
 )
+from task_queue.app.attention import of_results
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of
 from task_queue.app.ended import ended_line
@@ -60,7 +61,7 @@ def list_of(
                 ended, cut = _newest(listed, state, limit)
                 lines += ended
                 more = more or cut
-    return ListView(tuple(lines), more)
+    return ListView(tuple(lines), more, tuple(of_results(sources)))
 
 
 def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from task_queue.app import attention
 from task_queue.app.answers import (
-    AccountView,
     Count,
-    DaemonView,
     FileView,
     ListedSource,
     SourceView,
@@ -47,7 +46,11 @@ def status_of(
         account=account,
         config=config,
         sources=views,
-        attention=(*problems, *_attention(daemon, account, views, circumstances.said)),
+        attention=(
+            *attention.of_configuration(problems),
+            *attention.of_queue(daemon, account, views, circumstances.said),
+            *attention.of_results(circumstances.sources),
+        ),
     )
 
 
@@ -103,27 +106,3 @@ def _state(listed: ListedSource, said: Record | None) -> tuple[str, str | None]:
     if said is None:
         return "unserved", None
     return text_in(said, "state") or "unserved", text_in(said, "why")
-
-
-def _attention(
-    daemon: DaemonView, account: AccountView, sources: Iterable[SourceView], said: Mapping[str, Record]
-) -> Iterator[str]:
-    if not daemon.running:
-        yield "the daemon does not run; start it with: task-queue daemon, or: task-queue service install"
-    if daemon.config_error:
-        yield f"the changed configuration is not in force: {daemon.config_error}"
-    if account.paused_until is not None:
-        yield f"the account is paused: {account.why}; try it now with: task-queue tasks resume-account"
-    for source_id, words in said.items():
-        if words.get("needs_person") is True:
-            yield f"source '{source_id}': {text_in(words, 'why')}"
-    for source in sources:
-        if source.state in {"unavailable", "stopped"}:
-            yield f"source '{source.id}' is {source.state}" + (f": {source.why}" if source.why else "")
-        for lock in filter(lambda lock: lock.needs_person, source.locks):
-            yield f"source '{source.id}': {lock.name}: {lock.why}"
-        for task in source.waiting:
-            if task.why.startswith("blocked"):
-                yield f"task {task.task_id} is {task.why}"
-            elif task.why.startswith("depends on itself"):
-                yield f"task {task.task_id} {task.why}"

@@ -11,11 +11,13 @@ import click
 from task_queue.app import status as app_status
 from task_queue.app.answers import (
     AccountView,
+    AttentionView,
     DaemonView,
     RunningView,
     SourceView,
     StatusView,
     TaskLine,
+    needs_attention,
 )
 from task_queue.app.installation import Installation
 from task_queue.cli import render
@@ -69,12 +71,13 @@ def status(installation: Installation, *, detailed: bool, watch: bool, as_json: 
         else:
             render.show(*_screen(view, now, detailed=detailed))
         if not watch:
-            return NEEDS_ATTENTION if view.attention else 0
+            return NEEDS_ATTENTION if needs_attention(view.attention) else 0
         time.sleep(_WATCH_EVERY_S)
         installation = installation.again()
 
 
 def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
+    yield from attention_notice(view.attention)
     yield item(strong("daemon"), _daemon(view.daemon), column=_LABEL)
     if view.account.stopped:
         yield item(word("stopped"), "by a person; go on with: task-queue resume", column=_LABEL)
@@ -95,9 +98,14 @@ def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Rend
             yield line()
             yield line(strong(source.id))
             yield from about
-    if view.attention:
+
+
+def attention_notice(attention: tuple[AttentionView, ...]) -> Iterator[Renderable]:
+    """Before everything else; nothing where nothing needs a person."""
+    if attention:
+        sentences = [f"{each.sentence}; next: {each.command}" for each in attention]
+        yield render.notice("needs attention", sentences)
         yield line()
-        yield render.notice("needs attention", view.attention)
 
 
 def _daemon(daemon: DaemonView) -> render.Part:

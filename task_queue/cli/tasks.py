@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from task_queue.app import awaiting
-from task_queue.app.answers import ListView, ShowView, TaskLine
+from task_queue.app.answers import ListView, ShowView, TaskLine, needs_attention
 from task_queue.app.awaiting import NotEnded
 from task_queue.app.files import number_in, records_in, text_in, time_in
 from task_queue.app.finding import task_named, unknown_task
@@ -19,7 +19,7 @@ from task_queue.app.listing import list_of, show_of
 from task_queue.app.transcript import lines_of, logs_of
 from task_queue.app.transcript_words import told
 from task_queue.cli import render
-from task_queue.cli.edge import FAILED
+from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
 from task_queue.cli.lazy import Command, LazyGroup
 from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
 from task_queue.cli.session import (
@@ -28,6 +28,7 @@ from task_queue.cli.session import (
     source_option,
 )
 from task_queue.cli.spelling import moment, money, span
+from task_queue.cli.status import attention_notice
 from task_queue.domain.permission.rules import call_of
 from task_queue.domain.task import TaskId, TaskState
 
@@ -61,14 +62,15 @@ def tasks() -> None:
 @pass_installation
 def list_tasks(
     installation: Installation, *, source_id: str | None, states: tuple[str, ...], limit: int, as_json: bool
-) -> None:
-    """What runs, what waits and why, and what ended last."""
+) -> int:
+    """What runs, what waits and why, and what ended last. Exit code 3 if a task that ended needs attention."""
     wanted = [TaskState(state) for state in states or _STATES]
     view = list_of(installation.circumstances(), installation.sources(source_id), states=wanted, limit=limit)
     if as_json:
         render.say_json(view)
     else:
         render.show(*_listed(view))
+    return NEEDS_ATTENTION if needs_attention(view.attention) else 0
 
 
 @click.command()
@@ -141,6 +143,7 @@ def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: 
 
 
 def _listed(view: ListView) -> Iterator[Renderable]:
+    yield from attention_notice(view.attention)
     for (source, state), tasks in groupby(view.tasks, key=lambda task: (task.source, task.state)):
         yield line(strong(source), ", ", word(state.value))
         yield table([_row(task) for task in tasks], indent=2)
@@ -204,7 +207,10 @@ def _about_result(result: dict[str, Any], task_id: str) -> Iterator[Renderable]:
         ("workspace", text_in(result, "workspace") or ""),
         ("session", text_in(result, "session_id") or ""),
     )
-    if result.get("dead_letter") is True:
+    for each in records_in(result, "attention"):
+        sentence, command = text_in(each, "sentence") or "", text_in(each, "command") or ""
+        yield from _fields(("needs", f"{sentence}; next: {command}"))
+    if result.get("dead_letter") is True and not result.get("attention"):
         again = f"task-queue tasks retry {task_id}"
         yield from _fields(("note", f"its attempts are used up; try again with: {again}"))
     for key, name in (("evidence", "evidence"), ("changed_judges", "judge"), ("notes", "note")):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from task_queue.domain.attention import Attention
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.task import TaskId, TaskState
 
@@ -94,6 +95,8 @@ class WorkProduct:
     """Commands that take it back."""
     notes: tuple[str, ...] = ()
     """What a person should know and nothing else here says: a document edited meanwhile, a key without effect."""
+    uncommitted: tuple[str, ...] = ()
+    """The first of the files that the task changed and that are in none of its commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +260,8 @@ class Result:
     cost_incomplete: bool = False
     estimated_cost_usd: float = 0.0
     """How much of ``total_cost_usd`` is an estimate."""
+    attention: tuple[Attention, ...] = ()
+    """What needs a person; files of earlier releases have none."""
     schema_version: int = SCHEMA_VERSION
 
 

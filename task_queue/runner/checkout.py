@@ -38,6 +38,7 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
 
 _OURS = ("task-queue", "task-queue@localhost") * 2
+_MOST_NAMED = 20
 """Author and committer, as ``Signature`` has them."""
 
 
@@ -150,6 +151,8 @@ class Checkout:
         notes: list[str] = []
         if made.refused is not None:
             notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
+        uncommitted = [str(file["path"]) for file in changes.files] if made.refused and changes else []
+        uncommitted += [*made.overlap, *(entry.path for entry in made.left_out)]
         if made.overlap:
             notes.append(
                 "left uncommitted, because they held uncommitted changes before the task: "
@@ -182,6 +185,7 @@ class Checkout:
             notes=tuple(notes),
             see=see,
             undo=undo,
+            uncommitted=tuple(uncommitted[:_MOST_NAMED]),
         )
 
     def land(self, commits: Sequence[str], *, within_s: float) -> workflow.Landed:

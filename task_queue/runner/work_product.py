@@ -64,6 +64,7 @@ def product_of(
             *(landed.notes if landed else ()),
             *notes,
         ),
+        uncommitted=committed.uncommitted,
     )
 
 

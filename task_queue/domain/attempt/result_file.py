@@ -19,6 +19,7 @@ KEYS = (
     *("base_commit", "commits", "branch", "audit", "verification", "model_usage", "permission_denials"),
     *("billed_to", "dead_letter", "landed", "prompts", "cost_by_phase", "seconds_by_phase"),
     *("cost_incomplete", "changed_judges", "estimated_cost_usd", "see", "keep", "undo", "notes"),
+    "attention",
     "schema_version",
 )
 """Of a result's file, in its order."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from task_queue.domain.attempt.needs import attention_of
 from task_queue.domain.model import (
     Attempt,
     Claim,
@@ -103,7 +104,7 @@ def result_of(
     outcome, work = outcome or ending.outcome, ending.work
     success = state is TaskState.COMPLETED
     product = work.product or WorkProduct(workspace)
-    return Result(
+    result = Result(
         success=success,
         output=work.output,
         error="" if success else outcome.reason,
@@ -136,6 +137,7 @@ def result_of(
         billed_to=work.billed_to,
         dead_letter=dead_letter,
     )
+    return replace(result, attention=attention_of(result))
 
 
 def _sums(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -82,6 +82,8 @@ class Committed:
     notes: tuple[str, ...] = ()
     see: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
+    uncommitted: tuple[str, ...] = ()
+    """The first of the changed files that are in no commit."""
 
 
 @dataclass(frozen=True, slots=True)

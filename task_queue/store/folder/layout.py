@@ -36,6 +36,11 @@ class Layout:
         return self.root / "results"
 
     @property
+    def needing(self) -> Path:
+        """An empty file for each result that may need a person."""
+        return self.results / ".attention"
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 
@@ -59,6 +64,10 @@ class Layout:
 
     def result(self, task_id: TaskId) -> Path:
         return self.results / naming.result_of(task_id)
+
+    def needs(self, task_id: TaskId) -> Path:
+        """There while the result may need a person: an index for readers; the result decides."""
+        return self.needing / naming.result_of(task_id)
 
     def report(self, task_id: TaskId) -> Path:
         return self.reports / naming.report_of(task_id)

@@ -65,6 +65,8 @@ class Requeue:
     def _bring_back(self, task_id: TaskId) -> None:
         document = naming.document_of(task_id)
         self._set_result_aside(task_id)
+        # Before the document is back: the next settle may come at once, and adds its own.
+        durable.remove(self._layout.needs(task_id))
         durable.move(self._layout.ended(TaskState.FAILED) / document, self._layout.pending / document)
         self._touch(document)
         self._touch(naming.journal_of(document))

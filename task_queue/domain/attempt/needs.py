@@ -1,0 +1,67 @@
+"""From a result to what a person should do about it. Pure; decides from the result alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from task_queue.domain.attention import Attention, AttentionKind
+from task_queue.domain.model import OutcomeKind, Result
+from task_queue.domain.task import TaskState
+
+_MOST_CHARS = 200
+_MOST_NAMED = 3
+_MAY_HAVE_ACTED = frozenset({OutcomeKind.INTERRUPTED, OutcomeKind.CRASHED})
+"""A task only ends with one of these, attempts left, where it could not be continued and is not repeated."""
+
+
+def attention_of(result: Result) -> tuple[Attention, ...]:
+    """The most urgent first; none where nothing is left to do. A cancelled task needs nobody."""
+    return (*_of_failure(result), *_of_work(result))
+
+
+def _of_failure(result: Result) -> Iterator[Attention]:
+    if result.state is not TaskState.FAILED or result.outcome is OutcomeKind.CANCELLED:
+        return
+    retry = f"task-queue tasks retry {result.task_id}"
+    why = f"{result.outcome}: {_line(result.error)}"
+    if result.dead_letter:
+        yield Attention(AttentionKind.DEAD_LETTER, f"its attempts are used up ({why})", retry)
+    elif result.outcome in _MAY_HAVE_ACTED:
+        sentence = f"it was interrupted and cannot be continued, look at what it did ({why})"
+        yield Attention(AttentionKind.REVIEW, sentence, retry)
+    else:
+        yield Attention(AttentionKind.FAILED, f"it failed ({why})", retry)
+
+
+def _of_work(result: Result) -> Iterator[Attention]:
+    product, show = result.product, f"task-queue tasks show {result.task_id}"
+    if result.success and product.keep:
+        why = _line(product.landed) if product.landed else f"its commits are only on {product.branch}"
+        yield Attention(
+            AttentionKind.NOT_LANDED, f"its work is not on the target branch: {why}", product.keep[0]
+        )
+    if product.uncommitted:
+        place = shlex.quote(product.workspace or ".")
+        sentence = f"files were left uncommitted: {_named(product.uncommitted)}"
+        yield Attention(AttentionKind.UNCOMMITTED, sentence, f"git -C {place} status")
+    if result.success and product.base_commit and not product.commits and not product.file_count:
+        yield Attention(AttentionKind.NOTHING_CHANGED, "it succeeded, and changed nothing", show)
+    if result.permission_denials:
+        tools = list(dict.fromkeys(str(denial.get("tool_name")) for denial in result.permission_denials))
+        yield Attention(AttentionKind.DENIED, f"the agent was denied: {_named(tools)}", show)
+    if product.changed_judges:
+        sentence = f"it changed files that judge the work: {_named(product.changed_judges)}"
+        yield Attention(
+            AttentionKind.CHANGED_JUDGES, sentence, product.see[0] if len(product.see) == 1 else show
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return _line(", ".join(names[:_MOST_NAMED])) + more
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MOST_CHARS else line[: _MOST_CHARS - 1] + "…"

@@ -1,0 +1,36 @@
+"""What needs a person although the verdict stands. Apart from the other nouns: reading commands need no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AttentionKind(StrEnum):
+    """The first of them are of results, the others of the queue itself."""
+
+    FAILED = "failed"
+    DEAD_LETTER = "dead_letter"
+    REVIEW = "review"
+    """It was interrupted, and may have acted: a person decides whether it runs again."""
+    NOT_LANDED = "not_landed"
+    UNCOMMITTED = "uncommitted"
+    NOTHING_CHANGED = "nothing_changed"
+    DENIED = "denied"
+    CHANGED_JUDGES = "changed_judges"
+
+    DAEMON = "daemon"
+    CONFIGURATION = "configuration"
+    ACCOUNT = "account"
+    SOURCE = "source"
+    LOCK = "lock"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    kind: AttentionKind
+    sentence: str
+    """Foreign text may be in it; on one line."""
+    command: str
+    """What settles it, or shows what there is to decide."""
