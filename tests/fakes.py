@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.quota import Quota
-from task_queue.daemon.worker import Timing, Worker
+from task_queue.daemon.worker import Worker
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings, resolve
@@ -202,17 +203,19 @@ class Bench:
     def new_worker(self) -> Worker:
         """As after a restart of the daemon."""
         return Worker(
-            "test",
-            self.engine,
-            runners=self.runners,
-            orders=self.orders,
-            admission=self.admission,
-            state_of=self.engine.state_of,
-            clock=self.clock,
-            emit=self.events.append,
-            timing=Timing(jitter=lambda: 0.0),
-            quota=self.quota,
-            news=lambda: self.shown.append(self.worker.running),
+            SourceContext(
+                source="test",
+                engine=self.engine,
+                runners=self.runners,
+                orders=self.orders,
+                admission=self.admission,
+                state_of=self.engine.state_of,
+                clock=self.clock,
+                emit=self.events.append,
+                timing=Timing(jitter=lambda: 0.0),
+                quota=self.quota,
+                news=lambda: self.shown.append(self.worker.running),
+            )
         )
 
     def drop(self, task_id: str, text: str = "# Do it") -> TaskId:

@@ -32,7 +32,7 @@ from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
-from task_queue.daemon.sources import Serving
+from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError
@@ -133,7 +133,7 @@ class Daemon:
         )
         self._halted = False
         self._runners = ProcessRunners(template_environment())
-        self._serving = Serving(
+        self._sources = ServedSources(
             locations,
             lambda: self._config,
             admission=self._admission,
@@ -155,9 +155,9 @@ class Daemon:
                 self._apply(self._config)
                 self._housekeeping.start()
                 self._notifier.ready()
-                log.info("serving sources=%d pid=%d version=%s", len(self._serving), os.getpid(), __version__)
+                log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
-                return self._serving.stuck()
+                return self._sources.stuck()
             finally:
                 self._notifier.stopping()
                 self._housekeeping.stop()
@@ -173,20 +173,20 @@ class Daemon:
         while not self._stop_asked:
             now = time.monotonic()
             if sweep.is_due(now, self._config.sweep_seconds):
-                self._serving.sweep()
+                self._sources.sweep()
             if check.is_due(now, _CHECK_EVERY_S):
                 if not is_still_the_only_one():
                     log.error("stopping: the locks were removed, and another daemon has them now")
                     return
-                self._serving.check_watches()
+                self._sources.check_watches()
             if slow_check.is_due(now, _CHECK_WORKERS_AND_DISKS_EVERY_S):
-                if self._serving.all_turning(now):
+                if self._sources.all_turning(now):
                     self._notifier.watchdog()
-                self._serving.look_at_disks()
+                self._sources.look_at_disks()
             self._reload_if_changed()
             self._halt_if_asked()
             self._admission.look_at_account_file()
-            self._serving.bury_retired()
+            self._sources.bury_retired()
             self._write_state()
             if self._is_over():
                 return
@@ -195,7 +195,7 @@ class Daemon:
     def _is_over(self) -> bool:
         if not self._until.drained and self._until.tasks is None:
             return False
-        return self._serving.has_recovered and self._quota.close(lambda: self._serving.drained)
+        return self._sources.has_recovered and self._quota.close(lambda: self._sources.drained)
 
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
@@ -226,13 +226,13 @@ class Daemon:
         self._apply(config)
         self._notifier.ready()
         self._emit(ConfigurationChanged(tuple(source.id for source in config.sources)))
-        log.info("configuration reloaded sources=%d", len(self._serving))
+        log.info("configuration reloaded sources=%d", len(self._sources))
 
     def _apply(self, config: Config) -> None:
         self._config = config
         self._warnings = [*_warnings(), *_shared_workspaces(config)]
         self._admission.configure(_bounds_of(config))
-        self._serving.apply()
+        self._sources.apply()
         self._housekeeping.look_soon()
 
     def _halt_if_asked(self) -> None:
@@ -244,17 +244,17 @@ class Daemon:
         self._admission.set_stopped(asked)
         if asked:
             at_once = _says_now(self._locations.stopped)
-            self._serving.halt(at_once=at_once)
+            self._sources.halt(at_once=at_once)
             self._emit(QueueStopped(at_once))
         else:
-            self._serving.go_on()
+            self._sources.go_on()
             self._emit(QueueResumed())
         log.warning("everything stopped by a person" if asked else "going on after a stop")
 
     def _stop_serving(self) -> None:
         patience_s = self._config.stop_grace_seconds + _STOP_SLACK_S
         self._notifier.extend_timeout(patience_s)
-        self._serving.stop(patience_s=patience_s)
+        self._sources.stop(patience_s=patience_s)
 
     def _write_state(self, *, stopped: bool = False) -> None:
         """Publish what ``status`` shows of this process, when it changed."""
@@ -272,7 +272,7 @@ class Daemon:
             "config_error": self._config_error,
             "warnings": self._warnings,
             "stopped": self._halted,
-            "sources": self._serving.describe(stopped=stopped),
+            "sources": self._sources.describe(stopped=stopped),
         }
         if state == self._state and self._locations.daemon_state.exists():
             return

@@ -20,11 +20,12 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
+from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.watcher import Watcher
-from task_queue.daemon.worker import Timing, Worker
+from task_queue.daemon.worker import Worker
 from task_queue.domain.events import (
     Event,
     SourceClosed,
@@ -48,7 +49,7 @@ _STUCK_AFTER_S = 120.0
 
 
 @dataclass(slots=True)
-class _Served:
+class _ServedSource:
     """One source while it is served."""
 
     source: Source
@@ -67,7 +68,7 @@ class _Served:
         return "unavailable" if self.worker.trouble else "serving"
 
 
-class Serving:
+class ServedSources:
     """What *config_of* lists is served from the first ``apply`` until ``stop``."""
 
     def __init__(
@@ -92,7 +93,7 @@ class Serving:
         self._notes = ClaimNotes(locations.claims)
         self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
-        self._served: dict[str, _Served] = {}
+        self._served: dict[str, _ServedSource] = {}
         self._degraded: Mapping[str, str] = {}
         self._disk_troubles: Mapping[str, str] = {}
         self._news: deque[str] = deque()
@@ -191,7 +192,7 @@ class Serving:
         found = {source_id: self._why_stuck(served) for source_id, served in self._served.items()}
         return {source_id: why for source_id, why in found.items() if why is not None}
 
-    def _why_stuck(self, served: _Served) -> str | None:
+    def _why_stuck(self, served: _ServedSource) -> str | None:
         if served.worker.running is not None:
             return None
         if served.worker.needs_person:
@@ -239,7 +240,7 @@ class Serving:
             }
         return self._told
 
-    def _words_on(self, served: _Served, *, stopped: bool) -> dict[str, Any]:
+    def _words_on(self, served: _ServedSource, *, stopped: bool) -> dict[str, Any]:
         worker, source_id = served.worker, served.source.id
         why = worker.trouble or worker.held_back or self._disk_troubles.get(source_id)
         of_agents_only = worker.holds_agents_only and why == worker.held_back
@@ -273,21 +274,23 @@ class Serving:
             notes=self._notes.of(source.id),
         )
         worker = Worker(
-            source.id,
-            engine,
-            runners=self._runners,
-            orders=orders,
-            admission=self._admission,
-            state_of=self._state_of,
-            clock=self._clock,
-            emit=self._note,
-            quota=self._quota,
-            timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
-            is_new=partial(self._drops.is_new, source.id),
-            news=partial(self._news.append, source.id),
+            SourceContext(
+                source=source.id,
+                engine=engine,
+                runners=self._runners,
+                orders=orders,
+                admission=self._admission,
+                state_of=self._state_of,
+                clock=self._clock,
+                emit=self._note,
+                quota=self._quota,
+                timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+                is_new=partial(self._drops.is_new, source.id),
+                news=partial(self._news.append, source.id),
+            )
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
-        self._served[source.id] = _Served(source, engine, worker, thread)
+        self._served[source.id] = _ServedSource(source, engine, worker, thread)
         self._news.append(source.id)
         self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()

@@ -8,10 +8,11 @@ and for one whose recovery was killed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
+from task_queue.daemon.context import SourceContext
 from task_queue.domain import events
 from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.progress import progress_of
@@ -42,14 +43,9 @@ from task_queue.domain.model import (
 )
 from task_queue.domain.task import Task, TaskState
 from task_queue.domain.work.report import report_of
-from task_queue.ports.admission import Admission
-from task_queue.ports.attempt_log import AttemptLog
-from task_queue.ports.clock import Clock, Waiter
-from task_queue.ports.emit import Emit
+from task_queue.ports.clock import Waiter
 from task_queue.ports.executor import Stop, marker_of
-from task_queue.ports.queue import Queue
-from task_queue.ports.requests import Requests
-from task_queue.ports.runner import Orders, Runners, RunningAttempt
+from task_queue.ports.runner import RunningAttempt
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
@@ -57,41 +53,47 @@ _BACKSTOP = timedelta(minutes=5)
 _MOST_REPAIRS = 10
 
 
-@dataclass(frozen=True, slots=True)
 class Supervision:
-    """Everything needed to bring claims of one source to their end."""
+    """Brings claims of one source to their end."""
 
-    source: str
-    queue: Queue
-    attempts: AttemptLog
-    requests: Requests
-    runners: Runners
-    orders: Orders
-    admission: Admission
-    clock: Clock
-    emit: Emit
-    wakeup: Waiter
-    stopping: Callable[[], bool]
-    at_once: Callable[[], bool]
-    """A stop that was asked for kills instead of suspending."""
-    meanwhile: Callable[[], None]
-    """Done at every wake-up while an attempt runs: what need not wait for its end."""
-    jitter: Callable[[], float]
-    sweep_s: float
-    stop_grace_s: float
+    def __init__(
+        self,
+        context: SourceContext,
+        *,
+        wakeup: Waiter,
+        stopping: Callable[[], bool],
+        at_once: Callable[[], bool],
+        meanwhile: Callable[[], None],
+    ) -> None:
+        """*at_once*: a stop that was asked for kills instead of suspending. *meanwhile* is done at every wake-up
+        while an attempt runs: what need not wait for its end."""
+        self._source = context.source
+        self._queue = context.engine.queue
+        self._attempts = context.engine.attempts
+        self._requests = context.engine.requests
+        self._runners = context.runners
+        self._orders = context.orders
+        self._admission = context.admission
+        self._clock = context.clock
+        self._emit = context.emit
+        self._timing = context.timing
+        self._wakeup = wakeup
+        self._stopping = stopping
+        self._at_once = at_once
+        self._meanwhile = meanwhile
 
     def start(self, claim: Claim) -> None:
         """Have a fresh *claim* carried out and wait for it. Raises ExecutorError after giving the task back."""
         try:
-            task = self.queue.task(claim)
-            place = self.attempts.place_of(claim)
-            order = self.orders.order_for(claim, task, self.queue.journal(claim), place)
-            order = replace(order, token=self.queue.token_of(claim))
-            attempt = self.runners.start(order)
+            task = self._queue.task(claim)
+            place = self._attempts.place_of(claim)
+            order = self._orders.order_for(claim, task, self._queue.journal(claim), place)
+            order = replace(order, token=self._queue.token_of(claim))
+            attempt = self._runners.start(order)
         except TaskFileError as error:
             self.commit(claim, Outcome(OutcomeKind.REJECTED, error.in_full), by="worker")
         except ExecutorError as error:
-            if self.attempts.abandon(claim, now=self.clock.now()).abandoned:
+            if self._attempts.abandon(claim, now=self._clock.now()).abandoned:
                 self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")
             self.conclude(claim)
             raise
@@ -110,43 +112,43 @@ class Supervision:
                 if repair is Repair.SETTLE:
                     break
                 self._repair(claim, repair, runner_ended=runner_ended)
-            ending = self.attempts.ending_of(claim)
+            ending = self._attempts.ending_of(claim)
             # Each repair changes the facts, so this row would be a defect of the table.
-            if ending is None or not self.attempts.is_genuine(claim, ending):
+            if ending is None or not self._attempts.is_genuine(claim, ending):
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             return self._apply(claim, ending)
         except ClaimLost as error:
-            self.emit(events.TaskRecovered(self.source, claim.task_id, f"outcome dropped: {error}"))
+            self._emit(events.TaskRecovered(self._source, claim.task_id, f"outcome dropped: {error}"))
             return False
 
     def suspend(self, claim: Claim) -> None:
         """End what runs of *claim* although nothing else can be done about it now. Raises EngineUnavailable."""
-        attempt = self.runners.find(marker_of(self.source, claim))
+        attempt = self._runners.find(marker_of(self._source, claim))
         if attempt is not None:
             self._wait_for(claim, attempt, limit=None)
 
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
         self._disown_forged(claim)
-        ending = bare_ending(claim, outcome, by=by, now=self.clock.now(), work=work)
-        steps = seal_of(self.attempts.steps(claim), self.queue.token_of(claim))
-        self.attempts.commit(claim, replace(ending, steps=steps))
+        ending = bare_ending(claim, outcome, by=by, now=self._clock.now(), work=work)
+        steps = seal_of(self._attempts.steps(claim), self._queue.token_of(claim))
+        self._attempts.commit(claim, replace(ending, steps=steps))
 
     def _facts(self, claim: Claim, *, runner_ended: bool) -> ClaimFacts:
-        ending = self.attempts.ending_of(claim)
-        forged = ending is not None and not self.attempts.is_genuine(claim, ending)
+        ending = self._attempts.ending_of(claim)
+        forged = ending is not None and not self._attempts.is_genuine(claim, ending)
         ended = ending is not None and not forged
-        run = self.attempts.run_of(claim)
+        run = self._attempts.run_of(claim)
         unfinished = run is not None and not run.abandoned and not ended
         could_live = run is not None and not run.abandoned and not runner_ended
-        runner = self.runners.adopt(run) if run is not None and could_live else None
+        runner = self._runners.adopt(run) if run is not None and could_live else None
         if runner is not None:
             runner.close()
         return ClaimFacts(
             ending=ended,
             run=run is not None,
             abandoned=run is not None and run.abandoned,
-            acted=run is not None and run.abandoned and not ended and self.attempts.may_have_acted(claim),
+            acted=run is not None and run.abandoned and not ended and self._attempts.may_have_acted(claim),
             runner_alive=runner is not None,
             # Where an ending was forged, a result in the transcript may be, too.
             result_in_transcript=unfinished
@@ -157,10 +159,10 @@ class Supervision:
 
     def _disown_forged(self, claim: Claim) -> bool:
         """Make room for the true ending; whether there was a forged one."""
-        ending = self.attempts.ending_of(claim)
-        forged = ending is not None and not self.attempts.is_genuine(claim, ending)
+        ending = self._attempts.ending_of(claim)
+        forged = ending is not None and not self._attempts.is_genuine(claim, ending)
         if forged:
-            self.attempts.set_ending_aside(claim)
+            self._attempts.set_ending_aside(claim)
         return forged
 
     def _repair(self, claim: Claim, repair: Repair, *, runner_ended: bool) -> None:
@@ -171,7 +173,7 @@ class Supervision:
                 self._adopt(claim)
                 return
             case Repair.ABANDON:
-                self.attempts.abandon(claim, now=self.clock.now())
+                self._attempts.abandon(claim, now=self._clock.now())
             case Repair.RELEASE:
                 self._end_leftovers(claim, runner_ended)  # a runner that was about to show itself
                 outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
@@ -180,7 +182,7 @@ class Supervision:
                 self._end_leftovers(claim, runner_ended)
                 ending = self._rebuilt(claim)
                 if ending is not None:
-                    self.attempts.commit(claim, ending)
+                    self._attempts.commit(claim, ending)
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim, runner_ended)
                 found = (
@@ -192,57 +194,57 @@ class Supervision:
                 outcome = Outcome(
                     OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
                 )
-                if self.requests.cancel_requested(claim):
+                if self._requests.cancel_requested(claim):
                     outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
                 self.commit(claim, outcome, by="recovery", work=self._work_so_far(claim))
             case _:
                 assert_never(repair)
-        self.emit(events.TaskRecovered(self.source, claim.task_id, repair.value))
+        self._emit(events.TaskRecovered(self._source, claim.task_id, repair.value))
 
     def _adopt(self, claim: Claim) -> None:
-        run = self.attempts.run_of(claim)
-        runner = self.runners.adopt(run) if run is not None else None
+        run = self._attempts.run_of(claim)
+        runner = self._runners.adopt(run) if run is not None else None
         if runner is not None:
-            self.admission.count_in(self.source, self._may_spend(claim))
+            self._admission.count_in(self._source, self._may_spend(claim))
             try:
-                self.emit(events.TaskAdopted(self.source, claim.task_id, claim.attempt))
+                self._emit(events.TaskAdopted(self._source, claim.task_id, claim.attempt))
                 self._wait_for(claim, runner, limit=self._longest(claim))
             finally:
-                self.admission.leave(self.source)
+                self._admission.leave(self._source)
 
     def _rebuilt(self, claim: Claim) -> Ending | None:
         return rebuilt_ending(
-            claim, self.attempts.transcript(claim), before=self._meter(claim), now=self.clock.now()
+            claim, self._attempts.transcript(claim), before=self._meter(claim), now=self._clock.now()
         )
 
     def _work_so_far(self, claim: Claim) -> Work:
-        return work_so_far(claim, self.attempts.transcript(claim), before=self._meter(claim))
+        return work_so_far(claim, self._attempts.transcript(claim), before=self._meter(claim))
 
     def _meter(self, claim: Claim) -> Meter:
-        return meter_of(attempts_before(self.queue.journal(claim), claim), claim.session_id)
+        return meter_of(attempts_before(self._queue.journal(claim), claim), claim.session_id)
 
     def _end_leftovers(self, claim: Claim, started_here: bool) -> int:
-        run = None if started_here else self.attempts.run_of(claim)
-        marker = run.marker if run is not None and run.marker else marker_of(self.source, claim)
-        return self.runners.sweep(marker)
+        run = None if started_here else self._attempts.run_of(claim)
+        marker = run.marker if run is not None and run.marker else marker_of(self._source, claim)
+        return self._runners.sweep(marker)
 
     def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
         """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""
-        begun = self.clock.monotonic()
+        begun = self._clock.monotonic()
         overdue_at = None if limit is None else begun + limit.total_seconds()
         last_word: Outcome | None = None
         kill_at: float | None = None
         try:
             while not attempt.ended():
-                now = self.clock.monotonic()
+                now = self._clock.monotonic()
                 if last_word is None:
-                    if self.requests.cancel_requested(claim):
+                    if self._requests.cancel_requested(claim):
                         last_word = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
                         kill_at = now + CANCEL_GRACE_S
                         attempt.stop(Stop.CANCEL)
-                    elif self.stopping():
+                    elif self._stopping():
                         last_word = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
-                        kill_at = now if self.at_once() else now + self.stop_grace_s
+                        kill_at = now if self._at_once() else now + self._timing.stop_grace_s
                         attempt.stop(Stop.SUSPEND)
                     elif overdue_at is not None and now >= overdue_at:
                         last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
@@ -252,13 +254,13 @@ class Supervision:
                     self._commit_for_killed(claim, last_word)
                     return
                 if (
-                    self.admission.is_probing(self.source)
-                    and progress_of(self.attempts.transcript(claim)).turns
+                    self._admission.is_probing(self._source)
+                    and progress_of(self._attempts.transcript(claim)).turns
                 ):
-                    self.admission.account_works()
+                    self._admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
-                self.wakeup.wait(min([self.sweep_s, *next_looks]), attempt.fileno())
-                self.meanwhile()
+                self._wakeup.wait(min([self._timing.sweep_s, *next_looks]), attempt.fileno())
+                self._meanwhile()
         finally:
             attempt.close()
 
@@ -266,20 +268,20 @@ class Supervision:
         """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
         finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
         if finished is not None:
-            self.attempts.commit(claim, finished)
+            self._attempts.commit(claim, finished)
             return
         outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
         self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
 
     def _apply(self, claim: Claim, ending: Ending) -> bool:
         """Do what ``decide`` says follows from *ending*; whether that is the task's end."""
-        journal = self.queue.journal(claim)
-        self.admission.ended(self.source, claim, ending)
+        journal = self._queue.journal(claim)
+        self._admission.ended(self._source, claim, ending)
         disposition = decide(
             ending.outcome,
             earlier=attempts_before(journal, claim),
             policy=self._policy(claim),
-            jitter=self.jitter(),
+            jitter=self._timing.jitter(),
         )
         outcome = ending.outcome
         if not isinstance(disposition, Complete | Fail) and (why := self._why_unwanted(claim)) is not None:
@@ -294,9 +296,9 @@ class Supervision:
                 self._release(claim, ending, journal, disposition)
             case Pause(why=why, until=until):
                 if outcome.kind is OutcomeKind.LIMITED:
-                    limited = (self.source, claim.task_id, claim.attempt, outcome.reason, outcome.resets_at)
-                    self.emit(events.TaskLimited(*limited))
-                self.emit(events.AccountPaused(self.source, why, self.admission.pause(why, until)))
+                    limited = (self._source, claim.task_id, claim.attempt, outcome.reason, outcome.resets_at)
+                    self._emit(events.TaskLimited(*limited))
+                self._emit(events.AccountPaused(self._source, why, self._admission.pause(why, until)))
                 self._release(claim, ending, journal, disposition)
             case _:
                 assert_never(disposition)
@@ -304,9 +306,9 @@ class Supervision:
 
     def _why_unwanted(self, claim: Claim) -> str | None:
         """A task that a person cancelled, or whose document was deleted, is not tried again."""
-        if self.requests.cancel_requested(claim):
+        if self._requests.cancel_requested(claim):
             return "cancelled"
-        return "its document was deleted while it ran" if self.requests.document_is_gone(claim) else None
+        return "its document was deleted while it ran" if self._requests.document_is_gone(claim) else None
 
     def _settle(
         self,
@@ -324,17 +326,17 @@ class Supervision:
             ending,
             journal,
             state=state,
-            source=self.source,
-            workspace=self.orders.workspace_of(task) if task else None,
+            source=self._source,
+            workspace=self._orders.workspace_of(task) if task else None,
             outcome=outcome,
             dead_letter=dead_letter,
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
         report = report_of(result, title=title, asked=asked)
-        self._tell_of_edit(claim, self.queue.settle(claim, result, report))
-        self.emit(
+        self._tell_of_edit(claim, self._queue.settle(claim, result, report))
+        self._emit(
             events.TaskSettled(
-                self.source,
+                self._source,
                 claim.task_id,
                 claim.attempt,
                 state,
@@ -350,7 +352,7 @@ class Supervision:
     def _task(self, claim: Claim) -> Task | None:
         """None of a document that is no valid task: it never ran."""
         try:
-            return self.queue.task(claim)
+            return self._queue.task(claim)
         except TaskFileError:
             return None
 
@@ -358,10 +360,10 @@ class Supervision:
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
     ) -> None:
         after = journal_after(claim, ending, journal, disposition)
-        self._tell_of_edit(claim, self.queue.release(claim, after))
-        self.emit(
+        self._tell_of_edit(claim, self._queue.release(claim, after))
+        self._emit(
             events.TaskReleased(
-                self.source,
+                self._source,
                 claim.task_id,
                 claim.attempt,
                 ending.outcome.kind,
@@ -373,31 +375,31 @@ class Supervision:
 
     def _tell_of_edit(self, claim: Claim, kept_as: str | None) -> None:
         if kept_as is not None:
-            self.emit(events.TaskEdited(self.source, claim.task_id, claim.attempt, kept_as))
+            self._emit(events.TaskEdited(self._source, claim.task_id, claim.attempt, kept_as))
 
     def _may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""
         try:
-            settings = self.orders.settings_of(self.queue.task(claim))
+            settings = self._orders.settings_of(self._queue.task(claim))
         except TaskFileError:
             return None
         if settings.executor != CLAUDE:
             return 0.0
         if settings.max_budget_usd is None:
             return None
-        earlier = attempts_before(self.queue.journal(claim), claim)
+        earlier = attempts_before(self._queue.journal(claim), claim)
         return max(0.0, settings.max_budget_usd - sum(attempt.total_cost_usd or 0 for attempt in earlier))
 
     def _longest(self, claim: Claim) -> timedelta | None:
         """How long the runner of an earlier daemon may go on; the time before that is not known for sure."""
         try:
-            return self.orders.settings_of(self.queue.task(claim)).timeout + _BACKSTOP
+            return self._orders.settings_of(self._queue.task(claim)).timeout + _BACKSTOP
         except TaskFileError:
             return None
 
     def _policy(self, claim: Claim) -> Policy:
         try:
-            settings = self.orders.settings_of(self.queue.task(claim))
+            settings = self._orders.settings_of(self._queue.task(claim))
         except TaskFileError:
             return Policy()
         return Policy(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 
-from task_queue.daemon.quota import USED_UP, Quota
+from task_queue.daemon.context import SourceContext
+from task_queue.daemon.quota import USED_UP
 from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
 from task_queue.domain.document import naming
@@ -25,14 +24,9 @@ from task_queue.domain.errors import (
     TaskQueueError,
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import TaskId
 from task_queue.platform.wakeup import Wakeup
-from task_queue.ports.admission import Admission
-from task_queue.ports.clock import Clock
-from task_queue.ports.emit import Emit
-from task_queue.ports.runner import Orders, Runners
 from task_queue.ports.snapshot import Survey
-from task_queue.ports.store import Engine
 
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
@@ -42,37 +36,11 @@ _TOLD_AT_ONCE = 100
 """Dropped documents. Of more, each is told of before its claim, or when there is nothing to start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long a worker waits for what."""
-
-    sweep_s: float = 30.0
-    stop_grace_s: float = 30.0
-    jitter: Callable[[], float] = random.random
-
-
 class Worker:
     """Serves one source. ``serve`` is its thread; ``wake``, ``stop`` and ``retire`` are for other threads."""
 
-    def __init__(
-        self,
-        source: str,
-        engine: Engine,
-        *,
-        runners: Runners,
-        orders: Orders,
-        admission: Admission,
-        state_of: Callable[[TaskId], TaskState | None],
-        clock: Clock,
-        emit: Emit,
-        timing: Timing,
-        quota: Quota | None = None,
-        is_new: Callable[[TaskId, int], bool] = lambda _task_id, _changed_ns: True,
-        news: Callable[[], None] = lambda: None,
-    ) -> None:
-        """*is_new*: whether no earlier daemon told of the document (see ``Survey.dropped``). *news* is called
-        whenever what is shown of the worker may have changed."""
-        self.source = source
+    def __init__(self, context: SourceContext) -> None:
+        self.source = context.source
         self.thread_id: int | None = None
         self.running: TaskId | None = None
         self.trouble: str | None = None
@@ -86,16 +54,16 @@ class Worker:
         self.ignored: tuple[tuple[str, str], ...] = ()
         self.drained = False
         """Nothing waits and nothing runs (for ``run --drain``)."""
-        self._engine = engine
-        self._admission = admission
-        self._quota = quota or Quota()
-        self._orders = orders
+        self._engine = context.engine
+        self._admission = context.admission
+        self._quota = context.quota
+        self._orders = context.orders
         self._failed_starts = 0
-        self._state_of = state_of
-        self._clock = clock
-        self._emit = emit
-        self._is_new = is_new
-        self._news = news
+        self._state_of = context.state_of
+        self._clock = context.clock
+        self._emit = context.emit
+        self._is_new = context.is_new
+        self._news = context.news
         self._untold: dict[TaskId, None] = {}
         """Documents of which ``TaskDropped`` is still to be emitted."""
         self._wakeup = Wakeup()
@@ -105,22 +73,11 @@ class Worker:
         self._at_once = False
         self._recovered = False
         self._supervision = Supervision(
-            source=source,
-            queue=engine.queue,
-            attempts=engine.attempts,
-            requests=engine.requests,
-            runners=runners,
-            orders=orders,
-            admission=admission,
-            clock=clock,
-            emit=emit,
+            context,
             wakeup=self._wakeup,
             stopping=lambda: self._stopping.is_set() or self._halted.is_set(),
             at_once=lambda: self._at_once,
             meanwhile=self._end_cancelled,
-            jitter=timing.jitter,
-            sweep_s=timing.sweep_s,
-            stop_grace_s=timing.stop_grace_s,
         )
 
     def wake(self) -> None:

@@ -21,6 +21,7 @@ FILES = (
     "accounts.json",
     "ledger.jsonl",
     "claims.jsonl",
+    "dropped.json",
     "stopped",
     "trusted-settings.json",
 )
@@ -99,7 +100,10 @@ def _empty_state_folder(rig: Rig) -> Path:
     assert rig.cli("run", "--drain").returncode == 0
     folder = _state_folder(rig)
     for path in folder.iterdir():
-        path.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     return folder
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.supervision import CANCEL_GRACE_S, Supervision
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError
@@ -50,23 +51,23 @@ class Bench:
 
     def restarted(self) -> Supervision:
         """As after a restart of the daemon: what it remembered is gone, runners go on."""
-        return Supervision(
+        context = SourceContext(
             source="test",
-            queue=self.engine.queue,
-            attempts=self.engine.attempts,
-            requests=self.engine.requests,
+            engine=self.engine,
             runners=self.runners,
             orders=self.orders,
             admission=self.admission,
+            state_of=self.engine.state_of,
             clock=self.clock,
             emit=self.events.append,
+            timing=Timing(SWEEP_S, STOP_GRACE_S, jitter=lambda: 0.0),
+        )
+        return Supervision(
+            context,
             wakeup=self.wait,
             stopping=lambda: self.is_stopping,
             at_once=lambda: self.is_at_once,
             meanwhile=self._note_meanwhile,
-            jitter=lambda: 0.0,
-            sweep_s=SWEEP_S,
-            stop_grace_s=STOP_GRACE_S,
         )
 
     def claimed(self) -> Claim:

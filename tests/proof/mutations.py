@@ -31,7 +31,7 @@ class Mutation:
     noticed_by: tuple[str, ...]
 
 
-_SETTLE = """            self._documents.file(claim, result.state)
+_SETTLE = """            newer = self._documents.file(claim, result.state)
             durable.remove(self._layout.journal(claim.document))
             durable.remove(self._layout.cancel(claim.document))
             self._unlock(claim)
@@ -94,14 +94,14 @@ MUTATIONS = (
     Mutation(
         "a newer text is not kept",
         "task_queue/store/folder/documents.py",
-        "            move_to_free_name(document, self._newer(claim))",
-        "            document.unlink()",
+        "            return move_to_free_name(document, newer).name",
+        "            document.unlink()\n            return newer.name",
         _LIVES,
     ),
     Mutation(
         "a cancel is not seen",
         _SUPERVISION,
-        "if self.requests.cancel_requested(claim):\n                        last_word",
+        "if self._requests.cancel_requested(claim):\n                        last_word",
         "if False:\n                        last_word",
         _WAITING,
     ),
@@ -122,7 +122,7 @@ MUTATIONS = (
     Mutation(
         "a stop is not seen",
         _SUPERVISION,
-        "elif self.stopping():",
+        "elif self._stopping():",
         "elif False:",
         _WAITING,
     ),
@@ -136,14 +136,14 @@ MUTATIONS = (
     Mutation(
         "a stopped runner has no time to end",
         _SUPERVISION,
-        "else now + self.stop_grace_s",
+        "else now + self._timing.stop_grace_s",
         "else now",
         _WAITING,
     ),
     Mutation(
         "a stop now gives time",
         _SUPERVISION,
-        "kill_at = now if self.at_once() else now",
+        "kill_at = now if self._at_once() else now",
         "kill_at = now",
         _WAITING,
     ),
@@ -164,21 +164,21 @@ MUTATIONS = (
     Mutation(
         "a deadline waits for the sweep",
         _SUPERVISION,
-        "min([self.sweep_s, *next_looks])",
-        "self.sweep_s",
+        "min([self._timing.sweep_s, *next_looks])",
+        "self._timing.sweep_s",
         _WAITING,
     ),
     Mutation(
         "an answer does not open the account",
         _SUPERVISION,
-        "self.admission.account_works()",
+        "self._admission.account_works()",
         "pass",
         _WAITING,
     ),
     Mutation(
         "an account opens without an answer",
         _SUPERVISION,
-        "and progress_of(self.attempts.transcript(claim)).turns",
+        "and progress_of(self._attempts.transcript(claim)).turns",
         "and True",
         _WAITING,
     ),
@@ -192,14 +192,14 @@ MUTATIONS = (
     Mutation(
         "what a dead runner left goes on",
         _SUPERVISION,
-        "return self.runners.sweep(marker)",
+        "return self._runners.sweep(marker)",
         "return 0",
         _WAITING,
     ),
     Mutation(
         "an adopted runner takes no place",
         _SUPERVISION,
-        "self.admission.count_in(self.source, self._may_spend(claim))",
+        "self._admission.count_in(self._source, self._may_spend(claim))",
         "pass",
         _WAITING,
     ),

@@ -77,6 +77,9 @@ READING = [
     ("sources", "list"),
     ("workers", "list"),
     ("logs",),
+    ("events",),
+    ("events", "--json"),
+    ("events", "--after", ON_ONE_LINE, "--type", ON_ONE_LINE),
     ("doctor",),
 ]
 CHANGING = [
@@ -89,6 +92,7 @@ CHANGING = [
     ("sources", "resume", ON_ONE_LINE),
     ("sources", "rm", "--source-id", "b"),
     ("workers", "status"),
+    ("reindex",),
     ("stop",),
     ("resume",),
     ("init", f"project-{NAME}"),

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from task_queue.daemon.worker import Timing, Worker
+from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.worker import Worker
 from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
 from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result
@@ -122,15 +123,17 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.worker = Worker(
-            "test",
-            self.engine,
-            runners=self.runners,
-            orders=FakeOrders(),
-            admission=self.admission,
-            state_of=self.engine.state_of,
-            clock=self.clock,
-            emit=lambda _: None,
-            timing=Timing(jitter=lambda: 0.0),
+            SourceContext(
+                source="test",
+                engine=self.engine,
+                runners=self.runners,
+                orders=FakeOrders(),
+                admission=self.admission,
+                state_of=self.engine.state_of,
+                clock=self.clock,
+                emit=lambda _: None,
+                timing=Timing(jitter=lambda: 0.0),
+            )
         )
 
     @rule()

@@ -26,8 +26,9 @@ from task_queue.config.locations import Locations
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.orders import ConfiguredOrders
-from task_queue.daemon.worker import Timing, Worker
+from task_queue.daemon.worker import Worker
 from task_queue.domain import events
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind
@@ -272,17 +273,19 @@ class Queue:
         runners.succeeds = lambda document: self._succeeds(source.id, document)
         self.engines[source.id] = engine
         self.workers[source.id] = Worker(
-            source.id,
-            engine,
-            runners=runners,
-            orders=_Orders(configured=configured),
-            admission=self.admission,
-            state_of=lambda task_id: state_in(
-                (self.engines[each.id].layout for each in self.config.sources), task_id
-            ),
-            clock=self.clock,
-            emit=self._note,
-            timing=Timing(jitter=lambda: 0.0),
+            SourceContext(
+                source=source.id,
+                engine=engine,
+                runners=runners,
+                orders=_Orders(configured=configured),
+                admission=self.admission,
+                state_of=lambda task_id: state_in(
+                    (self.engines[each.id].layout for each in self.config.sources), task_id
+                ),
+                clock=self.clock,
+                emit=self._note,
+                timing=Timing(jitter=lambda: 0.0),
+            )
         )
         engine.open()
 

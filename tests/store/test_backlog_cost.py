@@ -13,7 +13,8 @@ from types import FrameType
 
 import pytest
 
-from task_queue.daemon.worker import Timing, Worker
+from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.worker import Worker
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder.engine import FolderEngine
 from tests.fakes import SUCCESS, FakeClock, FakeOrders, FakeRunners, OpenAdmission
@@ -65,15 +66,17 @@ class Source:
         self.runners = FakeRunners(self.engine, [], self.clock)
         self.admission = OpenAdmission()
         self.worker = Worker(
-            "a",
-            self.engine,
-            runners=self.runners,
-            orders=FakeOrders(),
-            admission=self.admission,
-            state_of=self.engine.state_of,
-            clock=self.clock,
-            emit=lambda _: None,
-            timing=Timing(jitter=lambda: 0.0),
+            SourceContext(
+                source="a",
+                engine=self.engine,
+                runners=self.runners,
+                orders=FakeOrders(),
+                admission=self.admission,
+                state_of=self.engine.state_of,
+                clock=self.clock,
+                emit=lambda _: None,
+                timing=Timing(jitter=lambda: 0.0),
+            )
         )
         self.engine.open()
 

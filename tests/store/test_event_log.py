@@ -25,6 +25,7 @@ from task_queue.store.event_log import EVENTS_LOST, EventLog
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
 from tests.proof import tracer
 from tests.store.writer import ROOT, Writer
+from tests.waiting import eventually
 
 TINY = 300
 """Bytes of a segment: about three events."""
@@ -134,6 +135,49 @@ def test_a_follower_crosses_rotations(folder: Path) -> None:
     assert len(segments(folder)) > 5
     reader.close()
     log.close()
+
+
+def test_a_follower_misses_nothing_while_others_write(folder: Path) -> None:
+    """Segments are left and begun all the time while it looks."""
+    writer = Writer("w")
+    writer.ask(folder, 1, 1500)
+    reader = EventReader(folder, warn=unexpected)
+    seen: list[int] = []
+
+    def has_all() -> bool:
+        seen.extend(map(seq_of, reader.events()))
+        return len(seen) >= 1500
+
+    eventually(has_all, what="every event was read")
+    writer.hear()
+    writer.close()
+    reader.close()
+
+    assert seen == list(range(1, 1501))
+
+
+def test_a_segment_is_read_to_its_end_before_it_is_left(folder: Path) -> None:
+    """An event that was appended after the reader came to the end, and before it looked for the next segment."""
+    fill(folder, 1)
+
+    class Slow(EventReader):
+        """Once, another process writes just before it looks for the next segment."""
+
+        overtaken = False
+
+        def _following_segment(self) -> int | None:
+            if self.overtaken:
+                self.overtaken = False
+                fill(folder, 1, segment_bytes=2**20)
+                fill(folder, 1, segment_bytes=1)
+            return super()._following_segment()
+
+    reader = Slow(folder, warn=unexpected)
+    list(reader.events())
+    reader.overtaken = True
+
+    assert [seq_of(event) for event in reader.events()] == [2, 3]
+    reader.close()
 
 
 def test_a_reader_can_stop_anywhere_and_go_on(folder: Path) -> None:
@@ -325,13 +369,13 @@ def test_a_full_disk_costs_the_events_and_says_how_many(folder: Path) -> None:
     warnings: list[str] = []
     folder.mkdir(parents=True)
     with memory_disk(folder, "size=64k"):
-        log = EventLog(folder, segment_bytes=16 * 1024, warn=warnings.append)
+        ballast = folder / "ballast"
+        ballast.write_bytes(b"x" * 8192)
+        log = EventLog(folder, warn=warnings.append)
         answers = [log.append(an_event(n)) for n in range(2000)]
         full = read(folder)
         kept = [answer for answer in answers if answer is not None]
-        oldest = segments(folder)[0]
-        oldest.chmod(0o600)
-        oldest.unlink()
+        ballast.unlink()
         log.append(an_event(2000))
         lost, last = read(folder, full[-1].cursor)
 
@@ -370,6 +414,19 @@ def test_a_log_that_was_deleted_is_begun_again(folder: Path, tmp_path: Path) -> 
     log.close()
 
 
+def test_a_lock_in_a_folder_that_was_moved_away_protects_nothing(folder: Path, tmp_path: Path) -> None:
+    """The writer that has it open takes the lock that the others take."""
+    log = EventLog(folder, patience_s=0.05, warn=lambda _: None)
+    log.append(an_event(1))
+    folder.rename(tmp_path / "aside")
+    fill(folder, 1)
+    with (folder / "lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert log.append(an_event(2)) is None
+    assert log.append(an_event(3)) == 3
+    log.close()
+
+
 # Damaged files
 
 
@@ -382,7 +439,8 @@ def test_a_torn_tail_is_skipped_and_its_number_is_not_used_again(folder: Path) -
         file.write(event_files.line_of(3, datetime.now(UTC), event_files.encoded(an_event(9)))[:-5])
 
     assert list(reader.events()) == []
-    after = fill(folder, 2)
+    after = fill(folder, 2, segment_bytes=2**20)
+    assert len(segments(folder)) == 1
     events, warnings = read_with_warnings(folder)
     assert after[0] > 3
     assert [seq_of(event) for event in events] == [*numbers, *after]
