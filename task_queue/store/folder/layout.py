@@ -37,7 +37,7 @@ class Layout:
 
     @property
     def needing(self) -> Path:
-        """An empty file for each result that may need a person."""
+        """A file without content, an empty JSON object, for each result that may need a person."""
         return self.results / ".attention"
 
     @property

@@ -47,7 +47,7 @@ class TaskOutputs:
     def publish(self, claim: Claim, result: Result, report: str) -> None:
         if result.attention:  # first, so that no crash leaves a result that readers would not find
             durable.make_directory(self._layout.needing)
-            publish_once(self._layout.needs(claim.task_id), b"")
+            publish_once(self._layout.needs(claim.task_id), b"{}\n")
         self._publish(claim, self._layout.result(claim.task_id), encode(result))
         if report:
             text = report.encode("utf-8", "backslashreplace")
