@@ -1,7 +1,7 @@
 """Project settings that execute something: accepted as they are at first sight, afterwards only by their owner.
 
 An agent can write ``.claude/settings.json`` in its workspace, and with it hooks that run outside of every
-permission, in all later tasks; or prompts, and with them what its own auditor is told. So what a workspace holds
+permission, in all later tasks; or prompts, and with them what its own auditor reads. So what a workspace holds
 is compared with what its owner accepted, and the agent loads no project settings while they differ. Kept in the
 state folder, which agents cannot write.
 """
@@ -85,7 +85,7 @@ class SettingsTrust:
         return tuple(map(Path, self._read().hashes))
 
     def accept(self, workspace: Path) -> None:
-        """The owner's word: what lies there now is to be loaded."""
+        """The owner's word: what is there now is to be loaded."""
         with self._lock:
             self._write(self._read(), workspace, hashes_of(workspace))
 
@@ -136,7 +136,7 @@ def accepted_only(agent: AgentSetup, directory: Path, *, own_tree: bool) -> tupl
 
 
 OF_PROJECT = frozenset({"project", "local"})
-"""Setting sources that lie in the workspace."""
+"""Setting sources that are in the workspace."""
 
 
 def hashes_of(workspace: Path) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _executing(workspace: Path) -> Iterator[Path]:
 
 
 def _hash_of(path: Path) -> str:
-    """Of the content, through links: a settings file may well be one. What cannot be read is told apart, too."""
+    """Of the content, through links: a settings file may well be one. An unreadable file has a value of its own."""
     try:
         data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_FILE_LIMIT)
     except OSError as error:

@@ -1,6 +1,6 @@
 """The texts that agents are given: packaged with us, each to be overridden by the project or by the user.
 
-``which`` says what applies and where it lies, for the command line and for the attempt alike; what ran is
+``which`` says what applies and where it is, for the command line and for the attempt alike; what ran is
 in the result with its hash. A text that is there and cannot be used keeps the attempt from starting.
 """
 
@@ -46,7 +46,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 
 
 class Diff(Protocol):
-    """What the work changed, as git tells it."""
+    """What the work changed, as git reports it."""
 
     @property
     def summary(self) -> str: ...
@@ -58,7 +58,7 @@ class Diff(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where texts are looked for; None where what lies there does not count."""
+    """Where texts are looked for; None where a file that is there does not count."""
 
     project: Path | None = None
     """``.claude`` of the workspace."""
@@ -85,14 +85,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """All that the agents of one attempt are told."""
+    """All that the agents of one attempt are asked."""
 
     implementer: str
     """For the implementer's system prompt; empty where the skill says it all."""
     auditor: str
     plugin: Path
     hashes: dict[str, str]
-    """Each text that may run: its sha256, and where it lies."""
+    """Each text that may run: its sha256, and where it is."""
     texts: Mapping[str, str]
 
     def task(self, order: Order, resumes: bool, left: Sequence[str] = ()) -> str | None:
@@ -182,7 +182,7 @@ def which(name: str, places: Places) -> Text:
 
 
 def packaged(name: str) -> Path:
-    """Where our own text *name* lies."""
+    """Where the packaged text *name* is."""
     return PLUGIN / _SKILL_FILE if name == SKILL else PLUGIN / "prompts" / f"{name}.md"
 
 
@@ -219,7 +219,7 @@ def _candidates(name: str, places: Places) -> list[tuple[str, Path]]:
 
 def _read(path: Path) -> str:
     try:
-        # Through links: whoever keeps his settings elsewhere links them.
+        # Through links: a user who keeps the settings elsewhere links them.
         data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_LIMIT)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
@@ -257,7 +257,7 @@ def _left(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
     return (
         "\n\nAn earlier attempt at this task failed and left these files changed. They are yours to use,"
-        f" change or undo; other changes belong to somebody else: {named}{more}\n"
+        f" change or undo; other changes are not part of this task: {named}{more}\n"
     )
 
 
@@ -300,7 +300,7 @@ def _earlier(steps: Sequence[Step]) -> str:
     ]
     if not told:
         return "None."
-    return "\n\n".join(["See for yourself whether they were put right.", *told])
+    return "\n\n".join(["See for yourself whether they were fixed.", *told])
 
 
 def _claims(steps: Sequence[Step], rounds: Sequence[Implemented]) -> str:

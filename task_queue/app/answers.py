@@ -50,7 +50,7 @@ class Count:
 
 @dataclass(eq=False, repr=False, slots=True)
 class DaemonView:
-    """The daemon, as far as its state file and its process tell."""
+    """The daemon, as far as its state file and its process show."""
 
     running: bool
     pid: int | None = None
@@ -75,10 +75,10 @@ class AccountView:
     paused_until: datetime | None = None
     why: str | None = None
     utilization: float | None = None
-    """Share of the usage limit used up when it was last told, 0 to 1."""
+    """Share of the usage limit used up at the last report, 0 to 1."""
     spent_today_usd: float = 0.0
     estimated_today_usd: float = 0.0
-    """How much of it is an estimate: agents that were ended before they could tell."""
+    """How much of it is an estimate: agents that were ended before they could report."""
     daily_budget_usd: float | None = None
     stopped: bool = False
     """A person stopped everything."""
@@ -101,7 +101,7 @@ class RunningView:
     turns_counted: bool = True
     """False where only the end of a long transcript was read: there were more turns."""
     tool: str | None = None
-    """The last one, with the telling part of its arguments."""
+    """The last one, with the most useful part of its arguments."""
     retrying: str | None = None
     """The model could not be reached, and the agent tries again."""
     cost_usd: float | None = None
@@ -124,7 +124,7 @@ class WaitingView:
 
 @dataclass(eq=False, repr=False, slots=True)
 class FileView:
-    """A file in ``pending/`` that is no task, or that keeps one from being run."""
+    """A file in ``pending/`` that is not a task, or that keeps one from being run."""
 
     name: str
     why: str
@@ -153,7 +153,7 @@ class SourceView:
     """False where too many wait to look into each: then the order is that of the names."""
     ignored: tuple[FileView, ...] = ()
     locks: tuple[FileView, ...] = ()
-    """Locks that are no claims of a runner of ours, explained."""
+    """Locks that are not claims of the queue's runners, explained."""
     thread_id: int | None = None
     task_id: str | None = None
     watch_why: str | None = None

@@ -61,7 +61,7 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
         state, why = "unavailable", listed.trouble
     distrust = trust.grave_problem(*folders.folders())
     if distrust is not None:
-        state, why = "unavailable", f"not trusted: {distrust.what}; put it right with: {distrust.fix}"
+        state, why = "unavailable", f"not trusted: {distrust.what}; fix it with: {distrust.fix}"
     try:
         survey = circumstances.snapshots.survey(listed.id)
         running, locks = running_in(listed.id, folders, survey.locks, circumstances.now)

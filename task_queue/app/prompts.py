@@ -13,9 +13,7 @@ from task_queue.domain.errors import TaskQueueError
 
 __all__ = ["NAMES", "SKILL", "Copies", "TextLine", "TextsView", "copy_packaged", "packaged", "text", "texts"]
 
-_NO_PLACE = (
-    "the configuration lies in a folder of somebody else's, so there is no place for prompts beside it"
-)
+_NO_PLACE = "the configuration is in another user's folder, so there is no place for prompts beside it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +83,6 @@ def _places(installation: Installation) -> Places:
 
 
 def _prompts_dir(installation: Installation) -> Path | None:
-    """None where the configuration lies in a folder that is not ours: agents may write there."""
+    """None where the configuration is in a folder that is not ours: agents may write there."""
     folder = installation.locations.private[0]
     return None if folder == installation.locations.config else folder / "prompts"

@@ -43,7 +43,9 @@ def running_in(
             odd.append(FileView(name, _OF_THE_ORIGINAL.format(pid=claim["pid"])))
         elif not _is_claim(claim):
             odd.append(
-                FileView(name, "a lock that is no claim; it keeps its task from running", needs_person=True)
+                FileView(
+                    name, "a lock that is not a claim; it keeps its task from running", needs_person=True
+                )
             )
         else:
             running.append(_running(source, folders, claim, now))
@@ -106,7 +108,7 @@ def _progress(lines: list[str]) -> Progress:
     try:
         return progress_of(lines)
     except (AttributeError, TypeError, ValueError, RecursionError):
-        return Progress()  # frames of a shape that nobody knows: the rest of the answer is still right
+        return Progress()  # frames of an unknown shape: the rest of the answer is still right
 
 
 def _tool(progress: Progress) -> str | None:

@@ -2,7 +2,7 @@
 
 The unit itself is ``task_queue/task-queue.service``, which looks for the program in the usual places; here
 its commands are replaced by the absolute paths of this installation, and its processes get the few variables
-that say where our files lie.
+that say where the queue's files are.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def uninstall(unit_dir: Path) -> bool:
 
 
 def status() -> ServiceStatus:
-    """Raises ServiceError where there is nobody to ask."""
+    """Raises ServiceError where no service manager answers."""
     answer = _systemctl("show", UNIT, "--property=" + ",".join(_PROPERTIES))
     known = {name: value for name, _, value in (line.partition("=") for line in answer.splitlines())}
     return ServiceStatus(
@@ -180,7 +180,7 @@ def _require_manager() -> None:
 
 
 def _require_ours(unit: Path) -> None:
-    """A unit of that name that somebody else wrote is not overwritten or removed."""
+    """A unit of that name that the queue did not write is not overwritten or removed."""
     mark = resources.files("task_queue").joinpath(UNIT).read_text(encoding="utf-8").splitlines()[0]
     try:
         found = unit.read_text(encoding="utf-8", errors="replace")

@@ -11,7 +11,7 @@ _MAX_LINES = 8
 
 
 def told(line: str) -> str | None:
-    """What the envelope in *line* tells a person, None if nothing."""
+    """What the envelope in *line* says to a person, None if nothing."""
     try:
         envelope: object = json.loads(line)
     except (ValueError, RecursionError):
@@ -37,7 +37,7 @@ def told(line: str) -> str | None:
             return f"phase: {_of(frame, 'phase')}"
         case "site":  # the word of the transcript
             return f"checkout: {_of(frame, 'workspace')}"
-        case "vouched":  # between us and whoever files the result
+        case "vouched":  # between the runner and the process that files the result
             return None
         case _:
             return f"{kind}: {_short(json.dumps(frame))}" if kind in {"note", "err"} else None

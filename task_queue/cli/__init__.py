@@ -38,7 +38,7 @@ _COMMANDS = {
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")  # for ``edge``
 @click.pass_context
 def cli(context: click.Context, config: str | None) -> None:
-    """Drop a Markdown file into a folder: an agent does the work, and what it did lies beside it."""
+    """Drop a Markdown file into a folder: an agent does the work and leaves a result beside it."""
     from task_queue.app.installation import Installation  # help needs none of what it imports
 
     context.obj = Installation(config)

@@ -100,7 +100,7 @@ def _about(task: Ended) -> Iterator[Renderable]:
     yield item(word(state), line(task.document), indent=2, column=_STATE)
     yield line(
         " " * _INDENT,
-        f"{task.outcome}, {attempts}, {task.turns} turns, {money(task.cost_usd)} that nobody pays",
+        f"{task.outcome}, {attempts}, {task.turns} turns, {money(task.cost_usd)} that is not charged",
     )
     telling = [fact for fact in task.evidence if not fact.startswith(("num_turns", "stop_reason", "result:"))]
     yield from _facts(("because", task.reason))
@@ -123,7 +123,7 @@ def _end(report: Report) -> Iterator[Renderable]:
     verdict = "Every task ended as it had to" if report.as_expected else "NOT every task ended as it had to"
     yield paragraph(f"{verdict}, in {report.seconds:.0f} s, with {report.requests} requests to the model.")
     if report.kept:
-        yield paragraph(f"All of it lies in {report.folder}: tasks/, project/, config/.")
+        yield paragraph(f"All of it is in {report.folder}: tasks/, project/, config/.")
     else:
         yield paragraph("The scratch folder is gone again; to look around in it: task-queue demo --keep")
     yield line()

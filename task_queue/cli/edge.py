@@ -37,7 +37,7 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         show_error(f"{where}{error.strerror or error}", None if debug else _WHERE)
         return FAILED
-    except Exception as error:  # noqa: BLE001 - the edge: a defect of ours, told as such
+    except Exception as error:  # noqa: BLE001 - the edge: a defect in the queue, reported as such
         if debug:
             show_traceback()
         show_error(f"a defect of task-queue: {type(error).__name__}: {error}", None if debug else _WHERE)

@@ -66,7 +66,7 @@ def say_json(view: object) -> None:
 
 
 def note(text: str) -> None:
-    """One line of the conversation. Nobody need listen: work goes on when the other end has gone."""
+    """One line of the conversation. Work goes on when the other end of the pipe has gone."""
     try:
         click.echo(printable(text), err=True)
     except OSError:

@@ -38,7 +38,7 @@ from task_queue.cli.spelling import moment, money, span
 _WATCH_EVERY_S = 1.0
 _FEW = 5
 _MANY = 500
-"""Of more the order is not known, and nobody reads them; ``--json`` has them all."""
+"""Of more the order is not known, and a person does not read so many; ``--json`` has them all."""
 _ALL = 1_000_000
 _LABEL = 7
 _TOOL = 60

@@ -1,4 +1,4 @@
-"""The configuration: where it lies, what it says, and how it is changed.
+"""The configuration: where it is, what it says, and how it is changed.
 
 ``locations`` finds the files, ``document`` reads the JSON leniently for commands that only show,
 ``schema`` checks all of it for those who act on it, ``edit`` changes it. Import the module you need:

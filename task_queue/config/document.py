@@ -1,6 +1,6 @@
 """Reads the configuration's JSON as it stands, without checking what it means.
 
-Reading commands use this: they work without pydantic and while an unrelated value is wrong. Whoever
+Reading commands use this: they work without pydantic and while an unrelated value is wrong. Code that
 acts on the configuration takes ``schema.load`` instead.
 """
 
@@ -60,13 +60,13 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def demand_trust(path: Path) -> None:
-    """Raise ConfigError if somebody else could have written *path*: what it says is run as us.
+    """Raise ConfigError if another user could have written *path*: what it says is run as us.
 
-    For whoever acts on it; reading commands show such a configuration and say what is wrong.
+    For code that acts on it; reading commands show such a configuration and say what is wrong.
     """
     problem = trust.grave_problem(path)
     if problem is not None:
-        raise ConfigError(f"{path} is not trusted: {problem.what}", hint=f"put it right with: {problem.fix}")
+        raise ConfigError(f"{path} is not trusted: {problem.what}", hint=f"fix it with: {problem.fix}")
 
 
 def read_text(path: Path) -> str:

@@ -72,7 +72,7 @@ def ensure_source(
     create_folders: Callable[[Path], None],
     description: str,
 ) -> tuple[SourceEntry, bool]:
-    """The source of that id, wherever it lies; added at *path* if there is none, and whether it was."""
+    """The source of that id, wherever it is; added at *path* if there is none, and whether it was."""
     with editing(config, now) as content:
         entry = _find(content, source_id)
         if entry is not None:

@@ -24,7 +24,7 @@ PASSED = (
 def agent_environment(agent: Agent, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The agent's variables, by the configuration's ``agent.env``, ``pass_env`` and ``config_dir``.
 
-    A credential that happens to lie in our own environment reaches the agent only if the owner named it
+    A credential that happens to be in our own environment reaches the agent only if the owner named it
     in ``pass_env``: a stray key silently wins over a subscription's login.
     """
     ours = os.environ if environ is None else environ

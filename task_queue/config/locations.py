@@ -1,4 +1,4 @@
-"""Where configuration, state and lock lie, and what the service manager said: our environment is read here."""
+"""Where configuration, state and lock are, and what the service manager said: our environment is read here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Locations:
     runtime_dir: Path
     daemon_lock: Path
     worktrees: Path
-    """Working trees of isolated tasks: no state of ours, because the agent works there."""
+    """Working trees of isolated tasks: not part of the state, because the agent works there."""
 
     @property
     def daemon_state(self) -> Path:
@@ -36,7 +36,7 @@ class Locations:
 
     @property
     def stopped(self) -> Path:
-        """Lies there while a person has stopped everything."""
+        """Exists while a person has stopped everything."""
         return self.state_dir / "stopped"
 
     @property
@@ -73,7 +73,7 @@ class Locations:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file of ours outside the sources and the configuration."""
+        """Every file of the queue outside the sources and the configuration."""
         return (
             self.daemon_lock,
             self.state_lock,
@@ -105,7 +105,7 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
 
 
 def config_home(environ: Mapping[str, str] | None = None) -> Path:
-    """Where programs keep their configuration (XDG); systemd's user units lie there, too."""
+    """Where programs keep their configuration (XDG); systemd's user units are there, too."""
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or Path.home())
     return _base(environ, "XDG_CONFIG_HOME") or home / ".config"
@@ -113,7 +113,7 @@ def config_home(environ: Mapping[str, str] | None = None) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """What systemd told the process that it started; all None otherwise."""
+    """What systemd passed to the process that it started; all None otherwise."""
 
     notify_socket: str | None
     journal_stream: str | None

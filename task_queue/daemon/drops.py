@@ -31,7 +31,7 @@ class Drops:
         self._recent = _recently_dropped(events)
 
     def is_new(self, source: str, task_id: TaskId, changed_ns: int) -> bool:
-        """Whether no event told of the document that was changed last at *changed_ns*; it is known from then on."""
+        """Whether no event named the document that was changed last at *changed_ns*; it is known from then on."""
         self._now[source] = max(self._now.get(source, 0), changed_ns)
         known = max(self._before.get(source, 0), self._recent.get((source, task_id), 0))
         return changed_ns > known

@@ -26,7 +26,7 @@ def only_daemon(locations: Locations) -> Generator[Callable[[], bool]]:
     """Raises TaskQueueError, which names the holder, while another daemon serves that configuration.
 
     Yields a question to be asked now and then: is this still the only one? It puts back folders and locks
-    that somebody removed; False if another daemon was quicker.
+    that were removed; False if another daemon was quicker.
     """
     demand_regular_files(locations)
     _make_directories(locations)
@@ -39,7 +39,7 @@ def only_daemon(locations: Locations) -> Generator[Callable[[], bool]]:
                     f"another daemon serves {locations.config} already ({lock.holder()})",
                     hint="look at it with: task-queue status",
                 )
-        with contextlib.suppress(OSError):  # of no use to anybody, and no reason not to start
+        with contextlib.suppress(OSError):  # of no further use, and no reason not to start
             durable.sweep_temporaries(locations.state_dir)
         yield lambda: _still_hold(locks, locations)
     finally:
@@ -48,7 +48,7 @@ def only_daemon(locations: Locations) -> Generator[Callable[[], bool]]:
 
 
 def demand_regular_files(locations: Locations) -> None:
-    """Raise TaskQueueError if something else than a file lies where our state is kept: a FIFO would hold us up."""
+    """Raise TaskQueueError if something else than a file is where our state is kept: a FIFO would hold us up."""
     for path in locations.files:
         try:
             mode = path.lstat().st_mode

@@ -49,7 +49,7 @@ _LEVELS: dict[type[Event], int] = {
     events.DaemonStarted: logging.DEBUG,
     events.DaemonStopped: logging.DEBUG,
 }
-"""Of those that are not merely told."""
+"""The levels of the events that are not logged as INFO."""
 _log = logging.getLogger("task_queue")
 
 
@@ -171,7 +171,7 @@ def _private_rotating_file(path: Path) -> logging.Handler:
     class PrivateRotatingFile(RotatingFileHandler):
         def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name that logging calls
             if self.stream is not None and not _is_at(Path(self.baseFilename), self.stream):
-                self.stream.close()  # somebody removed it: go on with what lies there, or make it anew
+                self.stream.close()  # it was removed: go on with the file that is there, or make it anew
                 self.stream = None
             return bool(super().shouldRollover(record))
 

@@ -2,7 +2,7 @@
 
 ``serve`` is what ``task-queue daemon`` and ``task-queue run`` call. The main thread only looks after
 the others: it has sources opened and closed as the configuration changes (``daemon/sources.py``), has the
-watches healed, tells the service manager that all is well, and never touches a task.
+watches healed, reports to the service manager that all is well, and never touches a task.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def serve(
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
 
     Returns why nothing more of a source could start, by source: of those for which a person must act.
-    *log_place*, ``journal`` or ``file``, is told to those who want to read the log.
+    *log_place*, ``journal`` or ``file``, is shown to those who want to read the log.
     """
     with only_daemon(locations) as is_still_the_only_one:
         config = _trusted(locations.config)
@@ -325,7 +325,7 @@ def _warnings() -> list[str]:
 
 
 def _trusted(path: Path) -> Config:
-    """The configuration, if nobody else could have written it."""
+    """The configuration, if no other user could have written it."""
     document.demand_trust(path)
     return schema.load(path)
 

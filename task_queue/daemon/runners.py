@@ -66,7 +66,7 @@ class ProcessRunners:
             return _Runner(os.pidfd_open(pid), order.marker)
         except ProcessLookupError:
             return _Runner(None, order.marker)
-        except OSError as error:  # it runs; whoever gave the order finds it by its run record
+        except OSError as error:  # it runs; the caller finds it by its run record
             raise ExecutorError(f"the runner {pid} cannot be watched: {error}") from error
 
     def adopt(self, run: RunRecord) -> RunningAttempt | None:

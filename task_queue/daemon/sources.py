@@ -97,7 +97,7 @@ class ServedSources:
         self._degraded: Mapping[str, str] = {}
         self._disk_troubles: Mapping[str, str] = {}
         self._news: deque[str] = deque()
-        """Sources of which something else may have to be told."""
+        """Sources of which something else may have to be reported."""
         self._told: Mapping[str, dict[str, Any]] = {}
 
     def __len__(self) -> int:
@@ -124,7 +124,7 @@ class ServedSources:
         self._news.extend(self._served)
 
     def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
-        """Something may have changed in *source_id*; *arrived*: under *name* lies a document that is whole."""
+        """Something may have changed in *source_id*; *arrived*: the document under *name* is whole."""
         served = self._served.get(source_id)
         if served is None:
             return
@@ -148,10 +148,10 @@ class ServedSources:
             self._news.extend(self._served)
 
     def sweep(self) -> None:
-        """Have every worker look for what no event told of.
+        """Have every worker look for what no event named.
 
-        Whether a folder is empty is seen to here: waking a thread for it costs ten times as much. Not where
-        there are no events: such a folder may lie on a file system that takes its time.
+        Whether a folder is empty is checked here: waking a thread for it costs ten times as much. Not where
+        there are no events: such a folder may be on a file system that takes its time.
         """
         for source_id, served in self._served.items():
             if source_id in self._degraded or not served.engine.is_empty():
@@ -225,7 +225,7 @@ class ServedSources:
         self._watcher.close()
 
     def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
-        """Each source as the state file tells of it; the same object while there is nothing new."""
+        """Each source as the state file shows it; the same object while there is nothing new."""
         if stopped:
             self._news.extend(self._served)
         if self._news:

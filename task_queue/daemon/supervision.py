@@ -101,7 +101,7 @@ class Supervision:
             self._wait_for(claim, attempt, limit=order.settings.timeout + _BACKSTOP)
 
     def conclude(self, claim: Claim, *, runner_ended: bool = False) -> bool:
-        """Bring *claim* to its end from whatever lies on disk. Idempotent.
+        """Bring *claim* to its end from the files on disk. Idempotent.
 
         Returns whether the task has ended with it; it has not where it is given back, or was lost.
         *runner_ended*: its runner was started here and has been seen to end; no record can say otherwise.
@@ -186,7 +186,7 @@ class Supervision:
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim, runner_ended)
                 found = (
-                    "an ending lay there that its runner did not write; it is kept beside it"
+                    "outcome.json was not written by the runner; it is kept beside it"
                     if self._disown_forged(claim)
                     else "no ending was committed"
                 )
@@ -229,7 +229,7 @@ class Supervision:
         return self._runners.sweep(marker)
 
     def _wait_for(self, claim: Claim, attempt: RunningAttempt, *, limit: timedelta | None) -> None:
-        """Until the runner has ended. A cancel, our own stop and a runner that never ends are seen to here."""
+        """Until the runner has ended. It handles a cancel, our own stop and a runner that never ends."""
         begun = self._clock.monotonic()
         overdue_at = None if limit is None else begun + limit.total_seconds()
         last_word: Outcome | None = None
@@ -350,7 +350,7 @@ class Supervision:
         )
 
     def _task(self, claim: Claim) -> Task | None:
-        """None of a document that is no valid task: it never ran."""
+        """None of a document that is not a valid task: it never ran."""
         try:
             return self._queue.task(claim)
         except TaskFileError:

@@ -1,11 +1,11 @@
-"""Tells workers "look at source X": one thread and one inotify instance for all sources.
+"""Wakes workers for "look at source X": one thread and one inotify instance for all sources.
 
 An event is a hint that shortens a wait; the scan is the truth. So this module never says what
 happened, it forgets nothing when a hint is lost, and what it cannot watch is left to the sweep.
 
-Built on watchdog's ``InotifyFD`` (one instance, many watches, overflow told) and not on its
+Built on watchdog's ``InotifyFD`` (one instance, many watches, overflow reported) and not on its
 observers: those take an instance and several threads per folder, hold every rename back for
-500 ms to pair it, and are not told about an overflow.
+500 ms to pair it, and do not learn of an overflow.
 
 How a watch dies, and what notices it:
 - its folder is deleted or unmounted: the kernel ends the watch and says so
@@ -166,7 +166,7 @@ class Watcher:
 
 
 class _CannotWatchError(Exception):
-    """Why a folder cannot be watched now. ``certain``: trying twice more would tell nothing new."""
+    """Why a folder cannot be watched now. ``certain``: trying twice more would show nothing new."""
 
     def __init__(self, why: str, *, certain: bool = False) -> None:
         super().__init__(why)
@@ -281,7 +281,7 @@ class _Sight:
         self._notify(self.source)
 
     def _is_upheaval(self, event: InotifyEvent) -> bool:
-        """Whether another folder may lie at the path now."""
+        """Whether another folder may be at the path now."""
         for role, hold in self._held.items():
             if hold.wd == event.wd:
                 if event.mask & _END_OF_FOLDER:
@@ -317,7 +317,7 @@ class _Sight:
         self._arm()
 
     def _rearm(self) -> None:
-        """At once, from the watcher's thread; what fails now is counted and told by the next ``check``."""
+        """At once, from the watcher's thread; what fails now is counted and reported by the next ``check``."""
         if not self._closed:
             with contextlib.suppress(_CannotWatchError):
                 self._arm()
@@ -338,7 +338,7 @@ class _Sight:
         return _Role.QUEUE in self._held and self._is_in_place(_Role.PENDING)
 
     def _hold(self, role: _Role) -> bool:
-        """Watch what lies at the path now; False if it is watched already."""
+        """Watch the folder that is at the path now; False if it is watched already."""
         assert self._inotify is not None
         if self._is_in_place(role):
             return False
@@ -359,7 +359,7 @@ class _Sight:
         return True
 
     def _is_in_place(self, role: _Role) -> bool:
-        """Whether the watched folder still lies at its path."""
+        """Whether the watched folder is still at its path."""
         hold = self._held.get(role)
         try:
             # os.stat of a string costs half of what Path.stat does, and this is all that an idle check does.
@@ -434,7 +434,7 @@ def _remote(pending: Path, table: tuple[mounts.Mount, ...]) -> str | None:
     kind = mounts.kind_at(pending, table)
     if kind is None or not mounts.is_remote(kind):
         return None
-    return f"{pending}: lies on a network file system ({kind})"
+    return f"{pending}: is on a network file system ({kind})"
 
 
 def _no_watch(path: str, error: OSError) -> _CannotWatchError:

@@ -33,7 +33,7 @@ LONGEST_TROUBLE_S = 300.0
 LONGEST_WAIT_FOR_A_TIME_S = 60.0
 """The clock may be set, and does not stand still while the machine is suspended."""
 _TOLD_AT_ONCE = 100
-"""Dropped documents. Of more, each is told of before its claim, or when there is nothing to start."""
+"""Dropped documents. Of more, each is reported before its claim, or when there is nothing to start."""
 
 
 class Worker:
@@ -116,7 +116,7 @@ class Worker:
         return self._recovered or self.trouble is not None
 
     def serve(self) -> None:
-        """Work until stopped. A defect of ours ends this source only, and says so."""
+        """Work until stopped. A defect in the queue ends this source only, and is reported."""
         self.thread_id = threading.get_native_id()
         try:
             while not self._closing():
@@ -201,7 +201,7 @@ class Worker:
                 self._supervision.suspend(claim)
 
     def _conclude_claims(self) -> None:
-        """Claims of an earlier daemon, and those whose lock came back after somebody took it away."""
+        """Claims of an earlier daemon, and those whose lock came back after it was removed."""
         for claim in self._engine.queue.claims():
             if self._closing():
                 return
@@ -257,7 +257,7 @@ class Worker:
 
     def _end_cancelled(self) -> None:
         """Waiting tasks that a person gave up need not wait for the one that runs."""
-        with contextlib.suppress(EngineUnavailable):  # the turn after this one will tell
+        with contextlib.suppress(EngineUnavailable):  # the next turn reports it
             self._end_all(self._survey().cancelled)
 
     def _end_unwanted(self, survey: Survey) -> bool:

@@ -60,7 +60,7 @@ class Part:
     task_id: TaskId
     source: str
     title: str
-    """As the document has it; the model tells the tasks apart by it as a heading."""
+    """As the document has it; the model recognises the task by it as a heading."""
     shows: str
     ends_as: OutcomeKind
 
@@ -81,7 +81,7 @@ PARTS = (
         TaskId("task-publish-release"),
         "ad-hoc",
         "Publish the release",
-        "is denied git push, and claims success all the same",
+        "is denied git push, and claims success anyway",
         OutcomeKind.DENIED,
     ),
     Part(

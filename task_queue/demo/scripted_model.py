@@ -105,7 +105,7 @@ class Request:
 
     @property
     def first_text(self) -> str:
-        """The conversation's first user message: the task, by which a script tells conversations apart."""
+        """The conversation's first user message: the task, by which a script recognises the conversation."""
         return self.user_texts[0] if self.user_texts else ""
 
     @property
@@ -310,7 +310,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name given by BaseHTTPRequestHandler
-        """Silence: the requests are kept, and stderr belongs to whoever runs us."""
+        """Silence: the requests are kept, and stderr belongs to the calling program."""
 
 
 def _message(reply: Message, body: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -367,7 +367,7 @@ def _blocks(message: Mapping[str, Any]) -> list[_Block]:
 
 
 def _is_answer(message: Mapping[str, Any]) -> bool:
-    """An answer of ours; the CLI closes an interrupted turn with one of its own before it resumes."""
+    """An answer of the script; the CLI closes an interrupted turn with one of its own before it resumes."""
     texts = [block.get("text") for block in _blocks(message)]
     return message["role"] == "assistant" and texts != [_CLOSING]
 

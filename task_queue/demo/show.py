@@ -1,6 +1,6 @@
-"""Plays the demo and tells what happens: the real daemon on a scratch folder, with a scripted model.
+"""Plays the demo and reports what happens: the real daemon on a scratch folder, with a scripted model.
 
-Only the telling of it, in words and columns, is elsewhere (``cli.demo``).
+Only how it is written, in words and columns, is elsewhere (``cli.demo``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LOOK_EVERY_S = 0.1
 _LONGEST_S = 180.0
 _STOP_S = 45.0
 _ANSWERS = "StructuredOutput"
-"""Not a tool to look at: with it the auditor hands over the verdict, which is told as such."""
+"""Not a tool to look at: with it the auditor hands over the verdict, which is reported as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def run_demo(tell: Callable[[Scene], None], *, keep: bool = False) -> Report:
 def _watch(
     stage: Stage, daemon: subprocess.Popen[bytes], started: float, tell: Callable[[Scene], None]
 ) -> None:
-    """Tell each change until every task has ended."""
+    """Report each change until every task has ended."""
     locations = locate(stage.config, environ=stage.environment)
     content = document.read(locations.config)
     sources = [listed(content, entry) for entry in document.sources_of(content)]
@@ -175,7 +175,7 @@ def _doing(view: StatusView, tools: dict[str, str | None]) -> dict[str, str]:
 
 
 def _checked(stage: Stage, told: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """What verification, audit and landing came to; *told* counts the steps of each task seen so far."""
+    """What verification, audit and landing came to; ``told`` counts the steps of each task seen so far."""
     for part in PARTS:
         steps = [
             json.loads(line)
@@ -212,7 +212,7 @@ def _done(stage: Stage) -> dict[str, str]:
 
 
 def _result(stage: Stage, part: Part) -> dict[str, Any] | None:
-    """The task's result once its document lies in its final place."""
+    """The task's result once its document is in its final place."""
     layout = stage.layout(part.source)
     try:
         result: dict[str, Any] = json.loads(layout.result(part.task_id).read_bytes())
@@ -269,7 +269,7 @@ def _daemon(stage: Stage) -> Generator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _ended_by_signals() -> Generator[None]:
-    """A demo that is told to end ends its daemon, too."""
+    """A demo that is asked to end ends its daemon, too."""
 
     def end(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -101,7 +101,7 @@ class Stage:
         draft.rename(layout.pending / draft.name)
 
     def changes(self) -> list[str]:
-        """What became of the workspace, as git sums it up; files that nobody committed included."""
+        """What became of the workspace, as git sums it up; uncommitted files included."""
         self._git("add", "--intent-to-add", ".")
         return self._git("diff", "--stat=76", "start").splitlines()
 

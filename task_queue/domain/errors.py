@@ -55,7 +55,7 @@ class EngineError(TaskQueueError):
 
 
 class ClaimHeld(EngineError):  # noqa: N818 - a signal between workers, not an error to a person
-    """Somebody else holds the claim: look elsewhere."""
+    """Another process holds the claim: look elsewhere."""
 
 
 class ClaimLost(EngineError):  # noqa: N818 - as above

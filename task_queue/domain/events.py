@@ -281,7 +281,7 @@ class WatchRestored:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCrashed:
-    """A defect of ours: this source stops until the daemon restarts, the others go on."""
+    """A defect in the queue: this source stops until the daemon restarts, the others go on."""
 
     source: str
     traceback: str

@@ -86,7 +86,7 @@ class WorkProduct:
     """Which prompts ran, with their sha256."""
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    """Both of the attempt, in a result of all attempts that could tell; phases without an agent cost nothing."""
+    """Both of the attempt; in a result, of all attempts that reported them. Phases without an agent cost nothing."""
     see: tuple[str, ...] = ()
     """Commands that show the work."""
     keep: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Work:
     duration_api_ms: int = 0
     total_cost_usd: float | None = None
     estimated_cost_usd: float = 0.0
-    """How much of the total is an estimate, because the agent was ended before it could tell."""
+    """How much of the total is an estimate, because the agent was ended before it could report."""
     cost_incomplete: bool = False
     """More may have been spent than is known."""
     session_id: str | None = None
@@ -121,7 +121,7 @@ class Work:
     session_estimated_usd: float = 0.0
     """What the session was charged since by estimate, see ``domain.attempt.spending``."""
     utilization: float | None = None
-    """Share of the account's usage limit that is used up, 0 to 1, as the agent was told last."""
+    """Share of the account's usage limit that is used up, 0 to 1, as last reported to the agent."""
     product: WorkProduct | None = None
     """None where the attempt had no workflow, or did not get far enough."""
 
@@ -169,20 +169,20 @@ class Attempt:
     num_turns: int = 0
     total_cost_usd: float | None = None
     cost_incomplete: bool = False
-    """More may have been spent than is known: the agent died before it could tell."""
+    """More may have been spent than is known: the agent died before it could report."""
     session_cost_usd: float | None = None
     estimated_cost_usd: float = 0.0
     session_estimated_usd: float = 0.0
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
-    """Both empty where the attempt was ended before it could tell."""
+    """Both empty where the attempt was ended before it could report."""
     steps: str = ""
     """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.attempt.proof``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """History of a task that will be tried again; lies beside its document."""
+    """History of a task that will be tried again; the file is beside its document."""
 
     task_id: TaskId
     attempts: tuple[Attempt, ...] = ()

@@ -11,7 +11,7 @@ TaskId = NewType("TaskId", str)
 
 
 class TaskState(StrEnum):
-    """Derived from where the document lies; stored nowhere."""
+    """Derived from the folder that the document is in; stored nowhere."""
 
     PENDING = "pending"
     RUNNING = "running"

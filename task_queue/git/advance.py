@@ -1,6 +1,6 @@
 """The last step of a landing: the target, with the checkout that has it, goes from one commit to a later one.
 
-It is announced in the repository before it begins, and only who has the turn may take it. Whoever gets the
+It is announced in the repository before it begins, and only who has the turn may take it. The process that gets the
 turn next and finds an announcement knows that its author died in this step, or could not clean up after it,
 and takes back what is half done (``taking_back``): it has happened then, or it has not.
 """
@@ -30,7 +30,7 @@ _RECORD = "task-queue-advance.json"
 _RECORD_LIMIT = 2**16
 _LOOK_AGAIN_S = 0.1
 _SHORT_WAIT_S = 10.0
-"""For a last step of somebody else's, which is short but for the hooks after it."""
+"""For the last step of another attempt, which is short but for the hooks after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class NotTaken:
 
 @contextmanager
 def turn_to_land(git: Git, *, wait_s: float) -> Generator[None, None, None]:
-    """Landings of ours in one repository wait for each other; the kernel ends the turn of whoever dies.
+    """The queue's landings in one repository wait for each other; the kernel ends the turn of a process that dies.
 
     Raises GitError where the turn does not come within *wait_s*.
     """
@@ -113,21 +113,23 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> Taken | NotTaken:
         _take_back(git, place, planned)
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
-        return Taken(f"merged all the same: {cut_off}; look at the hook post-merge" if cut_off else None)
+        return Taken(f"merged anyway: {cut_off}; look at the hook post-merge" if cut_off else None)
     return NotTaken(why or "git moved nothing, and did not say why")
 
 
 def finish_interrupted(git: Git, *, marker: str) -> str | None:
-    """Take back a step whose author died in it; what to tell of that. To be called in our turn.
+    """Take back a step whose author died in it; what to report of that. To be called in our turn.
 
-    *marker* is the asking attempt's own. Raises GitError where somebody is still at work there.
+    *marker* is the asking attempt's own. Raises GitError where another process is still at work there.
     """
     record = _common_dir(git) / _RECORD
     planned = _announced(record)
     if planned is None:
         return None
     if identity.is_alive(planned.runner) and planned.runner != identity.own_identity():
-        raise GitError(f"{git.directory}: a landing of {planned.branch} was cut off, and is being seen to")
+        raise GitError(
+            f"{git.directory}: a landing of {planned.branch} was cut off, and its process cleans up"
+        )
     if planned.marker != marker:
         identity.end_tree(planned.marker, grace_s=0)  # what it left must not go on writing while we look
     place = checkout_of(git, planned.target) if planned.checked_out else None
@@ -138,12 +140,12 @@ def finish_interrupted(git: Git, *, marker: str) -> str | None:
         return None
     told = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
     if theirs:
-        told += f"; left as they are, because somebody has changed them since: {', '.join(theirs)}"
+        told += f"; these files have changed since and were left as they are: {', '.join(theirs)}"
     return told
 
 
 def finish_interrupted_before(git: Git, *, marker: str) -> str | None:
-    """The same for whoever is about to work there; nothing without a repository, or where somebody is landing."""
+    """The same for a caller about to work there; nothing without a repository, or while another process is landing."""
     with contextlib.suppress(GitError):
         if (_common_dir(git) / _RECORD).exists():
             with turn_to_land(git, wait_s=_SHORT_WAIT_S):
@@ -157,13 +159,13 @@ def _remove_locks(git: Git, place: Path | None, planned: Advance, record: Path) 
         raise GitError(
             f"{place or git.directory}: a landing of {planned.branch} was cut off, and git is at work there:"
             f" {holder}",
-            hint="it is seen to once that has ended",
+            hint="the queue takes the landing back once that has ended",
         )
     remove_locks(git, place, planned.target, since_ns=record.stat().st_mtime_ns)
 
 
 def _take_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...]:
-    """Nothing where the target has moved since: it was done, or somebody went on from there."""
+    """Nothing where the target has moved since: the step was done, or a person went on from there."""
     if place is None or commit_of(git, f"refs/heads/{planned.target}") != planned.old:
         return ()
     return take_back(git.at(place), old=planned.old, new=planned.new)
@@ -171,7 +173,7 @@ def _take_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...
 
 def _fast_forward(git: Git, planned: Advance, within_s: float) -> GitOutput:
     named = replace(git, extra={**git.extra, "GIT_REFLOG_ACTION": f"merge {planned.branch}"})
-    # Not over an ignored file either: git would replace it without a word, and it is somebody's.
+    # Not over an ignored file either: git would replace it without a word, and it is the user's.
     switches = ("--ff-only", "--no-autostash", "--no-overwrite-ignore")
     return named.within(within_s).attempt("merge", *switches, planned.new)
 

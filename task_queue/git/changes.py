@@ -10,7 +10,7 @@ from task_queue.git.program import Git
 MAX_PATCH_BYTES = 200_000
 _MOST_RECORDED = 100
 _BIG_FILE = "core.bigFileThreshold=1m"
-"""Larger files are told as binary: nobody reads a patch of that size."""
+"""Larger files are listed as binary: a patch of that size is not read."""
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
 
 

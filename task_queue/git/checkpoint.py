@@ -1,4 +1,4 @@
-"""What lay uncommitted before a task began, kept safe on a ref.
+"""What was uncommitted before a task began, kept safe on a ref.
 
 A commit that no branch knows of, below ``refs/task-queue/<task>/``. It looks like a stash: its tree is the
 files, its last own parent the index. A later one keeps the earlier as a parent, so that nothing that was
@@ -37,7 +37,7 @@ _FACTS = "Checkpoint: "
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What an earlier attempt of a task left uncommitted: not somebody else's when the task is tried again."""
+    """What an earlier attempt of a task left uncommitted: the task's own when it is tried again."""
 
     files: Mapping[str, Entry]
     staged: Mapping[str, Entry]
@@ -62,7 +62,7 @@ class Checkpoint:
 
     @property
     def untouchable(self) -> frozenset[str]:
-        """Paths that belong to somebody else: none of our commits holds them."""
+        """Paths that belong to the user or another task: no commit of the queue holds them."""
         return frozenset(self.dirty) | {entry.path for entry in self.left_out}
 
     def way_back(self, root: Path) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def checkpoint(
 ) -> Checkpoint:
     """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
 
-    *own* is the task's from an earlier attempt: where it still lies as it was left, the checkpoint has the
+    *own* is the task's from an earlier attempt: where it is still as it was left, the checkpoint has the
     last commit's version, so that it counts as changed by the task.
 
     Asked with the number of the attempt whose session is continued, it gives that attempt's checkpoint.
@@ -121,7 +121,7 @@ def checkpoint(
 
 
 def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
-    """Remove the ref of a checkpoint that holds nothing of anybody; whether it did."""
+    """Remove the ref of a checkpoint that holds no file of another owner; whether it did."""
     parents = git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()
     if kept.dirty or kept.left_out or len(parents) > (2 if kept.base else 1):
         return False
@@ -142,7 +142,7 @@ def checkpoint_at(git: Git, commit: str) -> Checkpoint:
 
 
 def facts_in(git: Git, commit: str, name: str) -> dict[str, Any]:
-    """What a commit of ours says of itself in its line *name*. Raises ValueError where it says nothing."""
+    """What a commit of the queue says of itself in its line *name*. Raises ValueError where it says nothing."""
     body = git.read("show", "--no-patch", "--format=%B", commit).text
     line = next((line for line in body.splitlines() if line.startswith(name)), None)
     return cast("dict[str, Any]", json.loads((line or "").removeprefix(name)))
@@ -166,7 +166,7 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Ch
     against = tree_or_empty(git, base)
     dirty = {step.path: step.after for step in steps_between(git, against, commit)}
     for step in steps_between(git, against, staged):
-        # Staged, and then put back in the file: the file equals the last commit, yet the path is somebody's.
+        # Staged, and then put back in the file: the file equals the last commit, yet the path is the user's.
         dirty.setdefault(step.path, step.before)
     return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
 
@@ -181,7 +181,7 @@ def _without_own(git: Git, repository: Repository, kept: Snapshot, own: Own, *, 
     }
     for step in steps_between(git, against, kept.staged):
         if step.after not in (own.files.get(step.path), own.staged.get(step.path)):
-            before.pop(step.path, None)  # somebody staged it
+            before.pop(step.path, None)  # another process or the user staged it
     if not before:
         return kept
     with temporary_index(git, repository, empty=True) as ours:
@@ -198,5 +198,5 @@ def ref_of(task_id: TaskId, what: str) -> str:
 
 
 def move_ref(git: Git, ref: str, commit: str, earlier: str | None) -> None:
-    """Raises GitError if somebody else moved it meanwhile."""
+    """Raises GitError if another process moved it meanwhile."""
     git.change("update-ref", "--no-deref", ref, commit, earlier or "0" * len(commit))

@@ -102,7 +102,7 @@ def _head_brought(
 
 
 def _forced_noticed(git: Git, own: Path) -> None:
-    """Ignored files that the agent has added all the same are its work: the queue's index names them, too."""
+    """Ignored files that the agent has added anyway are its work: the queue's index names them, too."""
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
         with contextlib.suppress(OSError):
@@ -156,7 +156,7 @@ def _new_tips(git: Git, apart: Git, here: str) -> list[_Tip]:
 
 
 def _known_refs(git: Git) -> Iterable[str]:
-    """Not those that were kept for the agent's commits: asked again, they are told again."""
+    """Not those that were kept for the agent's commits: a second call returns them again."""
     names = git.read("for-each-ref", "--format=%(refname)").text.splitlines()
     return [name for name in names if not _is_kept_for_agent(name)] or ["refs/none"]
 
@@ -173,5 +173,5 @@ def _kept(git: Git, apart: Git, task_id: TaskId, tip: _Tip) -> str:
 
 
 def _move(git: Git, branch: str, *, new: str, old: str) -> None:
-    """Raises GitError if somebody else moved it meanwhile."""
+    """Raises GitError if another process moved it meanwhile."""
     git.change("update-ref", "-m", "commits of the agent", f"{_PREFIX}{branch}", new, old)

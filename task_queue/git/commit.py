@@ -54,7 +54,7 @@ class CommitResult:
     rewritten: bool = False
     """The commit that the task began on is no longer part of the history."""
     refused: str | None = None
-    """What git and its hooks said when they refused the commit; the changes lie where they were."""
+    """What git and its hooks said when they refused the commit; the changes are where they were."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ def why_no_signature(git: Git, signature: Signature) -> str | None:
     for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
         answer = signed.ask("-c", "user.useConfigOnly=true", "var", who)
         if answer.code != 0:
-            return "nobody is configured to commit as: git config --global user.name NAME, and user.email"
+            return "git has no name to commit as: git config --global user.name NAME, and user.email"
     return None
 
 
@@ -93,7 +93,7 @@ def final_commit(
 
     *trailers* must hold Task-Id and Task-Queue-Attempt: a commit on top of the checkpoint's base that
     carries both is the one that an earlier call made, and no other is. Raises GitError where git itself
-    is in trouble; a hook that refuses is told in ``refused``.
+    is in trouble; a hook's refusal is in ``refused``.
     """
     there = git.at(repository.root)
     marks = {name: trailers[name] for name in (TASK_ID, TASK_QUEUE_ATTEMPT)}

@@ -15,7 +15,7 @@ _NOT_ON_A_LINE = re.compile(r"[\n\r]")
 
 
 def keep_out(repository: Repository, folders: Iterable[Path]) -> tuple[str, ...]:
-    """Add each of *folders* that lies below the root, once; the patterns that were new.
+    """Add each of *folders* that is below the root, once; the patterns that were new.
 
     Without effect on files that are already tracked. Raises GitError.
     """

@@ -1,6 +1,6 @@
 """Which of a repository's configuration the repository of a task's checkout gets. Pure.
 
-A list of what is copied, not of what is left out: a key that nobody thought of here may hold a password or
+A list of what is copied, not of what is left out: a key that this list does not foresee may hold a password or
 name a program that writes into the owner's repository. Left out on purpose: credentials (``credential.*``,
 ``http.*``), push URLs, signing keys, hooks by path, includes, aliases, and everything about maintenance.
 """
@@ -55,7 +55,7 @@ def inherited(
     """The entries of the new repository.
 
     *effective* applies in the owner's repository, *local* is written in it; *urls* has each of its remotes
-    with the URL that fetches from it. *root* is what relative paths are told from, and *own* where the owner's
+    with the URL that fetches from it. *root* is what relative paths start from, and *own* where the owner's
     repository is: a remote that is there is left out, with its branches.
     """
     last = {key: value for key, value in effective if _FOR_EVERY_COMMAND.fullmatch(key)}

@@ -1,7 +1,7 @@
 """Which attempts work in a working tree: a note of each in its part of the repository, gone when it ends.
 
-One whose author is dead says that what lies there is a killed attempt's: it could not keep that itself, so
-it is kept before anybody else begins there.
+A note whose author is dead says that the changes there are a killed attempt's: it could not keep them itself, so
+they are kept before another attempt begins there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AtWork:
 
     task_id: TaskId
     checkpoint: str
-    """The commit that its changes are told against."""
+    """The commit that its changes are compared with."""
     runner: ProcessIdentity
 
 
@@ -55,7 +55,7 @@ def note_end(repository: Repository, task_id: TaskId) -> None:
 def keep_of_the_dead(git: Git, repository: Repository, *, but: TaskId | None, apart: bool) -> tuple[str, ...]:
     """Keep what killed attempts left here uncommitted; one sentence for each. Raises GitError.
 
-    *but* is a task that goes on where it was. *apart*: nobody else works here, so it is the task's own.
+    *but* is a task that goes on where it was. *apart*: nothing else works here, so it is the task's own.
     """
     told: list[str] = []
     for path in sorted((repository.git_dir / _FOLDER).glob("*.json")):

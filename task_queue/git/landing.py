@@ -76,7 +76,7 @@ def land(
     """Merge the branch into its target, fast-forward where possible. Idempotent; raises GitError.
 
     Decides again when the target moves meanwhile. *within_s* is for waiting and hooks together. What else a
-    person should know goes to *tell*.
+    person should know goes to ``tell``.
     """
     ends_at = time.monotonic() + within_s
     signed = replace(git, extra={**git.extra, **(signature or Signature()).variables})
@@ -100,7 +100,7 @@ def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], ends_at: fl
     if is_ancestor(git, tip, of=old):
         return Advanced(old, "already there")
     place = checkout_of(git, target)
-    in_the_way = _in_the_way(git, place, target)  # before hooks run in vain
+    in_the_way = _in_the_way(git, place, target)  # before hooks run without effect
     if in_the_way is not None:
         return in_the_way
     new = tip
@@ -121,7 +121,7 @@ def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], ends_at: fl
                 return Blocked(why)
             case str():
                 new = merged
-        in_the_way = _in_the_way(git, place, target)  # somebody may have begun to work there
+        in_the_way = _in_the_way(git, place, target)  # another process may have begun to work there
         if in_the_way is not None:
             return in_the_way
     planned = Advance(branch, target, old, new, place is not None, wish.marker, own_identity())

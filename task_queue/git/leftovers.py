@@ -32,7 +32,7 @@ class Leftovers:
     ref: str
     paths: tuple[str, ...]
     since: str
-    """The checkpoint that *paths* are told against."""
+    """The checkpoint that *paths* are compared with."""
     left_out: tuple[LeftOut, ...] = ()
 
     def way_to_see(self, root: Path) -> str:
@@ -67,7 +67,7 @@ def keep_leftovers(
 
 
 def own_of(git: Git, task_id: TaskId) -> Own | None:
-    """What the task's earlier attempts left, where it was nobody else's already; None if nothing is known."""
+    """What the task's earlier attempts left, where it had no other owner already; None if nothing is known."""
     left = commit_of(git, ref_of(task_id, "leftovers"))
     if left is None:
         return None

@@ -1,4 +1,4 @@
-"""Makes a merge commit away from everybody's checkout, in a throw-away one, through the hooks of the main checkout.
+"""Makes a merge commit away from every other checkout, in a throw-away one, through the hooks of the main checkout.
 
 Git merges there without committing; then its hooks run, one by one and each within what is left of the
 time, as git-merge(1) would run them. What would follow in a checkout (``post-merge``) does not belong here.

@@ -167,7 +167,7 @@ def _configure(
 
 
 def _submodules_beside(owner: Git, root: Path) -> list[Entry]:
-    """Addresses told from the owner's repository itself, because it has no upstream to tell them from."""
+    """Relative addresses resolved against the owner's repository itself, because it has no upstream for them."""
     answer = owner.ask("config", "--blob", "HEAD:.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.url$")
     entries = [(key, url) for key, _, url in (field.partition("\n") for field in answer.fields)]
     return [(key, os.path.normpath(root / url)) for key, url in entries if url.startswith(("./", "../"))]

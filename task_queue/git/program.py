@@ -1,4 +1,4 @@
-"""Running the git program: its environment is built, its time is bounded, and it never asks anybody."""
+"""Running the git program: its environment is built, its time is bounded, and it never prompts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Git:
         return self._checked(self.attempt(*arguments, stdin=stdin), arguments)
 
     def attempt(self, *arguments: str, stdin: bytes = b"", patience_s: float = 5.0) -> GitOutput:
-        """Run a command that writes, whatever its exit code; a lock that somebody holds is waited for a while."""
+        """Run a command that writes, whatever its exit code; waits a while for a lock that another process holds."""
         until = time.monotonic() + patience_s
         while True:
             answer = self._run(arguments, stdin=stdin, limit=None, locks=True)
@@ -212,7 +212,7 @@ def _hint_for(said: str) -> str | None:
     if ".lock': File exists" in said:
         return "another git runs there, or one was killed: remove the lock file once no git runs"
     if "dubious ownership" in said:
-        return "the repository belongs to somebody else: git config --global --add safe.directory DIR"
+        return "the repository belongs to another user: git config --global --add safe.directory DIR"
     if "tell me who you are" in said or "empty ident" in said:
         return "say who commits: git config --global user.name NAME, and user.email"
     return None

@@ -25,7 +25,7 @@ class CheckoutRecord:
     repository: Path
     """Root of the working tree whose repository it was made from."""
     task_id: str = ""
-    """Empty: a throw-away one, which nobody works in."""
+    """Empty: a throw-away one, in which no attempt works."""
     identity: str = ""
     """What the file ``task-queue-checkout`` in its repository says, so that it is found under another name."""
     settings: tuple[str, ...] = ()

@@ -173,7 +173,7 @@ def _known(git: Git, directory: Path) -> WorktreeEntry:
     for tree in listed(git):
         if tree.directory == directory:
             return tree
-    raise GitError(f"{directory} is no working tree of {git.directory}")
+    raise GitError(f"{directory} is not a working tree of {git.directory}")
 
 
 def _described(directory: Path, record: CheckoutRecord, git: Git) -> KeptCheckout:

@@ -59,9 +59,9 @@ class Repository:
     """None: HEAD is detached."""
     bare: bool = False
     operation: str | None = None
-    """What somebody is in the middle of."""
+    """What a person or a process is in the middle of: a merge, a rebase."""
     locked: str | None = None
-    """Who holds the index, or since when a lock lies there that nobody holds."""
+    """Who holds the index, or since when a lock that no process holds has been there."""
     dirty: tuple[Dirty, ...] = ()
     submodules: tuple[str, ...] = ()
 

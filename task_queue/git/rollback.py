@@ -1,8 +1,8 @@
-"""Takes back a fast-forward that was cut off, as far as what lies there is provably its own.
+"""Takes back a fast-forward that was cut off, as far as the files there are provably its own.
 
 It begins only where every file that it is to change is as the old commit has it. Git then updates the files
 one by one, then the index, then the branch. So a file is its own where it is as the new commit has it,
-begins like that, or is missing; whatever else somebody made of a file since is left to them. A lock file is
+begins like that, or is missing; what another process made of a file since stays. A lock file is
 its own where it came after the step was announced and no process holds it.
 """
 
@@ -38,7 +38,7 @@ def holder_of_locks(git: Git, place: Path | None, target: str) -> str | None:
 
 
 def remove_locks(git: Git, place: Path | None, target: str, *, since_ns: int) -> None:
-    """Remove the lock files that the step left: those that nobody holds and that came after it was announced."""
+    """Remove the lock files that the step left: those that no process holds and that came after it was announced."""
     for lock in _locks(git, place, target):
         with contextlib.suppress(FileNotFoundError):
             if lock.stat().st_mtime_ns >= since_ns:
@@ -46,17 +46,17 @@ def remove_locks(git: Git, place: Path | None, target: str, *, since_ns: int) ->
 
 
 def why_not_ready(git: Git, *, old: str, new: str) -> str | None:
-    """Why the working tree must not be brought from *old* to *new*; None if nothing of anybody's is in the way."""
+    """Why the working tree must not be brought from *old* to *new*; None if no other owner's file is in the way."""
     steps = steps_between(git, old, new)
     now = _Now(git, steps)
     changed = next((step.path for step in steps if not now.is_untouched(step)), None)
-    return None if changed is None else f"a file of somebody's would be overwritten: {changed}"
+    return None if changed is None else f"a file that is not the queue's would be overwritten: {changed}"
 
 
 def take_back(git: Git, *, old: str, new: str) -> tuple[str, ...]:
     """Bring the working tree back to *old*, which its branch still has; what was left of the way to *new*.
 
-    That is: the paths that somebody has changed since. Idempotent; raises GitError.
+    That is: the paths that another process has changed since. Idempotent; raises GitError.
     """
     there, place = git, git.directory
     steps = steps_between(there, old, new)
@@ -174,7 +174,7 @@ def _is_odd(root: Path, path: str) -> bool:
 
 
 def _is_blocked(root: Path, path: str) -> bool:
-    """Whether something of somebody's is where a file, or one of its folders, has to be."""
+    """Whether another owner's file is where a file, or one of its folders, has to be."""
     folders = [root / folder for folder in Path(path).parents if folder != Path()]
     return os.path.lexists(root / path) or any(
         os.path.lexists(folder) and not folder.is_dir() for folder in folders

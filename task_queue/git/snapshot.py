@@ -84,7 +84,7 @@ def take_snapshot(
 def temporary_index(git: Git, repository: Repository, *, empty: bool = False) -> Generator[Git, None, None]:
     """Git with a copy of the repository's index, or with an empty one; gone afterwards.
 
-    It lies in the repository's own folder, where the next one removes what a killed process left.
+    It is in the repository's own folder, where the next one removes what a killed process left.
     """
     original = repository.git_dir / "index"
     with _index_in(git, repository.git_dir) as ours:
@@ -118,7 +118,7 @@ def _sweep_indexes(git_dir: Path) -> None:
 
 
 def commit_tree(git: Git, tree: str, *, parents: Iterable[str], message: str) -> str:
-    """A commit that no branch knows of; nobody needs to be configured as its author."""
+    """A commit that no branch knows of; git needs no configured author for it."""
     flags = [word for parent in parents for word in ("-p", parent)]
     ours = replace(git, extra=_OURS)
     return ours.change(
@@ -127,7 +127,7 @@ def commit_tree(git: Git, tree: str, *, parents: Iterable[str], message: str) ->
 
 
 def steps_between(git: Git, before: str, after: str) -> tuple[Step, ...]:
-    """Every path in which two trees (or commits) differ; renames are told as what they are on disk."""
+    """Every path in which two trees (or commits) differ; a rename is a removal and an addition, as on disk."""
     fields = iter(git.read("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", before, after).fields)
     steps: list[Step] = []
     for about, path in zip(fields, fields, strict=True):
@@ -147,7 +147,7 @@ def entries_in_index(git: Git) -> dict[str, Entry]:
 
 
 def left_alone(git: Git) -> frozenset[str]:
-    """Paths whose files git is told not to look at: outside of a sparse checkout, or assumed unchanged."""
+    """Paths whose files git does not look at: outside of a sparse checkout, or assumed unchanged."""
     lines = git.read("ls-files", "-z", "-v", "--full-name").fields
     return frozenset(line[2:] for line in lines if line[:1] == "S" or line[:1].islower())
 

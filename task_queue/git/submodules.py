@@ -63,7 +63,7 @@ def only_in_submodules(there: Git) -> str | None:
 def pointers_nowhere_else(owner: Git, there: Git, before: str, after: str) -> tuple[Pointer, ...]:
     """Submodules for which *after* names a commit that neither the owner has nor a remote branch of the submodule.
 
-    *there* is the task's checkout. With such a commit nobody but the task could check out the result.
+    *there* is the task's checkout. With such a commit only the task could check out the result.
     """
     changed = [
         Pointer(step.path, step.after.oid)

@@ -1,4 +1,4 @@
-"""Checkouts that nobody works in: to verify a result, to make a merge. They go when they were used."""
+"""Checkouts in which no attempt works: to verify a result, to make a merge. They go when they were used."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def discard_forgotten(git: Git, folder: Path, *, unfinished: Collection[str]) ->
 
 
 def _discard_earlier(git: Git, directory: Path) -> None:
-    """Of a release in which it was a working tree of the owner's repository: on no branch, so nobody worked in it."""
+    """From a release in which it was a working tree of the owner's repository: on no branch, without a task's work."""
     if any(tree.directory == directory and tree.branch is None for tree in listed(git)):
         patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S)
         patient.attempt("worktree", "remove", "--force", "--force", str(directory))
 
 
 def _discard(directory: Path) -> None:
-    """Only what was made to be thrown away: nobody ever worked in it."""
+    """Only what was made to be thrown away: no attempt ever worked in it."""
     record = record_of(directory)
     if record is not None and record.throw_away:
         remove_tree(directory)

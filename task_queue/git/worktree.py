@@ -101,7 +101,7 @@ def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree
         return _continued(git, known, task_id, notes=(moved,) if moved else ())
     if is_there:
         raise GitError(
-            f"{directory} is there already, and is no working tree of {git.directory}",
+            f"{directory} is there already, and is not a working tree of {git.directory}",
             hint="look into it and move it away, then retry the task",
         )
     lost = None
@@ -150,7 +150,7 @@ def _admin_in(common_dir: Path, directory: Path, git: Git) -> Path:
             named = path.parent / os.fsdecode(path.read_bytes()).removesuffix("\n")
             if Path(os.path.realpath(named.parent)) == directory:
                 return path.parent
-    raise GitError(f"{directory} is no working tree of {git.directory}")
+    raise GitError(f"{directory} is not a working tree of {git.directory}")
 
 
 def require_present(directory: Path) -> str | None:
@@ -231,7 +231,7 @@ def _completed(
 
 
 def _written(there: Git, head: str) -> tuple[str, ...]:
-    """Write the files, unless that was done; nobody has worked there before there is an index."""
+    """Write the files, unless that was done; no attempt has worked there before there is an index."""
     assert there.git_dir is not None
     if (there.git_dir / "index").exists():
         return ()
@@ -268,7 +268,7 @@ def _pin(git: Git, task_id: TaskId, borrowed: Borrowed, head: str) -> None:
 
 
 def _free_branch(git: Git, task_id: TaskId, start: str) -> tuple[str, bool]:
-    """A name that nobody uses, and whether it exists (a crash came between the branch and its working tree)."""
+    """A name that is not in use, and whether it exists (a crash came between the branch and its working tree)."""
     in_use = {tree.branch for tree in listed(git)}
     for number in itertools.count(1):
         name = branch_of(task_id) + (f"-{number}" if number > 1 else "")

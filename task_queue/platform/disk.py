@@ -12,12 +12,12 @@ _Key = TypeVar("_Key")
 
 
 def free_mb_at(folder: Path) -> int | None:
-    """MiB that are free where *folder* lies; None if it is not a directory, or cannot be asked."""
+    """MiB that are free on the file system of *folder*; None if it is not a directory, or cannot be asked."""
     return free_mb_by({None: folder}).get(None)
 
 
 def free_mb_by(folders: Mapping[_Key, Path]) -> dict[_Key, int]:
-    """The same for many, without those of which it cannot be told; each file system is asked once."""
+    """The same for many, without those that cannot be asked; each file system is asked once."""
     found: dict[_Key, int] = {}
     of_device: dict[int, int] = {}
     for key, folder in folders.items():

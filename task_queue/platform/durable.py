@@ -106,7 +106,7 @@ NO_REGULAR_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP})
 def read_regular(path: Path, *, limit: int) -> tuple[bytes, os.stat_result]:
     """At most ``limit + 1`` bytes of a regular file, and its stat; never follows a link, never blocks on a FIFO.
 
-    Raises OSError; ENOTSUP where *path* is no regular file.
+    Raises OSError; ENOTSUP where *path* is not a regular file.
     """
     fd, about = _open_regular(path)
     try:
@@ -177,7 +177,7 @@ def _write_temporary(directory: Path, data: bytes) -> Path:
 
 
 def _rename_no_replace(source: Path, target: Path) -> None:
-    import ctypes  # whoever only reads goes without
+    import ctypes  # a process that only reads goes without
 
     libc = ctypes.CDLL(None, use_errno=True)
     result = libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)

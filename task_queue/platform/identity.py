@@ -1,7 +1,7 @@
 """Which process is which: identity that survives reused process ids, and the marker that finds whole trees.
 
 A process id alone is not enough: ids are reused, and after a reboot they collide. Start ticks
-(proc(5), field 22 of ``stat``) tell two bearers of one id apart, the boot id two boots. Not the start
+(proc(5), field 22 of ``stat``) distinguish two bearers of one id, the boot id two boots. Not the start
 time in seconds, which follows changes of the clock.
 """
 
@@ -124,7 +124,7 @@ def _environment(pid: int) -> bytes | None:
         fields = _stat_fields(pid)
         if fields is None or fields[0] in _ENDED or int(fields[6]) & _PF_KTHREAD:
             return b""
-        # One that was given no environment shows its arguments all the same.
+        # One that was given no environment still shows its arguments.
         return _contents(f"{_PROC}/{pid}/environ") if _contents(f"{_PROC}/{pid}/cmdline") else None
     except _NOT_OURS:
         return b""
@@ -191,7 +191,7 @@ def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> i
 
 
 def kill_group(leader: int, *, patience_s: float = 5.0) -> None:
-    """Kill the process group of *leader*, a child not yet waited for, and wait until nobody of it runs.
+    """Kill the process group of *leader*, a child not yet waited for, and wait until none of its processes runs.
 
     A killed process goes on for a moment: it holds its port and its files until the kernel has ended it.
     What cannot die (it waits for a disk) is left after *patience_s*.

@@ -16,9 +16,9 @@ class FileLock:
         self._fd: int | None = None
 
     def acquire(self, holder: str) -> bool:
-        """Take the lock without waiting and note *holder* in it; False if somebody else holds it.
+        """Take the lock without waiting and note *holder* in it; False if another process holds it.
 
-        Called again, it checks that the locked file is still the one that *path* names (somebody may
+        Called again, it checks that the locked file is still the one that *path* names (a user may
         have deleted it, or the folder), and takes the new one if not.
         """
         if self._fd is not None:

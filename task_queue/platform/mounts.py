@@ -1,4 +1,4 @@
-"""Which file system serves a path, told from the kernel's mount table without touching the path.
+"""Which file system serves a path, read from the kernel's mount table without touching the path.
 
 Asking the path itself (``stat``) can block for ever when a network file system does not answer.
 """
@@ -43,14 +43,14 @@ def kind_at(path: PurePath, mounts: Iterable[Mount]) -> str | None:
     for mount in mounts:
         if not path.is_relative_to(mount.point):
             continue
-        # A later mount on the same point lies on top of the earlier one.
+        # A later mount on the same point covers the earlier one.
         if best is None or len(mount.point.parts) >= len(best.point.parts):
             best = mount
     return None if best is None else best.kind
 
 
 def is_remote(kind: str) -> bool:
-    """Whether somebody else may change files there without this kernel's knowledge."""
+    """Whether another machine may change files there without this kernel's knowledge."""
     return kind in _REMOTE or kind == "fuse" or kind.startswith("fuse.")
 
 

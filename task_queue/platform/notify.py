@@ -1,4 +1,4 @@
-"""Tells systemd how the service is doing (sd_notify(3)): datagrams to the socket that it named.
+"""Reports to systemd how the service is doing (sd_notify(3)): datagrams to the socket that it named.
 
 The environment is not read here: the address and the watchdog's settings are passed in.
 """
@@ -12,7 +12,7 @@ import time
 class Notifier:
     """Sends states to *address* (the value of ``NOTIFY_SOCKET``); does nothing when it is None.
 
-    A message that cannot be delivered is dropped: a service works on when nobody listens, and a
+    A message that cannot be delivered is dropped: a service works on when no manager listens, and a
     manager that is alive but heard nothing acts by its own time-outs.
     """
 

@@ -36,7 +36,7 @@ class UnreadableRecordError(ValueError):
 def encode(record: Any) -> bytes:
     """UTF-8 JSON with a final newline; times are ISO 8601 with offset, durations seconds, paths text.
 
-    Bytes of a file name that are no UTF-8 become visible text: as JSON escapes nobody could read them back.
+    Bytes of a file name that are not UTF-8 become visible text: JSON escapes of them could not be read back.
     """
     text = json.dumps(record, ensure_ascii=False, default=_plain, indent=1)
     return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode() + b"\n"
@@ -81,7 +81,7 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Result):
         return content_of(value)
-    if is_dataclass(value):  # not asdict, which copies all that lies in it
+    if is_dataclass(value):  # not asdict, which copies all that is in it
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, timedelta):
         return value.total_seconds()

@@ -1,6 +1,6 @@
-"""Whether somebody else could change what lies at a path, as sshd and cron ask before they obey a file.
+"""Whether another user could change what is at a path, as sshd and cron ask before they obey a file.
 
-Whoever can write the configuration or a source runs agents as us. A path is as safe as every folder on
+A user who can write the configuration or a source runs agents as us. A path is as safe as every folder on
 the way to it: who can rename one of them can put another in its place. So each name on the way is
 looked at, the links that are followed included. Access lists need no look of their own: what they
 grant at most shows in the group's bits (acl(5)).
@@ -26,7 +26,7 @@ class Problem:
     what: str
     fix: str
     grave: bool
-    """Refused; otherwise only told (its group is often the user's own)."""
+    """Refused; otherwise only reported (its group is often the user's own)."""
 
 
 def problems(*paths: Path) -> list[Problem]:
@@ -57,7 +57,7 @@ def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:
     if stat.S_ISLNK(about.st_mode) or _is_sticky_directory(about.st_mode):
         return
     if about.st_mode & stat.S_IWOTH:
-        yield Problem(f"{place} can be written by everybody", f"chmod o-w {quoted}", grave=True)
+        yield Problem(f"{place} can be written by every user", f"chmod o-w {quoted}", grave=True)
     if about.st_mode & stat.S_IWGRP:
         yield Problem(
             f"{place} can be written by its group (gid {about.st_gid})", f"chmod g-w {quoted}", grave=False
@@ -65,7 +65,7 @@ def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:
 
 
 def _is_sticky_directory(mode: int) -> bool:
-    """As ``/tmp``: everybody may add a name, but only its owner may remove or rename it."""
+    """As ``/tmp``: every user may add a name, but only its owner may remove or rename it."""
     return stat.S_ISDIR(mode) and bool(mode & stat.S_ISVTX)
 
 

@@ -53,7 +53,7 @@ class AttemptLog(Protocol):
     def ending_of(self, claim: Claim) -> Ending | None: ...
 
     def is_genuine(self, claim: Claim, ending: Ending) -> bool:
-        """Whether *ending* was committed by its runner or by this queue, as far as can be told."""
+        """Whether *ending* was committed by its runner or by this queue, as far as the records show."""
         ...
 
     def set_ending_aside(self, claim: Claim) -> None:

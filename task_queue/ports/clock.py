@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time is told, never asked for by the domain."""
+    """The domain gets the time as an argument and never asks for it."""
 
     def now(self) -> datetime:
         """Aware wall-clock time: to show, for ``not_before`` and for limits."""

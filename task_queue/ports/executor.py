@@ -23,7 +23,7 @@ class Stop(StrEnum):
     """What an executor is asked to do before its end."""
 
     SUSPEND = "suspend"
-    """End now, keep the session resumable (a stop or restart of ours)."""
+    """End now, keep the session resumable (the daemon stops or restarts)."""
     CANCEL = "cancel"
     """End for good (a person's wish)."""
 
@@ -111,7 +111,7 @@ class Order:
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
     events: Path | None = None
-    """The folder of the event log; None: nothing is told."""
+    """The folder of the event log; None: no events are written."""
     token: str = ""
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
 
@@ -137,7 +137,7 @@ class Transcript(Protocol):
 class Executor(Protocol):
     """Carries out one attempt, in the runner's process and thread.
 
-    Called once. Returns when nothing of the agent is in motion any more, as far as it can tell; the
+    Called once. Returns when nothing of the agent is in motion any more, as far as it can see; the
     runner ends whatever is left. Raises ExecutorError when the agent could not be driven at all.
     """
 

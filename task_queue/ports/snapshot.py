@@ -21,7 +21,7 @@ class Survey:
     rejected: tuple[tuple[TaskId, str], ...] = ()
     """Documents that cannot be tasks, with the reason; they are to be claimed and settled as rejected."""
     ignored: tuple[tuple[str, str], ...] = ()
-    """File names that are no tasks, with the reason."""
+    """File names that are not tasks, with the reason."""
     cancelled: tuple[TaskId, ...] = ()
     """Waiting tasks with a request to cancel."""
     locks: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ class Engine(Snapshot, Protocol):
 
 
 class Notes(Protocol):
-    """What a daemon tells its successor of the claims of one source, where no task looks."""
+    """What a daemon leaves its successor about the claims of one source, where no task looks."""
 
     def claimed(self, claim: Claim) -> None: ...
 

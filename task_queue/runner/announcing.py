@@ -1,6 +1,6 @@
-"""What a runner tells of its attempt while it works: phases and turns, read off the transcript as it is written.
+"""What a runner reports of its attempt while it works: phases and turns, read from the transcript as it is written.
 
-Turns can come quicker than anybody reads, so of those of one second only the first is told.
+Turns can come quicker than a person reads, so of those of one second only the first is reported.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class AnnouncingTranscript:
             self._emit(PhaseStarted(*self._about, phase))
 
     def _answered(self, frame: Mapping[str, Any]) -> None:
-        """The frames of one answer share an id; those of subagents are no turns of the agent."""
+        """The frames of one answer share an id; those of subagents are not turns of the agent."""
         message: object = frame.get("message")
         if frame.get("parent_tool_use_id") is not None or not isinstance(message, dict):
             return

@@ -68,7 +68,9 @@ class OngoingAttempt:
             "branch": checkout.branch,
             "base_commit": checkout.checkpoint.base if checkout.checkpoint else None,
         }
-        self.transcript.write("note", {"type": CHECKOUT, **about})  # for whoever finds this attempt dead
+        self.transcript.write(
+            "note", {"type": CHECKOUT, **about}
+        )  # for the process that finds this attempt dead
         return checkout
 
     def opened(self) -> Checkout:

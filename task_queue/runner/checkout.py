@@ -44,7 +44,7 @@ _MOST_NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """``git`` is None where the workspace is no git repository: then nothing is kept or committed."""
+    """``git`` is None where the workspace is not a git repository: then nothing is kept or committed."""
 
     order: Order
     git: Git | None = None
@@ -111,7 +111,7 @@ class Checkout:
         return tuple(step.path for step in steps_between(self.git, self.checkpoint.commit, now.tree))
 
     def state(self) -> str:
-        """A name for the files as they are now, to see whether somebody changed them; empty without git."""
+        """A name for the files as they are now, to see whether they were changed; empty without git."""
         if self.git is None or self.repository is None:
             return ""
         return snapshot_now(self.git, self.repository).tree
@@ -271,7 +271,7 @@ class Checkout:
             return
         note_end(self.repository, self.order.claim.task_id)
         if done:
-            with contextlib.suppress(GitError):  # a ref too many takes nothing from anybody
+            with contextlib.suppress(GitError):  # a ref too many does no harm
                 forget_checkpoint(self.git, self.checkpoint)
 
 
@@ -284,7 +284,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
-        return Checkout(order, notes=("the workspace is no git repository: nothing is committed",))
+        return Checkout(order, notes=("the workspace is not a git repository: nothing is committed",))
     if repository.why_not is not None:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
     require_signing(git)
@@ -348,7 +348,7 @@ def signature_of(order: Order) -> Signature:
     signature = order.git.signature
     if why_no_signature(_git_of(order), signature) is None:
         return signature
-    # Where git knows nobody to commit as, better our own name than work that was paid for and not committed.
+    # Where git has no configured author, better the queue's name than work that was paid for and not committed.
     return Signature(*(given or ours for given, ours in zip(astuple(signature), _OURS, strict=True)))
 
 

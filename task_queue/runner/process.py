@@ -68,7 +68,7 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
             outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))
     except ExecutorError as error:
         outcome, work = Outcome(OutcomeKind.UNAVAILABLE, error.in_full), _work_so_far(log, order)
-    except Exception as error:  # noqa: BLE001 - a defect of ours must end as an outcome, not as silence
+    except Exception as error:  # noqa: BLE001 - a defect in the queue must end as an outcome, not as silence
         transcript.write("note", traceback.format_exc())
         outcome = Outcome(OutcomeKind.CRASHED, f"defect in the runner: {error!r}", (traceback.format_exc(),))
         work = _work_so_far(log, order)
@@ -179,7 +179,7 @@ def _publish(log: AttemptWriter, order: Order, ending: Ending) -> None:
         return  # a cancel or a time-out, or an earlier try of this function
     aside = log.set_ending_aside()
     if aside is not None:
-        found = f"an ending lay there that its runner did not write; it is kept as {aside}"
+        found = f"outcome.json was not written by the runner; it is kept as {aside}"
         outcome = replace(ending.outcome, evidence=(*ending.outcome.evidence, found))
         ending = replace(ending, outcome=outcome)
     log.commit(ending)

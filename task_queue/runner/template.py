@@ -1,6 +1,6 @@
 """The preloaded process that runners are forked from: what takes a second to import is imported once.
 
-What a command needs comes first, and the SDK when nobody waits, or an agent does: a command never waits for it.
+What a command needs comes first, and the SDK when no attempt waits, or an agent does: a command never waits for it.
 
 Started by the daemon as ``python -m task_queue.runner.template FD``. Speaks over the inherited socket: the
 daemon sends orders, each a length and JSON; the answer is the runner's process id. Ends when the daemon

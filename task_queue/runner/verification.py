@@ -127,7 +127,7 @@ class _Tail:
         return self.open
 
     def finish(self) -> str:
-        """The tail, once nobody of the command's session writes any more."""
+        """The tail, once no process of the command's session writes any more."""
         for _ in range(256):  # not without end: something that left the session may still write
             if not self.read():
                 break

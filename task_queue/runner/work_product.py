@@ -75,7 +75,7 @@ def _uncommitted(left: Changes | None) -> Committed:
 
 
 def _keep(checkout: Checkout | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
-    """Of a branch that nobody merged."""
+    """Of a branch that was not merged."""
     if (
         checkout is None
         or checkout.main is None
@@ -87,7 +87,7 @@ def _keep(checkout: Checkout | None, committed: Committed, landed: Landed | None
 
 
 def _undo(checkout: Checkout | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:
-    """A branch that nobody merged is given up; everything else is reverted."""
+    """A branch that was not merged is given up; everything else is reverted."""
     if (
         checkout is None
         or checkout.main is None

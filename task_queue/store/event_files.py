@@ -6,7 +6,7 @@
 
 Within one epoch numbers only grow, and no line is ever changed or moved, so that the place of an event is a
 cursor. A segment is made read-only before the next one is created: a writer that still has the earlier one open
-sees that in the same fstat(2) that tells its size.
+sees that in the same fstat(2) that gives its size.
 """
 
 from __future__ import annotations

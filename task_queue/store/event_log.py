@@ -1,4 +1,4 @@
-"""The writer of the event log: one function, for every process that has something to tell.
+"""The writer of the event log: one function, for every process that has something to report.
 
 The log is a record and not the truth, so it gives way to the work: appending never raises, waits at most for a
 moment, and does not wait for the disk (there is no fsync; a power cut may cost the last seconds). What could not be
@@ -84,7 +84,7 @@ class EventLog:
 
     @property
     def lost(self) -> int:
-        """How many events are lost and not told of yet."""
+        """How many events are lost and not reported yet."""
         return self._lost
 
     def close(self) -> None:

@@ -140,7 +140,7 @@ class EventReader:
         return True
 
     def _begin(self, epoch: str) -> LoggedEvent:
-        """Stand before the first event of *epoch*; what tells the reader so."""
+        """Stand before the first event of *epoch*; returns the line that says so."""
         self.close()
         self._place, self._first, self._offset = _Place(epoch), 0, 0
         return LoggedEvent(self._place.cursor(), datetime.now(UTC), None, None, None, CURSOR_RESET, {})

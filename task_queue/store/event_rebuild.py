@@ -1,4 +1,4 @@
-"""``reindex``: a new epoch of the event log, with the settled events that the results of all sources tell of.
+"""``reindex``: a new epoch of the event log, with the settled events that the results of all sources record.
 
 It is built beside the epoch that is in use, and a rename makes it the current one: killed before, it has changed
 nothing. Writers go on meanwhile. What they append is copied, under their lock, as the last step before the rename,
@@ -156,7 +156,7 @@ class _Rebuilding:
 
 
 class _Segments:
-    """Appends to the segments of an epoch that nobody else knows yet."""
+    """Appends to the segments of an epoch that no other process knows yet."""
 
     def __init__(self, folder: Path, segment_bytes: int) -> None:
         self._folder = folder

@@ -276,7 +276,7 @@ def test_no_login_pauses_the_account(make_agent_rig: MakeAgentRig) -> None:
 
     assert "account paused" in why
     assert "task-queue doctor" in why
-    assert "nobody is logged in" in doctor
+    assert "the agent is not logged in" in doctor
     assert f"CLAUDE_CONFIG_DIR={json.loads(rig.config.read_text())['agent']['config_dir']} " in doctor
     assert "claude auth login" in doctor
     assert (rig.pending() / "task-1.md").exists()

@@ -33,7 +33,7 @@ def test_a_program_that_forges_its_success_fails(rig: Rig) -> None:
     result = rig.result("task-liar")
 
     assert (result["success"], result["outcome"]) == (False, "failed")
-    assert "its runner did not write" in evidence(result)
+    assert "was not written by the runner" in evidence(result)
     kept = rig.queue() / "logs" / "task-liar" / "attempt-1" / "outcome-forged.json"
     assert json.loads(kept.read_text())["outcome"]["reason"] == "trust me"
 
@@ -46,7 +46,7 @@ def test_a_program_that_kills_its_runner_and_forges_fails(rig: Rig) -> None:
     result = rig.result("task-liar")
 
     assert (result["success"], result["outcome"]) == (False, "crashed")
-    assert "its runner did not write" in evidence(result)
+    assert "was not written by the runner" in evidence(result)
     eventually(lambda: not rig.marked())
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_ending_at_all_is_kept_aside(rig: Rig) -> None:
     result = rig.result("task-mess")
 
     assert result["success"]
-    assert "its runner did not write" in evidence(result)
+    assert "was not written by the runner" in evidence(result)
 
 
 def test_a_forged_ending_does_not_free_a_task_whose_runner_lives(rig: Rig) -> None:

@@ -90,7 +90,7 @@ def test_nor_by_killing_the_daemon_first(rig: Rig, kind: str) -> None:
     result = rig.result("task-liar")
 
     assert (result["success"], result["outcome"]) == (False, "crashed"), result
-    assert "its runner did not write" in json.dumps(result["evidence"])
+    assert "was not written by the runner" in json.dumps(result["evidence"])
     assert rig.side_effects("log") == ["ran"]
 
 

@@ -455,7 +455,7 @@ def test_a_network_file_system_is_left_to_the_sweep(
     monkeypatch.setattr("task_queue.platform.mounts.table_text", lambda: table)
     watcher.watch("web", pending)
 
-    assert watcher.degraded() == {"web": f"{pending}: lies on a network file system (nfs4)"}
+    assert watcher.degraded() == {"web": f"{pending}: is on a network file system (nfs4)"}
     assert [type(event) for event in ear.events] == [WatchDegraded]
 
 

@@ -182,7 +182,7 @@ def test_one_text_is_one_command_and_one_rule() -> None:
     assert value_of("allow", "Bash(git log *, git diff *)") == ("Bash(git log *, git diff *)",)
     assert value_of("deny", ("WebFetch", "mcp__github__*")) == ("WebFetch", "mcp__github__*")
     assert "write several rules as a list" in refusal("allow", "Read, Edit")
-    assert "no permission rule" in refusal("deny", "--dangerously-skip-permissions")
+    assert "not a permission rule" in refusal("deny", "--dangerously-skip-permissions")
 
 
 @pytest.mark.parametrize("key", [key.name for key in KEYS])

@@ -171,7 +171,7 @@ def test_a_runner_that_lives_sees_to_its_own(ahead: Scratch) -> None:
         try:
             identity = identity_of(other.pid)
             record = announce(ahead, identity)
-            with pytest.raises(GitError, match="is being seen to"):
+            with pytest.raises(GitError, match="its process cleans up"):
                 bring(ahead)
         finally:
             other.kill()

@@ -1,4 +1,4 @@
-"""Guides are in plain technical English: none of the words and phrases that make a sentence sound translated."""
+"""Guides and code are in plain technical English, without words and phrases that make a sentence sound translated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.english import RULES, broken, in_document, in_module
+from tests.house.english import ALLOWED, RULES, broken, in_document, in_module, modules
 from tests.house.tables import DOCUMENTS, ROOT
 
 GUIDES = (*DOCUMENTS, *sorted((ROOT / "task_queue").rglob("*.md")))
@@ -40,6 +40,17 @@ PLAIN = (
 def test_guides_are_in_plain_english(document: Path) -> None:
     """The message of a failure names each line, its word, and what to write instead."""
     assert not in_document(document), "\n".join(map(str, in_document(document)))
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_messages_docstrings_and_comments_are_in_plain_english(module: Path) -> None:
+    """The same for what stands in the code."""
+    assert not in_module(module), "\n".join(map(str, in_module(module)))
+
+
+@pytest.mark.parametrize("text", ALLOWED)
+def test_a_text_that_is_allowed_is_still_there(text: str) -> None:
+    assert any(f'"{text}"' in module.read_text() for module in modules())
 
 
 @pytest.mark.parametrize("rule", RULES)

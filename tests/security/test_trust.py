@@ -89,7 +89,7 @@ def test_a_folder_that_opens_up_while_it_is_served_is_refused(tmp_path: Path) ->
 
     with pytest.raises(EngineUnavailable, match="not trusted") as refusal:
         engine.queue.claim(waiting.id, worker="test", now=NOW)
-    assert refusal.value.hint == f"put it right with: chmod o-w {tmp_path / 'q'}"
+    assert refusal.value.hint == f"fix it with: chmod o-w {tmp_path / 'q'}"
 
 
 def test_a_group_is_only_told(rig: Rig) -> None:

@@ -1,8 +1,8 @@
 """Becomes the agent's CLI, bound to the life of the runner and with exactly the environment it was given.
 
 Run as a file, by ``python -IS``: ``launcher.py RUNNER_PID NAMES HIDDEN CLI [ARGUMENT...]``. NAMES are the variables
-to keep, joined by commas; HIDDEN those that go through a pipe instead, as ``NAME=VARIABLE`` where VARIABLE tells
-the CLI the pipe's number: its tools inherit the environment, but find an empty pipe. Imports nothing of ours, so
+to keep, joined by commas; HIDDEN those that go through a pipe instead, as ``NAME=VARIABLE`` where VARIABLE gives
+the CLI the pipe's number: its tools inherit the environment, but find an empty pipe. Imports no module of the queue, so
 that it starts in a few milliseconds.
 """
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     runner, names, hidden, cli, *rest = arguments
     if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit("cannot bind the agent to its runner: prctl failed")
-    # Compared with the pid we were TOLD: a runner that died before prctl sends no signal any more.
+    # Compared with the pid in the arguments: a runner that died before prctl sends no signal any more.
     if os.getppid() != int(runner):
         sys.exit(_GONE)
     kept = _OF_THE_SDK.union(names.split(","))

@@ -35,7 +35,7 @@ _HIDDEN_LOGINS = {
 }
 _SESSION_SCOPED = ("CLAUDECODE", "CLAUDE_AGENT_SDK_", "CLAUDE_CODE_SESSION", "CLAUDE_CODE_ENTRYPOINT")
 _UNATTENDED = (
-    "You work unattended in a task queue: nobody can answer questions or grant permissions. Decide what a"
+    "You work unattended in a task queue: no person can answer questions or grant permissions. Decide what a"
     " careful engineer would decide, say so, and go on until the task is done or cannot be done. If a tool is"
     " denied, do not work around it; say what you would have needed. Never touch the queue's own folders:"
 )
@@ -129,7 +129,7 @@ def options_for(
 
 
 def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> str:
-    """What the agent is told; a continued session has the task already."""
+    """The prompt that the agent gets; a continued session has the task already."""
     cause = order.interruption or "it was interrupted"
     if resumes:
         return (
@@ -143,12 +143,12 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         if session_lost
         else ""
     )
-    head = f"Carry out this task. Its text also lies in {order.document}.{note}"
+    head = f"Carry out this task. Its text is also in {order.document}.{note}"
     return f"{head}\n\n# {order.title}\n\n{order.body}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:
-    """*prompt* for a fresh session that takes the place of a lost one: the task has to be told again."""
+    """*prompt* for a fresh session that takes the place of a lost one: the task's text is needed again."""
     return f"{prompt_for(order, resumes=False, session_lost=True)}\n\n---\n\n{prompt}"
 
 

@@ -1,6 +1,6 @@
 """Carries out an attempt with Claude through the Agent SDK. Imported by the runner only: the SDK is heavy.
 
-One conversation is one session of the CLI. It runs as a task of its own and is never cancelled: whoever wants
+One conversation is one session of the CLI. It runs as a task of its own and is never cancelled: code that wants
 it to end makes the CLI end, and the conversation follows (a second cancel during the SDK's teardown would
 leak the CLI). Every wait is bounded.
 """
@@ -309,7 +309,7 @@ def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
 
 
 def _refuse(order: Order, outcome: Outcome) -> None:
-    """An agent that refuses its set-up is no fault of the task, unless the task chose that set-up."""
+    """An agent that refuses its set-up is not the task's fault, unless the task chose that set-up."""
     if order.settings.permissions not in _TASK_OWN_PROFILES and not order.settings.model:
         raise ExecutorError(
             f"the agent refused to start: {'; '.join(outcome.evidence)}",

@@ -1,4 +1,4 @@
-"""When the silence of a running agent is too long. Pure: the time is told."""
+"""When the silence of a running agent is too long. Pure: the caller passes the time."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _sources(config: Config) -> Iterator[DoctorCheck]:
         if len(devices) > 1:
             yield DoctorCheck(
                 "problem",
-                f"source '{source.id}': its folders lie on several file systems",
+                f"source '{source.id}': its folders are on several file systems",
                 f"put all of {layout.root} on one file system",
             )
         troubles = list(_trust(f"source '{source.id}'", *layout.folders()))
@@ -117,7 +117,9 @@ def _workspaces(config: Config) -> Iterator[DoctorCheck]:
                 "set project_workspace in the configuration",
             )
         elif not workspace.is_dir():
-            yield DoctorCheck("problem", f"the workspace {workspace} is no directory", f"mkdir {workspace}")
+            yield DoctorCheck(
+                "problem", f"the workspace {workspace} is not a directory", f"mkdir {workspace}"
+            )
 
 
 def _free_space(config: Config) -> Iterator[DoctorCheck]:
@@ -135,7 +137,7 @@ def _programs() -> Iterator[DoctorCheck]:
     if shutil.which("git"):
         yield DoctorCheck("ok", "git is there")
     else:
-        yield DoctorCheck("warning", "git is not there: what an agent changed cannot be told", "install git")
+        yield DoctorCheck("warning", "git is not installed: changes by agents cannot be shown", "install git")
 
 
 def _inotify(sources: int) -> Iterator[DoctorCheck]:

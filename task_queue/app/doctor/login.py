@@ -26,7 +26,7 @@ def agent_cli(config: Config | None) -> Iterator[DoctorCheck]:
     cli = named or _bundled() or _on_path()
     if named is not None and not os.access(named, os.X_OK):
         yield DoctorCheck(
-            "problem", f"agent.cli_path {named} is no program", "correct or remove agent.cli_path"
+            "problem", f"agent.cli_path {named} is not a program", "correct or remove agent.cli_path"
         )
     elif cli is None:
         yield DoctorCheck(
@@ -53,7 +53,7 @@ def _login(agent: Agent, cli: Path) -> DoctorCheck:
         answer: Any = json.loads(done.stdout)
         is_logged_in, how = bool(answer["loggedIn"]), str(answer.get("authMethod"))
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError, AttributeError):
-        return DoctorCheck("warning", f"whether anybody is logged in could not be asked of {cli}")
+        return DoctorCheck("warning", f"{cli} did not answer whether the agent is logged in")
     if is_logged_in:
         return DoctorCheck("ok", f"the agent is logged in ({how})")
     where = (
@@ -61,7 +61,7 @@ def _login(agent: Agent, cli: Path) -> DoctorCheck:
     )
     return DoctorCheck(
         "problem",
-        "nobody is logged in: tasks of the agent would wait",
+        "the agent is not logged in: its tasks would wait",
         f"{where}{shlex.quote(str(cli))} auth login; or let a key pay: docs/configuration.md, 'Who pays'",
     )
 

@@ -57,7 +57,7 @@ class AccountGuard:
         self._store.save(self.account)
 
     def opened_by_a_person(self) -> bool:
-        """Whether somebody removed the account's file since; it is open then."""
+        """Whether the account's file was removed since; it is open then."""
         if self.account.paused_until is None or self._store.exists():
             return False
         self.account, self.probe = opened(self.account), None

@@ -1,6 +1,6 @@
 """The account that agents are billed to, as a state: open, paused until a time, or tried by one task.
 
-Pure: the time and the jitter are told. There is one account for each configuration, because all its
+Pure: the caller passes the time and the jitter. There is one account for each configuration, because all its
 agents share one login.
 """
 
@@ -29,7 +29,7 @@ class Account:
     guesses: int = 0
     """How many pauses in a row had no announced end."""
     utilization: float | None = None
-    """Share of the usage limit that was used up when it was last told, 0 to 1."""
+    """Share of the usage limit that was used up at the last report, 0 to 1."""
     told_at: datetime | None = None
     schema_version: int = 1
 

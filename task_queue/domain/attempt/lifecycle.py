@@ -66,7 +66,7 @@ def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitt
         case OutcomeKind.INTERRUPTED if outcome.lost_session and not policy.rerun_lost_session:
             return Fail()  # a stopped command cannot be continued, and is not silently run again
         case OutcomeKind.INTERRUPTED:
-            return Release()  # a restart of ours never costs the task an attempt
+            return Release()  # a restart of the daemon never costs the task an attempt
         case OutcomeKind.BUDGET if outcome.resets_at is not None:
             return Release(outcome.resets_at)  # the day's budget is spent, not the task's own
         case OutcomeKind.LIMITED | OutcomeKind.ACCOUNT:
@@ -106,7 +106,7 @@ def session_to_continue(attempts: Iterable[Attempt]) -> str | None:
 
 
 def _trailing(attempts: tuple[Attempt, ...], kind: OutcomeKind) -> int:
-    """How many of the latest attempts, without a gap, ended as *kind*; interruptions of ours do not break the row."""
+    """How many of the latest attempts, without a gap, ended as *kind*; the queue's interruptions do not count."""
     row = 0
     for attempt in sorted(attempts, key=lambda attempt: attempt.number, reverse=True):
         if attempt.outcome is OutcomeKind.INTERRUPTED:

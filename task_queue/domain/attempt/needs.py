@@ -16,7 +16,7 @@ _MAY_HAVE_ACTED = frozenset({OutcomeKind.INTERRUPTED, OutcomeKind.CRASHED})
 
 
 def attention_of(result: Result) -> tuple[Attention, ...]:
-    """The most urgent first; none where nothing is left to do. A cancelled task needs nobody."""
+    """The most urgent first; none where nothing is left to do. A cancelled task needs no person."""
     return (*_of_failure(result), *_of_work(result))
 
 

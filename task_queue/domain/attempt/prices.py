@@ -1,4 +1,4 @@
-"""What a model's answers cost by list price, for when the CLI died before it could tell.
+"""What a model's answers cost by list price, for when the CLI died before it could report.
 
 The prices are those of the CLI's own table (2.1.330), by which it counts ``total_cost_usd``. A model that is
 not listed costs as much as the dearest: an estimate may hold a task back too early, never too late.
@@ -68,7 +68,7 @@ def price_of(model: str) -> Price:
 def estimated_usd(model: str, usage: Mapping[str, Any], written_chars: int) -> float:
     """Cost of one answer.
 
-    *usage* is that of its first frame, which tells what went in but not how much came out: that is
+    *usage* is that of its first frame, which says what went in but not how much came out: that is
     taken from the number of characters that were written.
     """
     price = price_of(model)

@@ -54,7 +54,7 @@ class Progress:
     last_text: str = ""
     tools_in_flight: set[str] = field(default_factory=set[str])
     files: dict[str, None] = field(default_factory=dict[str, None])
-    """Files that the agent's file tools were told to write, in order of their first time."""
+    """Files that the agent's file tools were asked to write, in order of their first time."""
     usage: dict[str, int] = field(default_factory=dict[str, int])
     """Tokens so far by kind; exact only once there is a result."""
     billed_to: str | None = None
@@ -94,7 +94,7 @@ class Progress:
 
     @property
     def utilization(self) -> float | None:
-        """Largest share of a usage window that is used up, 0 to 1, if the CLI has told (seen with 2.1.330)."""
+        """Largest share of a usage window that is used up, 0 to 1, if the CLI reported one (seen with 2.1.330)."""
         info: Mapping[str, Any] = self.limit or {}
         windows: Mapping[str, Any] = info.get("unifiedWindows") or {}
         shares = [info.get("utilization"), *(_share(window) for window in windows.values())]
@@ -106,7 +106,7 @@ class Progress:
             self.stderr.append(str(frame))
         if isinstance(frame, str):
             return
-        with suppress(AttributeError, TypeError, ValueError):  # of a shape that nobody knows
+        with suppress(AttributeError, TypeError, ValueError):  # of an unknown shape
             if direction == "out":
                 self._sent(frame)
             elif direction == "in":
@@ -260,7 +260,7 @@ class Progress:
 
 
 def _shortened(argument: str, *, is_path: bool) -> str:
-    """Of a path the end tells most: a task's own working tree lies deep."""
+    """The end of a path says most: a task's own working tree is deep in the file system."""
     if len(argument) <= _MAX_ARGUMENT_CHARS or not is_path:
         return argument[:_MAX_ARGUMENT_CHARS]
     return f"…{argument[1 - _MAX_ARGUMENT_CHARS :]}"

@@ -50,7 +50,7 @@ def unsigned(line: str) -> str:
 
 
 def seal_of(lines: Sequence[str], token: str) -> str:
-    """What tells later which of the signed *lines* were there and genuine: those before the first that is not.
+    """What shows later which of the signed *lines* were there and genuine: those before the first that is not.
 
     Kept where the one who could write *lines* does not reach. Empty if there are none.
     """

@@ -51,7 +51,7 @@ def rebuilt_ending(claim: Claim, lines: Iterable[str], *, before: Meter, now: da
 
 
 def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
-    """What the attempt's conversations came to, each told by the CLI or estimated from the answers that are there.
+    """What the attempt's conversations cost, each reported by the CLI or estimated from the answers that are there.
 
     With where it worked, and what its phases took, where it had any. *before* is the session's meter.
     """

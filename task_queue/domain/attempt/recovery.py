@@ -1,4 +1,4 @@
-"""What to do with a claim that lies in a source: facts in, one repair out.
+"""What to do with a claim that is in a source: facts in, one repair out.
 
 The same table serves at start, after a worker's wait and after recovery itself was killed, because it
 looks only at what is on disk and who is alive.
@@ -17,14 +17,14 @@ class ClaimFacts:
     ending: bool
     """The attempt's ending is committed."""
     run: bool
-    """A run record lies there, the tombstone included."""
+    """A run record is there, the tombstone included."""
     abandoned: bool
     """The run record is the tombstone."""
     acted: bool
     """Although the run record is the tombstone, an agent may have worked: its own record was deleted."""
     runner_alive: bool
     result_in_transcript: bool
-    """The agent reported its end, but nobody committed it."""
+    """The agent reported its end, but no process committed it."""
 
 
 class Repair(StrEnum):
@@ -44,7 +44,7 @@ class Repair(StrEnum):
 
 def repair_for(facts: ClaimFacts) -> Repair:
     """The row of the crash table that *facts* fall into."""
-    if facts.runner_alive:  # whatever lies there: nothing is settled while its runner could still act
+    if facts.runner_alive:  # whatever files are there: nothing is settled while its runner could still act
         return Repair.ADOPT
     if facts.ending:
         return Repair.SETTLE

@@ -97,7 +97,7 @@ def result_of(
 ) -> Result:
     """What ``results/<id>.json`` says; cost and turns are those of all attempts.
 
-    *outcome* is the task's, where it is another than the last attempt's: nobody wants the next one.
+    *outcome* is the task's, where it is another than the last attempt's: no next attempt is wanted.
     """
     attempts = (*attempts_before(journal, claim), attempt_of(claim, ending))
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]

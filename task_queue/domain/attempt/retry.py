@@ -38,7 +38,7 @@ def delay_in(journal: Journal) -> Delay | None:
 def delay_after(attempt: int, *, first: timedelta, jitter: float, cap: timedelta = CAP) -> timedelta:
     """Wait after the *attempt*-th counted failure (1-based); never more than *cap*.
 
-    *first* is doubled for each further attempt. *jitter* in [0, 1) is a random number, told by the caller:
+    *first* is doubled for each further attempt. *jitter* in [0, 1) is a random number from the caller:
     it makes the wait up to half as long again, so that tasks that failed together come back apart.
     """
     delay = min(first, cap)

@@ -1,4 +1,4 @@
-"""What an attempt is charged: exactly what the CLI reported, or an estimate where it was ended before it could tell."""
+"""What an attempt is charged: what the CLI reported, or an estimate where it was ended before its report."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Observation:
     stop: Literal["suspend", "cancel"] | None = None
     """What we were asked to do before the end."""
     wrong_account: str | None = None
-    """Who would have paid, where the configuration expects somebody else."""
+    """Who would have paid, where the configuration expects another account."""
     wants_structure: bool = False
     used_tools: bool = True
     """The agent used a tool, now or earlier in the session."""
@@ -190,7 +190,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         lambda s: s.status in _ACCOUNT_STATUSES or s.error in _ACCOUNT_ERRORS,
         K.ACCOUNT,
-        "nobody is logged in, or the account was refused; what to do: task-queue doctor",
+        "the agent is not logged in, or the account was refused; what to do: task-queue doctor",
     ),
     Row(
         lambda s: s.limit is not None and (_unanswered(s) or s.status == 429 or s.error == "rate_limit"),

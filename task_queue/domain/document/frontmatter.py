@@ -171,7 +171,7 @@ def _refuse_syntax(front: str, error: yaml.MarkedYAMLError) -> NoReturn:
     mark = error.problem_mark if whole else error.context_mark
     said = ", ".join(part for part in (error.context, error.problem) if part)
     raise TaskFileError(
-        f"the front matter is no valid YAML: {said}",
+        f"the front matter is not valid YAML: {said}",
         line=1 if mark is None else _line(front, mark.index),
         hint=_QUOTE,
     ) from error

@@ -1,4 +1,4 @@
-"""File names: which are tasks, why others are not, and what lies beside a task.
+"""File names: which are tasks, why others are not, and which files are beside a task.
 
 Everything that builds a path from an id does it here, so an id that is not a plain file name never
 becomes one.
@@ -30,7 +30,7 @@ _NUMBERED = re.compile(r"(?P<stem>.+)\.(?:[2-9]|[1-9][0-9]+)")
 
 
 def why_not_a_task(name: str) -> str | None:
-    """Why a file called *name* in ``pending/`` is no task; None if it is one."""
+    """Why a file called *name* in ``pending/`` is not a task; None if it is one."""
     unusable = _UNUSABLE.search(name)
     if unusable:
         return "name contains a control character" if unusable[0] < "\ud800" else "name is not valid UTF-8"
@@ -48,7 +48,7 @@ def why_not_a_task(name: str) -> str | None:
 
 
 def is_private(name: str) -> bool:
-    """Hidden files (locks, journals, temporaries of ours and of others) are neither tasks nor reported."""
+    """Hidden files (locks, journals, temporaries of any program) are neither tasks nor reported."""
     return name.startswith(".")
 
 
@@ -112,7 +112,7 @@ def numbered(task_id: TaskId, number: int) -> TaskId:
 
 
 def unnumbered(task_id: TaskId) -> TaskId:
-    """The id that a record's document had when it was dropped, as far as its name tells."""
+    """The id that a record's document had when it was dropped, as far as its name shows."""
     match = _NUMBERED.fullmatch(task_id)
     return TaskId(match["stem"]) if match and is_task_id(match["stem"]) else task_id
 

@@ -66,7 +66,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A name that is handed on to somebody who knows it; never one that looks like an option."""
+    """A name that is handed on to a program that knows it; never one that looks like an option."""
 
     what: str
     also: str = ""
@@ -79,7 +79,7 @@ class Word:
     def __call__(self, given: Given, /) -> str:
         word = _one(given)
         if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._{re.escape(self.also)}-]{{0,199}}", word):
-            raise ValueError(f"{shown(word)} is no {self.what}")
+            raise ValueError(f"{shown(word)} is not a valid {self.what}")
         return word
 
 
@@ -228,7 +228,7 @@ class Rule:
     def __call__(self, given: Given, /) -> str:
         text = _one(given)
         if not _RULE.fullmatch(text):
-            raise ValueError(f"{shown(text)} is no {self.form}; write several rules as a list")
+            raise ValueError(f"{shown(text)} is not a {self.form}; write several rules as a list")
         return text
 
 
@@ -238,9 +238,11 @@ class Id:
     def __call__(self, given: Given, /) -> TaskId:
         text = _one(given)
         if not is_task_id(text):
-            raise ValueError(f"{shown(text)} is no {self.form}; it begins with task-")
+            raise ValueError(f"{shown(text)} is not a {self.form}; it begins with task-")
         if text.endswith(".md"):
-            raise ValueError(f"{shown(text)} is no {self.form}; did you mean {text.removesuffix('.md')!r}?")
+            raise ValueError(
+                f"{shown(text)} is not a {self.form}; did you mean {text.removesuffix('.md')!r}?"
+            )
         return TaskId(text)
 
 

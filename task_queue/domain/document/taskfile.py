@@ -67,7 +67,7 @@ def _decoded(data: bytes) -> str:
         ) from None
     nul = data.find(b"\0")
     if nul >= 0:
-        raise TaskFileError(f"byte {nul} is NUL; this is no text", line=data.count(b"\n", 0, nul) + 1)
+        raise TaskFileError(f"byte {nul} is NUL: not a text file", line=data.count(b"\n", 0, nul) + 1)
     return text
 
 

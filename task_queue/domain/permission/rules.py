@@ -27,7 +27,7 @@ _WITH_SUBCOMMANDS = frozenset(
 )
 _CALL_CHARS = 100
 _NOT_ON_THE_LIST = {"mode", None}
-"""What the CLI gives as reason when no rule spoke: nobody could be asked."""
+"""What the CLI gives as reason when no rule applied: there was no person to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _anchor(path: str) -> str:
 
 def _for_command(command: str) -> Remedy:
     if "$(" in command or "`" in command or "<(" in command:
-        return Remedy(("Bash",))  # what runs inside cannot be told from the words
+        return Remedy(("Bash",))  # the words do not show what runs inside
     if _REDIRECTION.search(command):
         return Remedy(("Bash",))  # a redirection is judged as a write of its own
     rules = tuple(dict.fromkeys(rule for part in _PARTS.split(command) if (rule := _for_words(part))))

@@ -1,4 +1,4 @@
-"""The auditor's verdict: its schema, what it comes to, and what the implementer is told. Pure.
+"""The auditor's verdict: its schema, what it comes to, and what the implementer reads of it. Pure.
 
 A verdict is a model's word. A "pass" that contradicts itself is none, and our own checks decide, too.
 """
@@ -125,7 +125,7 @@ def read_verdict(output: object, *, edited: Iterable[str] = ()) -> Verdict | Voi
 
 
 def findings_text(verdict: Verdict) -> str:
-    """What the implementer is to put right, the gravest first."""
+    """What the implementer is to fix, the gravest first."""
     lines = [verdict.summary.strip(), *([f"({verdict.overruled})"] if verdict.overruled else []), ""]
     for number, finding in enumerate(sorted(verdict.findings, key=_gravity), start=1):
         place = f" {finding.place}:" if finding.place else ""
@@ -199,14 +199,14 @@ def _finding(item: Mapping[str, Any]) -> Finding:
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _MalformedError(f"{what} is no object")
+        raise _MalformedError(f"{what} is not an object")
     return cast("Mapping[str, Any]", value)
 
 
 def _items(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     value = content.get(key, [])
     if not isinstance(value, list):
-        raise _MalformedError(f"{key} is no list")
+        raise _MalformedError(f"{key} is not a list")
     return [_mapping(item, f"an item of {key}") for item in cast("list[object]", value)]
 
 

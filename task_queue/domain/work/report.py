@@ -141,7 +141,7 @@ def _check(record: Mapping[str, Any]) -> Check:
 
 def _audit(audit: Mapping[str, Any]) -> str:
     rounds = [_round(each) for each in audit.get("rounds", ())]
-    return "\n\n".join(rounds) or "Nobody but its author has looked at the work."
+    return "\n\n".join(rounds) or "No auditor has looked at the work."
 
 
 def _round(record: Mapping[str, Any]) -> str:
@@ -177,7 +177,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _costs(result: Result) -> str:
-    """Over all attempts; what those cost that were ended before they could tell of phases has a row of its own."""
+    """Over all attempts; the cost of those that ended before they could report their phases has a row of its own."""
     costs, seconds = result.product.cost_by_phase, result.product.seconds_by_phase
     rows = [
         (
@@ -203,9 +203,9 @@ def _cost_notes(result: Result) -> Iterator[str]:
     if result.billed_to == "subscription":
         yield "what the API would have charged"
     if result.estimated_cost_usd:
-        yield f"{_money(result.estimated_cost_usd)} of it estimated: the agent could not tell any more"
+        yield f"{_money(result.estimated_cost_usd)} of it estimated: the agent ended before it could report"
     elif result.cost_incomplete:
-        yield "the agent could not tell all of it"
+        yield "the agent did not report all of it"
 
 
 def _denial(denial: Mapping[str, Any]) -> str:
@@ -217,7 +217,7 @@ def _denial(denial: Mapping[str, Any]) -> str:
 
 
 def _summary(text: str) -> str:
-    return f"In its words; nobody has checked them.\n\n{_quoted(text)}" if text.strip() else ""
+    return f"In the agent's words; they were not checked.\n\n{_quoted(text)}" if text.strip() else ""
 
 
 def _prompt(name: str, ran: str) -> str:

@@ -14,7 +14,7 @@ class Keep:
 
     number: int
     period: timedelta | None = None
-    """Since somebody last worked in it; None: as long as the number allows."""
+    """Since a person or an attempt last worked in it; None: as long as the number allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Idle:
 
     directory: Path
     since: datetime
-    """When somebody last worked in it."""
+    """When a person or an attempt last worked in it."""
 
 
 def overdue(trees: Iterable[Idle], keep: Keep, *, now: datetime) -> tuple[Idle, ...]:

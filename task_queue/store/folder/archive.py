@@ -64,7 +64,7 @@ class Archive:
         return self.ended_state(task_id) is not None or os.path.lexists(self._layout.result(task_id))
 
     def _is_used_by_another(self, record: TaskId, dropped_as: TaskId) -> bool:
-        """A numbered record that a person retries lies in pending/ under its own name; one that waits for
+        """A numbered record that a person retries is in pending/ under its own name; one that waits for
         its next attempt is named in the history beside its document."""
         own, first = naming.document_of(record), naming.document_of(naming.unnumbered(record))
         waits = any(os.path.lexists(path) for path in (self._layout.pending / own, self._layout.lock(own)))

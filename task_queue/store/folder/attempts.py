@@ -1,4 +1,4 @@
-"""What lies in the folder of one attempt: who runs it, what it says, how it ended."""
+"""What is in the folder of one attempt: who runs it, what it says, how it ended."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def lines_in(path: Path) -> Iterator[str]:
 def step_lines(path: Path) -> list[str]:
     """The lines of a file of steps; none if there is no such file, or no readable one.
 
-    Raises OSError: what cannot be read now was done all the same.
+    Raises OSError: what cannot be read now was done anyway.
     """
     try:
         data, _ = durable.read_regular(path, limit=_STEPS_LIMIT)

@@ -1,7 +1,7 @@
-"""What a daemon remembers of the claims in its hands, so that nobody changes them behind its back.
+"""What a daemon remembers of the claims in its hands, so that no other process changes them unnoticed.
 
 An agent runs as the same user as we do: without a sandbox it can write the lock, the history, the text and
-the result of its own task. What is remembered here wins over what lies there. It is forgotten with the
+the result of its own task. What is remembered here wins over what is there. It is forgotten with the
 process; then the folder is believed again (``docs/security.md``).
 """
 
@@ -25,7 +25,7 @@ class CachedClaim:
     text: bytes | None = None
     """What was claimed; None where only the folder knows."""
     task: Task | None = None
-    """What ``text`` parses to, once somebody asked."""
+    """What ``text`` parses to, once it was needed."""
     journal: Journal | None = None
     """The attempts before this one; None where only the folder knows."""
     root: tuple[int, int] | None = None
@@ -60,7 +60,7 @@ class ClaimCache:
         return self._by_document.get(document)
 
     def of(self, claim: Claim) -> CachedClaim | None:
-        """What is known of exactly this *claim*; None if it is somebody else's word."""
+        """What is known of exactly this *claim*; None if it comes from another process."""
         cached = self._by_document.get(claim.document)
         if cached is None or cached.claim is claim:
             return cached

@@ -1,7 +1,7 @@
-"""What a daemon tells its successor of its claims, out of the queue's folders: ``claims.jsonl`` in the state folder.
+"""What a daemon leaves its successor about its claims, outside of the queue's folders: ``claims.jsonl`` (state folder).
 
 A line for each claim with its proof, and one once it is over. Not synced: a line that a power cut took
-is missed by nobody, because a lock of which nothing is noted is believed.
+does no harm, because a lock of which nothing is noted is believed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ClaimNotes:
             key = (str(entry["source"]), str(entry["task_id"]), int(entry["attempt"]))
             self._noted[key] = str(entry["proof"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            return  # torn, or somebody else's: as if nothing had been noted
+            return  # torn, or from another program: as if nothing had been noted
 
     def _shorten(self, lines: Iterable[str]) -> None:
         try:

@@ -20,7 +20,7 @@ class Companions:
         self._orphaned: dict[str, float] = {}
 
     def note(self, name: str, *, present: bool) -> str | None:
-        """Whether the private file *name* is there; its key, None if it is no companion of a task."""
+        """Whether the private file *name* is there; its key, None if it is not a companion of a task."""
         if not name.startswith(".task-"):
             return None
         for suffix, keys in self._kinds:

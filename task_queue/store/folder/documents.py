@@ -31,7 +31,7 @@ class ClaimedDocuments:
         self._cache = cache
 
     def snapshot(self, claim: Claim) -> bytes:
-        """What ran. Where somebody deleted or changed the snapshot, the document if it is still the same."""
+        """What ran. Where the snapshot was deleted or changed, the document if it is still the same."""
         cached = self._cache.of(claim)
         if cached is not None and cached.text is not None:
             return cached.text
@@ -61,7 +61,7 @@ class ClaimedDocuments:
         return (self._edited_note(newer),)
 
     def is_edited(self, claim: Claim) -> bool:
-        """Somebody put a newer text in the document's place; one who deleted it wants none."""
+        """A person put a newer text in the document's place; one who deleted it wants none."""
         return bool(self.notes(claim)) and self.notes(claim) != (_DELETED,)
 
     @staticmethod

@@ -115,7 +115,7 @@ class FolderEngine:
             return sum(map(durable.sweep_temporaries, folders))
 
     def _stale_foreign_locks(self) -> list[str]:
-        """Locks of the original system whose process is no daemon of a task queue any more."""
+        """Locks of the original system whose process is not a task queue's daemon any more."""
         return [path.name for path in self.layout.pending.glob(".task-*.lock") if is_stale_foreign_lock(path)]
 
     @contextmanager

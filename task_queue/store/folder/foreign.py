@@ -1,4 +1,4 @@
-"""Locks that lie in ``pending/`` but are not claims of ours: those of the original system, and broken ones."""
+"""Locks in ``pending/`` that are not the queue's claims: those of the original system, and broken ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIMIT = 64 * 1024
 
 
 def is_stale_foreign_lock(path: Path) -> bool:
-    """Whether *path* is a five-key lock of the original system whose pid is no live task-queue daemon.
+    """Whether *path* is a five-key lock of the original system whose pid is not a live task-queue daemon.
 
     Such a lock proves nothing: the original never removed it when a task failed.
     """

@@ -55,7 +55,7 @@ def _handed_in(layout: Layout, data: bytes, stem: str) -> TaskId:
             durable.publish(staged, data)
         except FileExistsError:
             continue
-        if _was_used(layout, document):  # by somebody whose document was staged when we looked
+        if _was_used(layout, document):  # by a task whose document was staged when we looked
             durable.remove(staged)
             continue
         try:

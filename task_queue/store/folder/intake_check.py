@@ -1,7 +1,7 @@
 """Whether a file in ``pending/`` is a task's document, and complete.
 
-A half-written task is never run: a file counts once nobody has it open for writing and it has been
-quiet for a while. A half-copied file whose writer died cannot be told from a finished one; writing to
+A half-written task is never run: a file counts once no process has it open for writing and it has been
+quiet for a while. A half-copied file whose writer died looks like a finished one; writing to
 ``staging/`` and renaming is the safe way.
 """
 
@@ -57,13 +57,13 @@ def why_not_a_document(about: os.stat_result) -> str | None:
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether somebody has *path* open for writing: then a read lease on it is refused (fcntl(2)).
+    """Whether another process has *path* open for writing: then a read lease on it is refused (fcntl(2)).
 
     False where the file system has no leases. Raises OSError if the file cannot be opened.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        # A lease broken between the two calls is told by a signal: one that is ignored by default.
+        # A lease broken between the two calls is reported by a signal: one that is ignored by default.
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)

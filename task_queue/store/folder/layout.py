@@ -1,4 +1,4 @@
-"""Where everything of one source lies: the only module that spells the names of its folders."""
+"""Where everything of one source is: the only module that spells the names of its folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SNAPSHOT = "task.md"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``pending`` is what the configuration names; everything else lies beside it."""
+    """``pending`` is what the configuration names; everything else is beside it."""
 
     pending: Path
 

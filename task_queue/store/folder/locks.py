@@ -1,7 +1,7 @@
-"""The locks of a source: whose they are, and that they lie there as they were published.
+"""The locks of a source: whose they are, and that they are there as they were published.
 
 Only the one who serves a source makes locks in it, so what appears meanwhile, or is changed, is a hand's or a
-task's doing: put away, or put right.
+task's doing: put away, or restored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Locks:
         self._notes = notes
         self._touch = touch
         self._doubted: set[str] = set()
-        """Documents with a lock that is not what it should be, of which a runner may live all the same."""
+        """Documents with a lock that is not what it should be, of which a runner may still live."""
 
     def all(self) -> dict[str, Claim]:
         """What each lock says, by its name; none whose ids could not be those of a lock of that name."""
@@ -48,7 +48,7 @@ class Locks:
                 self._cache.add(CachedClaim(claim, root=self.root()))
 
     def known(self) -> tuple[Claim, ...]:
-        """Claims in our hands, each lock put right; locks that are nobody's are put away."""
+        """Claims in our hands, each lock restored; locks without an owner are put away."""
         for cached in self._cache:
             self._restore(cached)
         known: list[Claim] = []
@@ -64,7 +64,7 @@ class Locks:
         return isinstance(lock, LockFile) and lock.claim == claim
 
     def is_restored(self, claim: Claim) -> bool:
-        """Whether the lock of *claim*, if that is in our hands, lies there again as it was."""
+        """Whether the lock of *claim*, if that is in our hands, is there again as it was."""
         cached = self._cache.of(claim)
         return cached is not None and self._restore(cached)
 
@@ -74,7 +74,7 @@ class Locks:
         return cached is not None and self._restore(cached)
 
     def put_back(self, claim: Claim, data: bytes) -> bool:
-        """Publish again the lock that a run record tells of, of a document that reads *data*; False if it lies."""
+        """Publish again the lock that a run record names, of a document that reads *data*; False if it is wrong."""
         confirmed = self._confirmed(claim)
         if not confirmed and DocumentFile.of(claim).sha256 != hashlib.sha256(data).hexdigest():
             return False
@@ -89,7 +89,7 @@ class Locks:
         return True
 
     def note(self, claim: Claim) -> None:
-        """Tell our successor of *claim* before it is published."""
+        """Leave our successor a note of *claim* before it is published."""
         if self._notes is not None:
             self._notes.claimed(claim)
 

@@ -1,6 +1,6 @@
-"""Where a source tells how a task ended: its result, its report, its place. What others put there is kept aside.
+"""Where a source records how a task ended: its result, its report, its place. Other files there are kept aside.
 
-Nobody but the one who serves the source writes there, and each name was free when the task was claimed.
+Only the one who serves the source writes there, and each name was free when the task was claimed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TaskOutputs:
         self._cache = cache
 
     def make_room(self, claim: Claim, result: Result) -> tuple[str, ...]:
-        """Move away what lies where *result* will be told and is not ours; a note for each."""
+        """Move away the file that is where *result* will be written and is not ours; a note for each."""
         paths = (self._layout.result(claim.task_id), self._layout.report(claim.task_id))
         strangers = [
             path for path in paths if os.path.lexists(path) and not self._is_ours(claim, path, result)
@@ -76,7 +76,7 @@ class TaskOutputs:
     def _elsewhere(self, claim: Claim, state: TaskState) -> list[Path]:
         """A copy or link of the document in the folder in which it does not end.
 
-        The document itself, moved there by a hand, is put right when it is filed.
+        The document itself, moved there by a hand, is corrected when it is filed.
         """
         waits = os.path.lexists(self._layout.document(claim))
         others = [

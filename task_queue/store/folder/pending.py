@@ -201,7 +201,7 @@ class Pending:
                     self._place(name)
                     continue
                 except TaskFileError:
-                    pass  # read again, because what is wrong is told with its line
+                    pass  # read again, because the error names its line
             if document.is_read:
                 document.waiting = document.rejected = None
                 self._place(name)

@@ -20,18 +20,18 @@ def make_ready(layout: Layout) -> None:
 
 
 def demand_trust(layout: Layout) -> None:
-    """Whoever can write one of the folders runs agents as us, so that must be nobody else."""
+    """Who can write one of the folders runs agents as us, so only this user may."""
     problem = trust.grave_problem(*layout.folders())
     if problem is not None:
         raise EngineUnavailable(
-            f"not trusted: {problem.what}, and whoever writes there runs agents as you",
-            hint=f"put it right with: {problem.fix}",
+            f"not trusted: {problem.what}, and a user who can write there runs agents as you",
+            hint=f"fix it with: {problem.fix}",
         )
 
 
 def _demand_folders(layout: Layout) -> None:
     if layout.pending.is_symlink():
-        # The guard lies beside the name. Two names of one folder would have two guards.
+        # The guard is beside the name. Two names of one folder would have two guards.
         raise EngineUnavailable(
             f"{layout.pending} is a symbolic link",
             hint=f"name the folder it leads to in the configuration: {os.path.realpath(layout.pending)}",
@@ -48,6 +48,6 @@ def _demand_one_file_system(layout: Layout) -> None:
     for folder in layout.folders():
         if folder.stat().st_dev != home:
             raise EngineUnavailable(
-                f"{folder} lies on another file system than {layout.pending}: nothing can be moved there whole",
+                f"{folder} is on another file system than {layout.pending}: nothing can be moved there whole",
                 hint=f"put all of {layout.root} on one file system",
             )

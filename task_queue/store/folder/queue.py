@@ -105,8 +105,8 @@ class FolderQueue:
             except FileExistsError as error:
                 self._pending.touch(
                     naming.lock_of(document)
-                )  # or it would be tried again and again until an event tells
-                raise ClaimHeld(f"{document} is claimed by somebody else") from error
+                )  # or it would be tried again and again until an event comes
+                raise ClaimHeld(f"{document} is claimed by another process") from error
             journal = journal or Journal(claim.task_id)
             self._cache.add(
                 CachedClaim(claim, token, text=data[:MAX_BYTES], journal=journal, root=self._locks.root())
@@ -137,7 +137,7 @@ class FolderQueue:
 
     def claims(self) -> tuple[Claim, ...]:
         with self._available():
-            # Who does not serve the source cannot tell whose claims these are.
+            # Who does not serve the source cannot know whose claims these are.
             return self._locks.known() if self._guard.serves else tuple(self._locks.all().values())
 
     def claims_to_stop(self) -> tuple[Claim, ...]:
@@ -208,8 +208,8 @@ class FolderQueue:
     def _put_back_lost_lock(
         self, document: str, data: bytes, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
     ) -> None:
-        """An attempt that began and is neither ended nor in the history still owns the task: somebody
-        deleted its lock. Raises ClaimHeld once the lock lies there again."""
+        """An attempt that began and is neither ended nor in the history still owns the task: its lock was
+        deleted. Raises ClaimHeld once the lock is there again."""
         attempt = self._layout.attempt(record_id, last)
         file = read_record(RunFile, attempt / RUN)
         run = file.record if isinstance(file, RunFile) else None
@@ -227,7 +227,7 @@ class FolderQueue:
     def _take_back(self, claim: Claim) -> None:
         """Put the lock of *claim* back if it was only deleted; raises ClaimLost if the task has moved on.
 
-        Only the one who serves the source gets here, so a missing lock is no other worker's doing.
+        Only the one who serves the source gets here, so no other worker removed a missing lock.
         """
         superseded = max(self._archive.attempts_used(claim.task_id), default=claim.attempt) != claim.attempt
         moved_on = (
@@ -258,7 +258,7 @@ class FolderQueue:
 
 
 def _is_still(path: Path, read: FileStamp) -> bool:
-    """Whether nobody wrote or replaced the file at *path* since it was opened, nor is about to."""
+    """Whether no process wrote or replaced the file at *path* since it was opened, nor is about to."""
     try:
         return not is_being_written(path) and FileStamp.of(path.lstat()) == read
     except OSError:

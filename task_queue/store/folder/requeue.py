@@ -28,7 +28,7 @@ class Requeue:
         self._touch = touch
 
     def start(self, task_id: TaskId) -> None:
-        """Raises UnknownTaskError if it did not fail, waits already, or somebody else was first."""
+        """Raises UnknownTaskError if it did not fail, waits already, or another process was first."""
         document = naming.document_of(task_id)
         ended = self._layout.ended(TaskState.FAILED) / document
         if not os.path.lexists(ended):
@@ -40,7 +40,7 @@ class Requeue:
             raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
         with locked_alone(ended) as locked:
             if not locked:
-                raise UnknownTaskError(f"task {task_id} was retried by somebody else just now")
+                raise UnknownTaskError(f"task {task_id} was retried by another process just now")
             result = self._archive.result_of(task_id)
             attempts = result.attempts if result else ()
             journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts))

@@ -1,4 +1,4 @@
-"""Which tasks of a source run or will be tried again: what lies elsewhere for them is still needed."""
+"""Which tasks of a source run or will be tried again: their files elsewhere are still needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIMIT = 2**20
 
 
 def unfinished_in(pending: Path) -> frozenset[str]:
-    """What their folders are called (``naming.key_of``). Raises OSError or ValueError where nobody can tell."""
+    """What their folders are called (``naming.key_of``). Raises OSError or ValueError where that cannot be read."""
     found: set[str] = set()
     # Locks first: one that is given back meanwhile has a journal before its lock goes.
     for pattern in (".task-*.lock", ".task-*.attempts.json"):
