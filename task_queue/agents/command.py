@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
@@ -19,7 +18,7 @@ from task_queue.domain.attempt.exits import outcome_of_exit
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.platform.identity import MARKER_VARIABLE
-from task_queue.platform.wakeup import Wakeup
+from task_queue.platform.wakeup import Wakeup, readable
 from task_queue.ports.executor import Order, Stop, Transcript
 
 _KEPT_OUTPUT = 64 * 1024
@@ -110,7 +109,7 @@ class _Output:
     def read(self, streams: list[int]) -> bool:
         """Take what is there now; whether there was anything."""
         anything = False
-        for fd in select.select(streams, [], [], 0)[0]:
+        for fd in readable(*streams, timeout_s=0):
             data = os.read(fd, _CHUNK)
             if not data:
                 self.closed.add(fd)
@@ -200,4 +199,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _exited(pidfd: int) -> bool:
-    return bool(select.select([pidfd], [], [], 0)[0])
+    return bool(readable(pidfd, timeout_s=0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from typing import IO
 
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.platform.identity import kill_group
+from task_queue.platform.wakeup import readable
 
 _KILL_AFTER_S = 2.0
 _LOCK_RETRY_S = 0.1
@@ -195,7 +195,7 @@ def said_by(answer: GitOutput) -> str:
 def _ended_within(pid: int, timeout_s: float) -> bool:
     pidfd = os.pidfd_open(pid)
     try:
-        return bool(select.select([pidfd], [], [], timeout_s)[0])
+        return bool(readable(pidfd, timeout_s=timeout_s))
     finally:
         os.close(pidfd)
 

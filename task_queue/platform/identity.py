@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from task_queue.platform.wakeup import readable
 
 MARKER_VARIABLE = "TASK_QUEUE_ATTEMPT"
 _PROC = Path("/proc")
@@ -83,9 +84,7 @@ def open_process(identity: ProcessIdentity) -> int | None:
 
 def has_exited(pidfd: int) -> bool:
     """Whether the process behind *pidfd* has ended, reaped or not."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(readable(pidfd, timeout_s=0))
 
 
 def bearers(marker: str) -> list[ProcessIdentity]:

@@ -8,6 +8,17 @@ import select
 import time
 
 
+def readable(*fds: int, timeout_s: float | None) -> list[int]:
+    """Those of *fds* that can be read, or are at their end, after at most *timeout_s*; None: however long it takes.
+
+    A process may have more descriptors than select(2) can count.
+    """
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)]
+
+
 class Wakeup:
     """Any thread may wake the one that waits; several calls between two waits count as one."""
 
@@ -25,13 +36,10 @@ class Wakeup:
 
     def wait(self, timeout_s: float | None, *others: int) -> bool:
         """Wait for a wake-up or for one of *others* to become readable; True if anything happened in time."""
-        poll = select.poll()
-        for fd in (self._fd, *others):
-            poll.register(fd, select.POLLIN)
         self.awake_since = None
-        ready = poll.poll(None if timeout_s is None else max(0, timeout_s) * 1000)
+        ready = readable(self._fd, *others, timeout_s=timeout_s)
         self.awake_since = time.monotonic()
-        if any(fd == self._fd for fd, _ in ready):
+        if self._fd in ready:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._fd)
         return bool(ready)

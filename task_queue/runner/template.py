@@ -16,7 +16,6 @@ import gc
 import importlib
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -25,6 +24,7 @@ import traceback
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.records import adapter, decode
+from task_queue.platform.wakeup import readable
 from task_queue.ports.executor import ExecutorKind, Order
 from task_queue.runner.process import carry_out
 from task_queue.store.event_log import EventLog
@@ -43,9 +43,9 @@ def main() -> None:
     _preload(_FOR_COMMANDS)
     has_sdk = False
     while True:
-        readable, _, _ = select.select([control], [], [], _REAP_EVERY_S if has_sdk else 0)
+        is_readable = bool(readable(control.fileno(), timeout_s=_REAP_EVERY_S if has_sdk else 0))
         _reap()
-        raw = _receive(control) if readable else b""
+        raw = _receive(control) if is_readable else b""
         if raw is None:
             return
         if not has_sdk and (not raw or _is_for_an_agent(raw)):

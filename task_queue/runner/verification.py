@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import select
 import signal
 import stat
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from task_queue.domain.work.verification import Check, is_judge
 from task_queue.platform.identity import MARKER_VARIABLE, kill_group
-from task_queue.platform.wakeup import Wakeup
+from task_queue.platform.wakeup import Wakeup, readable
 
 COMMAND_TIMEOUT_S = 1800.0
 OVERALL_TIMEOUT_S = 7200.0
@@ -98,7 +97,7 @@ class Verification:
                     return False
                 self._wakeup.wait(left_s, pidfd, *output.streams)
                 output.read()
-                if select.select([pidfd], [], [], 0)[0]:
+                if readable(pidfd, timeout_s=0):
                     return True
             return False
         finally:
@@ -119,7 +118,7 @@ class _Tail:
 
     def read(self) -> bool:
         """Take what is there now; whether there was anything."""
-        if not self.open or not select.select([self._fd], [], [], 0)[0]:
+        if not self.open or not readable(self._fd, timeout_s=0):
             return False
         data = os.read(self._fd, _CHUNK_BYTES)
         self.open = bool(data)
@@ -202,7 +201,7 @@ def _end(process: subprocess.Popen[bytes], *, ended: bool) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         pidfd = os.pidfd_open(process.pid)
         try:
-            select.select([pidfd], [], [], _TERM_GRACE_S)
+            readable(pidfd, timeout_s=_TERM_GRACE_S)
         finally:
             os.close(pidfd)
     kill_group(process.pid)

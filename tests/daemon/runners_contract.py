@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from task_queue.domain.model import Ending, OutcomeKind, Owner, RunRecord
+from task_queue.platform.wakeup import readable
 from task_queue.ports.executor import Order, Stop
 from task_queue.ports.runner import Runners, RunningAttempt
 from task_queue.ports.store import Engine
@@ -57,8 +57,7 @@ class RunnersBench(ABC):
 
 def has_ended(attempt: RunningAttempt) -> bool:
     """As a worker sees it that waits for the descriptor."""
-    readable, _, _ = select.select([attempt.fileno()], [], [], 60)
-    return bool(readable) and attempt.ended()
+    return bool(readable(attempt.fileno(), timeout_s=60)) and attempt.ended()
 
 
 class RunnersContract(ABC):
@@ -77,7 +76,7 @@ class RunnersContract(ABC):
     def test_an_end_can_be_waited_for(self, bench: RunnersBench) -> None:
         """The descriptor becomes readable once the ending is there and the process is gone."""
         attempt = bench.start()
-        early = select.select([attempt.fileno()], [], [], 0)[0]
+        early = readable(attempt.fileno(), timeout_s=0)
         bench.finish()
 
         assert (early, has_ended(attempt)) == ([], True)
