@@ -15,10 +15,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from task_queue.domain.permission.consent import Difference, difference_in, differences
 from task_queue.platform import durable
+from task_queue.platform.json_files import json_object
 from task_queue.ports.executor import AgentSetup
 
 _FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
@@ -90,11 +90,11 @@ class SettingsTrust:
             self._write(self._read(), workspace, hashes_of(workspace))
 
     def _read(self) -> _Accepted:
-        try:
-            data, _ = durable.read_regular(self._store, limit=_STORE_LIMIT)
-        except FileNotFoundError:
+        content = json_object(self._store, limit=_STORE_LIMIT)
+        if content is None:
             return _Accepted({}, {})
-        content: Any = json.loads(data)
+        if isinstance(content, str):
+            raise ValueError(f"{self._store} {content}")  # noqa: TRY004 - what a file says, not what code does
         try:
             hashes: dict[str, dict[str, str]] = content["workspaces"]
             texts: dict[str, str] = content.get("texts", {})

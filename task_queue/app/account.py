@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView
-from task_queue.app.files import Record, number_in, record, tail_of, text_in, time_in
+from task_queue.app.files import Record, number_in, object_in, record, tail_of, text_in, time_in, whole_in
 
 if TYPE_CHECKING:
     from task_queue.domain.attempt.account import Account
@@ -74,16 +73,18 @@ def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[Mapping[str, float], 
     An attempt entered twice counts once.
     """
     lines, _ = tail_of(ledger, _TAIL_BYTES)
-    entries: dict[tuple[object, object, object], tuple[float, float]] = {}
+    entries: dict[tuple[str, str, int], tuple[float, float]] = {}
     for line in lines:
-        try:
-            entry = json.loads(line)
-            if datetime.fromisoformat(entry["at"]).astimezone().date() == now.astimezone().date():
-                costs = float(entry["usd"]), float(entry.get("estimated_usd", 0.0))
-                entries[str(entry["source"]), entry["task_id"], entry["attempt"]] = costs
-        except (ValueError, KeyError, TypeError, RecursionError):
+        entry = object_in(line)
+        if isinstance(entry, str):
             continue
+        source, at, usd = text_in(entry, "source"), time_in(entry, "at"), number_in(entry, "usd")
+        task_id, attempt = text_in(entry, "task_id"), whole_in(entry, "attempt")
+        if source is None or task_id is None or attempt is None or at is None or usd is None:
+            continue
+        if at.date() == now.astimezone().date():
+            entries[source, task_id, attempt] = usd, number_in(entry, "estimated_usd") or 0.0
     spent: dict[str, float] = {}
     for (source, _, _), (usd, _) in entries.items():
-        spent[str(source)] = spent.get(str(source), 0.0) + usd
+        spent[source] = spent.get(source, 0.0) + usd
     return spent, sum(estimated for _, estimated in entries.values())

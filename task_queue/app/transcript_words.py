@@ -6,19 +6,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from task_queue.platform.json_files import object_in
+
 _SHORT = 160
 _MAX_LINES = 8
 
 
 def told(line: str) -> str | None:
     """What the envelope in *line* says to a person, None if nothing."""
-    try:
-        envelope: object = json.loads(line)
-    except (ValueError, RecursionError):
+    envelope = object_in(line)
+    if isinstance(envelope, str):
         return f"? {_short(line)}"
-    if not isinstance(envelope, dict):
-        return f"? {_short(line)}"
-    kind, raw = _fields(cast("dict[str, Any]", envelope))
+    kind, raw = _fields(envelope)
     if not isinstance(raw, dict):
         return f"{kind}: {_block(str(raw))}" if raw else None
     frame = cast("dict[str, Any]", raw)

@@ -14,6 +14,7 @@ from task_queue.domain.event_record import type_of
 from task_queue.domain.events import TaskDropped
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
+from task_queue.platform.json_files import json_object, whole_in
 from task_queue.store.event_reader import EventReader
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,10 @@ class Drops:
 
 
 def _marks_in(path: Path) -> dict[str, int]:
-    try:
-        content: object = json.loads(durable.read_regular(path, limit=_LIMIT)[0])
-    except (OSError, ValueError, RecursionError):
-        return {}
+    content = json_object(path, limit=_LIMIT)
     if not isinstance(content, dict):
         return {}
-    return {str(name): at for name, at in content.items() if isinstance(at, int)}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] # any JSON object
+    return {name: at for name in content if (at := whole_in(content, name)) is not None}
 
 
 def _recently_dropped(events: Path) -> dict[tuple[str, str], int]:

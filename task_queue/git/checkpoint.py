@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from task_queue.domain.document.naming import ref_part_of
 from task_queue.domain.errors import GitError
@@ -31,6 +31,7 @@ from task_queue.git.snapshot import (
     tree_or_empty,
     tree_with,
 )
+from task_queue.platform.json_files import object_in
 
 _FACTS = "Checkpoint: "
 
@@ -145,7 +146,10 @@ def facts_in(git: Git, commit: str, name: str) -> dict[str, Any]:
     """What a commit of the queue says of itself in its line *name*. Raises ValueError where it says nothing."""
     body = git.read("show", "--no-patch", "--format=%B", commit).text
     line = next((line for line in body.splitlines() if line.startswith(name)), None)
-    return cast("dict[str, Any]", json.loads((line or "").removeprefix(name)))
+    facts = object_in((line or "").removeprefix(name))
+    if isinstance(facts, str):
+        raise ValueError(f"{commit}: {name} {facts}")  # noqa: TRY004 - what a commit says, not what code does
+    return facts
 
 
 def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Checkpoint | None:

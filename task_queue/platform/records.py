@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from task_queue.domain.attempt.result_file import content_of, ending_fields, result_fields
 from task_queue.domain.model import Ending, Result
+from task_queue.platform.json_files import object_in
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -60,13 +61,9 @@ def _as_fields(kind: type[Any], data: bytes) -> bytes:
     fields_of = _FIELDS_OF.get(kind)
     if fields_of is None:
         return data
-    try:
-        content: object = json.loads(data)
-    except ValueError:
-        return data  # pydantic says where it is not JSON
-    return (
-        json.dumps(fields_of(cast("dict[str, Any]", content))).encode() if isinstance(content, dict) else data
-    )
+    content = object_in(data)
+    # Of what is not an object, pydantic says where it is not JSON.
+    return json.dumps(fields_of(content)).encode() if isinstance(content, dict) else data
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:

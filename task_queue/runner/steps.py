@@ -27,6 +27,7 @@ from task_queue.domain.work.workflow import (
     Step,
     Verified,
 )
+from task_queue.platform.json_files import object_in
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
 
@@ -67,8 +68,9 @@ def _earlier_steps(order: Order, log: AttemptWriter) -> list[Step]:
 def _read(lines: Sequence[str], seal: str | None) -> list[Step]:
     steps: list[Step] = []
     for line in lines if seal is None else sealed_by(seal, lines):
+        fields = object_in(unsigned(line))
         try:
-            steps.append(_step(json.loads(unsigned(line))))
+            steps.append(_step(fields if isinstance(fields, dict) else {}))
         except (ValueError, KeyError, TypeError):
             break  # a line torn by a power cut: the step counts as not done
     return steps if seal is not None else _without_findings(steps)

@@ -25,6 +25,7 @@ from typing import Any, cast
 
 from task_queue.domain.event_record import EventRecord
 from task_queue.platform import durable
+from task_queue.platform.json_files import object_in
 
 SEGMENT_BYTES = 4 * 2**20
 """A segment that has reached this size is followed by another one."""
@@ -139,11 +140,7 @@ def line_of(seq: int, at: datetime, body: bytes) -> bytes:
 
 def decoded(line: bytes) -> NumberedRecord | None:
     """The event in *line*, None if it is not one."""
-    try:
-        content: object = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    match content:
+    match object_in(line):
         case {
             "seq": int(seq),
             "at": str(at),

@@ -8,7 +8,6 @@ so that it is in the new epoch, too. The segments of the earlier epoch stay wher
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ from task_queue.domain.document.naming import is_task_id
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import EventRecord
 from task_queue.platform import durable
+from task_queue.platform.json_files import object_in
 from task_queue.platform.lockfile import FileLock
 from task_queue.store import event_files as files
 from task_queue.store.event_files import AppendLock, EventFolder
@@ -117,10 +117,10 @@ class _Rebuilding:
             for path in _results_in(folder):
                 try:
                     data, about = durable.read_regular(path, limit=_RESULT_LIMIT)
-                    at, record = settled_from(source, json.loads(data), otherwise_at=about.st_mtime)
+                    at, record = settled_from(source, object_in(data), otherwise_at=about.st_mtime)
                 except FileNotFoundError:
                     continue
-                except (OSError, ValueError, RecursionError) as error:
+                except (OSError, ValueError) as error:
                     self._warn(f"{path}: not a result, left out: {error}")
                     continue
                 if about.st_ctime >= self._began - _ABOUT_NOW_S:

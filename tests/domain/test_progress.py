@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from task_queue.domain.attempt.progress import Progress, progress_of
+from task_queue.domain.attempt.rebuild import rebuilt_ending
 from task_queue.domain.attempt.spending import Meter
+from tests.claims import a_claim
 
 
 def _line(direction: str, raw: Any, second: int = 0) -> str:
@@ -64,6 +67,15 @@ def test_a_torn_or_foreign_line_is_skipped() -> None:
     progress = progress_of(["{", "[]", '{"t": 1}', _line("in", _answer(1)), _line("in", _answer(2))[:50]])
 
     assert progress.turns == 1
+
+
+def test_a_deeply_nested_line_is_skipped() -> None:
+    """A writer of any kind may leave one; it must not end the worker that looks for an ending."""
+    deep = '{"raw": ' + "[" * 100_000
+    lines = [_line("in", _answer(1)), deep]
+
+    assert progress_of(lines).turns == 1
+    assert rebuilt_ending(a_claim(), lines, before=Meter(), now=datetime(2026, 2, 7, tzinfo=UTC)) is None
 
 
 def test_a_result_of_an_injected_turn_is_not_ours() -> None:

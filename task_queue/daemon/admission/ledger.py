@@ -10,12 +10,21 @@ import logging
 import threading
 from collections import defaultdict
 from datetime import date, datetime
-from math import isfinite
 from pathlib import Path
 
 from task_queue.platform import durable
+from task_queue.platform.json_files import (
+    last_lines,
+    number_in,
+    object_in,
+    text_in,
+    time_in,
+    whole_in,
+)
 
 log = logging.getLogger(__name__)
+_LIMIT = 64 * 2**20
+"""Bytes of the ledger that are read: more attempts than any budget has to know."""
 
 
 class Ledger:
@@ -59,22 +68,26 @@ class Ledger:
 
     def _take(self, line: str) -> bool:
         """Whether *line* could be read; one torn by a power cut cannot."""
-        try:
-            entry = json.loads(line)
-            key = (str(entry["source"]), str(entry["task_id"]), int(entry["attempt"]))
-            day, usd = datetime.fromisoformat(entry["at"]).astimezone().date(), float(entry["usd"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        entry = object_in(line)
+        if isinstance(entry, str):
             return False
-        if not isfinite(usd):
+        source, task_id, attempt = (
+            text_in(entry, "source"),
+            text_in(entry, "task_id"),
+            whole_in(entry, "attempt"),
+        )
+        at, usd = time_in(entry, "at"), number_in(entry, "usd")
+        if source is None or task_id is None or attempt is None or at is None or usd is None:
             return False
+        key = (source, task_id, attempt)
         if key not in self._entered:
             self._entered.add(key)
-            self._by_day[day, key[0]] += usd
+            self._by_day[at.date(), source] += usd
         return True
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return last_lines(path, limit=_LIMIT)[0]
     except FileNotFoundError:
         return []

@@ -282,7 +282,7 @@ def envelopes_in(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, Any] 
             at = datetime.fromisoformat(envelope["t"])
             if isinstance(envelope["raw"], dict | str):
                 yield envelope["dir"], envelope["raw"], at
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
 
 

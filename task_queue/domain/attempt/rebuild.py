@@ -157,5 +157,5 @@ def _of_type(line: str, kind: str) -> dict[str, Any] | None:
     try:
         raw: Any = json.loads(line)["raw"]
         return raw if raw["type"] == kind else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None

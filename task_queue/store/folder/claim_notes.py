@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 from task_queue.domain.model import Claim
 from task_queue.platform import durable
+from task_queue.platform.json_files import last_lines, object_in, text_in, whole_in
 
 log = logging.getLogger(__name__)
 
 _KEPT_LINES = 1000
+_LIMIT = 16 * 2**20
 _OVER = ""
 """In the place of a proof: from here on nothing is in hand under that number."""
 
@@ -46,13 +47,7 @@ class ClaimNotes:
         with self._lock:
             self._noted[key] = proof
             try:
-                fd = os.open(
-                    self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-                )
-                try:
-                    os.write(fd, json.dumps(entry).encode() + b"\n")
-                finally:
-                    os.close(fd)
+                durable.append(self._path, json.dumps(entry).encode() + b"\n", sync=False)
             except OSError as error:
                 log.warning("claim not noted path=%s error=%s", self._path, error)
 
@@ -61,12 +56,17 @@ class ClaimNotes:
             return self._noted.get(key)
 
     def _take(self, line: str) -> None:
-        try:
-            entry = json.loads(line)
-            key = (str(entry["source"]), str(entry["task_id"]), int(entry["attempt"]))
-            self._noted[key] = str(entry["proof"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        entry = object_in(line)
+        if isinstance(entry, str):
             return  # torn, or from another program: as if nothing had been noted
+        source, task_id, attempt = (
+            text_in(entry, "source"),
+            text_in(entry, "task_id"),
+            whole_in(entry, "attempt"),
+        )
+        proof = text_in(entry, "proof")
+        if source is not None and task_id is not None and attempt is not None and proof is not None:
+            self._noted[source, task_id, attempt] = proof
 
     def _shorten(self, lines: Iterable[str]) -> None:
         try:
@@ -98,6 +98,6 @@ class SourceNotes:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return last_lines(path, limit=_LIMIT)[0]
     except FileNotFoundError:
         return []

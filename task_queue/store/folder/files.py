@@ -64,6 +64,8 @@ def read_record(kind: type[Record], path: Path) -> Record | str | None:
         if error.errno in {errno.ENOTSUP, errno.ELOOP, errno.EACCES}:
             return f"unreadable: {error.strerror}"
         raise
+    if len(data) > _RECORD_LIMIT:
+        return f"unreadable: larger than {_RECORD_LIMIT:,} bytes"
     try:
         return decode(kind, data)
     except UnreadableRecordError as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from task_queue.platform import durable, identity
+from task_queue.platform import identity
+from task_queue.platform.json_files import json_object, whole_in
 
 _ORIGINAL_KEYS = frozenset({"task_id", "worker", "thread_id", "pid", "started_at"})
 _LIMIT = 64 * 1024
@@ -16,18 +16,14 @@ def is_stale_foreign_lock(path: Path) -> bool:
 
     Such a lock proves nothing: the original never removed it when a task failed.
     """
-    try:
-        content: object = json.loads(durable.read_regular(path, limit=_LIMIT)[0])
-    except (OSError, ValueError):
+    content = json_object(path, limit=_LIMIT)
+    if not isinstance(content, dict) or frozenset(content) != _ORIGINAL_KEYS:
         return False
-    if not isinstance(content, dict) or frozenset(content) != _ORIGINAL_KEYS:  # pyright: ignore[reportUnknownArgumentType] # any JSON object
-        return False
-    pid: object = content["pid"]  # pyright: ignore[reportUnknownVariableType] # checked below
-    return not (isinstance(pid, int) and pid > 0 and _is_task_queue_daemon(pid))
+    return not _is_task_queue_daemon(whole_in(content, "pid") or 0)
 
 
 def _is_task_queue_daemon(pid: int) -> bool:
-    if identity.identity_of(pid) is None:
+    if pid <= 0 or identity.identity_of(pid) is None:
         return False
     try:
         command = (Path("/proc") / str(pid) / "cmdline").read_bytes()

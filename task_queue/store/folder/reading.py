@@ -5,8 +5,6 @@ The same for the worker and for every front end. No record's class is needed for
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,9 +18,8 @@ from task_queue.domain.document.ordering import Waiting, waiting_for
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import TaskFileError
 from task_queue.platform.durable import read_regular
+from task_queue.platform.json_files import json_object, time_in
 from task_queue.store.folder.intake_check import FileStamp
-
-_HISTORY_LIMIT = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +61,12 @@ def read_tries(path: Path) -> tuple[int, Delay | None]:
 
     One that cannot be read says nothing here, and the claim reports it.
     """
-    try:
-        data, _ = read_regular(path, limit=_HISTORY_LIMIT)
-        content: object = json.loads(data)
-    except (OSError, ValueError, RecursionError):
+    content = json_object(path)
+    if not isinstance(content, dict):
         return 0, None
-    history = cast("dict[str, object]", content) if isinstance(content, dict) else {}
-    listed = history.get("attempts")
+    listed: object = content.get("attempts")
     attempts = cast("list[object]", listed) if isinstance(listed, list) else []
     last = attempts[-1] if attempts else None
-    since = _time(cast("dict[str, object]", last).get("ended_at")) if isinstance(last, dict) else None
-    until = _time(history.get("not_before"))
+    since = time_in(cast("dict[str, Any]", last), "ended_at") if isinstance(last, dict) else None
+    until = time_in(content, "not_before")
     return len(attempts), None if since is None or until is None else Delay(since, until)
-
-
-def _time(value: object) -> datetime | None:
-    """An aware time; one without an offset is local."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError, OverflowError, OSError):
-            return datetime.fromisoformat(value).astimezone()
-    return None

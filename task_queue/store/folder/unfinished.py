@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.task import TaskId
-from task_queue.platform.durable import read_regular
+from task_queue.platform.json_files import json_object, text_in
 
 _LIMIT = 2**20
 
@@ -18,17 +17,13 @@ def unfinished_in(pending: Path) -> frozenset[str]:
     # Locks first: one that is given back meanwhile has a journal before its lock goes.
     for pattern in (".task-*.lock", ".task-*.attempts.json"):
         for path in pending.glob(pattern):
-            try:
-                data, _ = read_regular(path, limit=_LIMIT)
-            except FileNotFoundError:
+            record = json_object(path, limit=_LIMIT)
+            if record is None:
                 continue  # ended meanwhile
-            found.add(key_of(TaskId(_task_id_in(data, path))))
+            if isinstance(record, str):
+                raise ValueError(f"{path} {record}")  # noqa: TRY004 - what a file says, not what code does
+            task_id = text_in(record, "task_id")
+            if task_id is None:
+                raise ValueError(f"{path} names no task")
+            found.add(key_of(TaskId(task_id)))
     return frozenset(found)
-
-
-def _task_id_in(data: bytes, path: Path) -> str:
-    record: object = json.loads(data)
-    task_id = record.get("task_id") if isinstance(record, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # JSON
-    if not isinstance(task_id, str):
-        raise ValueError(f"{path} names no task")  # noqa: TRY004 - what a file says, not what code does
-    return task_id
