@@ -6,7 +6,6 @@ A configuration that cannot be read is never overwritten: the error says where i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -20,6 +19,7 @@ from task_queue.config.document import SOURCES, ConfigMissing, SourceEntry
 from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import durable
+from task_queue.platform.lockfile import locked
 
 _VERSION = "2.1"
 
@@ -121,7 +121,7 @@ def editing(config: Path, now: datetime) -> Generator[dict[str, Any], None, None
     document.demand_trust(config)
     real = _real(config)
     durable.make_directory(real.parent)
-    with _locked(real.with_name(f".{real.name}.lock")):
+    with locked(real.with_name(f".{real.name}.lock")):
         content: dict[str, Any] = {"version": _VERSION, SOURCES: [], "created_at": now.isoformat()}
         try:
             text = document.read_text(real)
@@ -134,17 +134,6 @@ def editing(config: Path, now: datetime) -> Generator[dict[str, Any], None, None
             return
         content["updated_at"] = now.isoformat()
         durable.replace(real, _written_like(text, content))
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Generator[None, None, None]:
-    # Never unlinked: a lock file that is removed and created again admits two holders.
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _written_like(text: str, content: dict[str, Any]) -> bytes:

@@ -8,9 +8,6 @@ and takes back what is half done (``taking_back``): it has happened then, or it 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +20,7 @@ from task_queue.git.rollback import holder_of_locks, remove_locks, take_back, wh
 from task_queue.git.worktree import checkout_of
 from task_queue.platform import durable, identity
 from task_queue.platform.identity import ProcessIdentity
+from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 
 _LOCK = "task-queue-landing"
@@ -70,19 +68,17 @@ def turn_to_land(git: Git, *, wait_s: float) -> Generator[None, None, None]:
     Raises GitError where the turn does not come within *wait_s*.
     """
     path = _common_dir(git) / _LOCK
+    lock = FileLock(path, longest_pause_s=_LOOK_AGAIN_S)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise GitError(f"{path}: {error.strerror}", hint="make the repository writable") from error
-    give_up_at = time.monotonic() + wait_s
-    try:
-        while not _is_locked_by_us(fd):
-            if time.monotonic() >= give_up_at:
-                raise GitError(f"{git.directory}: another task has been landing for {wait_s:g} s")
-            time.sleep(_LOOK_AGAIN_S)  # a wait in the kernel could not be given up
+        try:
+            is_our_turn = lock.take(within_s=wait_s)
+        except OSError as error:
+            raise GitError(f"{path}: {error.strerror}", hint="make the repository writable") from error
+        if not is_our_turn:
+            raise GitError(f"{git.directory}: another task has been landing for {wait_s:g} s")
         yield
     finally:
-        os.close(fd)
+        lock.release()
 
 
 def advance(git: Git, planned: Advance, *, within_s: float) -> Taken | NotTaken:
@@ -200,14 +196,6 @@ def _announced(record: Path) -> Advance | None:
         raise GitError(
             f"{record} cannot be read: {error}", hint="look at git status, then remove it"
         ) from error
-
-
-def _is_locked_by_us(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _common_dir(git: Git) -> Path:

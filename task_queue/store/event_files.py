@@ -11,13 +11,9 @@ sees that in the same fstat(2) that gives its size.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +35,6 @@ _EPOCH = re.compile(rb"([0-9a-f]{8})\n?")
 _SEGMENT = re.compile(r"(\d{16})\.jsonl")
 _NUMBER = re.compile(rb'\{"seq":(\d{1,15}),"at":"[^"]*","type":"')
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LONGEST_PAUSE_S = 0.01
 _WRITABLE = 0o200
 
 
@@ -190,56 +185,6 @@ def seal(fd: int) -> None:
 
 def is_sealed(about: os.stat_result) -> bool:
     return not about.st_mode & _WRITABLE
-
-
-class AppendLock:
-    """The lock that each writer holds while it appends. Not for several threads at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd: int | None = None
-
-    @contextmanager
-    def held(self, *, patience_s: float) -> Generator[None]:
-        """Raises OSError; TimeoutError if another process holds the lock for longer than *patience_s*."""
-        deadline = time.monotonic() + patience_s
-        fd = self._acquire(deadline)
-        while not self._is_named(fd):  # the folder was deleted or moved away: its lock protects nothing
-            self.close()
-            fd = self._acquire(deadline)
-        try:
-            yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
-
-    def _acquire(self, deadline: float) -> int:
-        if self._fd is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(self._path, flags, 0o600)
-        pause_s = 0.0002
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # flock(2) knows no time-out, and a signal to interrupt it would reach other code.
-                if time.monotonic() >= deadline:
-                    raise TimeoutError(f"{self._path}: another process holds the lock") from None
-                time.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                return self._fd
-
-    def _is_named(self, fd: int) -> bool:
-        try:
-            there = os.lstat(self._path)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(there, os.fstat(fd))
 
 
 def _most_events_in(size: int) -> int:

@@ -20,8 +20,9 @@ from pathlib import Path
 from task_queue.domain.event_record import EventRecord, record_of
 from task_queue.domain.events import Event
 from task_queue.platform import durable
+from task_queue.platform.lockfile import FileLock
 from task_queue.store import event_files as files
-from task_queue.store.event_files import AppendLock, EventFolder, SegmentEnd
+from task_queue.store.event_files import EventFolder, SegmentEnd
 
 EVENTS_LOST = "events_lost"
 PATIENCE_S = 0.25
@@ -94,7 +95,7 @@ class EventLog:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._mutex = threading.Lock()
-        self._lock = AppendLock(self._folder.lock)
+        self._lock = FileLock(self._folder.lock)
         self._fd: int | None = None
         self._first = 1
         self._epoch = ""
@@ -103,11 +104,11 @@ class EventLog:
 
     def _append(self, body: bytes, patience_s: float) -> int:
         try:
-            with self._lock.held(patience_s=patience_s):
+            with self._lock.held(within_s=patience_s):
                 return self._write(body)
         except FileNotFoundError:
             durable.make_directory(self._folder.path)
-            with self._lock.held(patience_s=patience_s):
+            with self._lock.held(within_s=patience_s):
                 return self._write(body)
 
     def _write(self, body: bytes) -> int:
@@ -198,6 +199,6 @@ class EventLog:
             os.close(fd)
 
     def _close_files(self) -> None:
-        for close in (self._close_segment, self._lock.close):
+        for close in (self._close_segment, self._lock.release):
             with contextlib.suppress(OSError):
                 close()

@@ -24,9 +24,9 @@ from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import EventRecord
 from task_queue.platform import durable
 from task_queue.platform.json_files import object_in
-from task_queue.platform.lockfile import FileLock
+from task_queue.platform.lockfile import FileLock, locked
 from task_queue.store import event_files as files
-from task_queue.store.event_files import AppendLock, EventFolder
+from task_queue.store.event_files import EventFolder
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
 
 log = logging.getLogger(__name__)
@@ -144,15 +144,11 @@ class _Rebuilding:
         """The only step that writers wait for, so nothing in it waits for the disk."""
         name = self._building / "epoch"
         durable.publish(name, self._name.encode() + b"\n")
-        lock = AppendLock(self._folder.lock)
-        try:
-            with lock.held(patience_s=_LOCK_PATIENCE_S):
-                self._copy(meanwhile)
-                self._segments.close()
-                self._building.rename(self._folder.segments_of(self._name))
-                (self._folder.segments_of(self._name) / name.name).rename(self._folder.epoch)
-        finally:
-            lock.close()
+        with locked(self._folder.lock, within_s=_LOCK_PATIENCE_S):
+            self._copy(meanwhile)
+            self._segments.close()
+            self._building.rename(self._folder.segments_of(self._name))
+            (self._folder.segments_of(self._name) / name.name).rename(self._folder.epoch)
 
 
 class _Segments:

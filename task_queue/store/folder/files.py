@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from task_queue.platform import durable
@@ -20,17 +16,6 @@ def ino_of(path: Path) -> int | None:
         return path.lstat().st_ino
     except FileNotFoundError:
         return None
-
-
-@contextmanager
-def locked_alone(path: Path) -> Generator[bool, None, None]:
-    """Let one of several work on the file at *path*; False if it is gone when the turn comes."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield os.fstat(fd).st_ino == ino_of(path)
-    finally:
-        os.close(fd)
 
 
 def publish_once(path: Path, data: bytes) -> None:

@@ -13,9 +13,10 @@ from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
+from task_queue.platform.lockfile import locked_itself
 from task_queue.platform.records import encode
 from task_queue.store.folder.archive import Archive
-from task_queue.store.folder.files import locked_alone, read_record
+from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import Layout
 
 
@@ -38,7 +39,7 @@ class Requeue:
             )
         if os.path.lexists(self._layout.pending / document):
             raise UnknownTaskError(f"{document} is in pending/ already", hint="rename one of the two")
-        with locked_alone(ended) as locked:
+        with locked_itself(ended) as locked:
             if not locked:
                 raise UnknownTaskError(f"task {task_id} was retried by another process just now")
             result = self._archive.result_of(task_id)
@@ -58,7 +59,7 @@ class Requeue:
             theirs = (self._layout.pending / document, self._layout.lock(document))
             if path != self._layout.journal(document) or any(os.path.lexists(other) for other in theirs):
                 continue
-            with contextlib.suppress(FileNotFoundError), locked_alone(ended) as locked:
+            with contextlib.suppress(FileNotFoundError), locked_itself(ended) as locked:
                 if locked:
                     self._bring_back(journal.task_id)
 
