@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from task_queue.app.answers import TaskLine
 from task_queue.app.installation import Installation
+from task_queue.app.listing import list_of
 from task_queue.config.locations import service_manager
 from task_queue.daemon import instance, log, process
 from task_queue.daemon.process import Until
+from task_queue.domain.task import TaskState
 from task_queue.platform.notify import Notifier
 from task_queue.ports.emit import Emit
+
+_LEFT_SHOWN = 5
 
 
 def serve(installation: Installation) -> None:
@@ -29,14 +35,31 @@ def serve(installation: Installation) -> None:
     )
 
 
-def work(installation: Installation, emit: Emit, *, tasks: int | None, drain: bool) -> Mapping[str, str]:
-    """Work until stopped, until *tasks* have ended or, with *drain*, until nothing is left; *emit* hears of it.
+@dataclass(eq=False, repr=False, slots=True)
+class Left:
+    """What ``work`` could not do."""
 
-    Returns why nothing more of a source could start, by source: of those for which a person must act.
-    Raises as ``serve``.
+    stuck: Mapping[str, str]
+    """Why nothing more of a source could start, by source: of those for which a person must act."""
+    waiting: Sequence[TaskLine]
+    """The first tasks of each source that wait for others: these failed, are not there, or wait themselves."""
+    more: bool
+    """There are more of these."""
+
+
+def work(installation: Installation, emit: Emit, *, tasks: int | None, drain: bool) -> Left:
+    """Work until stopped, until *tasks* have ended or, with *drain*, until nothing starts by itself.
+
+    *emit* hears of it. Raises as ``serve``.
     """
     until = Until(drained=drain, tasks=tasks)
-    return process.serve(installation.locations, emit, notifier=Notifier(None), until=until)
+    stuck = process.serve(installation.locations, emit, notifier=Notifier(None), until=until)
+    if not drain or tasks is not None:
+        return Left(stuck, (), more=False)
+    now = installation.again()
+    sources = [source for source in now.sources() if source.id not in stuck]
+    left = list_of(now.circumstances(), sources, states=(TaskState.PENDING,), limit=_LEFT_SHOWN)
+    return Left(stuck, left.tasks, left.more)
 
 
 def end_leftovers(installation: Installation) -> int:

@@ -29,12 +29,13 @@ from task_queue.domain.task import TaskState
     metavar="N",
     help="Begin at most N tasks; end when they have ended, or when none is left.",
 )
-@click.option("--drain", is_flag=True, help="End when nothing waits and nothing runs.")
+@click.option("--drain", is_flag=True, help="End when nothing runs and nothing more can start by itself.")
 @pass_installation
 def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     """Work in the foreground until stopped.
 
-    With --cycles and --drain, exit code 1 if a task did not succeed, 3 if what is left waits for a person.
+    With --cycles and --drain, exit code 1 if a task did not succeed or is left because of another task,
+    3 if what is left waits for a person.
     """
     from task_queue.app.serving import work
 
@@ -47,12 +48,18 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    stuck = work(installation, emit, tasks=cycles, drain=drain)
+    left = work(installation, emit, tasks=cycles, drain=drain)
     if not (drain or cycles):
         return 0
-    for source_id, why in stuck.items():
+    for source_id, why in left.stuck.items():
         render.show_error(f"source '{source_id}' waits for a person: {why}", None)
-    return FAILED if unsuccessful else NEEDS_ATTENTION if stuck else 0
+    for task in left.waiting:
+        render.show_error(f"not done: {task.task_id} in source '{task.source}': {task.note}", None)
+    if left.more:
+        render.show_error("not done: more tasks, see: task-queue tasks list --state pending", None)
+    if unsuccessful or left.waiting:
+        return FAILED
+    return NEEDS_ATTENTION if left.stuck else 0
 
 
 def _told(event: Event) -> str | None:

@@ -77,7 +77,7 @@ class Until:
     """When ``serve`` ends by itself; by default never."""
 
     drained: bool = False
-    """Once nothing waits and nothing runs, except what waits for a person."""
+    """Once nothing runs and nothing will start by itself: what is left waits for a person, or for other tasks."""
     tasks: int | None = None
     """Once that many tasks have ended, or nothing is left; no more than that are begun."""
 
@@ -170,7 +170,7 @@ class Daemon:
 
     def _look_after(self, is_still_the_only_one: Callable[[], bool]) -> None:
         check, slow_check, sweep = _Every(), _Every(), _Every(time.monotonic())
-        while not self._stop_asked:
+        while not self._stop_asked and not self._is_over():  # before the sweep, which wakes workers
             now = time.monotonic()
             if sweep.is_due(now, self._config.sweep_seconds):
                 self._sources.sweep()
@@ -188,8 +188,6 @@ class Daemon:
             self._admission.look_at_account_file()
             self._sources.bury_retired()
             self._write_state()
-            if self._is_over():
-                return
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
 
     def _is_over(self) -> bool:

@@ -46,6 +46,8 @@ from task_queue.store.folder.states import state_in
 log = logging.getLogger(__name__)
 
 _STUCK_AFTER_S = 120.0
+_TURNS_GIVEN = 3
+"""After as many turns in trouble, `run --drain` does not wait for the source to become well."""
 
 
 @dataclass(slots=True)
@@ -182,10 +184,26 @@ class ServedSources:
 
     @property
     def drained(self) -> bool:
-        """Nothing waits and nothing runs, except where only a person can change that."""
-        return all(
-            served.worker.drained or self._why_stuck(served) is not None for served in self._served.values()
+        """Nothing runs, and nothing will start by itself: nothing is left, or only a person can change that.
+
+        Tasks that wait for others count as such only where every worker rests, so that none is about to end one.
+        """
+        served = list(self._served.values())
+        before = [each.worker.rest for each in served]
+        over = all(self._is_over(each) for each in served)
+        return over and all(
+            self._is_given_up(each) or (rest is not None and rest == each.worker.rest)
+            for each, rest in zip(served, before, strict=True)
         )
+
+    def _is_over(self, served: _ServedSource) -> bool:
+        worker = served.worker
+        return worker.drained or worker.only_waits or self._why_stuck(served) is not None
+
+    def _is_given_up(self, served: _ServedSource) -> bool:
+        """Whether its worker can do nothing, however often it looks."""
+        worker = served.worker
+        return worker.trouble is not None and (worker.needs_person or worker.failed_turns >= _TURNS_GIVEN)
 
     def stuck(self) -> Mapping[str, str]:
         """Why nothing of a source starts until a person acts, by source; only of those where that is so."""
@@ -195,9 +213,11 @@ class ServedSources:
     def _why_stuck(self, served: _ServedSource) -> str | None:
         if served.worker.running is not None:
             return None
-        if served.worker.needs_person:
+        if self._is_given_up(served):
             return served.worker.trouble
-        return None if served.worker.drained else self._admission.tripped(served.source.id)
+        if served.worker.drained:
+            return None
+        return self._admission.why_closed(served.source.id)
 
     @property
     def has_recovered(self) -> bool:

@@ -54,6 +54,10 @@ class Worker:
         self.ignored: tuple[tuple[str, str], ...] = ()
         self.drained = False
         """Nothing waits and nothing runs (for ``run --drain``)."""
+        self.only_waits = False
+        """Every task that may be begun waits for another one, and none for a time: nothing starts by itself."""
+        self.failed_turns = 0
+        """In a row, of which each ended in ``trouble``."""
         self._engine = context.engine
         self._admission = context.admission
         self._quota = context.quota
@@ -111,6 +115,11 @@ class Worker:
         return since is not None and now - since > after_s and self.trouble is None
 
     @property
+    def rest(self) -> int | None:
+        """As ``Wakeup.rest``; None while a task runs."""
+        return None if self.running is not None else self._wakeup.rest
+
+    @property
     def has_recovered(self) -> bool:
         """Whether what an earlier daemon left here is concluded, or cannot be (see ``trouble``)."""
         return self._recovered or self.trouble is not None
@@ -150,12 +159,14 @@ class Worker:
             return LOOK_AGAIN_AFTER_TROUBLE_S
         finally:
             self.running = None
+        self.failed_turns = 0
         if self.trouble is not None:
             self.trouble, self.needs_person = None, False
             self._emit(events.SourceRecovered(self.source))
         return wait_s
 
     def _turn(self) -> float | None:
+        self.only_waits = False
         if not self._recovered:
             self._recover()
         survey = self._survey()
@@ -185,7 +196,9 @@ class Worker:
         if self._untold:
             self._tell_dropped(*islice(self._untold, _TOLD_AT_ONCE))
             return 0
-        return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
+        wait_s = _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
+        self.only_waits = found is None and wait_s is None
+        return wait_s
 
     def _recover(self) -> None:
         self._engine.open()
@@ -302,6 +315,7 @@ class Worker:
 
     def _note_trouble(self, error: TaskQueueError) -> None:
         why = error.in_full
+        self.failed_turns += 1
         self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why

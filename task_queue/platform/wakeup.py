@@ -26,6 +26,7 @@ class Wakeup:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.awake_since: float | None = time.monotonic()
         """Since when the waiter does something else than wait; None while it waits."""
+        self._waits_ended = 0
 
     def fileno(self) -> int:
         return self._fd
@@ -38,11 +39,22 @@ class Wakeup:
         """Wait for a wake-up or for one of *others* to become readable; True if anything happened in time."""
         self.awake_since = None
         ready = readable(self._fd, *others, timeout_s=timeout_s)
+        self._waits_ended += 1  # before the wake-up is taken, so that ``rest`` never misses both
         self.awake_since = time.monotonic()
         if self._fd in ready:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._fd)
         return bool(ready)
+
+    @property
+    def rest(self) -> int | None:
+        """Which of its waits the waiter is in, None if it does something or was woken. For any thread.
+
+        The same number at two moments: nothing was done and no wake-up came between them.
+        """
+        if readable(self._fd, timeout_s=0) or self.awake_since is not None:
+            return None
+        return self._waits_ended
 
     def close(self) -> None:
         os.close(self._fd)

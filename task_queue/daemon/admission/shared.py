@@ -84,6 +84,13 @@ class SharedAdmission:
         """Why the breaker stopped *source*, if it did."""
         return self._breaker.tripped(source)
 
+    def why_closed(self, source: str) -> str | None:
+        """Why nothing of *source* starts until a person acts, None if that is not so."""
+        with self._lock:
+            if self._stopped:
+                return STOPPED
+            return source_paused(source) if source in self._bounds.closed else self.tripped(source)
+
     def disk_troubles(self) -> Mapping[str, str]:
         """Which sources may be unable to write now, and why; also while a task of theirs runs."""
         least_mb = max(1, self._bounds.min_free_mb)
@@ -172,13 +179,9 @@ class SharedAdmission:
 
     def _why_not(self, source: str, task: Waiting) -> str | None:
         bounds = self._bounds
-        if self._stopped:
-            return STOPPED
-        if source in bounds.closed:
-            return source_paused(source)
-        tripped = self._breaker.tripped(source)
-        if tripped is not None:
-            return tripped
+        closed = self.why_closed(source)
+        if closed is not None:
+            return closed
         screen = self.screen(source)
         held = screen(task) if screen is not None else None
         if held is not None:
