@@ -299,7 +299,7 @@ class Pending:
         if seen.reported:
             return
         seen.reported = True
-        task_id = naming.task_id_of(name)
+        task_id = naming.task_id_of(name) if seen.waiting is None else seen.waiting.id
         key = naming.key_of(task_id)
         if key not in self._beside.journal and key not in self._beside.lock:  # else it was claimed before
             self._dropped.append(task_id)
