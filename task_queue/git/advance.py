@@ -8,9 +8,10 @@ and takes back what is half done (``taking_back``): it has happened then, or it 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from task_queue.domain.errors import GitError, GitTookTooLong
@@ -61,21 +62,28 @@ class NotTaken:
     why: str
 
 
-@contextmanager
-def turn_to_land(git: Git, *, wait_s: float) -> Generator[None, None, None]:
-    """The queue's landings in one repository wait for each other; the kernel ends the turn of a process that dies.
+class TurnNotTaken(GitError):  # noqa: N818 - it is what happened
+    """Another task was landing for as long as this one could wait."""
 
-    Raises GitError where the turn does not come within *wait_s*.
+
+@contextmanager
+def turn(
+    git: Git, *, wait_s: float, into: str | None = None, give_up: Callable[[], bool] = lambda: False
+) -> Generator[None, None, None]:
+    """The queue's landings wait for each other; the kernel ends the turn of a process that dies.
+
+    With *into*, a branch: all that belongs to a landing there, checks included. Without: its last step, in the
+    whole repository. Raises TurnNotTaken where the turn does not come within *wait_s*, or *give_up* says so.
     """
-    path = _common_dir(git) / _LOCK
+    path = _common_dir(git) / (_LOCK if into is None else f"{_LOCK}-{sha256(into.encode()).hexdigest()[:16]}")
     lock = FileLock(path, longest_pause_s=_LOOK_AGAIN_S)
     try:
         try:
-            is_our_turn = lock.take(within_s=wait_s)
+            is_our_turn = lock.take(within_s=wait_s, give_up=give_up)
         except OSError as error:
             raise GitError(f"{path}: {error.strerror}", hint="make the repository writable") from error
         if not is_our_turn:
-            raise GitError(f"{git.directory}: another task has been landing for {wait_s:g} s")
+            raise TurnNotTaken(f"{git.directory}: another task has been landing for {wait_s:.0f} s")
         yield
     finally:
         lock.release()
@@ -144,7 +152,7 @@ def finish_interrupted_before(git: Git, *, marker: str) -> str | None:
     """The same for a caller about to work there; nothing without a repository, or while another process is landing."""
     with contextlib.suppress(GitError):
         if (_common_dir(git) / _RECORD).exists():
-            with turn_to_land(git, wait_s=_SHORT_WAIT_S):
+            with turn(git, wait_s=_SHORT_WAIT_S):
                 return finish_interrupted(git, marker=marker)
     return None
 

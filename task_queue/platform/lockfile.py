@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,8 +45,10 @@ class FileLock:
             os.pwrite(self._fd, f"{holder}\n".encode(), 0)
         return True
 
-    def take(self, *, within_s: float | None = None) -> bool:
+    def take(self, *, within_s: float | None = None, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Take the lock within that time, None: however long it takes; False if another holds it all the while.
+
+        *give_up* is asked again and again whether to wait no longer; only where there is a time limit.
 
         Called again, it checks that the locked file is still the one that the path names (a user may
         have deleted it, or the folder), and takes the new one if not. Raises OSError.
@@ -63,7 +65,7 @@ class FileLock:
             elif self._is_held:
                 return True
             elif deadline is not None:
-                if time.monotonic() >= deadline:
+                if give_up() or time.monotonic() >= deadline:
                     return False
                 # flock(2) knows no time-out, and a signal to interrupt it would reach other code.
                 time.sleep(pause_s)
