@@ -29,10 +29,15 @@ class Checks:
         self._verification.stop()
 
     def set_up(self, checkout: Checkout, transcript: Transcript, *, within_s: float) -> Outcome | None:
-        """Run the source's set-up commands in a task's own working tree; the outcome where one fails."""
-        for check in self._run(
-            _set_up_of(checkout), checkout.order, checkout.directory, transcript, within_s=within_s
-        ):
+        """Run the source's set-up commands in a task's own working tree; the outcome where one fails.
+
+        What they make is the work of no agent.
+        """
+        commands = _set_up_of(checkout)
+        with checkout.making() if commands else nullcontext():
+            checks = self._run(commands, checkout.order, checkout.directory, transcript, within_s=within_s)
+        checkout.hide_made()
+        for check in checks:
             if not check.passed:
                 evidence = (f"{check.command}: {check.verdict}", check.tail)
                 return Outcome(
@@ -58,7 +63,10 @@ class Checks:
         *within_s* is what is left of the attempt's time; a command that takes longer did not end in time.
         """
         checks = self._proofs(checkout, transcript, within_s) if checkout.order.settings.verify else ()
-        changed = changed_judges(judges, self.judges_at(checkout))
+        made = checkout.made()
+        changed = [
+            judge for judge in changed_judges(judges, self.judges_at(checkout)) if judge.path not in made
+        ]
         failed = [check for check in checks if not check.passed]
         return Verified(
             round=number,
@@ -101,8 +109,23 @@ class Checks:
     def _place(self, checkout: Checkout) -> AbstractContextManager[Path]:
         commit = checkout.result_commit()
         if checkout.owner is None or commit is None:
-            return nullcontext(checkout.directory)
+            return _InPlace(checkout)
         return _ResultCheckout(checkout, commit)
+
+
+class _InPlace(AbstractContextManager[Path]):
+    """The workspace itself; what the commands make there is the work of no agent."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self._directory = checkout.directory
+        self._making = checkout.making()
+
+    def __enter__(self) -> Path:
+        self._making.__enter__()
+        return self._directory
+
+    def __exit__(self, *error: object) -> None:
+        self._making.__exit__(*error)  # type: ignore[arg-type] # handed through as they came
 
 
 class _ResultCheckout(AbstractContextManager[Path]):

@@ -120,11 +120,11 @@ class WorkflowExecutor:
             case Prepare():
                 attempt = run.order.claim.attempt
                 checkout = run.open(attempt)
-                judges = self._checks.judges_at(checkout)
                 base = checkout.checkpoint.base if checkout.checkpoint else None
                 failed = self._checks.set_up(checkout, run.transcript, within_s=run.left_s)
                 if failed is not None:
                     return failed
+                judges = self._checks.judges_at(checkout)
                 run.steps.add(Prepared(attempt, base, judges))
             case Implement():
                 return self._implement(run, phase)
