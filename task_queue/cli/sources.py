@@ -68,6 +68,10 @@ def add(
         description=description,
     )
     render.say(f"added {entry.id}: {entry.path}")
+    if isinstance(entry.defaults, dict) and "isolation" in entry.defaults:
+        render.say(
+            "its tasks work in checkouts of their own, and are merged (isolation: worktree, landing: merge)"
+        )
 
 
 @sources.command()

@@ -23,6 +23,9 @@ SOURCES = "task_source_directories"
 WORKSPACE_HINT = (
     "run in the project's folder: task-queue init; or set its project_workspace in the configuration"
 )
+QUEUE_HINT = (
+    "move the queue to a folder of its own, such as tasks/NAME, and correct its path in the configuration"
+)
 _MAX_ID_BYTES = 100
 _MAX_BYTES = 16 * 2**20
 _LEFT = "correct the JSON; the file is left as it is"
@@ -168,6 +171,13 @@ def why_not_an_id(text: str) -> str | None:
     if len(text.encode()) > _MAX_ID_BYTES:
         return f"must be at most {_MAX_ID_BYTES} bytes long"
     return None
+
+
+def why_not_a_new_id(text: str) -> str | None:
+    """The same for one that is chosen now: it stands in commands, so it needs no quotes. None if it can."""
+    if not all(character.isalnum() or character in "-_." for character in text) or text[:1] in ("-", "."):
+        return "must consist of letters, digits, '-', '_' and '.', and begin with a letter or a digit"
+    return why_not_an_id(text)
 
 
 def _items(document: dict[str, Any]) -> list[object]:

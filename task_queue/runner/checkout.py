@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,11 +34,12 @@ from task_queue.git.made import (
 from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, dirty_paths, facts, is_ancestor
+from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of, is_ancestor
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import Snapshot, commit_tree, steps_between
 from task_queue.git.submodules import only_in_submodules, pointers_nowhere_else
 from task_queue.git.tidying import tidy
+from task_queue.git.unwanted import unwanted_commits
 from task_queue.git.worktree import create, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.attempt_writer import AttemptWriter
@@ -176,6 +177,9 @@ class Checkout:
             TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
         }
         changes = self.changes()
+        new_files = sum(path.letter == "A" for path in changes.paths) if changes else 0
+        too_many = order.git.rules.too_many(new_files) or ""
+        in_place = self.branch is None
         made = final_commit(
             self.git,
             self.repository,
@@ -186,11 +190,15 @@ class Checkout:
             signature=signature_of(order),
             within_s=within_s,
             rules=order.git.rules,
+            held=bool(too_many) and in_place,
         )
         notes: list[str] = []
+        if too_many and in_place:
+            notes.append(f"left uncommitted: {too_many}")
         if made.refused is not None:
             notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
-        uncommitted = [str(file["path"]) for file in changes.files] if made.refused and changes else []
+        nothing = made.refused is not None or (bool(too_many) and in_place)
+        uncommitted = [str(file["path"]) for file in changes.files] if nothing and changes else []
         uncommitted += [*made.overlap, *(entry.path for entry in made.left_out)]
         if made.overlap:
             notes.append(
@@ -225,13 +233,32 @@ class Checkout:
             see=see,
             undo=undo,
             uncommitted=tuple(uncommitted[:_MOST_NAMED]),
+            unwanted=self._unwanted(),
+            too_many=too_many,
         )
 
-    def land(self, commits: Sequence[str], *, within_s: float) -> workflow.Landed:
-        """Merge the task's branch, with *commits*, into the one it came from; *within_s* is for the hooks."""
+    def _unwanted(self) -> tuple[str, ...]:
+        """What the agent's own commits hold that no commit should."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return ()
+        there = self.git.at(self.repository.root)
+        if head_of(there) is None:
+            return ()
+        target = f"refs/heads/{self.target}"
+        apart = (target,) if self.branch is not None and self.target and commit_of(there, target) else ()
+        found = unwanted_commits(there, since=self.checkpoint.base, but=apart, rules=self.order.git.rules)
+        return tuple(f"{path} ({why})" for path, why in list(found.items())[:_MOST_NAMED])
+
+    def land(self, committed: workflow.Committed, *, within_s: float) -> workflow.Landed:
+        """Merge the task's branch into the one it came from; *within_s* is for the hooks.
+
+        Not where a person has to decide first what is to become of the commits.
+        """
         main = self.owner
         if main is None or self.repository is None or self.branch is None or self.target is None:
             return workflow.Landed(None, "not merged: the workspace has no branch checked out")
+        if committed.why_held is not None:
+            return workflow.Landed(None, f"{self.branch} was not merged: {committed.why_held}")
         stuck = self._pointers_nowhere_else(main)
         if stuck:
             return workflow.Landed(None, f"{self.branch} was not merged: {stuck}")
@@ -246,7 +273,7 @@ class Checkout:
         landing = land(main, wish, tell=notes.append, signature=signature_of(self.order), within_s=within_s)
         match landing:
             case Advanced(commit=commit) if missing := [
-                each for each in commits if not is_ancestor(main, each, of=commit)
+                each for each in committed.commits if not is_ancestor(main, each, of=commit)
             ]:
                 why = f"it lacks {', '.join(each[:12] for each in missing)}, which the task made"
             case Advanced(commit=commit, how=how):

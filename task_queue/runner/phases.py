@@ -151,7 +151,7 @@ class WorkflowExecutor:
                 )
                 run.tidy()
             case Land():
-                run.steps.add(run.opened().land(run.committed().commits, within_s=run.left_for_hooks_s))
+                run.steps.add(run.opened().land(run.committed(), within_s=run.left_for_hooks_s))
                 run.tidy()
             case Finish(kind=kind, reason=reason, evidence=evidence):
                 return Outcome(kind, reason, evidence)

@@ -65,6 +65,8 @@ def product_of(
             *notes,
         ),
         uncommitted=committed.uncommitted,
+        unwanted=committed.unwanted,
+        too_many=committed.too_many,
     )
 
 
