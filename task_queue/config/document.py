@@ -160,8 +160,13 @@ def _faults(defaults: object, where: str) -> tuple[str, ...]:
 def lacks_workspace(document: dict[str, Any], source: SourceEntry | None = None) -> bool:
     """Whether tasks of *source* (None: of a new one) have no directory to work in, and can name none (``roots``)."""
     own = source is not None and (source.project_workspace or source.default_workspace)
-    common = document.get("project_workspace") or _default_workspace(document.get("defaults"))
-    return not (own or common or document.get("roots"))
+    return not (own or common_workspace(document) or document.get("roots"))
+
+
+def common_workspace(document: dict[str, Any]) -> str | None:
+    """Where tasks work whose source names no directory; None where the document names none, either."""
+    named = document.get("project_workspace") or _default_workspace(document.get("defaults"))
+    return named if isinstance(named, str) and named else None
 
 
 def why_not_an_id(text: str) -> str | None:

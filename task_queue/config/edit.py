@@ -72,8 +72,8 @@ def add_source(
         item = _list(content, pending, source_id=source_id, now=now, description=description)
         if project_workspace is not None:
             item["project_workspace"] = str(_real(project_workspace))
-        workspace = project_workspace or content.get("project_workspace")
-        if workspace and _is_in_git(Path(workspace)) and not _says_where(content.get("defaults")):
+        workspace = project_workspace or document.common_workspace(content)
+        if workspace is not None and _is_in_git(Path(workspace)) and not _says_where(content.get("defaults")):
             item["defaults"] = dict(_IN_GIT)
     return _named(content, source_id)
 
@@ -185,7 +185,7 @@ def _refuse_around_workspaces(
     others = document.sources_of(content)
     given = [
         project_workspace,
-        content.get("project_workspace"),
+        document.common_workspace(content),
         *(entry.project_workspace for entry in others),
     ]
     workspaces = [_real(Path(path)) for path in given if path]
