@@ -5,7 +5,7 @@ It is made with an index of our own, so what a person has staged stays staged an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from task_queue.domain.work.commits import (
@@ -91,19 +91,23 @@ def final_commit(
     within_s: float = HOOKS_TIMEOUT_S,
     rules: CommitRules | None = None,
     held: bool = False,
+    earlier: Collection[str] = (),
 ) -> CommitResult:
     """Commit what changed since the checkpoint and was not uncommitted before it.
 
     What *rules* keep out of commits stays uncommitted, and so does everything where the commit is *held*.
 
     *trailers* must hold Task-Id and Task-Queue-Attempt: a commit on top of the checkpoint's base that
-    carries both is the one that an earlier call made, and no other is. Raises GitError where git itself
-    is in trouble; a hook's refusal is in ``refused``.
+    carries both, and is none of *earlier*, is the one that an earlier call made, and no other is. Raises
+    GitError where git itself is in trouble; a hook's refusal is in ``refused``.
     """
     there = git.at(repository.root)
     marks = {name: trailers[name] for name in (TASK_ID, TASK_QUEUE_ATTEMPT)}
     history = _commits_since(there, since.base)
-    ours = next((commit for commit in reversed(history) if _carries(there, commit, marks)), None)
+    ours = next(
+        (commit for commit in reversed(history) if commit not in earlier and _carries(there, commit, marks)),
+        None,
+    )
     now = snapshot_now(there, repository, since=since, rules=rules)
     changed = [step.path for step in steps_between(there, since.commit, now.tree)]
     result = CommitResult(

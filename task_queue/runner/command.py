@@ -14,13 +14,15 @@ from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
-from task_queue.domain.work.workflow import Prepared, Step, Verified
+from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import LEAST_FOR_HOOKS_S
 from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
 from task_queue.runner.checks import Checks
+from task_queue.runner.landing import held_back, land_branch
 from task_queue.runner.work_product import product_of
 
 
@@ -31,8 +33,10 @@ class CheckedCommand:
         self._log = log
         self._command = CommandExecutor()
         self._checks = Checks()
+        self._asked = False
 
     def stop(self, how: Stop) -> None:
+        self._asked = True
         self._command.stop(how)
         self._checks.stop()
 
@@ -117,6 +121,7 @@ class CheckedCommand:
         notes += checkout.collect()
         left_s = ends_at - time.monotonic()
         verified = self._checks.verify(checkout, 1, judges, transcript, within_s=left_s)
+        verified = replace(verified, tree=checkout.state())
         steps.append(verified)
         if settings.verify:
             outcome = _after(verified, outcome)
@@ -127,10 +132,50 @@ class CheckedCommand:
         committed = checkout.commit(attempt=attempt, cost_usd=0.0, within_s=for_hooks_s)
         steps.append(committed)
         if settings.landing is Landing.MERGE and committed.commits:
-            steps.append(checkout.land(committed, within_s=for_hooks_s))
+            steps.append(
+                self._landed(
+                    checkout, committed, verified, transcript, ends_at=ends_at, for_hooks_s=for_hooks_s
+                )
+            )
         untidy = tidy_worktrees(checkout, self._log)
         notes += [untidy] if untidy is not None else []
         return outcome, work
+
+    def _landed(
+        self,
+        checkout: Checkout,
+        committed: Committed,
+        verified: Verified,
+        transcript: Transcript,
+        *,
+        ends_at: float,
+        for_hooks_s: float,
+    ) -> Landed:
+        """A command has no rounds: what fails on the merge leaves the branch."""
+        held = held_back(checkout, committed)
+        if held is not None:
+            return held
+
+        def prove(commit: str) -> str | Blocked | None:
+            left_s = ends_at - time.monotonic()
+            return self._checks.prove(
+                checkout, commit, proven=verified.tree, transcript=transcript, within_s=left_s
+            )
+
+        landed = land_branch(
+            checkout,
+            committed.commits,
+            prove=prove,
+            give_up=lambda: self._asked,
+            within_s=for_hooks_s,
+            wait_s=max(for_hooks_s, ends_at - time.monotonic()),
+        )
+        if isinstance(landed, Unproven):
+            why = f"verification fails where it is merged: {landed.findings.strip()}"
+            return Landed(None, f"{checkout.branch} was not merged: {why}")
+        if landed.commit is not None:
+            self._checks.note_landed(checkout, landed.commit)
+        return landed
 
 
 def _note_more_follows(transcript: Transcript) -> None:
