@@ -68,7 +68,7 @@ def add(
         description=description,
     )
     render.say(f"added {entry.id}: {entry.path}")
-    if isinstance(entry.defaults, dict) and "isolation" in entry.defaults:
+    if entry.has_own_isolation:
         render.say(
             "its tasks work in checkouts of their own, and are merged (isolation: worktree, landing: merge)"
         )

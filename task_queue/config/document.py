@@ -52,6 +52,11 @@ class SourceEntry:
     daily_budget_usd: float | None = None
 
     @property
+    def has_own_isolation(self) -> bool:
+        """Whether its own defaults say where its tasks work."""
+        return isinstance(self.defaults, dict) and "isolation" in self.defaults
+
+    @property
     def queue(self) -> Path:
         """The folder that holds ``pending/`` and its siblings."""
         return self.path.parent

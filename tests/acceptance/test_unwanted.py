@@ -71,7 +71,7 @@ def test_a_branch_on_which_the_agent_committed_it_does_not_land(
     assert result["outcome"] == "succeeded", result
     assert files_in(repository, "main") == ["first.txt"]
     assert path in result["landed"]
-    assert "was not merged" in result["landed"]
+    assert ("was not merged" in result["landed"], result["landing"]["state"]) == (True, "left")
     assert kinds(result) == ["not_landed", "unwanted"]
     assert result["attention"][0]["command"].endswith("merge task-queue/task-a")
 
