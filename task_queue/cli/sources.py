@@ -68,6 +68,10 @@ def add(
         description=description,
     )
     render.say(f"added {entry.id}: {entry.path}")
+    if entry.has_own_isolation:
+        render.say(
+            "its tasks work in checkouts of their own, and are merged (isolation: worktree, landing: merge)"
+        )
 
 
 @sources.command()

@@ -23,6 +23,9 @@ SOURCES = "task_source_directories"
 WORKSPACE_HINT = (
     "run in the project's folder: task-queue init; or set its project_workspace in the configuration"
 )
+QUEUE_HINT = (
+    "move the queue to a folder of its own, such as tasks/NAME, and correct its path in the configuration"
+)
 _MAX_ID_BYTES = 100
 _MAX_BYTES = 16 * 2**20
 _LEFT = "correct the JSON; the file is left as it is"
@@ -47,6 +50,11 @@ class SourceEntry:
     defaults: object = None
     """As they stand: ``layers_of`` reads them."""
     daily_budget_usd: float | None = None
+
+    @property
+    def has_own_isolation(self) -> bool:
+        """Whether its own defaults say where its tasks work."""
+        return isinstance(self.defaults, dict) and "isolation" in self.defaults
 
     @property
     def queue(self) -> Path:
@@ -157,8 +165,13 @@ def _faults(defaults: object, where: str) -> tuple[str, ...]:
 def lacks_workspace(document: dict[str, Any], source: SourceEntry | None = None) -> bool:
     """Whether tasks of *source* (None: of a new one) have no directory to work in, and can name none (``roots``)."""
     own = source is not None and (source.project_workspace or source.default_workspace)
-    common = document.get("project_workspace") or _default_workspace(document.get("defaults"))
-    return not (own or common or document.get("roots"))
+    return not (own or common_workspace(document) or document.get("roots"))
+
+
+def common_workspace(document: dict[str, Any]) -> str | None:
+    """Where tasks work whose source names no directory; None where the document names none, either."""
+    named = document.get("project_workspace") or _default_workspace(document.get("defaults"))
+    return named if isinstance(named, str) and named else None
 
 
 def why_not_an_id(text: str) -> str | None:
@@ -168,6 +181,13 @@ def why_not_an_id(text: str) -> str | None:
     if len(text.encode()) > _MAX_ID_BYTES:
         return f"must be at most {_MAX_ID_BYTES} bytes long"
     return None
+
+
+def why_not_a_new_id(text: str) -> str | None:
+    """The same for one that is chosen now: it stands in commands, so it needs no quotes. None if it can."""
+    if not all(character.isalnum() or character in "-_." for character in text) or text[:1] in ("-", "."):
+        return "must consist of letters, digits, '-', '_' and '.', and begin with a letter or a digit"
+    return why_not_an_id(text)
 
 
 def _items(document: dict[str, Any]) -> list[object]:

@@ -22,6 +22,8 @@ from task_queue.platform import durable
 from task_queue.platform.lockfile import locked
 
 _VERSION = "2.1"
+_IN_GIT = {"isolation": Isolation.WORKTREE, "landing": Landing.MERGE}
+"""Each task works in a checkout of its own, and is merged when that is clean."""
 
 
 def add_source(
@@ -34,8 +36,11 @@ def add_source(
     project_workspace: Path | None = None,
     description: str = "",
 ) -> SourceEntry:
-    """Register the queue at *path* (its folder, or its ``pending/``) after ``create_folders(pending)``."""
-    problem = document.why_not_an_id(source_id)
+    """Register the queue at *path* (its folder, or its ``pending/``) after ``create_folders(pending)``.
+
+    Where its tasks work in a git repository, and nothing says how, it gets the defaults that ``set_workspace`` gives.
+    """
+    problem = document.why_not_a_new_id(source_id)
     if problem:
         raise ConfigError(f"the id {source_id!r} {problem}", hint="use letters, digits and '-'")
     pending = _pending_of(path)
@@ -56,10 +61,20 @@ def add_source(
                 hint="name the directory in which its tasks work: task-queue sources add"
                 f" {shlex.quote(str(path))} --id {shlex.quote(source_id)} --project-workspace DIRECTORY",
             )
-        create_folders(pending)
+        _refuse_around_workspaces(content, pending, source_id, project_workspace)
+        try:
+            create_folders(pending)
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename or pending}: the queue's folders cannot be made there: {error.strerror}",
+                hint="name a folder that you can write to, or one that can be made",
+            ) from error
         item = _list(content, pending, source_id=source_id, now=now, description=description)
         if project_workspace is not None:
             item["project_workspace"] = str(_real(project_workspace))
+        workspace = project_workspace or document.common_workspace(content)
+        if workspace is not None and _is_in_git(Path(workspace)) and not _says_where(content.get("defaults")):
+            item["defaults"] = dict(_IN_GIT)
     return _named(content, source_id)
 
 
@@ -111,8 +126,8 @@ def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
     with editing(config, now) as content:
         if not content.get("project_workspace"):
             content["project_workspace"] = str(_real(workspace))
-            if (workspace / ".git").exists():
-                content.setdefault("defaults", {"isolation": Isolation.WORKTREE, "landing": Landing.MERGE})
+            if _is_in_git(workspace):
+                content.setdefault("defaults", dict(_IN_GIT))
 
 
 @contextlib.contextmanager
@@ -143,7 +158,41 @@ def _written_like(text: str, content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=not plain) + end).encode()
 
 
+def _is_in_git(workspace: Path) -> bool:
+    real = _real(workspace)
+    return any((folder / ".git").exists() for folder in (real, *real.parents))
+
+
+def _says_where(defaults: object) -> bool:
+    return isinstance(defaults, dict) and "isolation" in defaults
+
+
+def _refuse_around_workspaces(
+    content: dict[str, Any], pending: Path, source_id: str, project_workspace: Path | None
+) -> None:
+    """Agents may not change files in queue folders: one that holds a workspace would deny them every edit."""
+    others = document.sources_of(content)
+    given = [
+        project_workspace,
+        document.common_workspace(content),
+        *(entry.project_workspace for entry in others),
+    ]
+    workspaces = [_real(Path(path)) for path in given if path]
+    pairs = [(pending.parent, workspace) for workspace in workspaces]
+    if project_workspace is not None:
+        pairs += [(_real(entry.queue), _real(project_workspace)) for entry in others]
+    for queue, workspace in pairs:
+        if workspace.is_relative_to(queue):
+            raise ConfigError(
+                f"the workspace {workspace} is inside the queue folder {queue}, in which agents may not change files",
+                hint=f"give the queue a folder of its own: task-queue sources add"
+                f" {shlex.quote(str(workspace / 'tasks' / source_id))} --id {shlex.quote(source_id)}",
+            )
+
+
 def _pending_of(path: Path) -> Path:
+    if not str(path) or "\0" in str(path):
+        raise ConfigError(f"{str(path)!r} is not a path", hint="name the queue's folder")
     real = _real(path)
     if not str(real).isprintable():
         raise ConfigError(f"{str(real)!r}: a source's path must be printable text", hint="rename the folder")

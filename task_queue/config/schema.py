@@ -22,6 +22,7 @@ from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import Duration
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.work.commits import Signature
+from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.executor import SettingSource
 
@@ -111,11 +112,21 @@ class GitSettings(_Section):
     keep_worktrees_for: Period | None = None
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
+    never_commit: tuple[str, ...] = NEVER_COMMIT
+    """Patterns of files that are left uncommitted; one without a slash applies in every folder."""
+    max_new_file_mb: Count = 2
+    """A larger new file is left uncommitted, unless Git LFS keeps it."""
+    max_new_files: Count = 100
+    """The branch of a task that adds more files waits for a person."""
 
     @property
     def keep(self) -> Keep:
         period = self.keep_worktrees_for
         return Keep(self.keep_worktrees, None if period is None else _PERIOD(period))
+
+    @property
+    def rules(self) -> CommitRules:
+        return CommitRules(self.never_commit, self.max_new_file_mb * 2**20, self.max_new_files)
 
     @property
     def signature(self) -> Signature:

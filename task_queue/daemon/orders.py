@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
-from task_queue.config.document import WORKSPACE_HINT
+from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
-from task_queue.domain.document.choices import CLAUDE, Profile
+from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
@@ -102,6 +102,8 @@ class ConfiguredOrders:
         cap = settings.max_budget_usd
         executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
+        if executor is ExecutorKind.CLAUDE:
+            self._check_outside_of_queues(task, workspace, settings)
         setting_sources, notes, accepted_settings = (
             self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
         )
@@ -136,6 +138,7 @@ class ConfiguredOrders:
                 signature=self.config.git.signature,
                 setup=self.source.setup,
                 judges=self.config.git.judges,
+                rules=self.config.git.rules,
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"
@@ -218,6 +221,20 @@ class ConfiguredOrders:
                 hint="add its directory to roots in the configuration",
                 keys=("workspace",),
             )
+
+    def _check_outside_of_queues(self, task: Task, workspace: Path, settings: Settings) -> None:
+        """Every profile denies the queue's folders to the agent: in one of them it could do nothing."""
+        if settings.isolation is Isolation.WORKTREE or settings.permissions is Profile.READONLY:
+            return
+        inside = Path(os.path.realpath(workspace))
+        queues = [Path(os.path.realpath(source.queue)) for source in self.config.sources]
+        queue = next((queue for queue in queues if inside.is_relative_to(queue)), None)
+        if queue is None:
+            return
+        problem = f"the workspace {workspace} is inside the queue folder {queue}, in which agents may not change files"
+        if "workspace" in task.given:
+            raise TaskFileError(problem, hint="name another workspace", keys=("workspace",))
+        raise NeedsPersonError(problem, hint=QUEUE_HINT)
 
     def _environment(self, executor: str) -> dict[str, str]:
         agent = self.config.agent

@@ -101,6 +101,10 @@ class WorkProduct:
     """What a person should know and nothing else here says: a document edited meanwhile, a key without effect."""
     uncommitted: tuple[str, ...] = ()
     """The first of the files that the task changed and that are in none of its commits."""
+    unwanted: tuple[str, ...] = ()
+    """What the agent's own commits hold that no commit should: each path, with the reason in parentheses."""
+    too_many: str = ""
+    """What to say where the task adds far more files than most need."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from typing import Any
 from task_queue.domain.document.naming import ref_part_of
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
+from task_queue.domain.work.unwanted import CommitRules
+from task_queue.git.made import dirty_work, set_apart
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, commit_of, dirty_paths, head_of
 from task_queue.git.snapshot import (
@@ -31,6 +33,7 @@ from task_queue.git.snapshot import (
     tree_or_empty,
     tree_with,
 )
+from task_queue.git.unwanted import unwanted_files
 from task_queue.platform.json_files import object_in
 
 _FACTS = "Checkpoint: "
@@ -100,7 +103,8 @@ def checkpoint(
     if found is not None:
         return found
     base = head_of(there)
-    kept = take_snapshot(there, repository, dirty=dirty_paths(there), max_file_bytes=max_file_bytes)
+    dirty = dirty_work(there, repository.git_dir)
+    kept = take_snapshot(there, repository, dirty=dirty, max_file_bytes=max_file_bytes)
     if own is not None:
         kept = _without_own(there, repository, kept, own, base=base)
     about = {
@@ -141,10 +145,41 @@ def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
     return git.attempt("update-ref", "-d", kept.ref, kept.commit).code == 0
 
 
-def snapshot_now(git: Git, repository: Repository) -> Snapshot:
-    """The working tree of *repository* as it is at this moment."""
+def snapshot_now(
+    git: Git, repository: Repository, *, since: Checkpoint | None = None, rules: CommitRules | None = None
+) -> Snapshot:
+    """The working tree of *repository* at this moment, without what is the work of no agent (``git.made``).
+
+    With *rules*, what a commit should not hold is left out, too, and named; what was uncommitted before the
+    task (*since*) is not judged. What is left out is in the tree as it was before.
+    """
     there = git.at(repository.root)
-    return take_snapshot(there, repository, dirty=dirty_paths(there))
+    dirty = dirty_paths(there)
+    out = set_apart(there, repository.git_dir, dirty)
+    named: dict[str, str] = {}
+    if rules is not None:
+        earlier = since.untouchable if since else frozenset[str]()
+        judged = [entry for entry in dirty if entry.path not in out and entry.path not in earlier]
+        named = unwanted_files(there, judged, rules)
+        out |= named.keys()
+    now = take_snapshot(there, repository, dirty=[entry for entry in dirty if entry.path not in out])
+    left_out = (*now.left_out, *(LeftOut(path, why) for path, why in named.items()))
+    return replace(now, tree=_as_before(there, repository, now.tree, out, since), left_out=left_out)
+
+
+def _as_before(
+    git: Git, repository: Repository, tree: str, paths: frozenset[str], since: Checkpoint | None
+) -> str:
+    """*tree* with what the checkpoint, or else the last commit, has at *paths*."""
+    if not paths:
+        return tree
+    steps = steps_between(git, tree_or_empty(git, head_of(git)), tree)
+    before = {step.path: step.before for step in steps if step.path in paths}
+    before |= {path: entry for path, entry in (since.dirty if since else {}).items() if path in paths}
+    if not before:
+        return tree
+    with temporary_index(git, repository, empty=True) as ours:
+        return tree_with(ours, tree, before)
 
 
 def checkpoint_at(git: Git, commit: str) -> Checkpoint:

@@ -17,9 +17,10 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
 from task_queue.git.large_files import bring_large_files
+from task_queue.git.made import dirty_work
 from task_queue.git.own_repository import places_of
 from task_queue.git.program import Git
-from task_queue.git.repository import commit_of, dirty_paths, head_of, is_ancestor
+from task_queue.git.repository import commit_of, head_of, is_ancestor
 from task_queue.git.untrusted import fetch_apart, seen_apart
 from task_queue.platform import durable
 
@@ -126,7 +127,7 @@ def _others_brought(
         return ()
     new = [tip for tip in _new_tips(git, apart, here) if tip.commit != head]
     ahead = [tip for tip in new if tip.name != _STASH and is_ancestor(apart, here, of=tip.commit)]
-    if len(new) == len(ahead) == 1 and not dirty_paths(git):
+    if len(new) == len(ahead) == 1 and not dirty_work(git, places_of(git).git_dir):
         (tip,) = ahead
         fetch_apart(git, apart, tip.commit, ref_of(task_id, "fetched"))
         git.change("read-tree", "-m", "-u", here, tip.commit)

@@ -15,6 +15,7 @@ from task_queue.domain.work.commits import (
     message_of,
     trailers_in,
 )
+from task_queue.domain.work.unwanted import CommitRules
 from task_queue.git.checkpoint import Checkpoint, snapshot_now
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, branch_at, head_of, is_ancestor
@@ -88,9 +89,13 @@ def final_commit(
     trailers: Mapping[str, str],
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
+    rules: CommitRules | None = None,
+    held: bool = False,
     earlier: Collection[str] = (),
 ) -> CommitResult:
     """Commit what changed since the checkpoint and was not uncommitted before it.
+
+    What *rules* keep out of commits stays uncommitted, and so does everything where the commit is *held*.
 
     *trailers* must hold Task-Id and Task-Queue-Attempt: a commit on top of the checkpoint's base that
     carries both, and is none of *earlier*, is the one that an earlier call made, and no other is. Raises
@@ -103,7 +108,7 @@ def final_commit(
         (commit for commit in reversed(history) if commit not in earlier and _carries(there, commit, marks)),
         None,
     )
-    now = snapshot_now(there, repository)
+    now = snapshot_now(there, repository, since=since, rules=rules)
     changed = [step.path for step in steps_between(there, since.commit, now.tree)]
     result = CommitResult(
         ours=ours,
@@ -114,7 +119,7 @@ def final_commit(
         left_out=now.left_out,
         rewritten=_is_rewritten(there, since.base),
     )
-    if ours is None:
+    if ours is None and not held:
         result = _commit(
             there,
             repository,

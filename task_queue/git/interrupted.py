@@ -15,8 +15,9 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import Checkpoint, checkpoint_at
 from task_queue.git.leftovers import keep_leftovers
+from task_queue.git.made import dirty_work
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, commit_of, dirty_paths
+from task_queue.git.repository import Repository, commit_of
 from task_queue.platform import durable, identity
 from task_queue.platform.identity import ProcessIdentity
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -73,7 +74,7 @@ def keep_of_the_dead(git: Git, repository: Repository, *, but: TaskId | None, ap
 
 def _keep(git: Git, repository: Repository, at_work: AtWork, *, apart: bool) -> str | None:
     there = git.at(repository.root)
-    uncommitted = {dirty.path for dirty in dirty_paths(there)}
+    uncommitted = {dirty.path for dirty in dirty_work(there, repository.git_dir)}
     if not uncommitted or commit_of(there, at_work.checkpoint) is None:
         return None
     since = checkpoint_at(there, at_work.checkpoint)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.domain.task import TaskId
+from task_queue.domain.work.unwanted import CommitRules
 from task_queue.git.checkpoint import (
     Checkpoint,
     Own,
@@ -40,14 +41,20 @@ class Leftovers:
 
 
 def keep_leftovers(
-    git: Git, repository: Repository, *, task_id: TaskId, since: Checkpoint, surely_its_own: bool = True
+    git: Git,
+    repository: Repository,
+    *,
+    task_id: TaskId,
+    since: Checkpoint,
+    surely_its_own: bool = True,
+    rules: CommitRules | None = None,
 ) -> Leftovers | None:
     """Keep what changed since the checkpoint on a ref; None if nothing did. Idempotent; raises GitError.
 
     Not *surely_its_own*: a person may have changed some of it since the task ended.
     """
     there = git.at(repository.root)
-    now = snapshot_now(there, repository)
+    now = snapshot_now(there, repository, since=since, rules=rules)
     steps = steps_between(there, since.commit, now.tree)
     if not steps:
         return None

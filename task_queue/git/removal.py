@@ -8,6 +8,7 @@ from pathlib import Path
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
+from task_queue.git.made import dirty_work
 from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
 from task_queue.git.repository import dirty_paths
@@ -69,7 +70,9 @@ def why_kept(git: Git, directory: Path) -> str | None:
         return f"it is locked{f': {tree.lock}' if tree.lock else ''}"
     if tree.directory.is_dir():
         there = _there(git, tree.directory)
-        only_there = _only_in_own_repository(git, tree) or _uncommitted(there) or only_in_submodules(there)
+        only_there = (
+            _only_in_own_repository(git, tree) or _uncommitted(git, there) or only_in_submodules(there)
+        )
         if only_there is not None:
             return only_there
     if tree.head is not None and not _is_elsewhere(git, tree.head, branch=tree.branch):
@@ -104,12 +107,13 @@ def remove(git: Git, directory: Path) -> str | None:
 def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> str | None:
     """Let git remove the files, which looks again whether they are all committed; what it said if it refused.
 
-    With ``--force`` only where a submodule is checked out, which git would not remove otherwise.
+    With ``--force`` only where a submodule is checked out, or where files are the work of no agent (``git.made``):
+    git would not remove those otherwise.
     """
     directory = tree.directory
     own, aside = directory / ".git", directory.with_name(f".{directory.name}.gone")
     there = _there(git, directory) if directory.is_dir() else None
-    force = ("--force",) if there is not None and checked_out_submodules(there) else ()
+    force = ("--force",) if there is not None and _needs_force(git, there) else ()
     remove_tree(aside)
     is_own = own.is_dir() and not own.is_symlink()
     if is_own:
@@ -127,8 +131,15 @@ def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> st
     return answer.said.strip()
 
 
-def _uncommitted(there: Git) -> str | None:
-    paths = [dirty.path for dirty in dirty_paths(there)]
+def _needs_force(git: Git, there: Git) -> bool:
+    if checked_out_submodules(there):
+        return True
+    return bool(dirty_paths(there)) and _uncommitted(git, there) is None
+
+
+def _uncommitted(git: Git, there: Git) -> str | None:
+    git_dir = admin_folder(git, there.directory)
+    paths = [dirty.path for dirty in dirty_work(there, git_dir)]
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"uncommitted: {paths[0]}{more}" if paths else None
 

@@ -12,6 +12,7 @@ from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
 from task_queue.domain.work.commits import Signature
+from task_queue.domain.work.unwanted import CommitRules
 from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.attempt_log import LogAddress
 
@@ -66,6 +67,8 @@ class GitSetup:
     """Commands that make a fresh working tree ready."""
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides those that always do."""
+    rules: CommitRules = field(default_factory=CommitRules)
+    """What no commit should hold."""
 
 
 @dataclass(frozen=True, slots=True)

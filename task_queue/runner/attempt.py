@@ -33,7 +33,7 @@ from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
 from task_queue.runner.steps import Steps
 
-_LEAST_FOR_HOOKS_S = 120.0
+LEAST_FOR_HOOKS_S = 120.0
 """Less than what the worker grants a runner beyond its time-out."""
 
 
@@ -64,7 +64,7 @@ class OngoingAttempt:
     @property
     def left_for_hooks_s(self) -> float:
         """For a repository's hooks: work that is done gets its chance to be committed, however late it is."""
-        return min(HOOKS_TIMEOUT_S, max(_LEAST_FOR_HOOKS_S, self.left_s))
+        return min(HOOKS_TIMEOUT_S, max(LEAST_FOR_HOOKS_S, self.left_s))
 
     def prepared(self) -> Prepared:
         return next(step for step in self.steps.done if isinstance(step, Prepared))

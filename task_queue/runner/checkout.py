@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Generator
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,23 +20,25 @@ from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect, hand_over
 from task_queue.git.commit import final_commit, subjects_of, why_no_signature
-from task_queue.git.exclude import keep_out
+from task_queue.git.exclude import hide_made, keep_out
 from task_queue.git.interrupted import keep_of_the_dead, note_begin, note_end
 from task_queue.git.leftovers import keep_leftovers, own_of
+from task_queue.git.made import begin_making, end_making, finish_cut_off, forget_made, set_apart
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, facts
+from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
 from task_queue.git.signing import require_signing
-from task_queue.git.snapshot import commit_tree, steps_between
+from task_queue.git.snapshot import Snapshot, commit_tree, steps_between
 from task_queue.git.submodules import only_in_submodules
 from task_queue.git.tidying import tidy
+from task_queue.git.unwanted import unwanted_commits
 from task_queue.git.worktree import create, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
 
-_OURS = ("task-queue", "task-queue@localhost") * 2
 _MOST_NAMED = 20
+_OURS = ("task-queue", "task-queue@localhost") * 2
 """Author and committer, as ``Signature`` has them."""
 
 
@@ -90,11 +92,42 @@ class Checkout:
         there, base = self.git.at(self.repository.root), self.checkpoint.base
         return collect(there, self.order.claim.task_id, base=base, branch=self.branch) if base else ()
 
+    @contextlib.contextmanager
+    def making(self) -> Generator[None, None, None]:
+        """While a command of the owner's runs: what it makes is the work of no agent, also if it is killed."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            yield
+            return
+        task_id, before = self.order.claim.task_id, self.state()
+        begin_making(self.repository, task_id, before=before, since=self.checkpoint.commit)
+        try:
+            yield
+        finally:
+            end_making(self.git, self.repository, task_id)
+
+    def hide_made(self) -> None:
+        """Let the agent's own git leave out what the set-up made."""
+        if self.git is not None and self.repository is not None and self.branch is not None:
+            hide_made(self.git.at(self.repository.root), self.repository.git_dir)
+
+    def made(self) -> frozenset[str]:
+        """Paths in the workspace that are the work of no agent now."""
+        if self.git is None or self.repository is None:
+            return frozenset()
+        there = self.git.at(self.repository.root)
+        found = set_apart(there, self.repository.git_dir, dirty_paths(there))
+        below = self.directory.resolve().relative_to(self.repository.root.resolve()).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        return frozenset(path.removeprefix(prefix) for path in found if path.startswith(prefix))
+
+    def _now(self, git: Git, repository: Repository) -> Snapshot:
+        return snapshot_now(git, repository, since=self.checkpoint, rules=self.order.git.rules)
+
     def changes(self) -> Changes | None:
         """What differs from the checkpoint now; None without git."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return None
-        now = snapshot_now(self.git, self.repository)
+        now = self._now(self.git, self.repository)
         changes = changes_between(self.git, self.checkpoint.commit, now.tree)
         new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
         left_out = [f"{entry.path} ({entry.why})" for entry in new]
@@ -111,20 +144,20 @@ class Checkout:
         """What differs from the checkpoint now, none without git."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return ()
-        now = snapshot_now(self.git, self.repository)
+        now = self._now(self.git, self.repository)
         return tuple(step.path for step in steps_between(self.git, self.checkpoint.commit, now.tree))
 
     def state(self) -> str:
         """A name for the files as they are now, to see whether they were changed; empty without git."""
         if self.git is None or self.repository is None:
             return ""
-        return snapshot_now(self.git, self.repository).tree
+        return self._now(self.git, self.repository).tree
 
     def result_commit(self) -> str | None:
         """The files as they are now, as a commit that no branch has; None without git."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return None
-        tree = snapshot_now(self.git, self.repository).tree
+        tree = self._now(self.git, self.repository).tree
         parents = [self.checkpoint.base] if self.checkpoint.base else []
         return commit_tree(
             self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
@@ -144,6 +177,9 @@ class Checkout:
             TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
         }
         changes = self.changes()
+        new_files = sum(path.letter == "A" for path in changes.paths) if changes else 0
+        too_many = order.git.rules.too_many(new_files) or ""
+        in_place = self.branch is None
         made = final_commit(
             self.git,
             self.repository,
@@ -153,12 +189,17 @@ class Checkout:
             trailers=trailers,
             signature=signature_of(order),
             within_s=within_s,
+            rules=order.git.rules,
+            held=bool(too_many) and in_place,
             earlier=earlier,
         )
         notes: list[str] = []
+        if too_many and in_place:
+            notes.append(f"left uncommitted: {too_many}")
         if made.refused is not None:
             notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
-        uncommitted = [str(file["path"]) for file in changes.files] if made.refused and changes else []
+        nothing = made.refused is not None or (bool(too_many) and in_place)
+        uncommitted = [str(file["path"]) for file in changes.files] if nothing and changes else []
         uncommitted += [*made.overlap, *(entry.path for entry in made.left_out)]
         if made.overlap:
             notes.append(
@@ -193,14 +234,32 @@ class Checkout:
             see=see,
             undo=undo,
             uncommitted=tuple(uncommitted[:_MOST_NAMED]),
+            unwanted=self._unwanted(),
+            too_many=too_many,
         )
+
+    def _unwanted(self) -> tuple[str, ...]:
+        """What the agent's own commits hold that no commit should."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return ()
+        there = self.git.at(self.repository.root)
+        if head_of(there) is None:
+            return ()
+        target = f"refs/heads/{self.target}"
+        apart = (target,) if self.branch is not None and self.target and commit_of(there, target) else ()
+        found = unwanted_commits(there, since=self.checkpoint.base, but=apart, rules=self.order.git.rules)
+        return tuple(f"{path} ({why})" for path, why in list(found.items())[:_MOST_NAMED])
 
     def keep_leftovers(self) -> str | None:
         """Keep what a task that did not succeed left behind; how to see it."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return None
         kept = keep_leftovers(
-            self.git, self.repository, task_id=self.order.claim.task_id, since=self.checkpoint
+            self.git,
+            self.repository,
+            task_id=self.order.claim.task_id,
+            since=self.checkpoint,
+            rules=self.order.git.rules,
         )
         if kept is None:
             return None
@@ -232,6 +291,8 @@ class Checkout:
         if done:
             with contextlib.suppress(GitError):  # a ref too many does no harm
                 forget_checkpoint(self.git, self.checkpoint)
+            if self.branch is None:
+                forget_made(self.repository, self.order.claim.task_id)
 
 
 def open_checkout(order: Order, *, attempt: int) -> Checkout:
@@ -267,6 +328,11 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         assert found is not None
         repository = found
     task_id = order.claim.task_id
+    finish_cut_off(git, repository)
+    if is_new and repository.head is not None and repository.dirty:
+        # Of a hook, or of filters that do not give back what is committed.
+        begin_making(repository, task_id, before=repository.head, since=repository.head)
+        end_making(git, repository, task_id)
     notes += keep_of_the_dead(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -35,10 +35,15 @@ class Checks:
         self._verification.stop()
 
     def set_up(self, checkout: Checkout, transcript: Transcript, *, within_s: float) -> Outcome | None:
-        """Run the source's set-up commands in a task's own working tree; the outcome where one fails."""
-        for check in self._run(
-            _set_up_of(checkout), checkout.order, checkout.directory, transcript, within_s=within_s
-        ):
+        """Run the source's set-up commands in a task's own working tree; the outcome where one fails.
+
+        What they make is the work of no agent.
+        """
+        commands = _set_up_of(checkout)
+        with checkout.making() if commands else nullcontext():
+            checks = self._run(commands, checkout.order, checkout.directory, transcript, within_s=within_s)
+        checkout.hide_made()
+        for check in checks:
             if not check.passed:
                 evidence = (f"{check.command}: {check.verdict}", check.tail)
                 return Outcome(
@@ -64,7 +69,10 @@ class Checks:
         *within_s* is what is left of the attempt's time; a command that takes longer did not end in time.
         """
         checks = self._on_the_work(checkout, transcript, within_s) if checkout.order.settings.verify else ()
-        changed = changed_judges(judges, self.judges_at(checkout))
+        made = checkout.made()
+        changed = [
+            judge for judge in changed_judges(judges, self.judges_at(checkout)) if judge.path not in made
+        ]
         failed = [check for check in checks if not check.passed]
         return Verified(
             round=number,
@@ -146,7 +154,8 @@ class Checks:
         if checkout.owner is not None and commit is not None:
             return self._at(checkout, commit, transcript, within_s)
         order = checkout.order
-        return self._run(order.settings.verify, order, checkout.directory, transcript, within_s=within_s)
+        with checkout.making():
+            return self._run(order.settings.verify, order, checkout.directory, transcript, within_s=within_s)
 
     def _at(
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float

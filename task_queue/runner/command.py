@@ -1,32 +1,63 @@
-"""A configured command, and after it the task's verification commands: they decide for it, too."""
+"""A configured command, and after it the task's verification commands: they decide for it, too.
+
+With ``isolation: worktree`` it works in a checkout of its own, which is set up, committed and landed as an agent's.
+A command has no session, so nothing of an interrupted attempt is continued but the checkout with its files.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from task_queue.agents.command import CommandExecutor
+from task_queue.domain.attempt.rebuild import CHECKOUT
+from task_queue.domain.document.choices import Isolation, Landing
+from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
+from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
+from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.landing import Blocked, Unproven
+from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
-from task_queue.runner.checkout import Checkout
+from task_queue.runner.attempt import LEAST_FOR_HOOKS_S
+from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
 from task_queue.runner.checks import Checks
+from task_queue.runner.landing import held_back, land_branch
+from task_queue.runner.work_product import product_of
 
 
 class CheckedCommand:
     """Implements ports.executor.Executor for ``command``."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: AttemptWriter) -> None:
+        self._log = log
         self._command = CommandExecutor()
         self._checks = Checks()
+        self._asked = False
 
     def stop(self, how: Stop) -> None:
+        self._asked = True
         self._command.stop(how)
         self._checks.stop()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        if order.settings.isolation is Isolation.WORKTREE:
+            try:
+                checkout = open_checkout(order, attempt=order.claim.attempt)
+            except GitError as error:
+                return Outcome(OutcomeKind.UNAVAILABLE, error.in_full), Work()
+            if checkout.branch is not None:
+                return self._in_own_checkout(checkout, transcript)
+            checkout.leave(done=True)
+            outcome, work = self._in_place(order, transcript)
+            product = work.product or WorkProduct(str(order.workspace))
+            return outcome, replace(work, product=replace(product, notes=(*product.notes, *checkout.notes)))
+        return self._in_place(order, transcript)
+
+    def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         if not order.settings.verify:
             return self._command.execute(order, transcript)
-        # So that recovery never takes the command's end for the end of the attempt.
-        transcript.write("note", {"type": "workflow", "name": "verified command"})
+        _note_more_follows(transcript)
         checkout = Checkout(order)
         judges = self._checks.judges_at(checkout)
         ends_at = time.monotonic() + order.settings.timeout.total_seconds()
@@ -38,10 +69,122 @@ class CheckedCommand:
         product = WorkProduct(
             str(order.workspace), verification=verified.records, changed_judges=verified.changed_judges
         )
-        work = Work(output=work.output, product=product)
-        if verified.passed:
-            return Outcome(
-                OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence
-            ), work
-        evidence = (*outcome.evidence, verified.findings)
-        return Outcome(OutcomeKind.VERIFY_FAILED, "verification failed", evidence), work
+        return _after(verified, outcome), Work(output=work.output, product=product)
+
+    def _in_own_checkout(self, checkout: Checkout, transcript: Transcript) -> tuple[Outcome, Work]:
+        _note_more_follows(transcript)
+        about = {
+            "workspace": str(checkout.directory),
+            "isolation": checkout.isolation,
+            "branch": checkout.branch,
+            "base_commit": checkout.checkpoint.base if checkout.checkpoint else None,
+        }
+        transcript.write("note", {"type": CHECKOUT, **about})
+        steps: list[Step] = []
+        notes: list[str] = []
+        work, left = Work(), None
+        try:
+            outcome, work = self._phases(checkout, transcript, steps, notes)
+        except CheckoutLost as error:
+            outcome = Outcome(OutcomeKind.CRASHED, str(error))
+        except GitError as error:
+            outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
+        succeeded = outcome.kind is OutcomeKind.SUCCEEDED
+        if not succeeded:
+            try:
+                notes += checkout.collect()
+                left, kept = checkout.changes(), checkout.keep_leftovers()
+            except GitError as error:
+                kept = f"what it left could not be kept: {error}"
+            notes += [kept] if kept is not None else []
+        checkout.leave(done=succeeded)
+        product = product_of(
+            checkout, steps, left=left, notes=notes, prompts={}, cost_by_phase={}, seconds_by_phase={}
+        )
+        return outcome, replace(work, product=product)
+
+    def _phases(
+        self, checkout: Checkout, transcript: Transcript, steps: list[Step], notes: list[str]
+    ) -> tuple[Outcome, Work]:
+        settings, attempt = checkout.order.settings, checkout.order.claim.attempt
+        ends_at = time.monotonic() + settings.timeout.total_seconds()
+        failed = self._checks.set_up(checkout, transcript, within_s=ends_at - time.monotonic())
+        if failed is not None:
+            return failed, Work()
+        judges = self._checks.judges_at(checkout)
+        steps.append(Prepared(attempt, checkout.checkpoint.base if checkout.checkpoint else None, judges))
+        outcome, work = self._command.execute(checkout.order, transcript)
+        if outcome.kind is not OutcomeKind.SUCCEEDED:
+            return outcome, work
+        moved = checkout.require_present()
+        notes += [moved] if moved is not None else []
+        notes += checkout.collect()
+        left_s = ends_at - time.monotonic()
+        verified = self._checks.verify(checkout, 1, judges, transcript, within_s=left_s)
+        verified = replace(verified, tree=checkout.state())
+        steps.append(verified)
+        if settings.verify:
+            outcome = _after(verified, outcome)
+        if outcome.kind is not OutcomeKind.SUCCEEDED:
+            return outcome, work
+        checkout.require_present()
+        for_hooks_s = min(HOOKS_TIMEOUT_S, max(LEAST_FOR_HOOKS_S, ends_at - time.monotonic()))
+        committed = checkout.commit(attempt=attempt, cost_usd=0.0, within_s=for_hooks_s)
+        steps.append(committed)
+        if settings.landing is Landing.MERGE and committed.commits:
+            steps.append(
+                self._landed(
+                    checkout, committed, verified, transcript, ends_at=ends_at, for_hooks_s=for_hooks_s
+                )
+            )
+        untidy = tidy_worktrees(checkout, self._log)
+        notes += [untidy] if untidy is not None else []
+        return outcome, work
+
+    def _landed(
+        self,
+        checkout: Checkout,
+        committed: Committed,
+        verified: Verified,
+        transcript: Transcript,
+        *,
+        ends_at: float,
+        for_hooks_s: float,
+    ) -> Landed:
+        """A command has no rounds: what fails on the merge leaves the branch."""
+        held = held_back(checkout, committed)
+        if held is not None:
+            return held
+
+        def prove(commit: str) -> str | Blocked | None:
+            left_s = ends_at - time.monotonic()
+            return self._checks.prove(
+                checkout, commit, proven=verified.tree, transcript=transcript, within_s=left_s
+            )
+
+        landed = land_branch(
+            checkout,
+            committed.commits,
+            prove=prove,
+            give_up=lambda: self._asked,
+            within_s=for_hooks_s,
+            wait_s=max(for_hooks_s, ends_at - time.monotonic()),
+        )
+        if isinstance(landed, Unproven):
+            why = f"verification fails where it is merged: {landed.findings.strip()}"
+            return Landed(None, f"{checkout.branch} was not merged: {why}")
+        if landed.commit is not None:
+            self._checks.note_landed(checkout, landed.commit)
+        return landed
+
+
+def _note_more_follows(transcript: Transcript) -> None:
+    """So that recovery never takes the command's end for the end of the attempt."""
+    transcript.write("note", {"type": "workflow", "name": "verified command"})
+
+
+def _after(verified: Verified, outcome: Outcome) -> Outcome:
+    if verified.passed:
+        return Outcome(OutcomeKind.SUCCEEDED, "exit code 0, and verification passed", outcome.evidence)
+    evidence = (*outcome.evidence, verified.findings)
+    return Outcome(OutcomeKind.VERIFY_FAILED, "verification failed", evidence)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from task_queue.domain.work.workflow import Landed
+from task_queue.domain.work.workflow import Committed, Landed
 from task_queue.git.bring_in import Merged, bring_in
 from task_queue.git.landing import Advanced, Blocked, Prove, Unproven, Wish, land
 from task_queue.git.merging import Conflict
@@ -14,6 +14,12 @@ from task_queue.git.program import Git
 from task_queue.git.repository import is_ancestor
 from task_queue.git.submodules import pointers_nowhere_else
 from task_queue.runner.checkout import Checkout, signature_of
+
+
+def held_back(checkout: Checkout, committed: Committed) -> Landed | None:
+    """Why a person has to decide first what is to become of the commits; None where they may land."""
+    why = committed.why_held
+    return None if why is None else Landed(None, f"{checkout.branch} was not merged: {why}")
 
 
 def land_branch(

@@ -53,7 +53,7 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.checks import Checks
-from task_queue.runner.landing import land_branch, with_target_merged_in
+from task_queue.runner.landing import held_back, land_branch, with_target_merged_in
 from task_queue.runner.steps import Steps
 from task_queue.runner.work_product import product_of
 
@@ -129,11 +129,11 @@ class WorkflowExecutor:
             case Prepare():
                 attempt = run.order.claim.attempt
                 checkout = run.open(attempt)
-                judges = self._checks.judges_at(checkout)
                 base = checkout.checkpoint.base if checkout.checkpoint else None
                 failed = self._checks.set_up(checkout, run.transcript, within_s=run.left_s)
                 if failed is not None:
                     return failed
+                judges = self._checks.judges_at(checkout)
                 run.steps.add(Prepared(attempt, base, judges))
             case Implement():
                 return self._implement(run, phase)
@@ -214,6 +214,11 @@ class WorkflowExecutor:
 
     def _land(self, run: OngoingAttempt) -> Outcome | None:
         checkout, proven = run.opened(), proven_tree(run.steps.done)
+        held = held_back(checkout, run.committed())
+        if held is not None:
+            run.steps.add(held)
+            run.tidy()
+            return None
 
         def prove(commit: str) -> str | Blocked | None:
             return self._checks.prove(

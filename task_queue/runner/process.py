@@ -89,7 +89,7 @@ def executor_of(order: Order, log: AttemptWriter) -> Executor:
         case ExecutorKind.COMMAND:
             from task_queue.runner.command import CheckedCommand
 
-            return CheckedCommand()
+            return CheckedCommand(log)
         case ExecutorKind.CLAUDE:
             from task_queue.runner.phases import WorkflowExecutor
 

@@ -75,6 +75,8 @@ def product_of(
             *notes,
         ),
         uncommitted=committed.uncommitted,
+        unwanted=committed.unwanted,
+        too_many=committed.too_many,
     )
 
 
@@ -92,7 +94,7 @@ def _landing(
     if landed is None:
         return {"state": LEFT, "target": checkout.target, "reason": "it was not to be merged, or not yet"}
     return {
-        "state": LANDED if landed.commit else WAITING,
+        "state": LANDED if landed.commit else LEFT if committed.why_held is not None else WAITING,
         "target": checkout.target,
         "reason": landed.said,
     }

@@ -25,6 +25,7 @@ from task_queue.ports.executor import Executor, ExecutorKind, GitSetup, Order, S
 from task_queue.runner.command import CheckedCommand
 from tests.agents.bench import Bench, ListTranscript
 from tests.claims import a_claim
+from tests.store.memory import MemoryEngine
 from tests.waiting import eventually
 
 LONG = "echo $$ > acts; sleep 600 & sleep 600; echo late > late"
@@ -144,12 +145,12 @@ class TestCheckedCommand(ExecutorContract):
     @pytest.fixture
     def quick(self, tmp_path: Path) -> Iterator[Case]:
         order = order_for(tmp_path, "touch done", verify=("test -e done",))
-        yield from swept(Case(CheckedCommand(), order, ListTranscript()))
+        yield from swept(Case(CheckedCommand(MemoryEngine().writer(order.claim)), order, ListTranscript()))
 
     @pytest.fixture
     def long(self, tmp_path: Path) -> Iterator[Case]:
         order = order_for(tmp_path, LONG, verify=("true",))
-        yield from swept(Case(CheckedCommand(), order, ListTranscript()))
+        yield from swept(Case(CheckedCommand(MemoryEngine().writer(order.claim)), order, ListTranscript()))
 
 
 class TestClaude(ExecutorContract):

@@ -103,6 +103,18 @@ MERGE = "git -C /w merge task-a"
             "git -C '/w s' status",
         ),
         (
+            a_result(**LANDED, unwanted=(".env (git.never_commit names it)",)),
+            AttentionKind.UNWANTED,
+            "the agent committed what no commit should hold: .env (git.never_commit names it)",
+            "git -C /w show bbb",
+        ),
+        (
+            a_result(**LANDED, too_many="it adds 150 files, more than git.max_new_files (100)"),
+            AttentionKind.MUCH_CHANGED,
+            "it adds 150 files, more than git.max_new_files (100)",
+            "git -C /w show bbb",
+        ),
+        (
             a_result(base_commit="a" * 40),
             AttentionKind.NOTHING_CHANGED,
             "it succeeded, and changed nothing",

@@ -13,7 +13,7 @@ from task_queue.app.doctor.agents import denials, project_settings, stray_creden
 from task_queue.app.doctor.check import DoctorCheck, DoctorView
 from task_queue.app.doctor.login import agent_cli
 from task_queue.app.installation import Installation
-from task_queue.config import schema
+from task_queue.config import document, schema
 from task_queue.config.schema import Config
 from task_queue.domain.document.settings import parse_defaults, without_effect
 from task_queue.domain.errors import ConfigError
@@ -44,6 +44,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from _keys(config)
         yield from _sources(config)
         yield from _workspaces(config)
+        yield from _workspaces_in_queues(config)
         yield from _free_space(config)
         yield from stray_credentials(config, installation.locations)
         yield from project_settings(installation.locations)
@@ -120,6 +121,17 @@ def _workspaces(config: Config) -> Iterator[DoctorCheck]:
             yield DoctorCheck(
                 "problem", f"the workspace {workspace} is not a directory", f"mkdir {workspace}"
             )
+
+
+def _workspaces_in_queues(config: Config) -> Iterator[DoctorCheck]:
+    queues = {source.queue.resolve(): source.id for source in config.sources}
+    for workspace in dict.fromkeys(config.workspace_of(source) for source in config.sources):
+        for queue in queues:
+            if workspace is not None and workspace.resolve().is_relative_to(queue):
+                where = f"the workspace {workspace} is inside the queue folder {queue}"
+                yield DoctorCheck(
+                    "problem", f"{where}, in which agents may not change files", document.QUEUE_HINT
+                )
 
 
 def _free_space(config: Config) -> Iterator[DoctorCheck]:

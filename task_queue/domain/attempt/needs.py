@@ -47,6 +47,12 @@ def _of_work(result: Result) -> Iterator[Attention]:
         place = shlex.quote(product.workspace or ".")
         sentence = f"files were left uncommitted: {_named(product.uncommitted)}"
         yield Attention(AttentionKind.UNCOMMITTED, sentence, f"git -C {place} status")
+    first = product.see[0] if product.see else show
+    if product.unwanted:
+        sentence = f"the agent committed what no commit should hold: {_named(product.unwanted)}"
+        yield Attention(AttentionKind.UNWANTED, sentence, first)
+    if product.too_many:
+        yield Attention(AttentionKind.MUCH_CHANGED, _line(product.too_many), first)
     if result.success and product.base_commit and not product.commits and not product.file_count:
         yield Attention(AttentionKind.NOTHING_CHANGED, "it succeeded, and changed nothing", show)
     if result.permission_denials:

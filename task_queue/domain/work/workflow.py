@@ -86,6 +86,17 @@ class Committed:
     undo: tuple[str, ...] = ()
     uncommitted: tuple[str, ...] = ()
     """The first of the changed files that are in no commit."""
+    unwanted: tuple[str, ...] = ()
+    """What the agent's own commits hold that no commit should: each path, with the reason in parentheses."""
+    too_many: str = ""
+    """What to say where the task adds far more files than most need."""
+
+    @property
+    def why_held(self) -> str | None:
+        """Why a person decides before the commits land; None if they may."""
+        if self.unwanted:
+            return f"the agent committed {', '.join(self.unwanted)}"
+        return self.too_many or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,112 @@
+"""Configured commands in checkouts of their own; with the real daemon and git."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.acceptance.audits import git
+from tests.acceptance.conftest import MakeRig
+from tests.acceptance.rig import Rig
+from tests.waiting import eventually
+
+LANDING = {"workflow": "single", "isolation": "worktree", "landing": "merge"}
+
+
+def a_repository(rig: Rig) -> Path:
+    (rig.home / ".gitconfig").write_text(
+        "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n"
+    )
+    git(rig.workspace, "init", "-q")
+    (rig.workspace / "first.txt").write_text("first\n")
+    git(rig.workspace, "add", ".")
+    git(rig.workspace, "commit", "-qm", "First")
+    return rig.workspace
+
+
+def files_in(repository: Path, ref: str = "main") -> list[str]:
+    return git(repository, "ls-tree", "-r", "--name-only", ref).splitlines()
+
+
+def test_a_command_works_in_its_own_checkout_and_lands(make_rig: MakeRig) -> None:
+    """Set up, verified in a fresh checkout, committed and merged; what set-up and verification made is in none."""
+    rig = make_rig(defaults=LANDING)
+    repository = a_repository(rig)
+    config = json.loads(rig.config.read_text())
+    config["task_source_directories"][0]["setup"] = ["mkdir deps; echo made > deps/file"]
+    rig.config.write_text(json.dumps(config))
+    rig.start()
+    where = rig.home / "where"
+    rig.drop_command(
+        "task-a",
+        f"pwd > {where}; cat deps/file > work.txt; echo x > .env",
+        verify=json.dumps("cat deps/file work.txt"),
+    )
+
+    result = rig.result("task-a")
+
+    assert (result["outcome"], result["isolation"]) == ("succeeded", "worktree"), result
+    assert where.read_text().strip() == result["workspace"] != str(repository)
+    assert files_in(repository) == ["first.txt", "work.txt"]
+    assert result["commits"] == [git(repository, "rev-parse", "main")]
+    assert "is in main" in result["landed"]
+    assert [each["kind"] for each in result["attention"]] == ["uncommitted", "changed_judges"]
+    assert git(repository, "status", "--porcelain") == ""
+    assert "Task-Id: task-a" in git(repository, "log", "-1", "--format=%B")
+
+
+def test_a_command_that_fails_leaves_the_workspace_alone(make_rig: MakeRig) -> None:
+    """What it left is kept, and its next try goes on there."""
+    rig = make_rig(defaults={**LANDING, "max_attempts": 1})
+    repository = a_repository(rig)
+    rig.start()
+    go = rig.home / "go"
+    rig.drop_command("task-a", f"echo line >> work.txt; test -e {go}")
+
+    failed = rig.result("task-a")
+    go.touch()
+    rig.cli("tasks", "retry", "task-a", check=True)
+    eventually((rig.queue() / "completed/task-a.md").exists, what="the retried task is done")
+    result = rig.result("task-a")
+
+    assert (failed["outcome"], failed["commits"]) == ("failed", [])
+    assert any("refs/task-queue/task-a/leftovers" in note for note in failed["notes"])
+    assert git(repository, "show", "main:work.txt") == "line\nline"
+    assert result["outcome"] == "succeeded"
+
+
+def test_a_command_whose_verification_fails_is_not_committed(make_rig: MakeRig) -> None:
+    rig = make_rig(defaults={**LANDING, "max_attempts": 1})
+    repository = a_repository(rig)
+    rig.start()
+    rig.drop_command("task-a", "echo line >> work.txt", verify="exit 3")
+
+    result = rig.result("task-a")
+
+    assert (result["outcome"], result["commits"]) == ("verify_failed", [])
+    assert files_in(repository) == ["first.txt"]
+
+
+def test_a_command_that_removes_its_checkout_has_crashed(make_rig: MakeRig) -> None:
+    rig = make_rig(defaults={**LANDING, "max_attempts": 1})
+    repository = a_repository(rig)
+    rig.start()
+    rig.drop_command("task-a", 'rm -rf "$PWD"')
+
+    result = rig.result("task-a")
+
+    assert (result["outcome"], result["state"]) == ("crashed", "failed")
+    assert "was removed" in result["error"]
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_without_a_repository_it_works_in_place_and_says_so(make_rig: MakeRig) -> None:
+    rig = make_rig(defaults=LANDING)
+    rig.start()
+    rig.drop_command("task-a", "echo line >> work.txt")
+
+    result = rig.result("task-a")
+
+    assert (result["outcome"], result["isolation"]) == ("succeeded", "none")
+    assert rig.side_effects("work.txt") == ["line"]
+    assert any("not a git repository" in note for note in result["notes"])
