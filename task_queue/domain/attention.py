@@ -25,6 +25,8 @@ class AttentionKind(StrEnum):
     SOURCE = "source"
     LOCK = "lock"
     BLOCKED = "blocked"
+    MORE = "more"
+    """Of one source, more need a person than are named."""
 
 
 @dataclass(frozen=True, slots=True)

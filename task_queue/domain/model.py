@@ -97,6 +97,8 @@ class WorkProduct:
     """What a person should know and nothing else here says: a document edited meanwhile, a key without effect."""
     uncommitted: tuple[str, ...] = ()
     """The first of the files that the task changed and that are in none of its commits."""
+    changes_expected: bool = True
+    """False of a task that asks for an answer, or that may only read."""
 
 
 @dataclass(frozen=True, slots=True)

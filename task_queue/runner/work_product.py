@@ -27,6 +27,7 @@ def product_of(
     steps: Sequence[Step],
     *,
     left: Changes | None,
+    changes_expected: bool,
     notes: Iterable[str],
     prompts: Mapping[str, str],
     cost_by_phase: Mapping[str, float],
@@ -65,6 +66,7 @@ def product_of(
             *notes,
         ),
         uncommitted=committed.uncommitted,
+        changes_expected=changes_expected,
     )
 
 

@@ -44,11 +44,13 @@ def reindex(
     *,
     segment_bytes: int = files.SEGMENT_BYTES,
     warn: Callable[[str], None] = log.warning,
+    see: Callable[[str, Mapping[str, Any]], None] = lambda _source, _result: None,
 ) -> int:
     """Begin a new epoch of the log in *folder*; how many settled events it got.
 
-    *results* is each source's folder of results. *warn* is called for each that cannot be read. Raises OSError,
-    and TaskQueueError if another ``reindex`` is at work.
+    *results* is each source's folder of results. *warn* is called for each that cannot be read, *see* with the source
+    and the JSON of each that can; an OSError of it is warned of. Raises OSError, and TaskQueueError if another
+    ``reindex`` is at work.
     """
     durable.make_directory(folder)
     alone = FileLock(folder / "reindex.lock")
@@ -57,15 +59,24 @@ def reindex(
     try:
         for left in folder.glob(f"{_PREFIX}*"):
             shutil.rmtree(left)
-        return _Rebuilding(EventFolder(folder), segment_bytes=segment_bytes, warn=warn).run(results)
+        rebuilding = _Rebuilding(EventFolder(folder), segment_bytes=segment_bytes, warn=warn, see=see)
+        return rebuilding.run(results)
     finally:
         alone.release()
 
 
 class _Rebuilding:
-    def __init__(self, folder: EventFolder, *, segment_bytes: int, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: EventFolder,
+        *,
+        segment_bytes: int,
+        warn: Callable[[str], None],
+        see: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
         self._folder = folder
         self._warn = warn
+        self._see = see
         self._began = time.time()
         self._name = os.urandom(4).hex()
         self._building = folder.path / f"{_PREFIX}{self._name}"
@@ -117,12 +128,17 @@ class _Rebuilding:
             for path in _results_in(folder):
                 try:
                     data, about = durable.read_regular(path, limit=_RESULT_LIMIT)
-                    at, record = settled_from(source, json.loads(data), otherwise_at=about.st_mtime)
+                    result: Any = json.loads(data)
+                    at, record = settled_from(source, result, otherwise_at=about.st_mtime)
                 except FileNotFoundError:
                     continue
                 except (OSError, ValueError, RecursionError) as error:
                     self._warn(f"{path}: not a result, left out: {error}")
                     continue
+                try:
+                    self._see(source, result)
+                except OSError as error:
+                    self._warn(f"{path}: {error}")
                 if about.st_ctime >= self._began - _ABOUT_NOW_S:
                     self._fresh.add((record.source, record.task_id, record.attempt))
                 yield at, record
@@ -212,12 +228,18 @@ def settled_from(source: str, result: Any, *, otherwise_at: float) -> tuple[date
         "turns": turns if isinstance(turns, int) else 0,
         "cost_usd": cost if isinstance(cost, int | float) else None,
         "dead_letter": content.get("dead_letter") is True,
+        "attention": _kinds(content.get("attention")),
     }
     at = datetime.fromtimestamp(otherwise_at, UTC)
     with contextlib.suppress(ValueError, TypeError, OverflowError):
         at = datetime.fromisoformat(content.get("completed_at") or "").astimezone(UTC)
     attempt = number if isinstance(number, int) and not isinstance(number, bool) else 1
     return at, EventRecord("settled", data, source, task_id, attempt)
+
+
+def _kinds(attention: object) -> list[str]:
+    needs: list[Any] = attention if isinstance(attention, list) else []  # pyright: ignore[reportUnknownVariableType]
+    return [need["kind"] for need in needs if isinstance(need, dict) and isinstance(need.get("kind"), str)]  # pyright: ignore[reportUnknownMemberType]
 
 
 def _results_in(folder: Path) -> Iterator[Path]:
