@@ -21,7 +21,6 @@ from task_queue.store.folder.layout import Layout
 from tests.cli.bench import Bench, a_bench, write_json
 from tests.waiting import eventually
 
-
 READING = (("status",), ("status", "--json"), ("tasks", "list"), ("tasks", "list", "--limit", "1", "--json"))
 
 
