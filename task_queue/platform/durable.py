@@ -64,10 +64,16 @@ def move_aside(source: Path, target: Path) -> Path:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Add one line in one write and make it durable; a short write is undone and raised."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    """Add one line in one write and make it durable; a short write is undone and raised.
+
+    A line before it that was torn by a power cut is ended first, so that it takes no other one with it.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, 0o600)
     try:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            line = b"\n" + line
         written = os.write(fd, line)
         if written < len(line):
             os.ftruncate(fd, os.fstat(fd).st_size - written)
