@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from array import array
@@ -52,6 +53,7 @@ def reindex(
     and the JSON of each that can; an OSError of it is warned of. Raises OSError, and TaskQueueError if another
     ``reindex`` is at work.
     """
+    _set_aside_what_is_no_log(folder, warn)
     durable.make_directory(folder)
     alone = FileLock(folder / "reindex.lock")
     if not alone.acquire(f"pid {os.getpid()}"):
@@ -63,6 +65,20 @@ def reindex(
         return rebuilding.run(results)
     finally:
         alone.release()
+
+
+def _set_aside_what_is_no_log(folder: Path, warn: Callable[[str], None]) -> None:
+    """A folder, a link, a pipe in the place of one of the files keeps every writer out for ever. Raises OSError."""
+    places = ((folder, Path.is_dir), *((folder / name, _is_regular) for name in ("lock", "epoch")))
+    for path, is_right in places:
+        if os.path.lexists(path) and not is_right(path):
+            aside = path.with_name(f"{path.name}.aside-{os.urandom(4).hex()}")
+            path.rename(aside)
+            warn(f"{path}: not what the event log needs there, it is kept as {aside.name}")
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 class _Rebuilding:
@@ -81,6 +97,8 @@ class _Rebuilding:
         self._name = os.urandom(4).hex()
         self._building = folder.path / f"{_PREFIX}{self._name}"
         self._segments = _Segments(self._building, segment_bytes)
+        self._is_readable = True
+        """The log as it was, so that what is appended to it meanwhile can be copied."""
         self._fresh: set[_Settled] = set()
         """Of results so young that their event may be among those that were appended meanwhile."""
 
@@ -88,8 +106,14 @@ class _Rebuilding:
         # Where there is no epoch yet, all of one that is begun meanwhile is new.
         after = END if self._folder.current_epoch() else None
         meanwhile = EventReader(self._folder.path, after, warn=self._warn)
-        for _ in meanwhile.events():  # it stands at the end from here on
-            pass
+        try:
+            for _ in meanwhile.events():  # it stands at the end from here on
+                pass
+        except OSError as error:  # the log is damaged, which is why it is rebuilt
+            self._warn(
+                f"{error.filename or self._folder.path}: what is written meanwhile is left out: {error.strerror}"
+            )
+            self._is_readable = False
         durable.make_directory(self._building)
         try:
             number = self._write_settled(results)
@@ -148,7 +172,7 @@ class _Rebuilding:
 
         Ends at the first event after *until*: writers may be quicker than the copying.
         """
-        for event in meanwhile.events():
+        for event in meanwhile.events() if self._is_readable else ():
             about = (event.source, event.task_id, event.attempt)
             told = event.type == "settled" and about in self._fresh
             if event.type != CURSOR_RESET and not told:

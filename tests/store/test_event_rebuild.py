@@ -281,3 +281,35 @@ def test_it_may_be_killed_before_any_call(folder: Path, results: Path, tmp_path:
     assert lives > 10
     assert task_ids(read(folder)) == ["task-0", "task-1", "task-2"]
     assert [path.name for path in folder.glob(".*")] == []
+
+
+KINDS = {
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to("/nowhere/at/all"),
+    "file": lambda path: path.write_text("in the way"),
+}
+
+
+@pytest.mark.parametrize("place", ["the folder", "lock", "epoch", "segment"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_is_in_the_place_of_the_log_is_kept_aside(
+    folder: Path, results: Path, place: str, kind: str
+) -> None:
+    """It costs the events until then, no call raises or waits, and the next log is whole."""
+    a_result(results, "task-a")
+    fill(folder, 2, segment_bytes=10**6)
+    (segment,) = segments(folder)
+    path = {"the folder": folder, "segment": segment}.get(place, folder / place)
+    path.rename(path.with_name("earlier"))
+    KINDS[kind](path)
+    log = EventLog(folder, segment_bytes=10**6, warn=lambda _: None)
+    log.append(settled("task-z"))
+
+    warnings: list[str] = []
+    reindex(folder, {"web": results}, warn=warnings.append)
+
+    assert log.append(settled("task-b")) is not None
+    assert {"task-a", "task-b"} <= set(task_ids(read(folder)))
+    assert os.path.lexists(path) or list(path.parent.glob(f"{path.name}.aside-*"))
+    log.close()
