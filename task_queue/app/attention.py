@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView, AttentionView, DaemonView, ListedSource, SourceView
 from task_queue.app.files import Record, names_in, record, records_in, text_in
+from task_queue.app.landings import Landings
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId, TaskState
@@ -53,7 +54,7 @@ def attention_of(
 def of_task(circumstances: Circumstances, listed: ListedSource, task_id: TaskId) -> Iterator[AttentionView]:
     """Of the task *task_id* of the source, whether it waits or has ended."""
     yield from (each for each in _stuck(circumstances, listed) if each.task_id == task_id)
-    yield from _of_result(listed, listed.folders.result(task_id))
+    yield from _of_result(listed, listed.folders.result(task_id), Landings())
 
 
 def _of_queue(
@@ -108,6 +109,7 @@ def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterat
 
     Costs as much as there are results that need a person, however many tasks have ended.
     """
+    landings = Landings()
     for listed in sources:
         names = names_in(listed.folders.needing)
         if isinstance(names, str):
@@ -118,7 +120,7 @@ def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterat
             if found == named:
                 yield from _more_results(listed, [name, *tasks], named)
                 break
-            needs = tuple(_of_result(listed, listed.folders.results / name))
+            needs = tuple(_of_result(listed, listed.folders.results / name, landings))
             yield from needs
             found += bool(needs)
 
@@ -139,7 +141,7 @@ def _is_there(listed: ListedSource, name: str) -> bool:
     """Whether the result called *name* may need a person; it is only read where its name does not say its task."""
     if ended_state(listed.folders, TaskId(name.removesuffix(".json"))) is not None:
         return os.path.lexists(listed.folders.results / name)
-    return any(_of_result(listed, listed.folders.results / name))
+    return any(_of_result(listed, listed.folders.results / name, Landings()))
 
 
 def _list(listed: ListedSource, limit: int) -> str:
@@ -151,8 +153,8 @@ def _numbered(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _of_result(listed: ListedSource, path: Path) -> Iterator[AttentionView]:
-    """As the result has it, which was written when its task ended.
+def _of_result(listed: ListedSource, path: Path, landings: Landings) -> Iterator[AttentionView]:
+    """As the result has it, which was written when its task ended, without what a person has settled since.
 
     Nothing once the document is gone from where it ended: then a person has retried, filed or deleted it by hand.
     """
@@ -165,6 +167,8 @@ def _of_result(listed: ListedSource, path: Path) -> Iterator[AttentionView]:
         return
     for each in needs:
         kind, sentence, command = (text_in(each, key) or "" for key in ("kind", "sentence", "command"))
+        if kind == AttentionKind.NOT_LANDED and landings.has_settled(command):
+            continue
         yield AttentionView(kind, f"task {task_id}: {sentence}", command, task_id=task_id, source=listed.id)
 
 

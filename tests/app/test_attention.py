@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import shlex
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +82,8 @@ def set_up(bench: Bench, state: State) -> None:
         (bench.layout().pending / ".task-torn.lock").write_text("{")
 
 
-def settle(bench: Bench, task_id: str) -> None:
-    need = {"kind": "failed", "sentence": "it failed", "command": f"task-queue tasks retry {task_id}"}
+def settle(bench: Bench, task_id: str, *, kind: str = "failed", command: str = "x") -> None:
+    need = {"kind": kind, "sentence": "it is so", "command": command}
     bench.place("failed", task_id)
     bench.write(bench.layout().result(TaskId(task_id)), {"task_id": task_id, "attention": [need]})
     bench.write(bench.layout().needs(TaskId(task_id)), {})
@@ -151,6 +155,44 @@ def test_the_command_for_the_others_names_them_all(bench: Bench) -> None:
     assert more.command == "task-queue tasks list --source ad-hoc --limit 30 --state pending"
     named = list_of(now, now.sources, states=[TaskState.PENDING], limit=30).attention
     assert [each.task_id for each in named] == [f"task-b{number:02}" for number in range(30)]
+
+
+@pytest.mark.parametrize("how", ["merge", "delete", "not yet", "another branch", "gone"])
+def test_a_branch_needs_a_person_until_it_is_merged_or_given_up(bench: Bench, how: str) -> None:
+    """By git itself, in a folder whose name has to be quoted; where git cannot say it, it still needs one."""
+    repository = bench.home / "my work"
+    repository.mkdir()
+    git(repository, "init", "-q", "-b", "main")
+    commit = ("-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "--allow-empty", "-m", "x")
+    git(repository, *commit)
+    for branch in ("task-queue/task-f00", "task-queue/task-f01"):
+        git(repository, "checkout", "-q", "-b", branch)
+        git(repository, *commit)
+        git(repository, "checkout", "-q", "main")
+    merge = f"git -C {shlex.quote(str(repository))} merge task-queue/task-f00"
+    settle(bench, "task-f00", kind="not_landed", command=merge)
+    bench.daemon_runs()
+    if how == "merge":
+        subprocess.run(["sh", "-c", merge], check=True, capture_output=True)
+    elif how == "delete":
+        git(repository, "branch", "-D", "task-queue/task-f00")
+    elif how == "another branch":
+        git(repository, "merge", "-q", "task-queue/task-f01")
+        git(repository, "reset", "-q", "--hard", "HEAD~")
+    elif how == "gone":
+        shutil.rmtree(repository)
+
+    now = bench.anew().circumstances()
+    kinds = [each.kind for each in status_of(now, config=bench.config).attention]
+    shown = show_of(now, TaskId("task-f00"))
+    assert shown is not None
+    assert kinds == [each.kind for each in shown.attention]
+    assert kinds == ([] if how in {"merge", "delete"} else ["not_landed"])
+
+
+def git(directory: Path, *arguments: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *arguments], cwd=directory, env=environment, check=True, capture_output=True)
 
 
 def test_a_retry_frees_what_it_blocked(bench: Bench) -> None:
