@@ -46,6 +46,7 @@ def attention_of(
     return (
         *_of_configuration(problems),
         *_of_queue(circumstances.daemon, circumstances.account, views.values(), said),
+        *_of_broken_bases({name: why for name, why in circumstances.broken_bases.items() if name in views}),
         *(each for listed in sources for each in _of_waiting(circumstances, listed, named)),
         *of_results(sources, named=named),
     )
@@ -75,6 +76,13 @@ def _of_queue(
             yield AttentionView(AttentionKind.SOURCE, sentence, "task-queue doctor", source=source_id)
     for source in sources:
         yield from _of_source(source)
+
+
+def _of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView]:
+    for source_id, why in why_by_source.items():
+        command = f"task-queue sources resume --source-id {source_id}"
+        sentence = f"source '{source_id}' is held: {why}"
+        yield AttentionView(AttentionKind.BROKEN_BASE, sentence, command, source=source_id)
 
 
 def _of_configuration(problems: Iterable[str]) -> Iterator[AttentionView]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from task_queue.app import broken_bases
 from task_queue.app.acts import note_act
 from task_queue.app.installation import Installation
 from task_queue.config import document, edit
@@ -107,8 +108,9 @@ def pause_source(installation: Installation, source_id: str) -> SourceEntry:
 
 
 def resume_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Let a paused source go on. Raises ConfigError."""
+    """Let a source go on that is paused, or held because its target is broken. Raises ConfigError, OSError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
+    broken_bases.let_go_on(installation.locations.broken_bases, entry.id)
     note_act(installation, "sources resume", source=entry.id)
     return entry
 

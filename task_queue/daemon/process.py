@@ -22,11 +22,12 @@ from typing import Any
 
 from task_queue import __version__
 from task_queue.config import document, schema
-from task_queue.config.environment import template_environment
+from task_queue.config.environment import agent_environment, template_environment
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
@@ -35,7 +36,7 @@ from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
-from task_queue.domain.errors import ConfigError
+from task_queue.domain.errors import ConfigError, GitError
 from task_queue.domain.events import (
     ConfigurationChanged,
     DaemonStarted,
@@ -44,6 +45,9 @@ from task_queue.domain.events import (
     QueueResumed,
     QueueStopped,
 )
+from task_queue.domain.work.baseline import BrokenBase
+from task_queue.git.program import Git
+from task_queue.git.repository import commit_of
 from task_queue.platform import durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
@@ -129,7 +133,11 @@ class Daemon:
         self._stop_asked = False
         self._reload_asked = False
         self._admission = SharedAdmission(
-            self._clock, AccountFile(locations.accounts), Ledger(locations.ledger), emit=self._emit
+            self._clock,
+            AccountFile(locations.accounts),
+            Ledger(locations.ledger),
+            broken_bases=BrokenBases(locations.broken_bases, self._tip_of),
+            emit=self._emit,
         )
         self._halted = False
         self._runners = ProcessRunners(template_environment())
@@ -186,6 +194,7 @@ class Daemon:
             self._reload_if_changed()
             self._halt_if_asked()
             self._admission.look_at_account_file()
+            self._admission.look_at_broken_bases()
             self._sources.bury_retired()
             self._write_state()
             if self._is_over():
@@ -196,6 +205,14 @@ class Daemon:
         if not self._until.drained and self._until.tasks is None:
             return False
         return self._sources.has_recovered and self._quota.close(lambda: self._sources.drained)
+
+    def _tip_of(self, broken: BrokenBase) -> str | None:
+        git = Git(Path(broken.repository), agent_environment(self._config.agent, os.environ))
+        try:
+            return commit_of(git, f"refs/heads/{broken.target}")
+        except GitError as error:
+            log.warning("target not looked at repository=%s error=%s", broken.repository, error)
+            return None
 
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
