@@ -16,7 +16,7 @@ _COMMANDS = {
     "sources": Command("sources:sources", "List, add, remove, pause and resume sources."),
     "stop": Command("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": Command("stop:resume", "Go on after a stop."),
-    "tasks": Command("tasks:tasks", "Add, list, show, follow, cancel, retry and wait for tasks."),
+    "tasks": Command("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
     "workers": Command("workers:workers", "What each worker does."),
     "events": Command("events:events", "What happened: tasks, sources, the daemon, and what people did."),
     "reindex": Command("events:reindex", "Rebuild the event log from the results."),

@@ -43,6 +43,7 @@ _COMMANDS = {
     "logs": Command("tasks:transcript", "What the agent did, as it happens with --follow."),
     "cancel": Command("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": Command("tasks_change:retry", "Give a failed task another try."),
+    "land": Command("tasks_change:land", "Merge the branch of a completed task."),
     "resume-account": Command("stop:resume_account", "Try a paused account again now."),
     "wait": Command("tasks:wait", "Wait until tasks have ended."),
 }
@@ -50,7 +51,7 @@ _COMMANDS = {
 
 @click.group(cls=LazyGroup, entries=_COMMANDS)
 def tasks() -> None:
-    """Add, list, show, follow, cancel, retry and wait for tasks."""
+    """Add, list, show, follow, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")

@@ -87,7 +87,7 @@ def with_target_merged_in(checkout: Checkout, refused: Unproven) -> tuple[Checko
 def _pointers_nowhere_else(checkout: Checkout, main: Git) -> str | None:
     """What keeps a branch from landing that names commits of submodules which only the checkout has."""
     assert checkout.repository is not None
-    base = checkout.checkpoint.base if checkout.checkpoint else None
+    base = checkout.checkpoint.base if checkout.checkpoint else checkout.began_at
     if base is None:
         return None
     root = checkout.repository.root
