@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -293,7 +293,7 @@ def test_it_may_be_killed_before_any_call(folder: Path, results: Path, tmp_path:
     assert [path.name for path in folder.glob(".*")] == []
 
 
-KINDS = {
+KINDS: dict[str, Callable[[Path], object]] = {
     "folder": Path.mkdir,
     "pipe": os.mkfifo,
     "link": lambda path: path.symlink_to("/nowhere/at/all"),
