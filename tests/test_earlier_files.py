@@ -61,7 +61,14 @@ def test_an_outcome_keeps_what_the_work_came_to() -> None:
     assert (product.isolation, product.branch) == (Isolation.WORKTREE, "task-queue/fix-auth")
     now = json.loads(encode(decode(Ending, data)))
     product_now = now["work"].pop("product")
-    newer = {"uncommitted": [], "unwanted": [], "too_many": "", "baseline": None, "landing": None}
+    newer = {
+        "uncommitted": [],
+        "unwanted": [],
+        "too_many": "",
+        "baseline": None,
+        "landing": None,
+        "changes_expected": True,
+    }
     assert {key: product_now.pop(key) for key in newer} == newer
     delivery = json.loads(data)["work"]["delivery"]
     assert product_now.pop("by_queue") == [delivery.pop("ours")]
@@ -96,6 +103,53 @@ def test_a_result_whose_error_is_null_is_shown(bench: Bench) -> None:
     shown = bench.run("tasks", "show", TASK)
     listed = bench.run("tasks", "list")
 
-    assert (shown.code, listed.code) == (0, 0)
+    assert (shown.code, listed.code) == (0, 3)  # no daemon runs
     assert "I fixed it." in shown.out
     assert "None" not in shown.out + listed.out
+
+
+def test_reindex_tells_of_results_of_every_release(bench: Bench) -> None:
+    """Those of the original system, too; a cursor from before is answered, and nothing of them needs a person."""
+    original = {  # as its README shows it, with times that have no offset
+        "success": False,
+        "output": "",
+        "error": "Timed out",
+        "task_id": "task-20260206-080000-original",
+        "started_at": "2026-02-06T08:00:00.123456",
+        "completed_at": "2026-02-06T08:00:09.123456",
+        "duration_ms": 9000,
+        "duration_api_ms": 8000,
+        "total_cost_usd": 0.1,
+        "usage": {},
+        "session_id": "s",
+        "num_turns": 3,
+    }
+    assert bench.run("sources", "pause", "--source-id", "planned").code == 0  # noted in the log
+    before = json.loads(bench.run("events", "--json").out.splitlines()[-1])["cursor"]
+    ad_hoc, planned = bench.pending().parent, bench.pending("planned").parent
+    shutil.copy(BEFORE / "result.json", ad_hoc / "results" / f"{TASK}.json")
+    (ad_hoc / "results" / f"{original['task_id']}.json").write_text(json.dumps(original))
+    shutil.copy(BEFORE / "result-failed.json", planned / "results" / f"{TASK}.json")
+
+    done = bench.run("reindex")
+    assert (done.out, done.err) == ("rebuilt: 3 settled events\n", "")
+    reset, *events = map(json.loads, bench.run("events", "--json", "--after", before).out.splitlines())
+    settled = [event for event in events if event["type"] == "settled"]
+
+    assert reset["type"] == "cursor_reset"
+    assert [(event["task_id"], event["source"], event["attempt"]) for event in settled] == [
+        (original["task_id"], "ad-hoc", 1),
+        (TASK, "planned", 2),
+        (TASK, "ad-hoc", 1),
+    ]
+    assert [
+        (event["data"]["state"], event["data"]["outcome"], event["data"]["took"]) for event in settled
+    ] == [
+        ("failed", "failed", 9.0),
+        ("failed", "audit_rejected", 60.0),
+        ("completed", "succeeded", 600.0),
+    ]
+    assert [event["data"]["attention"] for event in settled] == [[], [], []]
+    assert not (ad_hoc / "results/.attention").exists()
+    again = bench.run("events", "--json", "--after", reset["cursor"]).out.splitlines()
+    assert [json.loads(line) for line in again] == events

@@ -175,7 +175,7 @@ class AttentionView:
 
 
 def needs_attention(attention: tuple[AttentionView, ...]) -> bool:
-    """What exit code 3 of every reading command means."""
+    """What exit code 3 of ``status`` and ``tasks list`` means."""
     return bool(attention)
 
 
@@ -218,7 +218,8 @@ class ListView:
     tasks: tuple[TaskLine, ...]
     more: bool
     attention: tuple[AttentionView, ...] = ()
-    """Of the tasks of these sources, whatever their state; ``tasks list`` exits with 3 when there is any."""
+    """Of the queue and of these sources, as ``status`` has it, whatever is listed; ``tasks list`` exits with 3 when
+    there is any."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -254,6 +255,8 @@ class ShowView:
     result: dict[str, Any] | None = None
     attempts: tuple[AttemptView, ...] = ()
     problems: tuple[str, ...] = ()
+    attention: tuple[AttentionView, ...] = ()
+    """What of it needs a person, as ``status`` has it."""
     available_actions: tuple[Action, ...] = ()
     """What may be done with it now; follows from the state."""
     schema_version: int = SCHEMA_VERSION

@@ -1,27 +1,67 @@
-"""Everything that needs a person: of the queue itself, and of what ended. One place for every front end."""
+"""Everything that needs a person: of the queue itself, of what waits, and of what ended. One place for every front end.
+
+What is found does not depend on what a command shows besides: only how many of a kind are named may differ, and
+the others are counted in one line.
+"""
 
 from __future__ import annotations
 
-import heapq
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView, AttentionView, DaemonView, ListedSource, SourceView
 from task_queue.app.files import Record, names_in, record, records_in, text_in
+from task_queue.app.landings import Landings
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
-from task_queue.domain.task import TaskId
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.store.folder.states import ended_state
 
-_RESULTS_READ = 20
-"""Of each source, the newest by name; the others are counted."""
+if TYPE_CHECKING:
+    from task_queue.app.circumstances import Circumstances
+
+NAMED = 20
+"""Of each source, so many tasks that wait, and so many results; the others are counted."""
 _LOOK_AT = 1000
 """Of more names it is not asked whether the result is still there."""
 
 
-def of_queue(
+def attention_of(
+    circumstances: Circumstances,
+    views: Mapping[str, SourceView],
+    *,
+    problems: Iterable[str] = (),
+    named: int = NAMED,
+) -> tuple[AttentionView, ...]:
+    """Of the queue, and of the sources whose *views* are given by their ids.
+
+    *problems* are those of the configuration; of each source at most *named* tasks that wait are named, and
+    *named* results.
+    """
+    said = {name: words for name, words in circumstances.said.items() if name in views}
+    sources = [listed for listed in circumstances.sources if listed.id in views]
+    return (
+        *_of_configuration(problems),
+        *_of_queue(circumstances.daemon, circumstances.account, views.values(), said),
+        *_of_broken_bases({name: why for name, why in circumstances.broken_bases.items() if name in views}),
+        *(each for listed in sources for each in _of_waiting(circumstances, listed, named)),
+        *of_results(sources, named=named),
+    )
+
+
+def of_task(circumstances: Circumstances, listed: ListedSource, task_id: TaskId) -> Iterator[AttentionView]:
+    """Of the task *task_id* of the source, whether it waits or has ended."""
+    yield from (each for each in _stuck(circumstances, listed) if each.task_id == task_id)
+    yield from _of_result(listed, listed.folders.result(task_id), Landings())
+
+
+def _of_queue(
     daemon: DaemonView, account: AccountView, sources: Iterable[SourceView], said: Mapping[str, Record]
 ) -> Iterator[AttentionView]:
-    """Of the daemon, the account, each source and what waits in it."""
+    """Of the daemon, the account and each source."""
     if not daemon.running:
         yield AttentionView(AttentionKind.DAEMON, "the daemon does not run", "task-queue daemon")
     if daemon.config_error:
@@ -38,46 +78,105 @@ def of_queue(
         yield from _of_source(source)
 
 
-def of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView]:
+def _of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView]:
     for source_id, why in why_by_source.items():
         command = f"task-queue sources resume --source-id {source_id}"
         sentence = f"source '{source_id}' is held: {why}"
         yield AttentionView(AttentionKind.BROKEN_BASE, sentence, command, source=source_id)
 
 
-def of_configuration(problems: Iterable[str]) -> Iterator[AttentionView]:
+def _of_configuration(problems: Iterable[str]) -> Iterator[AttentionView]:
     for problem in problems:
         yield AttentionView(AttentionKind.CONFIGURATION, problem, "task-queue doctor")
 
 
-def of_results(sources: Iterable[ListedSource]) -> Iterator[AttentionView]:
+def _of_waiting(circumstances: Circumstances, listed: ListedSource, named: int) -> Iterator[AttentionView]:
+    stuck = list(_stuck(circumstances, listed))
+    yield from stuck[:named]
+    more = len(stuck) - named
+    if more > 0:
+        sentence = f"{_numbered(more, 'more task')} of source '{listed.id}' cannot run before a person acts"
+        command = f"{_list(listed, len(stuck))} --state {TaskState.PENDING}"
+        yield AttentionView(AttentionKind.MORE, sentence, command, source=listed.id)
+
+
+def _stuck(circumstances: Circumstances, listed: ListedSource) -> Iterator[AttentionView]:
+    try:
+        stuck = circumstances.snapshots.stuck(listed.id)
+    except OSError:
+        return  # the source is unavailable, which is said elsewhere
+    for task, why in stuck:
+        command = f"task-queue tasks show {shlex.quote(task.id)}"
+        yield AttentionView(
+            AttentionKind.BLOCKED, f"task {task.id} {why}", command, task_id=task.id, source=listed.id
+        )
+
+
+def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterator[AttentionView]:
     """Of the tasks that ended, the newest of each source first.
 
     Costs as much as there are results that need a person, however many tasks have ended.
     """
+    landings = Landings()
     for listed in sources:
         names = names_in(listed.folders.needing)
         if isinstance(names, str):
             continue  # there is none yet, or the source is unavailable, which is said elsewhere
-        newest = heapq.nlargest(_LOOK_AT, filter(_is_result, names))
-        there = [name for name in newest if os.path.lexists(listed.folders.results / name)]
-        for name in there[:_RESULTS_READ]:
-            yield from of_result(listed, TaskId(name.removesuffix(".json")))
-        more = len(there) - _RESULTS_READ
-        if more > 0:
-            atleast = "at least " if len(names) > len(newest) else ""
-            sentence = f"{atleast}{more:,} more results of source '{listed.id}' need attention"
-            command = f"ls -r {listed.folders.needing}"
-            yield AttentionView(AttentionKind.FAILED, sentence, command, source=listed.id)
+        tasks = (name for name in sorted(filter(_is_result, names), reverse=True))
+        found = 0
+        for name in tasks:
+            if found == named:
+                yield from _more_results(listed, [name, *tasks], named)
+                break
+            needs = tuple(_of_result(listed, listed.folders.results / name, landings))
+            yield from needs
+            found += bool(needs)
 
 
-def of_result(listed: ListedSource, task_id: TaskId) -> Iterator[AttentionView]:
-    """As its result has it, which was written when the task ended."""
-    content = record(listed.folders.result(task_id))
+def _more_results(listed: ListedSource, names: list[str], named: int) -> Iterator[AttentionView]:
+    """*names* are those in the index that nothing was said of yet."""
+    looked_at = names[:_LOOK_AT]
+    there = sum(_is_there(listed, name) for name in looked_at)
+    if there:
+        atleast = "at least " if len(names) > len(looked_at) else ""
+        verb = "needs" if there == 1 else "need"
+        sentence = f"{atleast}{_numbered(there, 'more result')} of source '{listed.id}' {verb} attention"
+        command = _list(listed, named + there)
+        yield AttentionView(AttentionKind.MORE, sentence, command, source=listed.id)
+
+
+def _is_there(listed: ListedSource, name: str) -> bool:
+    """Whether the result called *name* may need a person; it is only read where its name does not say its task."""
+    if ended_state(listed.folders, TaskId(name.removesuffix(".json"))) is not None:
+        return os.path.lexists(listed.folders.results / name)
+    return any(_of_result(listed, listed.folders.results / name, Landings()))
+
+
+def _list(listed: ListedSource, limit: int) -> str:
+    """The command that names so many of each kind."""
+    return f"task-queue tasks list --source {shlex.quote(listed.id)} --limit {limit}"
+
+
+def _numbered(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _of_result(listed: ListedSource, path: Path, landings: Landings) -> Iterator[AttentionView]:
+    """As the result has it, which was written when its task ended, without what a person has settled since.
+
+    Nothing once the document is gone from where it ended: then a person has retried, filed or deleted it by hand.
+    """
+    content = record(path)
     if content is None or isinstance(content, str):
         return
-    for each in records_in(content, "attention"):
+    needs = tuple(records_in(content, "attention"))
+    task_id = TaskId(text_in(content, "task_id") or "")
+    if not needs or not naming.is_task_id(task_id) or ended_state(listed.folders, task_id) is None:
+        return
+    for each in needs:
         kind, sentence, command = (text_in(each, key) or "" for key in ("kind", "sentence", "command"))
+        if kind == AttentionKind.NOT_LANDED and landings.has_settled(command):
+            continue
         yield AttentionView(kind, f"task {task_id}: {sentence}", command, task_id=task_id, source=listed.id)
 
 
@@ -88,15 +187,6 @@ def _of_source(source: SourceView) -> Iterator[AttentionView]:
     for lock in filter(lambda lock: lock.needs_person, source.locks):
         sentence = f"source '{source.id}': {lock.name}: {lock.why}"
         yield AttentionView(AttentionKind.LOCK, sentence, "task-queue status --detailed", source=source.id)
-    for task in source.waiting:
-        if task.why.startswith("blocked"):
-            sentence = f"task {task.task_id} is {task.why}"
-        elif task.why.startswith("depends on itself"):
-            sentence = f"task {task.task_id} {task.why}"
-        else:
-            continue
-        command = f"task-queue tasks show {task.task_id}"
-        yield AttentionView(AttentionKind.BLOCKED, sentence, command, task_id=task.task_id, source=source.id)
 
 
 def _is_result(name: str) -> bool:

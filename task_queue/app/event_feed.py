@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from task_queue.app.acts import note_act
 from task_queue.app.finding import task_named
@@ -20,6 +21,8 @@ __all__ = ["EventReader", "LoggedEvent", "Reindexed", "open_events", "reindex"]
 class Reindexed:
     settled: int
     """How many results the new log has an event of."""
+    attention: int
+    """How many of them need a person."""
     schema_version: int = 1
 
 
@@ -44,17 +47,26 @@ def open_events(
 
 
 def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reindexed:
-    """Rebuild the log from the results of all sources; *warn* is called for each that cannot be read.
+    """Rebuild from the results of all sources the log, and the index of those that need a person.
 
+    *warn* is called for each that cannot be read.
     Raises TaskQueueError if another one is at work, ConfigError, OSError.
     """
     from task_queue.store.event_rebuild import reindex as rebuild
+    from task_queue.store.folder.needing import note_need_of
 
     installation.demand_trust()
-    results = {source.id: source.folders.results for source in installation.sources()}
-    settled = rebuild(installation.locations.events, results, warn=warn)
+    layouts = {source.id: source.folders for source in installation.sources()}
+    attention = 0
+
+    def see(source: str, result: Mapping[str, Any]) -> None:
+        nonlocal attention
+        attention += note_need_of(layouts[source], result)
+
+    results = {source: layout.results for source, layout in layouts.items()}
+    settled = rebuild(installation.locations.events, results, warn=warn, see=see)
     note_act(installation, "reindex")
-    return Reindexed(settled)
+    return Reindexed(settled, attention)
 
 
 def _named(text: str, installation: Installation) -> str:

@@ -17,7 +17,7 @@ from task_queue.app.answers import (
     TaskLine,
     WaitingView,
 )
-from task_queue.app.attention import of_results
+from task_queue.app.attention import NAMED, attention_of, of_task
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of
 from task_queue.app.ended import ended_line
@@ -43,17 +43,20 @@ def list_of(
     *,
     states: Iterable[TaskState],
     limit: int,
+    problems: Iterable[str] = (),
 ) -> ListView:
     """Tasks of *sources*: running and waiting ones in their order, then the newest that ended.
 
-    At most *limit* of each kind and source.
+    At most *limit* of each kind and source. What needs a person is found whatever is listed; *problems* are those
+    of the configuration.
     """
     wanted = frozenset(states)
     lines: list[TaskLine] = []
     more = False
+    views: dict[str, SourceView] = {}
     for listed in sources:
+        view = views[listed.id] = source_view(circumstances, listed, waiting_shown=limit)
         if wanted & {TaskState.PENDING, TaskState.RUNNING}:
-            view = source_view(circumstances, listed, waiting_shown=limit)
             lines += _current(listed, view, wanted)
             more = more or (TaskState.PENDING in wanted and view.pending.number > limit)
         for state in ENDED:
@@ -61,7 +64,8 @@ def list_of(
                 ended, cut = _newest(listed, state, limit)
                 lines += ended
                 more = more or cut
-    return ListView(tuple(lines), more, tuple(of_results(sources)))
+    attention = attention_of(circumstances, views, problems=problems, named=max(limit, NAMED))
+    return ListView(tuple(lines), more, attention)
 
 
 def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
@@ -70,7 +74,9 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
         folders = listed.folders
         ended = ended_state(folders, task_id)
         if ended is not None:
-            return _show_ended(listed, task_id, ended)
+            shown = _show_ended(listed, task_id, ended)
+            shown.attention = tuple(of_task(circumstances, listed, task_id))
+            return shown
         # A running task is shown by its lock, even where a person has deleted its document.
         possible = _possible_documents(task_id)
         beside = (name for document in possible for name in (document, naming.lock_of(document)))
@@ -80,7 +86,9 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
         running = next((task for task in view.running if task.task_id == task_id), None)
         waiting = next((task for task in view.waiting if task.task_id == task_id), None)
         if running is not None or waiting is not None:
-            return _show_current(listed, task_id, running, waiting)
+            shown = _show_current(listed, task_id, running, waiting)
+            shown.attention = tuple(of_task(circumstances, listed, task_id))
+            return shown
         problems = tuple(file.why for file in (*view.locks, *view.ignored) if task_id in file.name)
         if problems:
             return _show_current(listed, task_id, None, None, problems)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from task_queue.app import attention
 from task_queue.app.answers import (
     Count,
     FileView,
@@ -13,6 +12,7 @@ from task_queue.app.answers import (
     SourceView,
     StatusView,
 )
+from task_queue.app.attention import attention_of
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.files import Record, count_tasks, text_in, whole_in
 from task_queue.app.running import running_in
@@ -46,12 +46,7 @@ def status_of(
         account=account,
         config=config,
         sources=views,
-        attention=(
-            *attention.of_configuration(problems),
-            *attention.of_queue(daemon, account, views, circumstances.said),
-            *attention.of_broken_bases(circumstances.broken_bases),
-            *attention.of_results(circumstances.sources),
-        ),
+        attention=attention_of(circumstances, {view.id: view for view in views}, problems=problems),
     )
 
 

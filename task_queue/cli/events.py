@@ -53,12 +53,13 @@ def events(
 @as_json_option
 @pass_installation
 def reindex(installation: Installation, *, as_json: bool) -> None:
-    """Rebuild the event log from the results of all sources; a cursor from before gets cursor_reset."""
+    """Rebuild the event log and the index of attention from all results; a cursor from before gets cursor_reset."""
     done = event_feed.reindex(installation, warn=render.note)
     if as_json:
         render.say_json(done)
     else:
-        render.say(f"rebuilt: {done.settled} settled event{'' if done.settled == 1 else 's'}")
+        needing = f", {done.attention} of results that need a person" if done.attention else ""
+        render.say(f"rebuilt: {done.settled} settled event{'' if done.settled == 1 else 's'}{needing}")
 
 
 def _following(reader: EventReader) -> Iterator[LoggedEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -64,9 +65,15 @@ def tasks() -> None:
 def list_tasks(
     installation: Installation, *, source_id: str | None, states: tuple[str, ...], limit: int, as_json: bool
 ) -> int:
-    """What runs, what waits and why, and what ended last. Exit code 3 if a task that ended needs attention."""
+    """What runs, what waits and why, and what ended last. Exit code 3 if something needs attention, as in status."""
     wanted = [TaskState(state) for state in states or _STATES]
-    view = list_of(installation.circumstances(), installation.sources(source_id), states=wanted, limit=limit)
+    view = list_of(
+        installation.circumstances(),
+        installation.sources(source_id),
+        states=wanted,
+        limit=limit,
+        problems=installation.problems,
+    )
     if as_json:
         render.say_json(view)
     else:
@@ -172,6 +179,8 @@ def _shown(view: ShowView) -> Iterator[Renderable]:
         yield from _fields(("since", moment(view.running.since)), ("tool", view.running.tool or ""))
     if view.result is not None:
         yield from _about_result(view.result, view.task_id)
+    for need in view.attention:
+        yield from _fields(("needs", f"{need.sentence}; next: {need.command}"))
     for problem in view.problems:
         yield from _fields(("problem", problem))
     if view.attempts:
@@ -208,11 +217,8 @@ def _about_result(result: dict[str, Any], task_id: str) -> Iterator[Renderable]:
         ("workspace", text_in(result, "workspace") or ""),
         ("session", text_in(result, "session_id") or ""),
     )
-    for each in records_in(result, "attention"):
-        sentence, command = text_in(each, "sentence") or "", text_in(each, "command") or ""
-        yield from _fields(("needs", f"{sentence}; next: {command}"))
     if result.get("dead_letter") is True and not result.get("attention"):
-        again = f"task-queue tasks retry {task_id}"
+        again = f"task-queue tasks retry {shlex.quote(task_id)}"
         yield from _fields(("note", f"its attempts are used up; try again with: {again}"))
     for key, name in (("evidence", "evidence"), ("changed_judges", "judge"), ("notes", "note")):
         listed: object = result.get(key)

@@ -206,6 +206,8 @@ def _line(message: str, **values: object) -> str:
 def _value(value: object) -> str:
     if isinstance(value, datetime):
         value = value.isoformat(timespec="seconds")
+    elif isinstance(value, tuple):
+        value = ",".join(map(str, value)) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # any tuple
     text = "unknown" if value is None else printable(str(value))
     if text and not any(c in text for c in ' "='):
         return text

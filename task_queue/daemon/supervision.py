@@ -346,6 +346,7 @@ class Supervision:
                 turns=result.num_turns,
                 cost_usd=result.total_cost_usd,
                 dead_letter=dead_letter,
+                attention=tuple(need.kind.value for need in result.attention),
             )
         )
 

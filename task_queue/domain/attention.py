@@ -31,6 +31,8 @@ class AttentionKind(StrEnum):
     """A check that passed on an earlier commit of a source's target fails on the present one."""
     LOCK = "lock"
     BLOCKED = "blocked"
+    MORE = "more"
+    """Of one source, more need a person than are named."""
 
 
 @dataclass(frozen=True, slots=True)

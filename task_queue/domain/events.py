@@ -140,6 +140,8 @@ class TaskSettled:
     turns: int
     cost_usd: float | None
     dead_letter: bool
+    attention: tuple[str, ...] = ()
+    """Of which kinds it needs a person: ``domain.attention``, or what a later release knows."""
 
 
 @dataclass(frozen=True, slots=True)

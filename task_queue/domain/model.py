@@ -105,6 +105,8 @@ class WorkProduct:
     """What the agent's own commits hold that no commit should: each path, with the reason in parentheses."""
     too_many: str = ""
     """What to say where the task adds far more files than most need."""
+    changes_expected: bool = True
+    """False of a task that asks for an answer, or that may only read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
+from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
@@ -99,7 +100,14 @@ class CheckedCommand:
             notes += [kept] if kept is not None else []
         checkout.leave(done=succeeded)
         product = product_of(
-            checkout, steps, left=left, notes=notes, prompts={}, cost_by_phase={}, seconds_by_phase={}
+            checkout,
+            steps,
+            left=left,
+            notes=notes,
+            prompts={},
+            cost_by_phase={},
+            seconds_by_phase={},
+            changes_expected=changes_expected(checkout.order.settings, allow_only=False),
         )
         return outcome, replace(work, product=product)
 

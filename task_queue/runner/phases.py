@@ -17,6 +17,7 @@ from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.audit import (
     VERDICT_SCHEMA,
     Verdict,
@@ -99,6 +100,7 @@ class WorkflowExecutor:
             run.checkout,
             run.steps.done,
             left=run.left,
+            changes_expected=changes_expected(order.settings, allow_only=order.agent.allow_only),
             notes=run.notes,
             prompts=run.prompts.hashes,
             cost_by_phase=run.costs,

@@ -35,6 +35,7 @@ def product_of(
     steps: Sequence[Step],
     *,
     left: Changes | None,
+    changes_expected: bool,
     notes: Iterable[str],
     prompts: Mapping[str, str],
     cost_by_phase: Mapping[str, float],
@@ -77,6 +78,7 @@ def product_of(
         uncommitted=committed.uncommitted,
         unwanted=committed.unwanted,
         too_many=committed.too_many,
+        changes_expected=changes_expected,
     )
 
 

@@ -11,9 +11,11 @@ sees that in the same fstat(2) that gives its size.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -174,7 +176,10 @@ def open_segment(path: Path, *, create: bool = False) -> int:
         os.fchmod(fd, 0o600)
         return fd
     # Asked before opening: only root may open a read-only file for writing.
-    access = os.O_RDWR if path.lstat().st_mode & _WRITABLE else os.O_RDONLY
+    about = path.lstat()
+    if not stat.S_ISREG(about.st_mode) and not stat.S_ISLNK(about.st_mode):
+        raise OSError(errno.ENOTSUP, "not a regular file", str(path))
+    access = os.O_RDWR if about.st_mode & _WRITABLE else os.O_RDONLY
     return os.open(path, flags | access)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from array import array
@@ -44,12 +45,15 @@ def reindex(
     *,
     segment_bytes: int = files.SEGMENT_BYTES,
     warn: Callable[[str], None] = log.warning,
+    see: Callable[[str, Mapping[str, Any]], None] = lambda _source, _result: None,
 ) -> int:
     """Begin a new epoch of the log in *folder*; how many settled events it got.
 
-    *results* is each source's folder of results. *warn* is called for each that cannot be read. Raises OSError,
-    and TaskQueueError if another ``reindex`` is at work.
+    *results* is each source's folder of results. *warn* is called for each that cannot be read, *see* with the source
+    and the JSON of each that can; an OSError of it is warned of. Raises OSError, and TaskQueueError if another
+    ``reindex`` is at work.
     """
+    _set_aside_what_is_no_log(folder, warn)
     durable.make_directory(folder)
     alone = FileLock(folder / "reindex.lock")
     if not alone.acquire(f"pid {os.getpid()}"):
@@ -57,19 +61,44 @@ def reindex(
     try:
         for left in folder.glob(f"{_PREFIX}*"):
             shutil.rmtree(left)
-        return _Rebuilding(EventFolder(folder), segment_bytes=segment_bytes, warn=warn).run(results)
+        rebuilding = _Rebuilding(EventFolder(folder), segment_bytes=segment_bytes, warn=warn, see=see)
+        return rebuilding.run(results)
     finally:
         alone.release()
 
 
+def _set_aside_what_is_no_log(folder: Path, warn: Callable[[str], None]) -> None:
+    """A folder, a link, a pipe in the place of one of the files keeps every writer out for ever. Raises OSError."""
+    places = ((folder, Path.is_dir), *((folder / name, _is_regular) for name in ("lock", "epoch")))
+    for path, is_right in places:
+        if os.path.lexists(path) and not is_right(path):
+            aside = path.with_name(f"{path.name}.aside-{os.urandom(4).hex()}")
+            path.rename(aside)
+            warn(f"{path}: not what the event log needs there, it is kept as {aside.name}")
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
 class _Rebuilding:
-    def __init__(self, folder: EventFolder, *, segment_bytes: int, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: EventFolder,
+        *,
+        segment_bytes: int,
+        warn: Callable[[str], None],
+        see: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
         self._folder = folder
         self._warn = warn
+        self._see = see
         self._began = time.time()
         self._name = os.urandom(4).hex()
         self._building = folder.path / f"{_PREFIX}{self._name}"
         self._segments = _Segments(self._building, segment_bytes)
+        self._is_readable = True
+        """The log as it was, so that what is appended to it meanwhile can be copied."""
         self._fresh: set[_Settled] = set()
         """Of results so young that their event may be among those that were appended meanwhile."""
 
@@ -77,8 +106,14 @@ class _Rebuilding:
         # Where there is no epoch yet, all of one that is begun meanwhile is new.
         after = END if self._folder.current_epoch() else None
         meanwhile = EventReader(self._folder.path, after, warn=self._warn)
-        for _ in meanwhile.events():  # it stands at the end from here on
-            pass
+        try:
+            for _ in meanwhile.events():  # it stands at the end from here on
+                pass
+        except OSError as error:  # the log is damaged, which is why it is rebuilt
+            self._warn(
+                f"{error.filename or self._folder.path}: what is written meanwhile is left out: {error.strerror}"
+            )
+            self._is_readable = False
         durable.make_directory(self._building)
         try:
             number = self._write_settled(results)
@@ -117,12 +152,19 @@ class _Rebuilding:
             for path in _results_in(folder):
                 try:
                     data, about = durable.read_regular(path, limit=_RESULT_LIMIT)
-                    at, record = settled_from(source, object_in(data), otherwise_at=about.st_mtime)
+                    result = object_in(data)
+                    if isinstance(result, str):
+                        raise ValueError(result)
+                    at, record = settled_from(source, result, otherwise_at=about.st_mtime)
                 except FileNotFoundError:
                     continue
                 except (OSError, ValueError) as error:
                     self._warn(f"{path}: not a result, left out: {error}")
                     continue
+                try:
+                    self._see(source, result)
+                except OSError as error:
+                    self._warn(f"{path}: {error}")
                 if about.st_ctime >= self._began - _ABOUT_NOW_S:
                     self._fresh.add((record.source, record.task_id, record.attempt))
                 yield at, record
@@ -132,7 +174,7 @@ class _Rebuilding:
 
         Ends at the first event after *until*: writers may be quicker than the copying.
         """
-        for event in meanwhile.events():
+        for event in meanwhile.events() if self._is_readable else ():
             about = (event.source, event.task_id, event.attempt)
             told = event.type == "settled" and about in self._fresh
             if event.type != CURSOR_RESET and not told:
@@ -208,12 +250,18 @@ def settled_from(source: str, result: Any, *, otherwise_at: float) -> tuple[date
         "turns": turns if isinstance(turns, int) else 0,
         "cost_usd": cost if isinstance(cost, int | float) else None,
         "dead_letter": content.get("dead_letter") is True,
+        "attention": _kinds(content.get("attention")),
     }
     at = datetime.fromtimestamp(otherwise_at, UTC)
     with contextlib.suppress(ValueError, TypeError, OverflowError):
         at = datetime.fromisoformat(content.get("completed_at") or "").astimezone(UTC)
     attempt = number if isinstance(number, int) and not isinstance(number, bool) else 1
     return at, EventRecord("settled", data, source, task_id, attempt)
+
+
+def _kinds(attention: object) -> list[str]:
+    needs: list[Any] = attention if isinstance(attention, list) else []  # pyright: ignore[reportUnknownVariableType]
+    return [need["kind"] for need in needs if isinstance(need, dict) and isinstance(need.get("kind"), str)]  # pyright: ignore[reportUnknownMemberType]
 
 
 def _results_in(folder: Path) -> Iterator[Path]:

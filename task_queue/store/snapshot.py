@@ -101,6 +101,15 @@ class Snapshots:
             )
         )
 
+    def stuck(self, source: str) -> list[tuple[Waiting, str]]:
+        """What waits in *source* and only a person can free, with why, in the order of ``reasons``. Raises OSError."""
+        waiting = self.survey(source).waiting
+        if not any(task.depends_on for task in waiting):
+            return []
+        from task_queue.domain.document.ordering import stuck_in
+
+        return list(stuck_in(waiting, state_of=self.state_of, everywhere=self._everywhere))
+
     @cached_property
     def _everywhere(self) -> Mapping[TaskId, Waiting]:
         """What waits in all sources; of tasks with one id the one of the first source, as for ``state_of``."""

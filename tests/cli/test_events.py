@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,13 @@ import pytest
 
 from task_queue.config.locations import locate
 from task_queue.domain.event_record import EventRecord
+from task_queue.domain.task import TaskId
 from task_queue.store.event_log import EventLog
+from task_queue.store.folder.layout import Layout
 from tests.cli.bench import Bench, a_bench, write_json
 from tests.waiting import eventually
+
+READING = (("status",), ("status", "--json"), ("tasks", "list"), ("tasks", "list", "--limit", "1", "--json"))
 
 
 @pytest.fixture
@@ -164,10 +169,57 @@ def test_reindex_tells_of_every_result(bench: Bench) -> None:
         write_json(path, {"task_id": "task-b", "success": False, "completed_at": "2026-02-07T12:00:00Z"})
 
     assert bench.run("reindex").out == "rebuilt: 2 settled events\n"
-    assert bench.run("reindex", "--json").json == {"settled": 2, "schema_version": 1}
+    assert bench.run("reindex", "--json").json == {"settled": 2, "attention": 0, "schema_version": 1}
     events = as_json(bench.run("events", "--json", "--after", before).out)
     assert [(event["type"], event["source"]) for event in events[:3]] == [
         ("cursor_reset", None),
         ("settled", "ad-hoc"),
         ("settled", "planned"),
     ]
+
+
+def test_reindex_finds_again_what_needs_a_person(bench: Bench) -> None:
+    """After its index was deleted; ``status`` and ``list`` answer as before, and old results need nobody."""
+    queue = bench.pending().parent
+    for name, attention in (
+        ("task-a", True),
+        ("task-b", False),
+        ("task-" + "x" * 240, True),
+        ("task-d", None),
+    ):
+        (queue / "failed" / f"{name}.md").write_text("# It\n")
+        command = f"task-queue tasks retry {name}"
+        needs = [{"kind": "failed", "sentence": "it failed", "command": command}] if attention else []
+        content = {"task_id": name, "success": False, "completed_at": "2026-02-07T12:00:00Z"}
+        layout = Layout(bench.pending())
+        write_json(layout.result(TaskId(name)), content | ({} if attention is None else {"attention": needs}))
+        if attention:
+            write_json(layout.needs(TaskId(name)), {})
+    before = {command: bench.run(*command) for command in READING}
+    assert "task-a: it failed" in before["status",].out
+    entries = sorted(path.name for path in (queue / "results/.attention").iterdir())
+    shutil.rmtree(queue / "results/.attention")
+    assert "task-a: it failed" not in bench.run("status").out
+
+    told = bench.run("reindex")
+    assert (told.out, told.err) == ("rebuilt: 4 settled events, 2 of results that need a person\n", "")
+    assert {command: bench.run(*command) for command in READING} == before
+    assert sorted(path.name for path in (queue / "results/.attention").iterdir()) == entries
+    assert bench.run("reindex", "--json").json["attention"] == 2
+    kinds = [
+        event["data"]["attention"]
+        for event in as_json(bench.run("events", "--json", "--type", "settled").out)
+    ]
+    assert sorted(kinds) == [[], [], ["failed"], ["failed"]]
+
+
+def test_reindex_of_a_folder_that_cannot_be_written_goes_on(bench: Bench) -> None:
+    """A file in the place of the index: warned of, and the events are there."""
+    queue = bench.pending().parent
+    (queue / "results/.attention").write_text("in the way")
+    content = {"task_id": "task-a", "success": False, "attention": [{"kind": "failed"}]}
+    write_json(queue / "results/task-a.json", content)
+
+    told = bench.run("reindex")
+    assert (told.code, told.out) == (0, "rebuilt: 1 settled event\n")
+    assert "results/task-a.json: " in told.err

@@ -126,6 +126,41 @@ def test_status_of_a_healthy_queue_needs_no_attention(bench: Bench) -> None:
     bench.agrees_with("status-healthy", answer.out)
 
 
+_SAME = (
+    ("status",),
+    ("status", "--json"),
+    ("status", "--detailed"),
+    ("tasks", "list"),
+    ("tasks", "list", "--json"),
+    ("tasks", "list", "--limit", "1", "--state", "completed"),
+    ("tasks", "list", "--source", "ad-hoc"),
+)
+
+
+@pytest.mark.parametrize("blocked", [0, 1, 7])
+def test_the_exit_code_does_not_depend_on_what_is_shown(bench: Bench, blocked: int) -> None:
+    """More are blocked than ``status`` shows; others wait before them."""
+    a_live_daemon(bench)
+    for number in range(12):
+        (bench.pending() / f"task-a{number:02}.md").write_text("---\npriority: 9\n---\n# First\n")
+    (bench.pending().parent / "failed" / "task-broken.md").write_text("# Broken\n")
+    for number in range(blocked):
+        text = "---\ndepends_on: [task-broken]\n---\n# After\n"
+        (bench.pending() / f"task-b{number}.md").write_text(text)
+    answers = {command: bench.run(*command) for command in _SAME}
+
+    assert {answer.code for answer in answers.values()} == {3 if blocked else 0}
+    for command in (("status", "--json"), ("tasks", "list", "--json")):
+        told = answers[command].json["attention"]
+        assert [(each["kind"], each["task_id"]) for each in told] == [
+            ("blocked", f"task-b{number}") for number in range(blocked)
+        ]
+    if blocked:
+        shown = bench.run("tasks", "show", "task-b0", "--json")
+        assert [each["kind"] for each in shown.json["attention"]] == ["blocked"]
+        assert shown.code == 0  # what was asked for was shown
+
+
 def a_live_daemon(bench: Bench) -> None:
     """The state file of a daemon that is this very process."""
     me = own_identity()

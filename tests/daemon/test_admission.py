@@ -273,12 +273,15 @@ def test_an_attempt_is_entered_once(bench: GateBench) -> None:
 
 
 def test_a_torn_ledger_line_is_passed_over(bench: GateBench) -> None:
-    """The rest counts."""
+    """The rest counts, what comes after it included."""
     bench.admission.ended("a", *bench.ending(OutcomeKind.SUCCEEDED, Work(total_cost_usd=0.25)))
     with (bench.folder / "ledger.jsonl").open("a") as file:
         file.write('{"at": "2026-02')
-
     assert Ledger(bench.folder / "ledger.jsonl").spent_on(bench.clock.now().date()) == pytest.approx(0.25)
+
+    today = bench.clock.now()
+    Ledger(bench.folder / "ledger.jsonl").enter("a", "task-b", 1, 0.5, at=today)
+    assert Ledger(bench.folder / "ledger.jsonl").spent_on(today.date()) == pytest.approx(0.75)
 
 
 def broken_at(commit: str) -> Work:

@@ -63,11 +63,12 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
             turns=7,
             cost_usd=0.25,
             dead_letter=False,
+            attention=("denied", "changed_judges"),
         ),
         logging.INFO,
         (
             "task settled source=web task=task-a attempt=2 state=completed outcome=succeeded reason=verified"
-            " took=0:01:30 turns=7 cost_usd=0.25 dead_letter=False"
+            " took=0:01:30 turns=7 cost_usd=0.25 dead_letter=False attention=denied,changed_judges"
         ),
     ),
     (
@@ -135,8 +136,9 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
     (
         events.ConfigurationChanged(("web", "docs")),
         logging.DEBUG,
-        "configuration changed sources=\"('web', 'docs')\"",
+        "configuration changed sources=web,docs",
     ),
+    (events.ConfigurationChanged(()), logging.DEBUG, "configuration changed sources=none"),
     (events.DaemonStarted(7, "1.0"), logging.DEBUG, "daemon started pid=7 version=1.0"),
     (events.DaemonStopped(7), logging.DEBUG, "daemon stopped pid=7"),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -147,13 +148,27 @@ def test_each_kind_has_a_sentence_and_a_command(
         a_result(),
         a_result(**LANDED),
         a_result(base_commit="a" * 40, file_count=2),
+        a_result(base_commit="a" * 40, changes_expected=False),
         a_result(OutcomeKind.CANCELLED, error="cancelled"),
     ],
-    ids=["a command", "landed", "changed and not to be committed", "a person cancelled it"],
+    ids=["a command", "landed", "changed and not to be committed", "a question", "a person cancelled it"],
 )
 def test_nothing_is_left_to_do(result: Result) -> None:
     """Where a person has nothing to decide."""
     assert attention_of(result) == ()
+
+
+def test_a_command_can_be_given_to_a_shell() -> None:
+    """Whatever the document was called."""
+    task_id = TaskId("task-a b'; touch x")
+    failed = replace(a_result(OutcomeKind.FAILED, error="x"), task_id=task_id)
+    denied = replace(a_result(permission_denials=({"tool_name": "Bash"},)), task_id=task_id)
+
+    commands = [need.command for result in (failed, denied) for need in attention_of(result)]
+    assert [shlex.split(command) for command in commands] == [
+        ["task-queue", "tasks", "retry", task_id],
+        ["task-queue", "tasks", "show", task_id],
+    ]
 
 
 def test_a_long_error_stays_one_short_line() -> None:

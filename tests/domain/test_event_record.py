@@ -39,14 +39,29 @@ def test_states_and_durations_become_plain() -> None:
     event = events.TaskSettled(
         "web", TaskId("task-a"), 1, TaskState.FAILED, OutcomeKind.TIMED_OUT, "too long",
         took=timedelta(milliseconds=1500), turns=3, cost_usd=None, dead_letter=True,
+        attention=("dead_letter",),
     )  # fmt: skip
 
     data = record_of(event).data
     assert data == {
         "state": "failed", "outcome": "timed_out", "reason": "too long", "took": 1.5, "turns": 3,
-        "cost_usd": None, "dead_letter": True,
+        "cost_usd": None, "dead_letter": True, "attention": ["dead_letter"],
     }  # fmt: skip
     assert type(data["state"]) is str
+
+
+def test_a_settled_event_of_an_earlier_release_has_no_attention() -> None:
+    """A kind that only a later release knows is kept as it is."""
+    data = {
+        "state": "failed", "outcome": "failed", "reason": "", "took": 1, "turns": 1, "cost_usd": None,
+        "dead_letter": False,
+    }  # fmt: skip
+    earlier = event_of(EventRecord("settled", data, "web", "task-a", 1))
+    later = event_of(EventRecord("settled", {**data, "attention": ["newer"]}, "web", "task-a", 1))
+
+    assert isinstance(earlier, events.TaskSettled)
+    assert isinstance(later, events.TaskSettled)
+    assert (earlier.attention, later.attention) == ((), ("newer",))
 
 
 def test_types_are_unique_and_say_what_they_are_about_once() -> None:

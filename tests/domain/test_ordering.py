@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.choices import OnDependencyFailure
 from task_queue.domain.document.ordering import (
     Doomed,
     Next,
@@ -21,6 +22,7 @@ from task_queue.domain.document.ordering import (
     Waiting,
     delayed_until,
     reasons_for,
+    stuck_in,
     waiting_for,
 )
 from task_queue.domain.document.settings import resolve
@@ -272,3 +274,50 @@ def test_a_hundred_thousand_waiting_tasks_are_no_burden() -> None:
 
     assert claimed - began < 2
     assert listed - claimed < 10
+
+
+def test_only_a_person_frees_what_a_failure_blocks_and_what_depends_on_itself() -> None:
+    """Whatever else holds them; what only waits, will fail or does not mind is not among them."""
+    waiting = (
+        a_task("blocked", needs="failed"),
+        a_task("late", needs="failed", not_before=NOW + timedelta(days=9), priority=9),
+        a_task("two", needs="unknown failed"),
+        a_task("doomed", needs="failed", on_dependency_failure=OnDependencyFailure.FAIL),
+        a_task("careless", needs="failed", on_dependency_failure=OnDependencyFailure.RUN),
+        a_task("waits", needs="blocked"),
+        a_task("unknown", needs="nowhere"),
+        a_task("ready", needs="done"),
+        a_task("one", needs="other"),
+        a_task("other", needs="one"),
+        a_task("behind", needs="one"),
+        a_task("free"),
+    )
+    everywhere = {task.id: task for task in waiting}
+    known = {**dict.fromkeys(("blocked", "one", "other"), PENDING), "failed": FAILED, "done": COMPLETED}
+
+    stuck = stuck_in(waiting, state_of=states(**known), everywhere=everywhere)
+
+    assert [(task.id, why) for task, why in stuck] == [
+        ("task-late", "is blocked by task-failed (failed)"),
+        ("task-blocked", "is blocked by task-failed (failed)"),
+        ("task-one", "depends on itself through task-other"),
+        ("task-other", "depends on itself through task-one"),
+        ("task-two", "is blocked by task-failed (failed)"),
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdefxy"), st.booleans()), max_size=12)
+)
+def test_what_is_stuck_is_what_the_reasons_call_so(drawn: list[tuple[str, str, bool]]) -> None:
+    """Of tasks without a delay, which comes before a failure in their reason."""
+    tasks = {name: a_task(name, needs=needed if given else "") for name, needed, given in drawn}
+    state_of = states(**dict.fromkeys(tasks, PENDING), x=FAILED)
+
+    reasons_told = reasons(*tasks.values(), state_of=state_of)
+    stuck = stuck_in(tasks.values(), state_of=state_of, everywhere={task.id: task for task in tasks.values()})
+    assert {task.id: why for task, why in stuck} == {
+        task_id: f"is {why}" if why.startswith("blocked") else why
+        for task_id, why in reasons_told.items()
+        if why.startswith(("blocked", "depends on itself"))
+    }

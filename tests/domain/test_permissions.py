@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.domain.document.choices import Profile
+from task_queue.domain.document.choices import Profile, WorkType
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.permission.profiles import PROFILES, narrowed, permissions_for
+from task_queue.domain.permission.profiles import PROFILES, changes_expected, narrowed, permissions_for
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -121,3 +122,32 @@ def test_a_tasks_own_list_is_all_there_is() -> None:
         assert "Bash" not in permissions.allowed_tools
         assert "Edit" not in permissions.allowed_tools
         assert not (permissions.sandbox or {}).get("autoAllowBashIfSandboxed")
+
+
+@pytest.mark.parametrize(
+    ("settings", "allow_only", "expected"),
+    [
+        (Settings(), False, True),
+        (Settings(type=WorkType.CODING), False, True),
+        (Settings(type=WorkType.DOCUMENTATION), False, True),
+        (Settings(type=WorkType.ANALYSIS), False, False),
+        (Settings(type=WorkType.RESEARCH), False, False),
+        (Settings(type=WorkType.REVIEW), False, False),
+        (Settings(permissions=Profile.READONLY), False, False),
+        (Settings(permissions=Profile.READONLY, allow=("Bash(make:*)",)), False, False),
+        (Settings(permissions=Profile.BYPASS), False, True),
+        (Settings(allow=("Read", "Grep", "Bash(git log:*)")), True, False),
+        (Settings(allow=("Read", "Grep", "Bash(git log:*)")), False, True),
+        (Settings(allow=("Read", "Edit(src/**)")), True, True),
+        (Settings(allow=("Bash(make:*)",)), True, True),
+        (Settings(allow=("Edit",), deny=("Edit",)), True, False),
+        (Settings(deny=("Edit", "Write", "NotebookEdit", "Bash")), False, False),
+        (Settings(deny=("Edit", "Write")), False, True),
+        (Settings(deny=("Bash(rm:*)",)), False, True),
+    ],
+)
+def test_who_may_only_read_or_answers_a_question_changes_nothing(
+    settings: Settings, allow_only: bool, expected: bool
+) -> None:
+    """By what its document and its owner say."""
+    assert changes_expected(settings, allow_only=allow_only) is expected

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from task_queue.domain.attempt.needs import attention_of
+from task_queue.domain.attention import Attention, AttentionKind
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
 from task_queue.domain.task import TaskId, TaskState
@@ -92,11 +94,34 @@ def test_an_audited_task_tells_everything() -> None:
         file_count=120,
     )
 
+    result = replace(result, attention=attention_of(result))
+
     page = report_of(result, title="Add it", asked="Please add it.")
 
     if os.environ.get("WRITE_GOLDEN"):
         GOLDEN.write_text(page, encoding="utf-8")
     assert page == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_what_needs_a_person_comes_first_with_its_command() -> None:
+    """Before the notes, each once, and harmless whatever is in it."""
+    needs = (
+        Attention(AttentionKind.NOT_LANDED, f"it conflicts {EVIL}", "git -C '/srv/my web' merge x"),
+        Attention(AttentionKind.CHANGED_JUDGES, "it changed files", "git show `x`"),
+    )
+    result = a_result(
+        attention=needs, landed="not merged", keep=("git merge x",), changed_judges=("a",), notes=("a note",)
+    )
+
+    page = report_of(result, title="x", asked="x")
+    first = page.partition("## Look at this first\n\n")[2].partition("\n\n##")[0].splitlines()
+
+    assert len(first) == 3
+    assert first[0].startswith("- Needs attention: it conflicts ok")
+    assert first[0].endswith(". Next: `git -C '/srv/my web' merge x`")
+    assert first[1] == "- Needs attention: it changed files. Next: `` git show `x` ``"
+    assert first[2] == "- a note"
+    assert page.index("Look at this first") < page.index("What was asked")
 
 
 def test_a_long_list_of_files_is_cut_with_its_number() -> None:

@@ -40,6 +40,8 @@ _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
 _TOLD = ("pytest", "tests/store/test_order_told.py", "-q", "-x", "-k", "is_the_order_run")
 _TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
 _WAITING = ("pytest", "tests/daemon/test_supervision.py", "-q", "-x")
+_EVENTS = ("pytest", "tests/store/test_event_log.py", "-q", "-x")
+_REBUILD = ("pytest", "tests/store/test_event_rebuild.py", "-q", "-x")
 _SUPERVISION = "task_queue/daemon/supervision.py"
 MUTATIONS = (
     Mutation(
@@ -230,6 +232,76 @@ MUTATIONS = (
         "            self._moved.add(name)\n\n    def all_moved",
         "            pass\n\n    def all_moved",
         ("pytest", "tests/domain/test_backlog.py", "-q"),
+    ),
+    Mutation(
+        "events are appended without the lock",
+        "task_queue/store/event_files.py",
+        "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        (*_EVENTS, "-k", "share_one_numbering or stuck_lock"),
+    ),
+    Mutation(
+        "an event's number is used again after a rotation",
+        "task_queue/store/event_log.py",
+        "self._fd, self._first, self._end = created, first, SegmentEnd(0, first - 1, 0)",
+        "self._fd, self._first, self._end = created, first, SegmentEnd(0, 0, 0)",
+        _EVENTS,
+    ),
+    Mutation(
+        "a cursor of another epoch is taken for one of this",
+        "task_queue/store/event_reader.py",
+        "            if not self._go_after(epoch):\n                yield self._begin(epoch)",
+        "            self._go_after(epoch) or self._begin(epoch)",
+        _REBUILD,
+    ),
+    Mutation(
+        "lost events are not counted",
+        "task_queue/store/event_log.py",
+        "            self._lost += 1\n",
+        "            self._lost = 1\n",
+        _EVENTS,
+    ),
+    Mutation(
+        "a torn event is not ended",
+        "task_queue/store/event_log.py",
+        'data = b"\\n" if self._end.fragment else b""',
+        'data = b""',
+        _EVENTS,
+    ),
+    Mutation(
+        "half an event stays on a full disk",
+        "task_queue/store/event_log.py",
+        "            os.ftruncate(fd, size)\n",
+        "",
+        (*_EVENTS, "-k", "full_disk"),
+    ),
+    Mutation(
+        "reindex forgets what is written meanwhile",
+        "task_queue/store/event_rebuild.py",
+        "                self._copy(meanwhile)\n",
+        "",
+        _REBUILD,
+    ),
+    Mutation(
+        "what was spent is not synced",
+        "task_queue/platform/durable.py",
+        "str(path))\n        os.fsync(fd)\n",
+        "str(path))\n",
+        ("pytest", "tests/proof/test_order.py", "-q", "-k", "what_was_spent"),
+    ),
+    Mutation(
+        "reindex leaves out what needs a person",
+        "task_queue/app/event_feed.py",
+        "attention += note_need_of(layouts[source], result)",
+        "pass",
+        ("pytest", "tests/cli/test_events.py", "-q", "-x", "-k", "reindex"),
+    ),
+    Mutation(
+        "what is not named needs no person",
+        "task_queue/app/attention.py",
+        "    more = len(stuck) - named\n",
+        "    more = 0\n",
+        ("pytest", "tests/app/test_attention.py", "-q", "-x"),
     ),
 )
 

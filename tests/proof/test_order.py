@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,28 @@ def test_every_name_is_durable_before_the_next_step(tmp_path: Path) -> None:
             assert unsynced is None, f"{unsynced} was never made durable"
 
         assert named >= FINAL
+
+
+def test_what_was_spent_is_durable_before_the_next_step(tmp_path: Path) -> None:
+    """A budget is decided by it: written, then synced, then the call returns. The event log only tells of it."""
+    folder, log = tmp_path / "state", tmp_path / "calls"
+    folder.mkdir()
+    script = (
+        "import sys, pathlib, datetime; from task_queue.daemon.admission.ledger import Ledger;"
+        "folder = pathlib.Path(sys.argv[1]);"
+        "Ledger(folder / 'ledger.jsonl').enter('a', 'task-a', 1, 0.5, at=datetime.datetime.now(datetime.UTC));"
+        "(folder / 'next').touch()"
+    )
+    spec = {"watch": [str(folder)], "log": str(log)}
+    subprocess.run(
+        [
+            sys.executable, "-m", "tests.proof.tracer", json.dumps(spec),
+            sys.executable, "-c", script, str(folder),
+        ],
+        cwd=Path(__file__).parents[2], timeout=60, check=True,
+    )  # fmt: skip
+    calls = [json.loads(line) for line in log.read_text().splitlines()]
+    told = [(call["call"], Path(call["path"]).name) for call in calls if "nth" in call]
+
+    written, after = told.index(("write", "ledger.jsonl")), [name for _, name in told].index("next")
+    assert ("fsync", "ledger.jsonl") in told[written:after]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from task_queue.app.answers import ListedSource, needs_attention
+from task_queue.app.answers import AttentionView, ListedSource, needs_attention
 from task_queue.app.attention import of_results
 from task_queue.domain.attempt.results import bare_ending, result_of
+from task_queue.domain.document import naming
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.store.folder.layout import Layout
 from tests.store.contract import NOW
 from tests.store.test_folder import FolderBench
 
@@ -93,22 +97,87 @@ def test_what_is_told_is_what_the_results_say(
             bench.engine.close()
 
 
-def test_many_are_counted_and_only_the_newest_are_read(tmp_path: Path) -> None:
-    """One line says how many more there are."""
+def placed(layout: Layout, task_id: str, *, state: TaskState = TaskState.FAILED) -> None:
+    """A task that ended and needs a person, as a daemon leaves it."""
+    task = TaskId(task_id)
+    layout.needing.mkdir(exist_ok=True)
+    layout.needs(task).touch()
+    need = {"kind": "failed", "sentence": "it failed", "command": "x"}
+    layout.result(task).write_text(json.dumps({"task_id": task_id, "attention": [need]}))
+    (layout.ended(state) / naming.document_of(task)).touch()
+
+
+def of(layout: Layout, *, source: str = "s", **options: Any) -> tuple[AttentionView, ...]:
+    return tuple(of_results([ListedSource(source, layout, layers=lambda: Layers({}, {}))], **options))
+
+
+def test_many_are_counted_and_only_the_newest_are_named(layout: Layout) -> None:
+    """One line, of a kind of its own, says how many more there are; the command in it names them all."""
+    for number in range(25):
+        placed(layout, f"task-{number:02}")
+    layout.result(TaskId("task-00")).unlink()
+
+    found = of(layout, source="my source")
+    assert needs_attention(found)
+    assert [each.task_id for each in found[:2]] == ["task-24", "task-23"]
+    assert len(found) == 21
+    more = found[-1]
+    assert (more.kind, more.sentence) == ("more", "4 more results of source 'my source' need attention")
+    assert shlex.split(more.command) == [
+        "task-queue", "tasks", "list", "--source", "my source", "--limit", "24",
+    ]  # fmt: skip
+    assert [each.task_id for each in of(layout, named=24)] == [f"task-{n:02}" for n in range(24, 0, -1)]
+    assert of(layout, named=23)[-1].sentence == "1 more result of source 's' needs attention"
+
+
+@pytest.mark.parametrize("gone", ["result", "document"])
+def test_what_is_gone_hides_nothing_else(layout: Layout, gone: str) -> None:
+    """However many newer ones a person has deleted."""
+    for number in range(1100):
+        placed(layout, f"task-{number:04}")
+        if number:
+            task = TaskId(f"task-{number:04}")
+            path = layout.result(task) if gone == "result" else layout.ended(TaskState.FAILED) / f"{task}.md"
+            path.unlink()
+
+    assert [each.task_id for each in of(layout)] == ["task-0000"]
+
+
+def test_a_document_that_a_hand_took_away_needs_nobody(layout: Layout) -> None:
+    """Retried by moving it back, or deleted: the command of the earlier result would find nothing."""
+    for name in ("task-a", "task-b", "task-c"):
+        placed(layout, name)
+    (layout.ended(TaskState.FAILED) / "task-a.md").rename(layout.pending / "task-a.md")
+    (layout.ended(TaskState.FAILED) / "task-b.md").unlink()
+
+    assert [each.task_id for each in of(layout)] == ["task-c"]
+
+
+def test_a_very_long_name_is_given_whole(layout: Layout) -> None:
+    """The names of its companion files are shortened; also among those that are only counted."""
+    long = "task-" + "x" * 240
+    placed(layout, long)
+    placed(layout, "task-y")
+
+    assert [each.task_id for each in of(layout)] == ["task-y", long]
+    assert of(layout, named=1)[-1].kind == "more"
+    assert "1 more result " in of(layout, named=1)[-1].sentence
+
+
+def test_a_stray_entry_goes_when_the_task_ends_well(tmp_path: Path) -> None:
+    """As a daemon leaves one that was killed before the result was published."""
     bench = FolderBench(tmp_path)
     layout = bench.engine.layout
     layout.needing.mkdir()
-    for number in range(25):
-        task_id = TaskId(f"task-{number:02}")
-        need = {"kind": "failed", "sentence": "it failed", "command": "x"}
-        layout.result(task_id).write_text(json.dumps({"attention": [need]}))
-        layout.needs(task_id).touch()
-    layout.result(TaskId("task-00")).unlink()
+    layout.needs(TaskId("task-a")).touch()
+    end(bench, "task-a", "clean", dead_letter=False)
 
-    found = tuple(of_results([ListedSource("s", layout, layers=lambda: Layers({}, {}))]))
-
-    assert needs_attention(found)
-    assert [each.task_id for each in found[:2]] == ["task-24", "task-23"]
-    assert found[-1].sentence == "4 more results of source 's' need attention"
-    assert len(found) == 21
+    assert list(layout.needing.iterdir()) == []
     bench.engine.close()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / "pending")
+    made.create()
+    return made

@@ -286,6 +286,27 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
     log.close()
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_only_a_regular_file_takes_events(folder: Path, kind: str) -> None:
+    """A pipe could keep the writer waiting, and a device swallows what is written: they are counted as lost."""
+    fill(folder, 1, segment_bytes=2**20)
+    (last,) = segments(folder)
+    last.unlink()
+    if kind == "folder":
+        last.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(last)
+    elif os.geteuid() == 0:
+        os.mknod(last, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    else:
+        pytest.skip("devices need root")
+    log = EventLog(folder, warn=lambda _: None)
+
+    assert [log.append(an_event()), log.append(an_event())] == [None, None]
+    assert log.lost == 2
+    log.close()
+
+
 # Many writers
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,17 @@ from task_queue.store.event_log import EventLog
 from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
 from task_queue.store.event_rebuild import reindex
 from tests.proof import tracer
-from tests.store.test_event_log import ROOT, TINY, fill, ns, read, segments, seq_of, unexpected
+from tests.store.test_event_log import (
+    ROOT,
+    TINY,
+    fill,
+    memory_disk,
+    ns,
+    read,
+    segments,
+    seq_of,
+    unexpected,
+)
 
 NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
@@ -281,3 +291,54 @@ def test_it_may_be_killed_before_any_call(folder: Path, results: Path, tmp_path:
     assert lives > 10
     assert task_ids(read(folder)) == ["task-0", "task-1", "task-2"]
     assert [path.name for path in folder.glob(".*")] == []
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to("/nowhere/at/all"),
+    "file": lambda path: path.write_text("in the way"),
+}
+
+
+@pytest.mark.parametrize("place", ["the folder", "lock", "epoch", "segment"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_is_in_the_place_of_the_log_is_kept_aside(
+    folder: Path, results: Path, place: str, kind: str
+) -> None:
+    """It costs the events until then, no call raises or waits, and the next log is whole."""
+    a_result(results, "task-a")
+    fill(folder, 2, segment_bytes=10**6)
+    (segment,) = segments(folder)
+    path = {"the folder": folder, "segment": segment}.get(place, folder / place)
+    path.rename(path.with_name("earlier"))
+    KINDS[kind](path)
+    log = EventLog(folder, segment_bytes=10**6, warn=lambda _: None)
+    log.append(settled("task-z"))
+
+    warnings: list[str] = []
+    reindex(folder, {"web": results}, warn=warnings.append)
+
+    assert log.append(settled("task-b")) is not None
+    assert {"task-a", "task-b"} <= set(task_ids(read(folder)))
+    assert os.path.lexists(path) or list(path.parent.glob(f"{path.name}.aside-*"))
+    log.close()
+
+
+def test_a_disk_that_fills_up_leaves_the_log_as_it_was(folder: Path, results: Path) -> None:
+    """Nothing of the new one is left, and writers go on with the old one."""
+    for number in range(2000):
+        a_result(results, f"task-{number}", success=False, error="x" * 300)
+    folder.mkdir(parents=True)
+    with memory_disk(folder, "size=256k"):
+        log = EventLog(folder)
+        for number in range(3):
+            log.append(EventRecord("written", {"n": number}))
+        names = sorted(path.name for path in folder.iterdir())
+        with pytest.raises(OSError, match="No space left"):
+            reindex(folder, {"web": results}, warn=unexpected)
+
+        assert sorted(path.name for path in folder.iterdir() if path.name != "reindex.lock") == names
+        assert log.append(EventRecord("written", {"n": 3})) == 4
+        assert ns(read(folder)) == [0, 1, 2, 3]
+        log.close()

@@ -23,7 +23,7 @@ def attention_of(result: Result) -> tuple[Attention, ...]:
 def _of_failure(result: Result) -> Iterator[Attention]:
     if result.state is not TaskState.FAILED or result.outcome is OutcomeKind.CANCELLED:
         return
-    retry = f"task-queue tasks retry {result.task_id}"
+    retry = f"task-queue tasks retry {shlex.quote(result.task_id)}"
     why = f"{result.outcome}: {_line(result.error)}"
     if result.dead_letter:
         yield Attention(AttentionKind.DEAD_LETTER, f"its attempts are used up ({why})", retry)
@@ -35,7 +35,7 @@ def _of_failure(result: Result) -> Iterator[Attention]:
 
 
 def _of_work(result: Result) -> Iterator[Attention]:
-    product, show = result.product, f"task-queue tasks show {result.task_id}"
+    product, show = result.product, f"task-queue tasks show {shlex.quote(result.task_id)}"
     if result.success and product.keep:
         why = _line(product.landed) if product.landed else f"its commits are only on {product.branch}"
         yield Attention(
@@ -53,7 +53,8 @@ def _of_work(result: Result) -> Iterator[Attention]:
         yield Attention(AttentionKind.UNWANTED, sentence, first)
     if product.too_many:
         yield Attention(AttentionKind.MUCH_CHANGED, _line(product.too_many), first)
-    if result.success and product.base_commit and not product.commits and not product.file_count:
+    changed = product.commits or product.file_count
+    if result.success and product.base_commit and product.changes_expected and not changed:
         yield Attention(AttentionKind.NOTHING_CHANGED, "it succeeded, and changed nothing", show)
     if result.permission_denials:
         tools = list(dict.fromkeys(str(denial.get("tool_name")) for denial in result.permission_denials))

@@ -12,7 +12,7 @@ CLAUDE = "claude"
 
 
 class WorkType(StrEnum):
-    """What kind of work a task asks for; shown, and nothing else."""
+    """What kind of work a task asks for: shown, and of some kinds no change of files is expected."""
 
     GENERAL = "general"
     ANALYSIS = "analysis"

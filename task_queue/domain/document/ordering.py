@@ -80,6 +80,8 @@ class Held:
     """It waits for a task that it depends on."""
 
     reason: str
+    needs_person: bool = False
+    """Nothing but a person can end it."""
 
 
 Next = Ready | Doomed | HeldBack
@@ -141,7 +143,7 @@ def standing(task: Waiting, state_of: StateOf) -> Doomed | Held | None:
                 case OnDependencyFailure.FAIL:
                     return Doomed(task, f"it depends on {dependency}, which failed")
                 case OnDependencyFailure.BLOCK:
-                    return Held(f"blocked by {dependency} (failed)")
+                    return Held(f"blocked by {dependency} (failed)", needs_person=True)
                 case OnDependencyFailure.RUN:
                     continue
                 case _:
@@ -167,7 +169,7 @@ def reasons_for(
     """
     tasks = sorted(waiting, key=place_in_order)
     known = {task.id: task for task in tasks} if everywhere is None else everywhere
-    loops = _loops({task_id: task for task_id, task in known.items() if task.depends_on})
+    loops = _loops(known)
     everything, screen = (None, None) if holds is None else (holds.everything, holds.agents)
     ahead = running
     for task in tasks:
@@ -193,23 +195,43 @@ def reasons_for(
                     assert_never(stands)
 
 
+def stuck_in(
+    waiting: Iterable[Waiting], *, state_of: StateOf, everywhere: Mapping[TaskId, Waiting]
+) -> Iterator[tuple[Waiting, str]]:
+    """Those of *waiting* that only a person can free, and why, in the order in which they would run.
+
+    *everywhere* is what waits in all sources. Whatever else they wait for (a time, an account) does not matter.
+    """
+    depending = sorted((task for task in waiting if task.depends_on), key=place_in_order)
+    loops = _loops(everywhere) if depending else {}
+    for task in depending:
+        stands = standing(task, state_of)
+        if not isinstance(stands, Held):
+            continue
+        if task.id in loops and everywhere.get(task.id) is task:
+            yield task, _through(task.id, loops[task.id])
+        elif stands.needs_person:
+            yield task, f"is {stands.reason}"
+
+
 def _behind(ahead: int) -> str:
     if ahead == 0:
         return "next"
     return "behind 1 other" if ahead == 1 else f"behind {ahead} others"
 
 
-def _loops(tasks: Mapping[TaskId, Waiting]) -> dict[TaskId, tuple[TaskId, ...]]:
+def _loops(waiting: Mapping[TaskId, Waiting]) -> dict[TaskId, tuple[TaskId, ...]]:
     """For each task that is found to depend on itself, the loop that it is part of.
 
     Each dependency is followed once, so of loops that share tasks only some are found: never none.
     """
+    tasks = {task_id: task for task_id, task in waiting.items() if task.depends_on}
     loops: dict[TaskId, tuple[TaskId, ...]] = {}
     done: set[TaskId] = set()
-    for start in tasks:
+    for start, task in tasks.items():
         if start in done:
             continue
-        path = {start: iter(tasks[start].depends_on)}
+        path = {start: iter(task.depends_on)}
         while path:
             tip = next(reversed(path))
             dependency = next(path[tip], None)

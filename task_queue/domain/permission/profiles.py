@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
-from task_queue.domain.document.choices import Profile
+from task_queue.domain.document.choices import Profile, WorkType
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.permission.rules import below, covers
 
@@ -21,6 +22,8 @@ PROFILES = (Profile.READONLY, Profile.SANDBOXED, Profile.GUARDED, Profile.BYPASS
 _DEFAULT_PROFILE = Profile.GUARDED
 
 _WORKING = ("Edit", "Write", "NotebookEdit", "Bash")
+_ANSWERS = frozenset({WorkType.ANALYSIS, WorkType.RESEARCH, WorkType.REVIEW})
+"""Work that comes to an answer."""
 _READING = ("Read", "Glob", "Grep")
 _BOOKKEEPING = (
     *("ToolSearch", "ReportFindings", "TodoWrite"),
@@ -90,6 +93,20 @@ def permissions_for(
         settings={"permissions": {"deny": rules}},
         sandbox=sandbox,
     )
+
+
+def changes_expected(settings: Settings, *, allow_only: bool) -> bool:
+    """Whether it is odd that a task with *settings* succeeded and changed no file; *allow_only* as above.
+
+    Decided by what its document and its owner say, never by the text of the task.
+    """
+    if settings.type in _ANSWERS or settings.permissions is Profile.READONLY:
+        return False
+    tools = {tool for tool in _WORKING if tool not in settings.deny}
+    if allow_only:
+        given = {rule.partition("(")[0] for rule in settings.allow if rule not in _LOOKING}
+        return bool(tools & given)
+    return bool(tools)
 
 
 def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:

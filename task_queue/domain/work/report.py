@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.markdown import code, escaped, fenced
 from task_queue.domain.model import OutcomeKind, Result, WorkProduct
@@ -31,7 +32,7 @@ def report_of(result: Result, *, title: str, asked: str) -> str:
     product = result.product
     sections = (
         _head(result, title),
-        _section("Look at this first", _bullets(_warnings(product))),
+        _section("Look at this first", _bullets((*_needs(result), *_warnings(result)))),
         _section("What was asked", _quoted(asked)),
         _section("What changed", "\n\n".join(_changes(product))),
         _section("Verification", _verification(product)),
@@ -70,11 +71,19 @@ def _workflow(product: WorkProduct) -> str:
     return "skill" if "task-worker" in product.prompts else "without an audit"
 
 
-def _warnings(product: WorkProduct) -> Iterator[str]:
+def _needs(result: Result) -> Iterator[str]:
+    """What needs a person, and the command that settles it."""
+    for need in result.attention:
+        yield f"Needs attention: {escaped(need.sentence)}. Next: {code(need.command)}"
+
+
+def _warnings(result: Result) -> Iterator[str]:
+    """What is to be known besides, and was not said yet."""
+    product, said = result.product, {need.kind for need in result.attention}
     yield from map(escaped, product.notes)
-    if product.landed and product.keep:
+    if product.landed and product.keep and AttentionKind.NOT_LANDED not in said:
         yield "The branch was not merged, see Landing below; how to merge it is under Keep it."
-    if product.changed_judges:
+    if product.changed_judges and AttentionKind.CHANGED_JUDGES not in said:
         yield f"Changed files that judge the work: {len(product.changed_judges)}, see below."
 
 
@@ -256,14 +265,14 @@ def _next_steps(result: Result) -> Iterator[str]:
     if product.base_commit and not product.commits:
         status = code(f"git -C {shlex.quote(str(product.workspace))} status")
         yield f"see what it left where it worked: {status}"
-    retry = code(f"task-queue tasks retry {result.task_id}")
+    retry = code(f"task-queue tasks retry {shlex.quote(result.task_id)}")
     if result.outcome is OutcomeKind.REJECTED:
         yield f"correct the document in {code('failed/')}, then: {retry}"
     else:
         yield f"try again, with the document as it is or as you edit it in {code('failed/')}: {retry}"
     if any(denial.get("rule") for denial in result.permission_denials):
         yield f"to allow what was denied, add its rule to {code('allow')} in the owner's configuration first"
-    yield f"see what happened: {code(f'task-queue tasks show {result.task_id}')}"
+    yield f"see what happened: {code(f'task-queue tasks show {shlex.quote(result.task_id)}')}"
 
 
 def _section(title: str, content: str) -> str:

@@ -16,6 +16,7 @@ from task_queue.platform.records import encode
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import ino_of, publish_once, read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.needing import forget_need, note_need
 from task_queue.store.folder.records import DocumentFile
 
 _PUBLISHED_LIMIT = 64 * 2**20
@@ -46,8 +47,9 @@ class TaskOutputs:
 
     def publish(self, claim: Claim, result: Result, report: str) -> None:
         if result.attention:  # first, so that no crash leaves a result that readers would not find
-            durable.make_directory(self._layout.needing)
-            publish_once(self._layout.needs(claim.task_id), b"{}\n")
+            note_need(self._layout, claim.task_id)
+        else:
+            forget_need(self._layout, claim.task_id)
         self._publish(claim, self._layout.result(claim.task_id), encode(result))
         if report:
             text = report.encode("utf-8", "backslashreplace")

@@ -18,6 +18,7 @@ from task_queue.platform.records import encode
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.needing import forget_need
 
 
 class Requeue:
@@ -67,7 +68,7 @@ class Requeue:
         document = naming.document_of(task_id)
         self._set_result_aside(task_id)
         # Before the document is back: the next settle may come at once, and adds its own.
-        durable.remove(self._layout.needs(task_id))
+        forget_need(self._layout, task_id)
         durable.move(self._layout.ended(TaskState.FAILED) / document, self._layout.pending / document)
         self._touch(document)
         self._touch(naming.journal_of(document))
