@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from task_queue.app.acts import note_act
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.domain.errors import TaskQueueError, UnknownTaskError
 from task_queue.domain.event_record import event_types
 from task_queue.store.event_log import EVENTS_LOST
@@ -53,7 +53,7 @@ def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reind
     installation.demand_trust()
     results = {source.id: source.folders.results for source in installation.sources()}
     settled = rebuild(installation.locations.events, results, warn=warn)
-    note_act(installation, "reindex")
+    record_action(installation, "reindex")
     return Reindexed(settled)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from task_queue.app.acts import note_act
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.config import document, edit
 from task_queue.config.document import SourceEntry
 from task_queue.platform import durable
@@ -88,28 +88,28 @@ def add_source(
         project_workspace=project_workspace,
         description=description,
     )
-    note_act(installation, "sources add", source=entry.id, path=str(entry.path))
+    record_action(installation, "sources add", source=entry.id, path=str(entry.path))
     return entry
 
 
 def remove_source(installation: Installation, source_id: str) -> SourceEntry:
     """Serve it no more; its folders and files stay. Raises ConfigError."""
     entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
-    note_act(installation, "sources rm", source=entry.id)
+    record_action(installation, "sources rm", source=entry.id)
     return entry
 
 
 def pause_source(installation: Installation, source_id: str) -> SourceEntry:
     """Start nothing new of it; what runs goes on. Raises ConfigError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
-    note_act(installation, "sources pause", source=entry.id)
+    record_action(installation, "sources pause", source=entry.id)
     return entry
 
 
 def resume_source(installation: Installation, source_id: str) -> SourceEntry:
     """Let a paused source go on. Raises ConfigError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
-    note_act(installation, "sources resume", source=entry.id)
+    record_action(installation, "sources resume", source=entry.id)
     return entry
 
 
@@ -131,7 +131,7 @@ def initialize(installation: Installation, workspace: Path) -> Initialized:
         if source_id == _WITH_PLANNING:
             durable.make_directory(Layout(source.path).planning)
         made.append(Made(source_id, source.queue, is_new))
-    note_act(installation, "init", workspace=str(here))
+    record_action(installation, "init", workspace=str(here))
     listed = document.sources_of(document.read(config))
     return Initialized(config, tuple(made), any(source.queue.is_relative_to(here) for source in listed))
 

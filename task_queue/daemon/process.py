@@ -60,7 +60,7 @@ _STOP_SLACK_S = 15.0
 
 
 @dataclass(slots=True)
-class _Every:
+class _Interval:
     """Something that is done now and then."""
 
     last: float = -math.inf
@@ -169,7 +169,7 @@ class Daemon:
                 log.info("stopped pid=%d", os.getpid())
 
     def _look_after(self, is_still_the_only_one: Callable[[], bool]) -> None:
-        check, slow_check, sweep = _Every(), _Every(), _Every(time.monotonic())
+        check, slow_check, sweep = _Interval(), _Interval(), _Interval(time.monotonic())
         while not self._stop_asked:
             now = time.monotonic()
             if sweep.is_due(now, self._config.sweep_seconds):
@@ -186,7 +186,7 @@ class Daemon:
             self._reload_if_changed()
             self._halt_if_asked()
             self._admission.look_at_account_file()
-            self._sources.bury_retired()
+            self._sources.close_retired()
             self._write_state()
             if self._is_over():
                 return

@@ -24,7 +24,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -76,19 +76,21 @@ class Watcher:
     must return at once. Nothing here raises because a folder cannot be watched: ``degraded`` says so.
     """
 
-    def __init__(self, notify: Notify, emit: Emit) -> None:
+    def __init__(
+        self, notify: Notify, emit: Emit, *, mounted: Callable[[], tuple[mounts.Mount, ...]] = mounts.mounted
+    ) -> None:
         self._notify = notify
         self._emit = emit
         self._lock = threading.Lock()
-        self._sights: dict[str, _Sight] = {}
+        self._sights: dict[str, _SourceWatch] = {}
         self._inotify: InotifyFD | None = None
-        self._mount_text = ""
+        self._mounted = mounted
         self._mounts: tuple[mounts.Mount, ...] = ()
         self._remote: dict[Path, str | None] = {}
 
     def watch(self, source_id: str, pending: Path) -> None:
         """Watch *pending*, whether it exists already or not. Notifies once it is armed: look after that."""
-        sight = _Sight(source_id, pending.absolute(), self._notify)
+        sight = _SourceWatch(source_id, pending.absolute(), self._notify)
         with self._lock:
             replaced = self._sights.pop(source_id, None)
             self._sights[source_id] = sight
@@ -123,7 +125,7 @@ class Watcher:
         if inotify is not None:
             _end(inotify)
 
-    def _check_all(self, sights: list[_Sight]) -> None:
+    def _check_all(self, sights: list[_SourceWatch]) -> None:
         inotify: InotifyFD | None = None
         no_instance: str | None = None
         with self._lock:
@@ -154,9 +156,9 @@ class Watcher:
         return self._inotify
 
     def _read_mounts(self) -> None:
-        text = mounts.table_text()
-        if text != self._mount_text:
-            self._mount_text, self._mounts = text, mounts.parse_table(text)
+        mounted = self._mounted()
+        if mounted != self._mounts:
+            self._mounts = mounted
             self._remote.clear()
 
     def _remote_at(self, pending: Path) -> str | None:
@@ -179,14 +181,14 @@ class _Role(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Hold:
+class _ArmedWatch:
     """One armed watch, and the folder that it is on."""
 
     wd: WatchDescriptor
     identity: tuple[int, int]
 
 
-class _Sight:
+class _SourceWatch:
     """One source's two watches, as the receiver of their events (watchdog's ``WatchCallback``)."""
 
     _numbers = itertools.count()
@@ -203,7 +205,7 @@ class _Sight:
         # Held while the inotify lock is taken, never the other way round.
         self._lock = threading.Lock()
         self._inotify: InotifyFD | None = None
-        self._held: dict[_Role, _Hold] = {}
+        self._held: dict[_Role, _ArmedWatch] = {}
         self._probe: tuple[bytes, float] | None = None
         self._doubted = False
         self._failures = 0
@@ -351,7 +353,7 @@ class _Sight:
             raise _CannotWatchError(f"{path}: {error.strerror}") from error
         try:
             wd = _add_watch(self._inotify, folder, self, self._callback_id(role))
-            self._held[role] = _Hold(wd, _identity(os.fstat(folder)))
+            self._held[role] = _ArmedWatch(wd, _identity(os.fstat(folder)))
         except OSError as error:
             raise _no_watch(path, error) from error
         finally:
@@ -421,7 +423,9 @@ def _end(inotify: InotifyFD) -> None:
         inotify.join(_STOP_PATIENCE_S)
 
 
-def _add_watch(inotify: InotifyFD, folder: int, receiver: _Sight, callback_id: CallbackId) -> WatchDescriptor:
+def _add_watch(
+    inotify: InotifyFD, folder: int, receiver: _SourceWatch, callback_id: CallbackId
+) -> WatchDescriptor:
     path = os.fsencode(f"/proc/self/fd/{folder}")
     wd = inotify.add_callback(path, _MASK, receiver, callback_id)
     if wd == -1:  # watchdog swallows EACCES (seen in 7.1.0)

@@ -138,10 +138,10 @@ def finish_interrupted(git: Git, *, marker: str) -> str | None:
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
         return None
-    told = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
+    note = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
     if theirs:
-        told += f"; these files have changed since and were left as they are: {', '.join(theirs)}"
-    return told
+        note += f"; these files have changed since and were left as they are: {', '.join(theirs)}"
+    return note
 
 
 def finish_interrupted_before(git: Git, *, marker: str) -> str | None:

@@ -23,7 +23,7 @@ from task_queue.git.snapshot import (
     MAX_FILE_BYTES,
     Entry,
     LeftOut,
-    Snapshot,
+    TreeSnapshot,
     commit_tree,
     steps_between,
     take_snapshot,
@@ -128,7 +128,7 @@ def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
     return git.attempt("update-ref", "-d", kept.ref, kept.commit).code == 0
 
 
-def snapshot_now(git: Git, repository: Repository) -> Snapshot:
+def snapshot_now(git: Git, repository: Repository) -> TreeSnapshot:
     """The working tree of *repository* as it is at this moment."""
     there = git.at(repository.root)
     return take_snapshot(there, repository, dirty=dirty_paths(there))
@@ -171,7 +171,9 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Ch
     return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
 
 
-def _without_own(git: Git, repository: Repository, kept: Snapshot, own: Own, *, base: str | None) -> Snapshot:
+def _without_own(
+    git: Git, repository: Repository, kept: TreeSnapshot, own: Own, *, base: str | None
+) -> TreeSnapshot:
     """*kept* with the last commit's version of what is the task's own and was not touched since."""
     against = tree_or_empty(git, base)
     before = {

@@ -52,7 +52,7 @@ Landing = Advanced | Conflict | Blocked
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LandingRequest:
     """What is to be landed."""
 
     branch: str
@@ -67,33 +67,35 @@ class Wish:
 
 def land(
     git: Git,
-    wish: Wish,
+    request: LandingRequest,
     *,
-    tell: Callable[[str], None],
+    add_note: Callable[[str], None],
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
 ) -> Landing:
     """Merge the branch into its target, fast-forward where possible. Idempotent; raises GitError.
 
     Decides again when the target moves meanwhile. *within_s* is for waiting and hooks together. What else a
-    person should know goes to ``tell``.
+    person should know goes to ``add_note``.
     """
     ends_at = time.monotonic() + within_s
     signed = replace(git, extra={**git.extra, **(signature or Signature()).variables})
     with turn_to_land(signed, wait_s=within_s):
-        cut_off = finish_interrupted(signed, marker=wish.marker)
+        cut_off = finish_interrupted(signed, marker=request.marker)
         if cut_off is not None:
-            tell(cut_off)
+            add_note(cut_off)
         for _ in range(_TRIES):
-            landing = _land_once(signed, wish, tell=tell, ends_at=ends_at)
+            landing = _land_once(signed, request, add_note=add_note, ends_at=ends_at)
             if landing is not None:
                 return landing
-    return Blocked(f"{wish.target} kept moving")
+    return Blocked(f"{request.target} kept moving")
 
 
-def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], ends_at: float) -> Landing | None:
+def _land_once(
+    git: Git, request: LandingRequest, *, add_note: Callable[[str], None], ends_at: float
+) -> Landing | None:
     """None: the target moved before we could, so everything has to be decided again."""
-    branch, target = wish.branch, wish.target
+    branch, target = request.branch, request.target
     old, tip = commit_of(git, f"refs/heads/{target}"), commit_of(git, f"refs/heads/{branch}")
     if old is None or tip is None:
         return Blocked(f"there is no branch {target if old is None else branch}")
@@ -110,8 +112,8 @@ def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], ends_at: fl
             old=old,
             tip=tip,
             branch=branch,
-            message=wish.message,
-            beside=wish.beside,
+            message=request.message,
+            beside=request.beside,
             ends_at=ends_at,
         )
         match merged:
@@ -124,16 +126,16 @@ def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], ends_at: fl
         in_the_way = _in_the_way(git, place, target)  # another process may have begun to work there
         if in_the_way is not None:
             return in_the_way
-    planned = Advance(branch, target, old, new, place is not None, wish.marker, own_identity())
+    planned = Advance(branch, target, old, new, place is not None, request.marker, own_identity())
     done = advance(git, planned, within_s=max(1.0, ends_at - time.monotonic()))
     if isinstance(done, NotTaken):
         moved = commit_of(git, f"refs/heads/{target}") != old
         where = f"{target} is checked out in {place}, and " if place else ""
         return None if moved else Blocked(f"{where}{done.why}")
     if done.note is not None:
-        tell(done.note)
+        add_note(done.note)
     if place is None and _has_hook(git, _AFTER_MERGE):
-        tell(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
+        add_note(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
     return Advanced(new, "fast-forward" if new == tip else "merge")
 
 

@@ -21,8 +21,8 @@ from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint,
 from task_queue.git.collect import collect, hand_over
 from task_queue.git.commit import final_commit, subjects_of, why_no_signature
 from task_queue.git.exclude import keep_out
-from task_queue.git.interrupted import keep_of_the_dead, note_begin, note_end
-from task_queue.git.landing import Advanced, Blocked, Wish, land
+from task_queue.git.interrupted import keep_interrupted_work, record_end, record_start
+from task_queue.git.landing import Advanced, Blocked, LandingRequest, land
 from task_queue.git.leftovers import keep_leftovers, own_of
 from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import hooks_folder
@@ -196,7 +196,7 @@ class Checkout:
         stuck = self._pointers_nowhere_else(main)
         if stuck:
             return workflow.Landed(None, f"{self.branch} was not merged: {stuck}")
-        wish = Wish(
+        request = LandingRequest(
             self.branch,
             self.target,
             message=f"Merge {self.branch}: {self.order.title}",
@@ -204,7 +204,9 @@ class Checkout:
             marker=self.order.marker,
         )
         notes: list[str] = []
-        landing = land(main, wish, tell=notes.append, signature=signature_of(self.order), within_s=within_s)
+        landing = land(
+            main, request, add_note=notes.append, signature=signature_of(self.order), within_s=within_s
+        )
         match landing:
             case Advanced(commit=commit) if missing := [
                 each for each in commits if not is_ancestor(main, each, of=commit)
@@ -269,7 +271,7 @@ class Checkout:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return
-        note_end(self.repository, self.order.claim.task_id)
+        record_end(self.repository, self.order.claim.task_id)
         if done:
             with contextlib.suppress(GitError):  # a ref too many does no harm
                 forget_checkpoint(self.git, self.checkpoint)
@@ -308,11 +310,11 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         assert found is not None
         repository = found
     task_id = order.claim.task_id
-    notes += keep_of_the_dead(
+    notes += keep_interrupted_work(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )
     kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
-    note_begin(repository, task_id, kept)
+    record_start(repository, task_id, kept)
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)

@@ -12,7 +12,7 @@ from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.work.workflow import Verified
-from task_queue.git.throw_away import fresh_checkout
+from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
@@ -113,7 +113,7 @@ class _ResultCheckout(AbstractContextManager[Path]):
         assert checkout.repository is not None
         self._below = checkout.directory.relative_to(checkout.repository.root)
         place = checkout.repository.root.with_name(f"{checkout.repository.root.name}.verify")
-        self._checkout = fresh_checkout(checkout.owner, commit, directory=place)
+        self._checkout = scratch_checkout(checkout.owner, commit, directory=place)
 
     def __enter__(self) -> Path:
         return self._checkout.__enter__() / self._below

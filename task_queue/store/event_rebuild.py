@@ -134,8 +134,8 @@ class _Rebuilding:
         """
         for event in meanwhile.events():
             about = (event.source, event.task_id, event.attempt)
-            told = event.type == "settled" and about in self._fresh
-            if event.type != CURSOR_RESET and not told:
+            is_rewritten = event.type == "settled" and about in self._fresh
+            if event.type != CURSOR_RESET and not is_rewritten:
                 self._segments.append(event.at, _record(event))
             if until is not None and event.at > until:
                 return

@@ -13,7 +13,7 @@ import pytest
 
 from task_queue.domain.task import TaskId
 from task_queue.git.collect import collect
-from task_queue.git.landing import Advanced, Blocked, Landing, Wish, land
+from task_queue.git.landing import Advanced, Blocked, Landing, LandingRequest, land
 from task_queue.git.merging import Conflict
 from task_queue.git.worktree import create
 from tests.git.conftest import Scratch
@@ -45,8 +45,8 @@ def bring(
     beside = scratch.root.parent / f"{branch}.merge"
     return land(
         replace(scratch.git, environment=env or scratch.env),
-        Wish(branch, "main", message="Land it\n", beside=beside, marker="a:task:1:session"),
-        tell=(scratch.root.parent / "told").write_text,
+        LandingRequest(branch, "main", message="Land it\n", beside=beside, marker="a:task:1:session"),
+        add_note=(scratch.root.parent / "told").write_text,
         within_s=within_s,
     )
 

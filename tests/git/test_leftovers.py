@@ -10,7 +10,7 @@ import pytest
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import Checkpoint, checkpoint
 from task_queue.git.commit import CommitResult, final_commit
-from task_queue.git.interrupted import AtWork, keep_of_the_dead, note_begin, note_end
+from task_queue.git.interrupted import WorkInProgress, keep_interrupted_work, record_end, record_start
 from task_queue.git.leftovers import Leftovers, keep_leftovers, own_of
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode
@@ -113,7 +113,7 @@ def die_at_work(scratch: Scratch, since: Checkpoint) -> None:
     folder = scratch.root / ".git/task-queue-at-work"
     folder.mkdir(exist_ok=True)
     dead = replace(own_identity(), pid_start_ticks=1)
-    (folder / "task-a.json").write_bytes(encode(AtWork(TASK, since.commit, dead)))
+    (folder / "task-a.json").write_bytes(encode(WorkInProgress(TASK, since.commit, dead)))
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["in a tree of its own", "in place"])
@@ -122,27 +122,27 @@ def test_what_a_killed_attempt_left_is_kept_before_the_next_begins(scratch: Scra
     die_at_work(scratch, begin(scratch))
     scratch.write("half.txt")
 
-    (told,) = keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=apart)
+    (told,) = keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=apart)
 
     assert "task-a, whose runner died, had left changes here: half.txt; they are kept on" in told
     assert scratch.run("show", "refs/task-queue/task-a/leftovers:half.txt") == "content"
     assert set(begin(scratch, attempt=2).dirty) == (set() if apart else {"half.txt"})
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=apart) == ()
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=apart) == ()
 
 
 def test_a_task_that_lives_or_goes_on_keeps_its_own(scratch: Scratch) -> None:
     """And of one that had committed everything nothing has to be kept."""
     since = begin(scratch)
-    note_begin(scratch.repository, TaskId("task-b"), since)
+    record_start(scratch.repository, TaskId("task-b"), since)
     scratch.write("half.txt")
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=False) == ()
-    note_end(scratch.repository, TaskId("task-b"))
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=False) == ()
+    record_end(scratch.repository, TaskId("task-b"))
 
     die_at_work(scratch, since)
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=TASK, apart=False) == ()
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=TASK, apart=False) == ()
     scratch.run("add", "half.txt")
     scratch.run("commit", "-q", "-m", "All of it")
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=False) == ()
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=False) == ()
     assert scratch.run("for-each-ref", "refs/task-queue/task-a/leftovers") == ""
 
 

@@ -146,7 +146,7 @@ class FolderQueue:
 
     def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         with self._available():
-            if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
+            if not (self._locks.is_present(claim) or self._locks.is_restored(claim)):
                 settled = self._archive.result_of(claim.task_id)
                 filed = self._archive.ended_state(claim.task_id) is not None
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
@@ -168,7 +168,7 @@ class FolderQueue:
     def release(self, claim: Claim, journal: Journal) -> str | None:
         newer = None
         with self._available():
-            if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
+            if not (self._locks.is_present(claim) or self._locks.is_restored(claim)):
                 self._take_back(claim)
             durable.replace(self._layout.journal(claim.document), encode(journal))
             if self._documents.is_edited(claim):

@@ -10,7 +10,7 @@ _SHORT = 160
 _MAX_LINES = 8
 
 
-def told(line: str) -> str | None:
+def readable(line: str) -> str | None:
     """What the envelope in *line* says to a person, None if nothing."""
     try:
         envelope: object = json.loads(line)
