@@ -123,13 +123,17 @@ class Watcher:
         for sight in sights:
             sight.close()
         if inotify is not None:
-            _end(inotify)
+            inotify.stop()
+            if inotify is not threading.current_thread():
+                inotify.join(_STOP_PATIENCE_S)
 
     def _check_all(self, sights: list[_SourceWatch]) -> None:
         inotify: InotifyFD | None = None
         no_instance: str | None = None
         with self._lock:
-            self._read_mounts()
+            if (mounted := self._mounted()) != self._mounts:
+                self._mounts = mounted
+                self._remote.clear()
             try:
                 inotify = self._living_inotify()
             except _CannotWatchError as error:
@@ -155,15 +159,11 @@ class Watcher:
             self._inotify = _started_inotify()
         return self._inotify
 
-    def _read_mounts(self) -> None:
-        mounted = self._mounted()
-        if mounted != self._mounts:
-            self._mounts = mounted
-            self._remote.clear()
-
     def _remote_at(self, pending: Path) -> str | None:
         if pending not in self._remote:
-            self._remote[pending] = _remote(pending, self._mounts)
+            kind = mounts.kind_at(pending, self._mounts)
+            is_remote = kind is not None and mounts.is_remote(kind)
+            self._remote[pending] = f"{pending}: is on a network file system ({kind})" if is_remote else None
         return self._remote[pending]
 
 
@@ -377,9 +377,7 @@ class _SourceWatch:
             os.close(os.open(self.pending / name, _NEW_FILE, 0o600))
             (self.pending / name).unlink(missing_ok=True)
         except OSError:
-            self._probe = (
-                None  # read-only, full, sick: nothing can be learnt, and that is not the watch's fault
-            )
+            self._probe = None  # read-only, full, sick: the watch is not at fault
 
     def _release(self, wd: WatchDescriptor) -> None:
         for role in [role for role, hold in self._held.items() if hold.wd == wd]:
@@ -417,12 +415,6 @@ def _started_inotify() -> InotifyFD:
     return inotify
 
 
-def _end(inotify: InotifyFD) -> None:
-    inotify.stop()
-    if inotify is not threading.current_thread():
-        inotify.join(_STOP_PATIENCE_S)
-
-
 def _add_watch(
     inotify: InotifyFD, folder: int, receiver: _SourceWatch, callback_id: CallbackId
 ) -> WatchDescriptor:
@@ -432,13 +424,6 @@ def _add_watch(
         inotify.remove_callbacks([(wd, callback_id)])
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return wd
-
-
-def _remote(pending: Path, table: tuple[mounts.Mount, ...]) -> str | None:
-    kind = mounts.kind_at(pending, table)
-    if kind is None or not mounts.is_remote(kind):
-        return None
-    return f"{pending}: is on a network file system ({kind})"
 
 
 def _no_watch(path: str, error: OSError) -> _CannotWatchError:

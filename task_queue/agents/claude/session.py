@@ -65,9 +65,9 @@ class SessionResult:
 class ClaudeExecutor:
     """Executor for ``claude``. The wall clock and the idle time come from the task's settings."""
 
-    def __init__(self, *, timers: Timers | None = None, stop_timeouts: StopTimeouts | None = None) -> None:
+    def __init__(self, *, timers: Timers | None = None, patience: StopTimeouts | None = None) -> None:
         self._timers = timers or Timers()
-        self._stop_timeouts = stop_timeouts or StopTimeouts()
+        self._patience = patience or StopTimeouts()
         self._asked: Stop | None = None
         self._wake: Callable[[], object] = _asleep
 
@@ -90,9 +90,9 @@ class ClaudeExecutor:
                 session_estimated_usd=order.meter.estimated,
             )
             return SessionResult(spent, work)
-        return asyncio.run(self._run_with_retry(order, transcript, request))
+        return asyncio.run(self._continue_or_restart(order, transcript, request))
 
-    async def _run_with_retry(
+    async def _continue_or_restart(
         self, order: Order, transcript: Transcript, request: SessionRequest
     ) -> SessionResult:
         result = await self._run_once(order, transcript, request)
@@ -111,9 +111,7 @@ class ClaudeExecutor:
     async def _run_once(
         self, order: Order, transcript: Transcript, request: SessionRequest, *, session_lost: bool = False
     ) -> SessionResult:
-        session = _CliSession(
-            order, transcript, request, timers=self._timers, stop_timeouts=self._stop_timeouts
-        )
+        session = _CliSession(order, transcript, request, timers=self._timers, patience=self._patience)
         self._wake = session.wake
         try:
             seen = await session.run(
@@ -141,12 +139,12 @@ class _CliSession:
         request: SessionRequest,
         *,
         timers: Timers,
-        stop_timeouts: StopTimeouts,
+        patience: StopTimeouts,
     ) -> None:
         self._order = order
         self._request = request
         self._transcript = transcript
-        self._stop_timeouts = stop_timeouts
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._client: ClaudeSDKClient
@@ -185,15 +183,15 @@ class _CliSession:
         return replace(seen, wants_structure=self._request.schema is not None)
 
     async def _run_conversation(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
-        conversation = asyncio.create_task(self._converse(prompt))
-        conversation.add_done_callback(lambda _: self._news.set())
-        timer = await self._supervise(conversation, asked)
-        if not conversation.done() and self.watch.progress.result is None:
-            await self._end(conversation, gently=asked() is Stop.CANCEL)
-        await _settled(conversation, self._stop_timeouts.disconnect_s)
-        if not conversation.done():
+        running = asyncio.create_task(self._converse(prompt))
+        running.add_done_callback(lambda _: self._news.set())
+        timer = await self._supervise(running, asked)
+        if not running.done() and self.watch.progress.result is None:
+            await self._end(running, gently=asked() is Stop.CANCEL)
+        await _settled(running, self._patience.disconnect_s)
+        if not running.done():
             self._signal("kill")
-            await _settled(conversation, self._stop_timeouts.kill_s)
+            await _settled(running, self._patience.kill_s)
         return timer
 
     async def _converse(self, prompt: str) -> None:
@@ -232,11 +230,9 @@ class _CliSession:
             "uuid": str(uuid.uuid4()),
         }
 
-    async def _supervise(
-        self, conversation: asyncio.Task[None], asked: Callable[[], Stop | None]
-    ) -> Timer | None:
+    async def _supervise(self, running: asyncio.Task[None], asked: Callable[[], Stop | None]) -> Timer | None:
         """Wait until the conversation ends or must be ended; the time-out that said so, if one did."""
-        while not conversation.done() and self.watch.progress.result is None and asked() is None:
+        while not running.done() and self.watch.progress.result is None and asked() is None:
             now = time.monotonic()
             if (timer := self.watch.overdue(now)) is not None:
                 return timer
@@ -247,27 +243,24 @@ class _CliSession:
                 await asyncio.wait_for(self._news.wait(), self.watch.next_deadline() - now)
         return None
 
-    async def _end(self, conversation: asyncio.Task[None], *, gently: bool) -> None:
+    async def _end(self, running: asyncio.Task[None], *, gently: bool) -> None:
         """Make the CLI end. A SIGTERM leaves the turn resumable, an interrupt ends the turn for good."""
         if gently and self.watch.progress.connected:
             interrupt = asyncio.create_task(self._interrupt())
-            await _settled(conversation, self._stop_timeouts.interrupt_s)
+            await _settled(running, self._patience.interrupt_s)
             interrupt.cancel()
         spawned = asyncio.create_task(self._transport.spawned.wait())
         await asyncio.wait(
-            {conversation, spawned}, timeout=self._stop_timeouts.kill_s, return_when=asyncio.FIRST_COMPLETED
+            {running, spawned}, timeout=self._patience.kill_s, return_when=asyncio.FIRST_COMPLETED
         )
         spawned.cancel()
-        for how, seconds in (
-            ("terminate", self._stop_timeouts.terminate_s),
-            ("kill", self._stop_timeouts.kill_s),
-        ):
-            if not conversation.done():
+        for how, seconds in (("terminate", self._patience.terminate_s), ("kill", self._patience.kill_s)):
+            if not running.done():
                 self._signal(how)
-                await _settled(conversation, seconds)
+                await _settled(running, seconds)
 
     async def _interrupt(self) -> None:
-        with suppress(Exception):  # it may find the CLI gone, or never be answered: the stop_timeouts goes on
+        with suppress(Exception):  # it may find the CLI gone, or never be answered: the next step follows
             await self._client.interrupt()
 
     def _signal(self, how: str) -> None:
