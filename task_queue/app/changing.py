@@ -80,7 +80,7 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
 
 
 def retry(installation: Installation, task_id: TaskId) -> Retried:
-    """Give the failed *task_id* another try; its attempts' numbers go on.
+    """Try the failed *task_id* again; the numbers of its attempts go on.
 
     Raises UnknownTaskError if it is not there or did not fail, EngineUnavailable, ConfigError.
     """

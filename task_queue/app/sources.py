@@ -93,21 +93,21 @@ def add_source(
 
 
 def remove_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Serve it no more; its folders and files stay. Raises ConfigError."""
+    """Stop serving the source; its folders and files stay. Raises ConfigError."""
     entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
     record_action(installation, "sources rm", source=entry.id)
     return entry
 
 
 def pause_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Start nothing new of it; what runs goes on. Raises ConfigError."""
+    """Start no new task of the source; a running one goes on. Raises ConfigError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
     record_action(installation, "sources pause", source=entry.id)
     return entry
 
 
 def resume_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Let a paused source go on. Raises ConfigError."""
+    """Start tasks of a paused source again. Raises ConfigError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
     record_action(installation, "sources resume", source=entry.id)
     return entry

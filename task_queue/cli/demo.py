@@ -39,13 +39,15 @@ task-queue service install          or for good, as a systemd user service"""
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the scratch folder for a look.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable, with schema_version; nothing live.")
+@click.option("--keep", is_flag=True, help="Keep the scratch folder, so that you can look into it.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version; printed at the end."
+)
 @click.pass_context
 def demo(context: click.Context, *, keep: bool, as_json: bool) -> None:
     """The whole pipeline in a scratch folder, without an account: real daemon, real agent, scripted model.
 
-    Exit code 1 if a task ends otherwise than it has to.
+    Exit code 1 if a task does not end as expected.
     """
     from task_queue.demo.show import run_demo
 

@@ -36,10 +36,10 @@ _TITLE = 60
 _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
-    "add": LazyCommand("tasks_change:add", "Hand in a task: text, stdin, a file, or your editor."),
+    "add": LazyCommand("tasks_change:add", "Add a task: text, stdin, a file, or your editor."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
-    "show": LazyCommand("tasks:show", "All that is known of one task."),
-    "logs": LazyCommand("tasks:transcript", "What the agent did, as it happens with --follow."),
+    "show": LazyCommand("tasks:show", "Everything that is known about one task."),
+    "logs": LazyCommand("tasks:transcript", "What the agent did; with --follow, as it happens."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
@@ -78,7 +78,7 @@ def list_tasks(
 @as_json_option
 @pass_installation
 def show(installation: Installation, *, task: str, as_json: bool) -> None:
-    """All that is known of TASK."""
+    """Everything that is known about TASK."""
     task_id = task_named(task, installation.sources())
     view = show_of(installation.circumstances(), task_id)
     if view is None:
@@ -91,7 +91,7 @@ def show(installation: Installation, *, task: str, as_json: bool) -> None:
 
 @click.command("logs")
 @click.argument("task")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the attempt has ended.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for more, until the attempt has ended.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Which attempt, instead of the last.")
 @click.option("--raw", is_flag=True, help="The transcript's JSON lines as they are.")
 @click.option(
@@ -101,7 +101,7 @@ def show(installation: Installation, *, task: str, as_json: bool) -> None:
 def transcript(
     installation: Installation, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
 ) -> None:
-    """Where TASK, its result and its transcript are, and what the agent did, as it happens with --follow."""
+    """Paths of TASK, its result and its transcript, and what the agent did; with --follow, as it happens."""
     if as_json and (follow or raw):
         raise click.UsageError("--json excludes --follow and --raw")
     logs = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
