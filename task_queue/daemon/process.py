@@ -243,7 +243,7 @@ class Daemon:
         self._halted = asked
         self._admission.set_stopped(asked)
         if asked:
-            at_once = _says_now(self._locations.stopped)
+            at_once = _is_at_once(self._locations.stopped)
             self._sources.halt(at_once=at_once)
             self._emit(QueueStopped(at_once))
         else:
@@ -330,7 +330,7 @@ def _trusted(path: Path) -> Config:
     return schema.load(path)
 
 
-def _says_now(stopped: Path) -> bool:
+def _is_at_once(stopped: Path) -> bool:
     try:
         return b"now" in durable.read_regular(stopped, limit=100)[0]
     except OSError:

@@ -36,7 +36,7 @@ _FACTS = "Checkpoint: "
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class EarlierWork:
     """What an earlier attempt of a task left uncommitted: the task's own when it is tried again."""
 
     files: Mapping[str, Entry]
@@ -61,11 +61,11 @@ class Checkpoint:
     """What was uncommitted and is not in the checkpoint."""
 
     @property
-    def untouchable(self) -> frozenset[str]:
+    def others_paths(self) -> frozenset[str]:
         """Paths that belong to the user or another task: no commit of the queue holds them."""
         return frozenset(self.dirty) | {entry.path for entry in self.left_out}
 
-    def way_back(self, root: Path) -> tuple[str, ...]:
+    def restore_commands(self, root: Path) -> tuple[str, ...]:
         """Commands that bring the files, and then the index, back to what they were. Newer files stay."""
         git = f"git -C {shlex.quote(str(root))}"
         return (
@@ -80,7 +80,7 @@ def checkpoint(
     *,
     task_id: TaskId,
     attempt: int,
-    own: Own | None = None,
+    own: EarlierWork | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Checkpoint:
     """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
@@ -172,7 +172,7 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Ch
 
 
 def _without_own(
-    git: Git, repository: Repository, kept: TreeSnapshot, own: Own, *, base: str | None
+    git: Git, repository: Repository, kept: TreeSnapshot, own: EarlierWork, *, base: str | None
 ) -> TreeSnapshot:
     """*kept* with the last commit's version of what is the task's own and was not touched since."""
     against = tree_or_empty(git, base)

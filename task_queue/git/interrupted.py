@@ -79,14 +79,14 @@ def _keep(git: Git, repository: Repository, at_work: WorkInProgress, *, apart: b
     if not uncommitted or commit_of(there, at_work.checkpoint) is None:
         return None
     since = checkpoint_at(there, at_work.checkpoint)
-    kept = keep_leftovers(there, repository, task_id=at_work.task_id, since=since, surely_its_own=apart)
+    kept = keep_leftovers(there, repository, task_id=at_work.task_id, since=since, own_only=apart)
     left = [] if kept is None else [path for path in kept.paths if path in uncommitted]
     if kept is None or not left:
         return None
     more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
     return (
         f"{at_work.task_id}, whose runner died, had left changes here: {', '.join(left[:_MOST_NAMED])}{more};"
-        f" they are kept on {kept.ref}; see them with: {kept.way_to_see(repository.root)}"
+        f" they are kept on {kept.ref}; see them with: {kept.show_command(repository.root)}"
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from task_queue.domain.work.commits import Signature
 from task_queue.git.advance import (
     Advance,
-    NotTaken,
+    StepRefused,
     advance,
     finish_interrupted,
     turn_to_land,
@@ -128,7 +128,7 @@ def _land_once(
             return in_the_way
     planned = Advance(branch, target, old, new, place is not None, request.marker, own_identity())
     done = advance(git, planned, within_s=max(1.0, ends_at - time.monotonic()))
-    if isinstance(done, NotTaken):
+    if isinstance(done, StepRefused):
         moved = commit_of(git, f"refs/heads/{target}") != old
         where = f"{target} is checked out in {place}, and " if place else ""
         return None if moved else Blocked(f"{where}{done.why}")

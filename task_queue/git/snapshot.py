@@ -144,7 +144,7 @@ def entries_in_index(git: Git) -> dict[str, Entry]:
     return found
 
 
-def left_alone(git: Git) -> frozenset[str]:
+def paths_git_skips(git: Git) -> frozenset[str]:
     """Paths whose files git does not look at: outside of a sparse checkout, or assumed unchanged."""
     lines = git.read("ls-files", "-z", "-v", "--full-name").fields
     return frozenset(line[2:] for line in lines if line[:1] == "S" or line[:1].islower())

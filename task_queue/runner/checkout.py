@@ -23,7 +23,7 @@ from task_queue.git.commit import final_commit, subjects_of, why_no_signature
 from task_queue.git.exclude import keep_out
 from task_queue.git.interrupted import keep_interrupted_work, record_end, record_start
 from task_queue.git.landing import Advanced, Blocked, LandingRequest, land
-from task_queue.git.leftovers import keep_leftovers, own_of
+from task_queue.git.leftovers import earlier_work_of, keep_leftovers
 from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
@@ -92,7 +92,7 @@ class Checkout:
             return None
         now = snapshot_now(self.git, self.repository)
         changes = changes_between(self.git, self.checkpoint.commit, now.tree)
-        new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
+        new = [entry for entry in now.left_out if entry.path not in self.checkpoint.others_paths]
         left_out = [f"{entry.path} ({entry.why})" for entry in new]
         return replace(changes, left_out=(*left_out, *self._inside_submodules()))
 
@@ -173,7 +173,7 @@ class Checkout:
         undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(made.all))
         if self.checkpoint.dirty:
             notes.append("your uncommitted changes from before the task are kept on " + self.checkpoint.ref)
-            undo += self.checkpoint.way_back(self.repository.root)
+            undo += self.checkpoint.restore_commands(self.repository.root)
         return workflow.Committed(
             commits=made.all,
             branch=self.branch or made.branch,
@@ -247,7 +247,8 @@ class Checkout:
         )
         if kept is None:
             return None
-        return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.main or self.repository.root)}"
+        show = kept.show_command(self.main or self.repository.root)
+        return f"what it left is kept on {kept.ref}; see it with: {show}"
 
     def _after_commit(self) -> list[str]:
         """What is to be said of hooks, and of a checkout that does not show the commit."""
@@ -313,7 +314,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     notes += keep_interrupted_work(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )
-    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=earlier_work_of(git, task_id))
     record_start(repository, task_id, kept)
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")

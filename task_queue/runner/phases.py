@@ -104,7 +104,7 @@ class WorkflowExecutor:
             run.drop_lost_steps(plan)
         while True:
             if self._asked is not None:
-                return _asked_to(self._asked)
+                return _outcome_of_stop(self._asked)
             phase = next_phase(run.steps.done, plan)
             run.transcript.write("note", {"type": PHASE, "phase": name_of(phase)})
             with run.timed(phase):
@@ -133,7 +133,7 @@ class WorkflowExecutor:
                     run.opened(), number, run.prepared().judges, run.transcript, within_s=run.left_s
                 )
                 if self._asked is not None:
-                    return _asked_to(self._asked)
+                    return _outcome_of_stop(self._asked)
                 if not verified.passed and run.left_s <= 0:
                     reason = "the time was over before the verification had ended"
                     return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
@@ -233,7 +233,7 @@ def _audited(number: int, result: SessionResult, *, tampered: bool) -> Audited:
             )
 
 
-def _asked_to(how: Stop) -> Outcome:
+def _outcome_of_stop(how: Stop) -> Outcome:
     match how:
         case Stop.CANCEL:
             return Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")

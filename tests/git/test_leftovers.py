@@ -11,7 +11,7 @@ from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import Checkpoint, checkpoint
 from task_queue.git.commit import CommitResult, final_commit
 from task_queue.git.interrupted import WorkInProgress, keep_interrupted_work, record_end, record_start
-from task_queue.git.leftovers import Leftovers, keep_leftovers, own_of
+from task_queue.git.leftovers import Leftovers, earlier_work_of, keep_leftovers
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -20,7 +20,7 @@ TASK = TaskId("task-a")
 
 
 def begin(scratch: Scratch, attempt: int = 1) -> Checkpoint:
-    own = own_of(scratch.git, TASK)
+    own = earlier_work_of(scratch.git, TASK)
     return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=attempt, own=own)
 
 
@@ -49,7 +49,7 @@ def test_what_a_failed_task_left_is_kept(scratch: Scratch) -> None:
     assert scratch.run("show", f"{left.ref}:first.txt") == "half done"
     assert keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since) == left
     seen = subprocess.run(
-        ["sh", "-c", left.way_to_see(scratch.root)],
+        ["sh", "-c", left.show_command(scratch.root)],
         env=scratch.env,
         check=True,
         capture_output=True,
@@ -80,7 +80,7 @@ def test_what_it_left_is_its_own_when_it_is_tried_again(scratch: Scratch) -> Non
     scratch.write("first.txt", "done\n")
     done = succeed(scratch, again)
 
-    assert (again.untouchable, done.overlap) == (frozenset(), ())
+    assert (again.others_paths, done.overlap) == (frozenset(), ())
     assert done.paths == ("first.txt", "new.txt", "old.txt", "staged.txt")
     assert scratch.status() == []
 
@@ -186,5 +186,5 @@ def test_leftovers_that_say_nothing_of_themselves_are_nobodys(scratch: Scratch) 
     assert left is not None
     scratch.run("update-ref", left.ref, "HEAD")
 
-    assert own_of(scratch.git, TASK) is None
+    assert earlier_work_of(scratch.git, TASK) is None
     assert set(begin(scratch, attempt=2).dirty) == {"new.txt"}

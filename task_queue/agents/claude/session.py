@@ -146,7 +146,7 @@ class _CliSession:
         self._transcript = transcript
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._client: ClaudeSDKClient
         self._transport: RecordingTransport
         self._exception: str | None = None
@@ -161,7 +161,7 @@ class _CliSession:
 
     def wake(self) -> None:
         """Look again at what was asked; may be called from a signal handler."""
-        self._loop.call_soon_threadsafe(self._news.set)
+        self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         launcher = write_launcher(self._order)
@@ -184,7 +184,7 @@ class _CliSession:
 
     async def _run_conversation(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
         running = asyncio.create_task(self._converse(prompt))
-        running.add_done_callback(lambda _: self._news.set())
+        running.add_done_callback(lambda _: self._changed.set())
         timer = await self._supervise(running, asked)
         if not running.done() and self.watch.progress.result is None:
             await self._end(running, gently=asked() is Stop.CANCEL)
@@ -200,7 +200,7 @@ class _CliSession:
             await self._client.connect()
             await self._client.query(self._message(prompt))
             self.watch.prompted(time.monotonic())
-            self._news.set()
+            self._changed.set()
             await self._drain()
         except ClaudeSDKError as error:
             self._exception = f"{type(error).__name__}: {error}"
@@ -238,9 +238,9 @@ class _CliSession:
                 return timer
             if is_hopeless(self.watch.progress.observation(wrong_account=self._wrong_account())):
                 return None
-            self._news.clear()
+            self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self.watch.next_deadline() - now)
+                await asyncio.wait_for(self._changed.wait(), self.watch.next_deadline() - now)
         return None
 
     async def _end(self, running: asyncio.Task[None], *, gently: bool) -> None:
@@ -282,7 +282,7 @@ class _CliSession:
         self._transcript.write(direction, frame)
         if direction == "in":
             self.watch.heard(frame, time.monotonic())
-            self._news.set()
+            self._changed.set()
         else:
             self.watch.progress.add(direction, frame)
 
