@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,25 +16,15 @@ from task_queue.demo.scripted_model import (
     Reply,
     Request,
     Say,
-    Script,
-    ScriptedModel,
     UseTool,
     in_turn,
 )
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.work.audit import VERDICT_SCHEMA
-from tests.agents.bench import Bench
+from tests.agents.bench import MakeBench
 
-MakeBench = Callable[[Script], Bench]
 STRUCTURED = SessionRequest(resume=False, schema=VERDICT_SCHEMA)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[MakeBench]:
-    with ExitStack() as models:
-        count = iter(range(100))
-        yield lambda script: Bench(tmp_path / str(next(count)), models.enter_context(ScriptedModel(script)))
 
 
 @pytest.mark.parametrize("text", ["", "  "], ids=["nothing", "blanks"])

@@ -11,8 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from task_queue.domain.event_record import EventRecord
 from task_queue.store import event_files
 from task_queue.store.event_log import EVENTS_LOST, EventLog
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
+from tests.disks import memory_disk
 from tests.proof import tracer
 from tests.store.writer import ROOT, Writer
 from tests.waiting import eventually
@@ -613,14 +612,3 @@ def test_reading_needs_no_library(folder: Path) -> None:
     )
 
     assert done.stdout == "[]\n"
-
-
-@contextmanager
-def memory_disk(folder: Path, option: str) -> Iterator[None]:
-    mount = ["mount", "-t", "tmpfs", "-o", f"{option},mode=0700", "scratch", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not permitted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
