@@ -47,8 +47,9 @@ def test_a_result_is_written_as_it_always_was() -> None:
     """Every key, flat, in the same order; a result is read by more programs than ours."""
     data = (BEFORE / "result-failed.json").read_bytes()
 
-    # Since then a result also says what needs a person.
-    assert encode(decode(Result, data)).replace(b' "attention": [],\n', b"", 1) == data
+    # Since then a result also says what needs a person, and what failed before the task began.
+    newer = b' "attention": [],\n "baseline": null,\n'
+    assert encode(decode(Result, data)).replace(newer, b"", 1) == data
 
 
 def test_an_outcome_keeps_what_the_work_came_to() -> None:
@@ -60,8 +61,10 @@ def test_an_outcome_keeps_what_the_work_came_to() -> None:
     assert (product.isolation, product.branch) == (Isolation.WORKTREE, "task-queue/fix-auth")
     now = json.loads(encode(decode(Ending, data)))
     product_now = now["work"].pop("product")
-    assert product_now.pop("uncommitted") == []  # newer than the file
-    assert product_now == json.loads(data)["work"]["delivery"]
+    assert (product_now.pop("uncommitted"), product_now.pop("baseline")) == ([], None)  # newer than the file
+    delivery = json.loads(data)["work"]["delivery"]
+    assert product_now.pop("by_queue") == [delivery.pop("ours")]
+    assert product_now == delivery
 
 
 def test_a_result_whose_error_is_null_has_no_error() -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 from task_queue.domain.document.choices import Workflow
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.markdown import code, fenced
-from task_queue.domain.work.workflow import Audited, Implemented, Step, Verified, denials_in
+from task_queue.domain.work.workflow import Audited, Implemented, SentBack, Step, Verified, denials_in
 from task_queue.platform import durable
 from task_queue.ports.executor import Order
 
@@ -296,7 +296,7 @@ def _earlier(steps: Sequence[Step]) -> str:
     earlier = [
         f"Round {step.round}:\n\n{fenced(step.findings)}"
         for step in steps
-        if isinstance(step, Audited | Verified) and step.findings.strip()
+        if isinstance(step, Audited | Verified | SentBack) and step.findings.strip()
     ]
     if not earlier:
         return "None."

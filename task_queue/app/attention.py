@@ -38,6 +38,13 @@ def of_queue(
         yield from _of_source(source)
 
 
+def of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView]:
+    for source_id, why in why_by_source.items():
+        command = f"task-queue sources resume --source-id {source_id}"
+        sentence = f"source '{source_id}' is held: {why}"
+        yield AttentionView(AttentionKind.BROKEN_BASE, sentence, command, source=source_id)
+
+
 def of_configuration(problems: Iterable[str]) -> Iterator[AttentionView]:
     for problem in problems:
         yield AttentionView(AttentionKind.CONFIGURATION, problem, "task-queue doctor")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from task_queue.app.account import AccountFiles, account_from
 from task_queue.app.answers import AccountView, DaemonView, ListedSource
+from task_queue.app.broken_bases import why_held
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.files import Record, text_in
 from task_queue.config import document
@@ -53,6 +54,12 @@ class Circumstances:
             now=now,
         )
         self.account: AccountView = self._spent.view
+        self.broken_bases: Mapping[str, str] = {
+            source.id: why
+            for source in self.sources
+            if (why := why_held(locations.broken_bases, source.id)) is not None
+        }
+        """Why sources wait for their target to be mended, by source."""
 
     def holds(self, source: ListedSource) -> Holds:
         """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too."""
@@ -61,10 +68,11 @@ class Circumstances:
         said = self.said.get(source.id, {})
         why = text_in(said, "why")
         everything = STOPPED if self.account.stopped else source_paused(source.id) if source.paused else None
-        if why in {STOPPED, source_paused(source.id)}:
+        broken = self.broken_bases.get(source.id)
+        if why in {STOPPED, source_paused(source.id), broken}:
             why = None  # the files say it, and sooner
         if everything is None:
-            everything = source.trouble or (why if said.get("holds") == "everything" else None)
+            everything = source.trouble or broken or (why if said.get("holds") == "everything" else None)
         agents = self._agents_held(source)
         if agents is None and why is not None and said.get("holds") == "agents":
             agents = AgentHold(why)

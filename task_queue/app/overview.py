@@ -49,6 +49,7 @@ def status_of(
         attention=(
             *attention.of_configuration(problems),
             *attention.of_queue(daemon, account, views, circumstances.said),
+            *attention.of_broken_bases(circumstances.broken_bases),
             *attention.of_results(circumstances.sources),
         ),
     )

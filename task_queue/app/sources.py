@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from task_queue.app import broken_bases
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.config import document, edit
@@ -93,22 +94,23 @@ def add_source(
 
 
 def remove_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Stop serving the source; its folders and files stay. Raises ConfigError."""
+    """Serve it no more; its folders and files stay. Raises ConfigError."""
     entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
     record_action(installation, "sources rm", source=entry.id)
     return entry
 
 
 def pause_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Start no new task of the source; a running one goes on. Raises ConfigError."""
+    """Start nothing new of it; what runs goes on. Raises ConfigError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
     record_action(installation, "sources pause", source=entry.id)
     return entry
 
 
 def resume_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Start tasks of a paused source again. Raises ConfigError."""
+    """Let a source go on that is paused, or held because its target is broken. Raises ConfigError, OSError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
+    broken_bases.let_go_on(installation.locations.broken_bases, entry.id)
     record_action(installation, "sources resume", source=entry.id)
     return entry
 

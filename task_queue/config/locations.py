@@ -68,6 +68,11 @@ class Locations:
         return self.state_dir / "events"
 
     @property
+    def broken_bases(self) -> Path:
+        """The folder with a file for each source whose target is broken."""
+        return self.state_dir / "broken-bases"
+
+    @property
     def drops(self) -> Path:
         return self.state_dir / "dropped.json"
 

@@ -22,11 +22,12 @@ from typing import Any
 
 from task_queue import __version__
 from task_queue.config import document, schema
-from task_queue.config.environment import template_environment
+from task_queue.config.environment import agent_environment, template_environment
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
@@ -35,7 +36,7 @@ from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
-from task_queue.domain.errors import ConfigError
+from task_queue.domain.errors import ConfigError, GitError
 from task_queue.domain.events import (
     ConfigurationChanged,
     DaemonStarted,
@@ -44,6 +45,9 @@ from task_queue.domain.events import (
     QueueResumed,
     QueueStopped,
 )
+from task_queue.domain.work.baseline import BrokenBase
+from task_queue.git.program import Git
+from task_queue.git.repository import commit_of
 from task_queue.platform import durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
@@ -60,7 +64,7 @@ _STOP_SLACK_S = 15.0
 
 
 @dataclass(slots=True)
-class _Interval:
+class _Every:
     """Something that is done now and then."""
 
     last: float = -math.inf
@@ -129,7 +133,11 @@ class Daemon:
         self._stop_asked = False
         self._reload_asked = False
         self._admission = SharedAdmission(
-            self._clock, AccountFile(locations.accounts), Ledger(locations.ledger), emit=self._emit
+            self._clock,
+            AccountFile(locations.accounts),
+            Ledger(locations.ledger),
+            broken_bases=BrokenBases(locations.broken_bases, self._tip_of),
+            emit=self._emit,
         )
         self._halted = False
         self._runners = ProcessRunners(template_environment())
@@ -169,7 +177,7 @@ class Daemon:
                 log.info("stopped pid=%d", os.getpid())
 
     def _look_after(self, is_still_the_only_one: Callable[[], bool]) -> None:
-        check, slow_check, sweep = _Interval(), _Interval(), _Interval(time.monotonic())
+        check, slow_check, sweep = _Every(), _Every(), _Every(time.monotonic())
         while not self._stop_asked:
             now = time.monotonic()
             if sweep.is_due(now, self._config.sweep_seconds):
@@ -186,6 +194,7 @@ class Daemon:
             self._reload_if_changed()
             self._halt_if_asked()
             self._admission.look_at_account_file()
+            self._admission.look_at_broken_bases()
             self._sources.close_retired()
             self._write_state()
             if self._is_over():
@@ -196,6 +205,14 @@ class Daemon:
         if not self._until.drained and self._until.tasks is None:
             return False
         return self._sources.has_recovered and self._quota.close(lambda: self._sources.drained)
+
+    def _tip_of(self, broken: BrokenBase) -> str | None:
+        git = Git(Path(broken.repository), agent_environment(self._config.agent, os.environ))
+        try:
+            return commit_of(git, f"refs/heads/{broken.target}")
+        except GitError as error:
+            log.warning("target not looked at repository=%s error=%s", broken.repository, error)
+            return None
 
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
@@ -243,7 +260,7 @@ class Daemon:
         self._halted = asked
         self._admission.set_stopped(asked)
         if asked:
-            at_once = _is_at_once(self._locations.stopped)
+            at_once = _says_now(self._locations.stopped)
             self._sources.halt(at_once=at_once)
             self._emit(QueueStopped(at_once))
         else:
@@ -330,7 +347,7 @@ def _trusted(path: Path) -> Config:
     return schema.load(path)
 
 
-def _is_at_once(stopped: Path) -> bool:
+def _says_now(stopped: Path) -> bool:
     try:
         return b"now" in durable.read_regular(stopped, limit=100)[0]
     except OSError:

@@ -197,7 +197,7 @@ class ServedSources:
             return None
         if served.worker.needs_person:
             return served.worker.trouble
-        return None if served.worker.drained else self._admission.tripped(served.source.id)
+        return None if served.worker.drained else self._admission.needs_person(served.source.id)
 
     @property
     def has_recovered(self) -> bool:

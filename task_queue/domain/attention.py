@@ -23,6 +23,8 @@ class AttentionKind(StrEnum):
     CONFIGURATION = "configuration"
     ACCOUNT = "account"
     SOURCE = "source"
+    BROKEN_BASE = "broken_base"
+    """A check that passed on an earlier commit of a source's target fails on the present one."""
     LOCK = "lock"
     BLOCKED = "blocked"
 

@@ -5,6 +5,7 @@ Pure: the account, what was spent and the time are arguments.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +40,16 @@ class Holds:
 
 def source_paused(source: str) -> str:
     return f"the source is paused; go on with: task-queue sources resume --source-id {source}"
+
+
+def base_broken(
+    source: str, *, repository: str, target: str, commit: str, commands: Iterable[str], task_id: str
+) -> str:
+    return (
+        f"{target} of {repository} is broken at {commit[:12]}: {', '.join(commands)} passed on an earlier commit and"
+        f" fails there (found by {task_id}); the source goes on when {target} is at another commit, or with:"
+        f" task-queue sources resume --source-id {source}"
+    )
 
 
 def account_paused(account: Account, now: datetime) -> AgentHold | None:

@@ -66,7 +66,7 @@ class WorkProduct:
     commits: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     """Of the commits, in their order."""
-    ours: str | None = None
+    by_queue: tuple[str, ...] = ()
     """Which of them the queue made; the others are the agent's."""
     stat: str = ""
     """What the task changed, in one line."""
@@ -78,6 +78,8 @@ class WorkProduct:
     """What became of the task's branch."""
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
+    baseline: dict[str, Any] | None = None
+    """Of the commit that the work began on, where a check failed: ``domain.work.baseline.Baseline``."""
     changed_judges: tuple[str, ...] = ()
     """Files that judge the work and were changed by it: the path, and how in parentheses."""
     audit: dict[str, Any] | None = None

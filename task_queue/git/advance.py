@@ -11,9 +11,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from task_queue.domain.errors import GitError, GitTookTooLong
@@ -63,13 +64,20 @@ class StepRefused:
     why: str
 
 
-@contextmanager
-def turn_to_land(git: Git, *, wait_s: float) -> Generator[None, None, None]:
-    """The queue's landings in one repository wait for each other; the kernel ends the turn of a process that dies.
+class TurnNotTaken(GitError):  # noqa: N818 - it is what happened
+    """Another task was landing for as long as this one could wait."""
 
-    Raises GitError where the turn does not come within *wait_s*.
+
+@contextmanager
+def turn(
+    git: Git, *, wait_s: float, into: str | None = None, give_up: Callable[[], bool] = lambda: False
+) -> Generator[None, None, None]:
+    """The queue's landings wait for each other; the kernel ends the turn of a process that dies.
+
+    With *into*, a branch: all that belongs to a landing there, checks included. Without: its last step, in the
+    whole repository. Raises TurnNotTaken where the turn does not come within *wait_s*, or *give_up* says so.
     """
-    path = _common_dir(git) / _LOCK
+    path = _common_dir(git) / (_LOCK if into is None else f"{_LOCK}-{sha256(into.encode()).hexdigest()[:16]}")
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -77,8 +85,8 @@ def turn_to_land(git: Git, *, wait_s: float) -> Generator[None, None, None]:
     give_up_at = time.monotonic() + wait_s
     try:
         while not _is_locked_by_us(fd):
-            if time.monotonic() >= give_up_at:
-                raise GitError(f"{git.directory}: another task has been landing for {wait_s:g} s")
+            if give_up() or time.monotonic() >= give_up_at:
+                raise TurnNotTaken(f"{git.directory}: another task has been landing for {wait_s:.0f} s")
             time.sleep(_LOOK_AGAIN_S)  # a wait in the kernel could not be given up
         yield
     finally:
@@ -148,7 +156,7 @@ def finish_interrupted_before(git: Git, *, marker: str) -> str | None:
     """The same for a caller about to work there; nothing without a repository, or while another process is landing."""
     with contextlib.suppress(GitError):
         if (_common_dir(git) / _RECORD).exists():
-            with turn_to_land(git, wait_s=_SHORT_WAIT_S):
+            with turn(git, wait_s=_SHORT_WAIT_S):
                 return finish_interrupted(git, marker=marker)
     return None
 

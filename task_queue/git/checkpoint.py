@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -102,7 +102,6 @@ def checkpoint(
     kept = take_snapshot(there, repository, dirty=dirty_paths(there), max_file_bytes=max_file_bytes)
     if own is not None:
         kept = _without_own(there, repository, kept, own, base=base)
-    parents = [base] if base else []
     about = {
         "attempt": attempt,
         "base": base,
@@ -110,20 +109,33 @@ def checkpoint(
         "staged": kept.staged,
         "left_out": [[entry.path, entry.why] for entry in kept.left_out],
     }
-    index = commit_tree(there, kept.staged, parents=parents, message="The index\n")
-    message = f"Before {task_id}\n\n{_FACTS}{json.dumps(about)}\n"
-    parents += [index, *([earlier] if earlier else [])]
-    commit = commit_tree(there, kept.tree, parents=parents, message=message)
-    move_ref(there, ref, commit, earlier)
-    made = _found(there, commit, ref=ref, attempt=attempt)
-    assert made is not None
-    return made
+    before = [earlier] if earlier else []
+    return _published(there, ref, f"Before {task_id}", about, tree=kept.tree, before=before, replaces=earlier)
+
+
+def moved_to(git: Git, repository: Repository, kept: Checkpoint, *, base: str) -> Checkpoint:
+    """The checkpoint *kept* as if the task had begun at the commit *base*, with the same uncommitted files.
+
+    Idempotent; raises GitError.
+    """
+    if kept.base == base:
+        return kept
+    there = git.at(repository.root)
+    staged = {
+        step.path: step.after for step in steps_between(there, tree_or_empty(there, kept.base), kept.staged)
+    }
+    with temporary_index(there, repository, empty=True) as ours:
+        tree, index = tree_with(ours, base, kept.dirty), tree_with(ours, base, staged)
+    about = facts_in(there, kept.commit, _FACTS) | {"base": base, "staged": index}
+    before = _parents(there, kept)[2 if kept.base else 1 :]  # what *kept* holds, the new one holds as well
+    return _published(
+        there, kept.ref, "Moved to the target", about, tree=tree, before=before, replaces=kept.commit
+    )
 
 
 def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
     """Remove the ref of a checkpoint that holds no file of another owner; whether it did."""
-    parents = git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()
-    if kept.dirty or kept.left_out or len(parents) > (2 if kept.base else 1):
+    if kept.dirty or kept.left_out or len(_parents(git, kept)) > (2 if kept.base else 1):
         return False
     return git.attempt("update-ref", "-d", kept.ref, kept.commit).code == 0
 
@@ -169,6 +181,32 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Ch
         # Staged, and then put back in the file: the file equals the last commit, yet the path is the user's.
         dirty.setdefault(step.path, step.before)
     return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
+
+
+def _published(
+    git: Git,
+    ref: str,
+    subject: str,
+    about: Mapping[str, Any],
+    *,
+    tree: str,
+    before: Sequence[str],
+    replaces: str | None,
+) -> Checkpoint:
+    """Keep *tree* as the checkpoint with the facts *about*; *before* are earlier ones that hold something else."""
+    parents = [about["base"]] if about["base"] else []
+    index = commit_tree(git, about["staged"], parents=parents, message="The index\n")
+    message = f"{subject}\n\n{_FACTS}{json.dumps(about)}\n"
+    commit = commit_tree(git, tree, parents=[*parents, index, *before], message=message)
+    move_ref(git, ref, commit, replaces)
+    made = _found(git, commit, ref=ref, attempt=about["attempt"])
+    assert made is not None
+    return made
+
+
+def _parents(git: Git, kept: Checkpoint) -> list[str]:
+    """Its base, if there is one; its index; earlier checkpoints."""
+    return git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()
 
 
 def _without_own(

@@ -5,7 +5,7 @@ It is made with an index of our own, so what a person has staged stays staged an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from task_queue.domain.work.commits import (
@@ -88,17 +88,21 @@ def final_commit(
     trailers: Mapping[str, str],
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
+    earlier: Collection[str] = (),
 ) -> CommitResult:
     """Commit what changed since the checkpoint and was not uncommitted before it.
 
     *trailers* must hold Task-Id and Task-Queue-Attempt: a commit on top of the checkpoint's base that
-    carries both is the one that an earlier call made, and no other is. Raises GitError where git itself
-    is in trouble; a hook's refusal is in ``refused``.
+    carries both, and is none of *earlier*, is the one that an earlier call made, and no other is. Raises
+    GitError where git itself is in trouble; a hook's refusal is in ``refused``.
     """
     there = git.at(repository.root)
     marks = {name: trailers[name] for name in (TASK_ID, TASK_QUEUE_ATTEMPT)}
     history = _commits_since(there, since.base)
-    ours = next((commit for commit in reversed(history) if _carries(there, commit, marks)), None)
+    ours = next(
+        (commit for commit in reversed(history) if commit not in earlier and _carries(there, commit, marks)),
+        None,
+    )
     now = snapshot_now(there, repository)
     changed = [step.path for step in steps_between(there, since.commit, now.tree)]
     result = CommitResult(

@@ -15,15 +15,17 @@ from task_queue.domain.work.commits import Signature
 from task_queue.git.advance import (
     Advance,
     StepRefused,
+    TurnNotTaken,
     advance,
     finish_interrupted,
-    turn_to_land,
+    turn,
 )
 from task_queue.git.commit import HOOKS_TIMEOUT_S
-from task_queue.git.merging import Conflict, Refused, conflict_of, merge_commit
+from task_queue.git.merging import Conflict, Refused, merge_commit, merged_tree
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
-from task_queue.git.repository import commit_of, facts, is_ancestor
+from task_queue.git.repository import commit_of, continues, facts, is_ancestor
+from task_queue.git.snapshot import steps_between
 from task_queue.git.worktree import checkout_of
 from task_queue.platform.identity import own_identity
 
@@ -48,7 +50,20 @@ class Blocked:
     why: str
 
 
-Landing = Advanced | Conflict | Blocked
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """The checks fail on what the target would become; the branch and the target stay as they were."""
+
+    commit: str
+    """What would have landed."""
+    onto: str
+    """Where the target was."""
+    findings: str
+
+
+Landing = Advanced | Conflict | Blocked | Unproven
+Prove = Callable[[str], str | Blocked | None]
+"""Findings of the checks on a commit that is to land, or why they could not be made; None: they passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,9 @@ class LandingRequest:
     """Where a throw-away checkout may be."""
     marker: str
     """Of the attempt that lands."""
+    prove: Prove = lambda _: None
+    give_up: Callable[[], bool] = lambda: False
+    """Asked while it waits for its turn."""
 
 
 def land(
@@ -72,29 +90,34 @@ def land(
     add_note: Callable[[str], None],
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
+    wait_s: float = HOOKS_TIMEOUT_S,
 ) -> Landing:
-    """Merge the branch into its target, fast-forward where possible. Idempotent; raises GitError.
+    """Merge the branch into its target, fast-forward where it only continues it. Idempotent; raises GitError.
 
-    Decides again when the target moves meanwhile. *within_s* is for waiting and hooks together. What else a
-    person should know goes to ``add_note``.
+    Branches land in one target one after the other, *wait_s* is how long this one waits for its turn. What
+    lands is proven first, and all is decided again when the target moves meanwhile. *within_s* is for the hooks
+    of one try. What else a person should know goes to ``add_note``.
     """
-    ends_at = time.monotonic() + within_s
     signed = replace(git, extra={**git.extra, **(signature or Signature()).variables})
-    with turn_to_land(signed, wait_s=within_s):
-        cut_off = finish_interrupted(signed, marker=request.marker)
-        if cut_off is not None:
-            add_note(cut_off)
-        for _ in range(_TRIES):
-            landing = _land_once(signed, request, add_note=add_note, ends_at=ends_at)
-            if landing is not None:
-                return landing
+    try:
+        with turn(signed, into=request.target, wait_s=wait_s, give_up=request.give_up):
+            for _ in range(_TRIES):
+                landing = _land_once(signed, request, add_note=add_note, within_s=within_s)
+                if landing is not None:
+                    return landing
+    except TurnNotTaken as error:
+        return Blocked(str(error))
     return Blocked(f"{request.target} kept moving")
 
 
 def _land_once(
-    git: Git, request: LandingRequest, *, add_note: Callable[[str], None], ends_at: float
+    git: Git, request: LandingRequest, *, add_note: Callable[[str], None], within_s: float
 ) -> Landing | None:
     """None: the target moved before we could, so everything has to be decided again."""
+    with turn(git, wait_s=within_s):
+        cut_off = finish_interrupted(git, marker=request.marker)
+    if cut_off is not None:
+        add_note(cut_off)
     branch, target = request.branch, request.target
     old, tip = commit_of(git, f"refs/heads/{target}"), commit_of(git, f"refs/heads/{branch}")
     if old is None or tip is None:
@@ -102,32 +125,57 @@ def _land_once(
     if is_ancestor(git, tip, of=old):
         return Advanced(old, "already there")
     place = checkout_of(git, target)
-    in_the_way = _in_the_way(git, place, target)  # before hooks run without effect
+    new = tip
+    if not continues(git, old, tip):
+        merged = _merged(git, request, place, old=old, tip=tip, within_s=within_s)
+        if not isinstance(merged, str):
+            return Blocked(merged.why) if isinstance(merged, Refused) else merged
+        new = merged
+    in_the_way = _in_the_way(git, place, target, old=old, new=new)  # before checks run without effect
     if in_the_way is not None:
         return in_the_way
-    new = tip
-    if not is_ancestor(git, old, of=tip):
-        merged = conflict_of(git, old, tip) or merge_commit(
-            git,
-            old=old,
-            tip=tip,
-            branch=branch,
-            message=request.message,
-            beside=request.beside,
-            ends_at=ends_at,
-        )
-        match merged:
-            case Conflict():
-                return merged
-            case Refused(why=why):
-                return Blocked(why)
-            case str():
-                new = merged
-        in_the_way = _in_the_way(git, place, target)  # another process may have begun to work there
-        if in_the_way is not None:
-            return in_the_way
-    planned = Advance(branch, target, old, new, place is not None, request.marker, own_identity())
-    done = advance(git, planned, within_s=max(1.0, ends_at - time.monotonic()))
+    wrong = request.prove(new)
+    if wrong is not None:
+        return wrong if isinstance(wrong, Blocked) else Unproven(new, old, wrong)
+    with turn(git, wait_s=within_s):
+        return _advanced(git, request, place, old, new, add_note=add_note, within_s=within_s)
+
+
+def _merged(
+    git: Git, request: LandingRequest, place: Path | None, *, old: str, tip: str, within_s: float
+) -> str | Conflict | Refused | Blocked:
+    """The merge commit; its hooks do not run where the merge could not land anyway."""
+    files = merged_tree(git, old, tip)
+    if not isinstance(files, str):
+        return files
+    return _in_the_way(git, place, request.target, old=old, new=files) or merge_commit(
+        git,
+        old=old,
+        tip=tip,
+        branch=request.branch,
+        message=request.message,
+        beside=request.beside,
+        ends_at=time.monotonic() + within_s,
+    )
+
+
+def _advanced(
+    git: Git,
+    request: LandingRequest,
+    place: Path | None,
+    old: str,
+    new: str,
+    *,
+    add_note: Callable[[str], None],
+    within_s: float,
+) -> Landing | None:
+    """In our turn: move the target, if it is still where it was. None: it is not."""
+    target = request.target
+    in_the_way = _in_the_way(git, place, target, old=old, new=new)  # another process may work there by now
+    if in_the_way is not None:
+        return in_the_way
+    planned = Advance(request.branch, target, old, new, place is not None, request.marker, own_identity())
+    done = advance(git, planned, within_s=within_s)
     if isinstance(done, StepRefused):
         moved = commit_of(git, f"refs/heads/{target}") != old
         where = f"{target} is checked out in {place}, and " if place else ""
@@ -136,20 +184,22 @@ def _land_once(
         add_note(done.note)
     if place is None and _has_hook(git, _AFTER_MERGE):
         add_note(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
+    tip = commit_of(git, f"refs/heads/{request.branch}")
     return Advanced(new, "fast-forward" if new == tip else "merge")
 
 
-def _in_the_way(git: Git, place: Path | None, target: str) -> Blocked | None:
-    """Why the checkout that has the target may not follow now."""
+def _in_the_way(git: Git, place: Path | None, target: str, *, old: str, new: str) -> Blocked | None:
+    """Why the checkout that has the target may not follow now; files that the step leaves as they are do not count."""
     if place is None:
         return None
     there = facts(git.at(place))
     if there is None or there.why_not is not None:
         return Blocked(f"{target} is checked out in {place}: {there.why_not if there else 'not readable'}")
-    tracked = [dirty.path for dirty in there.dirty if dirty.change != "untracked"]
-    if tracked:
-        more = f" and {len(tracked) - 1} more" if len(tracked) > 1 else ""
-        return Blocked(f"{target} is checked out in {place} with uncommitted changes: {tracked[0]}{more}")
+    touched = {step.path for step in steps_between(git, old, new)}
+    held = [dirty.path for dirty in there.dirty if dirty.change != "untracked" and dirty.path in touched]
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        return Blocked(f"{target} is checked out in {place} with uncommitted changes: {held[0]}{more}")
     return None
 
 

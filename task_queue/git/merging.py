@@ -35,11 +35,11 @@ class Refused:
     why: str
 
 
-def conflict_of(git: Git, old: str, tip: str) -> Conflict | Refused | None:
-    """What is in the way of merging *tip* into *old*; None if that is clean. Raises GitError."""
+def merged_tree(git: Git, old: str, tip: str) -> str | Conflict | Refused:
+    """The files that a clean merge of *tip* into *old* has, or what is in its way. Raises GitError."""
     answer = git.attempt("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", old, tip)
     if answer.code == 0:
-        return None
+        return answer.fields[0]
     if answer.code == 1 and len(answer.fields) > 1:
         return Conflict(tuple(dict.fromkeys(path for path in answer.fields[1:] if path)))
     if "usage: git merge-tree" in answer.said:

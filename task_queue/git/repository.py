@@ -117,6 +117,11 @@ def commit_of(git: Git, revision: str) -> str | None:
     return answer.text if answer.code == 0 else None
 
 
+def tree_of(git: Git, commit: str) -> str:
+    """The files of a commit. Raises GitError."""
+    return git.read("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").text
+
+
 def branch_at(git: Git) -> str | None:
     """The branch that is checked out, without ``refs/heads/``; None where HEAD is detached."""
     answer = git.ask("symbolic-ref", "--quiet", "HEAD")
@@ -143,6 +148,15 @@ def submodules_of(git: Git) -> tuple[str, ...]:
         return ()
     answer = git.ask("config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
     return tuple(entry.partition("\n")[2] for entry in answer.fields)
+
+
+def continues(git: Git, old: str, tip: str) -> bool:
+    """Whether *tip* follows from *old* along first parents; a branch that has merged *old* in does not.
+
+    A fast-forward there would make the merged branch the first parent of what it was merged into.
+    """
+    newer = git.read("rev-list", "--first-parent", tip, f"^{old}").text.split()
+    return not newer or git.ask("rev-parse", "--verify", "--quiet", f"{newer[-1]}^1").text == old
 
 
 def is_ancestor(git: Git, older: str, *, of: str) -> bool:

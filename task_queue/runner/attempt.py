@@ -16,7 +16,16 @@ from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
-from task_queue.domain.work.workflow import Committed, Finish, Phase, Plan, Prepared, name_of, still_valid
+from task_queue.domain.work.workflow import (
+    Committed,
+    Finish,
+    Phase,
+    Plan,
+    Prepared,
+    SentBack,
+    name_of,
+    still_valid,
+)
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.ports.attempt_writer import AttemptWriter
@@ -76,6 +85,16 @@ class OngoingAttempt:
     def opened(self) -> Checkout:
         """The checkout, opened again where this attempt continues an earlier one."""
         return self.checkout or self.open(self.prepared().attempt)
+
+    def committed_before(self) -> tuple[str, ...]:
+        """Commits of earlier rounds that the queue made."""
+        made: list[str] = []
+        for step in self.steps.done:
+            if isinstance(step, Committed):
+                made += step.by_queue
+            elif isinstance(step, SentBack) and step.merge is not None:
+                made.append(step.merge)
+        return tuple(made)
 
     def committed(self) -> Committed:
         return next(step for step in reversed(self.steps.done) if isinstance(step, Committed))

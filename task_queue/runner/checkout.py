@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,15 +22,13 @@ from task_queue.git.collect import collect, hand_over
 from task_queue.git.commit import final_commit, subjects_of, why_no_signature
 from task_queue.git.exclude import keep_out
 from task_queue.git.interrupted import keep_interrupted_work, record_end, record_start
-from task_queue.git.landing import Advanced, Blocked, LandingRequest, land
 from task_queue.git.leftovers import earlier_work_of, keep_leftovers
-from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, facts, is_ancestor
+from task_queue.git.repository import Repository, facts
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import commit_tree, steps_between
-from task_queue.git.submodules import only_in_submodules, pointers_nowhere_else
+from task_queue.git.submodules import only_in_submodules
 from task_queue.git.tidying import tidy
 from task_queue.git.worktree import create, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -72,6 +70,11 @@ class Checkout:
     @property
     def isolation(self) -> Isolation:
         return Isolation.WORKTREE if self.branch else Isolation.NONE
+
+    def beside(self, name: str) -> Path:
+        """Where a throw-away checkout for *name* may be."""
+        assert self.repository is not None
+        return self.repository.root.with_name(f"{self.repository.root.name}.{name}")
 
     def require_present(self) -> str | None:
         """What to say of a checkout that had to be looked for. Raises CheckoutLost where it is gone."""
@@ -126,8 +129,10 @@ class Checkout:
             self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
         )
 
-    def commit(self, *, attempt: int, cost_usd: float, within_s: float) -> workflow.Committed:
-        """Commit what the task changed, hooks *within_s*; see ``final_commit``."""
+    def commit(
+        self, *, attempt: int, cost_usd: float, within_s: float, earlier: Collection[str] = ()
+    ) -> workflow.Committed:
+        """Commit what the task changed, hooks *within_s*; *earlier* are commits of earlier rounds."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return workflow.Committed()
         require_signing(self.git)
@@ -147,6 +152,7 @@ class Checkout:
             trailers=trailers,
             signature=signature_of(order),
             within_s=within_s,
+            earlier=earlier,
         )
         notes: list[str] = []
         if made.refused is not None:
@@ -179,63 +185,13 @@ class Checkout:
             branch=self.branch or made.branch,
             stat=changes.summary if changes else "",
             subjects=subjects_of(self.git, made.all),
-            ours=made.ours,
+            by_queue=tuple(commit for commit in made.all if commit == made.ours or commit in earlier),
             files=changes.files if changes else (),
             file_count=len(changes.paths) if changes else 0,
             notes=tuple(notes),
             see=see,
             undo=undo,
             uncommitted=tuple(uncommitted[:_MOST_NAMED]),
-        )
-
-    def land(self, commits: Sequence[str], *, within_s: float) -> workflow.Landed:
-        """Merge the task's branch, with *commits*, into the one it came from; *within_s* is for the hooks."""
-        main = self.owner
-        if main is None or self.repository is None or self.branch is None or self.target is None:
-            return workflow.Landed(None, "not merged: the workspace has no branch checked out")
-        stuck = self._pointers_nowhere_else(main)
-        if stuck:
-            return workflow.Landed(None, f"{self.branch} was not merged: {stuck}")
-        request = LandingRequest(
-            self.branch,
-            self.target,
-            message=f"Merge {self.branch}: {self.order.title}",
-            beside=self.repository.root.with_name(f"{self.repository.root.name}.merge"),
-            marker=self.order.marker,
-        )
-        notes: list[str] = []
-        landing = land(
-            main, request, add_note=notes.append, signature=signature_of(self.order), within_s=within_s
-        )
-        match landing:
-            case Advanced(commit=commit) if missing := [
-                each for each in commits if not is_ancestor(main, each, of=commit)
-            ]:
-                why = f"it lacks {', '.join(each[:12] for each in missing)}, which the task made"
-            case Advanced(commit=commit, how=how):
-                said = f"{self.branch} is in {self.target} ({how})"
-                return workflow.Landed(commit, said, tuple(notes))
-            case Conflict(paths=paths):
-                why = f"it conflicts with {self.target} in {', '.join(paths)}"
-            case Blocked(why=why):
-                pass
-        return workflow.Landed(None, f"{self.branch} was not merged: {why}", tuple(notes))
-
-    def _pointers_nowhere_else(self, main: Git) -> str | None:
-        """What keeps a branch from landing that names commits of submodules which only the checkout has."""
-        assert self.repository is not None
-        base = self.checkpoint.base if self.checkpoint else None
-        if base is None:
-            return None
-        found = pointers_nowhere_else(
-            main, self.git.at(self.repository.root) if self.git else main, base, f"refs/heads/{self.branch}"
-        )
-        if not found:
-            return None
-        pointer, root = found[0], self.repository.root
-        return (
-            f"the submodule {pointer.path} is at {pointer.commit[:12]}, which only the task's checkout has;"
-            f" push it first: git -C {shlex.quote(str(root / pointer.path))} push origin HEAD:BRANCH"
         )
 
     def keep_leftovers(self) -> str | None:

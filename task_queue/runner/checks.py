@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.secrets import without_secrets
+from task_queue.domain.work.baseline import Baseline, BaseResult, baseline_of, known_of
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.work.workflow import Verified
+from task_queue.git.base_results import base_results, keep_base_results
+from task_queue.git.landing import Blocked
+from task_queue.git.repository import tree_of
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
@@ -57,7 +63,7 @@ class Checks:
 
         *within_s* is what is left of the attempt's time; a command that takes longer did not end in time.
         """
-        checks = self._proofs(checkout, transcript, within_s) if checkout.order.settings.verify else ()
+        checks = self._on_the_work(checkout, transcript, within_s) if checkout.order.settings.verify else ()
         changed = changed_judges(judges, self.judges_at(checkout))
         failed = [check for check in checks if not check.passed]
         return Verified(
@@ -65,13 +71,89 @@ class Checks:
             passed=passed(checks) or not checkout.order.settings.verify,
             records=tuple(asdict(check) for check in checks),
             changed_judges=tuple(f"{judge.path} ({judge.change})" for judge in changed),
-            findings="\n\n".join(f"`{check.command}` {check.verdict}:\n\n{check.tail}" for check in failed),
+            findings=_findings(failed),
         )
 
-    def _proofs(self, checkout: Checkout, transcript: Transcript, within_s: float) -> tuple[Check, ...]:
+    def prove(
+        self, checkout: Checkout, commit: str, *, proven: str | None, transcript: Transcript, within_s: float
+    ) -> str | Blocked | None:
+        """Run the task's commands on *commit*, which is to land; see ``git.landing.Prove``.
+
+        Not where the files are *proven*, a tree on which all of them passed.
+        """
+        if not checkout.order.settings.verify:
+            return None
+        assert checkout.owner is not None
+        if tree_of(checkout.owner, commit) != proven:
+            ends_at = time.monotonic() + within_s
+            checks = self._at(checkout, commit, transcript, within_s)
+            failed = [check for check in checks if not check.passed]
+            if failed and (time.monotonic() >= ends_at or any(check.interrupted for check in failed)):
+                return Blocked("the time was over before the checks of the merge had ended")
+            if failed:
+                return _findings(failed)
+        return None
+
+    def note_landed(self, checkout: Checkout, commit: str) -> None:
+        """Remember that all commands passed on *commit*, which the next task begins on."""
+        self._keep(checkout, commit, dict.fromkeys(checkout.order.settings.verify, ""))
+
+    def baseline(
+        self, checkout: Checkout, commit: str, transcript: Transcript, *, within_s: float
+    ) -> Baseline | None:
+        """What the task's commands say of *commit*, on which its work begins: run once, then kept.
+
+        None where nothing can be said: in the workspace itself, which is the owner's to make ready; where the
+        set-up failed; where the time was over.
+        """
+        owner, target = checkout.owner, checkout.target
+        commands = checkout.order.settings.verify
+        if owner is None or target is None or not commands:
+            return None
+        known = base_results(owner)
+        if known_of(known, commands, commit=commit, set_up=_hash_of_set_up(checkout)) is None:
+            ends_at = time.monotonic() + within_s
+            checks = self._at(checkout, commit, transcript, within_s)
+            verdicts = {check.command: "" if check.passed else check.verdict for check in checks}
+            cut_short = time.monotonic() >= ends_at or any(check.interrupted for check in checks)
+            if cut_short or not verdicts.keys() >= set(commands):
+                return None
+            self._keep(checkout, commit, verdicts)
+            known = base_results(owner)
+        return baseline_of(known, repository=str(owner.directory), target=target, commit=commit)
+
+    def judges_in(self, checkout: Checkout, commit: str) -> dict[str, str]:
+        """Hashes of the files that judge, as *commit* has them."""
+        with _fresh(checkout, commit) as directory:
+            return hashes_of(directory, _patterns(checkout.order))
+
+    def _keep(self, checkout: Checkout, commit: str, verdicts: Mapping[str, str]) -> None:
+        """Remember what each command came to on *commit*; an empty verdict: it passed."""
+        assert checkout.owner is not None
+        assert checkout.target is not None
+        set_up, now = _hash_of_set_up(checkout), datetime.now(UTC)
+        keep_base_results(
+            checkout.owner,
+            [
+                BaseResult(checkout.target, commit, command, not verdict, set_up, now, verdict)
+                for command, verdict in verdicts.items()
+            ],
+        )
+
+    def _on_the_work(self, checkout: Checkout, transcript: Transcript, within_s: float) -> tuple[Check, ...]:
         """In a fresh checkout of what the task made, where it works in a tree of its own."""
+        commit = checkout.result_commit()
+        if checkout.owner is not None and commit is not None:
+            return self._at(checkout, commit, transcript, within_s)
         order = checkout.order
-        with self._place(checkout) as directory:
+        return self._run(order.settings.verify, order, checkout.directory, transcript, within_s=within_s)
+
+    def _at(
+        self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
+    ) -> tuple[Check, ...]:
+        """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
+        order = checkout.order
+        with _fresh(checkout, commit) as directory:
             ends_at = time.monotonic() + within_s
             made_ready = self._run(_set_up_of(checkout), order, directory, transcript, within_s=within_s)
             failed = tuple(check for check in made_ready if not check.passed)
@@ -98,28 +180,23 @@ class Checks:
             transcript.write("note", {"type": "check", **asdict(check)})
         return checks
 
-    def _place(self, checkout: Checkout) -> AbstractContextManager[Path]:
-        commit = checkout.result_commit()
-        if checkout.owner is None or commit is None:
-            return nullcontext(checkout.directory)
-        return _ResultCheckout(checkout, commit)
+
+@contextmanager
+def _fresh(checkout: Checkout, commit: str) -> Generator[Path, None, None]:
+    """*commit* beside the task's own checkout; gone afterwards. Yields the folder that the workspace is there."""
+    assert checkout.owner is not None
+    assert checkout.repository is not None
+    below = checkout.directory.relative_to(checkout.repository.root)
+    with scratch_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
+        yield root / below
 
 
-class _ResultCheckout(AbstractContextManager[Path]):
-    """A throw-away checkout of the result, beside the task's own; gone afterwards."""
+def _findings(failed: Iterable[Check]) -> str:
+    return "\n\n".join(f"`{check.command}` {check.verdict}:\n\n{check.tail}" for check in failed)
 
-    def __init__(self, checkout: Checkout, commit: str) -> None:
-        assert checkout.owner is not None
-        assert checkout.repository is not None
-        self._below = checkout.directory.relative_to(checkout.repository.root)
-        place = checkout.repository.root.with_name(f"{checkout.repository.root.name}.verify")
-        self._checkout = scratch_checkout(checkout.owner, commit, directory=place)
 
-    def __enter__(self) -> Path:
-        return self._checkout.__enter__() / self._below
-
-    def __exit__(self, *error: object) -> None:
-        self._checkout.__exit__(*error)  # type: ignore[arg-type] # handed through as they came
+def _hash_of_set_up(checkout: Checkout) -> str:
+    return sha256("\0".join(_set_up_of(checkout)).encode()).hexdigest()[:16]
 
 
 def _set_up_of(checkout: Checkout) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from task_queue.domain.work.audit import (
     findings_text,
     read_verdict,
 )
+from task_queue.domain.work.baseline import failed_before, sent_back
 from task_queue.domain.work.workflow import (
     Audit,
     Audited,
@@ -32,19 +33,27 @@ from task_queue.domain.work.workflow import (
     Implement,
     Implemented,
     Land,
+    Landed,
     Phase,
     Plan,
     Prepare,
     Prepared,
+    SentBack,
+    Verified,
     Verify,
+    base_of,
     final_message,
+    last_round,
     name_of,
     next_phase,
+    proven_tree,
 )
+from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.checks import Checks
+from task_queue.runner.landing import land_branch, with_target_merged_in
 from task_queue.runner.steps import Steps
 from task_queue.runner.work_product import product_of
 
@@ -128,17 +137,8 @@ class WorkflowExecutor:
                 run.steps.add(Prepared(attempt, base, judges))
             case Implement():
                 return self._implement(run, phase)
-            case Verify(round=number):
-                verified = self._checks.verify(
-                    run.opened(), number, run.prepared().judges, run.transcript, within_s=run.left_s
-                )
-                if self._asked is not None:
-                    return _outcome_of_stop(self._asked)
-                if not verified.passed and run.left_s <= 0:
-                    reason = "the time was over before the verification had ended"
-                    return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
-                run.require_present()
-                run.steps.add(replace(verified, tree=run.opened().state()))
+            case Verify():
+                return self._verify(run, phase)
             case Audit():
                 return self._audit(run, phase)
             case Commit():
@@ -146,13 +146,15 @@ class WorkflowExecutor:
                 cost = run.order.spent_usd
                 run.steps.add(
                     run.opened().commit(
-                        attempt=run.prepared().attempt, cost_usd=cost, within_s=run.left_for_hooks_s
+                        attempt=run.prepared().attempt,
+                        cost_usd=cost,
+                        within_s=run.left_for_hooks_s,
+                        earlier=run.committed_before(),
                     )
                 )
                 run.tidy()
             case Land():
-                run.steps.add(run.opened().land(run.committed().commits, within_s=run.left_for_hooks_s))
-                run.tidy()
+                return self._land(run)
             case Finish(kind=kind, reason=reason, evidence=evidence):
                 return Outcome(kind, reason, evidence)
             case _:
@@ -185,6 +187,75 @@ class WorkflowExecutor:
             )
         )
         return None
+
+    def _verify(self, run: OngoingAttempt, phase: Verify) -> Outcome | None:
+        checkout, base = run.opened(), base_of(run.steps.done)
+        verified = self._checks.verify(
+            checkout, phase.round, base.judges, run.transcript, within_s=run.left_s
+        )
+        if self._asked is not None:
+            return _outcome_of_stop(self._asked)
+        if not verified.passed and run.left_s <= 0:
+            reason = "the time was over before the verification had ended"
+            return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
+        if not verified.passed and phase.round == 1 and base.base_commit is not None:
+            verified = self._compared(run, verified, base.base_commit)
+        run.require_present()
+        run.steps.add(replace(verified, tree=checkout.state()))
+        return None
+
+    def _compared(self, run: OngoingAttempt, verified: Verified, base: str) -> Verified:
+        """With what the checks say of the commit that the work began on."""
+        baseline = self._checks.baseline(run.opened(), base, run.transcript, within_s=run.left_s)
+        if baseline is None:
+            return verified
+        findings = f"{verified.findings}\n\n{failed_before(baseline)}".strip()
+        return replace(verified, findings=findings, baseline=asdict(baseline))
+
+    def _land(self, run: OngoingAttempt) -> Outcome | None:
+        checkout, proven = run.opened(), proven_tree(run.steps.done)
+
+        def prove(commit: str) -> str | Blocked | None:
+            return self._checks.prove(
+                checkout, commit, proven=proven, transcript=run.transcript, within_s=run.left_s
+            )
+
+        landed = land_branch(
+            checkout,
+            run.committed().commits,
+            prove=prove,
+            give_up=lambda: self._asked is not None,
+            within_s=run.left_for_hooks_s,
+            wait_s=max(run.left_for_hooks_s, run.left_s),
+        )
+        if self._asked is not None and not (isinstance(landed, Landed) and landed.commit):
+            return _outcome_of_stop(self._asked)
+        if isinstance(landed, Unproven):
+            run.steps.add(self._sent_back(run, landed))
+            return None
+        if landed.commit is not None:
+            self._checks.note_landed(checkout, landed.commit)
+        run.steps.add(landed)
+        run.tidy()
+        return None
+
+    def _sent_back(self, run: OngoingAttempt, refused: Unproven) -> SentBack:
+        """The next round begins with the target merged in, and with the checks' findings on that."""
+        checkout = run.opened()
+        baseline = self._checks.baseline(checkout, refused.onto, run.transcript, within_s=run.left_s)
+        judges = self._checks.judges_in(checkout, refused.onto)
+        run.checkout, merge = with_target_merged_in(checkout, refused)
+        target = str(checkout.target)
+        moved = base_of(run.steps.done).base_commit != refused.onto
+        return SentBack(
+            round=last_round(run.steps.done),
+            target=target,
+            base_commit=refused.onto,
+            findings=sent_back(target, refused.onto, refused.findings, baseline, moved=moved),
+            merge=merge,
+            judges=judges,
+            baseline=asdict(baseline) if baseline else None,
+        )
 
     def _audit(self, run: OngoingAttempt, phase: Audit) -> Outcome | None:
         checkout = run.opened()

@@ -24,6 +24,7 @@ from task_queue.domain.work.workflow import (
     Implemented,
     Landed,
     Prepared,
+    SentBack,
     Step,
     Verified,
 )
@@ -31,7 +32,8 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
 
 _KINDS: dict[str, Callable[..., Step]] = {
-    kind.__name__.lower(): kind for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed)
+    kind.__name__.lower(): kind
+    for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed, SentBack)
 }
 
 

@@ -15,6 +15,8 @@ from task_queue.domain.work.workflow import (
     Prepared,
     Step,
     Verified,
+    base_of,
+    baseline_in,
 )
 from task_queue.git.changes import Changes
 from task_queue.runner.checkout import Checkout
@@ -40,16 +42,17 @@ def product_of(
     return WorkProduct(
         workspace=str(checkout.directory) if checkout else None,
         isolation=checkout.isolation if checkout else Isolation.NONE,
-        base_commit=prepared.base_commit if prepared else None,
+        base_commit=base_of(steps).base_commit if prepared else None,
         branch=committed.branch or (checkout.branch if checkout else None),
         commits=committed.commits,
         subjects=committed.subjects,
-        ours=committed.ours,
+        by_queue=committed.by_queue,
         stat=committed.stat,
         files=committed.files,
         file_count=committed.file_count,
         landed=landed.said if landed else None,
         verification=verified.records if verified else (),
+        baseline=baseline_in(steps),
         changed_judges=verified.changed_judges if verified else (),
         audit=_audit(steps),
         prompts=dict(prompts),

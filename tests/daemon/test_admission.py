@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from task_queue.app.broken_bases import let_go_on
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.task import TaskId
 from tests.admission import FakeAdmission
 from tests.claims import a_claim
@@ -27,6 +29,8 @@ class GateBench:
         self.clock.time = datetime(2026, 2, 7, 12).astimezone()
         self.folder = folder
         self.wakeups: list[str] = []
+        self.tip: str | None = None
+        """Where every target is."""
         self.admission = self.new_admission(bounds or Bounds())
         self.attempts = 0
 
@@ -36,6 +40,7 @@ class GateBench:
             self.clock,
             AccountFile(self.folder / "accounts.json"),
             Ledger(self.folder / "ledger.jsonl"),
+            broken_bases=BrokenBases(self.folder / "broken-bases", lambda _: self.tip),
             jitter=lambda: 0.0,
         )
         admission.configure(bounds)
@@ -274,6 +279,47 @@ def test_a_torn_ledger_line_is_passed_over(bench: GateBench) -> None:
         file.write('{"at": "2026-02')
 
     assert Ledger(bench.folder / "ledger.jsonl").spent_on(bench.clock.now().date()) == pytest.approx(0.25)
+
+
+def broken_at(commit: str) -> Work:
+    """What a task found that began on a *commit* of main where a check fails that passed before."""
+    found = {"repository": "/r", "commit": commit, "target": "main", "failed": ["pytest (failed)"]}
+    return Work(product=WorkProduct("/r", baseline={**found, "regressed": ["pytest"]}))
+
+
+def test_a_source_with_a_broken_target_is_held_until_the_target_moves(bench: GateBench) -> None:
+    """Across restarts; other sources go on, and where git cannot be asked, it stays held."""
+    bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("abc"))
+    held = bench.enter("a")
+    bench.tip = "abc"
+    still, other = bench.enter("a"), bench.enter("b")
+    bench.admission.leave("b")
+    bench.admission = bench.new_admission(Bounds())
+    after_a_restart = bench.enter("a")
+    bench.tip = "def"
+
+    assert held is not None
+    assert "main of /r is broken at abc: pytest passed on an earlier commit" in held
+    assert (still, other, after_a_restart) == (held, None, held)
+    assert bench.admission.needs_person("a") is None
+    assert bench.enter("a") is None
+
+
+def test_a_person_lets_a_source_with_a_broken_target_go_on(bench: GateBench) -> None:
+    """The worker is woken, and the same commit holds it no more; another one does."""
+    bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("abc"))
+    held = bench.enter("a")
+    let_go_on(bench.folder / "broken-bases", "a")
+    bench.admission.look_at_broken_bases()
+
+    assert (held is not None, bench.wakeups) == (True, ["a"])
+    assert bench.enter("a") is None
+    bench.admission.leave("a")
+    bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("abc"))
+    assert bench.enter("a") is None
+    bench.admission.leave("a")
+    bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("def"))
+    assert bench.enter("a") is not None
 
 
 def test_the_breaker_stops_a_source_without_progress(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_an_audited_task_tells_everything() -> None:
         notes=("a key had no effect",),
         stat="120 files changed, 7 insertions(+), 1 deletions(-), 1 binary or very large",
         subjects=("Begin with the tests", "Add it"),
-        ours="b" * 40,
+        by_queue=("b" * 40,),
         files=(
             {"path": "a.py", "added": 5, "deleted": 1},
             {"path": "logo.png", "added": None, "deleted": None},

@@ -19,15 +19,19 @@ from task_queue.domain.work.workflow import (
     Plan,
     Prepare,
     Prepared,
+    SentBack,
     Step,
     Verified,
     Verify,
+    base_of,
     next_phase,
+    proven_tree,
     still_valid,
 )
 
 FULL = Plan(verify=True, audit=True, land=True, max_iterations=3)
 START = Prepared(1)
+SENT_BACK = SentBack(1, "main", "def", "red on main", merge="fed", judges={"tests/a": "1"})
 DENIED = ({"tool_name": "WebFetch"},)
 
 
@@ -52,6 +56,8 @@ def rejected(number: int) -> tuple[Step, ...]:
         ((START, Implemented(1), Verified(1, passed=True), Audited(1, "pass")), Commit()),
         ((START, Implemented(1), Audited(1, "void")), Audit(1)),
         ((START, Implemented(1), Committed(("abc",), branch="b")), Land()),
+        ((START, Implemented(1), Committed(("abc",), branch="b"), SENT_BACK), Implement(2, "red on main")),
+        ((START, Implemented(1), Committed(("abc",), branch="b"), SENT_BACK, Implemented(2)), Verify(2)),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, tuple) else f"{len(value)} steps",
 )
@@ -190,3 +196,33 @@ def test_steps_of_an_earlier_release_name_no_files() -> None:
 
     assert still_valid(steps, FULL, tree="any", is_new=False) == steps
     assert still_valid((START, WORKED), FULL, tree="", is_new=False) == (START, WORKED)
+
+
+def test_a_landing_that_fails_the_checks_in_the_last_round_is_a_failed_verification() -> None:
+    ended = next_phase(
+        (START, Implemented(1), SENT_BACK), Plan(verify=True, audit=False, land=True, max_iterations=1)
+    )
+
+    assert isinstance(ended, Finish)
+    assert (ended.kind, ended.evidence) == (OutcomeKind.VERIFY_FAILED, ("red on main",))
+    assert "together with what is in main now" in ended.reason
+
+
+def test_the_work_is_compared_with_the_commit_that_it_was_sent_back_to() -> None:
+    steps = (Prepared(1, "abc", {"tests/a": "0"}), Implemented(1), SENT_BACK, Implemented(2))
+
+    assert (base_of(steps[:2]).base_commit, base_of(steps).base_commit) == ("abc", "def")
+    assert base_of(steps).judges == {"tests/a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("verified", "tree"),
+    [
+        (Verified(1, passed=True, records=({},), tree="t"), "t"),
+        (Verified(1, passed=True, tree="t"), None),
+        (Verified(1, passed=False, records=({},), tree="t"), None),
+    ],
+    ids=["passed", "no commands", "failed"],
+)
+def test_only_files_on_which_commands_passed_are_proven(verified: Verified, tree: str | None) -> None:
+    assert proven_tree((START, Implemented(1), verified)) == tree

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from task_queue.domain.task import TaskId
+from task_queue.git.advance import turn
 from task_queue.git.collect import collect
-from task_queue.git.landing import Advanced, Blocked, Landing, LandingRequest, land
+from task_queue.git.landing import Advanced, Blocked, Landing, LandingRequest, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.worktree import create
 from tests.git.conftest import Scratch
@@ -39,13 +42,27 @@ def away(scratch: Scratch) -> Scratch:
 
 
 def bring(
-    scratch: Scratch, branch: str = "side", env: dict[str, str] | None = None, within_s: float = 60
+    scratch: Scratch,
+    branch: str = "side",
+    env: dict[str, str] | None = None,
+    *,
+    within_s: float = 60,
+    prove: Prove = lambda _: None,
+    give_up: Callable[[], bool] = lambda: False,
 ) -> Landing:
     """What else was told is in ``told``."""
     beside = scratch.root.parent / f"{branch}.merge"
     return land(
         replace(scratch.git, environment=env or scratch.env),
-        LandingRequest(branch, "main", message="Land it\n", beside=beside, marker="a:task:1:session"),
+        LandingRequest(
+            branch,
+            "main",
+            message="Land it\n",
+            beside=beside,
+            marker="a:task:1:session",
+            prove=prove,
+            give_up=give_up,
+        ),
         add_note=(scratch.root.parent / "told").write_text,
         within_s=within_s,
     )
@@ -118,7 +135,10 @@ def test_where_the_target_is_checked_out_its_files_follow(scratch: Scratch, side
 
 
 @pytest.mark.parametrize("staged", [True, False], ids=["staged", "not staged"])
-def test_a_target_with_uncommitted_changes_waits(scratch: Scratch, side: Scratch, *, staged: bool) -> None:
+def test_uncommitted_changes_of_a_file_that_lands_are_in_the_way(
+    scratch: Scratch, side: Scratch, *, staged: bool
+) -> None:
+    side.commit("first.txt", "of the task\n")
     old = scratch.run("rev-parse", "HEAD")
     scratch.write("first.txt", "mine\n")
     if staged:
@@ -129,6 +149,126 @@ def test_a_target_with_uncommitted_changes_waits(scratch: Scratch, side: Scratch
     assert isinstance(landed, Blocked)
     assert landed.why.endswith("with uncommitted changes: first.txt")
     assert scratch.run("rev-parse", "main") == old
+
+
+@pytest.mark.parametrize("how", ["fast-forward", "merge"])
+@pytest.mark.parametrize("change", ["edited", "staged", "deleted", "added", "renamed"])
+def test_uncommitted_changes_of_other_files_are_not_in_the_way(
+    scratch: Scratch, side: Scratch, change: str, how: str
+) -> None:
+    """They stay as they are, staged or not."""
+    if how == "merge":
+        scratch.commit("other.txt")
+    match change:
+        case "deleted":
+            (scratch.root / "first.txt").unlink()
+        case "added":
+            scratch.write("mine.txt")
+            scratch.run("add", "mine.txt")
+        case "renamed":
+            scratch.run("mv", "first.txt", "mine.txt")
+        case _:
+            scratch.write("first.txt", "mine\n")
+            if change == "staged":
+                scratch.run("add", "first.txt")
+    before = scratch.status()
+
+    landed = bring(scratch)
+
+    assert isinstance(landed, Advanced)
+    assert (landed.how, scratch.status()) == (how, before)
+    assert (scratch.root / "side.txt").exists()
+
+
+def test_what_lands_is_proven_first(scratch: Scratch, side: Scratch) -> None:
+    """The merge, not the branch; where it fails, nothing has moved."""
+    old = scratch.commit("other.txt")
+    asked: list[list[str]] = []
+
+    def refuse(commit: str) -> str:
+        asked.append(scratch.run("ls-tree", "--name-only", commit).split())
+        return "they do not fit"
+
+    landed = bring(scratch, prove=refuse)
+
+    assert asked == [["first.txt", "other.txt", "side.txt"]]
+    assert isinstance(landed, Unproven)
+    assert (landed.onto, landed.findings) == (old, "they do not fit")
+    assert (scratch.run("rev-parse", "main"), scratch.status()) == (old, [])
+
+
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_target_that_moves_while_it_is_proven_is_proven_again(
+    scratch: Scratch, side: Scratch, *, checked_out: bool
+) -> None:
+    if not checked_out:
+        scratch.run("checkout", "-q", "--detach")
+    asked: list[list[str]] = []
+
+    def pass_but_move_once(commit: str) -> None:
+        asked.append(scratch.run("ls-tree", "--name-only", commit).split())
+        if len(asked) == 1:
+            if checked_out:
+                scratch.commit("other.txt")
+            else:
+                advance(scratch, "other.txt")
+
+    landed = bring(scratch, prove=pass_but_move_once)
+
+    assert isinstance(landed, Advanced)
+    assert asked == [["first.txt", "side.txt"], ["first.txt", "other.txt", "side.txt"]]
+    assert scratch.run("ls-tree", "--name-only", "main").split() == asked[-1]
+
+
+def test_a_branch_that_has_merged_its_target_lands_by_a_merge(away: Scratch, side: Scratch) -> None:
+    """So that every first parent of the target is a commit that it has been at."""
+    old = advance(away, "other.txt")
+    side.run("merge", "-q", "--no-edit", "main")
+
+    landed = bring(away)
+
+    assert isinstance(landed, Advanced)
+    assert landed.how == "merge"
+    assert away.run("rev-parse", "main^1") == old
+
+
+def test_landings_in_one_branch_wait_for_each_other(away: Scratch, side: Scratch) -> None:
+    """Checks included: the second is proven with the first one in it."""
+    away.run("branch", "other", "main")
+    first_is_proven = threading.Event()
+    seen: list[str] = []
+
+    def slowly(_: str) -> None:
+        first_is_proven.set()
+        eventually(lambda: waits_for_turn(away), what="the other one waits")
+        seen.append(away.run("ls-tree", "--name-only", "main"))
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(bring, away, prove=slowly)
+        first_is_proven.wait(timeout=30)
+        tree = away.run("rev-parse", "main^{tree}")
+        commit = away.run("commit-tree", tree, "-p", "main", "-m", "Another")
+        away.run("update-ref", "refs/heads/other", commit)
+        second = bring(away, "other")
+
+    assert isinstance(first.result(), Advanced)
+    assert isinstance(second, Advanced)
+    assert (seen, second.how) == (["first.txt"], "merge")
+
+
+def test_who_gives_up_waiting_for_its_turn_is_told(away: Scratch, side: Scratch) -> None:
+    with turn(away.git, into="main", wait_s=1):
+        landed = bring(away, give_up=lambda: True)
+
+    assert isinstance(landed, Blocked)
+    assert "another task has been landing" in landed.why
+
+
+def waits_for_turn(scratch: Scratch) -> bool:
+    """Two have the file of the turn open."""
+    (lock,) = (scratch.root / ".git").glob("task-queue-landing-*")
+    fds = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(fd) == str(lock) for fd in fds) == 2
 
 
 @pytest.mark.parametrize("text", ["mine\n", "", "content\n"], ids=["another", "an empty", "the same"])

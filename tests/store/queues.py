@@ -25,6 +25,7 @@ from task_queue.config import document, schema
 from task_queue.config.locations import Locations
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.orders import ConfiguredOrders
@@ -175,6 +176,7 @@ class Queue:
             self.clock,
             AccountFile(self.locations.accounts),
             Ledger(self.locations.ledger),
+            broken_bases=BrokenBases(self.locations.broken_bases, lambda _: None),
             jitter=lambda: 0.0,
         )
         self.admission.configure(

@@ -15,6 +15,7 @@ from pathlib import Path
 from task_queue.daemon.admission.account_guard import AccountGuard
 from task_queue.daemon.admission.bounds import Bounds
 from task_queue.daemon.admission.breaker import Breaker
+from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
@@ -22,6 +23,7 @@ from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
 from task_queue.domain.holds import STOPPED, AgentHold, source_paused
 from task_queue.domain.model import Claim, Ending, OutcomeKind
+from task_queue.domain.work.baseline import broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
@@ -37,6 +39,7 @@ class SharedAdmission:
         account: AccountStore,
         spending: Spending,
         *,
+        broken_bases: BrokenBases,
         jitter: Callable[[], float] = random.random,
         emit: Emit = lambda _: None,
     ) -> None:
@@ -49,6 +52,8 @@ class SharedAdmission:
         self._guard = AccountGuard(account)
         self._budgets = DailyBudgets(spending)
         self._breaker = Breaker()
+        self._bases = broken_bases
+        self._held_by_base: set[str] = set()
         self._inside: set[str] = set()
         """Sources that have an attempt running."""
         self._stopped = False
@@ -80,9 +85,22 @@ class SharedAdmission:
             self._emit(AccountResumed("a person opened it"))
             self._wake_all()
 
+    def look_at_broken_bases(self) -> None:
+        """A person resumed a source whose target is broken."""
+        with self._lock:
+            resumed = {source for source in self._held_by_base if not self._bases.stands(source)}
+            self._held_by_base -= resumed
+        if resumed:
+            self._wake_all()
+
     def tripped(self, source: str) -> str | None:
         """Why the breaker stopped *source*, if it did."""
         return self._breaker.tripped(source)
+
+    def needs_person(self, source: str) -> str | None:
+        """Why *source* is stopped until a person acts, if it is: by the breaker, or for a broken target."""
+        with self._lock:
+            return self._breaker.tripped(source) or self._base_holds(source)
 
     def disk_troubles(self) -> Mapping[str, str]:
         """Which sources may be unable to write now, and why; also while a task of theirs runs."""
@@ -167,6 +185,9 @@ class SharedAdmission:
                 self._guard.note_utilization(work.utilization, self._clock.now())
             if kind is OutcomeKind.SUCCEEDED:
                 self._breaker.succeeded(source)
+            broken = broken_base(claim.task_id, work.product, at=ending.ended_at)
+            if broken is not None:
+                self._bases.note(source, broken)
             if self._guard.is_shown_to_work(source, kind):
                 self.account_works()
 
@@ -176,9 +197,9 @@ class SharedAdmission:
             return STOPPED
         if source in bounds.closed:
             return source_paused(source)
-        tripped = self._breaker.tripped(source)
-        if tripped is not None:
-            return tripped
+        stopped = self._breaker.tripped(source) or self._base_holds(source)
+        if stopped is not None:
+            return stopped
         screen = self.screen(source)
         held = screen(task) if screen is not None else None
         if held is not None:
@@ -188,6 +209,11 @@ class SharedAdmission:
         return self._disk_holds(source) or self._breaker.trip(
             source, self._clock.now(), starts_per_10min=bounds.starts_per_10min
         )
+
+    def _base_holds(self, source: str) -> str | None:
+        why = self._bases.hold(source)
+        (self._held_by_base.discard if why is None else self._held_by_base.add)(source)
+        return why
 
     def _disk_holds(self, source: str) -> str | None:
         folder, least_mb = self._bounds.folders.get(source), self._bounds.min_free_mb

@@ -20,6 +20,7 @@ KEYS = (
     *("billed_to", "dead_letter", "landed", "prompts", "cost_by_phase", "seconds_by_phase"),
     *("cost_incomplete", "changed_judges", "estimated_cost_usd", "see", "keep", "undo", "notes"),
     "attention",
+    "baseline",
     "schema_version",
 )
 """Of a result's file, in its order."""
@@ -42,10 +43,12 @@ def result_fields(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ending_fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for ``outcome.json``; until 0.1.0 a work's product was called its delivery."""
+    """The same for ``outcome.json``; until 0.1.0 a work's product was its delivery, with one commit of the queue."""
     given = dict(content)
     work = given.get("work")
     if isinstance(work, dict) and "delivery" in work:
         earlier = cast("dict[str, Any]", work)
-        given["work"] = {**earlier, "product": earlier["delivery"]}
+        product = dict(earlier["delivery"])
+        ours = product.pop("ours", None)
+        given["work"] = {**earlier, "product": {**product, "by_queue": [ours] if ours else []}}
     return given

@@ -110,20 +110,28 @@ def _file(record: Mapping[str, Any]) -> str:
 def _commits(product: WorkProduct) -> Iterator[str]:
     for number, commit in enumerate(product.commits):
         subject = product.subjects[number] if number < len(product.subjects) else ""
-        by = "(by the agent itself)" if subject and commit != product.ours else ""
+        by = "(by the agent itself)" if subject and commit not in product.by_queue else ""
         yield " ".join(part for part in (code(commit[:12]), escaped(subject), by) if part)
 
 
 def _verification(product: WorkProduct) -> str:
     if not product.verification:
         return "No commands were given that would prove the work."
-    blocks: list[str] = []
+    blocks: list[str] = list(_baseline(product.baseline or {}))
     for check in map(_check, product.verification):
         mark = "passed" if check.passed else f"FAILED, {escaped(check.verdict)}"
         blocks.append(f"- {mark}: {code(check.command)} ({_span(timedelta(milliseconds=check.duration_ms))})")
         if not check.passed and check.tail.strip():
             blocks.append(_quoted(check.tail))
     return "\n\n".join(blocks)
+
+
+def _baseline(found: Mapping[str, Any]) -> Iterator[str]:
+    """Which of the commands failed before the work began."""
+    if not found.get("failed"):
+        return
+    where = f"{code(str(found.get('commit'))[:12])} of {code(found.get('target'))}"
+    yield f"Failed already on {where}, before the work began: {', '.join(map(code, found['failed']))}."
 
 
 def _check(record: Mapping[str, Any]) -> Check:

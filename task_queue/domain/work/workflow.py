@@ -1,8 +1,8 @@
 """What an attempt does next: the phases of a task's work, decided from the steps that are done.
 
-implement -> verify -> audit -> commit -> land; a failed check sends its findings back to the
-implementer, at most ``max_iterations`` times. Pure, so that it gives the same answer after a crash: what
-was done is read back from the steps on disk, and nothing is done twice.
+implement -> verify -> audit -> commit -> land; a failed check sends its findings back to the implementer, at
+most ``max_iterations`` times, and so does a merge on which the checks fail. Pure, so that it gives the same
+answer after a crash: what was done is read back from the steps on disk, and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Verified:
     findings: str = ""
     tree: str = ""
     """The files afterwards."""
+    baseline: dict[str, Any] | None = None
+    """What the commands say of the commit that the work began on, where a first round failed (``Baseline``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class Committed:
     stat: str = ""
     subjects: tuple[str, ...] = ()
     """Of the commits, in their order."""
-    ours: str | None = None
-    """The one that the queue made."""
+    by_queue: tuple[str, ...] = ()
+    """Those that the queue made."""
     files: tuple[dict[str, Any], ...] = ()
     """The first of the changed files: ``path``, ``added``, ``deleted`` (lines; None: binary or very large)."""
     file_count: int = 0
@@ -95,7 +97,25 @@ class Landed:
     notes: tuple[str, ...] = ()
 
 
-Step = Prepared | Implemented | Verified | Audited | Committed | Landed
+@dataclass(frozen=True, slots=True)
+class SentBack:
+    """The checks failed on what the target would have become; the task's branch has the target merged in now."""
+
+    round: int
+    """The one after which the branch was to land."""
+    target: str
+    base_commit: str
+    """Of the target; what the task changed is from here on compared with it."""
+    findings: str
+    merge: str | None = None
+    """The queue's commit that brought the target in; None where the branch had it."""
+    judges: dict[str, str] = field(default_factory=dict[str, str])
+    """Files that judge the work, with their hashes in *base_commit*."""
+    baseline: dict[str, Any] | None = None
+    """What the commands say of *base_commit*."""
+
+
+Step = Prepared | Implemented | Verified | Audited | Committed | Landed | SentBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +189,16 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
         case Verified(round=number, passed=True):
             return _after_verification(steps, number, plan)
         case Verified(round=number):
-            if number >= plan.max_iterations:
-                return Finish(
-                    OutcomeKind.VERIFY_FAILED,
-                    f"verification failed after {_rounds(number)}",
-                    (last.findings,),
-                )
-            return Implement(number + 1, last.findings)
+            reason = f"verification failed after {_rounds(number)}"
+            return _next_round(number, last.findings, plan, otherwise=reason)
         case Audited():
             return _after_audit(steps, last, plan)
         case Committed():
             # Nothing committed, nothing to land: the branch is "already there", which would mislead.
             return Land() if plan.land and last.branch is not None and last.commits else _done(plan, steps)
+        case SentBack(round=number, target=target):
+            reason = f"together with what is in {target} now, verification failed after {_rounds(number)}"
+            return _next_round(number, last.findings, plan, otherwise=reason)
         case Landed():
             return _done(plan, steps)
 
@@ -217,9 +235,44 @@ def final_message(steps: Sequence[Step]) -> str:
     return next((step.output for step in reversed(steps) if isinstance(step, Implemented)), "")
 
 
+def last_round(steps: Sequence[Step]) -> int:
+    """Of the implementer; 0 before its first one ended."""
+    return max((step.round for step in steps if isinstance(step, Implemented)), default=0)
+
+
+def base_of(steps: Sequence[Step]) -> Prepared | SentBack:
+    """The step that says what the work is compared with now; there is one once the place to work is ready."""
+    return next(step for step in reversed(steps) if isinstance(step, Prepared | SentBack))
+
+
+def baseline_in(steps: Sequence[Step]) -> dict[str, Any] | None:
+    """What the commands last said of the commit that the work is compared with, if they were asked."""
+    return next(
+        (
+            step.baseline
+            for step in reversed(steps)
+            if isinstance(step, Verified | SentBack) and step.baseline
+        ),
+        None,
+    )
+
+
+def proven_tree(steps: Sequence[Step]) -> str | None:
+    """The files, as a tree, on which all verification commands passed last."""
+    verified = next((step for step in reversed(steps) if isinstance(step, Verified)), None)
+    return verified.tree if verified is not None and verified.passed and verified.records else None
+
+
 def denials_in(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
     """What the implementer was refused, over all rounds."""
     return tuple(denial for step in steps if isinstance(step, Implemented) for denial in step.denials)
+
+
+def _next_round(number: int, findings: str, plan: Plan, *, otherwise: str) -> Phase:
+    """The round that *findings* of round *number* ask for; where there is none left, the reason is *otherwise*."""
+    if number >= plan.max_iterations:
+        return Finish(OutcomeKind.VERIFY_FAILED, otherwise, (findings,))
+    return Implement(number + 1, findings)
 
 
 def _after_verification(steps: Sequence[Step], number: int, plan: Plan) -> Phase:
@@ -258,7 +311,7 @@ def _after_audit(steps: Sequence[Step], audit: Audited, plan: Plan) -> Phase:
 def _done(plan: Plan, steps: Sequence[Step]) -> Finish:
     checks = [name for name, wanted in (("verification", plan.verify), ("audit", plan.audit)) if wanted]
     proof = f"{' and '.join(checks)} passed" if checks else "the agent ended cleanly"
-    rounds = max((step.round for step in steps if isinstance(step, Implemented)), default=0)
+    rounds = last_round(steps)
     return Finish(OutcomeKind.SUCCEEDED, proof, (f"{_rounds(rounds)}, {proof}",))
 
 

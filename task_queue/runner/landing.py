@@ -1,0 +1,102 @@
+"""The last phase of a task in a checkout of its own: its branch is merged, or goes back with the target merged in."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from task_queue.domain.work.workflow import Landed
+from task_queue.git.bring_in import Merged, bring_in
+from task_queue.git.landing import Advanced, Blocked, LandingRequest, Prove, Unproven, land
+from task_queue.git.merging import Conflict
+from task_queue.git.program import Git
+from task_queue.git.repository import is_ancestor
+from task_queue.git.submodules import pointers_nowhere_else
+from task_queue.runner.checkout import Checkout, signature_of
+
+
+def land_branch(
+    checkout: Checkout,
+    commits: Sequence[str],
+    *,
+    prove: Prove,
+    give_up: Callable[[], bool],
+    within_s: float,
+    wait_s: float,
+) -> Landed | Unproven:
+    """Merge the task's branch, with *commits*, into the one it came from, once *prove* has passed what would land.
+
+    *within_s* is for the hooks, *wait_s* for its turn.
+    """
+    main = checkout.owner
+    if main is None or checkout.repository is None or checkout.branch is None or checkout.target is None:
+        return Landed(None, "not merged: the workspace has no branch checked out")
+    stuck = _pointers_nowhere_else(checkout, main)
+    if stuck:
+        return Landed(None, f"{checkout.branch} was not merged: {stuck}")
+    order, target = checkout.order, checkout.target
+    request = LandingRequest(
+        checkout.branch,
+        target,
+        message=f"Merge {checkout.branch}: {order.title}",
+        beside=checkout.beside("merge"),
+        marker=order.marker,
+        prove=prove,
+        give_up=give_up,
+    )
+    notes: list[str] = []
+    landing = land(
+        main, request, add_note=notes.append, signature=signature_of(order), within_s=within_s, wait_s=wait_s
+    )
+    match landing:
+        case Unproven():
+            return landing
+        case Advanced(commit=commit) if missing := [
+            each for each in commits if not is_ancestor(main, each, of=commit)
+        ]:
+            why = f"it lacks {', '.join(each[:12] for each in missing)}, which the task made"
+        case Advanced(commit=commit, how=how):
+            return Landed(commit, f"{checkout.branch} is in {target} ({how})", tuple(notes))
+        case Conflict(paths=paths):
+            why = f"it conflicts with {target} in {', '.join(paths)}"
+        case Blocked(why=why):
+            pass
+    return Landed(None, f"{checkout.branch} was not merged: {why}", tuple(notes))
+
+
+def with_target_merged_in(checkout: Checkout, refused: Unproven) -> tuple[Checkout, str | None]:
+    """The checkout with the target in the task's branch, and the merge commit, if one was made. Raises GitError."""
+    assert checkout.git is not None
+    assert checkout.repository is not None
+    assert checkout.checkpoint is not None
+    assert checkout.branch is not None
+    assert checkout.target is not None
+    moved, merge = bring_in(
+        checkout.git,
+        checkout.repository,
+        Merged(checkout.target, refused.onto, refused.commit),
+        task_id=checkout.order.claim.task_id,
+        branch=checkout.branch,
+        since=checkout.checkpoint,
+        signature=signature_of(checkout.order),
+    )
+    return replace(checkout, checkpoint=moved), merge
+
+
+def _pointers_nowhere_else(checkout: Checkout, main: Git) -> str | None:
+    """What keeps a branch from landing that names commits of submodules which only the checkout has."""
+    assert checkout.repository is not None
+    base = checkout.checkpoint.base if checkout.checkpoint else None
+    if base is None:
+        return None
+    root = checkout.repository.root
+    there = checkout.git.at(root) if checkout.git else main
+    found = pointers_nowhere_else(main, there, base, f"refs/heads/{checkout.branch}")
+    if not found:
+        return None
+    pointer = found[0]
+    return (
+        f"the submodule {pointer.path} is at {pointer.commit[:12]}, which only the task's checkout has;"
+        f" push it first: git -C {shlex.quote(str(root / pointer.path))} push origin HEAD:BRANCH"
+    )

@@ -1,0 +1,91 @@
+"""What lands is what was verified: with the target as it is then, and with what it was before the task began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from task_queue.demo.scripted_model import Reply, Request, Say
+from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.conftest import MakeAgentRig
+
+TOGETHER = "test ! -e left -o ! -e right -o -e both || { echo they do not fit; exit 1; }"
+"""Passes with either file, and with both only where a third one is there."""
+
+
+class Pair:
+    """Each of two tasks writes the file of its name; when it is sent back, it does *mend*."""
+
+    def __init__(self, mend: str) -> None:
+        self.mend = mend
+        self.home = Path()
+        self.sent_back: list[str] = []
+
+    def __call__(self, request: Request) -> Reply:
+        if audits(request):
+            return verdict("pass") if request.turn == 1 else Say("done")
+        if just_ran(request):
+            return Say("done")
+        if "does not count as done yet" in request.last_text:
+            self.sent_back.append(request.last_text)
+            return bash(self.mend)
+        name, other = ("left", "right") if "Write left" in request.first_text else ("right", "left")
+        meet = f"touch {self.home}/{name}; while [ ! -e {self.home}/{other} ]; do sleep 0.05; done"
+        return bash(f"{meet}; echo {name} > {name}")
+
+
+def a_pair(
+    make_agent_rig: MakeAgentRig, mend: str, **more: Any
+) -> tuple[AgentRig, Path, Pair, dict[str, Any], dict[str, Any]]:
+    """The result of the task that landed first, and of the other one."""
+    script = Pair(mend)
+    settings = audited(isolation="worktree", landing="merge", verify=[TOGETHER], max_iterations=2, **more)
+    rig = make_agent_rig(script, sources=("a", "b"), **settings)
+    script.home = rig.home
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-left", "# Write left", source="a")
+    rig.ask("task-right", "# Write right", source="b")
+    results = rig.result("task-left", timeout=SLOW), rig.result("task-right", source="b", timeout=SLOW)
+    first, second = sorted(results, key=lambda result: "implement 2" in result["seconds_by_phase"])
+    return rig, repository, script, first, second
+
+
+def passes_everywhere(repository: Path) -> bool:
+    """The check, on every commit that the branch has been at."""
+    commits = git(repository, "log", "--first-parent", "--format=%H").split()
+    files = [set(git(repository, "ls-tree", "--name-only", commit).split()) for commit in commits]
+    return all(not {"left", "right"} <= names or "both" in names for names in files)
+
+
+def test_two_that_merge_cleanly_and_do_not_fit(make_agent_rig: MakeAgentRig) -> None:
+    """The second goes back to its implementer with the first one merged in, and lands when both fit."""
+    rig, repository, script, first, second = a_pair(make_agent_rig, "ls > seen; touch both")
+
+    assert [first["outcome"], second["outcome"]] == ["succeeded", "succeeded"]
+    assert passes_everywhere(repository)
+    assert {"left", "right", "both"} <= {path.name for path in repository.iterdir()}
+    assert (repository / "seen").read_text().split() == ["first.txt", "left", "right", "seen"]
+    (findings,) = script.sent_back
+    assert "they do not fit" in findings
+    assert "main moved to" in findings
+    assert "all of these checks pass" in findings
+    own = git(repository, "diff", "--name-only", second["base_commit"], second["branch"]).split()
+    assert own == sorted(["both", "seen", second["task_id"].removeprefix("task-")])
+    assert len(second["commits"]) == 3
+    report = (rig.queue(second["source"]) / f"reports/{second['task_id']}.md").read_text()
+    assert "by the agent itself" not in report
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_what_does_not_fit_in_the_end_does_not_land(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _, first, second = a_pair(make_agent_rig, "touch unhelpful")
+
+    assert [first["outcome"], second["outcome"]] == ["succeeded", "verify_failed"]
+    assert passes_everywhere(repository)
+    assert not (repository / "unhelpful").exists()
+    assert git(repository, "log", "-1", "--format=%H") == first["commits"][0]
+    name = second["task_id"].removeprefix("task-")
+    assert git(repository, "show", f"task-queue/{second['task_id']}:{name}") == name
+    assert rig.marked() == []
