@@ -16,7 +16,7 @@ _COMMANDS = {
     "sources": LazyCommand("sources:sources", "List, add, remove, pause and resume sources."),
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
-    "tasks": LazyCommand("tasks:tasks", "Add, list, show, follow, cancel, retry and wait for tasks."),
+    "tasks": LazyCommand("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
     "workers": LazyCommand("workers:workers", "What each worker does."),
     "events": LazyCommand("events:events", "What happened: tasks, sources, the daemon, and what people did."),
     "reindex": LazyCommand("events:reindex", "Rebuild the event log from the results."),

@@ -43,13 +43,14 @@ _COMMANDS = {
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
+    "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
     "wait": LazyCommand("tasks:wait", "Wait until tasks have ended."),
 }
 
 
 @click.group(cls=LazyGroup, entries=_COMMANDS)
 def tasks() -> None:
-    """Add, list, show, follow, cancel, retry and wait for tasks."""
+    """Add, list, show, follow, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")

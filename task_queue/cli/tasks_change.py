@@ -1,4 +1,4 @@
-"""``tasks add``, ``cancel`` and ``retry``: what a person changes."""
+"""``tasks add``, ``cancel``, ``retry`` and ``land``: what a person changes."""
 
 from __future__ import annotations
 
@@ -91,6 +91,32 @@ def retry(installation: Installation, *, task: str) -> None:
     installation.demand_trust()
     retried = changing.retry(installation, task_named(task, installation.sources()))
     render.say(f"pending: {retried.task_id}")
+
+
+@click.command()
+@click.argument("task")
+@as_json_option
+@pass_installation
+def land(installation: Installation, *, task: str, as_json: bool) -> int:
+    """Merge the branch of the completed TASK, if its checks pass on the merge; exit code 1 if it is not merged."""
+    from task_queue.app.landing import (
+        land as land_task,  # git and the runner's parts, which no other verb needs
+    )
+
+    landed = land_task(installation, task_named(task, installation.sources()))
+    if as_json:
+        render.say_json(
+            {
+                "task_id": landed.task_id,
+                "source": landed.source,
+                "landed": landed.is_in_target,
+                "said": landed.said,
+                "schema_version": _SCHEMA_VERSION,
+            }
+        )
+    else:
+        render.say(f"{'landed' if landed.is_in_target else 'not landed'}: {landed.said}")
+    return 0 if landed.is_in_target else FAILED
 
 
 def _document(text: str | None, path: Path | None) -> str:

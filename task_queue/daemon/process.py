@@ -31,6 +31,7 @@ from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
+from task_queue.daemon.landings import InForce, LandingTries
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.sources import ServedSources
@@ -44,6 +45,7 @@ from task_queue.domain.events import (
     Event,
     QueueResumed,
     QueueStopped,
+    TaskSettled,
 )
 from task_queue.domain.work.baseline import BrokenBase
 from task_queue.git.program import Git
@@ -151,6 +153,7 @@ class Daemon:
             emit=self._emit,
         )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
+        self._landings = LandingTries(lambda: InForce(locations, self._config, os.environ), self._emit)
         self._warnings: list[str] = []
         self._state: dict[str, Any] = {}
 
@@ -162,6 +165,7 @@ class Daemon:
                 self._halt_if_asked()
                 self._apply(self._config)
                 self._housekeeping.start()
+                self._landings.start()
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
@@ -169,6 +173,7 @@ class Daemon:
             finally:
                 self._notifier.stopping()
                 self._housekeeping.stop()
+                self._landings.stop(patience_s=self._config.stop_grace_seconds)
                 self._stop_serving()
                 self._runners.close()
                 self._write_state(stopped=True)
@@ -217,6 +222,8 @@ class Daemon:
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
             subscriber(event)
+        if isinstance(event, TaskSettled):
+            self._landings.look_soon()
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -251,6 +258,7 @@ class Daemon:
         self._admission.configure(_bounds_of(config))
         self._sources.apply()
         self._housekeeping.look_soon()
+        self._landings.look_soon()
 
     def _halt_if_asked(self) -> None:
         """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""

@@ -164,6 +164,15 @@ class TaskRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLanded:
+    """The branch of a task that had ended was merged later."""
+
+    source: str
+    task_id: TaskId
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAsked:
     """A person gave the task up; ``TaskSettled`` follows once it has ended."""
 
@@ -305,6 +314,7 @@ Event = (
     | TaskSettled
     | TaskReleased
     | TaskRetried
+    | TaskLanded
     | CancelAsked
     | TaskEdited
     | TaskRejected

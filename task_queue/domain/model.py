@@ -76,6 +76,8 @@ class WorkProduct:
     """Of all changed files."""
     landed: str | None = None
     """What became of the task's branch."""
+    landing: dict[str, Any] | None = None
+    """Of a branch with commits: ``state`` (``landed``, ``waiting`` or ``left``), ``target`` and ``reason``."""
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
     baseline: dict[str, Any] | None = None

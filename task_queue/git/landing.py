@@ -67,7 +67,7 @@ Prove = Callable[[str], str | Blocked | None]
 
 
 @dataclass(frozen=True, slots=True)
-class LandingRequest:
+class LandingPlan:
     """What is to be landed."""
 
     branch: str
@@ -85,7 +85,7 @@ class LandingRequest:
 
 def land(
     git: Git,
-    request: LandingRequest,
+    request: LandingPlan,
     *,
     add_note: Callable[[str], None],
     signature: Signature | None = None,
@@ -111,7 +111,7 @@ def land(
 
 
 def _land_once(
-    git: Git, request: LandingRequest, *, add_note: Callable[[str], None], within_s: float
+    git: Git, request: LandingPlan, *, add_note: Callable[[str], None], within_s: float
 ) -> Landing | None:
     """None: the target moved before we could, so everything has to be decided again."""
     with turn(git, wait_s=within_s):
@@ -142,7 +142,7 @@ def _land_once(
 
 
 def _merged(
-    git: Git, request: LandingRequest, place: Path | None, *, old: str, tip: str, within_s: float
+    git: Git, request: LandingPlan, place: Path | None, *, old: str, tip: str, within_s: float
 ) -> str | Conflict | Refused | Blocked:
     """The merge commit; its hooks do not run where the merge could not land anyway."""
     files = merged_tree(git, old, tip)
@@ -161,7 +161,7 @@ def _merged(
 
 def _advanced(
     git: Git,
-    request: LandingRequest,
+    request: LandingPlan,
     place: Path | None,
     old: str,
     new: str,

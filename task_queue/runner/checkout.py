@@ -57,6 +57,8 @@ class Checkout:
     notes: tuple[str, ...] = ()
     is_new: bool = False
     """Nothing of an earlier attempt is in it."""
+    began_at: str | None = None
+    """The commit that the task began on, where it is looked at again without its checkpoint."""
 
     @property
     def owner(self) -> Git | None:
@@ -73,8 +75,7 @@ class Checkout:
 
     def beside(self, name: str) -> Path:
         """Where a throw-away checkout for *name* may be."""
-        assert self.repository is not None
-        return self.repository.root.with_name(f"{self.repository.root.name}.{name}")
+        return self.order.git.worktrees / f"{key_of(self.order.claim.task_id)}.{name}"
 
     def require_present(self) -> str | None:
         """What to say of a checkout that had to be looked for. Raises CheckoutLost where it is gone."""

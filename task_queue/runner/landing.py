@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.bring_in import Merged, bring_in
-from task_queue.git.landing import Advanced, Blocked, LandingRequest, Prove, Unproven, land
+from task_queue.git.landing import Advanced, Blocked, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.program import Git
 from task_queue.git.repository import is_ancestor
@@ -36,7 +36,7 @@ def land_branch(
     if stuck:
         return Landed(None, f"{checkout.branch} was not merged: {stuck}")
     order, target = checkout.order, checkout.target
-    request = LandingRequest(
+    request = LandingPlan(
         checkout.branch,
         target,
         message=f"Merge {checkout.branch}: {order.title}",
@@ -87,7 +87,7 @@ def with_target_merged_in(checkout: Checkout, refused: Unproven) -> tuple[Checko
 def _pointers_nowhere_else(checkout: Checkout, main: Git) -> str | None:
     """What keeps a branch from landing that names commits of submodules which only the checkout has."""
     assert checkout.repository is not None
-    base = checkout.checkpoint.base if checkout.checkpoint else None
+    base = checkout.checkpoint.base if checkout.checkpoint else checkout.began_at
     if base is None:
         return None
     root = checkout.repository.root

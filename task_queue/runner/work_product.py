@@ -23,6 +23,12 @@ from task_queue.runner.checkout import Checkout
 
 S = TypeVar("S")
 
+LANDED = "landed"
+WAITING = "waiting"
+"""To be merged once what is in the way is gone."""
+LEFT = "left"
+"""For a person to merge."""
+
 
 def product_of(
     checkout: Checkout | None,
@@ -51,6 +57,7 @@ def product_of(
         files=committed.files,
         file_count=committed.file_count,
         landed=landed.said if landed else None,
+        landing=_landing(checkout, committed, landed),
         verification=verified.records if verified else (),
         baseline=baseline_in(steps),
         changed_judges=verified.changed_judges if verified else (),
@@ -75,6 +82,20 @@ def _uncommitted(left: Changes | None) -> Committed:
     if left is None or not left.paths:
         return Committed()
     return Committed(stat=left.summary, files=left.files, file_count=len(left.paths))
+
+
+def _landing(
+    checkout: Checkout | None, committed: Committed, landed: Landed | None
+) -> dict[str, str | None] | None:
+    if checkout is None or checkout.main is None or not committed.commits:
+        return None
+    if landed is None:
+        return {"state": LEFT, "target": checkout.target, "reason": "it was not to be merged, or not yet"}
+    return {
+        "state": LANDED if landed.commit else WAITING,
+        "target": checkout.target,
+        "reason": landed.said,
+    }
 
 
 def _keep(checkout: Checkout | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:

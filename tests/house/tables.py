@@ -87,6 +87,7 @@ EVENTS: dict[str, str] = {
     "limited": "the attempt met the usage limit; `released` follows",
     "released": "the task is in `pending/` again; `counted`: the attempt counts against `max_attempts`",
     "retried": "a person gave a failed task another try",
+    "landed": "the branch of a task that had ended was merged later",
     "cancel_asked": "a person cancelled the task; `settled` follows once it has ended",
     "edited": "the document was changed while it ran; the newer text is kept in `pending/` as `kept_as`",
     "settled": "the task ended; the figures are those of its result, over all attempts",

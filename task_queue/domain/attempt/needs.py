@@ -39,7 +39,9 @@ def _of_work(result: Result) -> Iterator[Attention]:
     if result.success and product.keep:
         why = _line(product.landed) if product.landed else f"its commits are only on {product.branch}"
         yield Attention(
-            AttentionKind.NOT_LANDED, f"its work is not on the target branch: {why}", product.keep[0]
+            AttentionKind.NOT_LANDED,
+            f"its work is not on the target branch: {why}",
+            f"task-queue tasks land {result.task_id}" if is_waiting_to_land(result) else product.keep[0],
         )
     if product.uncommitted:
         place = shlex.quote(product.workspace or ".")
@@ -55,6 +57,11 @@ def _of_work(result: Result) -> Iterator[Attention]:
         yield Attention(
             AttentionKind.CHANGED_JUDGES, sentence, product.see[0] if len(product.see) == 1 else show
         )
+
+
+def is_waiting_to_land(result: Result) -> bool:
+    """Whether the task is done but for its branch, which is to be merged once what is in the way is gone."""
+    return result.success and (result.product.landing or {}).get("state") == "waiting"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ KEYS = (
     *("cost_incomplete", "changed_judges", "estimated_cost_usd", "see", "keep", "undo", "notes"),
     "attention",
     "baseline",
+    "landing",
     "schema_version",
 )
 """Of a result's file, in its order."""

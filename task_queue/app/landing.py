@@ -1,0 +1,63 @@
+"""``tasks land``: the branch of a task that is done is merged now, by the rules of its own last phase."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from task_queue.app.finding import found
+from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
+from task_queue.config import schema
+from task_queue.daemon.landings import InForce, LandingProcess, after_landing, order_to_land
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.events import TaskLanded
+from task_queue.domain.model import Result
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.ports.landing import LandingRequest
+from task_queue.store.folder.amending import read_result
+
+
+@dataclass(frozen=True, slots=True)
+class LandedTask:
+    """Where the task's branch is now."""
+
+    task_id: TaskId
+    source: str
+    is_in_target: bool
+    said: str
+
+
+def land(installation: Installation, task_id: TaskId) -> LandedTask:
+    """Check what would land, and merge it where that passes; a branch that is merged already is left as it is.
+
+    Also one that was to be left for a person. Takes as long as the task's checks. Raises UnknownTaskError,
+    TaskQueueError where there is no branch to land, GitError, ConfigError, OSError.
+    """
+    installation.demand_trust()
+    listed, state = found(installation.sources(), task_id)
+    result = read_result(listed.folders, task_id)
+    landing = (result.product.landing if result else None) or {}
+    if result is None or state is not TaskState.COMPLETED or not landing:
+        raise TaskQueueError(f"task {task_id} has no branch that could land", hint=_hint(state, result))
+    if landing.get("state") == "landed":
+        return LandedTask(task_id, listed.id, is_in_target=True, said=str(result.product.landed))
+    config = schema.load(installation.locations.config)
+    source = config.source(listed.id)
+    assert source is not None
+    order = order_to_land(InForce(installation.locations, config, os.environ), source, result)
+    product = LandingProcess(LandingRequest(order, result.product, check_anew=True)).product()
+    after = after_landing(listed.folders, result, product)
+    said = str(product.landed)
+    is_in_target = (after.product.landing or {}).get("state") == "landed"
+    events = (TaskLanded(listed.id, task_id, said),) if is_in_target else ()
+    record_action(installation, "tasks land", *events, source=listed.id, task_id=task_id)
+    return LandedTask(task_id, listed.id, is_in_target, said)
+
+
+def _hint(state: TaskState, result: Result | None) -> str:
+    if state is not TaskState.COMPLETED:
+        return f"it is {state}; only what was done and verified can land"
+    if result is None or result.product.isolation != "worktree":
+        return "it worked in place: its commits are on the branch that was checked out there"
+    return "it made no commit, or ended before results said where a branch is to land"

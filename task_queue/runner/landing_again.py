@@ -1,0 +1,156 @@
+"""Lands the branch of a task that has ended: what was in the way then may be gone by now.
+
+The task's own checkout need not be there any more. The checks of what would land are made as in the task.
+Started as ``python -m task_queue.runner.landing_again``: a ``LandingRequest`` on standard input, a ``WorkProduct``
+on standard output, and on standard error why there is none. SIGTERM gives up; the branch stays as it is.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from task_queue.domain.document.naming import key_of
+from task_queue.domain.errors import GitError, TaskQueueError
+from task_queue.domain.model import WorkProduct
+from task_queue.domain.secrets import without_secrets
+from task_queue.domain.work.workflow import Landed
+from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.landing import Blocked, Unproven
+from task_queue.git.program import Git
+from task_queue.git.repository import facts, tree_of
+from task_queue.git.worktree import seen_by_queue
+from task_queue.platform import identity
+from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.platform.records import decode, encode
+from task_queue.ports.landing import LandingRequest
+from task_queue.runner.checkout import Checkout
+from task_queue.runner.checks import Checks
+from task_queue.runner.landing import land_branch
+from task_queue.runner.work_product import LANDED, WAITING
+
+_WITHIN_S = 7200.0
+_AS_BEFORE = "the checks failed on these very files before"
+
+
+def main() -> int:
+    """Raises UnreadableRecordError where standard input is no request."""
+    landing = LandingAgain(decode(LandingRequest, sys.stdin.buffer.read()))
+    signal.signal(signal.SIGTERM, lambda *_: landing.stop())
+    try:
+        product = landing.land()
+    except (TaskQueueError, OSError) as error:
+        sys.stderr.write(error.in_full if isinstance(error, TaskQueueError) else str(error))
+        return 1
+    sys.stdout.buffer.write(encode(product))
+    return 0
+
+
+class LandingAgain:
+    """One further try."""
+
+    def __init__(self, request: LandingRequest) -> None:
+        self._order = request.order
+        self._product = product = request.product
+        self._failed_on = None if request.check_anew else (product.landing or {}).get("failed_on")
+        self._checks = Checks()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Give up, and end the command that runs; safe from a signal handler."""
+        self._stopped = True
+        self._checks.stop()
+
+    def land(self) -> WorkProduct:
+        """What the work comes to now. Raises GitError."""
+        checkout = self._checkout()
+        identity.end_tree(self._order.marker, grace_s=0)  # of a try whose process was killed
+
+        def prove(commit: str) -> str | Blocked | None:
+            assert checkout.owner is not None
+            if self._failed_on is not None and tree_of(checkout.owner, commit) == self._failed_on:
+                return Blocked(_AS_BEFORE)
+            return self._checks.prove(
+                checkout, commit, proven=None, transcript=_NoTranscript(), within_s=_WITHIN_S
+            )
+
+        landed = land_branch(
+            checkout,
+            self._product.commits,
+            prove=prove,
+            give_up=lambda: self._stopped,
+            within_s=HOOKS_TIMEOUT_S,
+            wait_s=_WITHIN_S,
+        )
+        if self._stopped and not (isinstance(landed, Landed) and landed.commit):
+            return self._product
+        failed_on = self._failed_on
+        if isinstance(landed, Unproven):
+            assert checkout.owner is not None
+            failed_on = tree_of(checkout.owner, landed.commit)
+            why = (
+                f"together with what is in {checkout.target} now, checks fail: {_first_line(landed.findings)}"
+            )
+            landed = Landed(None, f"{checkout.branch} was not merged: {why}")
+        if landed.commit is None:
+            if _AS_BEFORE in landed.said:
+                return self._product
+            waiting = {"state": WAITING, "target": checkout.target, "reason": landed.said}
+            return replace(
+                self._product,
+                landed=landed.said,
+                landing=waiting | ({"failed_on": failed_on} if failed_on else {}),
+            )
+        if self._order.settings.verify:
+            self._checks.note_landed(checkout, landed.commit)
+        git = f"git -C {shlex.quote(str(checkout.main))}"
+        return replace(
+            self._product,
+            landed=landed.said,
+            landing={"state": LANDED, "target": checkout.target, "reason": landed.said},
+            keep=(),
+            undo=tuple(f"{git} revert {commit}" for commit in reversed(self._product.commits)),
+            notes=(*self._product.notes, *landed.notes),
+        )
+
+    def _checkout(self) -> Checkout:
+        """The task's own where it is still there, else what is needed of the owner's repository."""
+        order, product = self._order, self._product
+        landing: Mapping[str, Any] = product.landing or {}
+        git = Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+        owner = facts(git)
+        if owner is None or owner.bare:
+            raise GitError(f"{order.workspace} is not in a git repository any more")
+        folder = order.git.worktrees / key_of(order.claim.task_id)
+        below = order.workspace.resolve().relative_to(owner.root.resolve())
+        own = (
+            facts(seen_by_queue(git.at(owner.root), folder.resolve())) if (folder / ".git").is_dir() else None
+        )
+        return Checkout(
+            replace(order, workspace=folder / below) if own else order,
+            git=seen_by_queue(git.at(owner.root), folder.resolve()) if own else git,
+            repository=own or owner,
+            branch=product.branch,
+            target=landing.get("target"),
+            main=owner.root,
+            began_at=product.base_commit,
+        )
+
+
+class _NoTranscript:
+    """Implements ports.executor.Transcript: the attempt's own is closed."""
+
+    def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
+        """Nothing."""
+
+
+def _first_line(findings: str) -> str:
+    return next((line for line in findings.splitlines() if line.strip()), "").rstrip(":")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""A branch that could not land when its task ended lands when what was in the way is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from task_queue.demo.scripted_model import Reply, Request, Say
+from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.conftest import MakeAgentRig
+from tests.waiting import eventually
+
+
+def appends_to_first(request: Request) -> Reply:
+    if audits(request):
+        return verdict("pass") if request.turn == 1 else Say("done")
+    return Say("done") if just_ran(request) else bash("echo work >> first.txt")
+
+
+def blocked(
+    make_agent_rig: MakeAgentRig, *, sweep_s: float = 1, **more: Any
+) -> tuple[AgentRig, Path, dict[str, Any]]:
+    """A task is done, and a person's uncommitted line is in the way of its branch."""
+    settings = audited(isolation="worktree", landing="merge", **more)
+    rig = make_agent_rig(appends_to_first, sweep_seconds=sweep_s, **settings)
+    repository = a_repository(rig)
+    (repository / "first.txt").write_text("mine\n")
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    return rig, repository, rig.result("task-a", timeout=SLOW)
+
+
+def now(rig: AgentRig) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((rig.queue() / "results/task-a.json").read_text())
+    return result
+
+
+def attention(rig: AgentRig) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads(rig.cli("status", "--json").stdout)["attention"]
+    return [each for each in listed if each["kind"] == "not_landed"]
+
+
+def test_a_branch_that_was_in_the_way_lands_by_itself(make_agent_rig: MakeAgentRig) -> None:
+    """Until then it is attention; then result, report and attention say where it is."""
+    rig, repository, result = blocked(make_agent_rig)
+    (told,) = attention(rig)
+    assert result["outcome"] == "succeeded"
+    assert (result["landing"]["state"], result["landing"]["target"]) == ("waiting", "main")
+    assert "uncommitted changes: first.txt" in told["sentence"]
+    assert told["command"] == "task-queue tasks land task-a"
+    assert rig.cli("status").returncode == 3
+
+    git(repository, "restore", "first.txt")
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+
+    after = now(rig)
+    assert after["landed"] == "task-queue/task-a is in main (fast-forward)"
+    assert (after["attention"], after["keep"]) == ([], [])
+    assert (repository / "first.txt").read_text() == "first\nwork\n"
+    assert attention(rig) == []
+    assert rig.cli("status").returncode == 0
+    assert "is in main" in (rig.queue() / "reports/task-a.md").read_text()
+    assert '"type": "landed"' in rig.cli("events", "--json").stdout
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_person_lands_it_at_once(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
+
+    refused = rig.cli("tasks", "land", "task-a")
+    git(repository, "restore", "first.txt")
+    landed = rig.cli("tasks", "land", "task-a", "--json")
+    again = rig.cli("tasks", "land", "task-a")
+
+    assert (refused.returncode, "not landed: " in refused.stdout) == (1, True)
+    assert "first.txt" in refused.stdout
+    assert (landed.returncode, json.loads(landed.stdout)["landed"]) == (0, True)
+    assert (again.returncode, "is in main" in again.stdout) == (0, True)
+    assert now(rig)["attention"] == []
+
+
+def test_a_settle_of_another_task_is_an_occasion(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
+    git(repository, "restore", "first.txt")
+    rig.drop_command("task-b", "true")
+    rig.result("task-b")
+
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+
+
+def test_what_does_not_fit_any_more_does_not_land_later(make_agent_rig: MakeAgentRig) -> None:
+    """The target moved meanwhile: the merge is checked, and once for the same files."""
+    rig, repository, _ = blocked(
+        make_agent_rig, verify=["echo ran >> $HOME/runs; test ! -e other.txt || { echo no fit; exit 1; }"]
+    )
+    git(repository, "restore", "first.txt")
+    (repository / "other.txt").write_text("other\n")
+    git(repository, "add", "other.txt")
+    git(repository, "commit", "-qm", "Other")
+    tip = git(repository, "rev-parse", "HEAD")
+    eventually(lambda: "checks fail" in now(rig)["landed"], timeout=SLOW, what="the merge was checked")
+    ran = len((rig.home / "runs").read_text().splitlines())
+    rig.drop_command("task-b", "true", verify="[]")
+    rig.result("task-b")
+
+    assert "together with what is in main now" in now(rig)["landed"]
+    assert git(repository, "rev-parse", "HEAD") == tip
+    assert len(attention(rig)) == 1
+    assert len((rig.home / "runs").read_text().splitlines()) == ran
+    git(repository, "rm", "-q", "other.txt")
+    git(repository, "commit", "-qm", "Without it")
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+
+
+def test_a_daemon_killed_while_it_checks_a_landing_lands_it_later(make_agent_rig: MakeAgentRig) -> None:
+    """With the process that checks, or without it."""
+    wait = "test ! -e other.txt || { echo $$ >> $HOME/waits; while [ ! -e $HOME/go ]; do sleep 0.05; done; }"
+    rig, repository, _ = blocked(make_agent_rig, verify=[wait])
+    daemon = rig.daemons[-1]
+    (repository / "other.txt").write_text("other\n")
+    git(repository, "add", "other.txt")
+    git(repository, "commit", "-qm", "Other", "other.txt")
+    git(repository, "restore", "first.txt")
+    eventually((rig.home / "waits").exists, timeout=SLOW, what="the merge is checked")
+    daemon.kill()
+    daemon.wait()
+    os.kill(int((rig.home / "waits").read_text().split()[0]), signal.SIGKILL)
+    (rig.home / "go").touch()
+    rig.start()
+
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+    assert (
+        git(repository, "log", "--format=%s", "--first-parent")
+        .splitlines()[0]
+        .startswith("Merge task-queue/task-a")
+    )
+
+
+def test_what_has_no_branch_cannot_land(make_agent_rig: MakeAgentRig) -> None:
+    rig, _, _ = blocked(make_agent_rig, sweep_s=600)
+    rig.drop_command("task-b", "true")
+    rig.result("task-b")
+
+    answers = [rig.cli("tasks", "land", name) for name in ("task-b", "task-nothing")]
+
+    assert [answer.returncode for answer in answers] == [1, 1]
+    assert "has no branch that could land" in answers[0].stderr
+    assert "there is no task task-nothing" in answers[1].stderr
