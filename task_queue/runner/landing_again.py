@@ -38,7 +38,7 @@ _AS_BEFORE = "the checks failed on these very files before"
 
 
 def main() -> int:
-    """Raises UnreadableRecordError where standard input is no request."""
+    """Raises UnreadableRecordError where standard input is not a request."""
     landing = LandingAgain(decode(LandingRequest, sys.stdin.buffer.read()))
     signal.signal(signal.SIGTERM, lambda *_: landing.stop())
     try:
