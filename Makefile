@@ -13,13 +13,14 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order soak bench clean
+.PHONY: help demo install test lint types unit spine apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order soak bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
 	@echo 'make test              lint, types, import rules, tests'
 	@echo 'make install           task-queue in $(VENV)/bin'
 	@echo 'make lint types unit   the parts of make test'
+	@echo 'make spine             how many lines lead from a drop to its result'
 	@echo 'make docs              write the generated tables and docs/schemas again'
 	@echo 'make proof-crash       kill it at every step, and look'
 	@echo 'make proof             the same, and recovery killed, calls that fail, power cuts, mutations'
@@ -37,7 +38,7 @@ demo: $(VENV)/.installed
 install: $(VENV)/.installed
 	@echo 'installed: $(BIN)/task-queue'
 
-test: lint types unit
+test: lint types unit spine
 
 lint: $(VENV)/.complete
 	$(BIN)/ruff check
@@ -50,6 +51,9 @@ types: $(VENV)/.complete
 
 unit: $(VENV)/.complete
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+spine: $(VENV)/.complete
+	@$(BIN)/python -m tests.house.spine
 
 docs: $(VENV)/.complete
 	$(BIN)/python -m task_queue.schemas

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, OutcomeKind
 from tests.fakes import FakeClock
-
-_AGENT = "claude"
 
 
 class FakeAdmission:
@@ -26,17 +25,17 @@ class FakeAdmission:
 
     def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
         held = self._held(source)
-        return None if held is None else lambda task: held if task.executor == _AGENT else None
+        return None if held is None else lambda task: held if task.executor == CLAUDE else None
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
-        held = self._held(source) if task.executor == _AGENT else None
+        held = self._held(source) if task.executor == CLAUDE else None
         if held is None and self.inside:
             held = "the place is taken"
         if held is not None:
             self._waiting[source] = wake
             return held
         self.inside.add(source)
-        if self._paused_until is not None and task.executor == _AGENT:
+        if self._paused_until is not None and task.executor == CLAUDE:
             self._probe = source
         return None
 

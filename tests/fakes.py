@@ -197,7 +197,7 @@ class Bench:
         self.events: list[Event] = []
         self.quota = quota or Quota()
         self.shown: list[TaskId | None] = []
-        """What ran whenever that was news."""
+        """What ran whenever that changed."""
         self.worker = self.new_worker()
 
     def new_worker(self) -> Worker:
@@ -214,7 +214,7 @@ class Bench:
                 emit=self.events.append,
                 timing=Timing(jitter=lambda: 0.0),
                 quota=self.quota,
-                news=lambda: self.shown.append(self.worker.running),
+                on_change=lambda: self.shown.append(self.worker.running),
             )
         )
 

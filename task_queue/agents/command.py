@@ -62,7 +62,7 @@ class CommandExecutor:
         try:
             while True:
                 if self._asked is not None:
-                    return _asked_to(self._asked)
+                    return _outcome_of_stop(self._asked)
                 now = time.monotonic()
                 silent_until = last_sign + settings.idle_timeout.total_seconds()
                 ends_at = started + settings.timeout.total_seconds()
@@ -181,7 +181,7 @@ def _spawn(argv: list[str], order: Order) -> subprocess.Popen[bytes]:
         os.close(stdin)
 
 
-def _asked_to(how: Stop) -> Outcome:
+def _outcome_of_stop(how: Stop) -> Outcome:
     if how is Stop.CANCEL:
         return Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
     reason = "the queue was stopped while the program ran; it cannot be continued"

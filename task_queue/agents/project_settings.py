@@ -32,7 +32,7 @@ _KEPT_TEXTS_LIMIT = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class _Accepted:
+class _AcceptedFiles:
     hashes: dict[str, dict[str, str]]
     """By workspace, by path below it."""
     texts: dict[str, str]
@@ -89,20 +89,20 @@ class SettingsTrust:
         with self._lock:
             self._write(self._read(), workspace, hashes_of(workspace))
 
-    def _read(self) -> _Accepted:
+    def _read(self) -> _AcceptedFiles:
         content = json_object(self._store, limit=_STORE_LIMIT)
         if content is None:
-            return _Accepted({}, {})
+            return _AcceptedFiles({}, {})
         if isinstance(content, str):
             raise ValueError(f"{self._store} {content}")  # noqa: TRY004 - what a file says, not what code does
         try:
             hashes: dict[str, dict[str, str]] = content["workspaces"]
             texts: dict[str, str] = content.get("texts", {})
-            return _Accepted({workspace: dict(of) for workspace, of in hashes.items()}, dict(texts))
+            return _AcceptedFiles({workspace: dict(of) for workspace, of in hashes.items()}, dict(texts))
         except (AttributeError, KeyError, TypeError):
             raise ValueError(f"{self._store} does not hold accepted settings") from None
 
-    def _write(self, accepted: _Accepted, workspace: Path, found: dict[str, str]) -> None:
+    def _write(self, accepted: _AcceptedFiles, workspace: Path, found: dict[str, str]) -> None:
         durable.make_directory(self._store.parent)
         hashes = {**accepted.hashes, str(workspace): found}
         texts = {**accepted.texts, **_texts_of(workspace, found)}

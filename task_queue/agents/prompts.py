@@ -57,7 +57,7 @@ class Diff(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class PromptFolders:
     """Where texts are looked for; None where a file that is there does not count."""
 
     project: Path | None = None
@@ -144,7 +144,7 @@ class Prompts:
 
 def prompts_for(order: Order) -> Prompts:
     """The texts for *order*'s workflow; raises ExecutorError if one is missing or cannot be used."""
-    places = places_of(order)
+    places = prompt_folders_of(order)
     workflow = order.settings.workflow
     running = {name: which(name, places) for name in _RUNNING[workflow]}
     if not (PLUGIN / ".claude-plugin" / "plugin.json").is_file():
@@ -159,19 +159,19 @@ def prompts_for(order: Order) -> Prompts:
     )
 
 
-def places_of(order: Order) -> Places:
+def prompt_folders_of(order: Order) -> PromptFolders:
     """Only what the agent itself would load counts: an untrusted project cannot bring its own auditor."""
     sources = order.agent.setting_sources
     home = order.agent.config_dir or order.env.get("CLAUDE_CONFIG_DIR")
     user = Path(home) if home else Path(order.env["HOME"]) / ".claude" if order.env.get("HOME") else None
-    return Places(
+    return PromptFolders(
         project=order.workspace / ".claude" if "project" in sources else None,
         user=user if "user" in sources else None,
         prompts=order.agent.prompts_dir,
     )
 
 
-def which(name: str, places: Places) -> Text:
+def which(name: str, places: PromptFolders) -> Text:
     """The text *name* that applies; raises ExecutorError if it is unknown, missing or cannot be used."""
     if name not in NAMES:
         raise ExecutorError(f"there is no prompt '{name}'", hint=f"there are: {', '.join(NAMES)}")
@@ -206,7 +206,7 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
 
 
-def _candidates(name: str, places: Places) -> list[tuple[str, Path]]:
+def _candidates(name: str, places: PromptFolders) -> list[tuple[str, Path]]:
     if name == SKILL:
         folders = [("user", places.user), ("project", places.project)]
         found = [(origin, folder / _SKILL_FILE) for origin, folder in folders if folder is not None]
@@ -293,14 +293,14 @@ def _record(record: Mapping[str, object]) -> str:
 
 
 def _earlier(steps: Sequence[Step]) -> str:
-    told = [
+    earlier = [
         f"Round {step.round}:\n\n{fenced(step.findings)}"
         for step in steps
         if isinstance(step, Audited | Verified | SentBack) and step.findings.strip()
     ]
-    if not told:
+    if not earlier:
         return "None."
-    return "\n\n".join(["See for yourself whether they were fixed.", *told])
+    return "\n\n".join(["See for yourself whether they were fixed.", *earlier])
 
 
 def _claims(steps: Sequence[Step], rounds: Sequence[Implemented]) -> str:

@@ -8,9 +8,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from task_queue.app.acts import note_act
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import TaskQueueError
@@ -47,7 +47,7 @@ def add(
         now=installation.now(),
         max_pending=installation.max_pending,
     )
-    note_act(installation, "tasks add", source=entry.id, task_id=task_id)
+    record_action(installation, "tasks add", source=entry.id, task_id=task_id)
     daemon, _ = daemon_from(installation.locations.daemon_state)
     return Added(task_id, entry.id, daemon.running)
 

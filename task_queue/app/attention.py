@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView, AttentionView, DaemonView, ListedSource, SourceView
 from task_queue.app.files import Record, names_in, record, records_in, text_in
-from task_queue.app.landings import Landings
+from task_queue.app.merged_branches import MergedBranches
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId, TaskState
@@ -55,7 +55,7 @@ def attention_of(
 def of_task(circumstances: Circumstances, listed: ListedSource, task_id: TaskId) -> Iterator[AttentionView]:
     """Of the task *task_id* of the source, whether it waits or has ended."""
     yield from (each for each in _stuck(circumstances, listed) if each.task_id == task_id)
-    yield from _of_result(listed, listed.folders.result(task_id), Landings())
+    yield from _of_result(listed, listed.folders.result(task_id), MergedBranches())
 
 
 def _of_queue(
@@ -117,7 +117,7 @@ def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterat
 
     Costs as much as there are results that need a person, however many tasks have ended.
     """
-    landings = Landings()
+    landings = MergedBranches()
     for listed in sources:
         names = names_in(listed.folders.needing)
         if isinstance(names, str):
@@ -149,7 +149,7 @@ def _is_there(listed: ListedSource, name: str) -> bool:
     """Whether the result called *name* may need a person; it is only read where its name does not say its task."""
     if ended_state(listed.folders, TaskId(name.removesuffix(".json"))) is not None:
         return os.path.lexists(listed.folders.results / name)
-    return any(_of_result(listed, listed.folders.results / name, Landings()))
+    return any(_of_result(listed, listed.folders.results / name, MergedBranches()))
 
 
 def _list(listed: ListedSource, limit: int) -> str:
@@ -161,7 +161,7 @@ def _numbered(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _of_result(listed: ListedSource, path: Path, landings: Landings) -> Iterator[AttentionView]:
+def _of_result(listed: ListedSource, path: Path, landings: MergedBranches) -> Iterator[AttentionView]:
     """As the result has it, which was written when its task ended, without what a person has settled since.
 
     Nothing once the document is gone from where it ended: then a person has retried, filed or deleted it by hand.

@@ -15,7 +15,7 @@ _POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class TaskEnd:
     task_id: TaskId
     state: TaskState
     outcome: str | None
@@ -23,7 +23,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class NotEnded:
+class WaitTimedOut:
     """The time to wait is over, and these have not ended."""
 
     task_ids: tuple[TaskId, ...]
@@ -31,8 +31,8 @@ class NotEnded:
 
 def wait(
     installation: Installation, task_ids: Sequence[TaskId], *, timeout_s: float | None = None
-) -> Iterator[Ended | NotEnded]:
-    """Each of *task_ids* as it ends; last a NotEnded if *timeout_s* was too short. Raises UnknownTaskError."""
+) -> Iterator[TaskEnd | WaitTimedOut]:
+    """Each of *task_ids* as it ends; last a WaitTimedOut if *timeout_s* was too short. Raises UnknownTaskError."""
     sources = installation.sources()
     deadline = None if timeout_s is None else installation.clock.monotonic() + timeout_s
     left = list(dict.fromkeys(task_ids))
@@ -45,13 +45,13 @@ def wait(
         if not left:
             return
         if deadline is not None and installation.clock.monotonic() >= deadline:
-            yield NotEnded(tuple(left))
+            yield WaitTimedOut(tuple(left))
             return
         installation.sleep(_POLL_S)
 
 
-def _ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> Ended:
+def _ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> TaskEnd:
     result = record(listed.folders.result(task_id))
     if result is None or isinstance(result, str):
-        return Ended(task_id, state, None, None)
-    return Ended(task_id, state, text_in(result, "outcome"), text_in(result, "error"))
+        return TaskEnd(task_id, state, None, None)
+    return TaskEnd(task_id, state, text_in(result, "outcome"), text_in(result, "error"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from task_queue.app.acts import note_act
 from task_queue.app.answers import ListedSource, RunningView
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
+from task_queue.app.user_actions import record_action
 from task_queue.domain.actions import Action, demand
 from task_queue.domain.events import CancelAsked, TaskRetried
 from task_queue.domain.task import TaskId, TaskState
@@ -64,7 +64,7 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
     demand(Action.CANCEL, task_id, state)
     FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
     asked = CancelAsked(listed.id, task_id)
-    note_act(installation, "tasks cancel", asked, source=listed.id, task_id=task_id)
+    record_action(installation, "tasks cancel", asked, source=listed.id, task_id=task_id)
     ran = running is not None
     if not daemon_from(installation.locations.daemon_state)[0].running:
         agent_goes_on = running is not None and running.runner == "alive"
@@ -80,7 +80,7 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
 
 
 def retry(installation: Installation, task_id: TaskId) -> Retried:
-    """Give the failed *task_id* another try; its attempts' numbers go on.
+    """Try the failed *task_id* again; the numbers of its attempts go on.
 
     Raises UnknownTaskError if it is not there or did not fail, EngineUnavailable, ConfigError.
     """
@@ -89,7 +89,7 @@ def retry(installation: Installation, task_id: TaskId) -> Retried:
     demand(Action.RETRY, task_id, state)
     FolderEngine(listed.folders.pending).requests.requeue(task_id)
     retried = TaskRetried(listed.id, task_id)
-    note_act(installation, "tasks retry", retried, source=listed.id, task_id=task_id)
+    record_action(installation, "tasks retry", retried, source=listed.id, task_id=task_id)
     return Retried(task_id, listed.id)
 
 

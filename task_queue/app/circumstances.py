@@ -61,9 +61,6 @@ class Circumstances:
         }
         """Why sources wait for their target to be mended, by source."""
 
-    def of_source(self, source_id: str) -> ListedSource | None:
-        return next((source for source in self.sources if source.id == source_id), None)
-
     def holds(self, source: ListedSource) -> Holds:
         """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too."""
         from task_queue.domain.holds import STOPPED, AgentHold, Holds, source_paused  # where a task waits

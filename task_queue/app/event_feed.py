@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from task_queue.app.acts import note_act
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.domain.errors import TaskQueueError, UnknownTaskError
 from task_queue.domain.event_record import event_types
 from task_queue.store.event_log import EVENTS_LOST
@@ -65,7 +65,7 @@ def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reind
 
     results = {source: layout.results for source, layout in layouts.items()}
     settled = rebuild(installation.locations.events, results, warn=warn, see=see)
-    note_act(installation, "reindex")
+    record_action(installation, "reindex")
     return Reindexed(settled, attention)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from task_queue.app.acts import note_act
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.config import schema
 from task_queue.daemon.landings import InForce, LandingProcess, after_landing, order_to_land
 from task_queue.domain.errors import TaskQueueError
@@ -51,7 +51,7 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
     said = str(product.landed)
     is_in_target = (after.product.landing or {}).get("state") == "landed"
     events = (TaskLanded(listed.id, task_id, said),) if is_in_target else ()
-    note_act(installation, "tasks land", *events, source=listed.id, task_id=task_id)
+    record_action(installation, "tasks land", *events, source=listed.id, task_id=task_id)
     return LandedTask(task_id, listed.id, is_in_target, said)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.agents import prompts
-from task_queue.agents.prompts import NAMES, SKILL, Places, Text
+from task_queue.agents.prompts import NAMES, SKILL, PromptFolders, Text
 from task_queue.app.installation import Installation
 from task_queue.domain.errors import TaskQueueError
 
@@ -43,12 +43,12 @@ class Copies:
 
 def text(installation: Installation, name: str) -> Text:
     """The text *name* (of NAMES) that applies to tasks of the configured workspace."""
-    return prompts.which(name, _places(installation))
+    return prompts.which(name, _prompt_folders(installation))
 
 
 def packaged(name: str) -> Text:
     """The text *name* as it comes with the program, even where another one applies."""
-    return prompts.which(name, Places())
+    return prompts.which(name, PromptFolders())
 
 
 def texts(installation: Installation) -> TextsView:
@@ -67,7 +67,7 @@ def copy_packaged(installation: Installation, directory: Path | None = None) -> 
     return Copies(tuple(written), tuple(kept), target == beside, beside)
 
 
-def _places(installation: Installation) -> Places:
+def _prompt_folders(installation: Installation) -> PromptFolders:
     """As a task of the configured workspace has them; without a configuration, of the current directory."""
     content: dict[str, Any] = installation.content if installation.locations.config.exists() else {}
     agent: dict[str, Any] = content.get("agent") or {}
@@ -75,7 +75,7 @@ def _places(installation: Installation) -> Places:
     sources = agent.get("setting_sources", ["project"])
     workspace = Path(content.get("project_workspace") or Path.cwd())
     user = agent.get("config_dir") or env.get("CLAUDE_CONFIG_DIR") or "~/.claude"
-    return Places(
+    return PromptFolders(
         project=workspace / ".claude" if "project" in sources else None,
         user=Path(user).expanduser() if "user" in sources else None,
         prompts=_prompts_dir(installation),

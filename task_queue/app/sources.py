@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.app import broken_bases
-from task_queue.app.acts import note_act
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.config import document, edit
 from task_queue.config.document import SourceEntry
 from task_queue.platform import durable
@@ -39,7 +39,7 @@ class SourcesView:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeSource:
     """One of the usual sources; ``is_new``: it was not in the configuration before."""
 
     id: str
@@ -50,7 +50,7 @@ class Made:
 @dataclass(frozen=True, slots=True)
 class Initialized:
     config: Path
-    sources: tuple[Made, ...]
+    sources: tuple[MadeSource, ...]
     served: bool
     """A source of the configuration is in the workspace; else the usual ones are another project's."""
 
@@ -89,21 +89,21 @@ def add_source(
         project_workspace=project_workspace,
         description=description,
     )
-    note_act(installation, "sources add", source=entry.id, path=str(entry.path))
+    record_action(installation, "sources add", source=entry.id, path=str(entry.path))
     return entry
 
 
 def remove_source(installation: Installation, source_id: str) -> SourceEntry:
     """Serve it no more; its folders and files stay. Raises ConfigError."""
     entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
-    note_act(installation, "sources rm", source=entry.id)
+    record_action(installation, "sources rm", source=entry.id)
     return entry
 
 
 def pause_source(installation: Installation, source_id: str) -> SourceEntry:
     """Start nothing new of it; what runs goes on. Raises ConfigError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
-    note_act(installation, "sources pause", source=entry.id)
+    record_action(installation, "sources pause", source=entry.id)
     return entry
 
 
@@ -111,7 +111,7 @@ def resume_source(installation: Installation, source_id: str) -> SourceEntry:
     """Let a source go on that is paused, or held because its target is broken. Raises ConfigError, OSError."""
     entry = edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
     broken_bases.let_go_on(installation.locations.broken_bases, entry.id)
-    note_act(installation, "sources resume", source=entry.id)
+    record_action(installation, "sources resume", source=entry.id)
     return entry
 
 
@@ -120,7 +120,7 @@ def initialize(installation: Installation, workspace: Path) -> Initialized:
     config = installation.locations.config
     here = workspace.resolve()
     edit.set_workspace(config, here, now=installation.now())
-    made: list[Made] = []
+    made: list[MadeSource] = []
     for source_id, description in _USUAL.items():
         source, is_new = edit.ensure_source(
             config,
@@ -132,8 +132,8 @@ def initialize(installation: Installation, workspace: Path) -> Initialized:
         )
         if source_id == _WITH_PLANNING:
             durable.make_directory(Layout(source.path).planning)
-        made.append(Made(source_id, source.queue, is_new))
-    note_act(installation, "init", workspace=str(here))
+        made.append(MadeSource(source_id, source.queue, is_new))
+    record_action(installation, "init", workspace=str(here))
     listed = document.sources_of(document.read(config))
     return Initialized(config, tuple(made), any(source.queue.is_relative_to(here) for source in listed))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from task_queue.app.acts import note_act
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.installation import Installation
+from task_queue.app.user_actions import record_action
 from task_queue.platform import durable
 
 STOP_TAKES_S = 90.0
@@ -31,7 +31,7 @@ def stop(installation: Installation, *, at_once: bool = False, timeout_s: float 
     durable.make_directory(marker.parent)
     how = "now" if at_once else "gently"
     durable.replace(marker, f"{how} {installation.now().isoformat()}\n".encode())
-    note_act(installation, "stop", now=at_once)
+    record_action(installation, "stop", now=at_once)
     state = installation.locations.daemon_state
     if not daemon_from(state)[0].running:
         return Stopping.NO_DAEMON
@@ -50,7 +50,7 @@ def resume(installation: Installation) -> bool:
     if not installation.locations.stopped.exists():
         return False
     durable.remove(installation.locations.stopped)
-    note_act(installation, "resume")
+    record_action(installation, "resume")
     return True
 
 
@@ -59,5 +59,5 @@ def resume_account(installation: Installation) -> bool:
     if not installation.locations.accounts.exists():
         return False
     durable.remove(installation.locations.accounts)
-    note_act(installation, "tasks resume-account")
+    record_action(installation, "tasks resume-account")
     return True

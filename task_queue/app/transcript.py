@@ -41,12 +41,12 @@ def lines_of(installation: Installation, logs: LogsView, *, follow: bool) -> Ite
     ending = path.with_name("outcome.json")
     sources = installation.sources()
 
-    def goes_on() -> bool:
+    def may_grow() -> bool:
         # Asked of the task, too: one that is cancelled while it waits never has an attempt.
         return follow and not ending.exists() and _is_current(state_of(sources, logs.task_id))
 
     while not path.exists():
-        if not goes_on():
+        if not may_grow():
             return
         installation.sleep(_POLL_S)
     with (
@@ -55,7 +55,7 @@ def lines_of(installation: Installation, logs: LogsView, *, follow: bool) -> Ite
     ):
         unfinished = ""
         while True:
-            more = goes_on()  # asked before reading, so that nothing written until the end is missed
+            more = may_grow()  # asked before reading, so that nothing written until the end is missed
             read = file.read()
             *whole, unfinished = (unfinished + read).split("\n")
             yield from whole

@@ -45,7 +45,7 @@ def lines_of(view: StatusView) -> WorkersView:
 
 
 def workers_of(view: StatusView) -> WorkersView:
-    """All of each worker; *view* has at least one waiting task of each source, if there is one."""
+    """Everything about each worker; *view* has at least one waiting task of each source, if there is one."""
     return WorkersView(view.daemon.running, tuple(_worker(source, view.daemon) for source in view.sources))
 
 

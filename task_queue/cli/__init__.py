@@ -8,25 +8,25 @@ from typing import NoReturn
 import click
 
 from task_queue import __version__
-from task_queue.cli.lazy import Command, LazyGroup
+from task_queue.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
-    "init": Command("init_command:init", "Make the folders and the configuration. Safe to repeat."),
-    "status": Command("status:status", "One screen: daemon, sources, what runs, what waits and why."),
-    "sources": Command("sources:sources", "List, add, remove, pause and resume sources."),
-    "stop": Command("stop:stop", "Everything at once: start nothing more, stop what runs."),
-    "resume": Command("stop:resume", "Go on after a stop."),
-    "tasks": Command("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
-    "workers": Command("workers:workers", "What each worker does."),
-    "events": Command("events:events", "What happened: tasks, sources, the daemon, and what people did."),
-    "reindex": Command("events:reindex", "Rebuild the event log from the results."),
-    "logs": Command("logs:logs", "The daemon's own log."),
-    "run": Command("run:run", "Work in the foreground, for trying and for scripts."),
-    "daemon": Command("daemon:daemon", "What the service starts."),
-    "service": Command("service:service", "Install, remove and look at the systemd user unit."),
-    "skill": Command("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
-    "doctor": Command("doctor:doctor", "Check everything, and say how to fix it."),
-    "demo": Command("demo:demo", "The whole pipeline in a scratch folder, without an account."),
+    "init": LazyCommand("init_command:init", "Make the folders and the configuration. Safe to repeat."),
+    "status": LazyCommand("status:status", "One screen: daemon, sources, what runs, what waits and why."),
+    "sources": LazyCommand("sources:sources", "List, add, remove, pause and resume sources."),
+    "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
+    "resume": LazyCommand("stop:resume", "Continue after a stop."),
+    "tasks": LazyCommand("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
+    "workers": LazyCommand("workers:workers", "What each worker does."),
+    "events": LazyCommand("events:events", "What happened: tasks, sources, the daemon, and what people did."),
+    "reindex": LazyCommand("events:reindex", "Rebuild the event log from the results."),
+    "logs": LazyCommand("logs:logs", "The daemon's own log."),
+    "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
+    "daemon": LazyCommand("daemon:daemon", "What the service starts."),
+    "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
+    "skill": LazyCommand("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
+    "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
+    "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }
 
 

@@ -23,7 +23,7 @@ from task_queue.cli.render import (
 from task_queue.cli.spelling import money
 
 if TYPE_CHECKING:
-    from task_queue.demo.show import Ended, Report, Scene
+    from task_queue.demo.show import DemoResult, Report, Scene
 
 _NAME = 22
 _STATE = len("completed")
@@ -39,13 +39,15 @@ task-queue service install          or for good, as a systemd user service"""
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the scratch folder for a look.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable, with schema_version; nothing live.")
+@click.option("--keep", is_flag=True, help="Keep the scratch folder, so that you can look into it.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version; printed at the end."
+)
 @click.pass_context
 def demo(context: click.Context, *, keep: bool, as_json: bool) -> None:
     """The whole pipeline in a scratch folder, without an account: real daemon, real agent, scripted model.
 
-    Exit code 1 if a task ends otherwise than it has to.
+    Exit code 1 if a task does not end as expected.
     """
     from task_queue.demo.show import run_demo
 
@@ -54,8 +56,8 @@ def demo(context: click.Context, *, keep: bool, as_json: bool) -> None:
         render.say_json(report.as_json())
     else:
         render.show(*_introduction())
-        report = run_demo(_tell, keep=keep)
-        render.show(*_told(report))
+        report = run_demo(_show_scene, keep=keep)
+        render.show(*_summary(report))
     context.exit(0 if report.as_expected else FAILED)
 
 
@@ -73,13 +75,13 @@ def _introduction() -> Iterator[Renderable]:
     yield line(strong("what happens"))
 
 
-def _tell(moment: Scene) -> None:
+def _show_scene(moment: Scene) -> None:
     state, comma, rest = moment.what.partition(",")
     what = line(word(state), comma, rest) if state in {"completed", "failed"} else moment.what
     render.show(glance(f"{moment.at:5.1f} s  {moment.task_id:<{_NAME}}  ", what))
 
 
-def _told(report: Report) -> Iterator[Renderable]:
+def _summary(report: Report) -> Iterator[Renderable]:
     yield line()
     yield line(strong("what is left on disk"))
     for task in report.tasks:
@@ -94,7 +96,7 @@ def _told(report: Report) -> Iterator[Renderable]:
     yield from _end(report)
 
 
-def _about(task: Ended) -> Iterator[Renderable]:
+def _about(task: DemoResult) -> Iterator[Renderable]:
     state = task.document.split("/")[-2]
     attempts = f"{task.attempts} attempt{'s' if task.attempts > 1 else ''}"
     yield item(word(state), line(task.document), indent=2, column=_STATE)

@@ -19,7 +19,7 @@ _LEVEL = len("problem")
 @click.option(
     "--accept-settings",
     is_flag=True,
-    help="Let tasks load project settings that were changed, as they are now; look at them first.",
+    help="Accept changed project settings as they are now, so that tasks load them; read them first.",
 )
 @as_json_option
 @pass_installation

@@ -23,7 +23,7 @@ _TYPE_WIDTH = 21
 
 
 @click.command()
-@click.option("--follow", "-f", is_flag=True, help="Go on with each new event.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for more, and print each new event.")
 @click.option(
     "--after", metavar="CURSOR", help="Only what follows this event; end: only what comes from now on."
 )

@@ -11,7 +11,7 @@ import click
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class LazyCommand:
     """``module:attribute`` below ``task_queue.cli``, and the line that help shows."""
 
     where: str
@@ -19,7 +19,7 @@ class Command:
 
 
 class LazyGroup(click.Group):
-    def __init__(self, *args: Any, entries: Mapping[str, Command], **options: Any) -> None:
+    def __init__(self, *args: Any, entries: Mapping[str, LazyCommand], **options: Any) -> None:
         super().__init__(*args, **options)
         self._entries = entries
 

@@ -14,7 +14,7 @@ from task_queue.cli.session import pass_installation
 
 
 @click.command()
-@click.option("--follow", "-f", is_flag=True, help="Go on with each new line.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for more, and print each new line.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), default=50, show_default=True)
 @pass_installation
 def logs(installation: Installation, *, follow: bool, lines: int) -> None:

@@ -42,9 +42,9 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     unsuccessful: list[str] = []
 
     def emit(event: Event) -> None:
-        said = _told(event)
-        if said is not None:
-            render.note(said)
+        line = _line_for(event)
+        if line is not None:
+            render.note(line)
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
@@ -62,7 +62,7 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     return NEEDS_ATTENTION if left.stuck else 0
 
 
-def _told(event: Event) -> str | None:
+def _line_for(event: Event) -> str | None:
     """For the person who waits; what is rarer, as the log has it. None of what is not worth a line."""
     from task_queue.app.daemon_log import line_of
 

@@ -17,7 +17,7 @@ _SCHEMA_VERSION = 1
 
 @click.group()
 def service() -> None:
-    """Install, remove and look at the systemd user unit."""
+    """Install, remove and inspect the systemd user unit."""
 
 
 @service.command()

@@ -22,7 +22,7 @@ def skill() -> None:
 
 @skill.command()
 @_name
-@click.option("--packaged", is_flag=True, help="Ours, even where another one applies.")
+@click.option("--packaged", is_flag=True, help="The packaged text, even where another one applies.")
 @pass_installation
 def show(installation: Installation, *, name: str, packaged: bool) -> None:
     """Print the text NAME (default: the skill) that applies here."""
@@ -47,7 +47,7 @@ def which(installation: Installation, *, as_json: bool) -> None:
 @click.option("--to", "directory", type=click.Path(path_type=Path, file_okay=False), help="Another folder.")
 @pass_installation
 def eject(installation: Installation, *, directory: Path | None) -> None:
-    """Copy the packaged prompts beside the configuration, to be changed there. Overwrites nothing."""
+    """Copy the packaged prompts beside the configuration, so that you can change them. Overwrites nothing."""
     copies = prompts.copy_packaged(installation, directory)
     for path in copies.written:
         render.say(f"made: {path}")

@@ -78,7 +78,7 @@ def add(
 @_id_option
 @pass_installation
 def rm(installation: Installation, *, source_id: str) -> None:
-    """Serve it no more. Its folders and files stay."""
+    """Stop serving the source. Its folders and files stay."""
     entry = app.remove_source(installation, source_id)
     render.say(f"removed {entry.id}; its files stay in {entry.queue}")
 
@@ -87,7 +87,7 @@ def rm(installation: Installation, *, source_id: str) -> None:
 @_id_option
 @pass_installation
 def pause(installation: Installation, *, source_id: str) -> None:
-    """Start nothing new of it; what runs goes on."""
+    """Start no new task of the source; a running one goes on."""
     app.pause_source(installation, source_id)
     render.say(f"paused {source_id}: nothing new starts; what runs goes on")
 
@@ -96,6 +96,6 @@ def pause(installation: Installation, *, source_id: str) -> None:
 @_id_option
 @pass_installation
 def resume(installation: Installation, *, source_id: str) -> None:
-    """Let a paused source go on."""
+    """Start tasks of a paused source again."""
     app.resume_source(installation, source_id)
     render.say(f"resumed {source_id}")

@@ -33,7 +33,7 @@ def stop(installation: Installation, *, at_once: bool) -> int:
 @click.command()
 @pass_installation
 def resume(installation: Installation) -> None:
-    """Go on after a stop: sessions that were stopped are continued."""
+    """Continue after a stop, with the sessions that were stopped."""
     render.say("going on" if stopping.resume(installation) else "nothing was stopped")
 
 

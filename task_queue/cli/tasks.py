@@ -12,16 +12,16 @@ import click
 
 from task_queue.app import awaiting
 from task_queue.app.answers import ListView, ShowView, TaskLine, needs_attention
-from task_queue.app.awaiting import NotEnded
+from task_queue.app.awaiting import WaitTimedOut
 from task_queue.app.files import number_in, records_in, text_in, time_in
 from task_queue.app.finding import task_named, unknown_task
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of, show_of
 from task_queue.app.transcript import lines_of, logs_of
-from task_queue.app.transcript_words import told
+from task_queue.app.transcript_text import readable
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
-from task_queue.cli.lazy import Command, LazyGroup
+from task_queue.cli.lazy import LazyCommand, LazyGroup
 from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
 from task_queue.cli.session import (
     as_json_option,
@@ -37,15 +37,15 @@ _TITLE = 60
 _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
-    "add": Command("tasks_change:add", "Hand in a task: text, stdin, a file, or your editor."),
-    "list": Command("tasks:list_tasks", "What runs, what waits, and what ended last."),
-    "show": Command("tasks:show", "All that is known of one task."),
-    "logs": Command("tasks:transcript", "What the agent did, as it happens with --follow."),
-    "cancel": Command("tasks_change:cancel", "End a waiting or running task for good."),
-    "retry": Command("tasks_change:retry", "Give a failed task another try."),
-    "land": Command("tasks_change:land", "Merge the branch of a completed task."),
-    "resume-account": Command("stop:resume_account", "Try a paused account again now."),
-    "wait": Command("tasks:wait", "Wait until tasks have ended."),
+    "add": LazyCommand("tasks_change:add", "Add a task: text, stdin, a file, or your editor."),
+    "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
+    "show": LazyCommand("tasks:show", "Everything that is known about one task."),
+    "logs": LazyCommand("tasks:transcript", "What the agent did; with --follow, as it happens."),
+    "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
+    "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
+    "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
+    "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
+    "wait": LazyCommand("tasks:wait", "Wait until tasks have ended."),
 }
 
 
@@ -86,7 +86,7 @@ def list_tasks(
 @as_json_option
 @pass_installation
 def show(installation: Installation, *, task: str, as_json: bool) -> None:
-    """All that is known of TASK."""
+    """Everything that is known about TASK."""
     task_id = task_named(task, installation.sources())
     view = show_of(installation.circumstances(), task_id)
     if view is None:
@@ -99,7 +99,7 @@ def show(installation: Installation, *, task: str, as_json: bool) -> None:
 
 @click.command("logs")
 @click.argument("task")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the attempt has ended.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for more, until the attempt has ended.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Which attempt, instead of the last.")
 @click.option("--raw", is_flag=True, help="The transcript's JSON lines as they are.")
 @click.option(
@@ -109,7 +109,7 @@ def show(installation: Installation, *, task: str, as_json: bool) -> None:
 def transcript(
     installation: Installation, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
 ) -> None:
-    """Where TASK, its result and its transcript are, and what the agent did, as it happens with --follow."""
+    """Paths of TASK, its result and its transcript, and what the agent did; with --follow, as it happens."""
     if as_json and (follow or raw):
         raise click.UsageError("--json excludes --follow and --raw")
     logs = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
@@ -122,7 +122,7 @@ def transcript(
         render.note(f"task {logs.task_id} has no transcript yet")
         return
     for envelope in lines_of(installation, logs, follow=follow):
-        text = envelope if raw else told(envelope)
+        text = envelope if raw else readable(envelope)
         if text:
             render.say_block(text)
 
@@ -141,7 +141,7 @@ def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: 
     """Show how each ends, in the order in which they do; 0 if all succeeded."""
     code = 0
     for ended in awaiting.wait(installation, task_ids, timeout_s=timeout_s):
-        if isinstance(ended, NotEnded):
+        if isinstance(ended, WaitTimedOut):
             render.note(f"not ended in time: {', '.join(ended.task_ids)}")
             return FAILED
         said = ", ".join(part for part in (ended.outcome, ended.error) if part)

@@ -42,7 +42,7 @@ def add(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Hand in TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
+    """Add TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
     installation.demand_trust()
     installation.entry(source_id)  # asked before a person writes
     document = _document(text, path)
@@ -87,7 +87,7 @@ def cancel(installation: Installation, *, task: str) -> int:
 @click.argument("task")
 @pass_installation
 def retry(installation: Installation, *, task: str) -> None:
-    """Give the failed TASK another try; its attempts' numbers go on."""
+    """Try the failed TASK again; the numbers of its attempts go on."""
     installation.demand_trust()
     retried = changing.retry(installation, task_named(task, installation.sources()))
     render.say(f"pending: {retried.task_id}")

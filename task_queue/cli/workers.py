@@ -39,7 +39,7 @@ def list_workers(installation: Installation, *, as_json: bool) -> None:
 @as_json_option
 @pass_installation
 def status(installation: Installation, *, as_json: bool) -> int:
-    """All of each worker: since when, what it runs, what it waits for, its trouble.
+    """Everything about each worker: since when, what it runs, what it waits for, its problem.
 
     Exit code 3 if the daemon is down or a worker has stopped.
     """

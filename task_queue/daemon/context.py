@@ -42,5 +42,5 @@ class SourceContext:
     quota: Quota = field(default_factory=Quota)
     is_new: Callable[[TaskId, int], bool] = lambda _task_id, _changed_ns: True
     """Whether no earlier daemon emitted ``TaskDropped`` for the document (see ``Survey.dropped``)."""
-    news: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None
     """Called whenever what is shown of the worker may have changed."""

@@ -163,7 +163,7 @@ class LandingTries:
             return
         finally:
             self._current = None
-        if not is_waiting_to_land(after):
+        if (after.product.landing or {}).get("state") == "landed":
             self._emit(TaskLanded(source.id, result.task_id, after.product.landed or ""))
 
 

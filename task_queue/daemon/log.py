@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO
 
 from task_queue.domain import events
 from task_queue.domain.errors import TaskQueueError
-from task_queue.domain.event_record import words_of
+from task_queue.domain.event_record import display_name_of
 from task_queue.domain.events import Event
 from task_queue.domain.text import printable
 from task_queue.platform import durable
@@ -89,7 +89,7 @@ def describe(event: Event) -> tuple[int, str]:
     traceback = str(values.pop("traceback", ""))
     # The only foreign text with lines of its own; the bar keeps them from passing for records.
     body = "".join(f"\n  | {printable(text)}" for text in traceback.splitlines())
-    return _LEVELS.get(type(event), logging.INFO), _line(words_of(type(event)), **values) + body
+    return _LEVELS.get(type(event), logging.INFO), _line(display_name_of(type(event)), **values) + body
 
 
 def tail(path: Path, lines: int) -> list[str]:

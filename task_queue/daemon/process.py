@@ -200,7 +200,7 @@ class Daemon:
             self._halt_if_asked()
             self._admission.look_at_account_file()
             self._admission.look_at_broken_bases()
-            self._sources.bury_retired()
+            self._sources.close_retired()
             self._write_state()
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
 

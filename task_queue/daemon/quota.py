@@ -43,7 +43,7 @@ class Quota:
             return frozenset(task_id for of, task_id in self._begun if of == source)
 
     def take(self, source: str, task_id: TaskId, wake: Callable[[], None]) -> bool:
-        """Whether *task_id* may be claimed; ``put_down`` must follow. If not, *wake* is called when one may."""
+        """Whether *task_id* may be claimed; ``give_back`` must follow. If not, *wake* is called when one may."""
         with self._lock:
             if self._closed or (self._is_full() and (source, task_id) not in self._begun):
                 self._refused.add(wake)
@@ -57,7 +57,7 @@ class Quota:
             self._in_hand.add((source, task_id))
             self._begun.add((source, task_id))
 
-    def put_down(self, source: str, task_id: TaskId, *, ended: bool) -> None:
+    def give_back(self, source: str, task_id: TaskId, *, ended: bool) -> None:
         """It has *ended*, waits for another attempt, or could not be claimed."""
         with self._lock:
             self._in_hand.discard((source, task_id))
@@ -70,8 +70,8 @@ class Quota:
     def keep(self, source: str, is_left: Callable[[TaskId], bool]) -> None:
         """A task of *source* that was begun and is not left, because a person took it away, frees its place."""
         with self._lock:
-            put_down = self._begun - self._in_hand
-            gone = {(of, task_id) for of, task_id in put_down if of == source and not is_left(task_id)}
+            give_back = self._begun - self._in_hand
+            gone = {(of, task_id) for of, task_id in give_back if of == source and not is_left(task_id)}
             self._begun -= gone
         if gone:
             self._wake_refused()

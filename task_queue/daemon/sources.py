@@ -98,9 +98,9 @@ class ServedSources:
         self._served: dict[str, _ServedSource] = {}
         self._degraded: Mapping[str, str] = {}
         self._disk_troubles: Mapping[str, str] = {}
-        self._news: deque[str] = deque()
+        self._changed: deque[str] = deque()
         """Sources of which something else may have to be reported."""
-        self._told: Mapping[str, dict[str, Any]] = {}
+        self._described: Mapping[str, dict[str, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._served)
@@ -123,7 +123,7 @@ class ServedSources:
                     self._emit(SourcePaused(source_id) if source.paused else SourceResumed(source_id))
                 served.source = source
                 served.worker.wake()
-        self._news.extend(self._served)
+        self._changed.extend(self._served)
 
     def look(self, source_id: str, name: str | None = None, arrived: bool = False) -> None:
         """Something may have changed in *source_id*; *arrived*: the document under *name* is whole."""
@@ -141,13 +141,13 @@ class ServedSources:
         degraded = self._watcher.degraded()
         if degraded != self._degraded:
             self._degraded = degraded
-            self._news.extend(self._served)
+            self._changed.extend(self._served)
 
     def look_at_disks(self) -> None:
         troubles = self._admission.disk_troubles()
         if troubles != self._disk_troubles:
             self._disk_troubles = troubles
-            self._news.extend(self._served)
+            self._changed.extend(self._served)
 
     def sweep(self) -> None:
         """Have every worker look for what no event named.
@@ -159,7 +159,7 @@ class ServedSources:
             if source_id in self._degraded or not served.engine.is_empty():
                 self.look(source_id)
         self._drops.save()
-        self._news.extend(self._served)
+        self._changed.extend(self._served)
 
     def halt(self, *, at_once: bool) -> None:
         """Start nothing more; *at_once* ends what runs too."""
@@ -170,14 +170,14 @@ class ServedSources:
         for served in self._served.values():
             served.worker.go_on()
 
-    def bury_retired(self) -> None:
+    def close_retired(self) -> None:
         """Close what has retired, and serve it again where it is wanted at another place."""
         for source_id, served in list(self._served.items()):
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
                 self._emit(SourceClosed(source_id))
                 del self._served[source_id]
-                self._news.append(source_id)
+                self._changed.append(source_id)
                 source = self._config_of().source(source_id)
                 if source is not None:
                     self._open(source)
@@ -247,23 +247,23 @@ class ServedSources:
     def describe(self, *, stopped: bool) -> Mapping[str, dict[str, Any]]:
         """Each source as the state file shows it; the same object while there is nothing new."""
         if stopped:
-            self._news.extend(self._served)
-        if self._news:
-            news: set[str] = set()
-            while self._news:  # workers add to it meanwhile
-                news.add(self._news.popleft())
-            self._told = {
-                source_id: self._words_on(served, stopped=stopped)
-                if source_id in news
-                else self._told[source_id]
+            self._changed.extend(self._served)
+        if self._changed:
+            changed: set[str] = set()
+            while self._changed:  # workers add to it meanwhile
+                changed.add(self._changed.popleft())
+            self._described = {
+                source_id: self._description_of(served, stopped=stopped)
+                if source_id in changed
+                else self._described[source_id]
                 for source_id, served in self._served.items()
             }
-        return self._told
+        return self._described
 
-    def _words_on(self, served: _ServedSource, *, stopped: bool) -> dict[str, Any]:
+    def _description_of(self, served: _ServedSource, *, stopped: bool) -> dict[str, Any]:
         worker, source_id = served.worker, served.source.id
-        why = worker.trouble or worker.held_back or self._disk_troubles.get(source_id)
-        of_agents_only = worker.holds_agents_only and why == worker.held_back
+        why = worker.trouble or worker.hold_reason or self._disk_troubles.get(source_id)
+        of_agents_only = worker.holds_agents_only and why == worker.hold_reason
         return {
             "state": served.state(stopped=stopped),
             "why": why,
@@ -306,12 +306,12 @@ class ServedSources:
                 quota=self._quota,
                 timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
                 is_new=partial(self._drops.is_new, source.id),
-                news=partial(self._news.append, source.id),
+                on_change=partial(self._changed.append, source.id),
             )
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = _ServedSource(source, engine, worker, thread)
-        self._news.append(source.id)
+        self._changed.append(source.id)
         self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()
         self._watcher.watch(source.id, source.path)

@@ -232,26 +232,26 @@ class Supervision:
         """Until the runner has ended. It handles a cancel, our own stop and a runner that never ends."""
         begun = self._clock.monotonic()
         overdue_at = None if limit is None else begun + limit.total_seconds()
-        last_word: Outcome | None = None
+        outcome_if_killed: Outcome | None = None
         kill_at: float | None = None
         try:
             while not attempt.ended():
                 now = self._clock.monotonic()
-                if last_word is None:
+                if outcome_if_killed is None:
                     if self._requests.cancel_requested(claim):
-                        last_word = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
+                        outcome_if_killed = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")
                         kill_at = now + CANCEL_GRACE_S
                         attempt.stop(Stop.CANCEL)
                     elif self._stopping():
-                        last_word = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
+                        outcome_if_killed = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
                         kill_at = now if self._at_once() else now + self._timing.stop_grace_s
                         attempt.stop(Stop.SUSPEND)
                     elif overdue_at is not None and now >= overdue_at:
-                        last_word = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
+                        outcome_if_killed = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
                         kill_at = now
-                if last_word is not None and kill_at is not None and now >= kill_at:
+                if outcome_if_killed is not None and kill_at is not None and now >= kill_at:
                     attempt.kill()
-                    self._commit_for_killed(claim, last_word)
+                    self._commit_for_killed(claim, outcome_if_killed)
                     return
                 if (
                     self._admission.is_probing(self._source)
@@ -264,13 +264,13 @@ class Supervision:
         finally:
             attempt.close()
 
-    def _commit_for_killed(self, claim: Claim, last_word: Outcome) -> None:
-        """The agent's own end if it had reported one, else *last_word*; a command cannot be continued."""
-        finished = self._rebuilt(claim) if last_word.kind is OutcomeKind.INTERRUPTED else None
+    def _commit_for_killed(self, claim: Claim, outcome_if_killed: Outcome) -> None:
+        """The agent's own end if it had reported one, else *outcome_if_killed*; a command cannot be continued."""
+        finished = self._rebuilt(claim) if outcome_if_killed.kind is OutcomeKind.INTERRUPTED else None
         if finished is not None:
             self._attempts.commit(claim, finished)
             return
-        outcome = replace(last_word, lost_session=not self._policy(claim).repeatable)
+        outcome = replace(outcome_if_killed, lost_session=not self._policy(claim).repeatable)
         self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
 
     def _apply(self, claim: Claim, ending: Ending) -> bool:
@@ -333,7 +333,7 @@ class Supervision:
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
         report = report_of(result, title=title, asked=asked)
-        self._tell_of_edit(claim, self._queue.settle(claim, result, report))
+        self._emit_edit(claim, self._queue.settle(claim, result, report))
         self._emit(
             events.TaskSettled(
                 self._source,
@@ -361,7 +361,7 @@ class Supervision:
         self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
     ) -> None:
         after = journal_after(claim, ending, journal, disposition)
-        self._tell_of_edit(claim, self._queue.release(claim, after))
+        self._emit_edit(claim, self._queue.release(claim, after))
         self._emit(
             events.TaskReleased(
                 self._source,
@@ -374,7 +374,7 @@ class Supervision:
             )
         )
 
-    def _tell_of_edit(self, claim: Claim, kept_as: str | None) -> None:
+    def _emit_edit(self, claim: Claim, kept_as: str | None) -> None:
         if kept_as is not None:
             self._emit(events.TaskEdited(self._source, claim.task_id, claim.attempt, kept_as))
 

@@ -24,7 +24,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -76,19 +76,21 @@ class Watcher:
     must return at once. Nothing here raises because a folder cannot be watched: ``degraded`` says so.
     """
 
-    def __init__(self, notify: Notify, emit: Emit) -> None:
+    def __init__(
+        self, notify: Notify, emit: Emit, *, mounted: Callable[[], tuple[mounts.Mount, ...]] = mounts.mounted
+    ) -> None:
         self._notify = notify
         self._emit = emit
         self._lock = threading.Lock()
-        self._sights: dict[str, _Sight] = {}
+        self._sights: dict[str, _SourceWatch] = {}
         self._inotify: InotifyFD | None = None
-        self._mount_text = ""
+        self._mounted = mounted
         self._mounts: tuple[mounts.Mount, ...] = ()
         self._remote: dict[Path, str | None] = {}
 
     def watch(self, source_id: str, pending: Path) -> None:
         """Watch *pending*, whether it exists already or not. Notifies once it is armed: look after that."""
-        sight = _Sight(source_id, pending.absolute(), self._notify)
+        sight = _SourceWatch(source_id, pending.absolute(), self._notify)
         with self._lock:
             replaced = self._sights.pop(source_id, None)
             self._sights[source_id] = sight
@@ -121,13 +123,17 @@ class Watcher:
         for sight in sights:
             sight.close()
         if inotify is not None:
-            _end(inotify)
+            inotify.stop()
+            if inotify is not threading.current_thread():
+                inotify.join(_STOP_PATIENCE_S)
 
-    def _check_all(self, sights: list[_Sight]) -> None:
+    def _check_all(self, sights: list[_SourceWatch]) -> None:
         inotify: InotifyFD | None = None
         no_instance: str | None = None
         with self._lock:
-            self._read_mounts()
+            if (mounted := self._mounted()) != self._mounts:
+                self._mounts = mounted
+                self._remote.clear()
             try:
                 inotify = self._living_inotify()
             except _CannotWatchError as error:
@@ -153,15 +159,11 @@ class Watcher:
             self._inotify = _started_inotify()
         return self._inotify
 
-    def _read_mounts(self) -> None:
-        text = mounts.table_text()
-        if text != self._mount_text:
-            self._mount_text, self._mounts = text, mounts.parse_table(text)
-            self._remote.clear()
-
     def _remote_at(self, pending: Path) -> str | None:
         if pending not in self._remote:
-            self._remote[pending] = _remote(pending, self._mounts)
+            kind = mounts.kind_at(pending, self._mounts)
+            is_remote = kind is not None and mounts.is_remote(kind)
+            self._remote[pending] = f"{pending}: is on a network file system ({kind})" if is_remote else None
         return self._remote[pending]
 
 
@@ -179,14 +181,14 @@ class _Role(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Hold:
+class _ArmedWatch:
     """One armed watch, and the folder that it is on."""
 
     wd: WatchDescriptor
     identity: tuple[int, int]
 
 
-class _Sight:
+class _SourceWatch:
     """One source's two watches, as the receiver of their events (watchdog's ``WatchCallback``)."""
 
     _numbers = itertools.count()
@@ -203,7 +205,7 @@ class _Sight:
         # Held while the inotify lock is taken, never the other way round.
         self._lock = threading.Lock()
         self._inotify: InotifyFD | None = None
-        self._held: dict[_Role, _Hold] = {}
+        self._held: dict[_Role, _ArmedWatch] = {}
         self._probe: tuple[bytes, float] | None = None
         self._doubted = False
         self._failures = 0
@@ -351,7 +353,7 @@ class _Sight:
             raise _CannotWatchError(f"{path}: {error.strerror}") from error
         try:
             wd = _add_watch(self._inotify, folder, self, self._callback_id(role))
-            self._held[role] = _Hold(wd, _identity(os.fstat(folder)))
+            self._held[role] = _ArmedWatch(wd, _identity(os.fstat(folder)))
         except OSError as error:
             raise _no_watch(path, error) from error
         finally:
@@ -375,9 +377,7 @@ class _Sight:
             os.close(os.open(self.pending / name, _NEW_FILE, 0o600))
             (self.pending / name).unlink(missing_ok=True)
         except OSError:
-            self._probe = (
-                None  # read-only, full, sick: nothing can be learnt, and that is not the watch's fault
-            )
+            self._probe = None  # read-only, full, sick: the watch is not at fault
 
     def _release(self, wd: WatchDescriptor) -> None:
         for role in [role for role, hold in self._held.items() if hold.wd == wd]:
@@ -415,26 +415,15 @@ def _started_inotify() -> InotifyFD:
     return inotify
 
 
-def _end(inotify: InotifyFD) -> None:
-    inotify.stop()
-    if inotify is not threading.current_thread():
-        inotify.join(_STOP_PATIENCE_S)
-
-
-def _add_watch(inotify: InotifyFD, folder: int, receiver: _Sight, callback_id: CallbackId) -> WatchDescriptor:
+def _add_watch(
+    inotify: InotifyFD, folder: int, receiver: _SourceWatch, callback_id: CallbackId
+) -> WatchDescriptor:
     path = os.fsencode(f"/proc/self/fd/{folder}")
     wd = inotify.add_callback(path, _MASK, receiver, callback_id)
     if wd == -1:  # watchdog swallows EACCES (seen in 7.1.0)
         inotify.remove_callbacks([(wd, callback_id)])
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return wd
-
-
-def _remote(pending: Path, table: tuple[mounts.Mount, ...]) -> str | None:
-    kind = mounts.kind_at(pending, table)
-    if kind is None or not mounts.is_remote(kind):
-        return None
-    return f"{pending}: is on a network file system ({kind})"
 
 
 def _no_watch(path: str, error: OSError) -> _CannotWatchError:

@@ -15,7 +15,7 @@ from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.document.ordering import Doomed, HeldBack, Ready, Waiting
+from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting
 from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
@@ -32,7 +32,7 @@ LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
 LONGEST_WAIT_FOR_A_TIME_S = 60.0
 """The clock may be set, and does not stand still while the machine is suspended."""
-_TOLD_AT_ONCE = 100
+_ANNOUNCED_AT_ONCE = 100
 """Dropped documents. Of more, each is reported before its claim, or when there is nothing to start."""
 
 
@@ -47,7 +47,7 @@ class Worker:
         """Why nothing can be claimed, for people; None while all is well."""
         self.needs_person = False
         """The trouble lasts until a person has done something about it."""
-        self.held_back: str | None = None
+        self.hold_reason: str | None = None
         """Why the next task waits although the source is well: no free place, account paused."""
         self.holds_agents_only = False
         """That reason is none for commands."""
@@ -67,8 +67,8 @@ class Worker:
         self._clock = context.clock
         self._emit = context.emit
         self._is_new = context.is_new
-        self._news = context.news
-        self._untold: dict[TaskId, None] = {}
+        self._on_change = context.on_change
+        self._unannounced: dict[TaskId, None] = {}
         """Documents of which ``TaskDropped`` is still to be emitted."""
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
@@ -131,7 +131,7 @@ class Worker:
             while not self._closing():
                 wait_s = self.turn()
                 self._suspend_unrecovered()
-                self._news()
+                self._on_change()
                 if not self._closing():
                     self._wakeup.wait(wait_s)
             self._suspend_unrecovered()
@@ -140,7 +140,7 @@ class Worker:
             self.needs_person = True
             self._emit(events.WorkerCrashed(self.source, traceback.format_exc()))
         finally:
-            self._news()
+            self._on_change()
 
     def turn(self) -> float | None:
         """Do what is to be done now; returns for how many seconds there is nothing to do unless woken, None: ever."""
@@ -179,22 +179,22 @@ class Worker:
             self._quota.keep(self.source, survey.has)
         if self._closing() or self._end_unwanted(survey):
             return 0
-        self._forget_holds()
+        self._clear_hold_reason()
         now = self._clock.now()
         screen = self._admission.screen(self.source)
         backlog = self._backlog(survey)
         found = backlog.next(now=now, state_of=self._state_of, screen=screen)
         match found:
-            case Doomed(task=task, reason=reason):
+            case DependencyFailed(task=task, reason=reason):
                 return 0 if self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason)) else None
-            case Ready(task=task) | HeldBack(task=task):  # the admission has the last word, and wakes us
+            case Ready(task=task) | OnHold(task=task):  # the admission has the last word, and wakes us
                 if self._work_on(task):
                     return 0
-                self.holds_agents_only = isinstance(found, HeldBack) and self._is_held_by(found.reason)
+                self.holds_agents_only = isinstance(found, OnHold) and self._is_on_hold_for(found.reason)
             case None:
                 pass
-        if self._untold:
-            self._tell_dropped(*islice(self._untold, _TOLD_AT_ONCE))
+        if self._unannounced:
+            self._announce_dropped(*islice(self._unannounced, _ANNOUNCED_AT_ONCE))
             return 0
         wait_s = _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
         self.only_waits = found is None and wait_s is None
@@ -224,27 +224,27 @@ class Worker:
             try:
                 ended = self._supervision.conclude(claim)
             finally:
-                self._quota.put_down(self.source, naming.task_id_of(claim.document), ended=ended)
+                self._quota.give_back(self.source, naming.task_id_of(claim.document), ended=ended)
 
-    def _forget_holds(self) -> None:
-        self.held_back, self.holds_agents_only = None, False
+    def _clear_hold_reason(self) -> None:
+        self.hold_reason, self.holds_agents_only = None, False
 
     def _backlog(self, survey: Survey) -> Backlog:
         """What may be chosen from: everything that waits, or only what ``run --cycles`` may still begin."""
         only = self._quota.only(self.source, self._wakeup.wake)
         if only is None:
             return survey.waiting
-        self.held_back = USED_UP if len(survey.waiting) > len(only) else None
+        self.hold_reason = USED_UP if len(survey.waiting) > len(only) else None
         return Backlog(task for task_id in only if (task := survey.waiting.get(task_id)) is not None)
 
-    def _is_held_by(self, reason: str) -> bool:
-        return self.held_back == reason
+    def _is_on_hold_for(self, reason: str) -> bool:
+        return self.hold_reason == reason
 
     def _work_on(self, task: Waiting) -> bool:
         """False if the admission holds *task* back."""
         self._orders.check(task)
-        self.held_back = self._admission.enter(self.source, task, self._wakeup.wake)
-        if self.held_back is not None:
+        self.hold_reason = self._admission.enter(self.source, task, self._wakeup.wake)
+        if self.hold_reason is not None:
             return False
         ended = False
         try:
@@ -253,7 +253,7 @@ class Worker:
             claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task.id)
             self._show_running(claim)
-            self._tell_dropped(task.id)
+            self._announce_dropped(task.id)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)
             ended = self._supervision.conclude(claim, runner_ended=True)
@@ -264,7 +264,7 @@ class Worker:
             raise
         finally:
             self._admission.leave(self.source)
-            self._quota.put_down(self.source, task.id, ended=ended)
+            self._quota.give_back(self.source, task.id, ended=ended)
         self._failed_starts = 0
         return True
 
@@ -294,7 +294,7 @@ class Worker:
         try:
             claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task_id)
-            self._tell_dropped(task_id)
+            self._announce_dropped(task_id)
             if outcome.kind is OutcomeKind.REJECTED:
                 self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
             self._engine.attempts.abandon(claim, now=self._clock.now())
@@ -303,12 +303,12 @@ class Worker:
         except ClaimHeld:
             pass
         finally:
-            self._quota.put_down(self.source, task_id, ended=ended)
+            self._quota.give_back(self.source, task_id, ended=ended)
         return True
 
     def _show_running(self, claim: Claim) -> None:
         self.running = claim.task_id
-        self._news()
+        self._on_change()
 
     def _closing(self) -> bool:
         return self._stopping.is_set() or self._retiring.is_set()
@@ -325,16 +325,16 @@ class Worker:
         survey = self._engine.survey()
         changed_ns = self._engine.changed_ns
         new = [task_id for task_id in survey.dropped if self._is_new(task_id, changed_ns(task_id))]
-        self._untold.update(dict.fromkeys(new))
-        if len(new) <= _TOLD_AT_ONCE:
-            self._tell_dropped(*new)
+        self._unannounced.update(dict.fromkeys(new))
+        if len(new) <= _ANNOUNCED_AT_ONCE:
+            self._announce_dropped(*new)
         return survey
 
-    def _tell_dropped(self, *task_ids: TaskId) -> None:
+    def _announce_dropped(self, *task_ids: TaskId) -> None:
         """Emit ``TaskDropped`` for those of which it is still to be emitted."""
         for task_id in task_ids:
-            if task_id in self._untold:
-                del self._untold[task_id]
+            if task_id in self._unannounced:
+                del self._unannounced[task_id]
                 self._emit(events.TaskDropped(self.source, task_id))
 
     def _note_ignored(self, survey: Survey) -> None:

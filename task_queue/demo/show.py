@@ -48,7 +48,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class DemoResult:
     """One task's end, and whether it is the one that the demo is to show."""
 
     task_id: str
@@ -80,7 +80,7 @@ class Report:
     folder: str
     kept: bool
     seconds: float
-    tasks: tuple[Ended, ...]
+    tasks: tuple[DemoResult, ...]
     commits: tuple[str, ...]
     changes: tuple[str, ...]
     """``git diff --stat`` of the workspace since the start."""
@@ -95,7 +95,7 @@ class Report:
         return {"schema_version": 1, "as_expected": self.as_expected, **asdict(self)}
 
 
-def run_demo(tell: Callable[[Scene], None], *, keep: bool = False) -> Report:
+def run_demo(announce: Callable[[Scene], None], *, keep: bool = False) -> Report:
     """Play it all; raises TaskQueueError where it cannot be played. The folder goes, unless *keep*."""
     git = find_git()
     root = Path(tempfile.mkdtemp(prefix="task-queue-demo-"))
@@ -107,7 +107,7 @@ def run_demo(tell: Callable[[Scene], None], *, keep: bool = False) -> Report:
             for part in PARTS:
                 stage.drop(part)
             with _daemon(stage) as daemon:
-                _watch(stage, daemon, started, tell)
+                _watch(stage, daemon, started, announce)
             seconds = time.monotonic() - started
             return Report(
                 folder=str(root),
@@ -124,13 +124,13 @@ def run_demo(tell: Callable[[Scene], None], *, keep: bool = False) -> Report:
 
 
 def _watch(
-    stage: Stage, daemon: subprocess.Popen[bytes], started: float, tell: Callable[[Scene], None]
+    stage: Stage, daemon: subprocess.Popen[bytes], started: float, announce: Callable[[Scene], None]
 ) -> None:
     """Report each change until every task has ended."""
     locations = locate(stage.config, environ=stage.environment)
     content = document.read(locations.config)
     sources = [listed(content, entry) for entry in document.sources_of(content)]
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     tools: dict[str, str | None] = {}
     steps: dict[str, int] = {}
     while True:
@@ -139,9 +139,9 @@ def _watch(
         now = time.monotonic() - started
         changes = itertools.chain(_doing(view, tools).items(), _checked(stage, steps), _done(stage).items())
         for task_id, what in changes:
-            if told.get(task_id) != what:
-                told[task_id] = what
-                tell(Scene(round(now, 1), task_id, what))
+            if shown.get(task_id) != what:
+                shown[task_id] = what
+                announce(Scene(round(now, 1), task_id, what))
         if all(_result(stage, part) for part in PARTS):
             return
         if daemon.poll() is not None:
@@ -151,7 +151,7 @@ def _watch(
             )
         if now > _LONGEST_S:
             raise TaskQueueError(
-                f"not every task ended in {_LONGEST_S:.0f} s; last seen: {told}",
+                f"not every task ended in {_LONGEST_S:.0f} s; last seen: {shown}",
                 hint="look at its folder after: task-queue demo --keep",
             )
         time.sleep(_LOOK_EVERY_S)
@@ -174,15 +174,15 @@ def _doing(view: StatusView, tools: dict[str, str | None]) -> dict[str, str]:
     return doing
 
 
-def _checked(stage: Stage, told: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """What verification, audit and landing came to; ``told`` counts the steps of each task seen so far."""
+def _checked(stage: Stage, counted: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """What verification, audit and landing came to; ``counted`` holds the number of steps of each task seen so far."""
     for part in PARTS:
         steps = [
             json.loads(line)
             for path in sorted(stage.layout(part.source).logs.glob(f"{part.task_id}/attempt-*/steps.jsonl"))
             for line in path.read_text().splitlines()
         ]
-        for step in steps[told.get(part.task_id, 0) :]:
+        for step in steps[counted.get(part.task_id, 0) :]:
             match step["step"]:
                 case "verified" if step["records"]:
                     came_to = "passed; the auditor looks" if step["passed"] else "failed"
@@ -193,7 +193,7 @@ def _checked(stage: Stage, told: dict[str, int]) -> Iterator[tuple[str, str]]:
                     yield part.task_id, step["said"]
                 case _:
                     pass
-        told[part.task_id] = len(steps)
+        counted[part.task_id] = len(steps)
 
 
 def _shown(tool: str) -> str:
@@ -222,10 +222,10 @@ def _result(stage: Stage, part: Part) -> dict[str, Any] | None:
     return result if lies.exists() else None
 
 
-def _ended(stage: Stage, part: Part) -> Ended:
+def _ended(stage: Stage, part: Part) -> DemoResult:
     result = _result(stage, part) or {}
     audits: list[dict[str, Any]] = result["audit"]["rounds"] if result["audit"] else []
-    return Ended(
+    return DemoResult(
         task_id=part.task_id,
         source=part.source,
         shows=part.shows,

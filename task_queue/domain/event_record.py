@@ -1,6 +1,6 @@
 """An event and its record: the name of its type, what it is about, and the other fields as JSON values.
 
-Both ways follow the dataclasses' fields, so that a new event needs nothing here.
+It follows the dataclasses' fields, so that a new event needs nothing here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # readers of records do without the classes
     from task_queue.domain.events import Event
@@ -34,14 +33,14 @@ class EventRecord:
     attempt: int | None = None
 
 
-def words_of(kind: type[Event]) -> str:
+def display_name_of(kind: type[Event]) -> str:
     """As people read it: ``task settled``."""
     return _words(kind.__name__)
 
 
 def type_of(kind: type[Event]) -> str:
     """As programs read it: ``settled``; what concerns a task does not say so again."""
-    return words_of(kind).replace(" ", "_").removeprefix("task_")
+    return display_name_of(kind).replace(" ", "_").removeprefix("task_")
 
 
 @cache
@@ -55,29 +54,11 @@ def record_of(event: Event) -> EventRecord:
     return EventRecord(type_of(type(event)), values, source, task_id, attempt)
 
 
-def event_of(record: EventRecord) -> Event | None:
-    """The event that *record* was made of; None if this release does not know it, or not with these fields."""
-    kind = _kinds().get(record.type)
-    if kind is None:
-        return None
-    hints = typing.get_type_hints(kind)
-    given = {"source": record.source, "task_id": record.task_id, "attempt": record.attempt, **record.data}
-    try:
-        return kind(**{name: _typed(given[name], hints[name]) for name in hints if name in given})
-    except (TypeError, ValueError):
-        return None
-
-
-@cache
-def _kinds() -> Mapping[str, type[Event]]:
-    from task_queue.domain.events import Event
-
-    return {type_of(kind): kind for kind in typing.get_args(Event)}
-
-
 def event_types() -> tuple[str, ...]:
     """Every type that ``record_of`` can give, in the order of ``domain.events``."""
-    return tuple(_kinds())
+    from task_queue.domain.events import Event
+
+    return tuple(map(type_of, typing.get_args(Event)))
 
 
 def _plain(value: Any) -> Any:
@@ -92,24 +73,3 @@ def _plain(value: Any) -> Any:
             return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType] # any tuple
         case _:
             return value
-
-
-def _typed(value: Any, hint: Any) -> Any:
-    """*value* as the field's annotation has it. Raises TypeError or ValueError."""
-    if isinstance(hint, UnionType):
-        if value is None:
-            return None
-        return _typed(value, next(kind for kind in typing.get_args(hint) if kind is not NoneType))
-    if typing.get_origin(hint) is tuple:
-        return tuple(_typed(item, typing.get_args(hint)[0]) for item in value)
-    if hint is datetime:
-        return datetime.fromisoformat(value)
-    if hint is timedelta:
-        return timedelta(seconds=value)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
-    kind = cast("Any", hint)
-    plain: Any = typing.get_origin(kind) or getattr(kind, "__supertype__", kind)
-    if isinstance(plain, type) and not isinstance(value, (float, int) if plain is float else plain):
-        raise TypeError(f"{value!r} is not {plain.__name__}")
-    return value

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from task_queue.domain.attempt.account import Account, pause_ends_at, utilization_now
+from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 
 STOPPED = "everything is stopped; go on with: task-queue resume"
-_AGENT = "claude"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AgentHold:
 
     def __call__(self, task: Waiting) -> str | None:
         """Depends on nothing of *task* but its executor and its priority."""
-        held = task.executor == _AGENT and (self.below is None or task.priority < self.below)
+        held = task.executor == CLAUDE and (self.below is None or task.priority < self.below)
         return self.why if held else None
 
 

@@ -77,7 +77,7 @@ class WorkProduct:
     landed: str | None = None
     """What became of the task's branch."""
     landing: dict[str, Any] | None = None
-    """Of a branch with commits: ``state`` (``landed``, ``waiting`` or ``left``), ``target`` and ``reason``."""
+    """Of a branch with commits: ``state`` (``landed``, ``waiting``, ``left``, ``given_up``), ``target``, ``reason``."""
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
     baseline: dict[str, Any] | None = None

@@ -17,7 +17,7 @@ from pathlib import Path
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.git.program import Git, GitOutput, said_by
 from task_queue.git.repository import commit_of
-from task_queue.git.rollback import holder_of_locks, remove_locks, take_back, why_not_ready
+from task_queue.git.rollback import holder_of_locks, remove_locks, roll_back, why_not_ready
 from task_queue.git.worktree import checkout_of
 from task_queue.platform import durable, identity
 from task_queue.platform.identity import ProcessIdentity
@@ -49,14 +49,14 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class StepDone:
     """The target is at the new commit."""
 
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class NotTaken:
+class StepRefused:
     """The target is where it was, and so is its checkout."""
 
     why: str
@@ -89,7 +89,7 @@ def turn(
         lock.release()
 
 
-def advance(git: Git, planned: Advance, *, within_s: float) -> Taken | NotTaken:
+def advance(git: Git, planned: Advance, *, within_s: float) -> StepDone | StepRefused:
     """Take the step, in our turn; a fast-forward, with the hooks that git runs after it.
 
     Raises GitError where it could be neither taken nor taken back; ``finish_interrupted`` tries again.
@@ -98,7 +98,7 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> Taken | NotTaken:
     place = checkout_of(git, planned.target) if planned.checked_out else None
     in_the_way = why_not_ready(git.at(place), old=planned.old, new=planned.new) if place else None
     if in_the_way is not None:
-        return NotTaken(in_the_way)
+        return StepRefused(in_the_way)
     _announce(record, planned)
     cut_off = ""
     why: str | None = None
@@ -114,11 +114,11 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> Taken | NotTaken:
     if cut_off:
         _remove_locks(git, place, planned, record)
     if why is not None:
-        _take_back(git, place, planned)
+        _roll_back(git, place, planned)
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
-        return Taken(f"merged anyway: {cut_off}; look at the hook post-merge" if cut_off else None)
-    return NotTaken(why or "git moved nothing, and did not say why")
+        return StepDone(f"merged anyway: {cut_off}; look at the hook post-merge" if cut_off else None)
+    return StepRefused(why or "git moved nothing, and did not say why")
 
 
 def finish_interrupted(git: Git, *, marker: str) -> str | None:
@@ -138,14 +138,14 @@ def finish_interrupted(git: Git, *, marker: str) -> str | None:
         identity.end_tree(planned.marker, grace_s=0)  # what it left must not go on writing while we look
     place = checkout_of(git, planned.target) if planned.checked_out else None
     _remove_locks(git, place, planned, record)
-    theirs = _take_back(git, place, planned)
+    theirs = _roll_back(git, place, planned)
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
         return None
-    told = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
+    note = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
     if theirs:
-        told += f"; these files have changed since and were left as they are: {', '.join(theirs)}"
-    return told
+        note += f"; these files have changed since and were left as they are: {', '.join(theirs)}"
+    return note
 
 
 def finish_interrupted_before(git: Git, *, marker: str) -> str | None:
@@ -168,11 +168,11 @@ def _remove_locks(git: Git, place: Path | None, planned: Advance, record: Path) 
     remove_locks(git, place, planned.target, since_ns=record.stat().st_mtime_ns)
 
 
-def _take_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...]:
+def _roll_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...]:
     """Nothing where the target has moved since: the step was done, or a person went on from there."""
     if place is None or commit_of(git, f"refs/heads/{planned.target}") != planned.old:
         return ()
-    return take_back(git.at(place), old=planned.old, new=planned.new)
+    return roll_back(git.at(place), old=planned.old, new=planned.new)
 
 
 def _fast_forward(git: Git, planned: Advance, within_s: float) -> GitOutput:

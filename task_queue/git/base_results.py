@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.domain.work.baseline import BaseResult
-from task_queue.git.own_repository import places_of
+from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
 from task_queue.platform import durable
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -28,7 +28,7 @@ class _Kept:
 
 def base_results(git: Git) -> tuple[BaseResult, ...]:
     """Oldest first; *git* is in the owner's repository. Raises GitError."""
-    return _read(places_of(git).common_dir / _NAME)
+    return _read(paths_of(git).common_dir / _NAME)
 
 
 def keep_base_results(git: Git, new: Iterable[BaseResult]) -> None:
@@ -36,7 +36,7 @@ def keep_base_results(git: Git, new: Iterable[BaseResult]) -> None:
 
     Of two processes at once one may undo the other: then its checks are made again.
     """
-    path = places_of(git).common_dir / _NAME
+    path = paths_of(git).common_dir / _NAME
     with suppress(OSError):
         durable.replace(path, encode(_Kept((*_read(path), *new)[-_KEPT:])))
 

@@ -19,8 +19,6 @@ class Changed:
     """One path. ``added`` and ``deleted`` count lines; None where that makes no sense (binary, huge)."""
 
     path: str
-    letter: str
-    """A added, D deleted, M changed, T of another type."""
     added: int | None
     deleted: int | None
 
@@ -73,18 +71,16 @@ class Changes:
 
 def changes_between(git: Git, before: str, after: str, *, max_patch_bytes: int = MAX_PATCH_BYTES) -> Changes:
     """From *before* to *after*, each a commit or a tree (see ``tree_or_empty``, ``snapshot_now``)."""
-    raw = git.read("diff-tree", "-r", "-z", "--no-renames", "--name-status", before, after).fields
-    letters = dict(zip(raw[1::2], raw[0::2], strict=True))
     patch, cut = _patch(git, before, after, max_patch_bytes)
     numbers = git.read(
         "-c", _BIG_FILE, "diff-tree", "-r", "-z", "--no-renames", "--numstat", *_PLAIN, before, after
     )
-    return Changes(tuple(_changed(line, letters) for line in numbers.fields), patch, cut)
+    return Changes(tuple(map(_changed, numbers.fields)), patch, cut)
 
 
-def _changed(line: str, letters: dict[str, str]) -> Changed:
+def _changed(line: str) -> Changed:
     added, deleted, path = line.split("\t", 2)
-    return Changed(path, letters.get(path, "M"), _count(added), _count(deleted))
+    return Changed(path, _count(added), _count(deleted))
 
 
 def _count(text: str) -> int | None:

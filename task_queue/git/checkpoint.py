@@ -25,7 +25,7 @@ from task_queue.git.snapshot import (
     MAX_FILE_BYTES,
     Entry,
     LeftOut,
-    Snapshot,
+    TreeSnapshot,
     commit_tree,
     steps_between,
     take_snapshot,
@@ -40,7 +40,7 @@ _FACTS = "Checkpoint: "
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class EarlierWork:
     """What an earlier attempt of a task left uncommitted: the task's own when it is tried again."""
 
     files: Mapping[str, Entry]
@@ -65,11 +65,11 @@ class Checkpoint:
     """What was uncommitted and is not in the checkpoint."""
 
     @property
-    def untouchable(self) -> frozenset[str]:
+    def others_paths(self) -> frozenset[str]:
         """Paths that belong to the user or another task: no commit of the queue holds them."""
         return frozenset(self.dirty) | {entry.path for entry in self.left_out}
 
-    def way_back(self, root: Path) -> tuple[str, ...]:
+    def restore_commands(self, root: Path) -> tuple[str, ...]:
         """Commands that bring the files, and then the index, back to what they were. Newer files stay."""
         git = f"git -C {shlex.quote(str(root))}"
         return (
@@ -84,7 +84,7 @@ def checkpoint(
     *,
     task_id: TaskId,
     attempt: int,
-    own: Own | None = None,
+    own: EarlierWork | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Checkpoint:
     """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
@@ -147,7 +147,7 @@ def forget_checkpoint(git: Git, kept: Checkpoint) -> bool:
 
 def snapshot_now(
     git: Git, repository: Repository, *, since: Checkpoint | None = None, rules: CommitRules | None = None
-) -> Snapshot:
+) -> TreeSnapshot:
     """The working tree of *repository* at this moment, without what is the work of no agent (``git.made``).
 
     With *rules*, what a commit should not hold is left out, too, and named; what was uncommitted before the
@@ -158,7 +158,7 @@ def snapshot_now(
     out = set_apart(there, repository.git_dir, dirty)
     named: dict[str, str] = {}
     if rules is not None:
-        earlier = since.untouchable if since else frozenset[str]()
+        earlier = since.others_paths if since else frozenset[str]()
         judged = [entry for entry in dirty if entry.path not in out and entry.path not in earlier]
         named = unwanted_files(there, judged, rules)
         out |= named.keys()
@@ -248,7 +248,9 @@ def _parents(git: Git, kept: Checkpoint) -> list[str]:
     return git.read("show", "--no-patch", "--format=%P", kept.commit).text.split()
 
 
-def _without_own(git: Git, repository: Repository, kept: Snapshot, own: Own, *, base: str | None) -> Snapshot:
+def _without_own(
+    git: Git, repository: Repository, kept: TreeSnapshot, own: EarlierWork, *, base: str | None
+) -> TreeSnapshot:
     """*kept* with the last commit's version of what is the task's own and was not touched since."""
     against = tree_or_empty(git, base)
     before = {

@@ -18,10 +18,10 @@ from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
 from task_queue.git.large_files import bring_large_files
 from task_queue.git.made import dirty_work
-from task_queue.git.own_repository import places_of
+from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, head_of, is_ancestor
-from task_queue.git.untrusted import fetch_apart, seen_apart
+from task_queue.git.untrusted import fetch_from_view, isolated_view
 from task_queue.platform import durable
 
 _PREFIX = "refs/heads/"
@@ -49,9 +49,9 @@ def collect(git: Git, task_id: TaskId, *, base: str, branch: str) -> tuple[str, 
     if own.is_file():
         return ()
     try:
-        with seen_apart(git, own) as apart:
+        with isolated_view(git, own) as apart:
             head = commit_of(apart, "HEAD")
-            bring_large_files(own, places_of(git).common_dir)
+            bring_large_files(own, paths_of(git).common_dir)
             notes = _head_brought(git, apart, task_id, head, base=base, branch=branch)
             notes += _others_brought(git, apart, task_id, head, branch=branch)
         _forced_noticed(git, own)
@@ -69,7 +69,7 @@ def hand_over(git: Git, branch: str) -> None:
     if head is None or own.is_file() or not own.is_dir():
         return
     assert git.git_dir is not None
-    with seen_apart(git, own) as apart:
+    with isolated_view(git, own) as apart:
         apart.change("update-ref", "--no-deref", f"{_PREFIX}{branch}", head)
     try:
         durable.replace(own / "HEAD", f"ref: {_PREFIX}{branch}\n".encode())
@@ -92,9 +92,9 @@ def _head_brought(
     if not is_ancestor(apart, base, of=head):
         kept = _kept(git, apart, task_id, _Tip("HEAD", head))
         began_on = f"{base[:12]}, which the task began on"
-        told = f"the agent committed on a history without {began_on}: its commits are kept on {kept}"
-        return (f"{told}, and only its files are in {branch}",)
-    fetch_apart(git, apart, head, ref_of(task_id, "fetched"))
+        note = f"the agent committed on a history without {began_on}: its commits are kept on {kept}"
+        return (f"{note}, and only its files are in {branch}",)
+    fetch_from_view(git, apart, head, ref_of(task_id, "fetched"))
     _move(git, branch, new=head, old=here)
     git.change("update-ref", "-d", ref_of(task_id, "fetched"))
     git.change("read-tree", "-m", head)
@@ -127,9 +127,9 @@ def _others_brought(
         return ()
     new = [tip for tip in _new_tips(git, apart, here) if tip.commit != head]
     ahead = [tip for tip in new if tip.name != _STASH and is_ancestor(apart, here, of=tip.commit)]
-    if len(new) == len(ahead) == 1 and not dirty_work(git, places_of(git).git_dir):
+    if len(new) == len(ahead) == 1 and not dirty_work(git, paths_of(git).git_dir):
         (tip,) = ahead
-        fetch_apart(git, apart, tip.commit, ref_of(task_id, "fetched"))
+        fetch_from_view(git, apart, tip.commit, ref_of(task_id, "fetched"))
         git.change("read-tree", "-m", "-u", here, tip.commit)
         _move(git, branch, new=tip.commit, old=here)
         git.change("update-ref", "-d", ref_of(task_id, "fetched"))
@@ -169,7 +169,7 @@ def _is_kept_for_agent(ref: str) -> bool:
 def _kept(git: Git, apart: Git, task_id: TaskId, tip: _Tip) -> str:
     ref = ref_of(task_id, f"elsewhere/{tip.name}")
     if commit_of(git, ref) != tip.commit:
-        fetch_apart(git, apart, tip.commit, ref)
+        fetch_from_view(git, apart, tip.commit, ref)
     return ref
 
 

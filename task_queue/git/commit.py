@@ -115,7 +115,7 @@ def final_commit(
         by_agent=tuple(commit for commit in history if commit != ours),
         branch=branch_at(there),
         head=head_of(there),
-        overlap=tuple(path for path in changed if path in since.untouchable),
+        overlap=tuple(path for path in changed if path in since.others_paths),
         left_out=now.left_out,
         rewritten=_is_rewritten(there, since.base),
     )
@@ -125,7 +125,7 @@ def final_commit(
             repository,
             result,
             tree=now.tree,
-            paths=[path for path in changed if path not in since.untouchable],
+            paths=[path for path in changed if path not in since.others_paths],
             message=message_of(subject, body, trailers),
             signature=signature or Signature(),
             within_s=within_s,
@@ -219,7 +219,7 @@ def _taken_along(git: Git, since: Checkpoint, commits: Iterable[str]) -> tuple[s
     if not any(True for _ in commits):
         return ()
     against = tree_or_empty(git, since.base)
-    return tuple(step.path for step in steps_between(git, against, "HEAD") if step.path in since.untouchable)
+    return tuple(step.path for step in steps_between(git, against, "HEAD") if step.path in since.others_paths)
 
 
 def _signed(git: Git, signature: Signature) -> Git:

@@ -14,7 +14,7 @@ from pathlib import Path
 from task_queue.domain.work.commits import Signature
 from task_queue.git.advance import (
     Advance,
-    NotTaken,
+    StepRefused,
     TurnNotTaken,
     advance,
     finish_interrupted,
@@ -67,7 +67,7 @@ Prove = Callable[[str], str | Blocked | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LandingPlan:
     """What is to be landed."""
 
     branch: str
@@ -85,9 +85,9 @@ class Wish:
 
 def land(
     git: Git,
-    wish: Wish,
+    request: LandingPlan,
     *,
-    tell: Callable[[str], None],
+    add_note: Callable[[str], None],
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
     wait_s: float = HOOKS_TIMEOUT_S,
@@ -96,27 +96,29 @@ def land(
 
     Branches land in one target one after the other, *wait_s* is how long this one waits for its turn. What
     lands is proven first, and all is decided again when the target moves meanwhile. *within_s* is for the hooks
-    of one try. What else a person should know goes to ``tell``.
+    of one try. What else a person should know goes to ``add_note``.
     """
     signed = replace(git, extra={**git.extra, **(signature or Signature()).variables})
     try:
-        with turn(signed, into=wish.target, wait_s=wait_s, give_up=wish.give_up):
+        with turn(signed, into=request.target, wait_s=wait_s, give_up=request.give_up):
             for _ in range(_TRIES):
-                landing = _land_once(signed, wish, tell=tell, within_s=within_s)
+                landing = _land_once(signed, request, add_note=add_note, within_s=within_s)
                 if landing is not None:
                     return landing
     except TurnNotTaken as error:
         return Blocked(str(error))
-    return Blocked(f"{wish.target} kept moving")
+    return Blocked(f"{request.target} kept moving")
 
 
-def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], within_s: float) -> Landing | None:
+def _land_once(
+    git: Git, request: LandingPlan, *, add_note: Callable[[str], None], within_s: float
+) -> Landing | None:
     """None: the target moved before we could, so everything has to be decided again."""
     with turn(git, wait_s=within_s):
-        cut_off = finish_interrupted(git, marker=wish.marker)
+        cut_off = finish_interrupted(git, marker=request.marker)
     if cut_off is not None:
-        tell(cut_off)
-    branch, target = wish.branch, wish.target
+        add_note(cut_off)
+    branch, target = request.branch, request.target
     old, tip = commit_of(git, f"refs/heads/{target}"), commit_of(git, f"refs/heads/{branch}")
     if old is None or tip is None:
         return Blocked(f"there is no branch {target if old is None else branch}")
@@ -125,64 +127,64 @@ def _land_once(git: Git, wish: Wish, *, tell: Callable[[str], None], within_s: f
     place = checkout_of(git, target)
     new = tip
     if not continues(git, old, tip):
-        merged = _merged(git, wish, place, old=old, tip=tip, within_s=within_s)
+        merged = _merged(git, request, place, old=old, tip=tip, within_s=within_s)
         if not isinstance(merged, str):
             return Blocked(merged.why) if isinstance(merged, Refused) else merged
         new = merged
     in_the_way = _in_the_way(git, place, target, old=old, new=new)  # before checks run without effect
     if in_the_way is not None:
         return in_the_way
-    wrong = wish.prove(new)
+    wrong = request.prove(new)
     if wrong is not None:
         return wrong if isinstance(wrong, Blocked) else Unproven(new, old, wrong)
     with turn(git, wait_s=within_s):
-        return _advanced(git, wish, place, old, new, tell=tell, within_s=within_s)
+        return _advanced(git, request, place, old, new, add_note=add_note, within_s=within_s)
 
 
 def _merged(
-    git: Git, wish: Wish, place: Path | None, *, old: str, tip: str, within_s: float
+    git: Git, request: LandingPlan, place: Path | None, *, old: str, tip: str, within_s: float
 ) -> str | Conflict | Refused | Blocked:
     """The merge commit; its hooks do not run where the merge could not land anyway."""
     files = merged_tree(git, old, tip)
     if not isinstance(files, str):
         return files
-    return _in_the_way(git, place, wish.target, old=old, new=files) or merge_commit(
+    return _in_the_way(git, place, request.target, old=old, new=files) or merge_commit(
         git,
         old=old,
         tip=tip,
-        branch=wish.branch,
-        message=wish.message,
-        beside=wish.beside,
+        branch=request.branch,
+        message=request.message,
+        beside=request.beside,
         ends_at=time.monotonic() + within_s,
     )
 
 
 def _advanced(
     git: Git,
-    wish: Wish,
+    request: LandingPlan,
     place: Path | None,
     old: str,
     new: str,
     *,
-    tell: Callable[[str], None],
+    add_note: Callable[[str], None],
     within_s: float,
 ) -> Landing | None:
     """In our turn: move the target, if it is still where it was. None: it is not."""
-    target = wish.target
+    target = request.target
     in_the_way = _in_the_way(git, place, target, old=old, new=new)  # another process may work there by now
     if in_the_way is not None:
         return in_the_way
-    planned = Advance(wish.branch, target, old, new, place is not None, wish.marker, own_identity())
+    planned = Advance(request.branch, target, old, new, place is not None, request.marker, own_identity())
     done = advance(git, planned, within_s=within_s)
-    if isinstance(done, NotTaken):
+    if isinstance(done, StepRefused):
         moved = commit_of(git, f"refs/heads/{target}") != old
         where = f"{target} is checked out in {place}, and " if place else ""
         return None if moved else Blocked(f"{where}{done.why}")
     if done.note is not None:
-        tell(done.note)
+        add_note(done.note)
     if place is None and _has_hook(git, _AFTER_MERGE):
-        tell(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
-    tip = commit_of(git, f"refs/heads/{wish.branch}")
+        add_note(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
+    tip = commit_of(git, f"refs/heads/{request.branch}")
     return Advanced(new, "fast-forward" if new == tip else "merge")
 
 

@@ -11,7 +11,7 @@ from task_queue.domain.task import TaskId
 from task_queue.domain.work.unwanted import CommitRules
 from task_queue.git.checkpoint import (
     Checkpoint,
-    Own,
+    EarlierWork,
     checkpoint_at,
     facts_in,
     move_ref,
@@ -36,7 +36,7 @@ class Leftovers:
     """The checkpoint that *paths* are compared with."""
     left_out: tuple[LeftOut, ...] = ()
 
-    def way_to_see(self, root: Path) -> str:
+    def show_command(self, root: Path) -> str:
         return f"git -C {shlex.quote(str(root))} diff {self.since} {self.commit}"
 
 
@@ -46,12 +46,12 @@ def keep_leftovers(
     *,
     task_id: TaskId,
     since: Checkpoint,
-    surely_its_own: bool = True,
+    own_only: bool = True,
     rules: CommitRules | None = None,
 ) -> Leftovers | None:
     """Keep what changed since the checkpoint on a ref; None if nothing did. Idempotent; raises GitError.
 
-    Not *surely_its_own*: a person may have changed some of it since the task ended.
+    Not *own_only*: a person may have changed some of it since the task ended.
     """
     there = git.at(repository.root)
     now = snapshot_now(there, repository, since=since, rules=rules)
@@ -65,7 +65,7 @@ def keep_leftovers(
         return Leftovers(earlier, ref, paths, since.commit, now.left_out)
     parents = [head] if head else []
     index = commit_tree(there, now.staged, parents=parents, message="The index\n")
-    facts = json.dumps({"since": since.commit, "head": head, "staged": now.staged, "own": surely_its_own})
+    facts = json.dumps({"since": since.commit, "head": head, "staged": now.staged, "own": own_only})
     message = f"Left behind by {task_id}\n\n{_FACTS}{facts}\n"
     parents += [index, *([earlier] if earlier else [])]
     commit = commit_tree(there, now.tree, parents=parents, message=message)
@@ -73,7 +73,7 @@ def keep_leftovers(
     return Leftovers(commit, ref, paths, since.commit, now.left_out)
 
 
-def own_of(git: Git, task_id: TaskId) -> Own | None:
+def earlier_work_of(git: Git, task_id: TaskId) -> EarlierWork | None:
     """What the task's earlier attempts left, where it had no other owner already; None if nothing is known."""
     left = commit_of(git, ref_of(task_id, "leftovers"))
     if left is None:
@@ -87,7 +87,7 @@ def own_of(git: Git, task_id: TaskId) -> Own | None:
         return None  # of a release that did not say
     if commit_of(git, since) is None:
         return None
-    others = checkpoint_at(git, since).untouchable
+    others = checkpoint_at(git, since).others_paths
     files = {step.path: step.after for step in steps_between(git, since, left) if step.path not in others}
     against = tree_or_empty(git, head)
-    return Own(files, {step.path: step.after for step in steps_between(git, against, staged)})
+    return EarlierWork(files, {step.path: step.after for step in steps_between(git, against, staged)})

@@ -14,9 +14,9 @@ from pathlib import Path
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git, said_by
+from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.signing import require_signing, signs
-from task_queue.git.throw_away import fresh_checkout
-from task_queue.git.untrusted import fetch_apart, seen_apart
+from task_queue.git.untrusted import fetch_from_view, isolated_view
 
 _LEAST_S = 1.0
 
@@ -58,7 +58,7 @@ def merge_commit(
     to be done. Raises GitError.
     """
     require_signing(git)
-    with fresh_checkout(git, old, directory=beside) as directory:
+    with scratch_checkout(git, old, directory=beside) as directory:
         there = replace(git.plain(directory), settings=(f"core.hooksPath={hooks_folder(git)}",))
         begun = there.attempt("merge", "--no-ff", "--no-commit", "--no-edit", "-m", message, tip)
         if begun.code != 0:
@@ -97,8 +97,8 @@ def _commit(git: Git, there: Git, old: str, tip: str, message: str) -> str:
     tree = there.change("write-tree").text
     files = there.change("commit-tree", "--no-gpg-sign", tree, *parents, "-m", "Files of a merge").text
     ref = f"refs/task-queue/merge-{os.getpid()}"
-    with seen_apart(git, there.directory / ".git") as apart:
-        fetch_apart(git, apart, files, ref)
+    with isolated_view(git, there.directory / ".git") as apart:
+        fetch_from_view(git, apart, files, ref)
     try:
         return git.change(
             "commit-tree",

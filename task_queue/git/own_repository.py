@@ -37,7 +37,7 @@ class Borrowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RepositoryPaths:
     """Where the parts of a repository are."""
 
     git_dir: Path
@@ -49,7 +49,7 @@ class Places:
     object_format: str
 
 
-def places_of(owner: Git) -> Places:
+def paths_of(owner: Git) -> RepositoryPaths:
     """All in one call. Raises GitError, also where a path holds a newline: objects cannot be borrowed from there."""
     answer = owner.read(
         *("rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"),
@@ -59,7 +59,7 @@ def places_of(owner: Git) -> Places:
     if len(lines) != 5 or lines[2].startswith(('"', "#")):
         raise GitError(f"{owner.directory}: objects cannot be borrowed from there", hint="rename the folder")
     git_dir, common_dir, objects, hooks = (Path(line) for line in lines[:4])
-    return Places(git_dir, common_dir, objects, hooks, lines[4])
+    return RepositoryPaths(git_dir, common_dir, objects, hooks, lines[4])
 
 
 def borrowed_of(owner: Git) -> Borrowed:
@@ -95,7 +95,7 @@ def make_repository(
     The answer is what the file system there needs in a configuration, as ``name=value``. Raises GitError.
     """
     durable.make_directory(place.parent)
-    where = places_of(owner)
+    where = paths_of(owner)
     given = ("--quiet", "--bare", "--template=", f"--object-format={where.object_format}")
     owner.plain(place.parent).change("init", *given, str(place))
     try:
@@ -113,7 +113,7 @@ def make_repository(
 
 def hooks_folder(owner: Git) -> Path:
     """Where the hooks of *owner*'s repository are, which need not exist."""
-    return places_of(owner).hooks
+    return paths_of(owner).hooks
 
 
 def _configuration(owner: Git) -> list[tuple[str, Entry]]:
@@ -134,7 +134,7 @@ def _configure(
     *,
     to_be: Path,
     settings: tuple[str, ...],
-    where: Places,
+    where: RepositoryPaths,
 ) -> None:
     root = owner.directory
     local = [entry for scope, entry in listed if scope in ("local", "worktree")]
@@ -209,7 +209,7 @@ def _write_refs(place: Path, borrowed: Borrowed, *, head: str, branch: str | Non
     (place / "HEAD").write_bytes(os.fsencode(f"ref: refs/heads/{branch}\n"))
 
 
-def _borrow_objects(owner: Git, place: Path, borrowed: Borrowed, where: Places) -> None:
+def _borrow_objects(owner: Git, place: Path, borrowed: Borrowed, where: RepositoryPaths) -> None:
     (place / "objects/info").mkdir(parents=True, exist_ok=True)
     (place / "objects/info/alternates").write_bytes(os.fsencode(f"{where.objects}\n"))
     shallow = where.common_dir / "shallow"
@@ -222,7 +222,7 @@ def _borrow_objects(owner: Git, place: Path, borrowed: Borrowed, where: Places) 
         owner.within(_CALL_TIMEOUT_S).change("pack-objects", "-q", "--window=0", str(pack), stdin=given)
 
 
-def _copy_info(place: Path, where: Places) -> None:
+def _copy_info(place: Path, where: RepositoryPaths) -> None:
     for name in _INFO:
         for folder in (
             where.common_dir,
@@ -234,7 +234,7 @@ def _copy_info(place: Path, where: Places) -> None:
                 shutil.copyfile(source, place / "info" / name)
 
 
-def _copy_hooks(place: Path, listed: list[tuple[str, Entry]], where: Places) -> None:
+def _copy_hooks(place: Path, listed: list[tuple[str, Entry]], where: RepositoryPaths) -> None:
     """As they are now. Those in the files themselves come with the files, those of a whole account apply anyway."""
     scope, given = next(
         ((scope, value) for scope, (key, value) in reversed(listed) if key == "core.hookspath"), ("", "")

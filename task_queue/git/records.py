@@ -32,7 +32,7 @@ class CheckoutRecord:
     """What its file system needs in a configuration, as ``name=value``."""
 
     @property
-    def throw_away(self) -> bool:
+    def is_scratch(self) -> bool:
         return not self.task_id
 
 

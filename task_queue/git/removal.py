@@ -13,7 +13,7 @@ from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
 from task_queue.git.repository import dirty_paths
 from task_queue.git.submodules import checked_out_submodules, only_in_submodules
-from task_queue.git.untrusted import seen_apart
+from task_queue.git.untrusted import isolated_view
 from task_queue.git.worktree import (
     CHECKOUT_TIMEOUT_S,
     WorktreeEntry,
@@ -49,7 +49,7 @@ def kept_checkouts(folder: Path, git: Git) -> tuple[KeptCheckout, ...]:
     for directory in _directories_in(folder):
         try:
             record = record_of(directory) or _earlier(directory, git)
-            if record is None or record.throw_away:
+            if record is None or record.is_scratch:
                 continue
             found.append(_described(directory, record, git.plain(record.repository)))
         except GitError as error:
@@ -155,7 +155,7 @@ def _only_in_own_repository(git: Git, tree: WorktreeEntry) -> str | None:
     if own.is_file() or not own.exists():
         return None
     known = git.read("for-each-ref", "--format=^%(objectname)").text
-    with seen_apart(git, own) as apart:
+    with isolated_view(git, own) as apart:
         heads = apart.read("for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
         head = apart.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}").text
         for line in (*([f"{head} HEAD"] if head else []), *heads):

@@ -63,7 +63,6 @@ class Repository:
     locked: str | None = None
     """Who holds the index, or since when a lock that no process holds has been there."""
     dirty: tuple[Dirty, ...] = ()
-    submodules: tuple[str, ...] = ()
 
     @property
     def why_not(self) -> str | None:
@@ -104,7 +103,6 @@ def facts(git: Git) -> Repository | None:
         operation=_operation_in(git_dir),
         locked=_who_holds(lock, root) if lock.exists() else None,
         dirty=dirty_paths(git.at(root)),
-        submodules=submodules_of(git.at(root)),
     )
 
 

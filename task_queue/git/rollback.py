@@ -21,7 +21,7 @@ from task_queue.git.snapshot import (
     Step,
     entries_in_index,
     entries_of_files,
-    left_alone,
+    paths_git_skips,
     put_into_index,
     steps_between,
 )
@@ -48,19 +48,19 @@ def remove_locks(git: Git, place: Path | None, target: str, *, since_ns: int) ->
 def why_not_ready(git: Git, *, old: str, new: str) -> str | None:
     """Why the working tree must not be brought from *old* to *new*; None if no other owner's file is in the way."""
     steps = steps_between(git, old, new)
-    now = _Now(git, steps)
+    now = _CurrentState(git, steps)
     changed = next((step.path for step in steps if not now.is_untouched(step)), None)
     return None if changed is None else f"a file that is not the queue's would be overwritten: {changed}"
 
 
-def take_back(git: Git, *, old: str, new: str) -> tuple[str, ...]:
+def roll_back(git: Git, *, old: str, new: str) -> tuple[str, ...]:
     """Bring the working tree back to *old*, which its branch still has; what was left of the way to *new*.
 
     That is: the paths that another process has changed since. Idempotent; raises GitError.
     """
     there, place = git, git.directory
     steps = steps_between(there, old, new)
-    now = _Now(there, steps)
+    now = _CurrentState(there, steps)
     ours = [step for step in steps if now.is_ours(step)]
     staged = {step.path: step.before for step in steps if now.is_staged(step)}
     if staged:
@@ -80,13 +80,13 @@ def take_back(git: Git, *, old: str, new: str) -> tuple[str, ...]:
     return tuple(sorted({step.path for step in steps} - {step.path for step in ours} | blocked))
 
 
-class _Now:
+class _CurrentState:
     """Files and index as they are, at the paths of some steps."""
 
     def __init__(self, git: Git, steps: Sequence[Step]) -> None:
         self._git = git
         self._root = git.directory
-        self._left_alone = left_alone(git)
+        self._skipped = paths_git_skips(git)
         files = [step.path for step in steps if self._has_file(step)]
         self._odd = frozenset(path for path in files if _is_odd(self._root, path))
         readable = [path for path in files if path not in self._odd and _is_file(self._root, path)]
@@ -137,7 +137,7 @@ class _Now:
     def _has_file(self, step: Step) -> bool:
         """Not of a submodule, nor of a sparse checkout's rest: git leaves those as they are."""
         is_submodule = _SUBMODULE in (step.before.mode, step.after.mode)
-        return not is_submodule and step.path not in self._left_alone
+        return not is_submodule and step.path not in self._skipped
 
     def _is_beginning(self, step: Step) -> bool:
         if _LINK in (step.after.mode, self._files[step.path].mode):

@@ -35,7 +35,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class TreeSnapshot:
     tree: str
     """The files as they are, untracked ones included, ignored ones not."""
     staged: str
@@ -62,13 +62,11 @@ class Step:
     path: str
     before: Entry
     after: Entry
-    letter: str
-    """A added, D deleted, M changed, T of another type."""
 
 
 def take_snapshot(
     git: Git, repository: Repository, *, dirty: Iterable[Dirty], max_file_bytes: int = MAX_FILE_BYTES
-) -> Snapshot:
+) -> TreeSnapshot:
     """*dirty* are the repository's uncommitted paths as they are now."""
     there = git.at(repository.root)
     left_out = {entry.path: why for entry in dirty if (why := _why_not_kept(entry, there, max_file_bytes))}
@@ -77,7 +75,7 @@ def take_snapshot(
         staged = ours.change("write-tree").text
         _add(ours, kept)
         tree = ours.change("write-tree").text
-    return Snapshot(tree, staged, tuple(LeftOut(path, why) for path, why in left_out.items()))
+    return TreeSnapshot(tree, staged, tuple(LeftOut(path, why) for path, why in left_out.items()))
 
 
 @contextmanager
@@ -131,8 +129,8 @@ def steps_between(git: Git, before: str, after: str) -> tuple[Step, ...]:
     fields = iter(git.read("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", before, after).fields)
     steps: list[Step] = []
     for about, path in zip(fields, fields, strict=True):
-        old_mode, new_mode, old_oid, new_oid, letter = about.removeprefix(":").split(" ")
-        steps.append(Step(path, Entry(old_mode, old_oid), Entry(new_mode, new_oid), letter))
+        old_mode, new_mode, old_oid, new_oid, _ = about.removeprefix(":").split(" ")
+        steps.append(Step(path, Entry(old_mode, old_oid), Entry(new_mode, new_oid)))
     return tuple(steps)
 
 
@@ -146,7 +144,7 @@ def entries_in_index(git: Git) -> dict[str, Entry]:
     return found
 
 
-def left_alone(git: Git) -> frozenset[str]:
+def paths_git_skips(git: Git) -> frozenset[str]:
     """Paths whose files git does not look at: outside of a sparse checkout, or assumed unchanged."""
     lines = git.read("ls-files", "-z", "-v", "--full-name").fields
     return frozenset(line[2:] for line in lines if line[:1] == "S" or line[:1].islower())

@@ -12,7 +12,7 @@ from task_queue.domain.errors import GitError
 from task_queue.git.program import Git
 from task_queue.git.repository import dirty_paths, submodules_of
 from task_queue.git.snapshot import steps_between
-from task_queue.git.untrusted import seen_apart
+from task_queue.git.untrusted import isolated_view
 
 _GITFILE = "gitdir: "
 _SUBMODULE = "160000"
@@ -44,7 +44,7 @@ def checked_out_submodules(there: Git) -> list[tuple[str, Path]]:
 def only_in_submodules(there: Git) -> str | None:
     """Uncommitted files of a submodule that is checked out, or commits that no remote branch of it has."""
     for path, git_dir in checked_out_submodules(there):
-        with seen_apart(there, git_dir) as apart, tempfile.TemporaryDirectory() as folder:
+        with isolated_view(there, git_dir) as apart, tempfile.TemporaryDirectory() as folder:
             index = Path(folder) / "index"
             if (git_dir / "index").is_file():
                 shutil.copy2(git_dir / "index", index)  # with its time, see snapshot.temporary_index
@@ -91,6 +91,6 @@ def _has(git: Git, git_dir: Path | None, commit: str) -> bool:
 def _is_on_remote(there: Git, git_dir: Path | None, commit: str) -> bool:
     if git_dir is None:
         return False
-    with seen_apart(there, git_dir) as apart:
+    with isolated_view(there, git_dir) as apart:
         answer = apart.ask("rev-list", "--max-count=1", commit, "--not", "--remotes")
         return answer.code == 0 and not answer.text

@@ -13,7 +13,7 @@ from task_queue.domain.work.worktrees import Idle, Keep, overdue
 from task_queue.git.program import Git
 from task_queue.git.records import checkouts_in, record_of
 from task_queue.git.removal import remove
-from task_queue.git.throw_away import discard_forgotten
+from task_queue.git.scratch_checkout import discard_forgotten
 from task_queue.git.worktree import admin_folder, listed
 
 _TOUCHED_BY_WORK = ("index", "HEAD", "logs/HEAD")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
-from task_queue.git.own_repository import places_of
+from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
 from task_queue.platform import durable
 
@@ -31,7 +31,7 @@ _CONFIG = """[core]
 
 
 @contextmanager
-def seen_apart(git: Git, git_dir: Path) -> Generator[Git, None, None]:
+def isolated_view(git: Git, git_dir: Path) -> Generator[Git, None, None]:
     """Git in the repository at *git_dir*; changing its refs is possible, too. Raises GitError.
 
     *git* is in the repository whose objects it borrows. Gone afterwards is only what was made to look.
@@ -39,7 +39,7 @@ def seen_apart(git: Git, git_dir: Path) -> Generator[Git, None, None]:
     for needed in (git_dir, git_dir / "refs", git_dir / "objects"):
         if not _is_directory(needed):
             raise GitError(f"{needed} is not a directory", hint="look at what became of the repository there")
-    where = places_of(git)
+    where = paths_of(git)
     with tempfile.TemporaryDirectory(prefix="task-queue-look-") as name:
         place = Path(name)
         (place / "objects/info").mkdir(parents=True)
@@ -57,7 +57,7 @@ def seen_apart(git: Git, git_dir: Path) -> Generator[Git, None, None]:
         yield Git(place, git.environment, timeout_s=git.timeout_s, git_dir=place)
 
 
-def fetch_apart(git: Git, apart: Git, commit: str, ref: str) -> None:
+def fetch_from_view(git: Git, apart: Git, commit: str, ref: str) -> None:
     """Bring *commit* with all that it needs to *ref*: by its id, and checked as from any other repository."""
     assert apart.git_dir is not None
     git.within(_FETCH_TIMEOUT_S).change(

@@ -17,10 +17,10 @@ from task_queue.domain.document.naming import branch_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
-from task_queue.git.own_repository import Borrowed, borrowed_of, make_repository, places_of
+from task_queue.git.own_repository import Borrowed, borrowed_of, make_repository, paths_of
 from task_queue.git.program import Git, said_by
 from task_queue.git.records import CheckoutRecord, record_of, remember, remove_tree
-from task_queue.git.repository import commit_of, submodules_of
+from task_queue.git.repository import commit_of
 from task_queue.platform import durable
 
 CHECKOUT_TIMEOUT_S = 900.0
@@ -60,7 +60,6 @@ class Worktree:
     """It was there already, with whatever an earlier attempt did in it."""
     git: Git
     """As the queue sees it: the configuration and the hooks are the owner's."""
-    submodules: tuple[str, ...] = ()
     """Not checked out there: a set-up command has to (git submodule update --init)."""
     notes: tuple[str, ...] = ()
 
@@ -127,7 +126,7 @@ def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree
 def seen_by_queue(git: Git, directory: Path) -> Git:
     """Git in the checkout, with the owner's configuration and hooks. Raises GitError where it is unknown."""
     record = record_of(directory)
-    where = places_of(git)
+    where = paths_of(git)
     return Git(
         directory,
         git.environment,
@@ -141,7 +140,7 @@ def seen_by_queue(git: Git, directory: Path) -> Git:
 
 def admin_folder(git: Git, directory: Path) -> Path:
     """Where the owner's repository keeps HEAD and index of the working tree. Raises GitError."""
-    return _admin_in(places_of(git).common_dir, directory, git)
+    return _admin_in(paths_of(git).common_dir, directory, git)
 
 
 def _admin_in(common_dir: Path, directory: Path, git: Git) -> Path:
@@ -227,7 +226,7 @@ def _completed(
         notes = _written(there, head)
         _swap(place, own, there)
     there = seen_by_queue(git, directory)
-    return Worktree(directory, branch, head, continued, there, submodules_of(there), notes)
+    return Worktree(directory, branch, head, continued, there, notes)
 
 
 def _written(there: Git, head: str) -> tuple[str, ...]:

@@ -54,12 +54,3 @@ class Notifier:
                 out.sendto(message, self._address)
         except OSError:
             return
-
-
-def watchdog_period(usec: str | None, pid: str | None, *, own_pid: int) -> float | None:
-    """Seconds between two pings: half of ``WATCHDOG_USEC``, or None if no ping is expected from *own_pid*."""
-    if usec is None or not usec.isdecimal() or int(usec) == 0:
-        return None
-    if pid is not None and pid != str(own_pid):
-        return None
-    return int(usec) / 2_000_000

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from task_queue.agents.claude.options import Talk
-from task_queue.agents.claude.session import ClaudeExecutor, Said
+from task_queue.agents.claude.options import SessionRequest
+from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.agents.project_settings import accepted_only
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
@@ -136,9 +136,15 @@ class OngoingAttempt:
                 name = name_of(phase)
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
 
-    def talk(
-        self, agent: ClaudeExecutor, order: Order, talk: Talk, *, phase: Phase, keeps_session: bool = True
-    ) -> Said:
+    def run_session(
+        self,
+        agent: ClaudeExecutor,
+        order: Order,
+        request: SessionRequest,
+        *,
+        phase: Phase,
+        keeps_session: bool = True,
+    ) -> SessionResult:
         """One conversation within what is left of the attempt's time, turns and money."""
         left = max(1.0, self.left_s)
         order = replace(
@@ -150,19 +156,19 @@ class OngoingAttempt:
             meter=self.order.meter if keeps_session else Meter(),
         )
         order = self._with_accepted_settings(order, name_of(phase))
-        said = agent.talk(order, self.transcript, talk)
-        cost = said.work.total_cost_usd or 0.0
+        result = agent.run_session(order, self.transcript, request)
+        cost = result.work.total_cost_usd or 0.0
         self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
         allowance = self.order.allowance_usd
         self.order = replace(
             self.order,
             spent_usd=self.order.spent_usd + cost,
-            turns_used=self.order.turns_used + said.work.num_turns,
+            turns_used=self.order.turns_used + result.work.num_turns,
             allowance_usd=None if allowance is None else max(0.0, allowance - cost),
-            meter=meter_after(said.work) if keeps_session else self.order.meter,
+            meter=meter_after(result.work) if keeps_session else self.order.meter,
         )
-        self.work = added(self.work, said.work, keeps_session=keeps_session)
-        return said
+        self.work = added(self.work, result.work, keeps_session=keeps_session)
+        return result
 
     def tidy(self) -> None:
         failed = tidy_worktrees(self.opened(), self._log)

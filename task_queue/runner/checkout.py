@@ -21,14 +21,14 @@ from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint,
 from task_queue.git.collect import collect, hand_over
 from task_queue.git.commit import final_commit, subjects_of, why_no_signature
 from task_queue.git.exclude import hide_made, keep_out
-from task_queue.git.interrupted import keep_of_the_dead, note_begin, note_end
-from task_queue.git.leftovers import keep_leftovers, own_of
+from task_queue.git.interrupted import keep_interrupted_work, record_end, record_start
+from task_queue.git.leftovers import earlier_work_of, keep_leftovers
 from task_queue.git.made import begin_making, end_making, finish_cut_off, forget_made, set_apart
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
 from task_queue.git.signing import require_signing
-from task_queue.git.snapshot import Snapshot, commit_tree, steps_between
+from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
 from task_queue.git.submodules import only_in_submodules
 from task_queue.git.tidying import tidy
 from task_queue.git.unwanted import unwanted_commits
@@ -120,16 +120,20 @@ class Checkout:
         prefix = "" if below == "." else f"{below}/"
         return frozenset(path.removeprefix(prefix) for path in found if path.startswith(prefix))
 
-    def _now(self, git: Git, repository: Repository) -> Snapshot:
+    def _now(self, git: Git, repository: Repository) -> TreeSnapshot:
         return snapshot_now(git, repository, since=self.checkpoint, rules=self.order.git.rules)
 
     def changes(self) -> Changes | None:
         """What differs from the checkpoint now; None without git."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return None
-        now = self._now(self.git, self.repository)
+        return self._changes(self._now(self.git, self.repository))
+
+    def _changes(self, now: TreeSnapshot) -> Changes:
+        assert self.git is not None
+        assert self.checkpoint is not None
         changes = changes_between(self.git, self.checkpoint.commit, now.tree)
-        new = [entry for entry in now.left_out if entry.path not in self.checkpoint.untouchable]
+        new = [entry for entry in now.left_out if entry.path not in self.checkpoint.others_paths]
         left_out = [f"{entry.path} ({entry.why})" for entry in new]
         return replace(changes, left_out=(*left_out, *self._inside_submodules()))
 
@@ -176,8 +180,10 @@ class Checkout:
             TASK_QUEUE_ATTEMPT: str(attempt),
             TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
         }
-        changes = self.changes()
-        new_files = sum(path.letter == "A" for path in changes.paths) if changes else 0
+        now = self._now(self.git, self.repository)
+        changes = self._changes(now)
+        steps = steps_between(self.git, self.checkpoint.commit, now.tree)
+        new_files = sum(step.before.absent for step in steps)
         too_many = order.git.rules.too_many(new_files) or ""
         in_place = self.branch is None
         made = final_commit(
@@ -221,15 +227,15 @@ class Checkout:
         undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(made.all))
         if self.checkpoint.dirty:
             notes.append("your uncommitted changes from before the task are kept on " + self.checkpoint.ref)
-            undo += self.checkpoint.way_back(self.repository.root)
+            undo += self.checkpoint.restore_commands(self.repository.root)
         return workflow.Committed(
             commits=made.all,
             branch=self.branch or made.branch,
-            stat=changes.summary if changes else "",
+            stat=changes.summary,
             subjects=subjects_of(self.git, made.all),
             by_queue=tuple(commit for commit in made.all if commit == made.ours or commit in earlier),
-            files=changes.files if changes else (),
-            file_count=len(changes.paths) if changes else 0,
+            files=changes.files,
+            file_count=len(changes.paths),
             notes=tuple(notes),
             see=see,
             undo=undo,
@@ -263,7 +269,8 @@ class Checkout:
         )
         if kept is None:
             return None
-        return f"what it left is kept on {kept.ref}; see it with: {kept.way_to_see(self.main or self.repository.root)}"
+        show = kept.show_command(self.main or self.repository.root)
+        return f"what it left is kept on {kept.ref}; see it with: {show}"
 
     def _after_commit(self) -> list[str]:
         """What is to be said of hooks, and of a checkout that does not show the commit."""
@@ -287,7 +294,7 @@ class Checkout:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return
-        note_end(self.repository, self.order.claim.task_id)
+        record_end(self.repository, self.order.claim.task_id)
         if done:
             with contextlib.suppress(GitError):  # a ref too many does no harm
                 forget_checkpoint(self.git, self.checkpoint)
@@ -333,11 +340,11 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         # Of a hook, or of filters that do not give back what is committed.
         begin_making(repository, task_id, before=repository.head, since=repository.head)
         end_making(git, repository, task_id)
-    notes += keep_of_the_dead(
+    notes += keep_interrupted_work(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )
-    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own_of(git, task_id))
-    note_begin(repository, task_id, kept)
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=earlier_work_of(git, task_id))
+    record_start(repository, task_id, kept)
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)

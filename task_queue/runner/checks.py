@@ -18,7 +18,7 @@ from task_queue.domain.work.workflow import Verified
 from task_queue.git.base_results import base_results, keep_base_results
 from task_queue.git.landing import Blocked
 from task_queue.git.repository import tree_of
-from task_queue.git.throw_away import fresh_checkout
+from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
@@ -196,7 +196,7 @@ def _fresh(checkout: Checkout, commit: str) -> Generator[Path, None, None]:
     assert checkout.owner is not None
     assert checkout.repository is not None
     below = checkout.directory.relative_to(checkout.repository.root)
-    with fresh_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
+    with scratch_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
         yield root / below
 
 

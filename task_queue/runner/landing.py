@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from task_queue.domain.work.workflow import Committed, Landed
 from task_queue.git.bring_in import Merged, bring_in
-from task_queue.git.landing import Advanced, Blocked, Prove, Unproven, Wish, land
+from task_queue.git.landing import Advanced, Blocked, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.program import Git
 from task_queue.git.repository import is_ancestor
@@ -42,7 +42,7 @@ def land_branch(
     if stuck:
         return Landed(None, f"{checkout.branch} was not merged: {stuck}")
     order, target = checkout.order, checkout.target
-    wish = Wish(
+    request = LandingPlan(
         checkout.branch,
         target,
         message=f"Merge {checkout.branch}: {order.title}",
@@ -53,7 +53,7 @@ def land_branch(
     )
     notes: list[str] = []
     landing = land(
-        main, wish, tell=notes.append, signature=signature_of(order), within_s=within_s, wait_s=wait_s
+        main, request, add_note=notes.append, signature=signature_of(order), within_s=within_s, wait_s=wait_s
     )
     match landing:
         case Unproven():

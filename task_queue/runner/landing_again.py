@@ -22,7 +22,7 @@ from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.program import Git
-from task_queue.git.repository import facts, tree_of
+from task_queue.git.repository import commit_of, facts, tree_of
 from task_queue.git.worktree import seen_by_queue
 from task_queue.platform import identity
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -31,14 +31,14 @@ from task_queue.ports.landing import LandingRequest
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.checks import Checks
 from task_queue.runner.landing import land_branch
-from task_queue.runner.work_product import LANDED, WAITING
+from task_queue.runner.work_product import GIVEN_UP, LANDED, WAITING
 
 _WITHIN_S = 7200.0
 _AS_BEFORE = "the checks failed on these very files before"
 
 
 def main() -> int:
-    """Raises UnreadableRecordError where standard input is no request."""
+    """Raises UnreadableRecordError where standard input is not a request."""
     landing = LandingAgain(decode(LandingRequest, sys.stdin.buffer.read()))
     signal.signal(signal.SIGTERM, lambda *_: landing.stop())
     try:
@@ -68,6 +68,11 @@ class LandingAgain:
     def land(self) -> WorkProduct:
         """What the work comes to now. Raises GitError."""
         checkout = self._checkout()
+        assert checkout.owner is not None
+        if commit_of(checkout.owner, f"refs/heads/{checkout.branch}") is None:
+            gone = f"{checkout.branch} was deleted"
+            landing = {"state": GIVEN_UP, "target": checkout.target, "reason": gone}
+            return replace(self._product, landed=gone, landing=landing, keep=())
         identity.end_tree(self._order.marker, grace_s=0)  # of a try whose process was killed
 
         def prove(commit: str) -> str | Blocked | None:

@@ -10,8 +10,8 @@ import uuid
 from dataclasses import asdict, replace
 from typing import assert_never
 
-from task_queue.agents.claude.options import Talk
-from task_queue.agents.claude.session import ClaudeExecutor, Said
+from task_queue.agents.claude.options import SessionRequest
+from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
@@ -43,8 +43,8 @@ from task_queue.domain.work.workflow import (
     Verified,
     Verify,
     base_of,
+    final_message,
     last_round,
-    last_words,
     name_of,
     next_phase,
     proven_tree,
@@ -106,7 +106,7 @@ class WorkflowExecutor:
             cost_by_phase=run.costs,
             seconds_by_phase=run.seconds,
         )
-        output = run.work.output or last_words(run.steps.done)
+        output = run.work.output or final_message(run.steps.done)
         return outcome, replace(run.work, output=output, product=product)
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
@@ -115,7 +115,7 @@ class WorkflowExecutor:
             run.drop_lost_steps(plan)
         while True:
             if self._asked is not None:
-                return _asked_to(self._asked)
+                return _outcome_of_stop(self._asked)
             phase = next_phase(run.steps.done, plan)
             run.transcript.write("note", {"type": PHASE, "phase": name_of(phase)})
             with run.timed(phase):
@@ -173,18 +173,18 @@ class WorkflowExecutor:
             else prompts.task(run.order, resumes, left)
         )
         append = prompts.system(run.order, left)
-        talk = Talk(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
-        said = run.talk(self._agent, run.opened().order, talk, phase=phase)
-        if said.outcome.kind not in _GOES_ON:
-            return said.outcome
+        request = SessionRequest(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
+        result = run.run_session(self._agent, run.opened().order, request, phase=phase)
+        if result.outcome.kind not in _GOES_ON:
+            return result.outcome
         run.require_present()
         run.collect()
         run.steps.add(
             Implemented(
                 phase.round,
-                said.work.output,
-                said.work.permission_denials,
-                said.work.session_cost_usd,
+                result.work.output,
+                result.work.permission_denials,
+                result.work.session_cost_usd,
                 tree=run.opened().state(),
             )
         )
@@ -196,7 +196,7 @@ class WorkflowExecutor:
             checkout, phase.round, base.judges, run.transcript, within_s=run.left_s
         )
         if self._asked is not None:
-            return _asked_to(self._asked)
+            return _outcome_of_stop(self._asked)
         if not verified.passed and run.left_s <= 0:
             reason = "the time was over before the verification had ended"
             return Outcome(OutcomeKind.TIMED_OUT, reason, (verified.findings,))
@@ -236,7 +236,7 @@ class WorkflowExecutor:
             wait_s=max(run.left_for_hooks_s, run.left_s),
         )
         if self._asked is not None and not (isinstance(landed, Landed) and landed.commit):
-            return _asked_to(self._asked)
+            return _outcome_of_stop(self._asked)
         if isinstance(landed, Unproven):
             run.steps.add(self._sent_back(run, landed))
             return None
@@ -274,16 +274,18 @@ class WorkflowExecutor:
             meter=Meter(),
         )
         prompt = run.prompts.audit(order, checkout.changes(), run.steps.done)
-        talk = Talk(resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA)
-        said = run.talk(self._agent, order, talk, phase=phase, keeps_session=False)
-        if said.outcome.kind in _COMES_BACK or said.outcome.kind in {
+        request = SessionRequest(
+            resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA
+        )
+        result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False)
+        if result.outcome.kind in _COMES_BACK or result.outcome.kind in {
             OutcomeKind.CANCELLED,
             OutcomeKind.BUDGET,
         }:
-            return said.outcome
+            return result.outcome
         run.require_present()
         after = checkout.state()
-        run.steps.add(replace(_audited(phase.round, said, tampered=before != after), tree=after))
+        run.steps.add(replace(_audited(phase.round, result, tampered=before != after), tree=after))
         return None
 
 
@@ -298,18 +300,18 @@ def plan_for(order: Order) -> Plan:
     )
 
 
-def _audited(number: int, said: Said, *, tampered: bool) -> Audited:
+def _audited(number: int, result: SessionResult, *, tampered: bool) -> Audited:
     edited = ("the workspace",) if tampered else ()
-    match read_verdict(said.structure, edited=edited):
+    match read_verdict(result.structure, edited=edited):
         case Void(why=why):
-            return Audited(number, "void", f"{why} ({said.outcome.reason})")
+            return Audited(number, "void", f"{why} ({result.outcome.reason})")
         case Verdict() as verdict:
             return Audited(
                 number, verdict.decision.value, verdict.summary, findings_text(verdict), asdict(verdict)
             )
 
 
-def _asked_to(how: Stop) -> Outcome:
+def _outcome_of_stop(how: Stop) -> Outcome:
     match how:
         case Stop.CANCEL:
             return Outcome(OutcomeKind.CANCELLED, "cancelled while it ran")

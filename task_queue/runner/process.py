@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import assert_never
 
-from task_queue.domain.attempt.proof import is_vouched_for, seal_of
+from task_queue.domain.attempt.proof import is_signed_by_runner, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
 from task_queue.domain.errors import ClaimLost, ExecutorError
 from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
@@ -175,7 +175,7 @@ def _publish(log: AttemptWriter, order: Order, ending: Ending) -> None:
     if log.commit(ending):
         return
     standing = log.ending()
-    if standing is not None and is_vouched_for(order.claim, standing):
+    if standing is not None and is_signed_by_runner(order.claim, standing):
         return  # a cancel or a time-out, or an earlier try of this function
     aside = log.set_ending_aside()
     if aside is not None:

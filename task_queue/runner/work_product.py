@@ -26,6 +26,8 @@ S = TypeVar("S")
 LANDED = "landed"
 WAITING = "waiting"
 """To be merged once what is in the way is gone."""
+GIVEN_UP = "given_up"
+"""A person has deleted the branch."""
 LEFT = "left"
 """For a person to merge."""
 

@@ -83,11 +83,6 @@ class EventLog:
         """Implements ports.emit.Emit."""
         self.append(record_of(event))
 
-    @property
-    def lost(self) -> int:
-        """How many events are lost and not reported yet."""
-        return self._lost
-
     def close(self) -> None:
         with self._mutex:
             self._close_files()

@@ -152,9 +152,7 @@ class _Rebuilding:
             for path in _results_in(folder):
                 try:
                     data, about = durable.read_regular(path, limit=_RESULT_LIMIT)
-                    result = object_in(data)
-                    if isinstance(result, str):
-                        raise ValueError(result)
+                    result = _object(data)
                     at, record = settled_from(source, result, otherwise_at=about.st_mtime)
                 except FileNotFoundError:
                     continue
@@ -176,8 +174,8 @@ class _Rebuilding:
         """
         for event in meanwhile.events() if self._is_readable else ():
             about = (event.source, event.task_id, event.attempt)
-            told = event.type == "settled" and about in self._fresh
-            if event.type != CURSOR_RESET and not told:
+            is_rewritten = event.type == "settled" and about in self._fresh
+            if event.type != CURSOR_RESET and not is_rewritten:
                 self._segments.append(event.at, _record(event))
             if until is not None and event.at > until:
                 return
@@ -225,6 +223,14 @@ class _Segments:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """Raises ValueError."""
+    found = object_in(data)
+    if isinstance(found, str):
+        raise ValueError(found)  # noqa: TRY004 - what a file says, not what code does
+    return found
 
 
 def settled_from(source: str, result: Any, *, otherwise_at: float) -> tuple[datetime, EventRecord]:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
+from tests.disks import memory_disk
 from tests.waiting import eventually
 
 UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
@@ -311,14 +312,14 @@ def _result_of(rig: Rig, task_id: str) -> dict[str, Any]:
 def _small_disk(folder: Path, *, megabytes: int = 2) -> Iterator[None]:
     shutil.rmtree(folder)
     folder.mkdir(mode=0o700)
-    with _memory_disk(folder, f"size={megabytes}m"):
+    with memory_disk(folder, f"size={megabytes}m"):
         yield
 
 
 @contextmanager
 def _not_writable(folder: Path) -> Iterator[None]:
     if os.geteuid() == 0:
-        with _memory_disk(folder, "ro"):
+        with memory_disk(folder, "ro"):
             yield
         return
     folder.chmod(0o500)
@@ -326,17 +327,6 @@ def _not_writable(folder: Path) -> Iterator[None]:
         yield
     finally:
         folder.chmod(0o700)
-
-
-@contextmanager
-def _memory_disk(folder: Path, option: str) -> Iterator[None]:
-    mount = ["mount", "-t", "tmpfs", "-o", f"{option},mode=0700", "scratch", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not permitted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def _give_folders(queue: Path) -> None:

@@ -140,6 +140,15 @@ def test_a_daemon_killed_while_it_checks_a_landing_lands_it_later(make_agent_rig
     )
 
 
+def test_a_branch_that_a_person_deletes_is_given_up(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _ = blocked(make_agent_rig)
+    git(repository, "update-ref", "-d", "refs/heads/task-queue/task-a")
+    eventually(lambda: now(rig)["landing"]["state"] == "given_up", timeout=SLOW, what="it is given up")
+
+    assert (now(rig)["landed"], now(rig)["attention"]) == ("task-queue/task-a was deleted", [])
+    assert attention(rig) == []
+
+
 def test_what_has_no_branch_cannot_land(make_agent_rig: MakeAgentRig) -> None:
     rig, _, _ = blocked(make_agent_rig, sweep_s=600)
     rig.drop_command("task-b", "true")

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 HEARS_NOTHING = """
 from task_queue.daemon import watcher
 from task_queue.cli import main
-watcher._Sight.on_event = watcher._Sight._is_worth_a_look  # its own probe is heard, so it does not know
+watcher._SourceWatch.on_event = watcher._SourceWatch._is_worth_a_look  # its own probe is heard, so it does not know
 main()
 """
 NO_INSTANCE = ("unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_inotify_instances; exec "$@"', "sh")

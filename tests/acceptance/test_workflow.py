@@ -210,7 +210,7 @@ def test_without_git_the_work_is_audited_and_not_committed(make_agent_rig: MakeA
 
     result = rig.result("task-a", timeout=SLOW)
     assert (result["outcome"], result["commits"]) == ("succeeded", [])
-    assert "no git repository" in result["notes"][0]
+    assert "not a git repository" in result["notes"][0]
 
 
 def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:

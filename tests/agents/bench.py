@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.agents.claude.session import ClaudeExecutor
-from task_queue.demo.scripted_model import ScriptedModel, child_environment
+from task_queue.demo.scripted_model import Script, ScriptedModel, child_environment
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Outcome, Work
 from task_queue.domain.work.worktrees import Keep
@@ -98,3 +98,6 @@ class Bench:
         """Every process that carries the attempt's marker."""
         marker = f"TASK_QUEUE_ATTEMPT={self.order.marker}".encode()
         return [pid for pid, lines in environments() if marker in lines]
+
+
+MakeBench = Callable[[Script], Bench]

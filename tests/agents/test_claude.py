@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +20,6 @@ from task_queue.demo.scripted_model import (
     Hang,
     Refuse,
     Say,
-    Script,
-    ScriptedModel,
     UseTool,
     in_turn,
 )
@@ -34,19 +30,10 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import OutcomeKind
 from task_queue.ports.executor import Stop
 from tests import processes
-from tests.agents.bench import Bench
+from tests.agents.bench import Bench, MakeBench
 from tests.waiting import eventually
 
-MakeBench = Callable[[Script], Bench]
-
 SLEEP = UseTool("Bash", {"command": "echo $$ > pid; sleep 60; echo late > late.txt", "timeout": 120000})
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[MakeBench]:
-    with ExitStack() as models:
-        count = iter(range(100))
-        yield lambda script: Bench(tmp_path / str(next(count)), models.enter_context(ScriptedModel(script)))
 
 
 def test_work_that_is_done_succeeds(bench: MakeBench) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from task_queue.agents.claude.options import Talk
+from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.agents.claude.watch import Timers
 from task_queue.demo.scripted_model import (
@@ -19,25 +16,15 @@ from task_queue.demo.scripted_model import (
     Reply,
     Request,
     Say,
-    Script,
-    ScriptedModel,
     UseTool,
     in_turn,
 )
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.work.audit import VERDICT_SCHEMA
-from tests.agents.bench import Bench
+from tests.agents.bench import MakeBench
 
-MakeBench = Callable[[Script], Bench]
-STRUCTURED = Talk(resume=False, schema=VERDICT_SCHEMA)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[MakeBench]:
-    with ExitStack() as models:
-        count = iter(range(100))
-        yield lambda script: Bench(tmp_path / str(next(count)), models.enter_context(ScriptedModel(script)))
+STRUCTURED = SessionRequest(resume=False, schema=VERDICT_SCHEMA)
 
 
 @pytest.mark.parametrize("text", ["", "  "], ids=["nothing", "blanks"])
@@ -55,7 +42,7 @@ def test_prose_in_place_of_a_structure_is_no_answer(bench: MakeBench) -> None:
     """An auditor that only talks has given no verdict."""
     run = bench(in_turn(Say("All is well, trust me.")))
 
-    said = run.executor.talk(run.order, run.transcript, STRUCTURED)
+    said = run.executor.run_session(run.order, run.transcript, STRUCTURED)
 
     assert (said.outcome.kind, said.structure) == (OutcomeKind.FAILED, None), said.outcome
     assert "subtype=success" in said.outcome.evidence
@@ -65,7 +52,7 @@ def test_a_structure_that_never_fits_is_no_answer(bench: MakeBench) -> None:
     """The CLI gives up after its own tries."""
     run = bench(in_turn(UseTool("StructuredOutput", {"verdict": 5})))
 
-    said = run.executor.talk(run.order, run.transcript, STRUCTURED)
+    said = run.executor.run_session(run.order, run.transcript, STRUCTURED)
 
     assert (said.outcome.kind, said.structure) == (OutcomeKind.FAILED, None), said.outcome
     assert "subtype=error_max_structured_output_retries" in said.outcome.evidence
@@ -139,7 +126,7 @@ def test_a_skill_that_did_not_load_is_never_success(bench: MakeBench, manifest: 
         (plugin / ".claude-plugin").mkdir(parents=True)
         (plugin / ".claude-plugin" / "plugin.json").write_text(manifest)
 
-    said = run.executor.talk(run.order, run.transcript, Talk(resume=False, plugin=plugin))
+    said = run.executor.run_session(run.order, run.transcript, SessionRequest(resume=False, plugin=plugin))
 
     assert said.outcome.kind is OutcomeKind.UNAVAILABLE, said.outcome
     assert said.outcome.reason == "the packaged skill did not load"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from task_queue.agents import prompts as skill
-from task_queue.agents.claude.options import Talk
-from task_queue.agents.prompts import NAMES, Places, prompts_for, which
+from task_queue.agents.claude.options import SessionRequest
+from task_queue.agents.prompts import NAMES, PromptFolders, prompts_for, which
 from task_queue.demo.scripted_model import Say, ScriptedModel, in_turn
 from task_queue.domain.document.choices import Workflow
 from task_queue.domain.errors import ExecutorError
@@ -40,12 +40,12 @@ def put(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_text_is_packaged(name: str) -> None:
-    assert which(name, Places()).origin == "packaged"
+    assert which(name, PromptFolders()).origin == "packaged"
 
 
 def test_the_nearest_text_wins(tmp_path: Path) -> None:
     """The project's before the user's before ours."""
-    places = Places(project=tmp_path / "w" / ".claude", prompts=tmp_path / "prompts")
+    places = PromptFolders(project=tmp_path / "w" / ".claude", prompts=tmp_path / "prompts")
     user = put(tmp_path / "prompts" / "auditor.md", "mine")
     assert which("auditor", places).path == user
 
@@ -200,9 +200,9 @@ def test_the_real_agent_runs_the_text_that_we_say_it_runs(run: Bench, whose: str
         put(home / "skills" / "task-worker" / "SKILL.md", text.replace("{}", "user"))
         put(run.workspace / ".claude" / "skills" / "task-worker" / "SKILL.md", text.replace("{}", "project"))
     prompts = prompts_for(run.order)
-    talk = Talk(resume=False, prompt=prompts.task(run.order, False), plugin=prompts.plugin)
+    request = SessionRequest(resume=False, prompt=prompts.task(run.order, False), plugin=prompts.plugin)
 
-    run.executor.talk(run.order, run.transcript, talk)
+    run.executor.run_session(run.order, run.transcript, request)
 
     told = run.model.requests[0].first_text
     expected = "Carry out the task in this document:" if whose == "packaged" else f"This is {whose} text."

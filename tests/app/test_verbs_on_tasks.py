@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from task_queue.app.adding import add, decoded, demand_no_file_name, kept_name, read_document
-from task_queue.app.awaiting import Ended, NotEnded, wait
+from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
 from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
 from task_queue.app.finding import found
 from task_queue.app.listing import list_of, show_of
@@ -225,8 +225,8 @@ def test_wait_tells_each_end_as_it_comes(bench: Bench) -> None:
     ended = list(wait(bench.installation, [A, B, A]))
 
     assert ended == [
-        Ended(B, TaskState.COMPLETED, None, None),
-        Ended(A, TaskState.FAILED, "failed", "exit code 7"),
+        TaskEnd(B, TaskState.COMPLETED, None, None),
+        TaskEnd(A, TaskState.FAILED, "failed", "exit code 7"),
     ]
 
 
@@ -236,7 +236,7 @@ def test_wait_gives_up_in_time_and_names_what_has_not_ended(bench: Bench) -> Non
 
     ended = list(wait(bench.installation, [A, B], timeout_s=30))
 
-    assert ended == [Ended(A, TaskState.COMPLETED, None, None), NotEnded((B,))]
+    assert ended == [TaskEnd(A, TaskState.COMPLETED, None, None), WaitTimedOut((B,))]
     assert 30 <= bench.clock.seconds < 31
 
 

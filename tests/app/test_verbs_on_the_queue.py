@@ -11,7 +11,7 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.app import prompts, sources, stopping, workers
 from task_queue.app.daemon_log import log_file, log_lines
 from task_queue.app.doctor.checks import examine
-from task_queue.app.project_settings import Accepted, accept_settings
+from task_queue.app.project_settings import AcceptedSettings, accept_settings
 from task_queue.app.status import status
 from task_queue.app.stopping import Stopping
 from task_queue.app.transcript import lines_of, logs_of
@@ -111,7 +111,7 @@ def test_changed_settings_are_accepted_once(bench: Bench) -> None:
     accepted = [accept_settings(bench.installation) for _ in range(2)]
 
     (first,), second = accepted
-    assert isinstance(first, Accepted)
+    assert isinstance(first, AcceptedSettings)
     assert (first.workspace, len(first.changes), second) == (bench.home, 1, ())
 
 

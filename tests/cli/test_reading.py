@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.transcript_words import told
+from task_queue.app.transcript_text import readable
 from task_queue.platform.identity import own_identity
 from tests.cli.bench import Bench, a_bench, write_json
 
@@ -359,7 +359,7 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
 )
 def test_a_transcript_is_told_in_words(raw: dict[str, object], says: str | None) -> None:
     """The CLI calls a run a success that could not even log in."""
-    assert told(json.dumps({"dir": "note", "raw": raw})) == says
+    assert readable(json.dumps({"dir": "note", "raw": raw})) == says
 
 
 def test_doctor_names_what_has_no_effect_yet(bench: Bench) -> None:

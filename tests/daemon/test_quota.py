@@ -47,7 +47,7 @@ def test_the_quota_is_that_of_all_sources_together() -> None:
     second.turn()
 
     assert states(first, A) + states(second, B) == [TaskState.COMPLETED, TaskState.PENDING]
-    assert second.worker.held_back == "as many tasks as --cycles allows have begun"
+    assert second.worker.hold_reason == "as many tasks as --cycles allows have begun"
 
 
 def test_a_task_is_one_cycle_however_many_attempts_it_takes() -> None:
@@ -111,7 +111,7 @@ def test_a_worker_that_was_refused_is_woken_once_there_is_a_place() -> None:
     assert quota.take("a", A, lambda: None)
 
     assert not quota.take("b", B, lambda: woken.append("b"))
-    quota.put_down("a", A, ended=False)
+    quota.give_back("a", A, ended=False)
 
     assert woken == ["b"]
     assert quota.take("b", B, lambda: None)
@@ -154,9 +154,9 @@ def test_what_an_earlier_daemon_began_is_worked_to_its_end_beyond_the_quota() ->
     quota.begin("a", A)
     quota.begin("b", B)
 
-    quota.put_down("a", A, ended=True)
+    quota.give_back("a", A, ended=True)
     over_early = quota.close(never)
-    quota.put_down("b", B, ended=True)
+    quota.give_back("b", B, ended=True)
 
     assert not over_early
     assert quota.close(never)

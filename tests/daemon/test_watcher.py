@@ -11,12 +11,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from task_queue.daemon.watcher import Watcher
 from task_queue.domain.events import Event, WatchDegraded, WatchRestored
+from task_queue.platform.mounts import Mount
 from tests.waiting import eventually, within
 
 HEAL_S = 5.0
@@ -447,15 +449,13 @@ def test_a_pending_folder_mounted_over_and_unmounted_is_healed(tmp_path: Path) -
     assert said == "mounted over: healed\nunmounted: healed\n"
 
 
-def test_a_network_file_system_is_left_to_the_sweep(
-    watcher: Watcher, ear: Ear, pending: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_file_system_is_left_to_the_sweep(ear: Ear, pending: Path) -> None:
     """Changes made on another machine cause no events here, and asking the folder may block for ever."""
-    table = f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:44 / {pending} rw - nfs4 server:/export rw\n"
-    monkeypatch.setattr("task_queue.platform.mounts.table_text", lambda: table)
-    watcher.watch("web", pending)
+    table = (Mount("/", "ext4"), Mount(str(pending), "nfs4"))
+    with closing(Watcher(ear.notify, ear.events.append, mounted=lambda: table)) as watcher:
+        watcher.watch("web", pending)
 
-    assert watcher.degraded() == {"web": f"{pending}: is on a network file system (nfs4)"}
+        assert watcher.degraded() == {"web": f"{pending}: is on a network file system (nfs4)"}
     assert [type(event) for event in ear.events] == [WatchDegraded]
 
 
@@ -474,6 +474,7 @@ IN_A_CHILD = """
 import subprocess
 from pathlib import Path
 from task_queue.daemon.watcher import Watcher
+from task_queue.platform.mounts import Mount
 from tests.waiting import within
 """
 

@@ -76,7 +76,7 @@ def test_a_time_far_away_is_waited_for_in_steps() -> None:
 
 
 def test_which_task_runs_is_news() -> None:
-    """What nobody calls news, the state file tells only after the next sweep."""
+    """A change that no worker reports is in the state file only after the next sweep."""
     bench = Bench(SUCCESS)
     bench.drop("task-a")
 
@@ -255,7 +255,7 @@ def test_a_full_house_claims_nothing() -> None:
 
     bench.turn()
 
-    assert bench.worker.held_back == "all 4 places for agents are taken"
+    assert bench.worker.hold_reason == "all 4 places for agents are taken"
     assert state_of(bench, "task-a") is TaskState.PENDING
 
 

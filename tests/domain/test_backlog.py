@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import (
-    Doomed,
-    HeldBack,
+    DependencyFailed,
     Next,
+    OnHold,
     Ready,
     Waiting,
     delayed_until,
@@ -48,13 +48,13 @@ def by_walking(
         if delayed_until(task, now) is not None:
             continue
         stands = standing(task, states.get)
-        if isinstance(stands, Doomed):
-            found.setdefault(Doomed, stands)
+        if isinstance(stands, DependencyFailed):
+            found.setdefault(DependencyFailed, stands)
         elif stands is None:
             why = hold(task) if hold else None
-            one: Next = HeldBack(task, why) if why else Ready(task)
+            one: Next = OnHold(task, why) if why else Ready(task)
             found.setdefault(type(one), one)
-    return found.get(Doomed) or found.get(Ready) or found.get(HeldBack)
+    return found.get(DependencyFailed) or found.get(Ready) or found.get(OnHold)
 
 
 class Backlogs(RuleBasedStateMachine):

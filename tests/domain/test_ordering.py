@@ -15,7 +15,7 @@ from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.choices import OnDependencyFailure
 from task_queue.domain.document.ordering import (
-    Doomed,
+    DependencyFailed,
     Next,
     Ready,
     StateOf,
@@ -152,14 +152,14 @@ def test_a_failed_dependency_blocks_fails_or_does_not_matter() -> None:
     )
 
     assert next_task([block], state_of=failed) is None
-    assert next_task([fail], state_of=failed) == Doomed(fail, "it depends on task-x, which failed")
+    assert next_task([fail], state_of=failed) == DependencyFailed(fail, "it depends on task-x, which failed")
     assert next_task([run], state_of=failed) == Ready(run)
 
 
 def test_a_doomed_task_need_not_wait_for_its_other_dependencies() -> None:
     fail = a_task("a", needs="y x", on_dependency_failure="fail")
 
-    assert isinstance(next_task([fail], state_of=states(x=FAILED, y=PENDING)), Doomed)
+    assert isinstance(next_task([fail], state_of=states(x=FAILED, y=PENDING)), DependencyFailed)
 
 
 def test_every_reason_reads_as_a_sentence_for_people() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from task_queue.domain.attempt.proof import (
-    is_vouched_for,
+    is_signed_by_runner,
     new_token,
     proof_of,
     seal_of,
@@ -84,11 +84,11 @@ def test_a_claim_without_a_proof_cannot_succeed() -> None:
     claim = bench.engine.queue.claim(TaskId("task-a"), worker="w", now=bench.clock.now())
     bare = replace(claim, proof="")
 
-    assert not is_vouched_for(bare, ending_for(claim, bench))
-    assert not is_vouched_for(
+    assert not is_signed_by_runner(bare, ending_for(claim, bench))
+    assert not is_signed_by_runner(
         bare, replace(ending_for(claim, bench), token=bench.engine.queue.token_of(claim))
     )
-    assert is_vouched_for(bare, ending_for(claim, bench, outcome=FAILED, by="recovery"))
+    assert is_signed_by_runner(bare, ending_for(claim, bench, outcome=FAILED, by="recovery"))
 
 
 def test_only_the_token_vouches_for_a_runner() -> None:
@@ -99,9 +99,9 @@ def test_only_the_token_vouches_for_a_runner() -> None:
     token = bench.engine.queue.token_of(claim)
 
     assert proof_of(token) == claim.proof
-    assert is_vouched_for(claim, replace(ending_for(claim, bench), token=token))
-    assert not is_vouched_for(claim, ending_for(claim, bench, outcome=FAILED))
-    assert is_vouched_for(claim, ending_for(claim, bench, outcome=FAILED, by="worker"))
+    assert is_signed_by_runner(claim, replace(ending_for(claim, bench), token=token))
+    assert not is_signed_by_runner(claim, ending_for(claim, bench, outcome=FAILED))
+    assert is_signed_by_runner(claim, ending_for(claim, bench, outcome=FAILED, by="worker"))
     assert new_token() != token
 
 

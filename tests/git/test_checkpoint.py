@@ -62,7 +62,7 @@ def test_the_printed_commands_bring_everything_back(scratch: Scratch) -> None:
     (scratch.root / "new one.txt").unlink()
     scratch.run("reset", "-q")
 
-    follow(kept.way_back(scratch.root), scratch)
+    follow(kept.restore_commands(scratch.root), scratch)
 
     assert sorted(scratch.status()) == sorted([*before, "?? added.txt"])
     assert (scratch.root / "first.txt").read_text() == "mine\n"
@@ -97,7 +97,7 @@ def test_before_the_first_commit(empty: Scratch) -> None:
 
     kept = take(empty)
     (empty.root / "a.txt").unlink()
-    follow(kept.way_back(empty.root), empty)
+    follow(kept.restore_commands(empty.root), empty)
 
     assert (kept.base, set(kept.dirty)) == (None, {"a.txt", "b.txt"})
     assert empty.status() == before

@@ -266,8 +266,8 @@ def test_changes_are_told_with_figures_and_a_patch(scratch: Scratch) -> None:
     now = snapshot_now(scratch.git, scratch.repository)
     changes = changes_between(scratch.git, since.commit, now.tree)
 
-    told = [(path.path, path.letter, path.added, path.deleted) for path in changes.paths]
-    assert told == [("first.txt", "M", 1, 0), ("sp ace\n.bin", "A", None, None)]
+    told = [(path.path, path.added, path.deleted) for path in changes.paths]
+    assert told == [("first.txt", 1, 0), ("sp ace\n.bin", None, None)]
     assert changes.summary == "2 files changed, 1 insertions(+), 0 deletions(-), 1 binary or very large"
     assert "+second" in changes.patch
     assert not changes.cut

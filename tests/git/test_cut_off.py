@@ -15,7 +15,7 @@ import pytest
 
 from task_queue.domain.errors import GitError
 from task_queue.git.advance import Advance, finish_interrupted
-from task_queue.git.landing import Advanced, Landing, Wish, land
+from task_queue.git.landing import Advanced, Landing, LandingPlan, land
 from task_queue.platform.identity import ProcessIdentity, identity_of, own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -48,9 +48,9 @@ def ahead(scratch: Scratch) -> Scratch:
 
 
 def bring(scratch: Scratch, env: dict[str, str] | None = None) -> Landing:
-    wish = Wish("side", "main", "Land it\n", scratch.root.parent / "beside", "a:task:1:session")
+    request = LandingPlan("side", "main", "Land it\n", scratch.root.parent / "beside", "a:task:1:session")
     git = replace(scratch.git, environment=env or scratch.env)
-    return land(git, wish, tell=lambda _: None)
+    return land(git, request, add_note=lambda _: None)
 
 
 def killing(scratch: Scratch, nth: int) -> tuple[dict[str, str], Path]:

@@ -16,7 +16,7 @@ import pytest
 from task_queue.domain.task import TaskId
 from task_queue.git.advance import turn
 from task_queue.git.collect import collect
-from task_queue.git.landing import Advanced, Blocked, Landing, Prove, Unproven, Wish, land
+from task_queue.git.landing import Advanced, Blocked, Landing, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.worktree import create
 from tests.git.conftest import Scratch
@@ -54,7 +54,7 @@ def bring(
     beside = scratch.root.parent / f"{branch}.merge"
     return land(
         replace(scratch.git, environment=env or scratch.env),
-        Wish(
+        LandingPlan(
             branch,
             "main",
             message="Land it\n",
@@ -63,7 +63,7 @@ def bring(
             prove=prove,
             give_up=give_up,
         ),
-        tell=(scratch.root.parent / "told").write_text,
+        add_note=(scratch.root.parent / "told").write_text,
         within_s=within_s,
     )
 

@@ -10,8 +10,8 @@ import pytest
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import Checkpoint, checkpoint
 from task_queue.git.commit import CommitResult, final_commit
-from task_queue.git.interrupted import AtWork, keep_of_the_dead, note_begin, note_end
-from task_queue.git.leftovers import Leftovers, keep_leftovers, own_of
+from task_queue.git.interrupted import WorkInProgress, keep_interrupted_work, record_end, record_start
+from task_queue.git.leftovers import Leftovers, earlier_work_of, keep_leftovers
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -20,7 +20,7 @@ TASK = TaskId("task-a")
 
 
 def begin(scratch: Scratch, attempt: int = 1) -> Checkpoint:
-    own = own_of(scratch.git, TASK)
+    own = earlier_work_of(scratch.git, TASK)
     return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=attempt, own=own)
 
 
@@ -49,7 +49,7 @@ def test_what_a_failed_task_left_is_kept(scratch: Scratch) -> None:
     assert scratch.run("show", f"{left.ref}:first.txt") == "half done"
     assert keep_leftovers(scratch.git, scratch.repository, task_id=TASK, since=since) == left
     seen = subprocess.run(
-        ["sh", "-c", left.way_to_see(scratch.root)],
+        ["sh", "-c", left.show_command(scratch.root)],
         env=scratch.env,
         check=True,
         capture_output=True,
@@ -80,7 +80,7 @@ def test_what_it_left_is_its_own_when_it_is_tried_again(scratch: Scratch) -> Non
     scratch.write("first.txt", "done\n")
     done = succeed(scratch, again)
 
-    assert (again.untouchable, done.overlap) == (frozenset(), ())
+    assert (again.others_paths, done.overlap) == (frozenset(), ())
     assert done.paths == ("first.txt", "new.txt", "old.txt", "staged.txt")
     assert scratch.status() == []
 
@@ -113,7 +113,7 @@ def die_at_work(scratch: Scratch, since: Checkpoint) -> None:
     folder = scratch.root / ".git/task-queue-at-work"
     folder.mkdir(exist_ok=True)
     dead = replace(own_identity(), pid_start_ticks=1)
-    (folder / "task-a.json").write_bytes(encode(AtWork(TASK, since.commit, dead)))
+    (folder / "task-a.json").write_bytes(encode(WorkInProgress(TASK, since.commit, dead)))
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["in a tree of its own", "in place"])
@@ -122,27 +122,27 @@ def test_what_a_killed_attempt_left_is_kept_before_the_next_begins(scratch: Scra
     die_at_work(scratch, begin(scratch))
     scratch.write("half.txt")
 
-    (told,) = keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=apart)
+    (told,) = keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=apart)
 
     assert "task-a, whose runner died, had left changes here: half.txt; they are kept on" in told
     assert scratch.run("show", "refs/task-queue/task-a/leftovers:half.txt") == "content"
     assert set(begin(scratch, attempt=2).dirty) == (set() if apart else {"half.txt"})
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=apart) == ()
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=apart) == ()
 
 
 def test_a_task_that_lives_or_goes_on_keeps_its_own(scratch: Scratch) -> None:
     """And of one that had committed everything nothing has to be kept."""
     since = begin(scratch)
-    note_begin(scratch.repository, TaskId("task-b"), since)
+    record_start(scratch.repository, TaskId("task-b"), since)
     scratch.write("half.txt")
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=False) == ()
-    note_end(scratch.repository, TaskId("task-b"))
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=False) == ()
+    record_end(scratch.repository, TaskId("task-b"))
 
     die_at_work(scratch, since)
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=TASK, apart=False) == ()
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=TASK, apart=False) == ()
     scratch.run("add", "half.txt")
     scratch.run("commit", "-q", "-m", "All of it")
-    assert keep_of_the_dead(scratch.git, scratch.repository, but=None, apart=False) == ()
+    assert keep_interrupted_work(scratch.git, scratch.repository, but=None, apart=False) == ()
     assert scratch.run("for-each-ref", "refs/task-queue/task-a/leftovers") == ""
 
 
@@ -186,5 +186,5 @@ def test_leftovers_that_say_nothing_of_themselves_are_nobodys(scratch: Scratch) 
     assert left is not None
     scratch.run("update-ref", left.ref, "HEAD")
 
-    assert own_of(scratch.git, TASK) is None
+    assert earlier_work_of(scratch.git, TASK) is None
     assert set(begin(scratch, attempt=2).dirty) == {"new.txt"}

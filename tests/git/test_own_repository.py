@@ -12,7 +12,7 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.inherited import NO_PUSH, without_credentials
 from task_queue.git.removal import kept_checkouts, remove
-from task_queue.git.throw_away import fresh_checkout
+from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.worktree import Worktree, admin_folder, create, pin_of, seen_by_queue
 from tests.git.conftest import Scratch
 from tests.git.hostile import HOSTILE
@@ -108,7 +108,7 @@ def test_all_of_them_together_in_a_throw_away_checkout(
     """Tests of the task run there, and run git."""
     before = state_of(scratch)
 
-    with fresh_checkout(scratch.git, "main", directory=tmp_path / "trees" / "task-a.verify") as directory:
+    with scratch_checkout(scratch.git, "main", directory=tmp_path / "trees" / "task-a.verify") as directory:
         shell(directory, scratch.env, "\n".join(HOSTILE.values()))
 
     assert state_of(scratch) == before

@@ -11,7 +11,7 @@ import pytest
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.worktrees import Keep
 from task_queue.git.collect import collect
-from task_queue.git.throw_away import fresh_checkout
+from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.tidying import repositories_in, tidy
 from task_queue.git.worktree import create, listed, seen_by_queue
 from tests.git.conftest import Scratch
@@ -66,7 +66,7 @@ def test_a_throw_away_checkout_of_a_killed_attempt_goes(scratch: Scratch, folder
     checkouts = [folder / "task-a.merge", folder / "task-b.verify"]
     left: list[AbstractContextManager[Path]] = []  # never left, as by a process that is killed
     for checkout in checkouts:
-        left.append(fresh_checkout(scratch.git, "main", directory=checkout))
+        left.append(scratch_checkout(scratch.git, "main", directory=checkout))
         left[-1].__enter__()
         (checkout / "first.txt").write_text("half merged\n")
 

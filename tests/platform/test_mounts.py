@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+import subprocess
+import sys
+from pathlib import Path, PurePath
 
 import pytest
 
-from task_queue.platform.mounts import is_remote, kind_at, parse_table, table_text
+from task_queue.platform.mounts import Mount, is_remote, kind_at, mounted
 
-TABLE = r"""
-21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 21 0:44 / /home/me/team\040share rw,relatime shared:2 master:1 - nfs4 server:/export rw
-31 30 0:45 / /home/me/team\040share/tmp rw - tmpfs none rw
-32 21 0:46 / /data rw - ext4 /dev/sdb1 rw
-33 21 0:47 / /data rw - fuse.sshfs other: rw
-not a mount
-"""
+TABLE = (
+    Mount("/", "ext4"),
+    Mount("/home/me/team share", "nfs4"),
+    Mount("/home/me/team share/tmp", "tmpfs"),
+    Mount("/data", "ext4"),
+    Mount("/data", "fuse.sshfs"),
+)
 
 
 @pytest.mark.parametrize(
@@ -29,15 +30,37 @@ not a mount
     ],
 )
 def test_the_nearest_and_latest_mount_serves_a_path(path: str, kind: str) -> None:
-    assert kind_at(PurePath(path), parse_table(TABLE)) == kind
+    assert kind_at(PurePath(path), TABLE) == kind
 
 
 def test_without_a_table_nothing_is_claimed() -> None:
-    assert kind_at(PurePath("/etc"), parse_table("")) is None
+    assert kind_at(PurePath("/etc"), ()) is None
 
 
 def test_the_real_table_knows_the_root() -> None:
-    assert kind_at(PurePath("/"), parse_table(table_text())) is not None
+    assert kind_at(PurePath("/"), mounted()) is not None
+
+
+def test_a_mount_with_blanks_and_odd_bytes_in_its_path_is_found(tmp_path: Path) -> None:
+    """The kernel escapes them in its table."""
+    script = """
+import os, subprocess, sys
+from pathlib import Path
+from task_queue.platform.mounts import kind_at, mounted
+folder = Path(sys.argv[1]) / os.fsdecode(b"a b\\t\\n\\\\ \\xff")
+folder.mkdir()
+before = mounted()
+subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
+print(mounted() == before, kind_at(folder / "pending", mounted()))
+"""
+    done = subprocess.run(
+        ["unshare", "-Urm", sys.executable, "-c", script, tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    if done.returncode and "unshare" in done.stderr:
+        pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    assert (done.stdout, done.stderr) == ("False tmpfs\n", "")
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs"])

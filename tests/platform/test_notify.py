@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.platform.notify import Notifier, watchdog_period
+from task_queue.platform.notify import Notifier
 
 
 @pytest.fixture(params=["a path", "an abstract name"])
@@ -79,18 +79,3 @@ def test_a_manager_that_does_not_read_is_not_waited_for(manager: tuple[str, sock
 
     for _ in range(2_000):
         notifier.watchdog()
-
-
-@pytest.mark.parametrize(
-    ("usec", "pid", "period"),
-    [
-        ("30000000", "7", 15.0),
-        ("30000000", None, 15.0),
-        ("30000000", "8", None),
-        (None, None, None),
-        ("0", "7", None),
-        ("soon", "7", None),
-    ],
-)
-def test_the_watchdog_is_pinged_at_half_its_time(usec: str, pid: str | None, period: float | None) -> None:
-    assert watchdog_period(usec, pid, own_pid=7) == period

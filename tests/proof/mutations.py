@@ -103,8 +103,8 @@ MUTATIONS = (
     Mutation(
         "a cancel is not seen",
         _SUPERVISION,
-        "if self._requests.cancel_requested(claim):\n                        last_word",
-        "if False:\n                        last_word",
+        "if self._requests.cancel_requested(claim):\n                        outcome_if_killed",
+        "if False:\n                        outcome_if_killed",
         _WAITING,
     ),
     Mutation(
@@ -159,7 +159,7 @@ MUTATIONS = (
     Mutation(
         "a runner that ignores its end goes on",
         _SUPERVISION,
-        "if last_word is not None and kill_at is not None and now >= kill_at:",
+        "if outcome_if_killed is not None and kill_at is not None and now >= kill_at:",
         "if False:",
         _WAITING,
     ),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.domain.attempt.lifecycle import session_to_continue
-from task_queue.domain.attempt.proof import is_vouched_for, new_token, proof_of
-from task_queue.domain.attempt.retry import delay_in
+from task_queue.domain.attempt.proof import is_signed_by_runner, new_token, proof_of
+from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import waiting_for
@@ -167,7 +167,8 @@ class MemoryEngine:
                 continue
             journal = self._journals.get(task_id)
             dropped_at = naming.time_in(naming.document_of(task_id)) or datetime.min.replace(tzinfo=UTC)
-            next_try = delay_in(journal) if journal else None
+            until = journal.not_before if journal else None
+            next_try = Delay(journal.attempts[-1].ended_at, until) if journal and until else None
             waiting.put(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
         cancelled = [task_id for task_id in self._cancels if task_id not in self._locks]
         locks = tuple(map(naming.lock_of, map(naming.document_of, self._locks)))
@@ -241,7 +242,7 @@ class MemoryEngine:
         return self._attempt(claim).ending
 
     def is_genuine(self, claim: Claim, ending: Ending) -> bool:
-        return is_vouched_for(claim, ending)
+        return is_signed_by_runner(claim, ending)
 
     def set_ending_aside(self, claim: Claim) -> None:
         attempt = self._attempt(claim)

@@ -146,7 +146,7 @@ def test_a_hold_is_asked_about_a_few_tasks_only(tmp_path: Path) -> None:
 
     source.worker.turn()
 
-    assert source.worker.held_back == "the account is paused"
+    assert source.worker.hold_reason == "the account is paused"
     assert len(asked) <= 10
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from task_queue.domain.errors import TaskQueueError
-from task_queue.domain.event_record import EventRecord, event_of
+from task_queue.domain.event_record import EventRecord, record_of
 from task_queue.domain.events import TaskSettled
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
@@ -109,10 +109,10 @@ def test_a_settled_event_has_the_figures_of_its_result(folder: Path, results: Pa
     reindex(folder, {"web": results})
     (event,) = read(folder)
 
-    assert event_of(EventRecord(event.type, event.data, event.source, event.task_id, event.attempt)) == TaskSettled(
+    assert EventRecord(event.type, event.data, event.source, event.task_id, event.attempt) == record_of(TaskSettled(
         "web", TaskId("task-a"), 2, TaskState.FAILED, OutcomeKind.TIMED_OUT, "no end in sight",
         took=timedelta(seconds=90), turns=7, cost_usd=0.25, dead_letter=True,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def test_a_result_of_the_original_system_is_told_of(folder: Path, results: Path) -> None:

@@ -42,7 +42,7 @@ _UNATTENDED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class SessionRequest:
     """What sets one conversation of an attempt apart; the order says all the rest."""
 
     resume: bool
@@ -84,7 +84,7 @@ def write_launcher(order: Order) -> Path:
 
 
 def options_for(
-    order: Order, talk: Talk, *, launcher: Path, stderr: Callable[[str], None]
+    order: Order, request: SessionRequest, *, launcher: Path, stderr: Callable[[str], None]
 ) -> ClaudeAgentOptions:
     """Options of the session that carries out *order*."""
     env = environment_of(order)
@@ -102,15 +102,15 @@ def options_for(
         cwd=str(order.workspace),
         cli_path=launcher,
         env=env,
-        session_id=None if talk.resume else order.claim.session_id,
-        resume=order.claim.session_id if talk.resume else None,
+        session_id=None if request.resume else order.claim.session_id,
+        resume=order.claim.session_id if request.resume else None,
         system_prompt={
             "type": "preset",
             "preset": "claude_code",
-            "append": f"{_UNATTENDED} {queue_dirs}.\n\n{talk.append}".rstrip(),
+            "append": f"{_UNATTENDED} {queue_dirs}.\n\n{request.append}".rstrip(),
         },
-        output_format={"type": "json_schema", "schema": dict(talk.schema)} if talk.schema else None,
-        plugins=[{"type": "local", "path": str(talk.plugin)}] if talk.plugin else [],
+        output_format={"type": "json_schema", "schema": dict(request.schema)} if request.schema else None,
+        plugins=[{"type": "local", "path": str(request.plugin)}] if request.plugin else [],
         setting_sources=list(order.agent.setting_sources),
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),

@@ -22,7 +22,7 @@ from claude_agent_sdk._errors import (
 )
 
 from task_queue.agents.claude.options import (
-    Talk,
+    SessionRequest,
     options_for,
     prompt_for,
     session_lost_prompt,
@@ -44,7 +44,7 @@ _TASK_OWN_PROFILES = {Profile.SANDBOXED, Profile.BYPASS}
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class StopTimeouts:
     """Seconds that each step towards the CLI's end may take."""
 
     interrupt_s: float = 20.0
@@ -54,7 +54,7 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SessionResult:
     """How a conversation ended, what it took, and the structured answer if one was wanted."""
 
     outcome: Outcome
@@ -65,9 +65,9 @@ class Said:
 class ClaudeExecutor:
     """Executor for ``claude``. The wall clock and the idle time come from the task's settings."""
 
-    def __init__(self, *, timers: Timers | None = None, ladder: Ladder | None = None) -> None:
+    def __init__(self, *, timers: Timers | None = None, patience: StopTimeouts | None = None) -> None:
         self._timers = timers or Timers()
-        self._ladder = ladder or Ladder()
+        self._patience = patience or StopTimeouts()
         self._asked: Stop | None = None
         self._wake: Callable[[], object] = _asleep
 
@@ -78,10 +78,10 @@ class ClaudeExecutor:
         self._wake()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
-        said = self.talk(order, transcript, Talk(resume=order.claim.resumes))
-        return said.outcome, said.work
+        result = self.run_session(order, transcript, SessionRequest(resume=order.claim.resumes))
+        return result.outcome, result.work
 
-    def talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
+    def run_session(self, order: Order, transcript: Transcript, request: SessionRequest) -> SessionResult:
         """Hold one conversation in the session that *order* names, and judge its end."""
         if (spent := _spent(order)) is not None:
             work = Work(
@@ -89,56 +89,64 @@ class ClaudeExecutor:
                 session_cost_usd=order.meter.reported,
                 session_estimated_usd=order.meter.estimated,
             )
-            return Said(spent, work)
-        return asyncio.run(self._talk(order, transcript, talk))
+            return SessionResult(spent, work)
+        return asyncio.run(self._continue_or_restart(order, transcript, request))
 
-    async def _talk(self, order: Order, transcript: Transcript, talk: Talk) -> Said:
-        said = await self._converse(order, transcript, talk)
-        if said.outcome.lost_session and talk.resume and self._asked is None:
+    async def _continue_or_restart(
+        self, order: Order, transcript: Transcript, request: SessionRequest
+    ) -> SessionResult:
+        result = await self._run_once(order, transcript, request)
+        if result.outcome.lost_session and request.resume and self._asked is None:
             why = "the session cannot be continued: started again under the same id"
             transcript.write("note", {"type": SESSION_LOST, "text": why})
             fresh = replace(order, meter=Meter())
             lost = replace(
-                talk,
+                request,
                 resume=False,
-                prompt=None if talk.prompt is None else session_lost_prompt(order, talk.prompt),
+                prompt=None if request.prompt is None else session_lost_prompt(order, request.prompt),
             )
-            said = await self._converse(fresh, transcript, lost, session_lost=True)
-        return said
+            result = await self._run_once(fresh, transcript, lost, session_lost=True)
+        return result
 
-    async def _converse(
-        self, order: Order, transcript: Transcript, talk: Talk, *, session_lost: bool = False
-    ) -> Said:
-        conversation = _Conversation(order, transcript, talk, timers=self._timers, ladder=self._ladder)
-        self._wake = conversation.wake
+    async def _run_once(
+        self, order: Order, transcript: Transcript, request: SessionRequest, *, session_lost: bool = False
+    ) -> SessionResult:
+        session = _CliSession(order, transcript, request, timers=self._timers, patience=self._patience)
+        self._wake = session.wake
         try:
-            seen = await conversation.run(
+            seen = await session.run(
                 asked=lambda: self._asked,
-                prompt=talk.prompt or prompt_for(order, resumes=talk.resume, session_lost=session_lost),
+                prompt=request.prompt or prompt_for(order, resumes=request.resume, session_lost=session_lost),
             )
         finally:
             self._wake = _asleep
         outcome = _with_renewal(order, judge(seen))
         if seen.refused_to_start and not outcome.lost_session and seen.stop is None:
             _refuse(order, outcome)
-        progress = conversation.watch.progress
+        progress = session.watch.progress
         work = progress.work(session_id=order.claim.session_id, before=order.meter)
         structure: object = (progress.result or {}).get("structured_output")
-        return Said(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
+        return SessionResult(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
 
 
-class _Conversation:
+class _CliSession:
     """One session of the CLI, from its start to its end."""
 
     def __init__(
-        self, order: Order, transcript: Transcript, talk: Talk, *, timers: Timers, ladder: Ladder
+        self,
+        order: Order,
+        transcript: Transcript,
+        request: SessionRequest,
+        *,
+        timers: Timers,
+        patience: StopTimeouts,
     ) -> None:
         self._order = order
-        self._about = talk
+        self._request = request
         self._transcript = transcript
-        self._ladder = ladder
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._client: ClaudeSDKClient
         self._transport: RecordingTransport
         self._exception: str | None = None
@@ -153,15 +161,15 @@ class _Conversation:
 
     def wake(self) -> None:
         """Look again at what was asked; may be called from a signal handler."""
-        self._loop.call_soon_threadsafe(self._news.set)
+        self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         launcher = write_launcher(self._order)
-        options = options_for(self._order, self._about, launcher=launcher, stderr=self._saw_stderr)
+        options = options_for(self._order, self._request, launcher=launcher, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
         try:
-            timer = None if asked() else await self._talk_until_end(prompt, asked)
+            timer = None if asked() else await self._run_conversation(prompt, asked)
         finally:
             launcher.unlink(missing_ok=True)
         stop = asked()
@@ -172,27 +180,27 @@ class _Conversation:
             stop=None if stop is None else stop.value,
             wrong_account=self._wrong_account(),
         )
-        return replace(seen, wants_structure=self._about.schema is not None)
+        return replace(seen, wants_structure=self._request.schema is not None)
 
-    async def _talk_until_end(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
-        talk = asyncio.create_task(self._talk(prompt))
-        talk.add_done_callback(lambda _: self._news.set())
-        timer = await self._supervise(talk, asked)
-        if not talk.done() and self.watch.progress.result is None:
-            await self._end(talk, gently=asked() is Stop.CANCEL)
-        await _settled(talk, self._ladder.disconnect_s)
-        if not talk.done():
+    async def _run_conversation(self, prompt: str, asked: Callable[[], Stop | None]) -> Timer | None:
+        running = asyncio.create_task(self._converse(prompt))
+        running.add_done_callback(lambda _: self._changed.set())
+        timer = await self._supervise(running, asked)
+        if not running.done() and self.watch.progress.result is None:
+            await self._end(running, gently=asked() is Stop.CANCEL)
+        await _settled(running, self._patience.disconnect_s)
+        if not running.done():
             self._signal("kill")
-            await _settled(talk, self._ladder.kill_s)
+            await _settled(running, self._patience.kill_s)
         return timer
 
-    async def _talk(self, prompt: str) -> None:
+    async def _converse(self, prompt: str) -> None:
         """Connect, send the prompt, drain the SDK's stream up to our result, disconnect."""
         try:
             await self._client.connect()
             await self._client.query(self._message(prompt))
             self.watch.prompted(time.monotonic())
-            self._news.set()
+            self._changed.set()
             await self._drain()
         except ClaudeSDKError as error:
             self._exception = f"{type(error).__name__}: {error}"
@@ -222,35 +230,37 @@ class _Conversation:
             "uuid": str(uuid.uuid4()),
         }
 
-    async def _supervise(self, talk: asyncio.Task[None], asked: Callable[[], Stop | None]) -> Timer | None:
+    async def _supervise(self, running: asyncio.Task[None], asked: Callable[[], Stop | None]) -> Timer | None:
         """Wait until the conversation ends or must be ended; the time-out that said so, if one did."""
-        while not talk.done() and self.watch.progress.result is None and asked() is None:
+        while not running.done() and self.watch.progress.result is None and asked() is None:
             now = time.monotonic()
             if (timer := self.watch.overdue(now)) is not None:
                 return timer
             if is_hopeless(self.watch.progress.observation(wrong_account=self._wrong_account())):
                 return None
-            self._news.clear()
+            self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self.watch.next_deadline() - now)
+                await asyncio.wait_for(self._changed.wait(), self.watch.next_deadline() - now)
         return None
 
-    async def _end(self, talk: asyncio.Task[None], *, gently: bool) -> None:
+    async def _end(self, running: asyncio.Task[None], *, gently: bool) -> None:
         """Make the CLI end. A SIGTERM leaves the turn resumable, an interrupt ends the turn for good."""
         if gently and self.watch.progress.connected:
             interrupt = asyncio.create_task(self._interrupt())
-            await _settled(talk, self._ladder.interrupt_s)
+            await _settled(running, self._patience.interrupt_s)
             interrupt.cancel()
         spawned = asyncio.create_task(self._transport.spawned.wait())
-        await asyncio.wait({talk, spawned}, timeout=self._ladder.kill_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {running, spawned}, timeout=self._patience.kill_s, return_when=asyncio.FIRST_COMPLETED
+        )
         spawned.cancel()
-        for how, seconds in (("terminate", self._ladder.terminate_s), ("kill", self._ladder.kill_s)):
-            if not talk.done():
+        for how, seconds in (("terminate", self._patience.terminate_s), ("kill", self._patience.kill_s)):
+            if not running.done():
                 self._signal(how)
-                await _settled(talk, seconds)
+                await _settled(running, seconds)
 
     async def _interrupt(self) -> None:
-        with suppress(Exception):  # it may find the CLI gone, or never be answered: the ladder goes on
+        with suppress(Exception):  # it may find the CLI gone, or never be answered: the next step follows
             await self._client.interrupt()
 
     def _signal(self, how: str) -> None:
@@ -272,7 +282,7 @@ class _Conversation:
         self._transcript.write(direction, frame)
         if direction == "in":
             self.watch.heard(frame, time.monotonic())
-            self._news.set()
+            self._changed.set()
         else:
             self.watch.progress.add(direction, frame)
 

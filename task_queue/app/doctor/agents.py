@@ -55,7 +55,7 @@ def project_settings(locations: Locations) -> Iterator[DoctorCheck]:
 
 def denials(config: Config) -> Iterator[DoctorCheck]:
     """What the last results were denied, once for each rule that would have let it pass."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for source in config.sources:
         allowed = _allowed(config, source)
         for result in _last_results(source):
@@ -64,9 +64,9 @@ def denials(config: Config) -> Iterator[DoctorCheck]:
                 missing = [
                     rule
                     for rule in remedy_for(denial).rules
-                    if rule not in told and not any(covers(wider, rule) for wider in allowed)
+                    if rule not in reported and not any(covers(wider, rule) for wider in allowed)
                 ]
-                told.update(missing)
+                reported.update(missing)
                 if missing:
                     rules = ", ".join(f'"{rule}"' for rule in missing)
                     yield DoctorCheck(

@@ -28,7 +28,7 @@ def proof_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def is_vouched_for(claim: Claim, ending: Ending) -> bool:
+def is_signed_by_runner(claim: Claim, ending: Ending) -> bool:
     """Whether *ending* carries the token of *claim*, or claims nothing that would need it.
 
     The worker and recovery have no token of their own; that the work succeeded they say only with the

@@ -10,7 +10,7 @@ from typing import Any
 
 from task_queue.domain.attempt.exits import outcome_of_exit
 from task_queue.domain.attempt.progress import Progress, envelopes_in, progress_of
-from task_queue.domain.attempt.proof import is_vouched_for
+from task_queue.domain.attempt.proof import is_signed_by_runner
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.attempt.verdict import judge
@@ -47,7 +47,7 @@ def rebuilt_ending(claim: Claim, lines: Iterable[str], *, before: Meter, now: da
         outcome = judge(progress.observation())
     ending = bare_ending(claim, outcome, by="recovery", now=now, work=work)
     ending = replace(ending, token=_token_in(lines))
-    return ending if is_vouched_for(claim, ending) else None
+    return ending if is_signed_by_runner(claim, ending) else None
 
 
 def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
@@ -71,7 +71,7 @@ def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
 
 
 @dataclass(slots=True)
-class _Conversation:
+class _RecordedConversation:
     progress: Progress = field(default_factory=Progress)
     session_id: str | None = None
     is_new: bool = False
@@ -79,9 +79,9 @@ class _Conversation:
     phase: str | None = None
 
 
-def _conversations(lines: Iterable[str]) -> list[_Conversation]:
+def _conversations(lines: Iterable[str]) -> list[_RecordedConversation]:
     """Each begins with the SDK's first request to the CLI; an attempt has one a phase, and more if it tried again."""
-    found: list[_Conversation] = []
+    found: list[_RecordedConversation] = []
     lost = False
     phase: str | None = None
     for direction, raw, _ in envelopes_in(lines):
@@ -89,7 +89,7 @@ def _conversations(lines: Iterable[str]) -> list[_Conversation]:
         phase = _phase_in(direction, frame) or phase
         lost = lost or frame.get("type") == SESSION_LOST
         if direction == "out" and _opens(frame):
-            found.append(_Conversation(is_new=lost, phase=phase))
+            found.append(_RecordedConversation(is_new=lost, phase=phase))
             lost = False
         if found:
             found[-1].progress.add(direction, raw)
@@ -141,8 +141,8 @@ def _has_phases(lines: Iterable[str]) -> bool:
 
 def _exit_code(lines: tuple[str, ...]) -> int | None:
     """What a ``command`` ended with: its transcript's last line, but for the runner's word."""
-    told = [line for line in lines[-2:] if _of_type(line, VOUCHED) is None]
-    raw = _of_type(told[-1], "exit") if told else None
+    own = [line for line in lines[-2:] if _of_type(line, VOUCHED) is None]
+    raw = _of_type(own[-1], "exit") if own else None
     code = None if raw is None else raw.get("code")
     return code if isinstance(code, int) else None
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from task_queue.domain.model import Journal  # listings know a delay, and no journal
+    pass  # listings know a delay, and no journal
 
 CAP = timedelta(hours=1)
 
@@ -26,13 +26,6 @@ class Delay:
         """
         left, given = self.until - now, self.until - self.since
         return self.until if timedelta() < left <= 2 * given else None
-
-
-def delay_in(journal: Journal) -> Delay | None:
-    """What the latest attempt left the task to wait for."""
-    if journal.not_before is None or not journal.attempts:
-        return None
-    return Delay(journal.attempts[-1].ended_at, journal.not_before)
 
 
 def delay_after(attempt: int, *, first: timedelta, jitter: float, cap: timedelta = CAP) -> timedelta:

@@ -13,10 +13,10 @@ from datetime import datetime
 
 from task_queue.domain.document.naming import unnumbered
 from task_queue.domain.document.ordering import (
-    Doomed,
-    Held,
-    HeldBack,
+    AwaitsDependency,
+    DependencyFailed,
     Next,
+    OnHold,
     Ready,
     StateOf,
     Waiting,
@@ -135,25 +135,25 @@ class Backlog:
         return None
 
     def _first(self, now: datetime, state_of: StateOf, screen: Screen | None) -> Next | None:
-        doomed: Doomed | None = None
+        doomed: DependencyFailed | None = None
         ready: Ready | None = None
-        held: HeldBack | None = None
+        held: OnHold | None = None
         for kind in list(self._ready):
             head = self._head(kind, now, state_of)
             if head is None:
                 continue
-            if isinstance(head, Doomed):
+            if isinstance(head, DependencyFailed):
                 doomed = head if doomed is None or _is_before(head.task, doomed.task) else doomed
                 continue
             why = screen(head.task) if screen is not None else None
             if why is not None:
                 if held is None or _is_before(head.task, held.task):
-                    held = HeldBack(head.task, why)
+                    held = OnHold(head.task, why)
             elif ready is None or _is_before(head.task, ready.task):
                 ready = head
         return doomed or ready or held
 
-    def _head(self, kind: _Kind, now: datetime, state_of: StateOf) -> Ready | Doomed | None:
+    def _head(self, kind: _Kind, now: datetime, state_of: StateOf) -> Ready | DependencyFailed | None:
         """The first of *kind* that is still so; the states that it depends on are looked at now."""
         heap = self._ready[kind]
         while heap:
@@ -163,14 +163,14 @@ class Backlog:
                 for dependency in task.depends_on:
                     self._note_state(dependency, state_of)
                 found = self._found(task, now)
-                if isinstance(found, Ready | Doomed) and _kind_of(found) == kind:
+                if isinstance(found, Ready | DependencyFailed) and _kind_of(found) == kind:
                     return found
                 self._unsorted.add(task_id)
             self._pop(heap)
         del self._ready[kind]
         return None
 
-    def _found(self, task: Waiting, now: datetime) -> Ready | Doomed | Held | datetime:
+    def _found(self, task: Waiting, now: datetime) -> Ready | DependencyFailed | AwaitsDependency | datetime:
         """What is known of *task*; a time if it is delayed until then."""
         until = delayed_until(task, now)
         if until is not None:
@@ -184,7 +184,7 @@ class Backlog:
             found = self._found(task, now)
             if isinstance(found, datetime):
                 self._push(self._delayed, (found, task.id))
-            elif isinstance(found, Held):
+            elif isinstance(found, AwaitsDependency):
                 self._held.add(task.id)
             else:
                 self._push(self._ready.setdefault(_kind_of(found), []), (task.dropped_at, task.id))
@@ -243,5 +243,5 @@ def _is_before(task: Waiting, other: Waiting) -> bool:
     return place_in_order(task) < place_in_order(other)
 
 
-def _kind_of(found: Ready | Doomed) -> _Kind:
-    return ("" if isinstance(found, Doomed) else found.task.executor), found.task.priority
+def _kind_of(found: Ready | DependencyFailed) -> _Kind:
+    return ("" if isinstance(found, DependencyFailed) else found.task.executor), found.task.priority

@@ -8,7 +8,7 @@ it a billion times, and can name classes. A task document needs none of it: valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -75,7 +75,7 @@ def read(front: str) -> tuple[Field, ...]:
     try:
         # The pure-Python parser, and its events only: it does not recurse, and the first event that is
         # nested too deep ends it. (The C parser dies of 32,000 opening brackets.)
-        return tuple(_entries(front, yaml.parse(front, Loader=yaml.SafeLoader)))
+        return tuple(_fields(front, _without_features(front, yaml.parse(front, Loader=yaml.SafeLoader))))
     except yaml.MarkedYAMLError as error:
         _refuse_syntax(front, error)
     except yaml.reader.ReaderError as error:
@@ -87,82 +87,62 @@ def read(front: str) -> tuple[Field, ...]:
         raise TaskFileError("the front matter has an escape or a number out of range", line=1) from error
 
 
-def _entries(front: str, events: Iterator[yaml.Event]) -> Iterator[Field]:
+def _fields(front: str, events: Iterator[yaml.Event]) -> Iterator[Field]:
     import yaml
 
     next(events)  # the start of the stream
     if isinstance(next(events), yaml.StreamEndEvent):
         return
-    top = _plain(front, next(events))
-    if not isinstance(top, yaml.MappingStartEvent):
-        raise TaskFileError("the front matter is not made of 'key: value' lines", line=_at(front, top))
+    if not isinstance(event := next(events), yaml.MappingStartEvent):
+        raise _refused("the front matter is not made of 'key: value' lines", front, event)
     lines: dict[str, int] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        key, line = _key(front, event), _at(front, event)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _refused("a key must be a plain word", front, event)
+        key: str = event.value
+        if key == "<<":
+            raise _refused("merge keys (<<) are not supported", front, event)
         if key in lines:
-            raise TaskFileError(f"{key!r} is given twice, first in line {lines[key]}", line=line)
+            raise _refused(f"{key!r} is given twice, first in line {lines[key]}", front, event)
         if len(lines) == MAX_KEYS:
-            raise TaskFileError(f"the front matter has more than {MAX_KEYS} keys", line=line)
-        lines[key] = line
-        yield _entry(front, events, key=key, line=line)
+            raise _refused(f"the front matter has more than {MAX_KEYS} keys", front, event)
+        lines[key] = _at(front, event)
+        if isinstance(event := next(events), yaml.ScalarEvent):
+            yield Field(key, event.value, lines[key])
+            continue
+        items: list[yaml.ScalarEvent] = []
+        if isinstance(event, yaml.SequenceStartEvent):
+            while isinstance(event := next(events), yaml.ScalarEvent):
+                items.append(event)
+        if not isinstance(event, yaml.SequenceEndEvent):
+            nested = f"{key}: the value is nested; only a text or a list of texts is possible"
+            raise _refused(nested, front, event, hint=_QUOTE)
+        yield Field(
+            key, tuple(item.value for item in items), lines[key], tuple(_at(front, item) for item in items)
+        )
     next(events)  # the end of the document
-    event = next(events)
-    if not isinstance(event, yaml.StreamEndEvent):
-        raise TaskFileError("the front matter holds a second YAML document", line=_at(front, event))
+    if not isinstance(event := next(events), yaml.StreamEndEvent):
+        raise _refused("the front matter holds a second YAML document", front, event)
 
 
-def _key(front: str, event: yaml.Event) -> str:
+def _without_features(front: str, events: Iterable[yaml.Event]) -> Iterator[yaml.Event]:
+    """*events* up to the first that uses one of the features that make YAML dangerous."""
     import yaml
 
-    if not isinstance(_plain(front, event), yaml.ScalarEvent):
-        raise TaskFileError("a key must be a plain word", line=_at(front, event))
-    key = _text(front, event)
-    if key == "<<":
-        raise TaskFileError("merge keys (<<) are not supported", line=_at(front, event))
-    return key
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused("aliases (*name) are not supported", front, event, hint=_QUOTE)
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            raise _refused("anchors (&name) are not supported", front, event, hint=_QUOTE)
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise _refused("tags (!name) are not supported", front, event, hint=_QUOTE)
+        if isinstance(event, yaml.ScalarEvent) and _UNUSABLE.search(event.value):
+            raise _refused("a value contains a control character", front, event)
+        yield event
 
 
-def _entry(front: str, events: Iterator[yaml.Event], *, key: str, line: int) -> Field:
-    import yaml
-
-    event = _plain(front, next(events))
-    if isinstance(event, yaml.ScalarEvent):
-        return Field(key, _text(front, event), line)
-    items: list[str] = []
-    lines: list[int] = []
-    if isinstance(event, yaml.SequenceStartEvent):
-        while not isinstance(event := _plain(front, next(events)), yaml.SequenceEndEvent):
-            if not isinstance(event, yaml.ScalarEvent):
-                break
-            items.append(_text(front, event))
-            lines.append(_at(front, event))
-        else:
-            return Field(key, tuple(items), line, tuple(lines))
-    raise TaskFileError(
-        f"{key}: the value is nested; only a text or a list of texts is possible",
-        line=_at(front, event),
-        hint=_QUOTE,
-    )
-
-
-def _plain(front: str, event: yaml.Event) -> yaml.Event:
-    """*event* itself, unless it uses one of the features that make YAML dangerous."""
-    import yaml
-
-    if isinstance(event, yaml.AliasEvent):
-        raise TaskFileError("aliases (*name) are not supported", line=_at(front, event), hint=_QUOTE)
-    if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-        raise TaskFileError("anchors (&name) are not supported", line=_at(front, event), hint=_QUOTE)
-    if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-        raise TaskFileError("tags (!name) are not supported", line=_at(front, event), hint=_QUOTE)
-    return event
-
-
-def _text(front: str, event: yaml.Event) -> str:
-    text = str(getattr(event, "value", ""))
-    if _UNUSABLE.search(text):
-        raise TaskFileError("a value contains a control character", line=_at(front, event))
-    return text
+def _refused(message: str, front: str, event: yaml.Event, *, hint: str | None = None) -> TaskFileError:
+    return TaskFileError(message, line=_at(front, event), hint=hint)
 
 
 def _refuse_syntax(front: str, error: yaml.MarkedYAMLError) -> NoReturn:

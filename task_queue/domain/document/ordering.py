@@ -60,7 +60,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class DependencyFailed:
     """Claim it and settle it as failed, without running it: a task that it depends on failed."""
 
     task: Waiting
@@ -68,7 +68,7 @@ class Doomed:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
+class OnHold:
     """It could run, and so could others; but the admission lets none of them start."""
 
     task: Waiting
@@ -76,7 +76,7 @@ class HeldBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class AwaitsDependency:
     """It waits for a task that it depends on."""
 
     reason: str
@@ -84,7 +84,7 @@ class Held:
     """Nothing but a person can end it."""
 
 
-Next = Ready | Doomed | HeldBack
+Next = Ready | DependencyFailed | OnHold
 
 
 def waiting_for(
@@ -133,23 +133,25 @@ def delayed_until(task: Waiting, now: datetime) -> datetime | None:
     return max(own, tried_again)
 
 
-def standing(task: Waiting, state_of: StateOf) -> Doomed | Held | None:
+def standing(task: Waiting, state_of: StateOf) -> DependencyFailed | AwaitsDependency | None:
     """What keeps *task* from running, if anything; a failed dependency outweighs one still to come."""
-    held: Held | None = None
+    held: AwaitsDependency | None = None
     for dependency in task.depends_on:
         state = state_of(dependency)
         if state is TaskState.FAILED:
             match task.on_dependency_failure:
                 case OnDependencyFailure.FAIL:
-                    return Doomed(task, f"it depends on {dependency}, which failed")
+                    return DependencyFailed(task, f"it depends on {dependency}, which failed")
                 case OnDependencyFailure.BLOCK:
-                    return Held(f"blocked by {dependency} (failed)", needs_person=True)
+                    return AwaitsDependency(f"blocked by {dependency} (failed)", needs_person=True)
                 case OnDependencyFailure.RUN:
                     continue
                 case _:
                     assert_never(task.on_dependency_failure)
         if held is None and state is not TaskState.COMPLETED:
-            held = Held(f"waits for {dependency}" + (" (there is no such task)" if state is None else ""))
+            held = AwaitsDependency(
+                f"waits for {dependency}" + (" (there is no such task)" if state is None else "")
+            )
     return held
 
 
@@ -174,7 +176,7 @@ def reasons_for(
     ahead = running
     for task in tasks:
         stands = standing(task, state_of) if task.depends_on else None
-        if isinstance(stands, Held) and task.id in loops and known.get(task.id) is task:
+        if isinstance(stands, AwaitsDependency) and task.id in loops and known.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])
         elif (until := delayed_until(task, now)) is not None:
             yield task, f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -187,9 +189,9 @@ def reasons_for(
                         continue
                     yield task, everything if everything and ahead == running else _behind(ahead)
                     ahead += 1
-                case Doomed():
+                case DependencyFailed():
                     yield task, f"will fail: {stands.reason}"
-                case Held():
+                case AwaitsDependency():
                     yield task, stands.reason
                 case _:
                     assert_never(stands)
@@ -206,7 +208,7 @@ def stuck_in(
     loops = _loops(everywhere) if depending else {}
     for task in depending:
         stands = standing(task, state_of)
-        if not isinstance(stands, Held):
+        if not isinstance(stands, AwaitsDependency):
             continue
         if task.id in loops and everywhere.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])

@@ -15,6 +15,7 @@ MAX_BYTES = 1024 * 1024
 
 _TITLE_LENGTH = 80
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_HEADING = re.compile(r" {0,3}#{1,6}([ \t].*)")
 _UNDERLINE = re.compile(r" {0,3}=+[ \t]*")
 _ENCODED = "save the document as UTF-8"
 
@@ -101,13 +102,8 @@ def _prose(body: str) -> Iterator[str]:
 
 
 def _heading_in(line: str) -> str:
-    """Text of a ``#`` heading, empty if *line* is none. By hand: a pattern is quadratic in a long line."""
-    marked = line.lstrip(" ")
-    text = marked.lstrip("#")
-    if not 1 <= len(marked) - len(text) <= 6 or len(line) - len(marked) > 3 or text[:1] not in {" ", "\t"}:
-        return ""
-    text = text.strip()
+    """Text of a ``#`` heading, empty if *line* is none. Linear in a long line: the pattern has one open end."""
+    match = _HEADING.match(line)
+    text = match[1].strip() if match else ""
     before_closing = text.rstrip("#")
-    if before_closing[-1:] in {"", " ", "\t"}:
-        text = before_closing
-    return " ".join(text.split())
+    return " ".join((before_closing if before_closing[-1:] in {"", " ", "\t"} else text).split())

@@ -241,7 +241,7 @@ def name_of(phase: Phase) -> str:
     return name if number is None else f"{name} {number}"
 
 
-def last_words(steps: Sequence[Step]) -> str:
+def final_message(steps: Sequence[Step]) -> str:
     """The implementer's, of its last round that ended."""
     return next((step.output for step in reversed(steps) if isinstance(step, Implemented)), "")
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from task_queue.domain.attempt.proof import is_vouched_for
+from task_queue.domain.attempt.proof import is_signed_by_runner
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
 from task_queue.platform import durable
@@ -74,10 +74,10 @@ class FolderAttempts:
     def is_genuine(self, claim: Claim, ending: Ending) -> bool:
         cached = self._cache.of(claim)
         if cached is None:  # a lock that neither this process made nor an earlier one left for it
-            return is_vouched_for(claim, ending) and ending.outcome.kind is not OutcomeKind.SUCCEEDED
+            return is_signed_by_runner(claim, ending) and ending.outcome.kind is not OutcomeKind.SUCCEEDED
         if cached.made_here and ending.committed_by != "runner":
             return cached.ending == encode(ending)
-        return is_vouched_for(claim, ending)
+        return is_signed_by_runner(claim, ending)
 
     def set_ending_aside(self, claim: Claim) -> None:
         with self._available(), contextlib.suppress(FileNotFoundError):

@@ -59,7 +59,7 @@ class Locks:
                 self.clear_away(name)
         return tuple(known)
 
-    def lies_there(self, claim: Claim) -> bool:
+    def is_present(self, claim: Claim) -> bool:
         lock = read_record(LockFile, self._layout.lock(claim.document))
         return isinstance(lock, LockFile) and lock.claim == claim
 
@@ -129,7 +129,7 @@ class Locks:
         claim = cached.claim
         if cached.root != self.root():
             return False
-        if not self.lies_there(claim):
+        if not self.is_present(claim):
             lock = self._layout.lock(claim.document)
             durable.make_directory(self._layout.pending)
             if os.path.lexists(lock):

@@ -146,12 +146,12 @@ class FolderQueue:
 
     def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         with self._available():
-            if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
+            if not (self._locks.is_present(claim) or self._locks.is_restored(claim)):
                 settled = self._archive.result_of(claim.task_id)
                 filed = self._archive.ended_state(claim.task_id) is not None
                 if filed and settled is not None and settled.attempts[-1:] == result.attempts[-1:]:
                     return None
-                self._take_back(claim)
+                self._restore_lock(claim)
             notes = (
                 *result.product.notes,
                 *self._documents.notes(claim),
@@ -168,8 +168,8 @@ class FolderQueue:
     def release(self, claim: Claim, journal: Journal) -> str | None:
         newer = None
         with self._available():
-            if not (self._locks.lies_there(claim) or self._locks.is_restored(claim)):
-                self._take_back(claim)
+            if not (self._locks.is_present(claim) or self._locks.is_restored(claim)):
+                self._restore_lock(claim)
             durable.replace(self._layout.journal(claim.document), encode(journal))
             if self._documents.is_edited(claim):
                 newer = self._documents.keep_newer(claim)
@@ -224,7 +224,7 @@ class FolderQueue:
             return
         raise ClaimHeld(f"{document}: its lock was deleted while attempt {last} ran; put back")
 
-    def _take_back(self, claim: Claim) -> None:
+    def _restore_lock(self, claim: Claim) -> None:
         """Put the lock of *claim* back if it was only deleted; raises ClaimLost if the task has moved on.
 
         Only the one who serves the source gets here, so no other worker removed a missing lock.

@@ -10,7 +10,7 @@ from task_queue.domain.events import Event, PersonActed
 from task_queue.domain.task import TaskId
 
 
-def note_act(
+def record_action(
     installation: Installation,
     command: str,
     *more: Event,

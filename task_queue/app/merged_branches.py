@@ -13,7 +13,7 @@ _TIMEOUT_S = 5.0
 _PASSED_ON = ("PATH", "HOME")
 
 
-class Landings:
+class MergedBranches:
     """Asks each repository once, and only where a result says that a branch was left."""
 
     def __init__(self) -> None:

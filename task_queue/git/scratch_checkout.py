@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
-from task_queue.git.own_repository import borrowed_of, make_repository, places_of
+from task_queue.git.own_repository import borrowed_of, make_repository, paths_of
 from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of
@@ -21,7 +21,7 @@ _OF_AN_EARLIER_RELEASE = "task-queue: goes when its task is done with it"
 
 
 @contextmanager
-def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Path, None, None]:
+def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Path, None, None]:
     """*commit* as a new clone would have it, in *directory*; gone afterwards, with all that was built in it.
 
     *git* is in the root of the owner's working tree. What git does in *directory* stays there: it has a
@@ -47,7 +47,7 @@ def fresh_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Path,
             git.environment,
             index=own / "index",
             timeout_s=CHECKOUT_TIMEOUT_S,
-            git_dir=places_of(git).git_dir,
+            git_dir=paths_of(git).git_dir,
             work_tree=directory,
             settings=settings,
         )
@@ -78,6 +78,6 @@ def _discard_earlier(git: Git, directory: Path) -> None:
 def _discard(directory: Path) -> None:
     """Only what was made to be thrown away: no attempt ever worked in it."""
     record = record_of(directory)
-    if record is not None and record.throw_away:
+    if record is not None and record.is_scratch:
         remove_tree(directory)
         forget(directory)

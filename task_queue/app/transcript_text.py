@@ -12,7 +12,7 @@ _SHORT = 160
 _MAX_LINES = 8
 
 
-def told(line: str) -> str | None:
+def readable(line: str) -> str | None:
     """What the envelope in *line* says to a person, None if nothing."""
     envelope = object_in(line)
     if isinstance(envelope, str):
