@@ -36,7 +36,13 @@ from task_queue.ports.attempt_log import AttemptPlace, LogAddress
 from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Order
 from task_queue.ports.landing import LandingRequest
-from task_queue.store.folder.amending import amend, document_of, read_result, results_needing_a_person
+from task_queue.store.folder.amending import (
+    amend,
+    document_of,
+    read_result,
+    result_in,
+    results_needing_a_person,
+)
 from task_queue.store.folder.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -165,6 +171,7 @@ class LandingTries:
             self._current = None
         if (after.product.landing or {}).get("state") == "landed":
             self._emit(TaskLanded(source.id, result.task_id, after.product.landed or ""))
+            self._wakeup.wake()  # others may build on it
 
 
 def _what_matters(order: Order, product: WorkProduct) -> object:
@@ -192,6 +199,7 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         allowance=lambda _source, _wanted: None,
         trust=SettingsTrust(in_force.locations.trusted_settings),
         worktrees=in_force.locations.worktrees,
+        result_of=lambda task_id: result_in((Layout(each.path) for each in in_force.config.sources), task_id),
     )
     last = result.attempts[-1]
     claim = Claim(

@@ -20,10 +20,10 @@ from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
-from task_queue.domain.model import Claim, Journal
-from task_queue.domain.task import Task
+from task_queue.domain.model import Claim, Journal, Result
+from task_queue.domain.task import Task, TaskId
 from task_queue.ports.attempt_log import AttemptPlace
-from task_queue.ports.executor import AgentSetup, ExecutorKind, GitSetup, Order, SettingSource
+from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
@@ -47,6 +47,8 @@ class ConfiguredOrders:
     """Where working trees of isolated tasks are made, a folder for each source."""
     events: Path | None = None
     """The folder of the event log, for the runner to write to; None: it writes none."""
+    result_of: Callable[[TaskId], Result | None] = lambda _: None
+    """Of a task of any source, once it has ended."""
     _parsed: list[tuple[Config, Layers]] = field(default_factory=list[tuple[Config, Layers]])
     """The last configuration asked about, and its layers: they are asked for at every survey."""
 
@@ -156,7 +158,19 @@ class ConfiguredOrders:
             memory_mb=self.config.limits.memory_mb,
             events=self.events,
             notes=notes,
+            dependencies=self._dependencies(settings),
         )
+
+    def _dependencies(self, settings: Settings) -> tuple[Dependency, ...]:
+        """What the tasks committed that it depends on; of a branch that a person gave up, nothing is asked."""
+        found: list[Dependency] = []
+        for task_id in settings.depends_on:
+            result = self.result_of(task_id)
+            if result is None or not result.success or not result.product.commits:
+                continue
+            if (result.product.landing or {}).get("state") != "given_up":
+                found.append(Dependency(task_id, result.product.commits[-1]))
+        return tuple(found)
 
     def workspace_of(self, task: Task) -> str | None:
         try:

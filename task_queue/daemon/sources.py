@@ -34,10 +34,12 @@ from task_queue.domain.events import (
     SourceResumed,
     TaskSettled,
 )
+from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
 from task_queue.ports.runner import Runners
+from task_queue.store.folder.amending import result_in
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
@@ -286,6 +288,7 @@ class ServedSources:
             trust=self._trust,
             worktrees=self._locations.worktrees,
             events=self._locations.events,
+            result_of=self._result_of,
         )
         engine = FolderEngine(
             source.path,
@@ -319,6 +322,9 @@ class ServedSources:
     def _state_of(self, task_id: TaskId) -> TaskState | None:
         """The state of a task of whichever source, as front ends see it."""
         return state_in((Layout(source.path) for source in self._config_of().sources), task_id)
+
+    def _result_of(self, task_id: TaskId) -> Result | None:
+        return result_in((Layout(source.path) for source in self._config_of().sources), task_id)
 
     def _note(self, event: Event) -> None:
         self._emit(event)

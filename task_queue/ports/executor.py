@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
+from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import CommitRules
 from task_queue.domain.work.worktrees import Keep
@@ -53,6 +54,15 @@ class AgentSetup:
     scrub_env: bool = False
     hide_login: bool = True
     prompts_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A task that has to be done before, and what it committed."""
+
+    task_id: TaskId
+    tip: str
+    """The last of its commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,8 @@ class Order:
     """Seals of what earlier attempts had finished."""
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
+    dependencies: tuple[Dependency, ...] = ()
+    """Those that committed something; the work begins on a commit that has it."""
     events: Path | None = None
     """The folder of the event log; None: no events are written."""
     token: str = ""

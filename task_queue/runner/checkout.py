@@ -29,10 +29,11 @@ from task_queue.git.program import Git
 from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
+from task_queue.git.starting_point import demand_all, starting_point
 from task_queue.git.submodules import only_in_submodules
 from task_queue.git.tidying import tidy
 from task_queue.git.unwanted import unwanted_commits
-from task_queue.git.worktree import create, require_present
+from task_queue.git.worktree import create, is_empty, require_present
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
@@ -319,10 +320,15 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     main, branch, target = None, None, repository.branch
     inside, is_new = order.workspace, False
     notes = [cut_off] if cut_off else []
+    if order.settings.isolation is Isolation.NONE and repository.head is not None:
+        demand_all(git.at(repository.root), repository.head, order.dependencies)
     if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:
         folder = order.git.worktrees / key_of(order.claim.task_id)
         task_id = order.claim.task_id
-        tree = create(git.at(repository.root), task_id, directory=folder, base=repository.head)
+        owner = git.at(repository.root)
+        begun = folder.is_dir() and not is_empty(folder)
+        base = repository.head if begun else starting_point(owner, repository.head, order.dependencies)
+        tree = create(owner, task_id, directory=folder, base=base)
         is_new = not tree.continued
         notes += tree.notes
         if tree.continued and not order.claim.resumes:

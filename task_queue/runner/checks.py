@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from task_queue.domain.work.verification import Check, changed_judges, judges_fo
 from task_queue.domain.work.workflow import Verified
 from task_queue.git.base_results import base_results, keep_base_results
 from task_queue.git.landing import Blocked
-from task_queue.git.repository import tree_of
+from task_queue.git.repository import is_ancestor, tree_of
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
@@ -128,7 +128,11 @@ class Checks:
                 return None
             self._keep(checkout, commit, verdicts)
             known = base_results(owner)
-        return baseline_of(known, repository=str(owner.directory), target=target, commit=commit)
+        found = baseline_of(known, repository=str(owner.directory), target=target, commit=commit)
+        is_on_target = is_ancestor(
+            owner, commit, of=f"refs/heads/{target}"
+        )  # not with a dependency merged in
+        return found if is_on_target else replace(found, regressed=())
 
     def judges_in(self, checkout: Checkout, commit: str) -> dict[str, str]:
         """Hashes of the files that judge, as *commit* has them."""

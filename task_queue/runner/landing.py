@@ -11,7 +11,8 @@ from task_queue.git.bring_in import Merged, bring_in
 from task_queue.git.landing import Advanced, Blocked, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.program import Git
-from task_queue.git.repository import is_ancestor
+from task_queue.git.repository import commit_of, is_ancestor
+from task_queue.git.starting_point import lacking
 from task_queue.git.submodules import pointers_nowhere_else
 from task_queue.runner.checkout import Checkout, signature_of
 
@@ -42,6 +43,12 @@ def land_branch(
     if stuck:
         return Landed(None, f"{checkout.branch} was not merged: {stuck}")
     order, target = checkout.order, checkout.target
+    tip = commit_of(main, f"refs/heads/{target}")
+    unlanded = lacking(main, tip, order.dependencies) if tip is not None else ()
+    if unlanded:
+        first = unlanded[0].task_id
+        why = f"it builds on {first}, whose commits are not in {target} yet: task-queue tasks land {first}"
+        return Landed(None, f"{checkout.branch} was not merged: {why}")
     request = LandingPlan(
         checkout.branch,
         target,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from task_queue.domain.document import naming
@@ -13,6 +13,7 @@ from task_queue.platform import durable
 from task_queue.platform.records import encode
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.states import last_record
 
 
 def results_needing_a_person(layout: Layout) -> Iterator[Result]:
@@ -30,6 +31,15 @@ def read_result(layout: Layout, task_id: TaskId) -> Result | None:
     """None where there is none, or none that can be read."""
     result = read_record(Result, layout.result(task_id))
     return result if isinstance(result, Result) and result.task_id == task_id else None
+
+
+def result_in(layouts: Iterable[Layout], task_id: TaskId) -> Result | None:
+    """Of the task that was dropped as *task_id*, in the first source that knows it: the last of its records."""
+    for layout in layouts:
+        record = last_record(layout, task_id)
+        if record is not None:
+            return read_result(layout, record)
+    return None
 
 
 def amend(layout: Layout, result: Result, report: str) -> None:

@@ -31,10 +31,16 @@ def state_of(layout: Layout, task_id: TaskId) -> TaskState | None:
     if os.path.lexists(layout.pending / document):
         locked = os.path.lexists(layout.lock(document))
         return TaskState.RUNNING if locked else TaskState.PENDING
-    latest = ended_state(layout, task_id)
+    record = last_record(layout, task_id)
+    return None if record is None else ended_state(layout, record)
+
+
+def last_record(layout: Layout, task_id: TaskId) -> TaskId | None:
+    """The id under which the task that was dropped as *task_id* ended last: numbered from the second time on."""
+    latest = task_id if ended_state(layout, task_id) else None
     number = 2
-    while state := ended_state(layout, naming.numbered(task_id, number)):
-        latest = state
+    while ended_state(layout, naming.numbered(task_id, number)):
+        latest = naming.numbered(task_id, number)
         number += 1
     return latest
 
