@@ -17,6 +17,9 @@ _COMMANDS = {
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
     "tasks": LazyCommand("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
+    "worktrees": LazyCommand(
+        "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
+    ),
     "workers": LazyCommand("workers:workers", "What each worker does."),
     "events": LazyCommand("events:events", "What happened: tasks, sources, the daemon, and what people did."),
     "reindex": LazyCommand("events:reindex", "Rebuild the event log from the results."),

@@ -19,6 +19,14 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
+def size(number: int) -> str:
+    """Bytes, in the largest unit of which there is one."""
+    for unit, of in (("GB", 2**30), ("MB", 2**20), ("kB", 2**10)):
+        if number >= of:
+            return f"{number / of:.1f} {unit}" if number < 10 * of else f"{number // of} {unit}"
+    return f"{number} B"
+
+
 def moment(time: datetime | None) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
 

@@ -110,6 +110,7 @@ class GitSettings(_Section):
     committer_email: str | None = None
     keep_worktrees: Annotated[int, Field(ge=0)] = 5
     keep_worktrees_for: Period | None = None
+    keep_worktrees_mb: Annotated[int, Field(ge=0)] | None = 2000
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
     never_commit: tuple[str, ...] = NEVER_COMMIT
@@ -122,7 +123,12 @@ class GitSettings(_Section):
     @property
     def keep(self) -> Keep:
         period = self.keep_worktrees_for
-        return Keep(self.keep_worktrees, None if period is None else _PERIOD(period))
+        size = self.keep_worktrees_mb
+        return Keep(
+            self.keep_worktrees,
+            None if period is None else _PERIOD(period),
+            None if size is None else size * 2**20,
+        )
 
     @property
     def rules(self) -> CommitRules:

@@ -1,6 +1,6 @@
-"""What the daemon does besides tasks: working trees that were kept for long enough go.
+"""What the daemon does besides tasks: working trees beyond what is to be kept go.
 
-In a thread of its own, because git may take its time. Those beyond the number go when a task lands
+In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
 (``runner/checkout.py``); time passes without one.
 """
 
@@ -58,8 +58,6 @@ class Housekeeping:
     def look(self) -> None:
         """Remove what is overdue now, in every source."""
         config = self._config_of()
-        if config.git.keep.period is None:
-            return
         for source in config.sources:
             if self._stopping.is_set():
                 return

@@ -73,6 +73,24 @@ def keep_leftovers(
     return Leftovers(commit, ref, paths, since.commit, now.left_out)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftState:
+    """What the working tree had checked out and staged when something was left there."""
+
+    head: str | None
+    staged: str
+    """The index, as a tree."""
+
+
+def left_state(git: Git, left: str) -> LeftState | None:
+    """What the leftovers *left* say of that; None where an earlier release did not note it. Raises GitError."""
+    try:
+        facts = facts_in(git, left, _FACTS)
+        return LeftState(facts["head"], facts["staged"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def earlier_work_of(git: Git, task_id: TaskId) -> EarlierWork | None:
     """What the task's earlier attempts left, where it had no other owner already; None if nothing is known."""
     left = commit_of(git, ref_of(task_id, "leftovers"))

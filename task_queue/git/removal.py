@@ -1,15 +1,23 @@
-"""Removes checkouts, and says why one is kept: an uncommitted file, or a commit that is nowhere else."""
+"""Removes checkouts, and says why one is kept: an uncommitted file, or a commit that is nowhere else.
+
+A branch of the owner's repository and the leftovers of a task are places: where they have everything, the checkout
+may go, they stay, and ``put_away`` notes where they are.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.made import dirty_work
 from task_queue.git.program import Git
+from task_queue.git.put_away import PutAway, kept_leftovers, note_put_away
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
 from task_queue.git.repository import dirty_paths
 from task_queue.git.submodules import checked_out_submodules, only_in_submodules
@@ -36,14 +44,21 @@ class KeptCheckout:
     branch: str | None
     size_bytes: int
     """Of the files on disk; what is borrowed from the repository is not counted."""
+    last_used: datetime | None
+    """When a person or an attempt last worked in it; None where that cannot be seen."""
     why_kept: str | None
     """What would be lost with it; None: it may go."""
 
 
-def kept_checkouts(folder: Path, git: Git) -> tuple[KeptCheckout, ...]:
+_TOUCHED_BY_WORK = ("index", "HEAD", "logs/HEAD")
+"""Of a repository, and of the owner's part of it; our looking at them leaves them alone."""
+
+
+def kept_checkouts(folder: Path, git: Git, *, unfinished: Collection[str] = ()) -> tuple[KeptCheckout, ...]:
     """Every checkout of a task directly in *folder*, by name, also of earlier releases.
 
-    *git* is for its environment alone. One whose repository cannot be read is listed with that as the reason.
+    *git* is for its environment alone. Those whose name is in *unfinished* are needed, and not looked into. One
+    whose repository cannot be read is listed with that as the reason.
     """
     found: list[KeptCheckout] = []
     for directory in _directories_in(folder):
@@ -51,19 +66,22 @@ def kept_checkouts(folder: Path, git: Git) -> tuple[KeptCheckout, ...]:
             record = record_of(directory) or _earlier(directory, git)
             if record is None or record.is_scratch:
                 continue
-            found.append(_described(directory, record, git.plain(record.repository)))
+            owner = git.plain(record.repository)
+            is_needed = directory.name in unfinished
+            described = _described(directory, record, owner, is_needed=is_needed)
+            found += [] if described is None else [described]
         except GitError as error:
-            found.append(
-                KeptCheckout(directory, directory.name, directory, None, _size(directory), str(error))
-            )
+            size = size_of(directory)
+            found.append(KeptCheckout(directory, directory.name, directory, None, size, None, str(error)))
     return tuple(found)
 
 
 def why_kept(git: Git, directory: Path) -> str | None:
     """Why the checkout in *directory* must not be removed; None if nothing would be lost. Raises GitError.
 
-    Ignored files (build results) do not count. Commits count as safe once another branch of the owner's
-    repository has them, those in a submodule once a remote branch has them.
+    Ignored files (build results) do not count. Commits count as safe once a branch of the owner's repository has
+    them, those in a submodule once a remote branch has them. Uncommitted files count as safe where the leftovers
+    of the task have exactly these.
     """
     tree = _known(git, directory)
     if tree.lock is not None:
@@ -75,33 +93,82 @@ def why_kept(git: Git, directory: Path) -> str | None:
         )
         if only_there is not None:
             return only_there
-    if tree.head is not None and not _is_elsewhere(git, tree.head, branch=tree.branch):
-        return f"commits that only {tree.branch or 'it'} has"
+    if tree.head is not None and tree.branch is None and not _is_elsewhere(git, tree.head, branch=None):
+        return "commits that no branch has"
     return None
 
 
 def remove(git: Git, directory: Path) -> str | None:
     """Remove the checkout if nothing would be lost, and its branch with it; else why it was kept.
 
-    *git* is in the owner's repository. Idempotent. The branch goes only where another one has all of its commits.
+    *git* is in the owner's repository. Idempotent. The branch goes only where another one has all of its commits,
+    and nothing was uncommitted; where it stays, a note says so for the task's next attempt.
     """
     directory = Path(os.path.realpath(directory))
     tree = next((tree for tree in listed(git) if tree.directory == directory), None)
     if tree is None:
+        if not directory.exists():
+            forget(directory)  # removed by a person
         return None
     why = why_kept(git, directory)
     if why is not None:
         return why
     record = record_of(directory)
+    away = _work_to_keep(git, tree, record)
+    if away is not None:
+        note_put_away(directory, away)
     said = _removed(git, tree, record)
     if said is not None:
         return said
-    if tree.branch is not None and tree.head is not None and tree.branch.startswith("task-queue/"):
+    if away is None and tree.branch is not None and tree.head is not None and _is_tasks(tree.branch):
         git.attempt("update-ref", "-d", f"refs/heads/{tree.branch}", tree.head)
     if record is not None:
         git.attempt("update-ref", "-d", pin_of(TaskId(record.task_id)))
     forget(directory)
     return None
+
+
+def size_of(directory: Path) -> int:
+    """Bytes on disk of the files below *directory*; 0 where there is none."""
+    total = 0
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118 - many of them
+    return total
+
+
+def last_used(git: Git, directory: Path) -> datetime | None:
+    """When a person or an attempt last worked in the checkout; None where nothing of it can be seen."""
+    seen: list[float] = []
+    with contextlib.suppress(OSError, GitError):
+        seen.append(directory.stat().st_mtime)
+        for part in (admin_folder(git, directory), directory / ".git"):
+            for name in _TOUCHED_BY_WORK:
+                with contextlib.suppress(OSError):
+                    seen.append((part / name).stat().st_mtime)
+    return datetime.fromtimestamp(max(seen), UTC) if seen else None
+
+
+def is_elsewhere(git: Git, branch: str) -> bool:
+    """Whether all commits of *branch*, which exists, are on another branch, too."""
+    return _is_elsewhere(git, f"refs/heads/{branch}", branch=branch)
+
+
+def _work_to_keep(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> PutAway | None:
+    if tree.branch is None or tree.head is None or not _is_tasks(tree.branch):
+        return None
+    left = None
+    if record is not None and tree.directory.is_dir():
+        there = _there(git, tree.directory)
+        left = kept_leftovers(there, TaskId(record.task_id)) if _dirty(git, there) else None
+    if left is None and _is_elsewhere(git, tree.head, branch=tree.branch):
+        return None
+    return PutAway(git.directory, tree.branch, left)
+
+
+def _is_tasks(branch: str) -> bool:
+    return branch.startswith("task-queue/")
 
 
 def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> str | None:
@@ -138,10 +205,16 @@ def _needs_force(git: Git, there: Git) -> bool:
 
 
 def _uncommitted(git: Git, there: Git) -> str | None:
-    git_dir = admin_folder(git, there.directory)
-    paths = [dirty.path for dirty in dirty_work(there, git_dir)]
+    paths = _dirty(git, there)
+    record = record_of(there.directory)
+    if not paths or (record is not None and kept_leftovers(there, TaskId(record.task_id)) is not None):
+        return None
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return f"uncommitted: {paths[0]}{more}" if paths else None
+    return f"uncommitted: {paths[0]}{more}"
+
+
+def _dirty(git: Git, there: Git) -> list[str]:
+    return [dirty.path for dirty in dirty_work(there, admin_folder(git, there.directory))]
 
 
 def _there(git: Git, directory: Path) -> Git:
@@ -187,15 +260,19 @@ def _known(git: Git, directory: Path) -> WorktreeEntry:
     raise GitError(f"{directory} is not a working tree of {git.directory}")
 
 
-def _described(directory: Path, record: CheckoutRecord, git: Git) -> KeptCheckout:
+def _described(directory: Path, record: CheckoutRecord, git: Git, *, is_needed: bool) -> KeptCheckout | None:
+    """None: a person has removed it, and git does not know it any more."""
+    if not directory.exists() and all(tree.directory != directory for tree in listed(git)):
+        return None
     tree = _known(git, directory)
     return KeptCheckout(
         directory,
         record.task_id or directory.name,
         record.repository,
         tree.branch,
-        _size(directory),
-        why_kept(git, directory),
+        size_of(directory),
+        last_used(git, directory),
+        "its task runs, or will be tried again" if is_needed else why_kept(git, directory),
     )
 
 
@@ -212,14 +289,3 @@ def _earlier(directory: Path, git: Git) -> CheckoutRecord | None:
     if not (directory / ".git").is_file():
         return None
     return CheckoutRecord(listed(git.plain(directory))[0].directory, task_id=directory.name)
-
-
-def _size(directory: Path) -> int:
-    total = 0
-    for folder, _, files in os.walk(directory):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118 - many of them
-            except OSError:
-                continue  # gone meanwhile
-    return total

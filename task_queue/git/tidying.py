@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from task_queue.domain.errors import GitError
 from task_queue.domain.work.worktrees import Idle, Keep, overdue
 from task_queue.git.program import Git
+from task_queue.git.put_away import forget_put_away, put_away_from, put_away_in
 from task_queue.git.records import checkouts_in, record_of
-from task_queue.git.removal import remove
+from task_queue.git.removal import is_elsewhere, last_used, remove, size_of
+from task_queue.git.repository import commit_of
 from task_queue.git.scratch_checkout import discard_forgotten
-from task_queue.git.worktree import admin_folder, listed
-
-_TOUCHED_BY_WORK = ("index", "HEAD", "logs/HEAD")
-"""Of a repository, and of the owner's part of it; our looking at them leaves them alone."""
+from task_queue.git.worktree import listed
 
 
 def tidy(
@@ -26,12 +24,17 @@ def tidy(
     """Remove what *keep* lets go of the repository's checkouts directly in *folder*; which went.
 
     Those whose name is in *unfinished* neither go nor count. Throw-away checkouts that a killed attempt left
-    go at once. Raises GitError.
+    go at once, as does the branch of a removed checkout once another one has its commits. Raises GitError.
     """
     folder = Path(os.path.realpath(folder))
     discard_forgotten(git, folder, unfinished=unfinished)
+    _discard_landed(git, folder, unfinished=unfinished)
     trees = [
-        Idle(tree.directory, _idle_since(git, tree.directory, now))
+        Idle(
+            tree.directory,
+            last_used(git, tree.directory) or now,  # not old where nothing can be seen of it
+            0 if keep.size_bytes is None else size_of(tree.directory),
+        )
         for tree in listed(git)
         if tree.directory.parent == folder and tree.directory.name not in unfinished
     ]
@@ -62,13 +65,15 @@ def _owner_of(directory: Path, environment: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _idle_since(git: Git, directory: Path, now: datetime) -> datetime:
-    """*now* where nothing can be seen of it: then it is not old."""
-    seen: list[float] = []
-    with contextlib.suppress(OSError, GitError):
-        seen.append(directory.stat().st_mtime)
-        for part in (admin_folder(git, directory), directory / ".git"):
-            for name in _TOUCHED_BY_WORK:
-                with contextlib.suppress(OSError):
-                    seen.append((part / name).stat().st_mtime)
-    return datetime.fromtimestamp(max(seen), UTC) if seen else now
+def _discard_landed(git: Git, folder: Path, *, unfinished: Collection[str]) -> None:
+    """Branches that stayed when their checkout went, and are elsewhere by now; those with leftovers stay."""
+    for directory in put_away_in(folder):
+        away = put_away_from(directory)
+        if away is None or away.repository != git.directory or directory.name in unfinished:
+            continue
+        tip = commit_of(git, f"refs/heads/{away.branch}")
+        if tip is not None and away.leftovers is None and is_elsewhere(git, away.branch):
+            git.attempt("update-ref", "-d", f"refs/heads/{away.branch}", tip)
+            tip = None
+        if tip is None:
+            forget_put_away(directory)

@@ -85,12 +85,13 @@ def checkout_of(git: Git, branch: str) -> Path | None:
     return next((tree.directory for tree in listed(git) if tree.branch == branch and not tree.prunable), None)
 
 
-def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree:
+def create(git: Git, task_id: TaskId, *, directory: Path, base: str, earlier: str | None = None) -> Worktree:
     """The task's checkout in *directory*, on a branch of its own that begins at *base*. Idempotent.
 
     *git* is in the root of the working tree whose repository it is. A checkout that is there already on the
-    task's branch is continued. Where the branch's name is taken, a number is added. Raises GitError: a
-    directory that is not the queue's is left alone.
+    task's branch is continued. *earlier* is the branch of a checkout of the task that was removed: it is gone on
+    with. Else, where the branch's name is taken, a number is added. Raises GitError: a directory that is not the
+    queue's is left alone.
     """
     directory = Path(os.path.realpath(directory))
     moved = bring_back_renamed(directory)
@@ -103,7 +104,7 @@ def create(git: Git, task_id: TaskId, *, directory: Path, base: str) -> Worktree
             f"{directory} is there already, and is not a working tree of {git.directory}",
             hint="look into it and move it away, then retry the task",
         )
-    lost = None
+    lost = earlier if earlier is not None and checkout_of(git, earlier) is None else None
     if known is not None:
         _forget(git, known)
         lost = known.branch if known.head is not None and _is_name_for(known.branch or "", task_id) else None

@@ -175,6 +175,20 @@ class OngoingAttempt:
         if failed is not None:
             self.notes.append(failed)
 
+    def remove_unchanged(self) -> bool:
+        """Keep neither checkout nor branch of a task that changed nothing; whether that is so."""
+        committed = next((step for step in reversed(self.steps.done) if isinstance(step, Committed)), None)
+        if self.checkout is None or committed is None or committed.commits or committed.uncommitted:
+            return False
+        try:
+            is_removed = self.checkout.remove_unchanged()
+        except GitError as error:
+            self.notes.append(f"the checkout could not be removed: {error}")
+            return False
+        if is_removed:
+            self.notes.append("nothing changed, so neither a branch nor a checkout is kept")
+        return is_removed
+
     def _with_accepted_settings(self, order: Order, phase: str) -> Order:
         own_tree = self.opened().main is not None
         agent, unaccepted = accepted_only(order.agent, order.workspace, own_tree=own_tree)

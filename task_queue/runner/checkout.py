@@ -26,6 +26,8 @@ from task_queue.git.leftovers import earlier_work_of, keep_leftovers
 from task_queue.git.made import begin_making, end_making, finish_cut_off, forget_made, set_apart
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
+from task_queue.git.put_away import bring_back, forget_put_away, put_away_from
+from task_queue.git.removal import remove
 from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
@@ -291,6 +293,19 @@ class Checkout:
                 notes.append(f"the repository of the checkout does not show the commit: {error}")
         return notes
 
+    def remove_unchanged(self) -> bool:
+        """Remove the checkout and the branch of a task that changed nothing; whether they are gone. Raises GitError."""
+        owner, base = self.owner, self.checkpoint.base if self.checkpoint else None
+        if owner is None or self.repository is None or self.branch is None or base is None:
+            return False
+        folder, ref = self.repository.root, f"refs/heads/{self.branch}"
+        if commit_of(owner, ref) != base or remove(owner, folder) is not None:
+            return False
+        forget_put_away(folder)
+        # It began on a merge of its dependencies, which their branches have.
+        owner.attempt("update-ref", "-d", ref, base)
+        return True
+
     def leave(self, *, done: bool) -> None:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
         if self.git is None or self.repository is None or self.checkpoint is None:
@@ -326,9 +341,11 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         folder = order.git.worktrees / key_of(order.claim.task_id)
         task_id = order.claim.task_id
         owner = git.at(repository.root)
-        begun = folder.is_dir() and not is_empty(folder)
+        away = put_away_from(folder)
+        earlier = away.branch if away and commit_of(owner, f"refs/heads/{away.branch}") else None
+        begun = earlier is not None or (folder.is_dir() and not is_empty(folder))
         base = repository.head if begun else starting_point(owner, repository.head, order.dependencies)
-        tree = create(owner, task_id, directory=folder, base=base)
+        tree = create(owner, task_id, directory=folder, base=base, earlier=earlier)
         is_new = not tree.continued
         notes += tree.notes
         if tree.continued and not order.claim.resumes:
@@ -346,6 +363,8 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         # Of a hook, or of filters that do not give back what is committed.
         begin_making(repository, task_id, before=repository.head, since=repository.head)
         end_making(git, repository, task_id)
+    if branch is not None:
+        notes += _brought_back(git, repository, order.git.worktrees / key_of(task_id))
     notes += keep_interrupted_work(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )
@@ -354,6 +373,21 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)
+
+
+def _brought_back(git: Git, repository: Repository, folder: Path) -> tuple[str, ...]:
+    """Put the uncommitted work of a checkout that was removed into the one that was made again."""
+    away = put_away_from(folder)
+    if away is None:
+        return ()
+    there = git.at(repository.root)
+    is_back = repository.branch == away.branch and bring_back(there, away)
+    forget_put_away(folder)
+    if is_back:
+        return ("the checkout had been removed, and was made again with the task's work in it",)
+    return (
+        f"the checkout had been removed, and {away.branch} changed since: the task begins without its work",
+    )
 
 
 def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:

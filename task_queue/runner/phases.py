@@ -96,6 +96,9 @@ class WorkflowExecutor:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         if run.checkout is not None and outcome.kind not in _COSTS_NOTHING:
             run.checkout.leave(done=outcome.kind is OutcomeKind.SUCCEEDED)
+            if outcome.kind is not OutcomeKind.SUCCEEDED:
+                run.tidy()
+        nothing_kept = outcome.kind is OutcomeKind.SUCCEEDED and run.remove_unchanged()
         product = product_of(
             run.checkout,
             run.steps.done,
@@ -106,6 +109,8 @@ class WorkflowExecutor:
             cost_by_phase=run.costs,
             seconds_by_phase=run.seconds,
         )
+        if nothing_kept:
+            product = replace(product, branch=None)
         output = run.work.output or final_message(run.steps.done)
         return outcome, replace(run.work, output=output, product=product)
 

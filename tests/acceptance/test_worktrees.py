@@ -6,7 +6,7 @@ from pathlib import Path
 
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
-from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.waiting import eventually
 
@@ -57,3 +57,61 @@ def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
 
     left = [tree_of(rig, name).exists() for name in ("task-1-bad", "task-2", "task-3", "task-4")]
     assert left == [True, False, True, True], said
+
+
+def test_a_failed_tasks_checkout_goes_and_its_retry_goes_on(make_agent_rig: MakeAgentRig) -> None:
+    """Listed, opened and pruned by a person; the retry makes it again from branch and ref, and its work lands."""
+    script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
+    rig = make_agent_rig(script, **ISOLATED)
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write lines")
+    rig.result("task-a", timeout=SLOW)
+    (line,) = rig.json("worktrees", "list")["worktrees"]
+    opened = rig.cli("worktrees", "open", "task-a", check=True).stdout.strip()
+    tried = rig.json("worktrees", "prune", "--dry-run")
+    still_there = tree_of(rig, "task-a").exists()
+    pruned = rig.json("worktrees", "prune")
+    gone = not tree_of(rig, "task-a").exists()
+    rig.cli("tasks", "retry", "task-a", check=True)
+    eventually((rig.queue() / "completed/task-a.md").exists, timeout=SLOW, what="the retried task is done")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert (line["task_id"], line["state"], line["branch"]) == ("task-a", "failed", "task-queue/task-a")
+    assert (line["why_kept"], line["path"]) == (None, opened)
+    assert Path(opened) == tree_of(rig, "task-a")
+    assert [len(answer["removed"]) for answer in (tried, pruned)] == [1, 1]
+    assert (still_there, gone, pruned["kept"]) == (True, True, [])
+    assert (result["outcome"], result["branch"]) == ("succeeded", "task-queue/task-a")
+    assert (repository / "work.txt").read_text() == "round\nround\n"
+    assert "`work.txt`" in script.told[1]
+    assert any("made again" in note for note in result["notes"])
+
+
+def test_uncommitted_work_that_is_nowhere_else_is_kept_and_told(make_agent_rig: MakeAgentRig) -> None:
+    """A person has changed a file of the checkout since."""
+    rig = make_agent_rig(good_or_bad, **ISOLATED)
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-bad", "# A bad one")
+    rig.result("task-bad", timeout=SLOW)
+    (tree_of(rig, "task-bad") / "by hand.txt").write_text("mine\n")
+
+    pruned = rig.cli("worktrees", "prune", check=True).stdout
+    assert pruned.startswith("kept task-bad: uncommitted: "), pruned
+    assert (tree_of(rig, "task-bad") / "by hand.txt").exists()
+
+
+def test_a_task_that_changed_nothing_keeps_no_branch(make_agent_rig: MakeAgentRig) -> None:
+    """Nor a checkout; its result says why."""
+    rig = make_agent_rig(TwoAgents(verdict("pass"), work="true"), **ISOLATED)
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Look around")
+
+    result = rig.result("task-a", timeout=SLOW)
+    assert (result["outcome"], result["branch"], result["commits"]) == ("succeeded", None, [])
+    assert "nothing changed, so neither a branch nor a checkout is kept" in result["notes"]
+    assert [entry["kind"] for entry in result["attention"]] == ["nothing_changed"]
+    assert not tree_of(rig, "task-a").exists()
+    assert git(repository, "for-each-ref", "refs/heads/task-queue", "refs/task-queue") == ""

@@ -27,6 +27,7 @@ class House:
     """Two sources on one repository, each with a finished working tree."""
 
     def __init__(self, home: Path, **git: object) -> None:
+        home.mkdir(exist_ok=True)
         self.env = {"PATH": os.environ["PATH"], "HOME": str(home)}
         self.repository = home / "repository"
         self.locations = locate(home / "config.json", environ=self.env)
@@ -75,9 +76,15 @@ def test_trees_go_once_their_time_is_over(tmp_path: Path) -> None:
     assert house.look() == [False, False]
 
 
-def test_without_a_time_they_stay(tmp_path: Path) -> None:
-    """Number alone is seen to when a task lands."""
-    house = House(tmp_path, keep_worktrees=0)
+def test_number_and_size_count_without_a_time(tmp_path: Path) -> None:
+    """Also where no task ends."""
+    assert House(tmp_path / "1", keep_worktrees=1).look() == [True, True], "one for each source"
+    assert House(tmp_path / "2", keep_worktrees=0).look() == [False, False]
+    assert House(tmp_path / "3", keep_worktrees_mb=0).look() == [False, False]
+
+
+def test_without_a_limit_that_counts_they_stay(tmp_path: Path) -> None:
+    house = House(tmp_path, keep_worktrees_mb=None)
 
     house.clock.advance(4000 * DAY_S)
     assert house.look() == [True, True]

@@ -1,0 +1,131 @@
+"""``worktrees``: the checkouts of tasks that are kept, and why; those that nothing needs are removed by hand here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from task_queue.app.answers import ListedSource
+from task_queue.app.installation import Installation
+from task_queue.app.listing import state_of
+from task_queue.app.user_actions import record_action
+from task_queue.config.environment import agent_environment
+from task_queue.config.schema import Agent
+from task_queue.domain.document.naming import key_of
+from task_queue.domain.errors import GitError, TaskQueueError
+from task_queue.domain.task import TaskId
+from task_queue.git.program import Git
+from task_queue.git.put_away import put_away_from
+from task_queue.git.removal import KeptCheckout, kept_checkouts, remove
+from task_queue.store.folder.unfinished import unfinished_in
+
+
+@dataclass(frozen=True, slots=True)
+class WorktreeLine:
+    """One checkout that is kept."""
+
+    task_id: str
+    source: str
+    state: str | None
+    """Of the task; None where there is no such task any more."""
+    branch: str | None
+    path: Path
+    size_bytes: int
+    last_used: datetime | None
+    why_kept: str | None
+    """None: it may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a pruning removed, or would remove, and what it kept."""
+
+    removed: tuple[WorktreeLine, ...]
+    kept: tuple[WorktreeLine, ...]
+
+
+def worktrees(installation: Installation, source_id: str | None = None) -> tuple[WorktreeLine, ...]:
+    """Every checkout that is kept, by source and task. Raises TaskQueueError for an unknown source."""
+    sources = installation.sources()
+    return tuple(
+        _line(sources, source.id, kept)
+        for source in installation.sources(source_id)
+        for kept in _kept_in(installation, source)
+    )
+
+
+def path_of_worktree(installation: Installation, task_id: TaskId) -> Path:
+    """The directory of the task's checkout. Raises TaskQueueError where it has none."""
+    for source in installation.sources():
+        directory = installation.locations.worktrees / source.id / key_of(task_id)
+        if directory.is_dir():
+            return directory
+        away = put_away_from(directory)
+        if away is not None:
+            hint = f"its commits are on the branch {away.branch}; what was uncommitted comes back with: tasks retry"
+            raise TaskQueueError(f"the checkout of task {task_id} was removed", hint=hint)
+    hint = "see those that are kept with: task-queue worktrees list"
+    raise TaskQueueError(f"task {task_id} has no checkout", hint=hint)
+
+
+def prune(installation: Installation, *, source_id: str | None = None, dry_run: bool = False) -> Pruned:
+    """Remove every checkout without which nothing would be lost; *dry_run*: only say which.
+
+    Raises TaskQueueError for an unknown source, ConfigError.
+    """
+    installation.demand_trust()
+    sources = installation.sources()
+    removed: list[WorktreeLine] = []
+    kept: list[WorktreeLine] = []
+    for source in installation.sources(source_id):
+        for checkout in _kept_in(installation, source):
+            line = _line(
+                sources, source.id, checkout, checkout.why_kept or _why_not_removed(checkout, dry_run)
+            )
+            (removed if line.why_kept is None else kept).append(line)
+    if removed and not dry_run:
+        record_action(installation, "worktrees prune")
+    return Pruned(tuple(removed), tuple(kept))
+
+
+def _why_not_removed(checkout: KeptCheckout, dry_run: bool) -> str | None:
+    if dry_run:
+        return None
+    try:
+        return remove(_git(checkout.repository), checkout.directory)
+    except GitError as error:
+        return str(error)
+
+
+def _kept_in(installation: Installation, source: ListedSource) -> tuple[KeptCheckout, ...]:
+    folder = installation.locations.worktrees / source.id
+    if not folder.is_dir():
+        return ()
+    try:
+        unfinished = unfinished_in(source.folders.pending)
+    except (OSError, ValueError) as error:
+        raise TaskQueueError(f"source '{source.id}': {error}", hint="see: task-queue doctor") from error
+    return kept_checkouts(folder, _git(folder), unfinished=unfinished)
+
+
+def _line(
+    sources: Sequence[ListedSource], source: str, kept: KeptCheckout, why_kept: str | None = None
+) -> WorktreeLine:
+    found = state_of(sources, TaskId(kept.task_id))
+    return WorktreeLine(
+        kept.task_id,
+        source,
+        found[1].value if found else None,
+        kept.branch,
+        kept.directory,
+        kept.size_bytes,
+        kept.last_used,
+        why_kept or kept.why_kept,
+    )
+
+
+def _git(directory: Path) -> Git:
+    return Git(directory, agent_environment(Agent(), os.environ))

@@ -1,0 +1,84 @@
+"""``worktrees``: the checkouts of tasks that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import click
+
+from task_queue.app import worktrees as app
+from task_queue.app.finding import task_named
+from task_queue.app.installation import Installation
+from task_queue.app.worktrees import WorktreeLine
+from task_queue.cli import render
+from task_queue.cli.render import table
+from task_queue.cli.session import as_json_option, pass_installation, source_option
+from task_queue.cli.spelling import size, span
+
+_SCHEMA_VERSION = 1
+_HEAD = ("TASK", "SOURCE", "STATE", "BRANCH", "SIZE", "UNUSED FOR", "KEPT BECAUSE")
+
+
+@click.group()
+def worktrees() -> None:
+    """The checkouts of tasks that are kept: list them, go there, remove those that nothing needs."""
+
+
+@worktrees.command("list")
+@source_option
+@as_json_option
+@pass_installation
+def list_worktrees(installation: Installation, *, source_id: str | None, as_json: bool) -> None:
+    """Each checkout: task, source, state, branch, size, age, and why it is kept."""
+    lines = app.worktrees(installation, source_id)
+    if as_json:
+        render.say_json({"worktrees": lines, "schema_version": _SCHEMA_VERSION})
+    elif lines:
+        _show(lines, installation.now())
+    else:
+        render.say("No checkout is kept.")
+
+
+@worktrees.command("open")
+@click.argument("task")
+@pass_installation
+def open_worktree(installation: Installation, *, task: str) -> None:
+    """Print the directory of TASK's checkout: cd "$(task-queue worktrees open TASK)"."""
+    render.say(app.path_of_worktree(installation, task_named(task, installation.sources())))
+
+
+@worktrees.command()
+@source_option
+@click.option("--dry-run", is_flag=True, help="Remove nothing, only say what would go.")
+@as_json_option
+@pass_installation
+def prune(installation: Installation, *, source_id: str | None, dry_run: bool, as_json: bool) -> None:
+    """Remove each checkout whose work is safe on a branch or a ref; say what was kept, and why."""
+    pruned = app.prune(installation, source_id=source_id, dry_run=dry_run)
+    if as_json:
+        answer = {"removed": pruned.removed, "kept": pruned.kept, "dry_run": dry_run}
+        render.say_json({**answer, "schema_version": _SCHEMA_VERSION})
+        return
+    for line in pruned.removed:
+        render.say(f"{'would remove' if dry_run else 'removed'} {line.task_id}: {size(line.size_bytes)}")
+    for line in pruned.kept:
+        render.say(f"kept {line.task_id}: {line.why_kept}")
+    if not pruned.removed and not pruned.kept:
+        render.say("No checkout is kept.")
+
+
+def _show(lines: Iterable[WorktreeLine], now: datetime) -> None:
+    rows = [
+        (
+            line.task_id,
+            line.source,
+            line.state or "-",
+            line.branch or "-",
+            size(line.size_bytes),
+            span((now - line.last_used).total_seconds()) if line.last_used else "-",
+            line.why_kept or "within the limits; it may go",
+        )
+        for line in lines
+    ]
+    render.show(table(rows, head=_HEAD))
