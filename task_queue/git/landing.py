@@ -120,8 +120,10 @@ def _land_once(
         add_note(cut_off)
     branch, target = request.branch, request.target
     old, tip = commit_of(git, f"refs/heads/{target}"), commit_of(git, f"refs/heads/{branch}")
-    if old is None or tip is None:
-        return Blocked(f"there is no branch {target if old is None else branch}")
+    if old is None:
+        return Blocked(f"there is no branch {target} any more: it was deleted or renamed")
+    if tip is None:
+        return Blocked(f"there is no branch {branch}")
     if is_ancestor(git, tip, of=old):
         return Advanced(old, "already there")
     place = checkout_of(git, target)

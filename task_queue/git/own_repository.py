@@ -94,7 +94,10 @@ def make_repository(
     *to_be* is what *place* is renamed to once everything is ready. *owner* is in the root of its working tree.
     The answer is what the file system there needs in a configuration, as ``name=value``. Raises GitError.
     """
-    durable.make_directory(place.parent)
+    try:
+        durable.make_directory(place.parent)
+    except OSError as error:
+        raise GitError(f"{place}: {error.strerror}", hint="make room, or the folder writable") from error
     where = paths_of(owner)
     given = ("--quiet", "--bare", "--template=", f"--object-format={where.object_format}")
     owner.plain(place.parent).change("init", *given, str(place))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of
 from task_queue.git.worktree import CHECKOUT_TIMEOUT_S, is_empty, listed
-from task_queue.platform import durable
 
 _OF_AN_EARLIER_RELEASE = "task-queue: goes when its task is done with it"
 """The lock on such a checkout when it was a working tree of the owner's repository."""
@@ -35,11 +34,14 @@ def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Pat
         raise GitError(f"{git.directory}: there is no commit {commit}")
     if directory.exists() and not is_empty(directory):
         raise GitError(f"{directory} is there already", hint="move it away, then retry the task")
-    durable.make_directory(directory.parent)
     remember(directory, CheckoutRecord(git.directory))
     try:
-        with suppress(FileExistsError):
-            directory.mkdir()
+        try:
+            directory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise GitError(
+                f"{directory}: {error.strerror}", hint="make room, or the folder writable"
+            ) from error
         own = directory / ".git"
         settings = make_repository(git, own, to_be=own, borrowed=borrowed_of(git), head=head, branch=None)
         writer = Git(

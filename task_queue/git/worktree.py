@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import uuid
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,7 +117,9 @@ def create(git: Git, task_id: TaskId, *, directory: Path, base: str, earlier: st
     # What was committed before the directory was lost is on the branch, and is gone on with.
     branch, exists = (lost, True) if lost is not None else _free_branch(git, task_id, start)
     _refuse_blocked_name(git)
-    durable.make_directory(directory.parent)
+    _refuse_other_case(git, directory)
+    with _said_of(directory.parent):
+        durable.make_directory(directory.parent)
     new = ("--no-track", "-b", branch, str(directory), start)
     git.within(CHECKOUT_TIMEOUT_S).change(
         "worktree", "add", "--no-checkout", *((str(directory), branch) if exists else new)
@@ -221,7 +224,8 @@ def _completed(
         remove_tree(place)
         settings = make_repository(git, place, to_be=own, borrowed=borrowed, head=head, branch=branch)
         identity = uuid.uuid4().hex
-        (place / _IDENTITY).write_text(f"{identity}\n")
+        with _said_of(place):
+            (place / _IDENTITY).write_text(f"{identity}\n")
         remember(directory, CheckoutRecord(git.directory, task_id, identity, settings))
         there = seen_by_queue(git, directory)
         notes = _written(there, head)
@@ -247,13 +251,20 @@ def _written(there: Git, head: str) -> tuple[str, ...]:
 def _swap(place: Path, own: Path, there: Git) -> None:
     """Put the new repository in the place of the link to the owner's, with the same index."""
     assert there.git_dir is not None
-    try:
+    with _said_of(own):
         (place / "index").write_bytes((there.git_dir / "index").read_bytes())
         own.unlink(missing_ok=True)
         place.rename(own)
         durable.sync_directory(own.parent)
+
+
+@contextlib.contextmanager
+def _said_of(path: Path) -> Generator[None, None, None]:
+    """A full disk, or a folder that cannot be written, as a GitError: the attempt waits, and costs nothing."""
+    try:
+        yield
     except OSError as error:
-        raise GitError(f"{own}: {error.strerror}", hint="make room, or the folder writable") from error
+        raise GitError(f"{path}: {error.strerror}", hint="make room, or the folder writable") from error
 
 
 def _pin(git: Git, task_id: TaskId, borrowed: Borrowed, head: str) -> None:
@@ -270,8 +281,13 @@ def _pin(git: Git, task_id: TaskId, borrowed: Borrowed, head: str) -> None:
 def _free_branch(git: Git, task_id: TaskId, start: str) -> tuple[str, bool]:
     """A name that is not in use, and whether it exists (a crash came between the branch and its working tree)."""
     in_use = {tree.branch for tree in listed(git)}
+    others = git.read(
+        "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/task-queue"
+    ).text.splitlines()
     for number in itertools.count(1):
         name = branch_of(task_id) + (f"-{number}" if number > 1 else "")
+        if any(other != name and other.casefold() == name.casefold() for other in others):
+            continue  # one file on some file systems, here or where the branch is fetched to
         tip = commit_of(git, f"refs/heads/{name}")
         if tip is None:
             return name, False
@@ -293,6 +309,18 @@ def _refuse_blocked_name(git: Git) -> None:
             f"{git.directory}: a branch called task-queue is in the way of task-queue/...",
             hint="rename it: git branch -m task-queue another-name",
         )
+
+
+def _refuse_other_case(git: Git, directory: Path) -> None:
+    """Git, or the file system, may take it for the checkout of another task."""
+    if git.ask("config", "--type=bool", "--get", "core.ignoreCase").text != "true":
+        return
+    for tree in listed(git):
+        if tree.directory != directory and str(tree.directory).casefold() == str(directory).casefold():
+            raise GitError(
+                f"{directory} differs from the checkout {tree.directory} in upper and lower case only",
+                hint="remove that one first: task-queue worktrees prune",
+            )
 
 
 def _forget(git: Git, known: WorktreeEntry) -> None:

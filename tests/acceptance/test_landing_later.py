@@ -159,3 +159,21 @@ def test_what_has_no_branch_cannot_land(make_agent_rig: MakeAgentRig) -> None:
     assert [answer.returncode for answer in answers] == [1, 1]
     assert "has no branch that could land" in answers[0].stderr
     assert "there is no task task-nothing" in answers[1].stderr
+
+
+def test_a_target_that_is_renamed_while_the_task_works(make_agent_rig: MakeAgentRig) -> None:
+    """The result and attention say that it is gone; the branch lands by itself once it is back."""
+    settings = audited(isolation="worktree", landing="merge")
+    rig = make_agent_rig(appends_to_first, sweep_seconds=1, **settings)
+    repository = a_repository(rig)
+    rig.start()
+    once = f"test -e {rig.home}/renamed || (touch {rig.home}/renamed && git -C {repository} branch -m main trunk)"
+    rig.ask("task-a", "# Write a line", verify=once)
+    result = rig.result("task-a", timeout=SLOW)
+    (told,) = attention(rig)
+    git(repository, "branch", "-m", "trunk", "main")
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+
+    assert (result["outcome"], result["landing"]["state"]) == ("succeeded", "waiting")
+    assert "there is no branch main any more" in told["sentence"]
+    assert (repository / "first.txt").read_text() == "first\nwork\n"

@@ -27,7 +27,7 @@ def tree_of(rig: AgentRig, task_id: str, source: str = "a") -> Path:
 
 
 def test_a_landed_tree_goes_after_its_time(make_agent_rig: MakeAgentRig) -> None:
-    """By itself, without another task, and with its branch; one with uncommitted work stays."""
+    """By itself, without another task, and with its branch; the work of a failed one stays on branch and ref."""
     rig = make_agent_rig(good_or_bad, sources=("a", "b"), git={"keep_worktrees_for": "1s"}, **ISOLATED)
     repository = a_repository(rig)
     rig.start()
@@ -40,12 +40,12 @@ def test_a_landed_tree_goes_after_its_time(make_agent_rig: MakeAgentRig) -> None
 
     assert (rejected["outcome"], landed["outcome"]) == ("audit_rejected", "succeeded")
     assert (repository / "task-good.txt").exists()
-    assert (tree_of(rig, "task-bad") / "task-bad.txt").exists()
     assert not tree_of(rig, "task-good", "b").exists()
+    assert git(repository, "show", "refs/task-queue/task-bad/leftovers:task-bad.txt") == "work"
 
 
 def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
-    """As many as configured; when one lands, those beyond go, but none with work that is nowhere else."""
+    """As many as configured; those beyond go when a task ends, but none with work that is nowhere else."""
     rig = make_agent_rig(good_or_bad, git={"keep_worktrees": 2}, **ISOLATED)
     a_repository(rig)
     rig.start()
@@ -54,6 +54,8 @@ def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
         rig.ask(name, f"# {name}")
         result = rig.result(name, timeout=SLOW)
         said.append([result["outcome"], result["landed"], result["notes"]])
+        if name == "task-1-bad":
+            (tree_of(rig, name) / "by hand.txt").write_text("a person's\n")
 
     left = [tree_of(rig, name).exists() for name in ("task-1-bad", "task-2", "task-3", "task-4")]
     assert left == [True, False, True, True], said
