@@ -71,5 +71,8 @@ class Housekeeping:
         environment = agent_environment(config.agent, os.environ)
         for git in repositories_in(folder, environment):
             unfinished = unfinished_in(source.path)
-            for gone in tidy(git, folder, keep=config.git.keep, unfinished=unfinished, now=self._clock.now()):
+            tidied = tidy(git, folder, keep=config.git.keep, unfinished=unfinished, now=self._clock.now())
+            for gone in tidied.removed:
                 log.info("working tree removed source=%s path=%s", source.id, gone)
+            for kept, why in tidied.kept:
+                log.info("working tree beyond the limits kept source=%s path=%s why=%s", source.id, kept, why)

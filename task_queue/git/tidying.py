@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,10 +19,17 @@ from task_queue.git.scratch_checkout import discard_forgotten
 from task_queue.git.worktree import listed
 
 
-def tidy(
-    git: Git, folder: Path, *, keep: Keep, unfinished: Collection[str], now: datetime
-) -> tuple[Path, ...]:
-    """Remove what *keep* lets go of the repository's checkouts directly in *folder*; which went.
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What became of the checkouts beyond the limits."""
+
+    removed: tuple[Path, ...] = ()
+    kept: tuple[tuple[Path, str], ...] = ()
+    """Each with what would be lost with it."""
+
+
+def tidy(git: Git, folder: Path, *, keep: Keep, unfinished: Collection[str], now: datetime) -> Tidied:
+    """Remove what *keep* lets go of the repository's checkouts directly in *folder*.
 
     Those whose name is in *unfinished* neither go nor count. Throw-away checkouts that a killed attempt left
     go at once, as does the branch of a removed checkout once another one has its commits. Raises GitError.
@@ -38,11 +46,15 @@ def tidy(
         for tree in listed(git)
         if tree.directory.parent == folder and tree.directory.name not in unfinished
     ]
-    return tuple(
-        tree.directory
-        for tree in overdue(trees, keep, now=now)
-        if remove(git, tree.directory) is None and not tree.directory.exists()
-    )
+    removed: list[Path] = []
+    kept: list[tuple[Path, str]] = []
+    for tree in overdue(trees, keep, now=now):
+        why = remove(git, tree.directory)
+        if why is not None:
+            kept.append((tree.directory, why))
+        elif not tree.directory.exists():
+            removed.append(tree.directory)
+    return Tidied(tuple(removed), tuple(kept))
 
 
 def repositories_in(folder: Path, environment: Mapping[str, str]) -> tuple[Git, ...]:

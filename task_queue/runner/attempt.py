@@ -171,22 +171,17 @@ class OngoingAttempt:
         return result
 
     def tidy(self) -> None:
-        failed = tidy_worktrees(self.opened(), self._log)
-        if failed is not None:
-            self.notes.append(failed)
+        note = tidy_worktrees(self.opened(), self._log)
+        if note is not None:
+            self._note(note)
 
     def remove_unchanged(self) -> bool:
-        """Keep neither checkout nor branch of a task that changed nothing; whether that is so."""
+        """Keep neither checkout nor branch of a task that changed nothing; whether they are gone."""
         committed = next((step for step in reversed(self.steps.done) if isinstance(step, Committed)), None)
-        if self.checkout is None or committed is None or committed.commits or committed.uncommitted:
+        if self.checkout is None or committed is None:
             return False
-        try:
-            is_removed = self.checkout.remove_unchanged()
-        except GitError as error:
-            self.notes.append(f"the checkout could not be removed: {error}")
-            return False
-        if is_removed:
-            self.notes.append("nothing changed, so neither a branch nor a checkout is kept")
+        is_removed, note = self.checkout.remove_unchanged(committed)
+        self.notes += [note] if note is not None else []
         return is_removed
 
     def _with_accepted_settings(self, order: Order, phase: str) -> Order:

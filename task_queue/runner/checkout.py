@@ -293,18 +293,26 @@ class Checkout:
                 notes.append(f"the repository of the checkout does not show the commit: {error}")
         return notes
 
-    def remove_unchanged(self) -> bool:
-        """Remove the checkout and the branch of a task that changed nothing; whether they are gone. Raises GitError."""
+    def remove_unchanged(self, committed: workflow.Committed) -> tuple[bool, str | None]:
+        """Remove the checkout and the branch of a task that is done and changed nothing.
+
+        Whether they are gone, and what a person should know.
+        """
         owner, base = self.owner, self.checkpoint.base if self.checkpoint else None
         if owner is None or self.repository is None or self.branch is None or base is None:
-            return False
+            return False, None
         folder, ref = self.repository.root, f"refs/heads/{self.branch}"
-        if commit_of(owner, ref) != base or remove(owner, folder) is not None:
-            return False
+        if committed.commits or committed.uncommitted or commit_of(owner, ref) != base:
+            return False, None
+        try:
+            if (why := remove(owner, folder)) is not None:
+                return False, f"nothing was committed, but the checkout is kept: {why}"
+        except GitError as error:
+            return False, f"the checkout could not be removed: {error}"
         forget_put_away(folder)
-        # It began on a merge of its dependencies, which their branches have.
+        # It may have begun on a merge of its dependencies, which their branches have.
         owner.attempt("update-ref", "-d", ref, base)
-        return True
+        return True, "nothing changed, so neither a branch nor a checkout is kept"
 
     def leave(self, *, done: bool) -> None:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
@@ -391,7 +399,7 @@ def _brought_back(git: Git, repository: Repository, folder: Path) -> tuple[str, 
 
 
 def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
-    """Remove finished working trees beyond what is to be kept, besides the task's own; why that failed.
+    """Remove finished working trees beyond what is to be kept, besides the task's own; what a person should know.
 
     One with work in it is never removed.
     """
@@ -403,16 +411,22 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
     others = replace(keep, number=max(0, keep.number - 1))  # the task's own is the newest
     try:
         unfinished = log.unfinished() | {key_of(order.claim.task_id)}
-        tidy(
+        kept = tidy(
             owner,
             order.git.worktrees,
             keep=others,
             unfinished=unfinished,
             now=datetime.now(UTC),
-        )
+        ).kept
     except (GitError, OSError, ValueError) as error:
         return f"earlier working trees could not be looked through: {error}"
-    return None
+    if not kept:
+        return None
+    more = f", and {len(kept) - 1} more" if len(kept) > 1 else ""
+    return (
+        f"beyond the limits, but kept: the working tree of {kept[0][0].name} ({kept[0][1]}){more};"
+        " see: task-queue worktrees list"
+    )
 
 
 def signature_of(order: Order) -> Signature:

@@ -99,6 +99,13 @@ class CheckedCommand:
                 kept = f"what it left could not be kept: {error}"
             notes += [kept] if kept is not None else []
         checkout.leave(done=succeeded)
+        committed = next((step for step in steps if isinstance(step, Committed)), None)
+        nothing_kept = False
+        if succeeded and committed is not None:
+            nothing_kept, note = checkout.remove_unchanged(committed)
+            notes += [note] if note is not None else []
+        untidy = tidy_worktrees(checkout, self._log)
+        notes += [untidy] if untidy is not None else []
         product = product_of(
             checkout,
             steps,
@@ -109,6 +116,8 @@ class CheckedCommand:
             seconds_by_phase={},
             changes_expected=changes_expected(checkout.order.settings, allow_only=False),
         )
+        if nothing_kept:
+            product = replace(product, branch=None)
         return outcome, replace(work, product=product)
 
     def _phases(
@@ -145,8 +154,6 @@ class CheckedCommand:
                     checkout, committed, verified, transcript, ends_at=ends_at, for_hooks_s=for_hooks_s
                 )
             )
-        untidy = tidy_worktrees(checkout, self._log)
-        notes += [untidy] if untidy is not None else []
         return outcome, work
 
     def _landed(

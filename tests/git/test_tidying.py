@@ -12,7 +12,7 @@ from task_queue.domain.task import TaskId
 from task_queue.domain.work.worktrees import Keep
 from task_queue.git.collect import collect
 from task_queue.git.scratch_checkout import scratch_checkout
-from task_queue.git.tidying import repositories_in, tidy
+from task_queue.git.tidying import Tidied, repositories_in, tidy
 from task_queue.git.worktree import create, listed, seen_by_queue
 from tests.git.conftest import Scratch
 
@@ -32,7 +32,8 @@ def after(scratch: Scratch, folder: Path, days: int, *, unfinished: frozenset[st
     """Names that are gone when somebody looks *days* from now; three days are allowed."""
     now = datetime.now(UTC) + days * DAY
     return {
-        path.name for path in tidy(scratch.git, folder, keep=Keep(9, 3 * DAY), unfinished=unfinished, now=now)
+        path.name
+        for path in tidy(scratch.git, folder, keep=Keep(9, 3 * DAY), unfinished=unfinished, now=now).removed
     }
 
 
@@ -87,7 +88,7 @@ def test_a_tree_that_is_still_needed_stays(scratch: Scratch, folder: Path) -> No
         unfinished=frozenset({"task-waits"}),
         now=datetime.now(UTC) + DAY,
     )
-    assert gone == ()
+    assert gone == Tidied()
     assert after(scratch, folder, 4, unfinished=frozenset({"task-waits"})) == {"task-done"}
 
 
