@@ -54,7 +54,7 @@ class SourceEntry:
     @property
     def has_own_isolation(self) -> bool:
         """Whether its own defaults say where its tasks work."""
-        return isinstance(self.defaults, dict) and "isolation" in self.defaults
+        return isinstance(self.defaults, dict) and "isolation" in cast("dict[str, object]", self.defaults)
 
     @property
     def queue(self) -> Path:
