@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
@@ -33,6 +33,8 @@ class PutAway:
     branch: str
     leftovers: str | None = None
     """The commit that holds what was uncommitted; None: everything was committed."""
+    begun_again: bool = False
+    """It is being made again; else it may still be there, where the removal was cut off or refused."""
 
 
 def put_away_from(directory: Path) -> PutAway | None:
@@ -59,6 +61,16 @@ def note_put_away(directory: Path, record: PutAway) -> None:
         durable.replace(path, encode(record))
     except OSError as error:
         raise GitError(f"{path}: {error.strerror}", hint="make room, or the folder writable") from error
+
+
+def begin_again(directory: Path) -> PutAway | None:
+    """Note that the checkout, which is not there, is made again; where its work is. Idempotent; raises GitError."""
+    away = put_away_from(directory)
+    if away is None:
+        return None
+    again = replace(away, begun_again=True)
+    note_put_away(directory, again)
+    return again
 
 
 def forget_put_away(directory: Path) -> None:

@@ -26,8 +26,8 @@ from task_queue.git.leftovers import earlier_work_of, keep_leftovers
 from task_queue.git.made import begin_making, end_making, finish_cut_off, forget_made, set_apart
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
-from task_queue.git.put_away import bring_back, forget_put_away, put_away_from
-from task_queue.git.removal import remove
+from task_queue.git.put_away import begin_again, bring_back, forget_put_away, put_away_from
+from task_queue.git.removal import give_up, remove
 from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
@@ -349,9 +349,12 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         folder = order.git.worktrees / key_of(order.claim.task_id)
         task_id = order.claim.task_id
         owner = git.at(repository.root)
-        away = put_away_from(folder)
+        if order.fresh:
+            notes += give_up(owner, folder, task_id)
+        is_there = folder.is_dir() and not is_empty(folder)
+        away = None if is_there else begin_again(folder)
         earlier = away.branch if away and commit_of(owner, f"refs/heads/{away.branch}") else None
-        begun = earlier is not None or (folder.is_dir() and not is_empty(folder))
+        begun = earlier is not None or is_there
         base = repository.head if begun else starting_point(owner, repository.head, order.dependencies)
         tree = create(owner, task_id, directory=folder, base=base, earlier=earlier)
         is_new = not tree.continued
@@ -389,8 +392,10 @@ def _brought_back(git: Git, repository: Repository, folder: Path) -> tuple[str, 
     if away is None:
         return ()
     there = git.at(repository.root)
-    is_back = repository.branch == away.branch and bring_back(there, away)
+    is_back = away.begun_again and repository.branch == away.branch and bring_back(there, away)
     forget_put_away(folder)
+    if not away.begun_again:
+        return ()  # it was to be removed, and was not
     if is_back:
         return ("the checkout had been removed, and was made again with the task's work in it",)
     return (

@@ -147,3 +147,14 @@ def test_a_checkout_that_a_person_removed_is_not_listed(scratch: Scratch, tmp_pa
 
     assert listed_before == ["task-a"]
     assert kept_checkouts(tmp_path / "trees", scratch.git) == ()
+
+
+def test_a_removal_that_git_refuses_leaves_no_note(scratch: Scratch, tree: Scratch) -> None:
+    """A note would say that the files on the ref are the newer ones."""
+    git_dir = scratch.root / ".git/worktrees/task-a"
+    (git_dir / "index.lock").touch()
+    (git_dir / "locked").write_text("by hand")
+
+    assert remove(scratch.git, tree.root) is not None
+    assert put_away_from(tree.root) is None
+    assert (tree.root / "new.txt").exists()
