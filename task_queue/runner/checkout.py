@@ -427,9 +427,10 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
         return f"earlier working trees could not be looked through: {error}"
     if not kept:
         return None
-    more = f", and {len(kept) - 1} more" if len(kept) > 1 else ""
+    (directory, why), *others = kept
+    more = f", and {len(others)} more" if others else ""
     return (
-        f"beyond the limits, but kept: the working tree of {kept[0][0].name} ({kept[0][1]}){more};"
+        f"beyond the limits, but kept: the working tree of {directory.name} ({why}){more};"
         " see: task-queue worktrees list"
     )
 
