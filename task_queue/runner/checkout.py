@@ -427,8 +427,8 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
         return f"earlier working trees could not be looked through: {error}"
     if not kept:
         return None
-    (directory, why), *others = kept
-    more = f", and {len(others)} more" if others else ""
+    (directory, why), *further = kept
+    more = f", and {len(further)} more" if further else ""
     return (
         f"beyond the limits, but kept: the working tree of {directory.name} ({why}){more};"
         " see: task-queue worktrees list"
