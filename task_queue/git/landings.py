@@ -19,18 +19,18 @@ _KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Landings:
     moves: tuple[RefMove, ...] = ()
 
 
 def landings_in(common_dir: Path) -> tuple[RefMove, ...]:
     """Oldest first; some of them may not have been taken."""
     with suppress(OSError, UnreadableRecordError):
-        return decode(_Kept, durable.read_regular(common_dir / _NAME, limit=_LIMIT)[0]).moves
+        return decode(_Landings, durable.read_regular(common_dir / _NAME, limit=_LIMIT)[0]).moves
     return ()
 
 
 def announce_landing(common_dir: Path, move: RefMove) -> None:
     """Where it cannot be noted, the step counts as a change that was made meanwhile."""
     with suppress(OSError):
-        durable.replace(common_dir / _NAME, encode(_Kept((*landings_in(common_dir), move)[-_KEPT:])))
+        durable.replace(common_dir / _NAME, encode(_Landings((*landings_in(common_dir), move)[-_KEPT:])))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,3 +151,26 @@ def test_a_repository_without_commits(empty: Scratch) -> None:
     empty.commit("first.txt")
 
     assert [change.is_urgent for change in changes_since(place, before)] == [False]
+
+
+def test_it_takes_few_calls(owner: Scratch, tmp_path: Path) -> None:
+    """Three, one more for a stash, and one for each ref that moved."""
+    log, shim = tmp_path / "calls", tmp_path / "bin" / "git"
+    shim.parent.mkdir()
+    program = shutil.which("git")
+    shim.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {program} "$@"\n')
+    shim.chmod(0o755)
+    counted = replace(owner.git, environment={**owner.env, "PATH": f"{shim.parent}:{owner.env['PATH']}"})
+    place = replace(place_of(owner), git=counted)
+
+    def calls_of(look: Callable[[], object]) -> int:
+        log.write_text("")
+        look()
+        return len(log.read_text().splitlines())
+
+    assert calls_of(lambda: state_of(place)) == 4
+    before = state_of(place)
+    owner.run("stash", "drop")
+    owner.run("tag", "-f", "v1", "main~1")
+
+    assert calls_of(lambda: changes_since(place, before)) == 4

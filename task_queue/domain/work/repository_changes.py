@@ -79,8 +79,8 @@ def changes_of(
 ) -> tuple[RepositoryChange, ...]:
     """The urgent ones first.
 
-    *moves* are those of ``moved_refs``, *back* names the refs whose earlier object is no ancestor of the present
-    one. *work_in_place*: the agent was to work in the main checkout, whose files and branch are its work.
+    *moves* are those of ``moved_refs``, *back* names the refs whose present object does not descend from
+    the earlier one. *work_in_place*: the agent was to work in the main checkout, whose files and branch are its work.
     """
     git = f"git -C {shlex.quote(root)}"
     return (
