@@ -79,17 +79,21 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
             return Cancelled(task_id, Cancelling.CANCELLED, ran)
 
 
-def retry(installation: Installation, task_id: TaskId) -> Retried:
+def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -> Retried:
     """Try the failed *task_id* again; the numbers of its attempts go on.
+
+    *fresh*: in a new session and, where it has a checkout of its own, in a new one; the earlier work is kept.
 
     Raises UnknownTaskError if it is not there or did not fail, EngineUnavailable, ConfigError.
     """
     installation.demand_trust()
     listed, state = found(installation.sources(), task_id)
     demand(Action.RETRY, task_id, state)
-    FolderEngine(listed.folders.pending).requests.requeue(task_id)
+    FolderEngine(listed.folders.pending).requests.requeue(task_id, fresh=fresh)
     retried = TaskRetried(listed.id, task_id)
-    record_action(installation, "tasks retry", retried, source=listed.id, task_id=task_id)
+    record_action(
+        installation, "tasks retry", retried, source=listed.id, task_id=task_id, fresh=fresh or None
+    )
     return Retried(task_id, listed.id)
 
 

@@ -85,11 +85,14 @@ def cancel(installation: Installation, *, task: str) -> int:
 
 @click.command()
 @click.argument("task")
+@click.option(
+    "--fresh", is_flag=True, help="Begin anew, in a new session and checkout; the earlier work is kept."
+)
 @pass_installation
-def retry(installation: Installation, *, task: str) -> None:
+def retry(installation: Installation, *, task: str, fresh: bool) -> None:
     """Try the failed TASK again; the numbers of its attempts go on."""
     installation.demand_trust()
-    retried = changing.retry(installation, task_named(task, installation.sources()))
+    retried = changing.retry(installation, task_named(task, installation.sources()), fresh=fresh)
     render.say(f"pending: {retried.task_id}")
 
 

@@ -54,7 +54,12 @@ class SourceEntry:
     @property
     def has_own_isolation(self) -> bool:
         """Whether its own defaults say where its tasks work."""
-        return isinstance(self.defaults, dict) and "isolation" in self.defaults
+        return "isolation" in self._own_defaults
+
+    @property
+    def _own_defaults(self) -> dict[str, object]:
+        defaults = cast("dict[str, object] | None", self.defaults)
+        return defaults if isinstance(defaults, dict) else {}
 
     @property
     def queue(self) -> Path:

@@ -158,6 +158,7 @@ class ConfiguredOrders:
             memory_mb=self.config.limits.memory_mb,
             events=self.events,
             notes=notes,
+            fresh=journal.fresh,
             dependencies=self._dependencies(settings),
         )
 

@@ -200,6 +200,8 @@ class Journal:
     task_id: TaskId
     attempts: tuple[Attempt, ...] = ()
     not_before: datetime | None = None
+    fresh: bool = False
+    """The next attempt begins anew, in a new session and a new checkout: a person asked for it."""
     schema_version: int = SCHEMA_VERSION
 
 

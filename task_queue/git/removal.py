@@ -8,10 +8,13 @@ from pathlib import Path
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
+from task_queue.git.checkpoint import move_ref, ref_of, snapshot_now
+from task_queue.git.collect import collect
 from task_queue.git.made import dirty_work
 from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
-from task_queue.git.repository import dirty_paths
+from task_queue.git.repository import commit_of, dirty_paths, facts, head_of
+from task_queue.git.snapshot import commit_tree
 from task_queue.git.submodules import checked_out_submodules, only_in_submodules
 from task_queue.git.untrusted import isolated_view
 from task_queue.git.worktree import (
@@ -104,7 +107,44 @@ def remove(git: Git, directory: Path) -> str | None:
     return None
 
 
-def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> str | None:
+def give_up(git: Git, directory: Path, task_id: TaskId) -> tuple[str, ...]:
+    """Remove a checkout that its task does not go on with; where what was in it is kept.
+
+    Its branch stays, and so do the commits that were in its own repository only; uncommitted files go to a ref.
+    Idempotent. Raises GitError where a submodule holds something that is nowhere else.
+    """
+    directory = Path(os.path.realpath(directory))
+    tree = next((tree for tree in listed(git) if tree.directory == directory), None)
+    if tree is None or tree.head is None or tree.branch is None or not directory.is_dir():
+        return ()
+    there = _there(git, directory)
+    inside = only_in_submodules(there)
+    if inside is not None:
+        raise GitError(
+            f"{directory} is to be given up, and holds {inside}", hint="push that first, or move it away"
+        )
+    notes = [f"the earlier work is kept on the branch {tree.branch}"]
+    notes += collect(there, task_id, base=tree.head, branch=tree.branch)
+    found = facts(there)
+    head = head_of(there)
+    if found is not None and head is not None and dirty_work(there, found.git_dir):
+        ref, files = ref_of(task_id, "given-up"), snapshot_now(there, found).tree
+        earlier = commit_of(git, ref)
+        parents = (head, *([earlier] if earlier else []))
+        kept = commit_tree(there, files, parents=parents, message=f"Given up by {task_id}\n")
+        move_ref(git, ref, kept, earlier)
+        notes.append(f"its uncommitted files are kept on {ref}")
+    said = _removed(git, tree, record_of(directory), force=True)
+    if said is not None:
+        raise GitError(f"{directory} cannot be removed: {said}", hint="move it away, then retry the task")
+    git.attempt("update-ref", "-d", pin_of(task_id))
+    forget(directory)
+    return tuple(notes)
+
+
+def _removed(
+    git: Git, tree: WorktreeEntry, record: CheckoutRecord | None, *, force: bool = False
+) -> str | None:
     """Let git remove the files, which looks again whether they are all committed; what it said if it refused.
 
     With ``--force`` only where a submodule is checked out, or where files are the work of no agent (``git.made``):
@@ -113,7 +153,7 @@ def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> st
     directory = tree.directory
     own, aside = directory / ".git", directory.with_name(f".{directory.name}.gone")
     there = _there(git, directory) if directory.is_dir() else None
-    force = ("--force",) if there is not None and _needs_force(git, there) else ()
+    forced = force or (there is not None and _needs_force(git, there))
     remove_tree(aside)
     is_own = own.is_dir() and not own.is_symlink()
     if is_own:
@@ -121,7 +161,7 @@ def _removed(git: Git, tree: WorktreeEntry, record: CheckoutRecord | None) -> st
     if directory.is_dir() and not own.exists():
         own.write_bytes(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
     patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S, settings=record.settings if record else ())
-    answer = patient.attempt("worktree", "remove", *force, str(directory))
+    answer = patient.attempt("worktree", "remove", *(["--force"] if forced else []), str(directory))
     if answer.code == 0:
         remove_tree(aside)
         return None

@@ -125,6 +125,8 @@ class Order:
     """Seals of what earlier attempts had finished."""
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
+    fresh: bool = False
+    """A checkout of an earlier attempt is not gone on with; what is in it is kept."""
     dependencies: tuple[Dependency, ...] = ()
     """Those that committed something; the work begins on a commit that has it."""
     events: Path | None = None

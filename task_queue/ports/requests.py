@@ -15,8 +15,11 @@ class Requests(Protocol):
         """Ask that a waiting or running task be cancelled; raises UnknownTaskError."""
         ...
 
-    def requeue(self, task_id: TaskId) -> None:
-        """A person's retry: an ended task goes back to pending; raises UnknownTaskError."""
+    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
+        """A person's retry: an ended task goes back to pending; raises UnknownTaskError.
+
+        *fresh*: in a new session and a new checkout, from what the target is then.
+        """
         ...
 
     def cancel_requested(self, claim: Claim) -> bool: ...

@@ -27,6 +27,7 @@ from task_queue.git.leftovers import earlier_work_of, keep_leftovers
 from task_queue.git.made import begin_making, end_making, finish_cut_off, forget_made, set_apart
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
+from task_queue.git.removal import give_up
 from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
@@ -341,6 +342,8 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         folder = order.git.worktrees / key_of(order.claim.task_id)
         task_id = order.claim.task_id
         owner = git.at(repository.root)
+        if order.fresh:
+            notes += give_up(owner, folder, task_id)
         begun = folder.is_dir() and not is_empty(folder)
         base = repository.head if begun else starting_point(owner, repository.head, order.dependencies)
         tree = create(owner, task_id, directory=folder, base=base)

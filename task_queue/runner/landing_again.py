@@ -40,7 +40,7 @@ _AS_BEFORE = "the checks failed on these very files before"
 def main() -> int:
     """Raises UnreadableRecordError where standard input is not a request."""
     landing = LandingAgain(decode(LandingRequest, sys.stdin.buffer.read()))
-    signal.signal(signal.SIGTERM, lambda *_: landing.stop())
+    signal.signal(signal.SIGTERM, lambda _number, _frame: landing.stop())
     try:
         product = landing.land()
     except (TaskQueueError, OSError) as error:

@@ -26,6 +26,7 @@ from task_queue.domain.model import (
     OutcomeKind,
     Result,
     RunRecord,
+    Work,
 )
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.owners import this_process
@@ -332,6 +333,21 @@ class EngineContract(ABC):
         bench.drop("task-a")
 
         assert [bench.claim("task-a").task_id, bench.claim("task-a.2").task_id] == ["task-a.3", "task-a.2"]
+
+    @pytest.mark.parametrize("fresh", [False, True])
+    def test_a_fresh_retry_begins_a_new_session(self, bench: EngineBench, *, fresh: bool) -> None:
+        """Another one goes on with a session that can be continued."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        died, work = Outcome(OutcomeKind.CRASHED, "died"), Work(session_id=claim.session_id)
+        bench.engine.attempts.commit(claim, bare_ending(claim, died, by="runner", now=NOW, work=work))
+        bench.settle(claim, TaskState.FAILED)
+        bench.engine.requests.requeue(TaskId("task-a"), fresh=fresh)
+
+        again = bench.claim("task-a")
+        assert bench.engine.queue.journal(again).fresh is fresh
+        assert again.resumes is not fresh
+        assert (again.session_id == claim.session_id) is not fresh
 
     def test_a_persons_retry_goes_back_to_pending(self, bench: EngineBench) -> None:
         """With its history, uncounted, and the numbers going on."""

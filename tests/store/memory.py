@@ -181,7 +181,7 @@ class MemoryEngine:
         record_id = journal.task_id if journal else self._free_record(task_id)
         earlier = journal.attempts if journal else ()
         used = [number for (name, number) in self.folders if name == record_id]
-        session = session_to_continue(earlier)
+        session = None if journal is not None and journal.fresh else session_to_continue(earlier)
         token = new_token()
         claim = Claim(
             task_id=record_id,
@@ -292,12 +292,13 @@ class MemoryEngine:
         del self._locks[dropped_as]
         return None
 
-    def requeue(self, task_id: TaskId) -> None:
+    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
         state, data = self.ended.get(task_id, (None, b""))
         if state is not TaskState.FAILED or task_id in self.documents:
             raise UnknownTaskError(f"task {task_id} did not fail")
         attempts = self.results.pop(task_id).attempts
-        self._journals[task_id] = Journal(task_id, tuple(replace(a, counted=False) for a in attempts))
+        attempts = tuple(replace(a, counted=False) for a in attempts)
+        self._journals[task_id] = Journal(task_id, attempts, fresh=fresh)
         del self.ended[task_id]
         self.documents[task_id] = data
 

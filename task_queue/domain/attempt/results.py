@@ -80,6 +80,7 @@ def journal_after(claim: Claim, ending: Ending, journal: Journal, disposition: D
         task_id=claim.task_id,
         attempts=(*attempts_before(journal, claim), attempt_of(claim, ending)),
         not_before=not_before,
+        fresh=journal.fresh and ending.work.session_id is None,  # it never came to begin
     )
 
 

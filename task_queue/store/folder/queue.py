@@ -80,7 +80,7 @@ class FolderQueue:
             last = max((*self._archive.attempts_used(record_id), *(a.number for a in earlier)), default=0)
             self._put_back_lost_lock(document, data, record_id, last, earlier)
             number = 1 + last
-            session = session_to_continue(earlier)
+            session = None if journal is not None and journal.fresh else session_to_continue(earlier)
             token = new_token()
             claim = Claim(
                 task_id=record_id,

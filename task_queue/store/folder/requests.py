@@ -37,10 +37,10 @@ class FolderRequests:
         self._touch = touch
         self._available = available
 
-    def requeue(self, task_id: TaskId) -> None:
+    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
         _demand_id(task_id)
         with self._available():
-            self._requeue.start(task_id)
+            self._requeue.start(task_id, fresh=fresh)
 
     def request_cancel(self, task_id: TaskId) -> None:
         document = self._document_waiting_or_running(task_id)

@@ -29,7 +29,7 @@ class Requeue:
         self._archive = archive
         self._touch = touch
 
-    def start(self, task_id: TaskId) -> None:
+    def start(self, task_id: TaskId, *, fresh: bool) -> None:
         """Raises UnknownTaskError if it did not fail, waits already, or another process was first."""
         document = naming.document_of(task_id)
         ended = self._layout.ended(TaskState.FAILED) / document
@@ -45,7 +45,7 @@ class Requeue:
                 raise UnknownTaskError(f"task {task_id} was retried by another process just now")
             result = self._archive.result_of(task_id)
             attempts = result.attempts if result else ()
-            journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts))
+            journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), fresh=fresh)
             durable.replace(self._layout.journal(document), encode(journal))
             self._bring_back(task_id)
 
