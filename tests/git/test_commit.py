@@ -12,6 +12,8 @@ from task_queue.git.changes import changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
 from task_queue.git.commit import CommitResult, doubts_about_agents, final_commit, why_no_signature
 from task_queue.git.commit_begun import forget_begun_commit
+from task_queue.git.own_repository import paths_of
+from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 
@@ -373,3 +375,14 @@ def test_a_repository_whose_commits_have_another_encoding(scratch: Scratch) -> N
     first = done()
     assert scratch.run("-c", "i18n.logOutputEncoding=UTF-8", "log", "-1", "--format=%s") == "Grün \u2713"
     assert (first.ours, first.by_agent) == (done().ours, ())
+
+
+def test_a_commit_of_the_queue_is_no_change_by_another_task(scratch: Scratch) -> None:
+    where = paths_of(scratch.git)
+    place = OwnerPlace(scratch.git, where.common_dir, where.hooks)
+    since, before = begin(scratch), state_of(place)
+    scratch.write("work.txt")
+
+    finish(scratch, since)
+
+    assert changes_since(place, before) == ()
