@@ -116,11 +116,11 @@ def test_it_is_found_after_everything_was_killed(make_agent_rig: MakeAgentRig) -
     def script(request: Request) -> Reply:
         if just_ran(request) or request.turn > 1:
             return Say("done")
-        return bash(f"{BY_PATH.format(owner=rigs[0].workspace)}; echo start >> log; sleep 600")
+        return bash("sh hostile.sh")
 
-    rigs: list[AgentRig] = []
     rig = make_agent_rig(script, defaults={"workflow": "single", "isolation": "worktree"})
-    rigs.append(rig)
+    hostile = f"{BY_PATH.format(owner=rig.workspace)}; echo start >> log; sleep 600\n"
+    (rig.workspace / "hostile.sh").write_text(hostile)
     prepared(rig)
     daemon = rig.start()
     rig.ask("task-a", "# Write a line", max_attempts=2)
