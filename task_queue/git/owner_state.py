@@ -6,6 +6,7 @@ with what was there before the first one. Takes three calls of git, one more for
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -93,7 +94,8 @@ def changes_since(place: OwnerPlace, before: RepositoryState) -> tuple[Repositor
         moves = moved_refs(before, after, landings_in(place.common_dir))
         back = {move.ref for move in moves if not is_ancestor(place.git, move.old, of=move.new)}
     except GitError as error:
-        return (RepositoryChange(f"the repository cannot be read: {error}", f"git -C {place.root} status"),)
+        show = f"git -C {shlex.quote(str(place.root))} status"
+        return (RepositoryChange(f"the repository cannot be read: {error}", show),)
     return changes_of(
         before,
         after,
