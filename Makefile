@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 MINUTES ?= 10
 LIVES ?= 50
 QUEUES ?= 5000
+ROWS ?= 20
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
@@ -13,7 +14,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order soak bench clean
+.PHONY: help demo install test lint types unit spine apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -28,6 +29,7 @@ help:
 	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
 	@echo 'make proof-order QUEUES=5000   random queues: what is said to be next is what runs'
 	@echo 'make soak MINUTES=10   random kills under load'
+	@echo 'make night ROWS=20     a night in one repository with tests, three tasks a row'
 	@echo 'make bench             against its peers'
 	@echo 'make apt               Debian packages that some tests need (as root)'
 	@echo 'make clean             remove $(VENV) and the caches'
@@ -87,6 +89,9 @@ proof-order: $(VENV)/.complete
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)
+
+night: $(VENV)/.complete
+	TASK_QUEUE_NIGHT_ROWS=$(ROWS) $(BIN)/python -m pytest -q tests/acceptance/test_repository_night.py
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks

@@ -10,6 +10,7 @@ from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.config import schema
 from task_queue.daemon.landings import InForce, LandingProcess, after_landing, order_to_land
+from task_queue.domain.attempt.needs import is_landed
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.events import TaskLanded
 from task_queue.domain.model import Result
@@ -40,7 +41,7 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
     landing = (result.product.landing if result else None) or {}
     if result is None or state is not TaskState.COMPLETED or not landing:
         raise TaskQueueError(f"task {task_id} has no branch that could land", hint=_hint(state, result))
-    if landing.get("state") == "landed":
+    if is_landed(result):
         return LandedTask(task_id, listed.id, is_in_target=True, said=str(result.product.landed))
     config = schema.load(installation.locations.config)
     source = config.source(listed.id)
@@ -48,8 +49,8 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
     order = order_to_land(InForce(installation.locations, config, os.environ), source, result)
     product = LandingProcess(LandingRequest(order, result.product, check_anew=True)).product()
     after = after_landing(listed.folders, result, product)
-    said = str(product.landed)
-    is_in_target = (after.product.landing or {}).get("state") == "landed"
+    is_in_target = is_landed(after)
+    said = str(after.product.landed if is_in_target else product.landed)
     events = (TaskLanded(listed.id, task_id, said),) if is_in_target else ()
     record_action(installation, "tasks land", *events, source=listed.id, task_id=task_id)
     return LandedTask(task_id, listed.id, is_in_target, said)

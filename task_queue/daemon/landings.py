@@ -18,7 +18,7 @@ from task_queue.config.environment import template_environment
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.orders import ConfiguredOrders
-from task_queue.domain.attempt.needs import attention_of, is_waiting_to_land
+from task_queue.domain.attempt.needs import attention_of, is_landed, is_waiting_to_land
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import TaskQueueError
@@ -167,9 +167,16 @@ class LandingTries:
         except TaskQueueError as error:
             log.warning("not landed source=%s task=%s error=%s", source.id, result.task_id, error.in_full)
             return
+        except OSError as error:
+            log.warning("not landed source=%s task=%s error=%s", source.id, result.task_id, error)
+            return
+        except Exception:
+            # A result that a person edited may hold anything; the other branches are tried nevertheless.
+            log.exception("not landed source=%s task=%s", source.id, result.task_id)
+            return
         finally:
             self._current = None
-        if (after.product.landing or {}).get("state") == "landed":
+        if is_landed(after):
             self._emit(TaskLanded(source.id, result.task_id, after.product.landed or ""))
             self._wakeup.wake()  # others may build on it
 
@@ -201,6 +208,8 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         worktrees=in_force.locations.worktrees,
         result_of=lambda task_id: result_in((Layout(each.path) for each in in_force.config.sources), task_id),
     )
+    if not result.attempts:
+        raise TaskQueueError(f"the result of {result.task_id} names no attempt")
     last = result.attempts[-1]
     claim = Claim(
         result.task_id,
@@ -221,7 +230,10 @@ def after_landing(layout: Layout, result: Result, product: WorkProduct) -> Resul
     """The result of the task with what its work comes to now; written where that is something else. Raises OSError."""
     if product == result.product:
         return result
-    changed = replace(read_result(layout, result.task_id) or result, product=product)
+    present = read_result(layout, result.task_id)
+    if present is None or present.completed_at != result.completed_at or is_landed(present):
+        return present or result  # deleted, tried again, or landed by another meanwhile
+    changed = replace(present, product=product)
     changed = replace(changed, attention=attention_of(changed))
     document = document_of(layout, result) or b""
     task = parse(document, result.task_id)

@@ -42,7 +42,8 @@ def bring_in(
 ) -> tuple[Checkpoint, str | None]:
     """Merge the target into *branch*, which the checkout has.
 
-    Returns the checkpoint, which begins at the target now, and the merge commit, None where none was needed.
+    Returns the checkpoint, which begins at the target now, and the merge commit that the branch ends with; None
+    where none was needed.
     *git* sees the checkout as the queue does. Idempotent; raises GitError.
     """
     there = git.at(repository.root)
@@ -54,9 +55,15 @@ def bring_in(
         merge = _merge(
             there, repository, merged, tip, task_id=task_id, branch=branch, since=since, signature=signature
         )
+    elif _parents(there, tip)[1:] == [merged.onto]:  # of a call that was cut off
+        merge = tip
     kept = moved_to(there, repository, since, base=merged.onto)
     hand_over(there, branch)
     return kept, merge
+
+
+def _parents(git: Git, commit: str) -> list[str]:
+    return git.read("rev-list", "--no-walk", "--parents", commit).text.split()[1:]
 
 
 def _merge(

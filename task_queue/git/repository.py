@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -163,6 +163,14 @@ def continues(git: Git, old: str, tip: str) -> bool:
     """
     newer = git.read("rev-list", "--first-parent", tip, f"^{old}").text.split()
     return not newer or git.ask("rev-parse", "--verify", "--quiet", f"{newer[-1]}^1").text == old
+
+
+def without_merges(git: Git, commits: Sequence[str]) -> tuple[str, ...]:
+    """Those of *commits* with at most one parent, in their order. Raises GitError."""
+    if not commits:
+        return ()
+    plain = git.read("rev-list", "--no-walk=unsorted", "--no-merges", *commits).text.split()
+    return tuple(commit for commit in commits if commit in plain)
 
 
 def is_ancestor(git: Git, older: str, *, of: str) -> bool:

@@ -20,7 +20,7 @@ from task_queue.git.checkpoint import ref_of
 from task_queue.git.own_repository import Borrowed, borrowed_of, make_repository, paths_of
 from task_queue.git.program import Git, said_by
 from task_queue.git.records import CheckoutRecord, record_of, remember, remove_tree
-from task_queue.git.repository import commit_of
+from task_queue.git.repository import commit_of, holder_of
 from task_queue.platform import durable
 
 CHECKOUT_TIMEOUT_S = 900.0
@@ -200,8 +200,18 @@ def _continued(git: Git, known: WorktreeEntry, task_id: TaskId, *, notes: tuple[
         raise GitError(
             f"{known.directory} has no commit checked out", hint="move it away, then retry the task"
         )
+    _remove_locks_left(git, known.directory, known.branch)
     made = _completed(git, task_id, known.directory, branch=known.branch, head=known.head, continued=True)
     return replace(made, notes=(*notes, *made.notes))
+
+
+def _remove_locks_left(git: Git, directory: Path, branch: str) -> None:
+    """Of a git that was killed: only the queue's own takes these, and it does not run before the checkout is there."""
+    own = admin_folder(git, directory)
+    branch_lock = paths_of(git).common_dir / "refs/heads" / f"{branch}.lock"
+    for lock in (branch_lock, *(own / f"{name}.lock" for name in ("index", "HEAD", "ORIG_HEAD"))):
+        if lock.exists() and holder_of(lock, directory) is None:
+            lock.unlink(missing_ok=True)
 
 
 def _completed(

@@ -28,7 +28,7 @@ from task_queue.git.made import begin_making, end_making, finish_cut_off, forget
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git
 from task_queue.git.removal import give_up
-from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of
+from task_queue.git.repository import Repository, commit_of, dirty_paths, facts, head_of, without_merges
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
 from task_queue.git.starting_point import demand_all, starting_point
@@ -241,7 +241,8 @@ class Checkout:
             notes.append("the history that the task began on was rewritten")
         root = shlex.quote(str(self.main or self.repository.root))  # a tree of its own goes away some day
         see = tuple(f"git -C {root} show {commit}" for commit in made.all)
-        undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(made.all))
+        own = without_merges(self.git, made.all)  # git reverts no merge without being given a side
+        undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(own))
         if self.checkpoint.dirty:
             notes.append("your uncommitted changes from before the task are kept on " + self.checkpoint.ref)
             undo += self.checkpoint.restore_commands(self.repository.root)

@@ -29,6 +29,7 @@ class Checks:
 
     def __init__(self) -> None:
         self._verification = Verification()
+        self._proven: set[str] = set()
 
     def stop(self) -> None:
         """End the command that runs; safe from a signal handler."""
@@ -100,11 +101,16 @@ class Checks:
                 return Blocked("the time was over before the checks of the merge had ended")
             if failed:
                 return _findings(failed)
+        self._proven.add(commit)
         return None
 
     def note_landed(self, checkout: Checkout, commit: str) -> None:
-        """Remember that all commands passed on *commit*, which the next task begins on."""
-        self._keep(checkout, commit, dict.fromkeys(checkout.order.settings.verify, ""))
+        """Remember that all commands passed on *commit*, which the next task begins on.
+
+        Not of a commit that was not proven here: a branch may have been merged by another, and more came after it.
+        """
+        if commit in self._proven:
+            self._keep(checkout, commit, dict.fromkeys(checkout.order.settings.verify, ""))
 
     def baseline(
         self, checkout: Checkout, commit: str, transcript: Transcript, *, within_s: float

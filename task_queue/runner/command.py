@@ -177,14 +177,17 @@ class CheckedCommand:
                 checkout, commit, proven=verified.tree, transcript=transcript, within_s=left_s
             )
 
-        landed = land_branch(
-            checkout,
-            committed.commits,
-            prove=prove,
-            give_up=lambda: self._asked,
-            within_s=for_hooks_s,
-            wait_s=max(for_hooks_s, ends_at - time.monotonic()),
-        )
+        try:
+            landed = land_branch(
+                checkout,
+                committed.commits,
+                prove=prove,
+                give_up=lambda: self._asked,
+                within_s=for_hooks_s,
+                wait_s=max(for_hooks_s, ends_at - time.monotonic()),
+            )
+        except GitError as error:  # the command has run, and the branch is landed later
+            return Landed(None, f"{checkout.branch} was not merged: {error}")
         if isinstance(landed, Unproven):
             why = f"verification fails where it is merged: {landed.findings.strip()}"
             return Landed(None, f"{checkout.branch} was not merged: {why}")

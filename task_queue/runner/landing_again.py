@@ -22,10 +22,11 @@ from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.program import Git
-from task_queue.git.repository import commit_of, facts, tree_of
+from task_queue.git.repository import commit_of, facts, is_ancestor, tree_of, without_merges
 from task_queue.git.worktree import seen_by_queue
-from task_queue.platform import identity
+from task_queue.platform import durable, identity
 from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import decode, encode
 from task_queue.ports.landing import LandingRequest
 from task_queue.runner.checkout import Checkout
@@ -34,6 +35,9 @@ from task_queue.runner.landing import land_branch
 from task_queue.runner.work_product import GIVEN_UP, LANDED, WAITING
 
 _WITHIN_S = 7200.0
+_LOCK = ".landing"
+"""In the folder of a source's working trees: its ended tasks are landed one at a time, also by hand."""
+_LOOK_AGAIN_S = 0.1
 _AS_BEFORE = "the checks failed on these very files before"
 
 
@@ -67,21 +71,36 @@ class LandingAgain:
 
     def land(self) -> WorkProduct:
         """What the work comes to now. Raises GitError."""
+        lock = FileLock(self._order.git.worktrees / _LOCK, longest_pause_s=_LOOK_AGAIN_S)
+        durable.make_directory(self._order.git.worktrees)
+        try:
+            if not lock.take(within_s=_WITHIN_S, give_up=lambda: self._stopped):
+                return self._product
+            self._end_processes()  # of a try whose process was killed
+            return self._land()
+        finally:
+            lock.release()
+
+    def _end_processes(self) -> None:
+        """Of this task's tries: no other one runs, and the task has ended."""
+        identity.end_tree(self._order.marker, grace_s=0)
+
+    def _land(self) -> WorkProduct:
         checkout = self._checkout()
         assert checkout.owner is not None
         if commit_of(checkout.owner, f"refs/heads/{checkout.branch}") is None:
-            gone = f"{checkout.branch} was deleted"
-            landing = {"state": GIVEN_UP, "target": checkout.target, "reason": gone}
-            return replace(self._product, landed=gone, landing=landing, keep=())
-        identity.end_tree(self._order.marker, grace_s=0)  # of a try whose process was killed
+            return self._without_branch(checkout, checkout.owner)
 
         def prove(commit: str) -> str | Blocked | None:
             assert checkout.owner is not None
             if self._failed_on is not None and tree_of(checkout.owner, commit) == self._failed_on:
                 return Blocked(_AS_BEFORE)
-            return self._checks.prove(
-                checkout, commit, proven=None, transcript=_NoTranscript(), within_s=_WITHIN_S
-            )
+            try:
+                return self._checks.prove(
+                    checkout, commit, proven=None, transcript=_NoTranscript(), within_s=_WITHIN_S
+                )
+            finally:
+                self._end_processes()  # which a command has left
 
         landed = land_branch(
             checkout,
@@ -112,13 +131,29 @@ class LandingAgain:
             )
         if self._order.settings.verify:
             self._checks.note_landed(checkout, landed.commit)
+        return self._is_in_target(checkout, checkout.owner, landed)
+
+    def _without_branch(self, checkout: Checkout, owner: Git) -> WorkProduct:
+        """A person has deleted the branch: after a merge, or to give up the work."""
+        target = commit_of(owner, f"refs/heads/{checkout.target}")
+        commits = self._product.commits
+        if target is not None and commits and all(is_ancestor(owner, each, of=target) for each in commits):
+            return self._is_in_target(
+                checkout, owner, Landed(target, f"its commits are in {checkout.target} (already there)")
+            )
+        gone = f"{checkout.branch} was deleted"
+        landing = {"state": GIVEN_UP, "target": checkout.target, "reason": gone}
+        return replace(self._product, landed=gone, landing=landing, keep=())
+
+    def _is_in_target(self, checkout: Checkout, owner: Git, landed: Landed) -> WorkProduct:
         git = f"git -C {shlex.quote(str(checkout.main))}"
+        own = without_merges(owner, self._product.commits)
         return replace(
             self._product,
             landed=landed.said,
             landing={"state": LANDED, "target": checkout.target, "reason": landed.said},
             keep=(),
-            undo=tuple(f"{git} revert {commit}" for commit in reversed(self._product.commits)),
+            undo=tuple(f"{git} revert {commit}" for commit in reversed(own)),
             notes=(*self._product.notes, *landed.notes),
         )
 

@@ -257,6 +257,8 @@ class WorkflowExecutor:
         baseline = self._checks.baseline(checkout, refused.onto, run.transcript, within_s=run.left_s)
         judges = self._checks.judges_in(checkout, refused.onto)
         run.checkout, merge = with_target_merged_in(checkout, refused)
+        if merge in run.committed().commits:  # the agent's own
+            merge = None
         target = str(checkout.target)
         moved = base_of(run.steps.done).base_commit != refused.onto
         return SentBack(

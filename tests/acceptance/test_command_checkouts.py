@@ -110,3 +110,20 @@ def test_without_a_repository_it_works_in_place_and_says_so(make_rig: MakeRig) -
     assert (result["outcome"], result["isolation"]) == ("succeeded", "none")
     assert rig.side_effects("work.txt") == ["line"]
     assert any("not a git repository" in note for note in result["notes"])
+
+
+def test_a_command_that_has_run_does_not_run_again_because_git_cannot_land_it(make_rig: MakeRig) -> None:
+    """Its branch lands later, by itself."""
+    rig = make_rig(defaults=LANDING, sweep_seconds=1)
+    repository = a_repository(rig)
+    unreadable = repository / ".git/task-queue-advance.json"
+    unreadable.write_text("not what the queue writes")
+    rig.start()
+    rig.drop_command("task-a", f"echo ran >> {rig.home}/runs; echo work > work.txt")
+    result = rig.result("task-a")
+
+    assert (result["outcome"], result["landing"]["state"]) == ("succeeded", "waiting")
+    assert "cannot be read" in result["landed"]
+    unreadable.unlink()
+    eventually((repository / "work.txt").exists, timeout=60, what="it lands")
+    assert (rig.home / "runs").read_text() == "ran\n"

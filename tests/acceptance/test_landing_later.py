@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.processes import environments
 from tests.waiting import eventually
 
 
@@ -159,3 +163,136 @@ def test_what_has_no_branch_cannot_land(make_agent_rig: MakeAgentRig) -> None:
     assert [answer.returncode for answer in answers] == [1, 1]
     assert "has no branch that could land" in answers[0].stderr
     assert "there is no task task-nothing" in answers[1].stderr
+
+
+UNTIL_GO = "test ! -e other.txt || { touch $HOME/proving; while [ ! -e $HOME/go ]; do sleep 0.05; done; }"
+"""A check that takes its time once main has another commit."""
+
+
+def with_another_commit(repository: Path, name: str = "other.txt") -> str:
+    """main moves, and nothing is in the way of a merge any more. The commit."""
+    (repository / name).write_text("other\n")
+    git(repository, "add", name)
+    git(repository, "commit", "-qm", "Other", name)
+    git(repository, "restore", "first.txt")
+    return git(repository, "rev-parse", "HEAD")
+
+
+def tries_of(rig: AgentRig) -> list[int]:
+    """The processes that land, or wait for the one that does."""
+
+    def holds(process: Path) -> bool:
+        with contextlib.suppress(OSError):
+            return any(fd.readlink().name == ".landing" for fd in (process / "fd").iterdir())
+        return False
+
+    own = f"HOME={rig.home}".encode()
+    return [pid for pid, lines in environments() if own in lines and holds(Path(f"/proc/{pid}"))]
+
+
+def test_two_that_land_it_at_once_do_not_disturb_each_other(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600, verify=[UNTIL_GO])
+    with_another_commit(repository)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(rig.cli, "tasks", "land", "task-a")
+        eventually((rig.home / "proving").exists, timeout=SLOW, what="the merge is checked")
+        second = pool.submit(rig.cli, "tasks", "land", "task-a")
+        eventually(lambda: len(tries_of(rig)) == 2, timeout=SLOW, what="the second one waits")
+        (rig.home / "go").touch()
+        answers = [first.result(), second.result()]
+
+    assert [(answer.returncode, "is in main" in answer.stdout) for answer in answers] == [(0, True)] * 2
+    assert now(rig)["landing"]["state"] == "landed"
+    assert len(git(repository, "log", "--merges", "--format=%H").split()) == 1
+    assert tries_of(rig) == []
+
+
+def test_what_a_check_leaves_running_is_ended_with_it(make_agent_rig: MakeAgentRig) -> None:
+    leaves = "test ! -e other.txt || { setsid sleep 1000 > /dev/null 2>&1 & }"
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600, verify=[leaves])
+    with_another_commit(repository)
+
+    assert rig.cli("tasks", "land", "task-a").returncode == 0
+    assert rig.marked() == []
+
+
+def test_a_branch_that_a_person_merges_and_deletes_has_landed(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
+    git(repository, "restore", "first.txt")
+    git(repository, "merge", "-q", "--no-edit", "task-queue/task-a")
+    git(repository, "update-ref", "-d", "refs/heads/task-queue/task-a")
+
+    assert rig.cli("tasks", "land", "task-a").returncode == 0
+    assert now(rig)["landed"] == "its commits are in main (already there)"
+    assert (now(rig)["landing"]["state"], now(rig)["attention"]) == ("landed", [])
+
+
+def test_what_came_after_a_merge_by_hand_does_not_count_as_checked(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600, verify=["test ! -e other.txt"])
+    git(repository, "stash", "-q")
+    git(repository, "merge", "-q", "--no-edit", "task-queue/task-a")
+    tip = with_another_commit(repository)
+
+    assert rig.cli("tasks", "land", "task-a").returncode == 0
+    known = repository / ".git/task-queue-checks.json"
+    assert not known.exists() or tip not in known.read_text()
+
+
+def test_a_result_that_cannot_be_written_is_written_later(make_agent_rig: MakeAgentRig) -> None:
+    """As on a full disk: until then the result says too little, and never the wrong thing."""
+    rig, repository, _ = blocked(make_agent_rig)
+    report = rig.queue() / "reports/task-a.md"
+    report.unlink()
+    (report / "in the way").mkdir(parents=True)
+    git(repository, "restore", "first.txt")
+    eventually(lambda: "work" in (repository / "first.txt").read_text(), timeout=SLOW, what="it lands")
+    eventually(lambda: "not landed source=a task=task-a" in rig.daemon_log(), what="it is logged")
+    assert now(rig)["landing"]["state"] == "waiting"
+
+    shutil.rmtree(report)
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the result says so")
+    assert "is in main" in report.read_text()
+
+
+def test_a_result_that_a_person_has_edited_keeps_no_other_from_landing(make_agent_rig: MakeAgentRig) -> None:
+    rig, repository, result = blocked(make_agent_rig)
+    path = rig.queue() / "results/task-a.json"
+    path.write_text(json.dumps({**result, "attempts": []}))
+    git(repository, "restore", "first.txt")
+    eventually(lambda: "names no attempt" in rig.daemon_log(), timeout=SLOW, what="it is logged")
+    refused = rig.cli("tasks", "land", "task-a")
+    assert (refused.returncode, "names no attempt" in refused.stderr) == (1, True)
+    path.write_text(json.dumps({**result, "landing": {**result["landing"], "target": "a\0b"}}))
+    eventually(lambda: "embedded null byte" in rig.daemon_log(), timeout=SLOW, what="it is logged")
+
+    path.write_text(json.dumps(result))
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+
+
+def test_a_daemon_that_stops_while_it_checks_ends_the_check(make_agent_rig: MakeAgentRig) -> None:
+    """Also one that ignores SIGTERM; the branch lands with the next daemon."""
+    rig, repository, _ = blocked(make_agent_rig, verify=[f"trap '' TERM; {UNTIL_GO}"])
+    tip = with_another_commit(repository)
+    eventually((rig.home / "proving").exists, timeout=SLOW, what="the merge is checked")
+    rig.stop(rig.daemons[-1])
+
+    eventually(lambda: tries_of(rig) == rig.marked() == [], what="nothing is left")
+    assert git(repository, "rev-parse", "main") == tip
+    assert now(rig)["landing"]["state"] == "waiting"
+    (rig.home / "go").touch()
+    rig.start()
+    eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
+
+
+def test_a_target_that_has_another_name_meanwhile(make_agent_rig: MakeAgentRig) -> None:
+    """It lands when the branch is there again."""
+    rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
+    git(repository, "restore", "first.txt")
+    git(repository, "branch", "-m", "main", "trunk")
+    refused = rig.cli("tasks", "land", "task-a")
+    assert (refused.returncode, "there is no branch main" in refused.stdout) == (1, True)
+    assert now(rig)["landing"]["state"] == "waiting"
+
+    git(repository, "branch", "-m", "trunk", "main")
+    assert rig.cli("tasks", "land", "task-a").returncode == 0
+    assert (repository / "first.txt").read_text() == "first\nwork\n"

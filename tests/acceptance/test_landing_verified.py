@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
+from task_queue.git.advance import turn
+from task_queue.git.program import Git
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.waiting import eventually
 
 TOGETHER = "test ! -e left -o ! -e right -o -e both || { echo they do not fit; exit 1; }"
 """Passes with either file, and with both only where a third one is there."""
@@ -89,3 +96,99 @@ def test_what_does_not_fit_in_the_end_does_not_land(make_agent_rig: MakeAgentRig
     name = second["task_id"].removeprefix("task-")
     assert git(repository, "show", f"task-queue/{second['task_id']}:{name}") == name
     assert rig.marked() == []
+
+
+class Slow:
+    """The owner's filter of one file: once, in a task's own checkout, it takes until the file ``go`` is there."""
+
+    def __init__(self, rig: AgentRig, repository: Path) -> None:
+        self.reached = rig.home / "smudging"
+        self.go = rig.home / "go"
+        script = rig.home / "smudge"
+        script.write_text(
+            "#!/bin/sh\n"
+            f'case "$PWD" in *.verify|*.merge|{repository}) exec cat;; esac\n'
+            f"[ -e {self.reached} ] && exec cat\n"
+            f"touch {self.reached}; while [ ! -e {self.go} ]; do sleep 0.05; done; exec cat\n"
+        )
+        script.chmod(0o755)
+        git(repository, "config", "filter.slow.smudge", str(script))
+        git(repository, "config", "filter.slow.clean", "cat")
+        (repository / ".git/info/attributes").write_text("left filter=slow\nright filter=slow\n")
+
+
+def runner_of(rig: AgentRig, task_id: str, source: str) -> int:
+    return int(rig.run_record(task_id, source=source)["pid"])
+
+
+def where_it_was_sent_back(rig: AgentRig) -> tuple[str, str]:
+    """The task that landed second, and its source."""
+    landed = [name for name in ("left", "right") if list(rig.home.glob(f"tasks/*/results/task-{name}.json"))]
+    return ("task-right", "b") if landed == ["left"] else ("task-left", "a")
+
+
+def test_a_runner_killed_while_the_target_comes_into_the_checkout(make_agent_rig: MakeAgentRig) -> None:
+    """With git, which leaves its lock: the next attempt brings it in, and nothing is done twice."""
+    script = Pair("touch both")
+    settings = audited(
+        isolation="worktree",
+        landing="merge",
+        verify=[TOGETHER],
+        max_iterations=2,
+        workflow="single",
+        retry_delay="1s",
+    )
+    rig = make_agent_rig(script, sources=("a", "b"), **settings)
+    script.home = rig.home
+    repository = a_repository(rig)
+    slow = Slow(rig, repository)
+    rig.start()
+    rig.ask("task-left", "# Write left", source="a")
+    rig.ask("task-right", "# Write right", source="b")
+    eventually(slow.reached.exists, timeout=SLOW, what="the target comes into the checkout")
+    name, source = where_it_was_sent_back(rig)
+    os.kill(runner_of(rig, name, source), signal.SIGKILL)
+    result = rig.result(name, source=source, timeout=SLOW)
+
+    assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
+    assert result["landing"]["state"] == "landed"
+    assert passes_everywhere(repository)
+    assert len(script.sent_back) == 1
+    assert len(result["commits"]) == 3
+    assert "by the agent itself" not in (rig.queue(source) / f"reports/{name}.md").read_text()
+    assert git(repository, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("verb", ["cancel", "stop"])
+def test_one_that_waits_for_its_turn_is_stopped_at_once(make_agent_rig: MakeAgentRig, verb: str) -> None:
+    script = Pair("touch both")
+    settings = audited(isolation="worktree", landing="merge", workflow="single")
+    rig = make_agent_rig(script, **settings)
+    script.home = rig.home
+    (rig.home / "right").touch()
+    repository = a_repository(rig)
+    tip = git(repository, "rev-parse", "HEAD")
+    with turn(Git(repository, {"PATH": os.environ["PATH"], "HOME": str(rig.home)}), wait_s=1, into="main"):
+        daemon = rig.start()
+        rig.ask("task-left", "# Write left")
+        eventually(
+            lambda: '"phase": "land"' in _transcript(rig, "task-left"), timeout=SLOW, what="it is to land"
+        )
+        if verb == "cancel":
+            rig.cli("tasks", "cancel", "task-left", check=True)
+            result = rig.result("task-left")
+            assert (result["outcome"], result["landed"]) == ("cancelled", None)
+        else:
+            rig.stop(daemon)
+        assert rig.marked() == []
+        assert git(repository, "rev-parse", "main") == tip
+    if verb == "stop":
+        rig.start()
+        assert rig.result("task-left", timeout=SLOW)["landing"]["state"] == "landed"
+        assert len(script.sent_back) == 0
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def _transcript(rig: AgentRig, task_id: str) -> str:
+    found = rig.home.glob(f"tasks/*/logs/{task_id}/*/*.jsonl")
+    return "".join(path.read_text() for path in found)

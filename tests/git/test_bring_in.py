@@ -82,7 +82,7 @@ def test_a_second_call_changes_nothing(begun: Begun) -> None:
     kept, merge = begun.bring_in()
     tip = begun.owner.run("rev-parse", "task-queue/task-a")
 
-    assert replace(begun, kept=kept).bring_in() == (kept, None)
+    assert replace(begun, kept=kept).bring_in() == (kept, merge)
     assert begun.owner.run("rev-parse", "task-queue/task-a") == tip == merge
 
 
@@ -103,6 +103,29 @@ def test_uncommitted_files_stay_and_those_in_the_way_are_kept_on_a_ref(begun: Be
     assert (begun.repository.root / "mine.txt").read_text() == "mine\n"
     assert (begun.repository.root / "other.txt").read_text() == "content\n"
     assert begun.owner.run("show", "refs/task-queue/task-a/leftovers:other.txt") == "of the agent"
+
+
+def test_locks_that_a_killed_call_left_do_not_keep_it_from_being_done(begun: Begun, tmp_path: Path) -> None:
+    assert begun.git.git_dir is not None
+    left = [begun.git.git_dir / "index.lock", begun.git.git_dir / "HEAD.lock"]
+    left.append(begun.owner.root / ".git/refs/heads/task-queue/task-a.lock")
+    for lock in left:
+        lock.touch()
+    create(begun.owner.git, TASK, directory=tmp_path / "tree", base="HEAD")
+
+    begun.bring_in()
+
+    assert [lock for lock in left if lock.exists()] == []
+    assert begun.agent.status() == []
+
+
+def test_a_lock_that_a_process_holds_stays(begun: Begun, tmp_path: Path) -> None:
+    assert begun.git.git_dir is not None
+    lock = begun.git.git_dir / "index.lock"
+    with lock.open("w"):
+        create(begun.owner.git, TASK, directory=tmp_path / "tree", base="HEAD")
+
+    assert lock.exists()
 
 
 def test_a_checkout_whose_files_were_half_written_by_a_killed_call_is_completed(begun: Begun) -> None:

@@ -75,6 +75,11 @@ def is_waiting_to_land(result: Result) -> bool:
     return result.success and (result.product.landing or {}).get("state") == "waiting"
 
 
+def is_landed(result: Result) -> bool:
+    """Whether the commits of the task are in the branch that they were meant for."""
+    return (result.product.landing or {}).get("state") == "landed"
+
+
 def _named(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return _line(between.join(names[:_MOST_NAMED])) + more

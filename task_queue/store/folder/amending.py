@@ -43,12 +43,13 @@ def result_in(layouts: Iterable[Layout], task_id: TaskId) -> Result | None:
 
 
 def amend(layout: Layout, result: Result, report: str) -> None:
-    """Replace the result and the report of an ended task. Raises OSError.
+    """Replace the report and the result of an ended task. Raises OSError.
 
+    The result comes last: until it is there, a branch that has landed is looked at again, and all is written anew.
     The index of those that need a person is the larger one at every moment, see ``Layout.needs``.
     """
-    durable.replace(layout.result(result.task_id), encode(result))
     durable.replace(layout.report(result.task_id), report.encode("utf-8", "backslashreplace"))
+    durable.replace(layout.result(result.task_id), encode(result))
     if not result.attention:
         with suppress(FileNotFoundError):
             durable.remove(layout.needs(result.task_id))
