@@ -65,6 +65,7 @@ def test_an_outcome_keeps_what_the_work_came_to() -> None:
         "uncommitted": [],
         "unwanted": [],
         "too_many": "",
+        "repository_changes": [],
         "baseline": None,
         "landing": None,
         "changes_expected": True,

@@ -115,8 +115,10 @@ class Prompts:
         """What goes back to the implementer, for its *round*."""
         return filled(self.texts["findings"], {"findings": text.strip(), "round": str(round)})
 
-    def audit(self, order: Order, changes: Diff | None, steps: Sequence[Step]) -> str:
-        """What the auditor is to judge, all of it as material."""
+    def audit(
+        self, order: Order, changes: Diff | None, steps: Sequence[Step], beside: Sequence[str] = ()
+    ) -> str:
+        """What the auditor is to judge, all of it as material; *beside* is what changed in the owner's repository."""
         rounds = [step for step in steps if isinstance(step, Implemented)]
         verified = next((step for step in reversed(steps) if isinstance(step, Verified)), None)
         changed = verified.changed_judges if verified else ()
@@ -125,7 +127,7 @@ class Prompts:
             "document": code(order.document),
             "title": order.title,
             "task": fenced(f"# {order.title}\n\n{order.body}", "markdown"),
-            "changes": _changes(changes),
+            "changes": _changes(changes) + _beside(beside),
             "verification": _verification(verified),
             "judges": "\n".join(
                 [
@@ -271,6 +273,13 @@ def _changes(changes: Diff | None) -> str:
     )
     patch = f"\n\n{fenced(changes.patch, 'diff')}" if changes.patch.strip() else ""
     return f"{changes.summary}{patch}{cut}"
+
+
+def _beside(sentences: Sequence[str]) -> str:
+    if not sentences:
+        return ""
+    listed = "\n".join(f"- {code(sentence)}" for sentence in sentences)
+    return f"\n\nThe queue saw these changes in the owner's repository, outside of the work:\n\n{listed}"
 
 
 def _verification(verified: Verified | None) -> str:

@@ -17,6 +17,8 @@ class AttentionKind(StrEnum):
     UNCOMMITTED = "uncommitted"
     UNWANTED = "unwanted"
     """The agent itself committed what no commit should hold: a secret, a large file."""
+    REPOSITORY_CHANGED = "repository_changed"
+    """In the owner's repository a ref went back or is gone, or configuration, hooks or stash are others."""
     MUCH_CHANGED = "much_changed"
     """It adds far more files than most tasks need."""
     NOTHING_CHANGED = "nothing_changed"

@@ -15,6 +15,7 @@ from typing import Any
 from task_queue.domain.attention import Attention
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.work.repository_changes import RepositoryChange
 
 SCHEMA_VERSION = 1
 
@@ -105,6 +106,8 @@ class WorkProduct:
     """What the agent's own commits hold that no commit should: each path, with the reason in parentheses."""
     too_many: str = ""
     """What to say where the task adds far more files than most need."""
+    repository_changes: tuple[RepositoryChange, ...] = ()
+    """Those in the owner's repository that need a person."""
     changes_expected: bool = True
     """False of a task that asks for an answer, or that may only read."""
 

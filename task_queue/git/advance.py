@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from task_queue.domain.errors import GitError, GitTookTooLong
+from task_queue.domain.work.repository_changes import RefMove
+from task_queue.git.landings import announce_landing
 from task_queue.git.program import Git, GitOutput, said_by
 from task_queue.git.repository import commit_of
 from task_queue.git.rollback import holder_of_locks, remove_locks, roll_back, why_not_ready
@@ -100,6 +102,7 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> StepDone | StepRe
     if in_the_way is not None:
         return StepRefused(in_the_way)
     _announce(record, planned)
+    announce_landing(record.parent, RefMove(f"refs/heads/{planned.target}", planned.old, planned.new))
     cut_off = ""
     why: str | None = None
     try:

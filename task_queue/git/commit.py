@@ -11,12 +11,17 @@ from dataclasses import dataclass, replace
 from task_queue.domain.work.commits import (
     TASK_ID,
     TASK_QUEUE_ATTEMPT,
+    CommitFacts,
     Signature,
+    doubts_about,
     message_of,
     trailers_in,
 )
+from task_queue.domain.work.repository_changes import RefMove, is_of_the_queue
 from task_queue.domain.work.unwanted import CommitRules
 from task_queue.git.checkpoint import Checkpoint, snapshot_now
+from task_queue.git.commit_begun import begin_commit
+from task_queue.git.landings import announce_landing
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, branch_at, head_of, is_ancestor
 from task_queue.git.snapshot import (
@@ -79,6 +84,30 @@ def subjects_of(git: Git, commits: Sequence[str]) -> tuple[str, ...]:
     return tuple(git.read("log", "--no-walk=unsorted", "-z", "--format=%s", *commits).text.split("\0"))
 
 
+def doubts_about_agents(
+    git: Git, commits: Sequence[str], *, signature: Signature, but: Collection[str] = ()
+) -> tuple[str, ...]:
+    """What is odd about *commits*, which the agent made; those that are in a commit of *but* are others'.
+
+    An agent may commit as git is configured, or as the queue would with *signature*.
+    """
+    if not commits:
+        return ()
+    refs = [f"^{commit}" for commit in but]
+    form = "--format=%H%x01%an <%ae>%x01%cn <%ce>%x01%B"
+    answer = git.read("log", "--no-walk=unsorted", "-z", form, *commits)
+    others = set(commits) - set(git.read("rev-list", *commits, *refs).text.split()) if refs else set[str]()
+    facts = [
+        CommitFacts(*line.split("\x01", 3)) for line in answer.text.split("\0") if line.count("\x01") >= 3
+    ]
+    configured = {
+        who.text.rpartition(" ")[0].rpartition(" ")[0]
+        for asked in (git, _signed(git, signature))
+        for who in (asked.ask("var", "GIT_AUTHOR_IDENT"), asked.ask("var", "GIT_COMMITTER_IDENT"))
+    }
+    return doubts_about([each for each in facts if each.commit not in others], configured)
+
+
 def final_commit(
     git: Git,
     repository: Repository,
@@ -97,17 +126,16 @@ def final_commit(
 
     What *rules* keep out of commits stays uncommitted, and so does everything where the commit is *held*.
 
-    *trailers* must hold Task-Id and Task-Queue-Attempt: a commit on top of the checkpoint's base that
-    carries both, and is none of *earlier*, is the one that an earlier call made, and no other is. Raises
-    GitError where git itself is in trouble; a hook's refusal is in ``refused``.
+    *trailers* must hold Task-Id and Task-Queue-Attempt: a commit that carries both and follows directly on where
+    HEAD was at the first call, after *earlier* commits of the queue, is the one that an earlier call made.
+    No other is: an agent can write these trailers, too. Raises GitError where git itself is in trouble; a
+    hook's refusal is in ``refused``.
     """
     there = git.at(repository.root)
     marks = {name: trailers[name] for name in (TASK_ID, TASK_QUEUE_ATTEMPT)}
     history = _commits_since(there, since.base)
-    ours = next(
-        (commit for commit in reversed(history) if commit not in earlier and _carries(there, commit, marks)),
-        None,
-    )
+    onto = begin_commit(repository, {**marks, "after": " ".join(earlier)}, head=head_of(there))
+    ours = _made_on(there, onto, history, marks)
     now = snapshot_now(there, repository, since=since, rules=rules)
     changed = [step.path for step in steps_between(there, since.commit, now.tree)]
     result = CommitResult(
@@ -162,6 +190,10 @@ def _commit(
     if answer.code != 0 or head == result.head:
         said = "\n".join(part for part in (answer.said.strip(), answer.text.strip()) if part)
         return replace(result, refused=said or f"git commit ended with exit code {answer.code}")
+    if head is not None and result.head is not None and result.branch is not None:
+        move = RefMove(f"refs/heads/{result.branch}", result.head, head)
+        if not is_of_the_queue(move.ref):
+            announce_landing(repository.common_dir, move)
     return replace(result, ours=head, head=head)
 
 
@@ -203,6 +235,21 @@ def _commits_since(git: Git, base: str | None) -> tuple[str, ...]:
         "HEAD",
     )
     return tuple(answer.text.split())
+
+
+def _made_on(git: Git, onto: str | None, history: Sequence[str], marks: Mapping[str, str]) -> str | None:
+    """The commit of an earlier call, the first one since it began."""
+    later = history[history.index(onto) + 1 :] if onto in history else history
+    return (
+        later[0]
+        if later and later[0] != onto and _follows(git, later[0], onto) and _carries(git, later[0], marks)
+        else None
+    )
+
+
+def _follows(git: Git, commit: str, onto: str | None) -> bool:
+    parents = git.read("rev-list", "--no-walk", "--parents", commit).text.split()[1:]
+    return parents == ([onto] if onto else [])
 
 
 def _carries(git: Git, commit: str, marks: Mapping[str, str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,7 +140,12 @@ def dirty_paths(git: Git) -> tuple[Dirty, ...]:
         *("status", "--porcelain=v2", "-z", "--no-renames"),
         *("--untracked-files=all", f"--ignore-submodules={inside}"),
     )
-    return tuple(dirty for line in answer.fields if (dirty := _dirty(line)) is not None)
+    return dirty_in(answer.fields)
+
+
+def dirty_in(lines: Iterable[str]) -> tuple[Dirty, ...]:
+    """What the lines of git-status(1), porcelain format version 2, say."""
+    return tuple(dirty for line in lines if (dirty := _dirty(line)) is not None)
 
 
 def submodules_of(git: Git) -> tuple[str, ...]:

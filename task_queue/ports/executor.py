@@ -101,6 +101,8 @@ class Order:
     git: GitSetup
     settings: Settings
     executor: ExecutorKind
+    closed_dirs: tuple[Path, ...] = ()
+    """Folders of the owner's that the agent's file tools may read only."""
     argv: tuple[str, ...] = ()
     """For ``command``: the configured program and its arguments, not yet filled in."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -31,6 +31,7 @@ from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
+from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
 
 LEAST_FOR_HOOKS_S = 120.0
@@ -53,6 +54,7 @@ class OngoingAttempt:
         self._told_of_settings = False
         self.left: Changes | None = None
         """What an attempt that did not succeed changed."""
+        self.watch = OwnerWatch()
         self.prompts = prompts_for(order)
         self._ends_at = time.monotonic() + order.settings.timeout.total_seconds()
 
@@ -71,6 +73,7 @@ class OngoingAttempt:
 
     def open(self, attempt: int) -> Checkout:
         self.checkout = checkout = open_checkout(self.order, attempt=attempt)
+        self.watch.open(checkout)
         about = {
             "workspace": str(checkout.directory),
             "isolation": checkout.isolation,
@@ -156,7 +159,9 @@ class OngoingAttempt:
             meter=self.order.meter if keeps_session else Meter(),
         )
         order = self._with_accepted_settings(order, name_of(phase))
+        self.watch.begin()
         result = agent.run_session(order, self.transcript, request)
+        self.watch.look()
         cost = result.work.total_cost_usd or 0.0
         self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
         allowance = self.order.allowance_usd

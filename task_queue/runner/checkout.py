@@ -19,7 +19,8 @@ from task_queue.git.advance import finish_interrupted_before
 from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect, hand_over
-from task_queue.git.commit import final_commit, subjects_of, why_no_signature
+from task_queue.git.commit import doubts_about_agents, final_commit, subjects_of, why_no_signature
+from task_queue.git.commit_begun import forget_begun_commit
 from task_queue.git.exclude import hide_made, keep_out
 from task_queue.git.interrupted import keep_interrupted_work, record_end, record_start
 from task_queue.git.leftovers import earlier_work_of, keep_leftovers
@@ -108,6 +109,11 @@ class Checkout:
         finally:
             end_making(self.git, self.repository, task_id)
 
+    def before_agent(self) -> None:
+        """An implementer is about to run: no commit of its is taken for one that the queue had begun."""
+        if self.repository is not None:
+            forget_begun_commit(self.repository)
+
     def hide_made(self) -> None:
         """Let the agent's own git leave out what the set-up made."""
         if self.git is not None and self.repository is not None and self.branch is not None:
@@ -183,6 +189,7 @@ class Checkout:
             TASK_QUEUE_ATTEMPT: str(attempt),
             TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
         }
+        there = self.git.at(self.repository.root)
         now = self._now(self.git, self.repository)
         changes = self._changes(now)
         steps = steps_between(self.git, self.checkpoint.commit, now.tree)
@@ -223,6 +230,14 @@ class Checkout:
         if made.ours is not None:
             notes += self._after_commit()
         notes += [f"not in the commit: {inside}" for inside in self._inside_submodules()]
+        owner = self.owner
+        target = commit_of(owner, f"refs/heads/{self.target}") if owner and self.target else None
+        notes += doubts_about_agents(
+            there,
+            [commit for commit in made.by_agent if commit not in earlier],
+            signature=signature_of(order),
+            but=[target] if target else [],
+        )
         if made.rewritten:
             notes.append("the history that the task began on was rewritten")
         root = shlex.quote(str(self.main or self.repository.root))  # a tree of its own goes away some day
@@ -364,7 +379,8 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
             notes += collect(tree.git, task_id, base=tree.head, branch=tree.branch)
         below = order.workspace.resolve().relative_to(repository.root.resolve())
         inside, branch = tree.directory / below, tree.branch
-        order, main = replace(order, workspace=inside), repository.root
+        closed = closed_to_agent(repository, tree.directory)
+        order, main = replace(order, workspace=inside, closed_dirs=closed), repository.root
         git = tree.git.at(inside)
         found = facts(git)
         assert found is not None
@@ -402,6 +418,15 @@ def _brought_back(git: Git, repository: Repository, folder: Path) -> tuple[str, 
     return (
         f"the checkout had been removed, and {away.branch} changed since: the task begins without its work",
     )
+
+
+def closed_to_agent(owner: Repository, checkout: Path) -> tuple[Path, ...]:
+    """Folders of the owner's in which the agent's file tools must not write while it works in *checkout*."""
+    there, root = checkout.resolve(), owner.root.resolve()
+    if not there.is_relative_to(root) and not root.is_relative_to(there):
+        common = owner.common_dir.resolve()
+        return (root,) if common.is_relative_to(root) else (root, common)
+    return (owner.common_dir.resolve(),)  # the checkout is in a folder of the owner's files
 
 
 def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:

@@ -24,6 +24,7 @@ from task_queue.runner.attempt import LEAST_FOR_HOOKS_S
 from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
 from task_queue.runner.checks import Checks
 from task_queue.runner.landing import held_back, land_branch
+from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.work_product import product_of
 
 
@@ -82,15 +83,20 @@ class CheckedCommand:
         }
         transcript.write("note", {"type": CHECKOUT, **about})
         steps: list[Step] = []
+        watch = OwnerWatch()
         notes: list[str] = []
         work, left = Work(), None
         try:
+            watch.open(checkout)
+            watch.begin()
             outcome, work = self._phases(checkout, transcript, steps, notes)
         except CheckoutLost as error:
             outcome = Outcome(OutcomeKind.CRASHED, str(error))
         except GitError as error:
             outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
         succeeded = outcome.kind is OutcomeKind.SUCCEEDED
+        watch.look()
+        watch.close(done=succeeded)
         if not succeeded:
             try:
                 notes += checkout.collect()
@@ -110,6 +116,7 @@ class CheckedCommand:
             checkout,
             steps,
             left=left,
+            watch=watch,
             notes=notes,
             prompts={},
             cost_by_phase={},

@@ -94,6 +94,7 @@ class WorkflowExecutor:
             outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
+        run.watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
         if run.checkout is not None and outcome.kind not in _COSTS_NOTHING:
             run.checkout.leave(done=outcome.kind is OutcomeKind.SUCCEEDED)
             if outcome.kind is not OutcomeKind.SUCCEEDED:
@@ -103,6 +104,7 @@ class WorkflowExecutor:
             run.checkout,
             run.steps.done,
             left=run.left,
+            watch=run.watch,
             changes_expected=changes_expected(order.settings, allow_only=order.agent.allow_only),
             notes=run.notes,
             prompts=run.prompts.hashes,
@@ -179,6 +181,7 @@ class WorkflowExecutor:
         )
         append = prompts.system(run.order, left)
         request = SessionRequest(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
+        run.opened().before_agent()
         result = run.run_session(self._agent, run.opened().order, request, phase=phase)
         if result.outcome.kind not in _GOES_ON:
             return result.outcome
@@ -200,6 +203,8 @@ class WorkflowExecutor:
         verified = self._checks.verify(
             checkout, phase.round, base.judges, run.transcript, within_s=run.left_s
         )
+        if verified.records:
+            run.watch.look()  # the commands ran what the agent wrote
         if self._asked is not None:
             return _outcome_of_stop(self._asked)
         if not verified.passed and run.left_s <= 0:
@@ -280,7 +285,7 @@ class WorkflowExecutor:
             settings=replace(checkout.order.settings, permissions=Profile.READONLY, allow=()),
             meter=Meter(),
         )
-        prompt = run.prompts.audit(order, checkout.changes(), run.steps.done)
+        prompt = run.prompts.audit(order, checkout.changes(), run.steps.done, beside=run.watch.notes)
         request = SessionRequest(
             resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA
         )

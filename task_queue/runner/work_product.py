@@ -20,6 +20,7 @@ from task_queue.domain.work.workflow import (
 )
 from task_queue.git.changes import Changes
 from task_queue.runner.checkout import Checkout
+from task_queue.runner.owner_watch import OwnerWatch
 
 S = TypeVar("S")
 
@@ -37,6 +38,7 @@ def product_of(
     steps: Sequence[Step],
     *,
     left: Changes | None,
+    watch: OwnerWatch,
     changes_expected: bool,
     notes: Iterable[str],
     prompts: Mapping[str, str],
@@ -75,11 +77,13 @@ def product_of(
             *(checkout.notes if checkout else ()),
             *committed.notes,
             *(landed.notes if landed else ()),
+            *watch.notes,
             *notes,
         ),
         uncommitted=committed.uncommitted,
         unwanted=committed.unwanted,
         too_many=committed.too_many,
+        repository_changes=watch.urgent,
         changes_expected=changes_expected,
     )
 

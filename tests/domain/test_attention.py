@@ -13,6 +13,7 @@ from task_queue.domain.attempt.needs import attention_of
 from task_queue.domain.attention import Attention, AttentionKind
 from task_queue.domain.model import OutcomeKind, Result, WorkProduct
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.work.repository_changes import RepositoryChange
 from task_queue.platform.records import decode, encode
 
 AT = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -108,6 +109,15 @@ MERGE = "git -C /w merge task-a"
             AttentionKind.UNWANTED,
             "the agent committed what no commit should hold: .env (git.never_commit names it)",
             "git -C /w show bbb",
+        ),
+        (
+            a_result(
+                **LANDED,
+                repository_changes=(RepositoryChange("x is gone", "git x"), RepositoryChange("y", "git y")),
+            ),
+            AttentionKind.REPOSITORY_CHANGED,
+            "in your repository, by the agent or by you: x is gone; y",
+            "git x",
         ),
         (
             a_result(**LANDED, too_many="it adds 150 files, more than git.max_new_files (100)"),

@@ -54,6 +54,12 @@ def test_a_tasks_rules_are_added() -> None:
     assert "Bash(rm a, b)" in permissions.settings["permissions"]["deny"]
 
 
+def test_a_closed_folder_can_be_read() -> None:
+    rules = permissions_for(Profile.BYPASS, closed_dirs=["/o"]).settings["permissions"]["deny"]
+
+    assert rules == ["Edit(//o)", "Edit(//o/**)"]
+
+
 def test_glob_characters_of_a_path_are_literal() -> None:
     """A folder called a*b closes itself and not its neighbours."""
     rules = permissions_for(Profile.GUARDED, queue_dirs=["/t/a*[b]"]).settings["permissions"]["deny"]

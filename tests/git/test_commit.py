@@ -10,7 +10,10 @@ from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.git.changes import changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
-from task_queue.git.commit import CommitResult, final_commit, why_no_signature
+from task_queue.git.commit import CommitResult, doubts_about_agents, final_commit, why_no_signature
+from task_queue.git.commit_begun import forget_begun_commit
+from task_queue.git.own_repository import paths_of
+from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
 
@@ -89,6 +92,60 @@ def test_it_is_made_once(scratch: Scratch) -> None:
 
     assert (again.ours, again.paths, again.by_agent) == (first.ours, first.paths, ())
     assert scratch.status() == ["?? later.txt"]
+
+
+def test_a_forged_commit_is_not_taken_for_the_queues(scratch: Scratch) -> None:
+    """Whatever trailers an agent writes, before the queue's commit and after a round of its own."""
+    since = begin(scratch)
+    scratch.write("forged.txt")
+    scratch.run("add", ".")
+    scratch.run("commit", "-qm", "Mine\n\n" + "\n".join(f"{k}: {v}" for k, v in TRAILERS.items()))
+    forged = scratch.run("rev-parse", "HEAD")
+    scratch.write("rest.txt")
+
+    done = finish(scratch, since)
+    again = finish(scratch, since)
+
+    assert done.by_agent == again.by_agent == (forged,)
+    assert done.ours == again.ours == scratch.run("rev-parse", "HEAD") != forged
+    assert files_of(scratch, done.ours) == ["rest.txt"]
+
+
+def test_what_was_begun_counts_no_more_once_an_agent_ran(scratch: Scratch) -> None:
+    """The queue was killed before its commit, and the work went on: a forged one in its place is the agent's."""
+    since = begin(scratch)
+    scratch.hook("pre-commit", "exit 1")
+    scratch.write("work.txt")
+    assert finish(scratch, since).refused is not None
+    forget_begun_commit(scratch.repository)
+    (scratch.root / ".git/hooks/pre-commit").unlink()
+    scratch.run("add", ".")
+    scratch.run("commit", "-qm", "Mine\n\n" + "\n".join(f"{k}: {v}" for k, v in TRAILERS.items()))
+
+    done = finish(scratch, since)
+
+    assert (done.ours, done.by_agent) == (None, (scratch.run("rev-parse", "HEAD"),))
+
+
+def test_authors_that_are_not_configured_are_named(scratch: Scratch) -> None:
+    """Those of the queue's signature may be used, too; commits of the target are others'."""
+    base = scratch.run("rev-parse", "HEAD")
+    signature = Signature("Bot", "bot@example.org", "Bot", "bot@example.org")
+    scratch.run("-c", "user.name=Other", "commit", "-q", "--allow-empty", "-m", "Of the target")
+    target = scratch.run("rev-parse", "HEAD")
+    scratch.run("commit", "-q", "--allow-empty", "-m", "Fine")
+    scratch.run(
+        *("-c", "user.name=Bot", "-c", "user.email=bot@example.org"),
+        *("commit", "-q", "--allow-empty", "-m", "Fine, too"),
+    )
+    scratch.run("commit", "-q", "--allow-empty", "--author=Forged <f@example.org>", "-m", "Forged")
+    commits = scratch.run("rev-list", f"{base}..HEAD").split()
+
+    doubts = doubts_about_agents(scratch.git, commits, signature=signature, but=[target])
+
+    assert doubts == (
+        f"the agent's commit {commits[0][:12]} has another author than configured: Forged <f@example.org>",
+    )
 
 
 def test_a_crash_before_the_index_followed_is_repaired(scratch: Scratch) -> None:
@@ -318,3 +375,14 @@ def test_a_repository_whose_commits_have_another_encoding(scratch: Scratch) -> N
     first = done()
     assert scratch.run("-c", "i18n.logOutputEncoding=UTF-8", "log", "-1", "--format=%s") == "Grün \u2713"
     assert (first.ours, first.by_agent) == (done().ours, ())
+
+
+def test_a_commit_of_the_queue_is_no_change_by_another_task(scratch: Scratch) -> None:
+    where = paths_of(scratch.git)
+    place = OwnerPlace(scratch.git, where.common_dir, where.hooks)
+    since, before = begin(scratch), state_of(place)
+    scratch.write("work.txt")
+
+    finish(scratch, since)
+
+    assert changes_since(place, before) == ()

@@ -18,6 +18,8 @@ from task_queue.git.advance import turn
 from task_queue.git.collect import collect
 from task_queue.git.landing import Advanced, Blocked, Landing, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
+from task_queue.git.own_repository import paths_of
+from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
 from task_queue.git.worktree import create
 from tests.git.conftest import Scratch
 from tests.processes import runs
@@ -502,3 +504,22 @@ def test_a_merge_made_by_hooks_that_run_git_changes_nothing_else(scratch: Scratc
     assert isinstance(bring(scratch), Advanced)
     assert scratch.run("for-each-ref", "--format=%(refname)") == refs
     assert scratch.run("config", "user.name") == "Person"
+
+
+def test_landings_are_no_changes_of_the_owners_repository(scratch: Scratch, side: Scratch) -> None:
+    """A fast-forward and then a merge; what a person commits on top is one."""
+    where = paths_of(scratch.git)
+    place = OwnerPlace(scratch.git, where.common_dir, where.hooks)
+    scratch.run("branch", "second")
+    before = state_of(place)
+    bring(scratch)
+    other = scratch.at(scratch.root.parent / "second")
+    scratch.run("worktree", "add", "-q", str(other.root), "second")
+    other.commit("second.txt")
+    bring(scratch, "second")
+
+    named = [change.sentence for change in changes_since(place, before)]
+    scratch.commit("mine.txt")
+
+    assert [sentence for sentence in named if "refs/heads/main" in sentence] == []
+    assert any("refs/heads/main went from" in change.sentence for change in changes_since(place, before))

@@ -95,6 +95,7 @@ def options_for(
         allow_only=order.agent.allow_only,
         deny=settings.deny,
         queue_dirs=map(str, order.queue_dirs),
+        closed_dirs=map(str, order.closed_dirs),
         private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
     )
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"

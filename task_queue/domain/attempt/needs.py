@@ -51,6 +51,10 @@ def _of_work(result: Result) -> Iterator[Attention]:
     if product.unwanted:
         sentence = f"the agent committed what no commit should hold: {_named(product.unwanted)}"
         yield Attention(AttentionKind.UNWANTED, sentence, first)
+    if product.repository_changes:
+        sentences = [change.sentence for change in product.repository_changes]
+        sentence = f"in your repository, by the agent or by you: {_named(sentences, '; ')}"
+        yield Attention(AttentionKind.REPOSITORY_CHANGED, sentence, product.repository_changes[0].command)
     if product.too_many:
         yield Attention(AttentionKind.MUCH_CHANGED, _line(product.too_many), first)
     changed = product.commits or product.file_count
@@ -76,9 +80,9 @@ def is_landed(result: Result) -> bool:
     return (result.product.landing or {}).get("state") == "landed"
 
 
-def _named(names: Sequence[str]) -> str:
+def _named(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return _line(", ".join(names[:_MOST_NAMED])) + more
+    return _line(between.join(names[:_MOST_NAMED])) + more
 
 
 def _line(text: str) -> str:

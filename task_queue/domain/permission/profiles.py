@@ -64,13 +64,15 @@ def permissions_for(
     allow_only: bool = False,
     deny: Iterable[str] = (),
     queue_dirs: Iterable[str] = (),
+    closed_dirs: Iterable[str] = (),
     private_dirs: Iterable[str] = (),
 ) -> Permissions:
     """*allow* adds to the profile's list, or with *allow_only* replaces it.
 
-    *queue_dirs* and *private_dirs* (the CLI's configuration) are absolute paths.
+    *queue_dirs*, *closed_dirs* (to be read only) and *private_dirs* (the CLI's configuration) are absolute paths.
     """
     rules = [*deny, *(rule for path in queue_dirs for rule in _closed(path))]
+    rules += [rule for path in closed_dirs for rule in (f"Edit({below(path)})", f"Edit({below(path)}/**)")]
     rules += [f"{verb}({below(path)}/**)" for path in private_dirs for verb in ("Read", "Edit")]
     useless: tuple[str, ...] = _USELESS
     sandbox: dict[str, Any] | None = None

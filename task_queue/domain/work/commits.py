@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 TASK_ID = "Task-Id"
 TASK_QUEUE_ATTEMPT = "Task-Queue-Attempt"
 TASK_QUEUE_COST = "Task-Queue-Cost"
 
+_ONLY_OURS = (TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST)
 _MAX_SUBJECT_CHARS = 72
 _MAX_BODY_CHARS = 8000
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -36,6 +37,16 @@ class Signature:
         return {name: value for name, value in given.items() if value}
 
 
+@dataclass(frozen=True, slots=True)
+class CommitFacts:
+    """One commit; who made it as ``Name <email>``."""
+
+    commit: str
+    author: str
+    committer: str
+    message: str
+
+
 def message_of(subject: str, body: str, trailers: Mapping[str, str]) -> str:
     """A commit message: one line, what it is about, and the trailers as its last paragraph."""
     parts = [_subject(subject) or "Carry out a task", _body(body), _block(trailers)]
@@ -56,6 +67,23 @@ def trailers_in(message: str) -> dict[str, str]:
             assert line is not None
             found.setdefault(line["name"], line["value"])
     return found
+
+
+def doubts_about(commits: Sequence[CommitFacts], configured: Collection[str]) -> tuple[str, ...]:
+    """What is odd about commits that the agent made; *configured* are the names it may commit as."""
+    doubts: list[str] = []
+    for commit in commits:
+        short = commit.commit[:12]
+        for role, who in (("author", commit.author), ("committer", commit.committer)):
+            if who not in configured:
+                doubts.append(f"the agent's commit {short} has another {role} than configured: {who}")
+        trailers = trailers_in(commit.message)
+        named = [f"{name}: {trailers[name]}" for name in _ONLY_OURS if name in trailers]
+        if named:
+            doubts.append(
+                f"the agent's commit {short} carries what only the queue writes: {', '.join(named)}"
+            )
+    return tuple(doubts)
 
 
 def _subject(text: str) -> str:
