@@ -70,7 +70,8 @@ def state_of(place: OwnerPlace) -> RepositoryState:
         *("status", "--porcelain=v2", "--branch", "-z", "--no-renames"),
         *("--untracked-files=normal", "--ignore-submodules=dirty"),
     ).fields
-    about = dict(line[2:].partition(" ")[::2] for line in status if line.startswith("# "))
+    parted = (line[2:].partition(" ") for line in status if line.startswith("# "))
+    about = {name: value for name, _, value in parted}
     head = about.get("branch.head", "")
     stash = git.read("stash", "list", "--format=%H").text.split() if _STASH in refs else ()
     return RepositoryState(
