@@ -11,7 +11,8 @@ from pathlib import Path
 
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
-from task_queue.domain.errors import GitError
+from task_queue.domain.errors import CheckoutLost, GitError
+from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work import workflow
 from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, Signature
@@ -459,6 +460,21 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
         f"beyond the limits, but kept: the working tree of {directory.name} ({why}){more};"
         " see: task-queue worktrees list"
     )
+
+
+def outcome_of(error: GitError, checkout: Checkout | None) -> Outcome:
+    """How an attempt ends in which git failed with *error*.
+
+    One whose checkout is gone counts, whatever git said of that: else an agent that removes it would go on for ever.
+    """
+    try:
+        if checkout is not None:
+            checkout.require_present()
+    except GitError as lost:
+        error = lost
+    if isinstance(error, CheckoutLost):
+        return Outcome(OutcomeKind.CRASHED, str(error))
+    return Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
 
 
 def signature_of(order: Order) -> Signature:

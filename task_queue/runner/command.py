@@ -12,7 +12,7 @@ from dataclasses import replace
 from task_queue.agents.command import CommandExecutor
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.document.choices import Isolation, Landing
-from task_queue.domain.errors import CheckoutLost, GitError
+from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
@@ -21,7 +21,7 @@ from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import LEAST_FOR_HOOKS_S
-from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
+from task_queue.runner.checkout import Checkout, open_checkout, outcome_of, tidy_worktrees
 from task_queue.runner.checks import Checks
 from task_queue.runner.landing import held_back, land_branch
 from task_queue.runner.owner_watch import OwnerWatch
@@ -90,10 +90,8 @@ class CheckedCommand:
             watch.open(checkout)
             watch.begin()
             outcome, work = self._phases(checkout, transcript, steps, notes)
-        except CheckoutLost as error:
-            outcome = Outcome(OutcomeKind.CRASHED, str(error))
         except GitError as error:
-            outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
+            outcome = outcome_of(error, checkout)
         succeeded = outcome.kind is OutcomeKind.SUCCEEDED
         watch.look()
         watch.close(done=succeeded)

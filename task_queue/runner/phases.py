@@ -15,7 +15,7 @@ from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
-from task_queue.domain.errors import CheckoutLost, GitError
+from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.audit import (
@@ -53,6 +53,7 @@ from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
+from task_queue.runner.checkout import outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.landing import held_back, land_branch, with_target_merged_in
 from task_queue.runner.steps import Steps
@@ -86,12 +87,8 @@ class WorkflowExecutor:
         run = OngoingAttempt(order, transcript, Steps(order, self._log), self._log)
         try:
             outcome = self._work_through(run)
-        except (
-            CheckoutLost
-        ) as error:  # the attempt counts: an agent that removes its checkout would go on for ever
-            outcome = Outcome(OutcomeKind.CRASHED, str(error))
         except GitError as error:
-            outcome = Outcome(OutcomeKind.UNAVAILABLE, error.in_full)
+            outcome = outcome_of(error, run.checkout)
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         run.watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)

@@ -203,7 +203,7 @@ def test_changes_too_large_to_be_read(make_agent_rig: MakeAgentRig) -> None:
     assert "Binary files a/changed.bin and b/changed.bin differ" in told
     assert "Binary files /dev/null and b/line.txt differ" in told
     assert "The patch is cut" in told
-    assert "beyond.bin (larger than 100 MiB)" in told
+    assert "beyond.bin (a new file larger than git.max_new_file_mb (2 MiB))" in told
     assert any("not in the commit: beyond.bin" in note for note in result["notes"])
 
 
