@@ -235,9 +235,10 @@ MUTATIONS = (
     ),
     Mutation(
         "events are appended without the lock",
-        "task_queue/store/event_files.py",
-        "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "pass",
+        "task_queue/store/event_log.py",
+        "            with self._lock.held(within_s=patience_s):\n"
+        "                return self._write(body)\n        except",
+        "            return self._write(body)\n        except",
         (*_EVENTS, "-k", "share_one_numbering or stuck_lock"),
     ),
     Mutation(
@@ -278,15 +279,15 @@ MUTATIONS = (
     Mutation(
         "reindex forgets what is written meanwhile",
         "task_queue/store/event_rebuild.py",
-        "                self._copy(meanwhile)\n",
+        "            self._copy(meanwhile)\n",
         "",
         _REBUILD,
     ),
     Mutation(
         "what was spent is not synced",
         "task_queue/platform/durable.py",
-        "str(path))\n        os.fsync(fd)\n",
-        "str(path))\n",
+        "        if sync:\n            os.fsync(fd)\n",
+        "",
         ("pytest", "tests/proof/test_order.py", "-q", "-k", "what_was_spent"),
     ),
     Mutation(

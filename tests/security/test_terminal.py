@@ -80,10 +80,13 @@ READING = [
     ("events",),
     ("events", "--json"),
     ("events", "--after", ON_ONE_LINE, "--type", ON_ONE_LINE),
+    ("worktrees", "list"),
+    ("worktrees", "open", NAME),
     ("doctor",),
 ]
 CHANGING = [
     ("tasks", "retry", NAME),
+    ("tasks", "land", NAME),
     ("tasks", "cancel", NAME),
     ("tasks", "add", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
     ("tasks", "resume-account"),
@@ -92,6 +95,8 @@ CHANGING = [
     ("sources", "resume", ON_ONE_LINE),
     ("sources", "rm", "--source-id", "b"),
     ("workers", "status"),
+    ("worktrees", "prune", "--dry-run"),
+    ("worktrees", "prune"),
     ("reindex",),
     ("stop",),
     ("resume",),
