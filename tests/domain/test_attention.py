@@ -181,6 +181,16 @@ def test_a_command_can_be_given_to_a_shell() -> None:
     ]
 
 
+def test_checks_that_failed_before_the_task_began_are_named() -> None:
+    """Where they are why it failed; a task that mended them has no such sentence."""
+    baseline = {"commit": "abc", "target": "main", "failed": ["pytest (failed with exit code 1)"]}
+    result = a_result(OutcomeKind.VERIFY_FAILED, error="it failed", baseline=baseline)
+
+    (attention,) = attention_of(result)
+    assert attention.sentence.endswith("; failed already before it began: pytest (failed with exit code 1))")
+    assert attention_of(a_result(**LANDED, baseline=baseline)) == ()
+
+
 def test_a_long_error_stays_one_short_line() -> None:
     """It is read in a list."""
     (need,) = attention_of(a_result(OutcomeKind.FAILED, error="x\n" * 1000))

@@ -24,7 +24,7 @@ def _of_failure(result: Result) -> Iterator[Attention]:
     if result.state is not TaskState.FAILED or result.outcome is OutcomeKind.CANCELLED:
         return
     retry = f"task-queue tasks retry {shlex.quote(result.task_id)}"
-    why = f"{result.outcome}: {_line(result.error)}"
+    why = f"{result.outcome}: {_line(result.error)}{_failed_before(result)}"
     if result.dead_letter:
         yield Attention(AttentionKind.DEAD_LETTER, f"its attempts are used up ({why})", retry)
     elif result.outcome in _MAY_HAVE_ACTED:
@@ -41,7 +41,9 @@ def _of_work(result: Result) -> Iterator[Attention]:
         yield Attention(
             AttentionKind.NOT_LANDED,
             f"its work is not on the target branch: {why}",
-            f"task-queue tasks land {result.task_id}" if is_waiting_to_land(result) else product.keep[0],
+            f"task-queue tasks land {shlex.quote(result.task_id)}"
+            if is_waiting_to_land(result)
+            else product.keep[0],
         )
     if product.uncommitted:
         place = shlex.quote(product.workspace or ".")
@@ -68,6 +70,13 @@ def _of_work(result: Result) -> Iterator[Attention]:
         yield Attention(
             AttentionKind.CHANGED_JUDGES, sentence, product.see[0] if len(product.see) == 1 else show
         )
+
+
+def _failed_before(result: Result) -> str:
+    """Which checks failed on the commit that the task began on."""
+    failed: Sequence[str] = (result.product.baseline or {}).get("failed", ())
+    failed_now = result.outcome is OutcomeKind.VERIFY_FAILED
+    return f"; failed already before it began: {_named(failed)}" if failed and failed_now else ""
 
 
 def is_waiting_to_land(result: Result) -> bool:
