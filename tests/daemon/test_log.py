@@ -119,6 +119,11 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
         "turn taken source=web task=task-a attempt=1 phase=implement turn=3 tool=Bash",
     ),
     (events.TaskRetried("web", TASK), logging.INFO, "task retried source=web task=task-a"),
+    (
+        events.TaskLanded("web", TASK, "in main"),
+        logging.INFO,
+        'task landed source=web task=task-a said="in main"',
+    ),
     (events.CancelAsked("web", TASK), logging.INFO, "cancel asked source=web task=task-a"),
     (
         events.TaskEdited("web", TASK, 1, "edited-task-a.md"),
