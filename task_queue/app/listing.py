@@ -31,6 +31,7 @@ from task_queue.app.files import (
     whole_in,
 )
 from task_queue.app.overview import source_view
+from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.folder.layout import Layout
@@ -47,8 +48,8 @@ def list_of(
 ) -> ListView:
     """Tasks of *sources*: running and waiting ones in their order, then the newest that ended.
 
-    At most *limit* of each kind and source. What needs a person is found whatever is listed; *problems* are those
-    of the configuration.
+    At most *limit* of each kind and source. What needs a person is found whatever is listed, except that no daemon
+    runs; *problems* are those of the configuration.
     """
     wanted = frozenset(states)
     lines: list[TaskLine] = []
@@ -65,7 +66,10 @@ def list_of(
                 lines += ended
                 more = more or cut
     attention = attention_of(circumstances, views, problems=problems, named=max(limit, NAMED))
-    return ListView(tuple(lines), more, attention)
+    # After run --drain, no daemon is to run: whether one does is for status and doctor to say.
+    return ListView(
+        tuple(lines), more, tuple(each for each in attention if each.kind != AttentionKind.DAEMON)
+    )
 
 
 def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
