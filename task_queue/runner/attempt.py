@@ -30,12 +30,9 @@ from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
-from task_queue.runner.checkout import Checkout, open_checkout, tidy_worktrees
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, open_checkout, tidy_worktrees
 from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
-
-LEAST_FOR_HOOKS_S = 120.0
-"""Less than what the worker grants a runner beyond its time-out."""
 
 
 class OngoingAttempt:

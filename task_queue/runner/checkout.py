@@ -43,6 +43,8 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
 
 _MOST_NAMED = 20
+LEAST_FOR_HOOKS_S = 120.0
+"""Less than what the worker grants a runner beyond its time-out."""
 _OURS = ("task-queue", "task-queue@localhost") * 2
 """Author and committer, as ``Signature`` has them."""
 

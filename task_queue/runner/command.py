@@ -20,8 +20,7 @@ from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
-from task_queue.runner.attempt import LEAST_FOR_HOOKS_S
-from task_queue.runner.checkout import Checkout, open_checkout, outcome_of, tidy_worktrees
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, open_checkout, outcome_of, tidy_worktrees
 from task_queue.runner.checks import Checks
 from task_queue.runner.landing import held_back, land_branch
 from task_queue.runner.owner_watch import OwnerWatch
