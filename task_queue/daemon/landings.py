@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 _ANYWAY_AFTER_S = 300.0
 """Something else may be in the way than what is looked at first."""
-_SHARE = 20
+_SHARE = 5
 """A round of tries is not repeated by time before this many times its own duration."""
 
 

@@ -118,10 +118,13 @@ def test_an_agents_shell_gains_as_little(make_agent_rig: MakeAgentRig, kind: str
 def test_steps_that_were_never_taken_are_taken(make_agent_rig: MakeAgentRig, workflow: str) -> None:
     """Forged in the first attempt, whose runner it kills: the next one verifies, and audits, all the same."""
     rigs: list[Rig] = []
+    forged: list[int] = []
 
     def script(request: Request) -> Reply:
-        forges = not audits(request) and request.turn == 1
-        return bash(forge(rigs[0], "steps_that_were_never_taken")) if forges else Say("all done")
+        if audits(request) or forged:  # its session may be lost with it, and begin anew
+            return Say("all done")
+        forged.append(request.turn)
+        return bash(forge(rigs[0], "steps_that_were_never_taken"))
 
     rig = make_agent_rig(script, defaults={"workflow": workflow, "max_iterations": 1})
     rigs.append(rig)

@@ -123,7 +123,7 @@ def test_it_is_found_after_everything_was_killed(make_agent_rig: MakeAgentRig) -
     (rig.workspace / "hostile.sh").write_text(hostile)
     prepared(rig)
     daemon = rig.start()
-    rig.ask("task-a", "# Write a line", max_attempts=2)
+    rig.ask("task-a", "# Write a line", max_attempts=2, retry_delay="0.1s")
     (tree,) = _trees(rig)
     rig.started(str(tree / "log"))
     pid = rig.run_record("task-a")["pid"]
