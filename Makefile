@@ -52,7 +52,7 @@ types: $(VENV)/.complete
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(VENV)/.complete
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 spine: $(VENV)/.complete
 	@$(BIN)/python -m tests.house.spine

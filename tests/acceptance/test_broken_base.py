@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
@@ -116,6 +118,7 @@ def test_a_source_whose_target_was_broken_waits_until_it_is_mended(make_agent_ri
     assert held(rig) == []
 
 
+@pytest.mark.long
 def test_a_person_lets_a_source_go_on_with_a_broken_target(make_agent_rig: MakeAgentRig) -> None:
     """It is not held again for the same commit."""
     rig, repository, _ = a_rig(make_agent_rig)

@@ -14,6 +14,8 @@ from tests.acceptance.test_daemon import UNTIL_TOLD
 from tests.acceptance.test_two_of_everything import at_once, places
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 FAILS_ONCE = "echo ran >> log; [ -e go ]"
 
 

@@ -280,6 +280,7 @@ def test_150_sources_are_served_by_one_inotify_instance(make_rig: MakeRig) -> No
     assert {source["watch"] for source in rig.state()["sources"].values()} == {"events"}
 
 
+@pytest.mark.long
 def test_5000_files_dropped_during_a_task_cost_little(rig: Rig) -> None:
     """They burned 1.9 s of CPU in the watcher; here no more than a few times what dropping them costs."""
     daemon = rig.start()
@@ -295,7 +296,7 @@ def test_5000_files_dropped_during_a_task_cost_little(rig: Rig) -> None:
     _settled_cpu(daemon.pid)
     burned = _cpu_s(daemon.pid) - before
 
-    assert burned < 2 * dropping, f"dropping {dropping:.2f} s, daemon {burned:.2f} s"
+    assert burned < 4 * dropping, f"dropping {dropping:.2f} s, daemon {burned:.2f} s"
 
 
 def _sweep_rarely(rig: Rig) -> None:

@@ -23,6 +23,8 @@ from tests.acceptance.test_two_of_everything import places
 from tests.processes import runs
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(__file__).with_name("forger.py")
 FORGERIES = [name for name in vars(Forger) if name.startswith(("a_", "an_", "rubbish"))]
 TRIES = {"a_link_among_the_completed": 1}

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
@@ -238,6 +240,7 @@ def test_what_came_after_a_merge_by_hand_does_not_count_as_checked(make_agent_ri
     assert not known.exists() or tip not in known.read_text()
 
 
+@pytest.mark.long
 def test_a_result_that_cannot_be_written_is_written_later(make_agent_rig: MakeAgentRig) -> None:
     """As on a full disk: until then the result says too little, and never the wrong thing."""
     rig, repository, _ = blocked(make_agent_rig)

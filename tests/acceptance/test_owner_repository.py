@@ -110,6 +110,7 @@ def test_what_the_queue_itself_changes_is_no_change(make_agent_rig: MakeAgentRig
     assert [result["attention"] for result in (first, second)] == [[], []]
 
 
+@pytest.mark.long
 def test_it_is_found_after_everything_was_killed(make_agent_rig: MakeAgentRig) -> None:
     """What was there before is on disk: the next attempt compares with it, not with what it finds."""
 

@@ -80,6 +80,7 @@ def test_messages_can_be_read_whatever_the_repositorys_encoding(make_agent_rig: 
     assert sorted(shown) == ["By hand", "Grün ✓", "Merge task-queue/task-a: Grün ✓"]
 
 
+@pytest.mark.long
 def test_a_key_that_waits_for_its_passphrase_is_told_before_the_agent_works(
     make_agent_rig: MakeAgentRig,
 ) -> None:

@@ -13,6 +13,8 @@ from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
 FILES = (
     "daemon.json",

@@ -20,6 +20,8 @@ from tests.acceptance.rig import Rig
 from tests.acceptance.test_daemon import UNTIL_TOLD
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 
 def places(rig: Rig, name: str) -> list[str]:
     """In which folders a document of that name lies."""

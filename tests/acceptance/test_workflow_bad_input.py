@@ -218,6 +218,7 @@ def test_a_verification_command_that_is_not_there(make_agent_rig: MakeAgentRig) 
     assert "could not be started: command not found" in script.told[1]
 
 
+@pytest.mark.long
 def test_a_verification_that_never_ends(make_agent_rig: MakeAgentRig) -> None:
     """It is ended with all that it started when the attempt's time is over."""
     rig = make_agent_rig(TwoAgents(), **audited(max_attempts=1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
@@ -44,6 +46,7 @@ def test_a_landed_tree_goes_after_its_time(make_agent_rig: MakeAgentRig) -> None
     assert git(repository, "show", "refs/task-queue/task-bad/leftovers:task-bad.txt") == "work"
 
 
+@pytest.mark.long
 def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
     """As many as configured; those beyond go when a task ends, but none with work that is nowhere else."""
     rig = make_agent_rig(good_or_bad, git={"keep_worktrees": 2}, **ISOLATED)
