@@ -164,14 +164,11 @@ class LandingTries:
                 self._current = LandingProcess(request)
             after = after_landing(Layout(source.path), result, self._current.product())
             self._seen[result.task_id] = seen
-        except TaskQueueError as error:
-            log.warning("not landed source=%s task=%s error=%s", source.id, result.task_id, error.in_full)
+        except (TaskQueueError, OSError) as error:
+            why = error.in_full if isinstance(error, TaskQueueError) else error
+            log.warning("not landed source=%s task=%s error=%s", source.id, result.task_id, why)
             return
-        except OSError as error:
-            log.warning("not landed source=%s task=%s error=%s", source.id, result.task_id, error)
-            return
-        except Exception:
-            # A result that a person edited may hold anything; the other branches are tried nevertheless.
+        except Exception:  # a result that a person edited may hold anything; the other branches are tried
             log.exception("not landed source=%s task=%s", source.id, result.task_id)
             return
         finally:

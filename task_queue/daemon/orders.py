@@ -20,7 +20,7 @@ from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
-from task_queue.domain.model import Claim, Journal, Result
+from task_queue.domain.model import Claim, Journal, LandingState, Result
 from task_queue.domain.task import Task, TaskId
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
@@ -169,7 +169,7 @@ class ConfiguredOrders:
             result = self.result_of(task_id)
             if result is None or not result.success or not result.product.commits:
                 continue
-            if (result.product.landing or {}).get("state") != "given_up":
+            if result.product.landing_state != LandingState.GIVEN_UP:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
 

@@ -55,6 +55,18 @@ class Outcome:
     """The session that was to be continued is unknown to the agent."""
 
 
+class LandingState(StrEnum):
+    """Where a branch with a task's commits is."""
+
+    LANDED = "landed"
+    WAITING = "waiting"
+    """It is merged once what is in the way is gone."""
+    LEFT = "left"
+    """For a person to merge."""
+    GIVEN_UP = "given_up"
+    """A person has deleted it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkProduct:
     """What a task's work came to, besides the agent's own words: made by the runner, kept in the result."""
@@ -78,7 +90,7 @@ class WorkProduct:
     landed: str | None = None
     """What became of the task's branch."""
     landing: dict[str, Any] | None = None
-    """Of a branch with commits: ``state`` (``landed``, ``waiting``, ``left``, ``given_up``), ``target``, ``reason``."""
+    """Of a branch with commits: ``state`` (``LandingState``), ``target`` and ``reason``; ``failed_on``, a tree."""
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
     baseline: dict[str, Any] | None = None
@@ -110,6 +122,12 @@ class WorkProduct:
     """Those in the owner's repository that need a person."""
     changes_expected: bool = True
     """False of a task that asks for an answer, or that may only read."""
+
+    @property
+    def landing_state(self) -> str | None:
+        """A ``LandingState``, or what another release wrote; None without a branch with commits."""
+        state: object = (self.landing or {}).get("state")
+        return state if isinstance(state, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError, TaskQueueError
-from task_queue.domain.model import WorkProduct
+from task_queue.domain.model import LandingState, WorkProduct
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
@@ -32,7 +32,6 @@ from task_queue.ports.landing import LandingRequest
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.checks import Checks
 from task_queue.runner.landing import land_branch
-from task_queue.runner.work_product import GIVEN_UP, LANDED, WAITING
 
 _WITHIN_S = 7200.0
 _LOCK = ".landing"
@@ -123,7 +122,7 @@ class LandingAgain:
         if landed.commit is None:
             if _AS_BEFORE in landed.said:
                 return self._product
-            waiting = {"state": WAITING, "target": checkout.target, "reason": landed.said}
+            waiting = {"state": LandingState.WAITING, "target": checkout.target, "reason": landed.said}
             return replace(
                 self._product,
                 landed=landed.said,
@@ -142,7 +141,7 @@ class LandingAgain:
                 checkout, owner, Landed(target, f"its commits are in {checkout.target} (already there)")
             )
         gone = f"{checkout.branch} was deleted"
-        landing = {"state": GIVEN_UP, "target": checkout.target, "reason": gone}
+        landing = {"state": LandingState.GIVEN_UP, "target": checkout.target, "reason": gone}
         return replace(self._product, landed=gone, landing=landing, keep=())
 
     def _is_in_target(self, checkout: Checkout, owner: Git, landed: Landed) -> WorkProduct:
@@ -151,7 +150,7 @@ class LandingAgain:
         return replace(
             self._product,
             landed=landed.said,
-            landing={"state": LANDED, "target": checkout.target, "reason": landed.said},
+            landing={"state": LandingState.LANDED, "target": checkout.target, "reason": landed.said},
             keep=(),
             undo=tuple(f"{git} revert {commit}" for commit in reversed(own)),
             notes=(*self._product.notes, *landed.notes),

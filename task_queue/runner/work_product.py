@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from task_queue.domain.document.choices import Isolation
-from task_queue.domain.model import WorkProduct
+from task_queue.domain.document.choices import Isolation, Landing
+from task_queue.domain.model import LandingState, WorkProduct
 from task_queue.domain.work.workflow import (
     Audited,
     Committed,
@@ -23,14 +23,6 @@ from task_queue.runner.checkout import Checkout
 from task_queue.runner.owner_watch import OwnerWatch
 
 S = TypeVar("S")
-
-LANDED = "landed"
-WAITING = "waiting"
-"""To be merged once what is in the way is gone."""
-GIVEN_UP = "given_up"
-"""A person has deleted the branch."""
-LEFT = "left"
-"""For a person to merge."""
 
 
 def product_of(
@@ -100,12 +92,24 @@ def _landing(
     if checkout is None or checkout.main is None or not committed.commits:
         return None
     if landed is None:
-        return {"state": LEFT, "target": checkout.target, "reason": "it was not to be merged, or not yet"}
+        return {"state": LandingState.LEFT, "target": checkout.target, "reason": _why_left(checkout)}
     return {
-        "state": LANDED if landed.commit else LEFT if committed.why_held is not None else WAITING,
+        "state": _state(committed, landed),
         "target": checkout.target,
         "reason": landed.said,
     }
+
+
+def _why_left(checkout: Checkout) -> str:
+    if checkout.order.settings.landing is Landing.BRANCH:
+        return "landing: branch leaves it for you to merge"
+    return "the task ended before its work could be merged"
+
+
+def _state(committed: Committed, landed: Landed) -> LandingState:
+    if landed.commit is not None:
+        return LandingState.LANDED
+    return LandingState.WAITING if committed.why_held is None else LandingState.LEFT
 
 
 def _keep(checkout: Checkout | None, committed: Committed, landed: Landed | None) -> tuple[str, ...]:

@@ -261,7 +261,6 @@ def test_a_result_that_a_person_has_edited_keeps_no_other_from_landing(make_agen
     rig, repository, result = blocked(make_agent_rig)
     path = rig.queue() / "results/task-a.json"
     path.write_text(json.dumps({**result, "attempts": []}))
-    git(repository, "restore", "first.txt")
     eventually(lambda: "names no attempt" in rig.daemon_log(), timeout=SLOW, what="it is logged")
     refused = rig.cli("tasks", "land", "task-a")
     assert (refused.returncode, "names no attempt" in refused.stderr) == (1, True)
@@ -269,6 +268,7 @@ def test_a_result_that_a_person_has_edited_keeps_no_other_from_landing(make_agen
     eventually(lambda: "embedded null byte" in rig.daemon_log(), timeout=SLOW, what="it is logged")
 
     path.write_text(json.dumps(result))
+    git(repository, "restore", "first.txt")  # not sooner: a try that has read the result before would land it
     eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from task_queue.domain.attention import Attention, AttentionKind
-from task_queue.domain.model import OutcomeKind, Result
+from task_queue.domain.model import LandingState, OutcomeKind, Result
 from task_queue.domain.task import TaskState
 
 _MOST_CHARS = 200
@@ -81,12 +81,12 @@ def _failed_before(result: Result) -> str:
 
 def is_waiting_to_land(result: Result) -> bool:
     """Whether the task is done but for its branch, which is to be merged once what is in the way is gone."""
-    return result.success and (result.product.landing or {}).get("state") == "waiting"
+    return result.success and result.product.landing_state == LandingState.WAITING
 
 
 def is_landed(result: Result) -> bool:
     """Whether the commits of the task are in the branch that they were meant for."""
-    return (result.product.landing or {}).get("state") == "landed"
+    return result.product.landing_state == LandingState.LANDED
 
 
 def _named(names: Sequence[str], between: str = ", ") -> str:
