@@ -174,6 +174,7 @@ class _CliSession:
             launcher.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
+            session_id=self._order.claim.session_id,
             exit_code=self._exit_code(),
             exception=self._exception,
             timer=timer,
