@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError
@@ -36,6 +36,7 @@ from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.attempt.verdict import Observation, Timer, is_hopeless, judge
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
+from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.ports.executor import Order, Stop, Transcript
 
@@ -313,9 +314,7 @@ def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
         return outcome
     if cap is not None and cap - order.spent_usd <= allowance:
         return outcome
-    midnight = (datetime.now().astimezone() + timedelta(days=1)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
+    midnight = next_midnight(datetime.now(UTC))
     return replace(outcome, reason="the daily budget is spent", resets_at=midnight)
 
 
