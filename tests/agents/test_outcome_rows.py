@@ -161,14 +161,17 @@ def test_a_model_that_fails_and_then_falls_silent_is_unavailable(bench: MakeBenc
     assert "timer: idle" in outcome.evidence
 
 
-def test_a_cli_that_never_answers_is_stalled(bench: MakeBench) -> None:
+@pytest.mark.parametrize(
+    "connect_s", [1, pytest.param(65, marks=pytest.mark.long, id="longer than the SDK would wait")]
+)
+def test_a_cli_that_never_answers_is_stalled(bench: MakeBench, connect_s: float) -> None:
     """It exists, and says nothing: given up after the time to connect, and ended."""
     run = bench(in_turn(Say("never")))
     cli = run.root / "cli"
     cli.write_text("#!/bin/sh\nexec sleep 600\n")
     cli.chmod(0o700)
     run.set_up(cli_path=cli)
-    run.executor = ClaudeExecutor(timers=Timers(connect_s=1))
+    run.executor = ClaudeExecutor(timers=Timers(connect_s=connect_s))
 
     outcome, _ = run.run()
 

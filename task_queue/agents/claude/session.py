@@ -8,6 +8,7 @@ leak the CLI). Every wait is bounded.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,6 +41,8 @@ from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.ports.executor import Order, Stop, Transcript
 
+_SDK_CONNECT_TIMEOUT = "CLAUDE_CODE_STREAM_CLOSE_TIMEOUT"
+"""Milliseconds; the SDK reads it from its own environment when it connects (0.2.189)."""
 _CLOUD_SWITCHES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 _TASK_OWN_PROFILES = {Profile.SANDBOXED, Profile.BYPASS}
 
@@ -198,6 +201,8 @@ class _CliSession:
 
     async def _converse(self, prompt: str) -> None:
         """Connect, send the prompt, drain the SDK's stream up to our result, disconnect."""
+        # The SDK would give up connecting after 60 s: the time-outs of the watch decide, also while a hook runs.
+        os.environ[_SDK_CONNECT_TIMEOUT] = str(int(self.watch.timers.wall_clock_s * 1000))
         try:
             await self._client.connect()
             await self._client.query(self._message(prompt))

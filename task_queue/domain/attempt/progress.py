@@ -56,6 +56,8 @@ class Progress:
     last_text: str = ""
     tools_in_flight: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Calls without a result yet, by their id."""
+    hooks_in_flight: dict[str, str] = field(default_factory=dict[str, str])
+    """Names of the project's hooks that run, by the id of their run."""
     files: dict[str, None] = field(default_factory=dict[str, None])
     """Files that the agent's file tools were asked to write, in order of their first time."""
     usage: dict[str, int] = field(default_factory=dict[str, int])
@@ -210,6 +212,10 @@ class Progress:
                 self.model = frame.get("model")
                 if errors := [each for each in frame.get("plugin_errors") or () if _is_of_our_plugin(each)]:
                     self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
+            case "system", "hook_started":
+                self.hooks_in_flight[str(frame.get("hook_id"))] = str(frame.get("hook_name"))
+            case "system", "hook_response":
+                self.hooks_in_flight.pop(str(frame.get("hook_id")), None)
             case "system", "api_retry":
                 self.retries.append(frame)
             case "system", "permission_denied":
