@@ -53,7 +53,7 @@ def test_the_task_behind_a_poisoned_one_runs_in_every_round(make_agent_rig: Make
     eventually(lambda: _paused(rig), timeout=SLOW, what="the account is paused")
     for number in range(ROUNDS):
         name = rig.ask(f"task-b{number}", "behind it", priority=1)
-        eventually(lambda: _tries(rig) == number + 1, timeout=SLOW, what="the poison is back")
+        eventually(lambda: _tries(rig) > number, timeout=SLOW, what="the poison is back")  # noqa: B023 - called at once
         eventually(lambda: _paused(rig), timeout=SLOW, what="the account is paused")
         assert not (rig.queue() / "results" / f"{name}.json").exists()
         rig.cli("tasks", "resume-account", check=True)

@@ -295,14 +295,14 @@ TABLE: tuple[Row, ...] = (
         K.FAILED,
         "the agent gave no structured answer",
     ),
-    # Time.
-    Row(lambda s: s.timer == "wall clock", K.TIMED_OUT, "the time allowed for one attempt is over"),
+    # Time. What no endpoint answered in is not the task's.
     Row(
         lambda s: s.timer is not None and _unanswered(s) and _unreachable(s),
         K.UNAVAILABLE,
         "no endpoint could be reached until the agent was given up",
         unreachable=True,
     ),
+    Row(lambda s: s.timer == "wall clock", K.TIMED_OUT, "the time allowed for one attempt is over"),
     Row(
         lambda s: s.timer is not None and bool(s.retries) and _unanswered(s) and _transient(s),
         K.UNAVAILABLE,
