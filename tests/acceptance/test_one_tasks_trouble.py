@@ -19,8 +19,8 @@ ROUNDS = 4
 
 
 def refusing(request: Request) -> Reply:
-    """The model that *poison* asks for is refused; every other task is done."""
-    if "poison" in request.first_text:
+    """One task is refused; every other one is done."""
+    if "venomous words" in request.first_text:
         return ApiError(403, "permission_error", "Your account does not have access to this model")
     return Say("done")
 
@@ -29,7 +29,7 @@ def test_a_refused_model_waits_alone(make_agent_rig: MakeAgentRig) -> None:
     """The account stays open, and the task behind it runs."""
     rig = make_agent_rig(refusing)
     rig.start()
-    rig.ask("task-a", "poison", model="claude-opus-4-1")
+    rig.ask("task-a", "venomous words", model="claude-opus-4-1")
     rig.ask("task-b", "behind it")
 
     behind = rig.result("task-b", timeout=SLOW)
@@ -49,7 +49,7 @@ def test_the_task_behind_a_poisoned_one_runs_in_every_round(make_agent_rig: Make
     """Where the account is paused for it, another one tries the account first."""
     rig = make_agent_rig(refusing)
     rig.start()
-    rig.ask("task-a", "poison")
+    rig.ask("task-a", "venomous words")
     eventually(lambda: _paused(rig), timeout=SLOW, what="the account is paused")
     for number in range(ROUNDS):
         name = rig.ask(f"task-b{number}", "behind it", priority=1)

@@ -186,10 +186,11 @@ def test_a_probe_that_got_no_answer_shows_nothing(bench: GateBench) -> None:
 def test_the_task_that_paused_it_does_not_try_first(bench: GateBench, opened_by: str) -> None:
     """Another one does, of whichever source; without another, it does."""
     bench.admission.pause("refused", None)
+    bench.clock.advance(14 * 60)
     assert bench.enter("a", paused=1) is not None
     assert bench.enter("b", paused=0) is not None
     if opened_by == "time":
-        bench.clock.advance(16 * 60)
+        bench.clock.advance(2 * 60)
     else:
         (bench.folder / "accounts.json").unlink()
         bench.admission.look_at_account_file()
@@ -210,8 +211,9 @@ def test_the_task_that_paused_it_does_not_try_first(bench: GateBench, opened_by:
 def test_of_those_that_were_sent_back_the_one_tries_that_was_so_least_often(bench: GateBench) -> None:
     """So each has its turn."""
     bench.admission.pause("refused", None)
+    bench.clock.advance(14 * 60)
     bench.enter("b", paused=1)
-    bench.clock.advance(16 * 60)
+    bench.clock.advance(2 * 60)
 
     assert bench.enter("a", paused=2) == "another task tries first whether the account works again"
     assert bench.enter("b", paused=1) is None
@@ -220,10 +222,22 @@ def test_of_those_that_were_sent_back_the_one_tries_that_was_so_least_often(benc
 def test_a_task_that_is_gone_keeps_none_from_trying(bench: GateBench) -> None:
     """It was cancelled while the account was paused: its worker looks, and chooses none."""
     bench.admission.pause("refused", None)
+    bench.clock.advance(14 * 60)
     bench.enter("b", paused=0)
-    bench.clock.advance(16 * 60)
+    bench.clock.advance(2 * 60)
+    held = bench.enter("a", paused=1)
     for _ in range(2):
         bench.admission.screen("b")
+
+    assert held is not None
+    assert bench.enter("a", paused=1) is None
+
+
+def test_a_source_that_cannot_ask_keeps_none_from_trying(bench: GateBench) -> None:
+    """It is unavailable, or was removed, since its worker asked."""
+    bench.admission.pause("refused", None)
+    bench.enter("b", paused=0)
+    bench.clock.advance(16 * 60)
 
     assert bench.enter("a", paused=1) is None
 

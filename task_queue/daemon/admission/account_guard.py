@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from task_queue.daemon.admission.bounds import Bounds
 from task_queue.domain.attempt.account import (
@@ -21,6 +21,8 @@ from task_queue.domain.holds import AgentHold, Hold, ReturnedHold, account_pause
 from task_queue.domain.model import Ending, OutcomeKind, Pause
 from task_queue.ports.admission import AccountStore
 
+_ASKS_AGAIN_WITHIN = timedelta(minutes=10)
+"""A worker that did not ask for so long cannot: its source is unavailable, or gone."""
 # After an attempt that ended so, the account is as it was: limited, refused, or not asked.
 _DOES_NOT_OPEN = frozenset(
     {
@@ -45,8 +47,8 @@ class AccountGuard:
         """A person opened it, and no task has tried it since."""
         self._running: dict[str, Waiting] = {}
         """Agents' tasks, by source."""
-        self._candidates: dict[str, int] = {}
-        """Sources with a task that could try the account, and how often the account sent that one back."""
+        self._candidates: dict[str, tuple[int, datetime]] = {}
+        """Sources with a task that could try the account: how often that one was sent back, and when it asked."""
         self._looked: set[str] = set()
         """Sources that have looked for a task since, and not chosen one of them yet."""
 
@@ -126,10 +128,14 @@ class AccountGuard:
             self._candidates.pop(source, None)
             return None
         if self._needs_trial:
-            self._candidates[source] = task.paused
+            self._candidates[source] = task.paused, now
         hold = self.hold(source, now)
-        others = [paused for other, paused in self._candidates.items() if other != source]
-        if isinstance(hold, ReturnedHold) and not any(paused < task.paused for paused in others):
+        others = [each for other, each in self._candidates.items() if other != source]
+        gives_way = any(
+            sent_back < task.paused and timedelta() <= now - asked_at <= _ASKS_AGAIN_WITHIN
+            for sent_back, asked_at in others
+        )
+        if isinstance(hold, ReturnedHold) and not gives_way:
             return None
         return None if hold is None else hold(task)
 

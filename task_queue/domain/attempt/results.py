@@ -83,9 +83,8 @@ def journal_after(
     attempts = (*attempts_before(journal, claim), attempt_of(claim, ending, probed=probed))
     needs_person = ""
     if attempts[-1].returned and returns_in(attempts) >= MAX_RETURNS:
-        needs_person = (
-            f"came back {MAX_RETURNS} times in a row without an answer of the model: {ending.outcome.reason}"
-        )
+        why = " ".join(ending.outcome.reason.split())
+        needs_person = f"came back {MAX_RETURNS} times in a row without an answer of the model: {why}"
     return Journal(
         task_id=claim.task_id,
         attempts=attempts,
