@@ -12,6 +12,7 @@ import pytest
 from task_queue.demo.scripted_model import ApiError, Reply, Request, Say
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.conftest import MakeAgentRig, MakeRig
+from tests.acceptance.rig import Rig
 from tests.waiting import eventually
 
 SLOW = 120
@@ -65,27 +66,27 @@ def test_the_task_behind_a_poisoned_one_runs_in_every_round(make_agent_rig: Make
 
 
 def test_a_limit_for_a_class_holds_its_tasks_only(make_agent_rig: MakeAgentRig) -> None:
-    """Also after a restart; tasks that name no model are of the class that met it."""
+    """Also after a restart."""
 
     def limited(request: Request) -> Reply:
         return _limit() if "opus" in request.body["model"] else Say("done")
 
     rig = make_agent_rig(limited, login="CLAUDE_CODE_OAUTH_TOKEN")
     daemon = rig.start()
-    rig.ask("task-a", "unnamed work")
+    rig.ask("task-a", "heavy work", model="opus")
     rig.ask("task-b", "light work", model="sonnet")
     first = rig.result("task-b", timeout=SLOW)
     rig.stop(daemon)
     rig.start()
-    rig.ask("task-c", "heavy work", model="opus")
+    rig.ask("task-c", "more such work", model="opus")
     rig.ask("task-d", "light work", model="sonnet")
     second = rig.result("task-d", timeout=SLOW)
     told = {task["task_id"]: task["note"] for task in rig.json("tasks", "list")["tasks"]}
 
     assert first["success"]
     assert second["success"]
-    assert all("opus paused until" in told[name] for name in ("task-a", "task-c"))
-    assert not rig.turns_asked("heavy work")
+    assert all("opus paused until" in told[name] for name in ("task-a", "task-c")), told
+    assert not rig.turns_asked("more such work")
     assert _history(rig, "task-a") == [("limited", False)]
 
 
@@ -98,7 +99,7 @@ def test_a_task_that_comes_back_eight_times_waits_for_a_person(
     daemon = rig.start()
     rig.drop_command("task-a", "echo try >> log; [ -e ready ] || exit 75", retry_delay="0.01s")
     rig.drop_command("task-b", "true", depends_on="[task-a]")
-    eventually(lambda: rig.json("tasks", "show", "task-a")["attention"], timeout=SLOW, what="attention")
+    eventually(lambda: _waits_for_a_person(rig, "task-a"), timeout=SLOW, what="it waits for a person")
     rig.stop(daemon, end)
     rig.start()
     rig.drop_command("task-c", "true")
@@ -125,6 +126,11 @@ def _limit() -> ApiError:
         "x-should-retry": "false",
     }
     return ApiError(429, "rate_limit_error", "limit", headers=headers)
+
+
+def _waits_for_a_person(rig: Rig, name: str) -> bool:
+    path = rig.pending() / f".{name}.attempts.json"
+    return path.exists() and bool(json.loads(path.read_text())["needs_person"])
 
 
 def _paused(rig: AgentRig) -> bool:
