@@ -16,7 +16,7 @@ import pytest
 from task_queue.domain.task import TaskId
 from task_queue.git.advance import turn
 from task_queue.git.collect import collect
-from task_queue.git.landing import Advanced, Blocked, Landing, LandingPlan, Prove, Unproven, land
+from task_queue.git.landing import Advanced, Blocked, LandingOutcome, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import paths_of
 from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
@@ -51,7 +51,7 @@ def bring(
     within_s: float = 60,
     prove: Prove = lambda _: None,
     give_up: Callable[[], bool] = lambda: False,
-) -> Landing:
+) -> LandingOutcome:
     """What else was told is in ``told``."""
     beside = scratch.root.parent / f"{branch}.merge"
     return land(
