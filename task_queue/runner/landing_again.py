@@ -21,6 +21,7 @@ from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts, is_ancestor, tree_of, without_merges
 from task_queue.git.worktree import seen_by_queue
@@ -62,6 +63,7 @@ class LandingAgain:
         self._failed_on = None if request.check_anew else (product.landing or {}).get("failed_on")
         self._checks = Checks()
         self._stopped = False
+        self._watch = OwnerWatch()
 
     def stop(self) -> None:
         """Give up, and end the command that runs; safe from a signal handler."""
@@ -76,7 +78,11 @@ class LandingAgain:
             if not lock.take(within_s=_WITHIN_S, give_up=lambda: self._stopped):
                 return self._product
             self._end_processes()  # of a try whose process was killed
-            return self._land()
+            product = self._land()
+            if self._stopped:
+                return product  # what was there before stays on record, for the next try
+            self._watch.close(done=True)
+            return self._watch.said_in(product)
         finally:
             lock.release()
 
@@ -94,6 +100,8 @@ class LandingAgain:
             assert checkout.owner is not None
             if self._failed_on is not None and tree_of(checkout.owner, commit) == self._failed_on:
                 return Blocked(_AS_BEFORE)
+            checkout.open_watch(self._watch)
+            self._watch.begin()  # the checks run what the agent wrote
             try:
                 return self._checks.prove(
                     checkout, commit, proven=None, transcript=_NoTranscript(), within_s=_WITHIN_S
@@ -109,6 +117,7 @@ class LandingAgain:
             within_s=HOOKS_TIMEOUT_S,
             wait_s=_WITHIN_S,
         )
+        self._watch.look()
         if self._stopped and not (isinstance(landed, Landed) and landed.commit):
             return self._product
         failed_on = self._failed_on

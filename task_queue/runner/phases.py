@@ -244,6 +244,7 @@ class WorkflowExecutor:
             within_s=run.left_for_hooks_s,
             wait_s=max(run.left_for_hooks_s, run.left_s),
         )
+        run.watch.look()  # checks and hooks of the merge ran what the agent wrote
         if self._asked is not None and not (isinstance(landed, Landed) and landed.commit):
             return _outcome_of_stop(self._asked)
         if isinstance(landed, Unproven):

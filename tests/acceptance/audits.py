@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.demo.scripted_model import Reply, Request, Say, UseTool
-from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.agents import bash
+from tests.acceptance.rig import Rig
 
 SLOW = 90
 
@@ -73,7 +74,7 @@ def git(directory: Path, *arguments: str) -> str:
     return answer.stdout.strip()
 
 
-def a_repository(rig: AgentRig) -> Path:
+def a_repository(rig: Rig) -> Path:
     """The rig's workspace as a repository with one commit."""
     (rig.home / ".gitconfig").write_text(
         "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n"
