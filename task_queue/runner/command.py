@@ -26,7 +26,7 @@ from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, git_of, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
-from task_queue.runner.landing import held_back, land_branch
+from task_queue.runner.landing import held_back, land_branch, left_unproven
 from task_queue.runner.opening import open_checkout
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 from task_queue.runner.work_product import product_of
@@ -185,7 +185,7 @@ class CheckedCommand:
         ends_at: float,
         for_hooks_s: float,
     ) -> Landed:
-        """A command has no rounds: what fails on the merge leaves the branch."""
+        """A command has no rounds: where its merge fails the checks, its branch lands once they pass."""
         held = held_back(checkout, committed)
         if held is not None:
             return held
@@ -208,8 +208,7 @@ class CheckedCommand:
         except GitError as error:  # the command has run, and the branch is landed later
             return Landed(None, f"{checkout.branch} was not merged: {error}")
         if isinstance(landed, Unproven):
-            why = f"verification fails where it is merged: {landed.findings.strip()}"
-            return Landed(None, f"{checkout.branch} was not merged: {why}")
+            return left_unproven(checkout, landed)
         if landed.commit is not None:
             self._checks.note_landed(checkout, landed.commit)
         return landed

@@ -32,7 +32,7 @@ from task_queue.platform.records import decode, encode
 from task_queue.ports.landing import LandingRequest
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.checks import Checks
-from task_queue.runner.landing import land_branch
+from task_queue.runner.landing import land_branch, left_unproven
 
 _WITHIN_S = 7200.0
 _LOCK = ".landing"
@@ -81,6 +81,7 @@ class LandingAgain:
             product = self._land()
             if self._stopped:
                 return product  # what was there before stays on record, for the next try
+            self._watch.look()
             self._watch.close(done=True)
             return self._watch.said_in(product)
         finally:
@@ -93,6 +94,7 @@ class LandingAgain:
     def _land(self) -> WorkProduct:
         checkout = self._checkout()
         assert checkout.owner is not None
+        checkout.open_watch(self._watch)  # also of a try that was killed
         if commit_of(checkout.owner, f"refs/heads/{checkout.branch}") is None:
             return self._without_branch(checkout, checkout.owner)
 
@@ -100,7 +102,6 @@ class LandingAgain:
             assert checkout.owner is not None
             if self._failed_on is not None and tree_of(checkout.owner, commit) == self._failed_on:
                 return Blocked(_AS_BEFORE)
-            checkout.open_watch(self._watch)
             self._watch.begin()  # the checks run what the agent wrote
             try:
                 return self._checks.prove(
@@ -117,17 +118,13 @@ class LandingAgain:
             within_s=HOOKS_TIMEOUT_S,
             wait_s=_WITHIN_S,
         )
-        self._watch.look()
         if self._stopped and not (isinstance(landed, Landed) and landed.commit):
             return self._product
         failed_on = self._failed_on
         if isinstance(landed, Unproven):
             assert checkout.owner is not None
             failed_on = tree_of(checkout.owner, landed.commit)
-            why = (
-                f"together with what is in {checkout.target} now, checks fail: {_first_line(landed.findings)}"
-            )
-            landed = Landed(None, f"{checkout.branch} was not merged: {why}")
+            landed = left_unproven(checkout, landed)
         if landed.commit is None:
             if _AS_BEFORE in landed.said:
                 return self._product
@@ -194,10 +191,6 @@ class _NoTranscript:
 
     def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
         """Nothing."""
-
-
-def _first_line(findings: str) -> str:
-    return next((line for line in findings.splitlines() if line.strip()), "").rstrip(":")
 
 
 if __name__ == "__main__":
