@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,29 @@ def just_ran(request: Request) -> bool:
     """Whether the conversation's last word is a tool's result."""
     content = request.body["messages"][-1]["content"]
     return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
+
+
+class Implementer(ABC):
+    """A script for both: the auditor passes all; the implementer runs *work*, and *mend* when it is sent back."""
+
+    def __init__(self) -> None:
+        self.sent_back: list[str] = []
+
+    @abstractmethod
+    def work(self, request: Request) -> str: ...
+
+    @abstractmethod
+    def mend(self, request: Request) -> str: ...
+
+    def __call__(self, request: Request) -> Reply:
+        if audits(request):
+            return verdict("pass") if request.turn == 1 else Say("done")
+        if just_ran(request):
+            return Say("done")
+        if "does not count as done yet" in request.last_text:
+            self.sent_back.append(request.last_text)
+            return bash(self.mend(request))
+        return bash(self.work(request))
 
 
 class TwoAgents:
