@@ -19,9 +19,13 @@ from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
-from task_queue.domain.model import Claim, Journal, LandingState, Result
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError, TaskQueueError
+from task_queue.domain.model import Claim, Journal, LandingState, Result, WorkProduct
+from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import Task, TaskId
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
+from task_queue.git.repository import root_of
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
 
@@ -117,7 +121,7 @@ class ConfiguredOrders:
             document=place.document,
             scratch=place.scratch,
             log=place.log,
-            queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
+            queue_dirs=self._closed,
             workspace=workspace,
             settings=settings,
             executor=executor,
@@ -172,6 +176,33 @@ class ConfiguredOrders:
             if result.product.landing_state != LandingState.GIVEN_UP:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
+
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:
+        watch = OwnerWatch()
+        try:
+            settings = self.settings_of(task)
+            environment = without_secrets(self._environment(settings.executor))
+            git = Git(self._workspace(task, settings), environment)
+            root = root_of(git)
+            if root is None:
+                return product
+            watch.open(
+                git.at(root),
+                claim.task_id,
+                worktrees=self.worktrees / self.source.id,
+                queue_dirs=self._closed,
+                work_in_place=product.isolation is Isolation.NONE,
+            )
+            watch.look()
+        except (TaskQueueError, OSError):
+            return product  # the record stays, and is compared with at the task's next attempt
+        watch.close(done=False)
+        return watch.said_in(product)
+
+    @property
+    def _closed(self) -> tuple[Path, ...]:
+        """What no agent may touch."""
+        return (*self.private, *(source.queue for source in self.config.sources))
 
     def workspace_of(self, task: Task) -> str | None:
         try:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,6 +110,18 @@ def set_apart(git: Git, git_dir: Path, dirty: Sequence[Dirty]) -> frozenset[str]
     deleted = {path for record in _records(git_dir) for path in record.deleted} & gone
     left = _by_products(git, [e.path for e in unstaged if e.change == "untracked" and e.path not in made])
     return frozenset({entry.path for entry in unstaged} & made) | deleted | left
+
+
+def committed_as_made(git: Git, git_dir: Path, tracked: Collection[str]) -> frozenset[str]:
+    """Those of *tracked*, which were files before the task and are not dirty, that are as a command left them.
+
+    An agent that commits everything has committed them: that does not make them its work.
+    """
+    if not tracked:
+        return frozenset()
+    deleted = {path for record in _records(git_dir) for path in record.deleted}
+    gone = {path for path in deleted.intersection(tracked) if not os.path.lexists(git.directory / path)}
+    return _made_here(git, git_dir).intersection(tracked) | gone
 
 
 def _by_products(git: Git, untracked: Sequence[str]) -> frozenset[str]:

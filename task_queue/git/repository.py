@@ -107,6 +107,12 @@ def facts(git: Git) -> Repository | None:
     )
 
 
+def root_of(git: Git) -> Path | None:
+    """The top of the working tree that holds ``git.directory``; None where there is none, or git will not look."""
+    answer = git.ask("rev-parse", "--path-format=absolute", "--show-toplevel")
+    return Path(answer.text) if answer.code == 0 else None
+
+
 def head_of(git: Git) -> str | None:
     """The commit that is checked out; None before the first one."""
     return commit_of(git, "HEAD")

@@ -28,11 +28,11 @@ from task_queue.domain.work.workflow import (
 )
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout
 from task_queue.runner.opening import open_checkout
-from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 
@@ -72,7 +72,7 @@ class OngoingAttempt:
 
     def open(self, attempt: int) -> Checkout:
         self.checkout = checkout = open_checkout(self.order, attempt=attempt)
-        self.watch.open(checkout)
+        checkout.open_watch(self.watch)
         about = {
             "workspace": str(checkout.directory),
             "isolation": checkout.isolation,
