@@ -33,6 +33,7 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import OutcomeKind
 from task_queue.ports.executor import Stop
 from tests import processes
+from tests.acceptance.audits import git
 from tests.agents.bench import Bench, MakeBench
 from tests.waiting import eventually
 
@@ -57,6 +58,22 @@ def test_work_that_is_done_succeeds(bench: MakeBench) -> None:
     assert "unattended" in run.model.requests[0].system_text
     assert eventually(lambda: not run.processes())
     assert sorted(path.name for path in run.order.scratch.iterdir()) == ["task.md"]
+
+
+def test_a_script_sees_the_task_without_what_the_cli_adds(bench: MakeBench) -> None:
+    """The CLI names the last commits: a script that looks for the word "bad" would find it in a hash now and then."""
+    run = bench(in_turn(Say("done")))
+    git(run.workspace, "init", "-q")
+    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    git(run.workspace, *author, "commit", "--allow-empty", "-qm", "Work of another task")
+
+    run.run()
+
+    request = run.model.requests[0]
+    for added in (git(run.workspace, "rev-parse", "--short", "HEAD"), "Work of another task"):
+        assert added in request.user_texts[0]
+        assert added not in request.first_text
+    assert "Do it." in request.first_text
 
 
 def test_the_environment_is_the_orders(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:

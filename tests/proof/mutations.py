@@ -1,6 +1,6 @@
 """Breaks a copy of the package on purpose, one promise at a time: the proof has to notice each.
 
-    python -m tests.proof.mutations [--only NAME] [--unbroken]
+    python -m tests.proof.mutations [--only NAME]... [--unbroken]
 
 ``--unbroken`` runs the same commands on the unchanged copy: none may complain.
 """
@@ -13,22 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.proof.mutation import Mutation
+from tests.proof.order_mutations import ORDER
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 600
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """One deliberate breakage and the command that has to notice it."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    noticed_by: tuple[str, ...]
 
 
 _SETTLE = """            newer = self._documents.file(claim, result.state)
@@ -47,24 +38,26 @@ _UNWANTED = ("pytest", "tests/git/test_unwanted.py", "-q", "-x")
 _PUT_AWAY = ("pytest", "tests/git/test_put_away.py", "-q", "-x")
 _OWNER_STATE = ("pytest", "tests/git/test_owner_state.py", "-q", "-x")
 _SUPERVISION = "task_queue/daemon/supervision.py"
+_DURABLE = "task_queue/platform/durable.py"
+_QUEUE = "task_queue/store/folder/queue.py"
 MUTATIONS = (
     Mutation(
         "no fsync of files and directories",
-        "task_queue/platform/durable.py",
+        _DURABLE,
         "os.fsync(fd)",
         "pass",
         ("tests.proof.power_cut", "--first", "20", "--every", "5"),
     ),
     Mutation(
         "no fsync of directories",
-        "task_queue/platform/durable.py",
+        _DURABLE,
         "    try:\n        os.fsync(fd)\n    except OSError as error:",
         "    try:\n        pass\n    except OSError as error:",
-        ("pytest", "tests/proof/test_order.py", "-q"),
+        ("pytest", "tests/proof/test_order.py", "-q", "-x", "-k", "once"),
     ),
     Mutation(
         "unlock before the move",
-        "task_queue/store/folder/queue.py",
+        _QUEUE,
         _SETTLE,
         "".join(reversed(_SETTLE.splitlines(keepends=True))),
         ("tests.proof.crash_points", "--scenario", "once", "--actor", "daemon", "--first", "46"),
@@ -288,13 +281,6 @@ MUTATIONS = (
         _REBUILD,
     ),
     Mutation(
-        "what was spent is not synced",
-        "task_queue/platform/durable.py",
-        "        if sync:\n            os.fsync(fd)\n",
-        "",
-        ("pytest", "tests/proof/test_order.py", "-q", "-k", "what_was_spent"),
-    ),
-    Mutation(
         "reindex leaves out what needs a person",
         "task_queue/app/event_feed.py",
         "attention += note_need_of(layouts[source], result)",
@@ -406,6 +392,7 @@ MUTATIONS = (
         "        with self._lock:\n            self._look_at_base(source)\n            reason",
         ("pytest", "tests/daemon/test_admission.py", "-q", "-x", "-k", "hangs"),
     ),
+    *ORDER,
 )
 
 
@@ -435,11 +422,11 @@ def is_noticed(mutation: Mutation, *, unbroken: bool = False) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", choices=[mutation.name for mutation in MUTATIONS])
+    parser.add_argument("--only", action="append", choices=[mutation.name for mutation in MUTATIONS])
     parser.add_argument("--unbroken", action="store_true")
     options = parser.parse_args()
     wrong = 0
-    wanted = [m for m in MUTATIONS if options.only in {None, m.name}]
+    wanted = [m for m in MUTATIONS if options.only is None or m.name in options.only]
     for mutation in wanted:
         noticed = is_noticed(mutation, unbroken=options.unbroken)
         wrong += noticed is options.unbroken
