@@ -14,6 +14,7 @@ from typing import IO
 
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.platform.identity import kill_group
+from task_queue.platform.sandbox import Sandbox
 from task_queue.platform.wakeup import readable
 
 _KILL_AFTER_S = 2.0
@@ -29,6 +30,23 @@ _SWITCHES = (
     # It would go on in the background, and be ended with the attempt.
     *("-c", "gc.auto=0", "-c", "maintenance.auto=false"),
 )
+_RUNS_NOTHING = frozenset(
+    {
+        *(
+            "cat-file",
+            "check-ignore",
+            "commit-tree",
+            "config",
+            "diff-tree",
+            "for-each-ref",
+            "hash-object",
+            "init",
+        ),
+        *("log", "ls-files", "ls-remote", "ls-tree", "merge-base", "pack-objects", "rev-list", "rev-parse"),
+        *("show", "stripspace", "symbolic-ref", "var", "worktree", "write-tree"),
+    }
+)
+"""Commands that start no hook, filter or driver as we use them; ``commit-tree`` signs, which no sandbox can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +92,17 @@ class Git:
     """The root of the files that go with *git_dir*."""
     settings: tuple[str, ...] = ()
     """Configuration for these calls alone, as ``name=value``."""
+    sandbox: Sandbox | None = None
+    """For hooks, filters and drivers, which may run the agent's files; None: they can do what the user can."""
 
     def at(self, directory: Path) -> Git:
         return replace(self, directory=directory)
 
     def plain(self, directory: Path) -> Git:
         """Git in another directory, with the repository that it finds there."""
-        return Git(directory, self.environment, timeout_s=self.timeout_s, extra=self.extra)
+        return Git(
+            directory, self.environment, timeout_s=self.timeout_s, extra=self.extra, sandbox=self.sandbox
+        )
 
     def with_index(self, index: Path) -> Git:
         return replace(self, index=index)
@@ -157,7 +179,9 @@ class Git:
         stdin, stdout, stderr = streams
         try:
             return subprocess.Popen(
-                ["git", *_SWITCHES, *self._given_settings(), "--no-pager", *arguments],
+                self._confined(
+                    ["git", *_SWITCHES, *self._given_settings(), "--no-pager", *arguments], arguments
+                ),
                 cwd=self.directory,
                 env=self._built_environment(locks=locks),
                 stdin=stdin,
@@ -167,6 +191,13 @@ class Git:
             )
         except FileNotFoundError:
             raise GitError("the program git was not found", hint="install git, or set its PATH") from None
+
+    def _confined(self, argv: list[str], arguments: tuple[str, ...]) -> list[str]:
+        command = next(word for number, word in enumerate(arguments) if not _is_switch(arguments, number))
+        if self.sandbox is None or command in _RUNS_NOTHING:
+            return argv
+        files = self.work_tree or self.directory
+        return self.sandbox.with_writable(files).around(argv, directory=self.directory)
 
     def _given_settings(self) -> list[str]:
         return [word for setting in self.settings for word in ("-c", setting)]
@@ -184,6 +215,10 @@ class Git:
             **({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}),
             **self.extra,
         }
+
+
+def _is_switch(arguments: tuple[str, ...], number: int) -> bool:
+    return arguments[number] == "-c" or (number > 0 and arguments[number - 1] == "-c")
 
 
 def said_by(answer: GitOutput) -> str:

@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
@@ -60,6 +61,8 @@ def isolated_view(git: Git, git_dir: Path) -> Generator[Git, None, None]:
 def fetch_from_view(git: Git, apart: Git, commit: str, ref: str) -> None:
     """Bring *commit* with all that it needs to *ref*: by its id, and checked as from any other repository."""
     assert apart.git_dir is not None
+    if git.sandbox is not None:
+        git = replace(git, sandbox=git.sandbox.with_readable(apart.git_dir))
     git.within(_FETCH_TIMEOUT_S).change(
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
         *("--no-auto-maintenance", "--force", str(apart.git_dir), f"{commit}:{ref}"),

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
-from task_queue.agents.project_settings import accepted_only
+from task_queue.agents.project_settings import accepted_only, without_programs
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
@@ -31,6 +31,7 @@ from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout
+from task_queue.runner.confinement import is_confined
 from task_queue.runner.opening import open_checkout
 from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
@@ -196,6 +197,12 @@ class OngoingAttempt:
             self.notes.append(
                 f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
             )
+        if is_confined(order):
+            agent, named = without_programs(agent, order.workspace)
+            if named is not None:
+                self._note(
+                    f"without the project's settings, which name programs that no sandbox confines: {named}"
+                )
         return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:

@@ -24,6 +24,7 @@ from task_queue.git.starting_point import demand_all, starting_point
 from task_queue.git.worktree import create, is_empty
 from task_queue.ports.executor import Order
 from task_queue.runner.checkout import Checkout, git_of
+from task_queue.runner.confinement import sandboxed_git
 
 
 def open_checkout(order: Order, *, attempt: int) -> Checkout:
@@ -31,7 +32,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
 
     *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
     """
-    git = git_of(order)
+    git = sandboxed_git(git_of(order), order)
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
