@@ -140,6 +140,7 @@ class ConfiguredOrders:
                 signature=self.config.git.signature,
                 setup=self.source.setup,
                 judges=self.config.git.judges,
+                trusted=self.private[-1] / "git",
                 rules=self.config.git.rules,
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},

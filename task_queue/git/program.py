@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.platform.identity import kill_group
@@ -22,7 +22,7 @@ _LOCK_RETRY_S = 0.1
 _MAX_SAID_CHARS = 2000
 _SWITCHES = (
     # Programs that a repository's configuration names are not started by mere looking.
-    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "submodule.recurse=false"),
     *("-c", "core.splitIndex=false"),  # a copied index would leave shared parts in the repository
     *("-c", "advice.detachedHead=false"),
     # What we write and read is UTF-8, and a commit would be labelled with another encoding as it stands.
@@ -71,6 +71,14 @@ class GitOutput:
         return [os.fsdecode(part) for part in self.out.split(b"\0")[:-1]]
 
 
+class Guard(Protocol):
+    """Keeps git from what an agent configured."""
+
+    def settings(self, git: Git) -> tuple[str, ...]:
+        """What a call of *git* needs, as ``name=value``, to do as the owner had it. Raises GitError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Git:
     """The git program in one directory.
@@ -92,6 +100,7 @@ class Git:
     """The root of the files that go with *git_dir*."""
     settings: tuple[str, ...] = ()
     """Configuration for these calls alone, as ``name=value``."""
+    guard: Guard | None = None
     sandbox: Sandbox | None = None
     """For hooks, filters and drivers, which may run the agent's files; None: they can do what the user can."""
 
@@ -101,7 +110,12 @@ class Git:
     def plain(self, directory: Path) -> Git:
         """Git in another directory, with the repository that it finds there."""
         return Git(
-            directory, self.environment, timeout_s=self.timeout_s, extra=self.extra, sandbox=self.sandbox
+            directory,
+            self.environment,
+            timeout_s=self.timeout_s,
+            extra=self.extra,
+            guard=self.guard,
+            sandbox=self.sandbox,
         )
 
     def with_index(self, index: Path) -> Git:
@@ -199,8 +213,13 @@ class Git:
         files = self.work_tree or self.directory
         return self.sandbox.with_writable(files).around(argv, directory=self.directory)
 
+    def unguarded(self) -> Git:
+        """To look at the configuration as it stands; for nothing else."""
+        return replace(self, guard=None, sandbox=None, settings=())
+
     def _given_settings(self) -> list[str]:
-        return [word for setting in self.settings for word in ("-c", setting)]
+        guarded = self.guard.settings(self) if self.guard is not None else ()
+        return [word for setting in (*self.settings, *guarded) for word in ("-c", setting)]
 
     def _built_environment(self, *, locks: bool) -> dict[str, str]:
         kept = {name: value for name, value in self.environment.items() if not name.startswith("GIT_")}

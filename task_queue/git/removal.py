@@ -18,12 +18,13 @@ from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import move_ref, ref_of, snapshot_now
 from task_queue.git.collect import collect
 from task_queue.git.made import dirty_work
+from task_queue.git.nested import checked_out_submodules
 from task_queue.git.program import Git
 from task_queue.git.put_away import PutAway, forget_put_away, kept_leftovers, note_put_away, put_away_from
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
 from task_queue.git.repository import commit_of, dirty_paths, facts, head_of
-from task_queue.git.snapshot import commit_tree
-from task_queue.git.submodules import checked_out_submodules, only_in_submodules
+from task_queue.git.snapshot import commit_tree, entries_in_index
+from task_queue.git.submodules import only_in_submodules
 from task_queue.git.untrusted import isolated_view
 from task_queue.git.worktree import (
     CHECKOUT_TIMEOUT_S,
@@ -215,15 +216,17 @@ def _is_tasks(branch: str) -> bool:
 def _removed(
     git: Git, tree: WorktreeEntry, record: CheckoutRecord | None, *, force: bool = False
 ) -> str | None:
-    """Let git remove the files, which looks again whether they are all committed; what it said if it refused.
+    """Remove the files, if they are all committed or the work of no agent (``git.made``); what keeps them, else.
 
-    With ``--force`` only where a submodule is checked out, or where files are the work of no agent (``git.made``):
-    git would not remove those otherwise.
+    Git does not look again: it would enter each repository below, and do what its configuration says.
     """
     directory = tree.directory
     own, aside = directory / ".git", directory.with_name(f".{directory.name}.gone")
     there = _there(git, directory) if directory.is_dir() else None
-    forced = force or (there is not None and _needs_force(git, there))
+    if there is not None and not force and not _needs_force(git, there):
+        left = [dirty.path for dirty in dirty_paths(there)] + _hidden_repositories(there)
+        if left:
+            return f"{left[0]} is not committed"
     remove_tree(aside)
     is_own = own.is_dir() and not own.is_symlink()
     if is_own:
@@ -231,7 +234,7 @@ def _removed(
     if directory.is_dir() and not own.exists():
         own.write_bytes(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
     patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S, settings=record.settings if record else ())
-    answer = patient.attempt("worktree", "remove", *(["--force"] if forced else []), str(directory))
+    answer = patient.attempt("worktree", "remove", "--force", str(directory))
     if answer.code == 0:
         remove_tree(aside)
         return None
@@ -239,6 +242,12 @@ def _removed(
         own.unlink(missing_ok=True)
         aside.rename(own)
     return answer.said.strip()
+
+
+def _hidden_repositories(there: Git) -> list[str]:
+    """Repositories below that the index names as submodules, and ``.gitmodules`` does not."""
+    named = [path for path, entry in entries_in_index(there).items() if entry.mode == "160000"]
+    return [path for path in named if os.path.lexists(there.directory / path / ".git")]
 
 
 def _needs_force(git: Git, there: Git) -> bool:

@@ -55,7 +55,7 @@ def isolated_view(git: Git, git_dir: Path) -> Generator[Git, None, None]:
                 (place / part).symlink_to(git_dir / part)
         (place / "HEAD").write_bytes(_head(git_dir))
         (place / "config").write_text(_CONFIG.format(format=where.object_format))
-        yield Git(place, git.environment, timeout_s=git.timeout_s, git_dir=place)
+        yield Git(place, git.environment, timeout_s=git.timeout_s, git_dir=place, guard=git.guard)
 
 
 def fetch_from_view(git: Git, apart: Git, commit: str, ref: str) -> None:

@@ -139,6 +139,7 @@ def seen_by_queue(git: Git, directory: Path) -> Git:
         git_dir=_admin_in(where.common_dir, directory, git),
         work_tree=directory,
         settings=(f"core.hooksPath={where.hooks}", *(record.settings if record else ())),
+        guard=git.guard,
         sandbox=git.sandbox,
     )
 

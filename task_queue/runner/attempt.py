@@ -197,12 +197,14 @@ class OngoingAttempt:
             self.notes.append(
                 f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
             )
-        if is_confined(order):
+        if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
+            # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.
             agent, named = without_programs(agent, order.workspace)
             if named is not None:
                 self._note(
                     f"without the project's settings, which name programs that no sandbox confines: {named}"
                 )
+            agent = replace(agent, runs_hooks=False)
         return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:

@@ -17,10 +17,11 @@ from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarding
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, outcome_of
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, git_of, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch
@@ -59,6 +60,10 @@ class CheckedCommand:
         return self._in_place(order, transcript)
 
     def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        with guarding(git_of(order), order.git.trusted):
+            return self._verified_in_place(order, transcript)
+
+    def _verified_in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         if not order.settings.verify:
             return self._command.execute(order, transcript)
         _note_more_follows(transcript)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
+from task_queue.git.guarding import WRAPPERS
 from task_queue.git.own_repository import RepositoryPaths, paths_of
 from task_queue.git.program import Git
 from task_queue.platform.sandbox import Sandbox, secrets_below
@@ -58,6 +59,8 @@ def _for_git(order: Order, git: Git, where: RepositoryPaths) -> Sandbox:
     # Files of a queue's folder that the repository tracks would look deleted if they were hidden.
     tracked = tuple(path for path in common.hidden if path.resolve().is_relative_to(inside.resolve()))
     hidden = tuple(path for path in common.hidden if path not in tracked)
+    if order.git.trusted is not None:
+        common = common.with_readable(order.git.trusted / WRAPPERS)
     return replace(common, writable=(where.common_dir,), fixed=(*fixed, *tracked), hidden=hidden)
 
 

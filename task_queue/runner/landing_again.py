@@ -19,6 +19,7 @@ from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.model import LandingState, WorkProduct
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarded
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts, is_ancestor, tree_of, without_merges
@@ -159,7 +160,7 @@ class LandingAgain:
         """The task's own where it is still there, else what is needed of the owner's repository."""
         order, product = self._order, self._product
         landing: Mapping[str, Any] = product.landing or {}
-        git = sandboxed_git(git_of(order), order)
+        git = sandboxed_git(guarded(git_of(order), order.git.trusted), order)
         owner = facts(git)
         if owner is None or owner.bare:
             raise GitError(f"{order.workspace} is not in a git repository any more")

@@ -12,6 +12,7 @@ from task_queue.git.advance import finish_interrupted_before
 from task_queue.git.checkpoint import checkpoint
 from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
+from task_queue.git.guarding import begin_guarding, disarmed
 from task_queue.git.interrupted import keep_interrupted_work, record_start
 from task_queue.git.leftovers import earlier_work_of
 from task_queue.git.made import begin_making, end_making, finish_cut_off
@@ -32,7 +33,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
 
     *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
     """
-    git = sandboxed_git(git_of(order), order)
+    git = sandboxed_git(begin_guarding(git_of(order), order.git.trusted), order)
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
@@ -43,7 +44,7 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
     keep_out(repository, order.queue_dirs)
     main, branch, target = None, None, repository.branch
     inside, is_new = order.workspace, False
-    notes = [cut_off] if cut_off else []
+    notes = [note for note in (cut_off, disarmed(git)) if note]
     if order.settings.isolation is Isolation.NONE and repository.head is not None:
         demand_all(git.at(repository.root), repository.head, order.dependencies)
     if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:

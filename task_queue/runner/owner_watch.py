@@ -8,6 +8,7 @@ from hashlib import sha256
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError
 from task_queue.domain.work.repository_changes import RepositoryChange, sentences
+from task_queue.git.guarding import disarmed
 from task_queue.git.own_repository import paths_of
 from task_queue.git.owner_state import (
     OwnerPlace,
@@ -35,7 +36,7 @@ class OwnerWatch:
             return
         order, owner = checkout.order, checkout.owner
         git = owner or checkout.git.at(checkout.repository.root)
-        where = paths_of(git)
+        where = paths_of(git.unguarded())  # hooks where they are now
         folders = tuple(folder.resolve() for folder in order.queue_dirs)
         self._place = OwnerPlace(git, where.common_dir, where.hooks, folders, work_in_place=owner is None)
         # Sources may have tasks of the same id.
@@ -73,4 +74,7 @@ class OwnerWatch:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return sentences(self.changes, str(self._place.root)) if self._place is not None else ()
+        if self._place is None:
+            return ()
+        left = disarmed(self._place.git)
+        return (*sentences(self.changes, str(self._place.root)), *((left,) if left else ()))

@@ -76,7 +76,6 @@ def permissions_for(
     rules += [f"{verb}({below(path)}/**)" for path in private_dirs for verb in ("Read", "Edit")]
     useless: tuple[str, ...] = _USELESS
     sandbox: dict[str, Any] | None = None
-    switches: dict[str, Any] = {}
     if profile is Profile.READONLY:
         useless = (*_USELESS, *(tool for tool in _WORKING if tool != "Bash"))
     if profile is not Profile.BYPASS:
@@ -89,13 +88,11 @@ def permissions_for(
             "allowUnsandboxedCommands": False,
             "failIfUnavailable": True,
         }
-        # The CLI runs hooks outside of its sandbox, and what they start is among the files that the agent can write.
-        switches["disableAllHooks"] = True
     return Permissions(
         mode="bypassPermissions" if profile is Profile.BYPASS and not allow_only else "dontAsk",
         allowed_tools=(*(_BOOKKEEPING if allow_only else _listed(profile)), *allow),
         disallowed_tools=useless,
-        settings={"permissions": {"deny": rules}, **switches},
+        settings={"permissions": {"deny": rules}},
         sandbox=sandbox,
     )
 
