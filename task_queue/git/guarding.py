@@ -113,12 +113,12 @@ class OwnersPrograms:
     def _refuse_other_files(self, git: Git, here: dict[str, list[str]]) -> None:
         at, own = git.directory, self._owner.directory
         is_owners = git.work_tree is None and ".git" not in at.parts
-        if is_owners and (at.is_relative_to(own) or own.is_relative_to(at)):
-            if not is_same("core.worktree", here, self._trusted):
-                raise GitError(
-                    f"{at}: core.worktree was changed while a task worked",
-                    hint=f"look at it, then: rm {self.record}",
-                )
+        is_owners = is_owners and (at.is_relative_to(own) or own.is_relative_to(at))
+        if is_owners and not is_same("core.worktree", here, self._trusted):
+            raise GitError(
+                f"{at}: core.worktree was changed while a task worked",
+                hint=f"look at it, then: rm {self.record}",
+            )
 
     def _for_hooks(self, hooks_at: Path) -> tuple[str, ...]:
         """Nothing where they are as they were; else a folder with those that are."""

@@ -194,7 +194,7 @@ class Git:
         try:
             return subprocess.Popen(
                 self._confined(
-                    ["git", *_SWITCHES, *self._given_settings(), "--no-pager", *arguments], arguments
+                    ["git", *_SWITCHES, *self.given_settings(), "--no-pager", *arguments], arguments
                 ),
                 cwd=self.directory,
                 env=self._built_environment(locks=locks),
@@ -217,7 +217,8 @@ class Git:
         """To look at the configuration as it stands; for nothing else."""
         return replace(self, guard=None, sandbox=None, settings=())
 
-    def _given_settings(self) -> list[str]:
+    def given_settings(self) -> list[str]:
+        """Words that go before the command. Raises GitError."""
         guarded = self.guard.settings(self) if self.guard is not None else ()
         return [word for setting in (*self.settings, *guarded) for word in ("-c", setting)]
 

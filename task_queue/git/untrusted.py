@@ -6,6 +6,7 @@ data; programs are named in the configuration alone, and that is the queue's.
 
 from __future__ import annotations
 
+import shlex
 import stat
 import tempfile
 from collections.abc import Generator
@@ -63,9 +64,11 @@ def fetch_from_view(git: Git, apart: Git, commit: str, ref: str) -> None:
     assert apart.git_dir is not None
     if git.sandbox is not None:
         git = replace(git, sandbox=git.sandbox.with_readable(apart.git_dir))
+    sender = ["git", *apart.given_settings(), "upload-pack"]  # it gets none of the settings of *git*
     git.within(_FETCH_TIMEOUT_S).change(
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
-        *("--no-auto-maintenance", "--force", str(apart.git_dir), f"{commit}:{ref}"),
+        *("--no-auto-maintenance", "--force", "--upload-pack", shlex.join(sender)),
+        *(str(apart.git_dir), f"{commit}:{ref}"),
     )
 
 
