@@ -181,7 +181,7 @@ def end_guarding(git: Git) -> None:
 
 @contextmanager
 def guarding(git: Git, folder: Path | None) -> Generator[None, None, None]:
-    """While something is at work in the owner's repository for which no git of ours runs."""
+    """While something is at work in the owner's repository where the queue's own git does not run."""
     with suppress(GitError):
         git = begin_guarding(git, folder)
     try:

@@ -189,7 +189,7 @@ class Checks:
         self,
         commands: Sequence[str],
         checkout: Checkout,
-        place: _Place,
+        place: _CommandPlace,
         transcript: Transcript,
         *,
         within_s: float,
@@ -211,7 +211,7 @@ class Checks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _CommandPlace:
     """Where commands run."""
 
     root: Path
@@ -222,9 +222,9 @@ class _Place:
     """No agent wrote what is in it."""
 
 
-def _place_of(checkout: Checkout) -> _Place:
+def _place_of(checkout: Checkout) -> _CommandPlace:
     root = checkout.repository.root if checkout.branch and checkout.repository else checkout.directory
-    return _Place(root, checkout.directory)
+    return _CommandPlace(root, checkout.directory)
 
 
 def _is_owners(checkout: Checkout) -> bool:
@@ -236,13 +236,13 @@ def _is_owners(checkout: Checkout) -> bool:
 
 
 @contextmanager
-def _fresh(checkout: Checkout, commit: str) -> Generator[_Place, None, None]:
+def _fresh(checkout: Checkout, commit: str) -> Generator[_CommandPlace, None, None]:
     """*commit* beside the task's own checkout; gone afterwards."""
     assert checkout.owner is not None
     assert checkout.repository is not None
     below = checkout.directory.relative_to(checkout.repository.root)
     with scratch_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
-        yield _Place(root, root / below)
+        yield _CommandPlace(root, root / below)
 
 
 def _findings(failed: Iterable[Check]) -> str:
