@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from task_queue.git.advance import finish_interrupted_before
 from task_queue.git.checkpoint import checkpoint
 from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
-from task_queue.git.guarding import begin_guarding, disarmed
+from task_queue.git.guarding import begin_guarding, disarmed, end_guarding
 from task_queue.git.interrupted import keep_interrupted_work, record_start
 from task_queue.git.leftovers import earlier_work_of
 from task_queue.git.made import begin_making, end_making, finish_cut_off
@@ -33,7 +34,16 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
 
     *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
     """
-    git = sandboxed_git(begin_guarding(git_of(order), order.git.trusted), order)
+    git = begin_guarding(git_of(order), order.git.trusted)
+    try:
+        return _opened(order, sandboxed_git(git, order), attempt=attempt)
+    except BaseException:
+        with contextlib.suppress(GitError):
+            end_guarding(git)  # no agent will be at work there
+        raise
+
+
+def _opened(order: Order, git: Git, *, attempt: int) -> Checkout:
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:

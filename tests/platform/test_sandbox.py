@@ -35,7 +35,8 @@ def test_only_what_is_listed_can_be_written(tmp_path: Path) -> None:
 
     done = run(
         sandbox,
-        "for f in other open/fixed open/hidden/open open; do echo x > $f/new; done; cat open/hidden/secret open/key; exit 3",
+        "for f in other open/fixed open/hidden/open open; do echo x > $f/new; done;"
+        " cat open/hidden/secret open/key; exit 3",
         root,
     )
 
