@@ -17,6 +17,7 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import move_ref, ref_of, snapshot_now
 from task_queue.git.collect import collect
+from task_queue.git.guarding import guarded
 from task_queue.git.made import dirty_work
 from task_queue.git.nested import checked_out_submodules
 from task_queue.git.program import Git
@@ -58,11 +59,13 @@ _TOUCHED_BY_WORK = ("index", "HEAD", "logs/HEAD")
 """Of a repository, and of the owner's part of it; our looking at them leaves them alone."""
 
 
-def kept_checkouts(folder: Path, git: Git, *, unfinished: Collection[str] = ()) -> tuple[KeptCheckout, ...]:
+def kept_checkouts(
+    folder: Path, git: Git, *, trusted: Path | None = None, unfinished: Collection[str] = ()
+) -> tuple[KeptCheckout, ...]:
     """Every checkout of a task directly in *folder*, by name, also of earlier releases.
 
-    *git* is for its environment alone. Those whose name is in *unfinished* are needed, and not looked into. One
-    whose repository cannot be read is listed with that as the reason.
+    *git* is for its environment alone, *trusted* the folder of ``guarding``. Those whose name is in
+    *unfinished* are needed, and not looked into. One whose repository cannot be read is listed with that as the reason.
     """
     found: list[KeptCheckout] = []
     for directory in _directories_in(folder):
@@ -70,7 +73,7 @@ def kept_checkouts(folder: Path, git: Git, *, unfinished: Collection[str] = ()) 
             record = record_of(directory) or _earlier(directory, git)
             if record is None or record.is_scratch:
                 continue
-            owner = git.plain(record.repository)
+            owner = guarded(git.plain(record.repository), trusted)
             is_needed = directory.name in unfinished
             described = _described(directory, record, owner, is_needed=is_needed)
             found += [] if described is None else [described]
@@ -270,8 +273,7 @@ def _dirty(git: Git, there: Git) -> list[str]:
 
 
 def _there(git: Git, directory: Path) -> Git:
-    own = directory / ".git"
-    return git.plain(directory) if own.is_file() else seen_by_queue(git, directory)
+    return seen_by_queue(git, directory)  # an agent may have put a link to another repository there
 
 
 def _only_in_own_repository(git: Git, tree: WorktreeEntry) -> str | None:

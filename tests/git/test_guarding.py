@@ -21,7 +21,7 @@ from task_queue.git.commit import final_commit
 from task_queue.git.guarding import begin_guarding, disarmed, end_guarding, guarded
 from task_queue.git.landing import Advanced, LandingPlan, land
 from task_queue.git.program import Git
-from task_queue.git.removal import remove
+from task_queue.git.removal import remove, why_kept
 from task_queue.git.repository import facts
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.snapshot import commit_tree
@@ -356,3 +356,21 @@ def test_files_elsewhere_are_not_taken_for_the_workspace(scratch: Scratch, tmp_p
 
     with pytest.raises(GitError, match=r"core\.worktree was changed"):
         facts(git)
+
+
+def test_a_link_to_another_repository_is_not_followed(
+    scratch: Scratch, tmp_path: Path, hostile: Hostile
+) -> None:
+    """In the place of the checkout's own repository, as a linked working tree has one."""
+    git = begin_guarding(scratch.git, tmp_path / "state")
+    tree = create(git, TASK, directory=tmp_path / "task-a", base="HEAD")
+    checkout = scratch.at(tree.directory)
+    for kind in ("clean", "fsmonitor", "hooks"):
+        hostile.configure(kind, checkout)
+    (tree.directory / ".git").rename(tree.directory / "evil")
+    (tree.directory / ".git").write_text("gitdir: evil\n")
+    checkout.write("first.txt", "other\n")
+
+    assert why_kept(git, tree.directory) is not None
+    assert remove(git, tree.directory) is not None
+    assert hostile.ran == ""
