@@ -68,10 +68,10 @@ class _Found:
 
     config: object = None
     origins: tuple[Path, ...] = ()
-    overriding: tuple[str, ...] = ()
+    overriding: tuple[tuple[str, str], ...] = ()
     hooks_at: Path = Path()
     hooks: object = None
-    for_hooks: tuple[str, ...] = ()
+    for_hooks: tuple[tuple[str, str], ...] = ()
 
 
 class OwnersPrograms:
@@ -84,7 +84,7 @@ class OwnersPrograms:
         self._trusted = trusted
         self._found: dict[object, _Found] = {}
 
-    def settings(self, git: Git) -> tuple[str, ...]:
+    def settings(self, git: Git) -> tuple[tuple[str, str], ...]:
         context = (git.directory, git.git_dir, git.work_tree)
         found = self._found.get(context, _Found())
         config = _stamp((*found.origins, *_files_read(git), *_files_read(self._owner)))
@@ -120,7 +120,7 @@ class OwnersPrograms:
                 hint=f"look at it, then: rm {self.record}",
             )
 
-    def _for_hooks(self, hooks_at: Path) -> tuple[str, ...]:
+    def _for_hooks(self, hooks_at: Path) -> tuple[tuple[str, str], ...]:
         """Nothing where they are as they were; else a folder with those that are."""
         now = _hooks_of(hooks_at)
         before = {
@@ -135,7 +135,7 @@ class OwnersPrograms:
         if any(not _is_hook(key) and not is_same(key, there, before) for key in keys):
             same = []  # a hook may call it
         wrappers = self.record.parent / WRAPPERS / self.record.stem
-        return (f"core.hooksPath={_wrapped(wrappers, folder, same)}",)
+        return (("core.hooksPath", str(_wrapped(wrappers, folder, same))),)
 
 
 def guarded(git: Git, folder: Path | None) -> Git:

@@ -74,8 +74,8 @@ class GitOutput:
 class Guard(Protocol):
     """Keeps git from what an agent configured."""
 
-    def settings(self, git: Git) -> tuple[str, ...]:
-        """What a call of *git* needs, as ``name=value``, to do as the owner had it. Raises GitError."""
+    def settings(self, git: Git) -> tuple[tuple[str, str], ...]:
+        """What a call of *git* needs, each key with its value, to do as the owner had it. Raises GitError."""
         ...
 
 
@@ -219,8 +219,18 @@ class Git:
 
     def given_settings(self) -> list[str]:
         """Words that go before the command. Raises GitError."""
-        guarded = self.guard.settings(self) if self.guard is not None else ()
+        guarded = [f"{key}={value}" for key, value in self._guarded() if "=" not in key]
         return [word for setting in (*self.settings, *guarded) for word in ("-c", setting)]
+
+    def _guarded(self) -> tuple[tuple[str, str], ...]:
+        return self.guard.settings(self) if self.guard is not None else ()
+
+    def _with_equals_sign(self) -> dict[str, str]:
+        """Settings whose key ``-c`` would take apart at the wrong place."""
+        pairs = [pair for pair in self._guarded() if "=" in pair[0]]
+        named = {f"GIT_CONFIG_KEY_{number}": key for number, (key, _) in enumerate(pairs)}
+        given = {f"GIT_CONFIG_VALUE_{number}": value for number, (_, value) in enumerate(pairs)}
+        return {"GIT_CONFIG_COUNT": str(len(pairs)), **named, **given} if pairs else {}
 
     def _built_environment(self, *, locks: bool) -> dict[str, str]:
         kept = {name: value for name, value in self.environment.items() if not name.startswith("GIT_")}
@@ -233,6 +243,7 @@ class Git:
             **({"GIT_INDEX_FILE": str(self.index)} if self.index else {}),
             **({"GIT_DIR": str(self.git_dir)} if self.git_dir else {}),
             **({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}),
+            **self._with_equals_sign(),
             **self.extra,
         }
 

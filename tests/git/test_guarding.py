@@ -82,7 +82,7 @@ class Hostile:
             (self.program.parent / "included").write_text(
                 f'[filter "evil"]\n\tclean = {word}\n\tsmudge = {word}\n'
             )
-        (at.root / ".gitattributes").write_text("* filter=evil diff=evil merge=evil\n")
+        (at.root / ".gitattributes").write_text(attributes_for(kind))
 
     @property
     def ran(self) -> str:
@@ -98,6 +98,7 @@ SETTINGS: dict[str, list[tuple[str, str]]] = {
         ("filter.evil.smudge", "PROGRAM"),
         ("filter.evil.required", "true"),
     ],
+    "equals": [("filter.evil=x.clean", "PROGRAM"), ("filter.evil=x.smudge", "PROGRAM")],
     "process": [("filter.evil.process", "PROGRAM")],
     "textconv": [
         ("diff.evil.textconv", "PROGRAM"),
@@ -130,6 +131,12 @@ SETTINGS: dict[str, list[tuple[str, str]]] = {
     "packObjectsHook": [("uploadpack.packObjectsHook", "PROGRAM")],
     "alternates": [("core.alternateRefsCommand", "PROGRAM")],
 }
+
+
+def attributes_for(kind: str) -> str:
+    return f"* filter={'evil=x' if kind == 'equals' else 'evil'} diff=evil merge=evil\n"
+
+
 KINDS = pytest.mark.parametrize("kind", SETTINGS)
 
 
@@ -139,7 +146,7 @@ def hostile(tmp_path: Path) -> Hostile:
     return Hostile.made_in(tmp_path / "evil/bin")
 
 
-def in_place(scratch: Scratch, trusted: Path, agent: Callable[[], None]) -> Git:
+def in_place(scratch: Scratch, trusted: Path, agent: Callable[[], object]) -> Git:
     """A task's whole life with git as it works in the workspace itself."""
     task_id = TaskId(f"task-{uuid.uuid4()}")
     git = begin_guarding(scratch.git, trusted)
@@ -175,7 +182,7 @@ def test_what_is_configured_in_place_never_runs(
 
     git = in_place(scratch, trusted, agent)
     facts(guarded(scratch.git, trusted))
-    in_place(scratch, trusted, lambda: scratch.write("more.txt") and None)
+    in_place(scratch, trusted, lambda: scratch.write("more.txt"))
 
     assert hostile.ran == ""
     assert kind in {"alias", "fsmonitor"} or disarmed(git) or kind.startswith("include")
@@ -196,7 +203,7 @@ def test_what_is_configured_from_a_checkout_never_runs(
     checkout.commit("by-agent.txt")
     checkout.write("work.txt")
     hostile.configure(kind, checkout if where == "own" else scratch, *(() if where == "own" else (where,)))
-    checkout.write(".gitattributes", "* filter=evil diff=evil merge=evil\n")
+    checkout.write(".gitattributes", attributes_for(kind))
     (scratch.root / ".gitattributes").unlink(missing_ok=True)
 
     assert collect(tree.git, TASK, base=tree.head, branch=tree.branch) == ()
@@ -307,7 +314,7 @@ def test_the_owners_own_change_counts_once_no_task_is_at_work(scratch: Scratch, 
     in_place(scratch, tmp_path / "state", lambda: None)
     scratch.hook("pre-commit", f"echo hook >> '{ran}'")
 
-    git = in_place(scratch, tmp_path / "state", lambda: scratch.write("work.txt") and None)
+    git = in_place(scratch, tmp_path / "state", lambda: scratch.write("work.txt"))
 
     assert ran.read_text().startswith("hook")
     assert disarmed(git) is None
@@ -317,13 +324,13 @@ def test_what_a_task_left_counts_once_its_owner_accepts_it(scratch: Scratch, tmp
     ran = tmp_path / "owners"
     git = in_place(scratch, tmp_path / "state", lambda: scratch.hook("pre-commit", f"echo hook >> '{ran}'"))
     left = disarmed(git)
-    in_place(scratch, tmp_path / "state", lambda: scratch.write("one.txt") and None)
+    in_place(scratch, tmp_path / "state", lambda: scratch.write("one.txt"))
     assert not ran.exists()
 
     assert left is not None
     assert "pre-commit" in left
     Path(left.rpartition("rm ")[2]).unlink()
-    in_place(scratch, tmp_path / "state", lambda: scratch.write("two.txt") and None)
+    in_place(scratch, tmp_path / "state", lambda: scratch.write("two.txt"))
 
     assert ran.exists()
 
@@ -333,12 +340,12 @@ def test_what_a_killed_runner_left_is_not_trusted(scratch: Scratch, tmp_path: Pa
     done = dead_runner_at_work(scratch, tmp_path / "state", lambda: hostile.configure("hooks", scratch))
     assert done == 0
 
-    in_place(scratch, tmp_path / "state", lambda: scratch.write("work.txt") and None)
+    in_place(scratch, tmp_path / "state", lambda: scratch.write("work.txt"))
 
     assert hostile.ran == ""
 
 
-def dead_runner_at_work(scratch: Scratch, trusted: Path, agent: Callable[[], None]) -> int:
+def dead_runner_at_work(scratch: Scratch, trusted: Path, agent: Callable[[], object]) -> int:
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(GitError):

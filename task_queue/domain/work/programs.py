@@ -48,17 +48,17 @@ def that_name_programs(entries: Iterable[tuple[str, str]]) -> dict[str, list[str
     return found
 
 
-def overriding(now: Values, trusted: Values) -> tuple[str, ...]:
-    """Settings, as ``name=value``, with which *now* has the effect of *trusted*."""
-    given: list[str] = []
+def overriding(now: Values, trusted: Values) -> tuple[tuple[str, str], ...]:
+    """Settings with which *now* has the effect of *trusted*."""
+    given: list[tuple[str, str]] = []
     for key in (*now, *(key for key in trusted if key not in now)):
         before = trusted.get(key, ())
         if is_same(key, now, trusted) or (value := _disarmed(key)) is None:
             continue
         if _LISTS.fullmatch(key):
-            given += [f"{key}=", *(f"{key}={each}" for each in before)]
+            given += [(key, ""), *((key, each) for each in before)]
         else:
-            given.append(f"{key}={before[-1] if before else value}")
+            given.append((key, before[-1] if before else value))
     return tuple(given)
 
 
