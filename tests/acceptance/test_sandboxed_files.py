@@ -56,7 +56,7 @@ class Sandboxed:
         git(self.repository, "add", "--", name)
         git(self.repository, "commit", "-qm", f"Write {name}")
 
-    def result(self, **keys: object) -> dict[str, Any]:
+    def result(self, **keys: str) -> dict[str, Any]:
         self.rig.config.write_text(json.dumps(self.document))
         self.rig.start()
         self.rig.ask("task-a", "# Write a script", **keys)
