@@ -158,24 +158,3 @@ def test_a_program_in_the_projects_settings_is_not_started(make_agent_rig: MakeA
     assert result["outcome"] == "succeeded", result
     assert any("apiKeyHelper" in note for note in result["notes"])
     task.assert_confined()
-
-
-@ISOLATIONS
-def test_git_of_the_cli_starts_nothing_that_the_agent_configured(
-    make_agent_rig: MakeAgentRig, isolation: str
-) -> None:
-    """The auditor's CLI looks at the repository before it has a sandbox."""
-    task = Sandboxed(make_agent_rig, isolation, "evil.sh", workflow="audited")
-    evil = "sh ./evil.sh; cat"
-    configured = "; ".join(
-        f"git config {name} '{evil}'" for name in ("core.fsmonitor", "filter.evil.clean", "diff.external")
-    )
-    hooks = "for h in post-index-change pre-commit; do cp evil.sh .git/hooks/$h; chmod +x .git/hooks/$h; done"
-    task.script.work += (
-        f"; {configured}; {hooks}; echo '* filter=evil' > .gitattributes; touch first.txt; true"
-    )
-
-    result = task.result()
-
-    assert result["outcome"] == "succeeded", result
-    assert not (task.rig.home / "escaped").exists()
