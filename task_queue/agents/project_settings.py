@@ -21,9 +21,14 @@ from task_queue.platform import durable
 from task_queue.platform.json_files import json_object
 from task_queue.ports.executor import AgentSetup
 
-_FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
+_SETTINGS = (".claude/settings.json", ".claude/settings.local.json")
+_FILES = (*_SETTINGS, ".mcp.json")
 # Agents, commands and skills name tools that they may use, and hooks; task-queue holds our own prompts.
 _FOLDERS = (".claude/hooks", ".claude/agents", ".claude/commands", ".claude/skills", ".claude/task-queue")
+_PROGRAMS = (
+    *("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "enabledPlugins", "fileSuggestion"),
+    *("gcpAuthRefresh", "otelHeadersHelper", "proxyAuthHelper"),
+)
 _FILE_LIMIT = 16 * 2**20
 _MOST_FILES = 1000
 _STORE_LIMIT = 64 * 2**20
@@ -133,6 +138,27 @@ def accepted_only(agent: AgentSetup, directory: Path, *, own_tree: bool) -> tupl
         return agent, None
     sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
     return replace(agent, setting_sources=sources), "; ".join(map(str, changes))
+
+
+def without_programs(agent: AgentSetup, directory: Path) -> tuple[AgentSetup, str | None]:
+    """*agent* without project settings where those in *directory* name a program that the CLI itself starts.
+
+    Such a program is often a script of the project, and the CLI runs it outside of the agent's sandbox. The note
+    names the setting. Hooks do not count: they are switched off in another way.
+    """
+    if not OF_PROJECT.intersection(agent.setting_sources):
+        return agent, None
+    found: list[str] = []
+    for name in _SETTINGS:
+        content = json_object(directory / name, limit=_FILE_LIMIT)
+        if isinstance(content, str):
+            found.append(f"{name} {content}")
+        elif content is not None:
+            found += [f"{key} in {name}" for key in _PROGRAMS if key in content]
+    if not found:
+        return agent, None
+    sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
+    return replace(agent, setting_sources=sources), ", ".join(found)
 
 
 OF_PROJECT = frozenset({"project", "local"})

@@ -27,6 +27,7 @@ from task_queue.domain.model import Claim, Journal, Result, WorkProduct
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.report import report_of
+from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts
 from task_queue.platform.owners import this_process
@@ -180,7 +181,7 @@ class LandingTries:
 
 def _what_matters(order: Order, product: WorkProduct) -> object:
     """A try is not repeated while this is the same: the tips, and the files in the way. Raises GitError."""
-    git = Git(order.workspace, without_secrets(order.env))
+    git = guarded(Git(order.workspace, without_secrets(order.env)), order.git.trusted)
     target = (product.landing or {}).get("target")
     tips = [commit_of(git, f"refs/heads/{branch}") for branch in (target, product.branch)]
     return facts(git), tips

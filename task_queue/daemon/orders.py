@@ -23,6 +23,7 @@ from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileEr
 from task_queue.domain.model import Claim, Journal, LandingState, Result, WorkProduct
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import Task, TaskId
+from task_queue.git.guarding import guarded
 from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
 from task_queue.git.repository import root_of
@@ -144,6 +145,7 @@ class ConfiguredOrders:
                 signature=self.config.git.signature,
                 setup=self.source.setup,
                 judges=self.config.git.judges,
+                trusted=self._trusted_programs,
                 rules=self.config.git.rules,
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
@@ -182,7 +184,7 @@ class ConfiguredOrders:
         try:
             settings = self.settings_of(task)
             environment = without_secrets(self._environment(settings.executor))
-            git = Git(self._workspace(task, settings), environment)
+            git = guarded(Git(self._workspace(task, settings), environment), self._trusted_programs)
             root = root_of(git)
             if root is None:
                 return product
@@ -198,6 +200,10 @@ class ConfiguredOrders:
             return product  # the record stays, and is compared with at the task's next attempt
         watch.close(done=False)
         return watch.said_in(product)
+
+    @property
+    def _trusted_programs(self) -> Path:
+        return self.private[-1] / "git"
 
     @property
     def _closed(self) -> tuple[Path, ...]:

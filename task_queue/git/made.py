@@ -146,7 +146,7 @@ def _made_here(git: Git, git_dir: Path) -> frozenset[str]:
     for index in sorted((git_dir / _FOLDER).glob("*.index")):
         there = git.with_index(index)
         there.attempt("update-index", "-q", "--refresh")  # a file that was only touched is as it was
-        changed = set(there.read("diff-files", "-z", "--name-only").fields)
+        changed = set(there.read("diff-files", "-z", "--name-only", "--ignore-submodules=dirty").fields)
         found.update(path for path in entries_in_index(there) if path not in changed)
     return frozenset(found)
 

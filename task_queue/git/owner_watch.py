@@ -16,6 +16,7 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.model import WorkProduct
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.repository_changes import RepositoryChange, sentences
+from task_queue.git.guarding import disarmed
 from task_queue.git.own_repository import paths_of
 from task_queue.git.owner_state import (
     OwnerPlace,
@@ -50,7 +51,7 @@ class OwnerWatch:
 
         *git* is in the root of the owner's working tree, *worktrees* where the source's checkouts are.
         """
-        where = paths_of(git)
+        where = paths_of(git.unguarded())  # hooks where they are now
         folders = tuple(folder.resolve() for folder in queue_dirs)
         self._place = OwnerPlace(git, where.common_dir, where.hooks, folders, work_in_place=work_in_place)
         # Sources may have tasks of the same id.
@@ -88,7 +89,10 @@ class OwnerWatch:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return sentences(self.changes, str(self._place.root)) if self._place is not None else ()
+        if self._place is None:
+            return ()
+        left = disarmed(self._place.git)
+        return (*sentences(self.changes, str(self._place.root)), *((left,) if left else ()))
 
     def said_in(self, product: WorkProduct) -> WorkProduct:
         """*product* with what was found; the same object where that is nothing."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
-from task_queue.agents.project_settings import accepted_only
+from task_queue.agents.project_settings import accepted_only, without_programs
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
@@ -32,6 +32,7 @@ from task_queue.git.owner_watch import OwnerWatch
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout
+from task_queue.runner.confinement import is_confined
 from task_queue.runner.opening import open_checkout
 from task_queue.runner.steps import Steps
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
@@ -196,6 +197,14 @@ class OngoingAttempt:
             self.notes.append(
                 f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
             )
+        if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
+            # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.
+            agent, named = without_programs(agent, order.workspace)
+            if named is not None:
+                self._note(
+                    f"without the project's settings, which name programs that no sandbox confines: {named}"
+                )
+            agent = replace(agent, runs_hooks=False)
         return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:

@@ -17,6 +17,7 @@ from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_no
 from task_queue.git.collect import collect
 from task_queue.git.commit_begun import forget_begun_commit
 from task_queue.git.exclude import hide_made
+from task_queue.git.guarding import end_guarding
 from task_queue.git.interrupted import record_end
 from task_queue.git.leftovers import keep_leftovers
 from task_queue.git.made import begin_making, end_making, forget_made, set_apart
@@ -196,6 +197,8 @@ class Checkout:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return
+        with contextlib.suppress(GitError):  # its differences then count as an agent's
+            end_guarding(self.git)
         record_end(self.repository, self.order.claim.task_id)
         if done:
             with contextlib.suppress(GitError):  # a ref too many does no harm

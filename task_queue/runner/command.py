@@ -18,8 +18,10 @@ from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarding
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
 from task_queue.git.repository import root_of
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
@@ -62,10 +64,11 @@ class CheckedCommand:
 
     def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         """Nothing is committed for it; what it changed of the repository besides its files is said."""
-        watch = _watch_in_place(order)
-        outcome, work = self._without_git(order, transcript)
-        watch.look()
-        watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
+        with guarding(git_of(order), order.git.trusted) as git:
+            watch = _watch_in_place(git, order)
+            outcome, work = self._without_git(order, transcript)
+            watch.look()
+            watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
         if watch.changes:
             work = replace(work, product=watch.said_in(work.product or WorkProduct(str(order.workspace))))
         return outcome, work
@@ -214,9 +217,9 @@ class CheckedCommand:
         return landed
 
 
-def _watch_in_place(order: Order) -> OwnerWatch:
+def _watch_in_place(git: Git, order: Order) -> OwnerWatch:
     """Of a repository that git cannot read nothing is compared: the command does not need it."""
-    watch, git = OwnerWatch(), git_of(order)
+    watch = OwnerWatch()
     with contextlib.suppress(GitError):
         root = root_of(git)
         if root is not None:

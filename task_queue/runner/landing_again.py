@@ -17,21 +17,21 @@ from typing import Any
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.model import LandingState, WorkProduct
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarded
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts, is_ancestor, tree_of, without_merges
 from task_queue.git.worktree import seen_by_queue
 from task_queue.platform import durable, identity
-from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import decode, encode
 from task_queue.ports.landing import LandingRequest
-from task_queue.runner.checkout import Checkout
+from task_queue.runner.checkout import Checkout, git_of
 from task_queue.runner.checks import Checks
+from task_queue.runner.confinement import sandboxed_git
 from task_queue.runner.landing import land_branch, left_unproven
 
 _WITHIN_S = 7200.0
@@ -166,7 +166,7 @@ class LandingAgain:
         """The task's own where it is still there, else what is needed of the owner's repository."""
         order, product = self._order, self._product
         landing: Mapping[str, Any] = product.landing or {}
-        git = Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+        git = sandboxed_git(guarded(git_of(order), order.git.trusted), order)
         owner = facts(git)
         if owner is None or owner.bare:
             raise GitError(f"{order.workspace} is not in a git repository any more")

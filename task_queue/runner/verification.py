@@ -14,6 +14,7 @@ from pathlib import Path
 
 from task_queue.domain.work.verification import Check, is_judge
 from task_queue.platform.identity import MARKER_VARIABLE, kill_group
+from task_queue.platform.sandbox import Sandbox
 from task_queue.platform.wakeup import Wakeup, readable
 
 COMMAND_TIMEOUT_S = 1800.0
@@ -47,12 +48,16 @@ class Verification:
         marker: str,
         timeout_s: float = COMMAND_TIMEOUT_S,
         overall_s: float = OVERALL_TIMEOUT_S,
+        sandbox: Sandbox | None = None,
     ) -> tuple[Check, ...]:
-        """Each command is a line for /bin/sh, run in *directory* with *environment* and the attempt's marker."""
+        """Each command is a line for /bin/sh, run in *directory* with *environment* and the attempt's marker.
+
+        None for *sandbox*: it can do what the user can.
+        """
         variables = {**environment, MARKER_VARIABLE: marker, "PWD": str(directory)}
         ends_at = time.monotonic() + overall_s
         return tuple(
-            self._one(command, directory, variables, ends_at=ends_at, timeout_s=timeout_s)
+            self._one(command, directory, variables, sandbox, ends_at=ends_at, timeout_s=timeout_s)
             for command in commands
         )
 
@@ -61,6 +66,7 @@ class Verification:
         command: str,
         directory: Path,
         environment: Mapping[str, str],
+        sandbox: Sandbox | None,
         *,
         ends_at: float,
         timeout_s: float,
@@ -74,7 +80,7 @@ class Verification:
                 command, None, 0, "not started: the time for all commands was used up", timed_out=True
             )
         try:
-            process = _spawn(command, directory, environment)
+            process = _spawn(command, directory, environment, sandbox)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command
             return Check(command, None, 0, f"cannot be started in {directory}: {error}", not_found=True)
         output = _Tail(process)
@@ -180,9 +186,12 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def _spawn(command: str, directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: str, directory: Path, environment: Mapping[str, str], sandbox: Sandbox | None
+) -> subprocess.Popen[bytes]:
+    argv = ["/bin/sh", "-c", command]
     return subprocess.Popen(
-        ["/bin/sh", "-c", command],
+        argv if sandbox is None else sandbox.around(argv, directory=directory),
         cwd=directory,
         env=dict(environment),
         stdin=subprocess.DEVNULL,

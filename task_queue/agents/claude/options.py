@@ -120,7 +120,13 @@ def options_for(
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
         disallowed_tools=list(permissions.disallowed_tools),
-        settings=json.dumps({**permissions.settings, "env": switches_of(order)}),
+        settings=json.dumps(
+            {
+                **permissions.settings,
+                "env": switches_of(order),
+                **({} if order.agent.runs_hooks else {"disableAllHooks": True}),
+            }
+        ),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         strict_mcp_config=True,
         model=settings.model,
