@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -88,6 +89,48 @@ def test_the_login_is_not_in_a_tools_environment(bench: MakeBench, login: str) -
     (seen,) = run.model.requests[-1].tool_results
     assert run.order.marker in seen
     assert "a-login-out-of-sight" not in seen
+
+
+def test_the_login_is_in_no_environment_while_the_agent_starts(bench: MakeBench) -> None:
+    """A process that an earlier agent left behind reads every environment block, again and again."""
+    run = bench(in_turn(Say("done")))
+    run.order.env["ANTHROPIC_API_KEY"] = "a-login-out-of-sight"  # type: ignore[index]
+    seen: dict[bytes, bytes] = {}
+    ended = threading.Event()
+
+    def look_around() -> None:
+        while not ended.is_set():
+            for pid in run.processes():
+                seen[processes.look(pid, "cmdline")] = processes.look(pid, "environ")
+
+    watcher = threading.Thread(target=look_around)
+    watcher.start()
+    outcome, _ = run.run()
+    ended.set()
+    watcher.join()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    assert any(b"launcher.py" in arguments for arguments in seen)
+    assert any(b"launcher.py" not in arguments for arguments in seen)
+    for arguments, block in seen.items():
+        assert b"a-login-out-of-sight" not in arguments + block
+
+
+def test_a_link_that_an_earlier_agent_planted_is_not_written_through(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    """Nothing is written to start the agent, wherever a link leads."""
+    run = bench(in_turn(Say("done")))
+    precious = tmp_path / "precious"
+    precious.write_text("as it was")
+    for name in ("claude", "launcher", "launcher.py"):
+        (run.order.scratch / name).symlink_to(precious)
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    assert precious.read_text() == "as it was"
+    assert (run.order.scratch / "claude").is_symlink()
 
 
 def test_the_login_can_be_left_in_the_environment(bench: MakeBench) -> None:
