@@ -1,8 +1,8 @@
 """The files of a project that can make an agent execute something, with their hashes.
 
 They are looked for where the CLI looks (2.1.330): settings in the workspace; skills, agents and commands also in the
-folders above it, up to the repository's root; and below it, because a skill is found once a file beside it is used.
-Links are followed, as the CLI does.
+folders above it, up to the repository's root; skills also in those below it, where it finds them once it reads a file
+beside them. Links are followed, as the CLI does.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _OF_PARENTS = ("agents", "commands", "skills", "output-styles", "workflows")
 _FILE_LIMIT = 16 * 2**20
 _MOST_FILES = 5000
 _DEEPEST = 16
+_MOST_FOLDERS = 300_000
 _OF_THE_SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib", "/etc/", "/opt/")
 """Folders whose programs are the owner's choice."""
 _MOST_SHOWN = 60
@@ -49,6 +50,7 @@ def hashes_of(workspace: Path, *, strict: bool = False) -> dict[str, str]:
     for folder, names in _folders(workspace):
         for name in names:
             found.add_tree(folder / ".claude" / name)
+    found.add_nested_skills()
     for settings in _FILES:
         content = _json(workspace / settings)
         for plugin in folders_in(content):
@@ -66,8 +68,9 @@ class _Files:
         self.hashes: dict[str, str] = {}
 
     def add(self, path: Path) -> None:
-        if os.path.lexists(path):
-            self.hashes[os.path.relpath(path, self._workspace)] = hash_of(path)
+        name = os.path.relpath(path, self._workspace)
+        if name not in self.hashes and os.path.lexists(path):
+            self.hashes[name] = hash_of(path)
 
     def add_tree(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> None:
         try:
@@ -91,6 +94,32 @@ class _Files:
         except OSError as error:
             self._give_up(folder, error.strerror or str(error))
 
+    def add_nested_skills(self) -> None:
+        """Those in folders of the workspace, and in what its links lead to."""
+        root = os.path.realpath(self._workspace)
+        linked: set[str] = set()
+        left = [root]
+        looked_at = 0
+        while left:
+            looked_at += 1
+            if looked_at > _MOST_FOLDERS:
+                self._give_up(self._workspace, f"there are more than {_MOST_FOLDERS} folders in it")
+                return
+            folder = left.pop()
+            for entry in _entries(folder):
+                if entry.name == ".git":
+                    continue
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if target in linked or Path(target).is_relative_to(root) or not Path(target).is_dir():
+                        continue
+                    linked.add(target)
+                elif not entry.is_dir():
+                    continue
+                if entry.name == ".claude" and folder != root:
+                    self.add_tree(Path(entry.path) / "skills")
+                left.append(entry.path)
+
     def add_called(self, where: str, commands: Iterable[str], *, strict: bool) -> None:
         for command in commands:
             for word in words_of(command):
@@ -106,6 +135,14 @@ class _Files:
 
     def _give_up(self, path: Path, why: str) -> None:
         self.hashes[os.path.relpath(path, self._workspace)] = f"{UNKNOWN}{why}"
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []  # nor can the CLI look into it
 
 
 def _folders(workspace: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -83,6 +83,21 @@ def test_folders_above_count_as_far_as_the_cli_looks(workspace: Path, tmp_path: 
     assert without_repository >= found | {f"../../.claude/{name}" for name in names}
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_skills_in_folders_below_count(workspace: Path, tmp_path: Path, linked: bool) -> None:
+    """The agent finds them once it reads a file beside them, also where a link led it there."""
+    folder = tmp_path / "elsewhere" if linked else workspace / "deep" / "down"
+    skill = folder / ".claude" / "skills" / "one" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text(SKILL)
+    if linked:
+        (workspace / "link").symlink_to(folder)
+        (folder / "back").symlink_to(workspace)
+        (folder / "self").symlink_to(folder)
+
+    assert is_seen(workspace, skill)
+
+
 CALLS = {
     "by a relative path": "scripts/check.sh --fast",
     "by a path in a variable": '"$CLAUDE_PROJECT_DIR"/scripts/check.sh',
@@ -133,7 +148,12 @@ def test_a_plugin_in_the_project_counts(workspace: Path) -> None:
     [
         ("echo ran >> hooked", ()),
         ("scripts/check.sh --fast", ("scripts/check.sh",)),
-        ('A=1 "$CLAUDE_PROJECT_DIR"/a.sh; python3 b.py | tee log', ("./a.sh", "b.py")),
+        ('"$CLAUDE_PROJECT_DIR"/a.sh 2>&1; python3 b.py | tee log', ("./a.sh", "b.py")),
+        ("PATH=. jq", None),
+        ("cat <(anything)", None),
+        ("test -e x && { anything; }", None),
+        ("echo a#b; anything", None),
+        ("cat ''", ()),
         ("make check", None),
         ("npx prettier --write .", None),
         ("sh -c 'anything'", None),

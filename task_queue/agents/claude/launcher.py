@@ -44,8 +44,8 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != int(runner):
         sys.exit(_GONE)
     given = json.loads(_read(int(_read(_LENGTH))))
-    environment: dict[str, str] = {name: os.environ[name] for name in _OF_THE_SDK if name in os.environ}
-    environment.update(given["environment"])
+    environment: dict[str, str] = given["environment"]
+    environment.update((name, os.environ[name]) for name in _OF_THE_SDK if name in os.environ)
     for name, variable in given["hidden"].items():
         if name in environment:
             environment[variable] = str(_pipe_with(environment.pop(name)))

@@ -15,7 +15,8 @@ _FRONT_MATTER = re.compile(r"^[\s-]*command:\s*(.+)$", re.MULTILINE)
 _INLINE = re.compile(r"!`([^`]+)`")
 _SEPARATORS = re.compile(r"[\s;|&()<>=,]+")
 _OPERATORS = frozenset({";", "|", "&", "&&", "||", "(", ")"})
-_ASSIGNMENT = re.compile(r"\w+=")
+_REDIRECTIONS = frozenset({">", ">>", "<", ">&", "&>", "&>>"})
+_PUNCTUATION = frozenset("();<>|&")
 _HARMLESS = frozenset(
     (
         *("echo", "printf", "cat", "true", "false", "test", "[", ":", "exit", "jq", "grep"),
@@ -74,9 +75,17 @@ def programs_of(command: str) -> frozenset[str] | None:
     line = _PROJECT.sub(".", command)
     if "`" in line or "$(" in line or "\n" in line:
         return None
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.commenters = ""  # it would see one within a word, where the shell sees none
     try:
-        tokens = list(shlex.shlex(line, posix=True, punctuation_chars=True))
+        tokens = list(lexer)
     except ValueError:
+        return None
+    if any(
+        _PUNCTUATION.issuperset(token) and token not in _OPERATORS | _REDIRECTIONS
+        for token in tokens
+        if token
+    ):
         return None
     programs: set[str] = set()
     for words in _simple_commands(tokens):
@@ -96,8 +105,6 @@ def _simple_commands(tokens: list[str]) -> Iterator[list[str]]:
         if token not in _OPERATORS:
             words.append(token)
             continue
-        while words and _ASSIGNMENT.match(words[0]):
-            words = words[1:]
         if words:
             yield words
         words = []
