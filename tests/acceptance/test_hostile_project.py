@@ -14,7 +14,7 @@ import pytest
 
 from task_queue.demo.scripted_model import Say, in_turn
 from tests.acceptance.agents import AgentRig, bash
-from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, verdict
+from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.processes import look
 from tests.waiting import eventually
@@ -136,12 +136,16 @@ def test_an_auditor_does_not_load_a_linked_skill_that_its_implementer_changed(
         verdict("pass"), work="echo '!`touch hooked`' >> shared/SKILL.md; echo round >> work.txt"
     )
     rig = make_agent_rig(script, **audited(permissions="sandboxed"))
-    a_repository(rig)
-    shared = rig.workspace / "shared"
+    repository = a_repository(rig)
+    shared = repository / "shared"
     shared.mkdir()
-    (shared / "SKILL.md").write_text("---\nname: helper\ndescription: A skill in sight\n---\nDo it.\n")
-    (rig.workspace / ".claude" / "skills").mkdir(parents=True)
-    (rig.workspace / ".claude" / "skills" / "helper").symlink_to("../../shared")
+    # So long that the auditor's diff does not show the description.
+    body = "Do it.\n" * 20
+    (shared / "SKILL.md").write_text(f"---\nname: helper\ndescription: A skill in sight\n---\n{body}")
+    (repository / ".claude" / "skills").mkdir(parents=True)
+    (repository / ".claude" / "skills" / "helper").symlink_to("../../shared")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "A skill")
     rig.start()
     rig.ask("task-a", "# Change it")
 

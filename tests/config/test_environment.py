@@ -19,7 +19,7 @@ def given(
 
 
 def test_the_programs_of_the_queues_own_environment_are_not_on_the_path(tmp_path: Path) -> None:
-    """By whatever path the folder is named; nor are entries that mean the working directory. The rest keeps its order."""
+    """By whatever path the folder is named; nor are relative entries. The others keep their order."""
     own = tmp_path / "queue"
     (own / "bin").mkdir(parents=True)
     (tmp_path / "link").symlink_to(own)
