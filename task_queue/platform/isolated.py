@@ -38,7 +38,7 @@ def words_for(module: str, *arguments: str, variables: int | None = None) -> lis
 
 def become(module: str, *arguments: str) -> None:
     """Go on as *module*, isolated, in this very process; returns only where that has been done. Raises OSError."""
-    if _OPTION in sys._xoptions:
+    if _OPTION in sys._xoptions:  # pyright: ignore[reportPrivateUsage]  # its documented name
         return
     sys.stdout.flush()
     sys.stderr.flush()
@@ -71,7 +71,7 @@ def _main() -> None:
     module, *arguments = sys.argv[1:]
     if _ROOT not in sys.path:
         sys.path.insert(0, _ROOT)
-    variables = sys._xoptions[_OPTION]
+    variables = sys._xoptions[_OPTION]  # pyright: ignore[reportPrivateUsage]  # as above
     if variables is not True:
         with os.fdopen(int(variables)) as file:
             os.environ.update(json.load(file))
