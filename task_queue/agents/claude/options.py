@@ -59,17 +59,20 @@ class SessionRequest:
 def environment_of(order: Order) -> dict[str, str]:
     """The whole environment of the CLI: what the order says, our switches and the attempt's marker."""
     kept = {name: value for name, value in order.env.items() if not name.startswith(_SESSION_SCOPED)}
-    # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
-    # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
-    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.scrub_env else {}
     config_dir = order.agent.config_dir
     return {
         **kept,
         **({"CLAUDE_CONFIG_DIR": str(config_dir)} if config_dir else {}),
-        **_ALWAYS,
-        **scrub,
-        MARKER_VARIABLE: order.marker,
+        **switches_of(order),
     }
+
+
+def switches_of(order: Order) -> dict[str, str]:
+    """What holds in every session. ``--settings`` repeats it, because ``env`` of a project's settings would win."""
+    # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
+    # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
+    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.scrub_env else {}
+    return {**_ALWAYS, **scrub, MARKER_VARIABLE: order.marker}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def options_for(
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
         disallowed_tools=list(permissions.disallowed_tools),
-        settings=json.dumps(permissions.settings),
+        settings=json.dumps({**permissions.settings, "env": switches_of(order)}),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         strict_mcp_config=True,
         model=settings.model,
