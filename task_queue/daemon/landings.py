@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from task_queue.domain.work.report import report_of
 from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts
+from task_queue.platform import isolated
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 from task_queue.platform.wakeup import Wakeup
@@ -79,7 +79,8 @@ class LandingProcess:
         """Starts it. Raises OSError."""
         self._request = encode(request)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.runner.landing_again"],
+            isolated.words_for("task_queue.runner.landing_again"),
+            cwd=isolated.DIRECTORY,
             env=template_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

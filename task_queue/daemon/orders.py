@@ -112,7 +112,9 @@ class ConfiguredOrders:
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
+            self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
+            if executor is ExecutorKind.CLAUDE
+            else ((), (), None)
         )
         return Order(
             claim=claim,
@@ -217,7 +219,7 @@ class ConfiguredOrders:
             return None
 
     def _trusted_sources(
-        self, workspace: Path
+        self, workspace: Path, *, strict: bool
     ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
         """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
@@ -225,14 +227,14 @@ class ConfiguredOrders:
         if not of_project:
             return wanted, (), None
         try:
-            changes = [str(change) for change in self.trust.changes(workspace)]
+            changes = [str(change) for change in self.trust.changes(workspace, strict=strict)]
             accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
             changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
             return wanted, (), accepted
         note = (
-            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            f"ran without the project's settings, which are not as they were accepted: {'; '.join(changes)};"
             " look at them, then: task-queue doctor --accept-settings"
         )
         return tuple(source for source in wanted if source not in of_project), (note,), None

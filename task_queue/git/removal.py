@@ -235,7 +235,9 @@ def _removed(
     if is_own:
         own.rename(aside)
     if directory.is_dir() and not own.exists():
-        own.write_bytes(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
+        own.unlink(missing_ok=True)  # an agent's link would have us write where it leads
+        with own.open("xb") as file:
+            file.write(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
     patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S, settings=record.settings if record else ())
     answer = patient.attempt("worktree", "remove", "--force", str(directory))
     if answer.code == 0:

@@ -14,6 +14,7 @@ from task_queue.agents.project_settings import accepted_only, without_programs
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
 from task_queue.domain.work.workflow import (
@@ -191,11 +192,16 @@ class OngoingAttempt:
 
     def _with_accepted_settings(self, order: Order, phase: str) -> Order:
         own_tree = self.opened().main is not None
-        agent, unaccepted = accepted_only(order.agent, order.workspace, own_tree=own_tree)
+        agent, unaccepted = accepted_only(
+            order.agent,
+            order.workspace,
+            own_tree=own_tree,
+            strict=order.settings.permissions is Profile.SANDBOXED,
+        )
         if unaccepted is not None and not self._told_of_settings:
             self._told_of_settings = True
             self.notes.append(
-                f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
+                f"from {phase} on without the project's settings, which are not as they were accepted: {unaccepted}"
             )
         if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
             # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.

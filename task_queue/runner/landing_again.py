@@ -1,7 +1,7 @@
 """Lands the branch of a task that has ended: what was in the way then may be gone by now.
 
 The task's own checkout need not be there any more. The checks of what would land are made as in the task.
-Started as ``python -m task_queue.runner.landing_again``: a ``LandingRequest`` on standard input, a ``WorkProduct``
+Started by ``platform/isolated.py``: a ``LandingRequest`` on standard input, a ``WorkProduct``
 on standard output, and on standard error why there is none. SIGTERM gives up; the branch stays as it is.
 """
 

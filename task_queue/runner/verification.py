@@ -22,6 +22,9 @@ OVERALL_TIMEOUT_S = 7200.0
 _TAIL_BYTES = 4096
 _CHUNK_BYTES = 64 * 1024
 _TERM_GRACE_S = 5.0
+_VARIABLE = "TASK_QUEUE_COMMAND"
+_RUN_VARIABLE = f'eval "unset {_VARIABLE}; ${_VARIABLE}"'
+"""All users of the machine can read the arguments of a process."""
 _NOT_FOUND = 127  # of the shell (POSIX, 2.8.2)
 _NEVER_JUDGES = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__", ".tox"})
 _HASHED_BYTES = 64 * 2**20
@@ -189,11 +192,11 @@ def _digest(path: Path) -> str | None:
 def _spawn(
     command: str, directory: Path, environment: Mapping[str, str], sandbox: Sandbox | None
 ) -> subprocess.Popen[bytes]:
-    argv = ["/bin/sh", "-c", command]
+    argv = ["/bin/sh", "-c", _RUN_VARIABLE, "/bin/sh"]
     return subprocess.Popen(
         argv if sandbox is None else sandbox.around(argv, directory=directory),
         cwd=directory,
-        env=dict(environment),
+        env={**environment, _VARIABLE: command},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
