@@ -27,6 +27,7 @@ _PROGRAMS = (
     *("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "enabledPlugins", "fileSuggestion"),
     *("gcpAuthRefresh", "otelHeadersHelper", "proxyAuthHelper"),
 )
+_FILE_LIMIT = 16 * 2**20
 _STORE_LIMIT = 64 * 2**20
 _KEPT_TEXT_LIMIT = 64 * 2**10
 _KEPT_TEXTS_LIMIT = 8 * 2**20
