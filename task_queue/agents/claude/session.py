@@ -23,6 +23,8 @@ from claude_agent_sdk._errors import (
 
 from task_queue.agents.claude.options import (
     SessionRequest,
+    close_records,
+    environment_of,
     options_for,
     prompt_for,
     session_lost_prompt,
@@ -164,6 +166,7 @@ class _CliSession:
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
+        close_records(environment_of(self._order))
         launcher = write_launcher(self._order)
         options = options_for(self._order, self._request, launcher=launcher, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
