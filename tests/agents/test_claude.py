@@ -19,6 +19,7 @@ from task_queue.demo.scripted_model import (
     ApiError,
     Hang,
     Refuse,
+    Reply,
     Say,
     UseTool,
     in_turn,
@@ -115,10 +116,11 @@ def test_a_denied_tool_is_not_success(bench: MakeBench) -> None:
 def test_the_queues_own_files_are_closed(bench: MakeBench, tool: str) -> None:
     """The file tools cannot touch what waits, but the text of the task that runs can be read."""
     inputs = {"Read": {}, "Write": {"content": "forged"}}
+    replies: list[Reply] = []
     run = bench(lambda request: replies[min(request.turn, 3) - 1])
     waiting = run.queue / "pending" / "task-b.md"
     waiting.write_text("other people's task")
-    replies = [
+    replies += [
         UseTool(tool, {"file_path": str(waiting), **inputs[tool]}),
         UseTool("Read", {"file_path": str(run.order.document)}),
         Say("done"),
@@ -164,7 +166,9 @@ def test_a_usage_limit_tells_its_reset(bench: MakeBench) -> None:
         "x-should-retry": "false",
     }
     run = bench(in_turn(ApiError(429, "rate_limit_error", "limit", headers=limit)))
-    run.order.env["CLAUDE_CODE_OAUTH_TOKEN"] = run.order.env.pop("ANTHROPIC_API_KEY")  # type: ignore[attr-defined]
+    environment = dict(run.order.env)
+    environment["CLAUDE_CODE_OAUTH_TOKEN"] = environment.pop("ANTHROPIC_API_KEY")
+    run.order = replace(run.order, env=environment)
 
     outcome, _ = run.run()
 
