@@ -21,12 +21,17 @@ from tests.house.tables import table_in
 from tests.users import as_user, why_no_other_users
 
 OWNER = 65533
-_OF_TWO_USERS = ("tests/security/test_another_user.py", "tests/security/test_trust.py")
+_OF_TWO_USERS = (
+    "tests/security/test_another_user.py",
+    "tests/security/test_trust.py",
+    "tests/platform/test_trust.py",
+    "tests/store/test_folder.py::test_what_is_no_document_is_reported_and_left_alone",
+)
 _FUZZERS = ("tests.proof.readonly_fuzz",)
 _TEST = re.compile(r"`(tests/[^`]+::[^`]+)`")
 
 
-def tests_of_attacks() -> list[str]:
+def named_in_the_table() -> list[str]:
     """Each once, in the order of the table."""
     return list(
         dict.fromkeys(
@@ -60,13 +65,13 @@ def main() -> int:
         if why_not is None:
             os.chown(folder, OWNER, OWNER)
             print(f"the attacks, as user {OWNER}", flush=True)
-            codes.append(run(tests_of_attacks(), folder=folder, prefix=as_user(OWNER), short=short))
+            codes.append(run(named_in_the_table(), folder=folder, prefix=as_user(OWNER), short=short))
             print("the attacks of one user on another", flush=True)
             (folder / "root").mkdir()
             codes.append(run(list(_OF_TWO_USERS), folder=folder / "root", short=short))
         else:
             print(f"the attacks, as this user; no other users: {why_not}", flush=True)
-            codes.append(run(tests_of_attacks(), folder=folder, short=short))
+            codes.append(run(named_in_the_table(), folder=folder, short=short))
         for name in (name for name in _FUZZERS if importlib.util.find_spec(name) is not None):
             print(name, flush=True)
             codes.append(subprocess.run([sys.executable, "-m", name], cwd=ROOT, check=False).returncode)
