@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,6 +209,36 @@ def test_a_running_tool_is_not_silence(bench: MakeBench) -> None:
     outcome, _ = run.run()
 
     assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+
+
+@pytest.mark.long
+def test_a_hook_at_the_start_may_take_longer_than_the_cli_itself(bench: MakeBench) -> None:
+    """The time-out to connect does not run while a hook of the project does."""
+    run = bench(in_turn(Say("done")))
+    run.set_up(setting_sources=("project",))
+    _project_settings(
+        run, {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "sleep 35"}]}]}}
+    )
+    run.executor = ClaudeExecutor(timers=Timers(connect_s=30))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+
+
+def test_a_project_does_not_change_the_switches_of_the_queue(bench: MakeBench) -> None:
+    """``env`` of a project's settings wins over the environment of the CLI; --settings wins over both."""
+    run = bench(in_turn(UseTool("Bash", {"command": "echo marker=$TASK_QUEUE_ATTEMPT"}), Say("done")))
+    run.set_up(setting_sources=("project",))
+    off = {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "0", "TASK_QUEUE_ATTEMPT": "other", "OF_THE_PROJECT": "1"}
+    _project_settings(run, {"env": off})
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    (bash,) = (tool for tool in run.model.requests[0].body["tools"] if tool["name"] == "Bash")
+    assert "run_in_background" not in bash["input_schema"]["properties"]
+    assert f"marker={run.order.marker}" in run.model.requests[-1].tool_results[-1]
 
 
 def test_the_wall_clock_ends_a_busy_agent(bench: MakeBench) -> None:
@@ -464,3 +496,9 @@ def _seconds(number: float) -> timedelta:
 def _cli(run: Bench) -> int:
     """The CLI is the oldest process of the attempt."""
     return min(run.processes(), key=processes.age_order)
+
+
+def _project_settings(run: Bench, settings: dict[str, Any]) -> None:
+    folder = run.workspace / ".claude"
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(settings))
