@@ -146,6 +146,7 @@ class FakeOrders:
             body=task.body,
             document=place.document,
             scratch=place.scratch,
+            temporary=nowhere,
             log=place.log,
             queue_dirs=(),
             workspace=nowhere,

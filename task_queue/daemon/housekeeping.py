@@ -1,4 +1,4 @@
-"""What the daemon does besides tasks: working trees beyond what is to be kept go.
+"""What the daemon does besides tasks: working trees beyond what is to be kept go, and temporary files of the killed.
 
 In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
 (``runner/tidying.py``); time passes without one.
@@ -17,6 +17,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.errors import GitError
 from task_queue.git.tidying import repositories_in, tidy
+from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.clock import Clock
 from task_queue.store.folder.unfinished import unfinished_in
@@ -56,7 +57,14 @@ class Housekeeping:
             self._wakeup.wait(min(max(period, _SHORTEST_WAIT), _LONGEST_WAIT).total_seconds())
 
     def look(self) -> None:
-        """Remove what is overdue now, in every source."""
+        """Remove what is overdue now, in every source, and temporary files of runners that were killed."""
+        try:
+            swept = temporary.sweep(self._locations.temporary)
+        except OSError as error:
+            log.warning("temporary folders not removed error=%s", error)
+        else:
+            if swept:
+                log.info("temporary folders of killed runners removed count=%d", swept)
         config = self._config_of()
         for source in config.sources:
             if self._stopping.is_set():

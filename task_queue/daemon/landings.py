@@ -205,6 +205,7 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         allowance=lambda _source, _wanted: None,
         trust=SettingsTrust(in_force.locations.trusted_settings),
         worktrees=in_force.locations.worktrees,
+        temporary=in_force.locations.temporary,
         result_of=lambda task_id: result_in((Layout(each.path) for each in in_force.config.sources), task_id),
     )
     if not result.attempts:

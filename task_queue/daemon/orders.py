@@ -12,6 +12,7 @@ from pathlib import Path
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
 from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
+from task_queue.config.locations import demand_trusted_folders
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
@@ -19,7 +20,13 @@ from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError, TaskQueueError
+from task_queue.domain.errors import (
+    ConfigError,
+    ExecutorError,
+    NeedsPersonError,
+    TaskFileError,
+    TaskQueueError,
+)
 from task_queue.domain.model import Claim, Journal, LandingState, Result, WorkProduct
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import Task, TaskId
@@ -50,6 +57,8 @@ class ConfiguredOrders:
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
+    temporary: Path
+    """Where each attempt gets a folder for temporary files."""
     events: Path | None = None
     """The folder of the event log, for the runner to write to; None: it writes none."""
     result_of: Callable[[TaskId], Result | None] = lambda _: None
@@ -83,6 +92,10 @@ class ConfiguredOrders:
 
         Raises ExecutorError.
         """
+        try:  # as of the source's own folders: each may have changed since the daemon started
+            demand_trusted_folders(*self.private[1:], self.worktrees, self.temporary)
+        except ConfigError as error:
+            raise NeedsPersonError(str(error), hint=error.hint) from error
         default = self.config.workspace_of(self.source)
         if default is None and not task.names_workspace:
             raise self._no_workspace()
@@ -123,6 +136,7 @@ class ConfiguredOrders:
             body=task.body,
             document=place.document,
             scratch=place.scratch,
+            temporary=self.temporary,
             log=place.log,
             queue_dirs=self._closed,
             workspace=workspace,

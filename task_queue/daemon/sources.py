@@ -287,6 +287,7 @@ class ServedSources:
             allowance=self._admission.allowance,
             trust=self._trust,
             worktrees=self._locations.worktrees,
+            temporary=self._locations.temporary,
             events=self._locations.events,
             result_of=self._result_of,
         )

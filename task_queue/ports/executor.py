@@ -97,6 +97,8 @@ class Order:
     """The task's text for the agent to read (the snapshot, never the live document)."""
     scratch: Path
     """A folder of the attempt alone, for what the agent's program needs."""
+    temporary: Path
+    """Where a folder for the agent's temporary files is made, for as long as the runner lives."""
     log: LogAddress
     """Of what the runner writes."""
     queue_dirs: tuple[Path, ...]

@@ -57,6 +57,7 @@ class Bench:
             body="Do it.",
             document=document,
             scratch=attempt_dir,
+            temporary=self.root / "tmp",
             log=LogAddress("folder", str(self.queue / "pending")),
             queue_dirs=(self.queue,),
             workspace=self.workspace,

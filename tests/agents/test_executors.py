@@ -113,6 +113,7 @@ def order_for(root: Path, script: str, *, verify: tuple[str, ...] = ()) -> Order
         body=script,
         document=document,
         scratch=root,
+        temporary=root / "tmp",
         log=LogAddress("none", ""),
         queue_dirs=(),
         workspace=workspace,

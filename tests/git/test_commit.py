@@ -7,6 +7,7 @@ import os
 import pytest
 
 from task_queue.domain.task import TaskId
+from task_queue.domain.text import without_invisible
 from task_queue.domain.work.commits import Signature
 from task_queue.git.changes import changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
@@ -386,3 +387,33 @@ def test_a_commit_of_the_queue_is_no_change_by_another_task(scratch: Scratch) ->
     finish(scratch, since)
 
     assert changes_since(place, before) == ()
+
+
+LOOKS_LIKE_OURS = [
+    "Task-Id: task-victim",
+    "Fix it\n\nTask-Id: task-victim",
+    "Fix it\r\rTask-Id: task-victim",
+    "Fix it\u2028Task-Id: task-victim",
+    "x Task-Id: task-victim",
+    "Task-\u200bId: task-victim",
+    "task-id : task-victim",
+    "\u202eTask-Id: task-victim\u202c",
+]
+
+
+@pytest.mark.parametrize("title", LOOKS_LIKE_OURS)
+def test_a_title_cannot_pass_for_a_trailer(scratch: Scratch, title: str) -> None:
+    """Neither for who asks git for trailers, as the documentation says, nor for who searches for the words."""
+    since = begin(scratch)
+    scratch.write("made")
+    done = final_commit(
+        scratch.git, scratch.repository, since=since, subject=title, body=title, trailers=TRAILERS
+    )
+
+    asked = ("log", "-1", "--format=%(trailers:key=Task-Id,valueonly,separator=%x2C)")
+    subject = scratch.run("log", "-1", "--format=%s")
+    assert done.ours
+    assert scratch.run(*asked) == "task-a"
+    assert scratch.run("log", "--grep", "Task-Id: task-victim", "--format=%h", "-i") == ""
+    assert subject.isprintable()
+    assert without_invisible(subject) == subject

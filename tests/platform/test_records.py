@@ -42,6 +42,7 @@ def test_an_order_reaches_its_runner_as_it_was_given() -> None:
         body="Do it.",
         document=Path("/a/task.md"),
         scratch=Path("/a"),
+        temporary=Path("/tmp/q"),
         log=LogAddress("folder", "/q/pending"),
         queue_dirs=(Path("/q"),),
         workspace=Path("/w"),

@@ -23,8 +23,8 @@ LIMIT_S = 600
 
 
 _SETTLE = """            newer = self._documents.file(claim, result.state)
-            durable.remove(self._layout.journal(claim.document))
-            durable.remove(self._layout.cancel(claim.document))
+            remove_file(self._layout, self._layout.journal(claim.document))
+            remove_file(self._layout, self._layout.cancel(claim.document))
             self._unlock(claim)
 """
 _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from claude_agent_sdk import ClaudeAgentOptions
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import permissions_for
+from task_queue.platform.durable import make_directory
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
 
@@ -35,6 +38,7 @@ _HIDDEN_LOGINS = {
     "CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
 }
 _SESSION_SCOPED = ("CLAUDECODE", "CLAUDE_AGENT_SDK_", "CLAUDE_CODE_SESSION", "CLAUDE_CODE_ENTRYPOINT")
+_RECORDS = ("projects", "session-env", "shell-snapshots")
 _UNATTENDED = (
     "You work unattended in a task queue: no person can answer questions or grant permissions. Decide what a"
     " careful engineer would decide, say so, and go on until the task is done or cannot be done. If a tool is"
@@ -90,6 +94,25 @@ def launch_of(order: Order) -> Launch:
     hidden = _HIDDEN_LOGINS if order.agent.hide_login else {}
     words = (sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()))
     return Launch(words, handed_over(environment_of(order), hidden))
+
+
+def close_records(environment: Mapping[str, str]) -> None:
+    """Close to other users the folders in which the CLI records what its sessions did: it makes files of 0644 there.
+
+    Not by a umask, which would also be that of the files that the agent makes in the workspace. Raises ExecutorError.
+    """
+    home = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(environment.get("HOME", ""), ".claude")  # noqa: PTH118 - text
+    for folder in (Path(home) / name for name in _RECORDS):
+        if folder.is_symlink():  # the owner's own arrangement
+            continue
+        try:
+            make_directory(folder)
+            folder.chmod(stat.S_IRWXU)
+        except OSError as error:
+            raise ExecutorError(
+                f"{folder} cannot be closed to other users: {error.strerror}",
+                hint=f"look at it with: ls -ld {shlex.quote(str(folder))}",
+            ) from error
 
 
 def options_for(

@@ -24,6 +24,8 @@ from claude_agent_sdk._errors import (
 
 from task_queue.agents.claude.options import (
     SessionRequest,
+    close_records,
+    environment_of,
     launch_of,
     options_for,
     prompt_for,
@@ -168,6 +170,7 @@ class _CliSession:
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
+        close_records(environment_of(self._order))
         options = options_for(self._order, self._request, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, launch_of(self._order), self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)

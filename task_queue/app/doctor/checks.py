@@ -40,6 +40,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
     else:
         yield DoctorCheck("ok", f"the configuration {installation.locations.config} is valid")
     yield from _trust("the configuration", installation.locations.config)
+    yield from _trust("the queue's state", *installation.locations.folders)
     if config is not None:
         yield from _keys(config)
         yield from _sources(config)
