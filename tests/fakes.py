@@ -141,6 +141,7 @@ class FakeOrders:
             title=task.title,
             body=task.body,
             document=place.document,
+            agent_copy=nowhere / "task.md",
             scratch=place.scratch,
             log=place.log,
             queue_dirs=(),

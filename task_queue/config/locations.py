@@ -21,6 +21,8 @@ class Locations:
     daemon_lock: Path
     worktrees: Path
     """Working trees of isolated tasks: not part of the state, because the agent works there."""
+    documents: Path
+    """Copies of task documents, for agents to read."""
 
     @property
     def daemon_state(self) -> Path:
@@ -48,7 +50,7 @@ class Locations:
     def private(self) -> tuple[Path, ...]:
         """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
         folder = self.config.parent
-        return (folder if folder.name == _PROGRAM else self.config, self.state_dir)
+        return (folder if folder.name == _PROGRAM else self.config, self.state_dir, self.runtime_dir)
 
     @property
     def accounts(self) -> Path:
@@ -106,7 +108,7 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
     data = (_base(environ, "XDG_DATA_HOME") or home / ".local" / "share") / _PROGRAM
     lock = runtime_dir / f"daemon-{key}.lock"
-    return Locations(path, state_dir, runtime_dir, lock, data / "worktrees" / key)
+    return Locations(path, state_dir, runtime_dir, lock, data / "worktrees" / key, data / "documents" / key)
 
 
 def config_home(environ: Mapping[str, str] | None = None) -> Path:

@@ -287,6 +287,7 @@ class ServedSources:
             allowance=self._admission.allowance,
             trust=self._trust,
             worktrees=self._locations.worktrees,
+            documents=self._locations.documents,
             events=self._locations.events,
             result_of=self._result_of,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -36,7 +36,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class UseTool:
-    """One tool call, after optional text."""
+    """One tool call, after optional text; *more* are calls of the same message."""
 
     name: str
     input: Mapping[str, Any]
@@ -44,6 +44,7 @@ class UseTool:
     input_tokens: int = 1000
     output_tokens: int = 100
     headers: _Headers = field(default_factory=dict[str, str])
+    more: Sequence[UseTool] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,12 @@ class Request:
 
     @property
     def tool_results(self) -> list[str]:
-        """Content of every tool result so far, oldest first."""
-        return [
-            _text_of(block.get("content"))
-            for message in self.body["messages"]
-            for block in _blocks(message)
-            if block.get("type") == "tool_result"
-        ]
+        """Content of every tool result so far, in the order of the calls."""
+        blocks = [block for message in self.body["messages"] for block in _blocks(message)]
+        calls = [block["id"] for block in blocks if block.get("type") == "tool_use"]
+        results = [block for block in blocks if block.get("type") == "tool_result"]
+        results.sort(key=lambda block: calls.index(block["tool_use_id"]))
+        return [_text_of(block.get("content")) for block in results]
 
     @property
     def tool_names(self) -> list[str]:
@@ -318,9 +318,15 @@ def _message(reply: Message, body: Mapping[str, Any], number: int) -> dict[str, 
     stop_reason = "refusal" if isinstance(reply, Refuse) else "end_turn"
     if isinstance(reply, UseTool):
         stop_reason = "tool_use"
-        content.append(
-            {"type": "tool_use", "id": f"toolu_{number:08d}", "name": reply.name, "input": dict(reply.input)}
-        )
+        content += [
+            {
+                "type": "tool_use",
+                "id": f"toolu_{number:08d}_{place}",
+                "name": call.name,
+                "input": dict(call.input),
+            }
+            for place, call in enumerate((reply, *reply.more))
+        ]
     return {
         "id": f"msg_{number:08d}",
         "type": "message",

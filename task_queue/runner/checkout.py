@@ -13,7 +13,6 @@ from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work import workflow
 from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, Signature
 from task_queue.git.advance import finish_interrupted_before
@@ -490,4 +489,4 @@ def signature_of(order: Order) -> Signature:
 
 def _git_of(order: Order) -> Git:
     """Git for *order*: hooks and filters get its marker, by which they are found and ended, and no credentials."""
-    return Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+    return Git(order.workspace, {**order.env_without_secrets, MARKER_VARIABLE: order.marker})

@@ -17,7 +17,6 @@ from typing import Any
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.model import LandingState, WorkProduct
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
@@ -160,7 +159,7 @@ class LandingAgain:
         """The task's own where it is still there, else what is needed of the owner's repository."""
         order, product = self._order, self._product
         landing: Mapping[str, Any] = product.landing or {}
-        git = Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+        git = Git(order.workspace, {**order.env_without_secrets, MARKER_VARIABLE: order.marker})
         owner = facts(git)
         if owner is None or owner.bare:
             raise GitError(f"{order.workspace} is not in a git repository any more")

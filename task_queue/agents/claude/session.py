@@ -25,6 +25,7 @@ from task_queue.agents.claude.options import (
     SessionRequest,
     options_for,
     prompt_for,
+    publish_copy,
     session_lost_prompt,
     write_launcher,
 )
@@ -164,6 +165,7 @@ class _CliSession:
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
+        publish_copy(self._order)
         launcher = write_launcher(self._order)
         options = options_for(self._order, self._request, launcher=launcher, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, self._saw)
@@ -172,6 +174,7 @@ class _CliSession:
             timer = None if asked() else await self._run_conversation(prompt, asked)
         finally:
             launcher.unlink(missing_ok=True)
+            self._order.agent_copy.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
             exit_code=self._exit_code(),

@@ -11,13 +11,13 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.doctor.check import DoctorCheck
 from task_queue.app.files import Record, names_in, record, records_in
+from task_queue.config.credentials import CREDENTIALS
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.document.settings import parse_defaults
 from task_queue.domain.permission.rules import call_of, covers, remedy_for
 from task_queue.store.folder.layout import Layout
 
-CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 _LAST_RESULTS = 20
 _MOST_NAMES = 10_000
 

@@ -130,7 +130,7 @@ def _workspaces_in_queues(config: Config) -> Iterator[DoctorCheck]:
             if workspace is not None and workspace.resolve().is_relative_to(queue):
                 where = f"the workspace {workspace} is inside the queue folder {queue}"
                 yield DoctorCheck(
-                    "problem", f"{where}, in which agents may not change files", document.QUEUE_HINT
+                    "problem", f"{where}, in which agents may not use files", document.QUEUE_HINT
                 )
 
 
