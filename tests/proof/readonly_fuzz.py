@@ -83,8 +83,8 @@ def commands_with(options: dict[str, str], outside: Path) -> Iterator[UseTool]:
                 yield UseTool("Bash", {"command": f"{program} {spelling} kept.txt"})
 
 
-def other_calls(outside: Path) -> Iterator[UseTool]:
-    """The shell's own ways, and the tools."""
+def other_calls(outside: Path, *, every: int = 1) -> Iterator[UseTool]:
+    """The shell's own ways, and the tools; with each *every*-th option in the place of their values."""
     for number, form in enumerate(_SHELL_FORMS):
         yield UseTool("Bash", {"command": form.format(file=outside / f"shell-{number}")})
     file = str(outside / "tool")
@@ -95,7 +95,7 @@ def other_calls(outside: Path) -> Iterator[UseTool]:
     yield UseTool("Skill", {"skill": "order"})
     for name in ("Agent", "Task"):
         yield UseTool(name, {"subagent_type": "more", "description": "m", "prompt": _OF_A_SUBAGENT})
-    for option in OPTIONS["rg"].split():
+    for option in OPTIONS["rg"].split()[::every]:
         value = f"{option}={file}"
         yield UseTool("Grep", {"pattern": value, "path": "."})
         yield UseTool("Grep", {"pattern": "kept", "glob": value, "type": value})
@@ -189,7 +189,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             calls = [*list(commands_with(OPTIONS, root / "outside"))[number % every :: every]]
-            calls += other_calls(root / "outside")
+            calls += other_calls(root / "outside", every=every)
             found = written_by(reader, calls, root)
             print(f"{reader}: {len(calls)} calls, {len(found)} files written", flush=True)
             problems += found

@@ -19,7 +19,7 @@ def test_a_reader_writes_nothing(reader: Reader, tmp_path: Path) -> None:
     some = list(commands_with(OPTIONS, outside))[READERS.index(reader) :: EVERY]
     output = list(commands_with({"git log": "--output"}, outside))
 
-    assert written_by(reader, [*some, *output, *other_calls(outside)], tmp_path) == []
+    assert written_by(reader, [*some, *output, *other_calls(outside, every=EVERY)], tmp_path) == []
 
 
 def test_what_an_option_writes_is_found(tmp_path: Path) -> None:
