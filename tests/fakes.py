@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.quota import Quota
@@ -28,11 +29,13 @@ from task_queue.domain.model import (
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.work.worktrees import Keep
 from task_queue.platform.owners import this_process
+from task_queue.ports.admission import Admission
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
-from task_queue.ports.runner import RunningAttempt
+from task_queue.ports.runner import Runners, RunningAttempt
 from task_queue.ports.store import Engine
+from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.opening import open_log
 from tests.store.memory import MemoryEngine
 
@@ -161,9 +164,11 @@ class OpenAdmission:
 
     refusal: str | None = None
     pauses: list[str] = field(default_factory=list)
+    held: Callable[[Waiting], str | None] | None = None
+    """Why a task is not to begin."""
 
-    def screen(self, source: str) -> None:  # noqa: ARG002 - the port's signature
-        return None
+    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:  # noqa: ARG002 - the port's signature
+        return self.held
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's
         return self.refusal
@@ -182,6 +187,24 @@ class OpenAdmission:
     def pause(self, why: str, until: datetime | None) -> datetime:
         self.pauses.append(why)
         return until or datetime(2026, 2, 7, 13, 0, tzinfo=UTC)
+
+
+def source_context(
+    engine: FolderEngine | MemoryEngine,
+    runners: Runners,
+    admission: Admission,
+    clock: FakeClock,
+    **others: Any,
+) -> SourceContext:
+    """*others* are fields of the context; without them nothing is emitted, and no wait is spread."""
+    given: dict[str, Any] = {
+        "source": "test",
+        "orders": FakeOrders(),
+        "state_of": engine.state_of,
+        "emit": lambda _: None,
+        "timing": Timing(jitter=lambda: 0.0),
+    }
+    return SourceContext(**given | others, engine=engine, runners=runners, admission=admission, clock=clock)
 
 
 class Bench:
@@ -204,16 +227,13 @@ class Bench:
     def new_worker(self) -> Worker:
         """As after a restart of the daemon."""
         return Worker(
-            SourceContext(
-                source="test",
-                engine=self.engine,
-                runners=self.runners,
+            source_context(
+                self.engine,
+                self.runners,
+                self.admission,
+                self.clock,
                 orders=self.orders,
-                admission=self.admission,
-                state_of=self.engine.state_of,
-                clock=self.clock,
                 emit=self.events.append,
-                timing=Timing(jitter=lambda: 0.0),
                 quota=self.quota,
                 on_change=lambda: self.shown.append(self.worker.running),
             )

@@ -112,6 +112,8 @@ def _progress(lines: list[str]) -> Progress:
 
 
 def _tool(progress: Progress) -> str | None:
+    if progress.hooks_in_flight:
+        return f"hook {' '.join(progress.hooks_in_flight.values())}"
     if progress.last_tool is None:
         return None
     return f"{progress.last_tool} {progress.last_argument}".rstrip()

@@ -1,7 +1,7 @@
 """What the daemon does besides tasks: working trees beyond what is to be kept go, and copies that nothing reads.
 
 In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
-(``runner/checkout.py``); time passes without one.
+(``runner/tidying.py``); time passes without one.
 """
 
 from __future__ import annotations

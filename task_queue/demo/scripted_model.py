@@ -32,6 +32,9 @@ class Say:
     input_tokens: int = 1000
     output_tokens: int = 100
     headers: _Headers = field(default_factory=dict[str, str])
+    stop_reason: str | None = "end_turn"
+    leave_out: tuple[str, ...] = ()
+    """Events that are missing from the end of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,12 +287,15 @@ class _Connection(BaseHTTPRequestHandler):
             error = {"type": "error", "error": {"type": reply.error_type, "message": reply.message}}
             self._send_json(reply.status, error, reply.headers)
         elif body.get("stream"):
-            self._stream(_message(reply, body, self.server.model.next_id()), reply.headers)
+            leave_out = reply.leave_out if isinstance(reply, Say) else ()
+            message = _message(reply, body, self.server.model.next_id())
+            self._stream(message, reply.headers, leave_out=leave_out)
         else:
             self._send_json(200, _message(reply, body, self.server.model.next_id()), reply.headers)
 
-    def _stream(self, message: Mapping[str, Any], headers: _Headers) -> None:
-        events = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in _events(message))
+    def _stream(self, message: Mapping[str, Any], headers: _Headers, *, leave_out: tuple[str, ...]) -> None:
+        sent = [event for event in _events(message) if event["type"] not in leave_out]
+        events = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in sent)
         self._send(200, events.encode(), headers, kind="text/event-stream; charset=utf-8")
 
     def _send_json(self, status: int, body: Mapping[str, Any], headers: _Headers | None = None) -> None:
@@ -315,7 +321,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 def _message(reply: Message, body: Mapping[str, Any], number: int) -> dict[str, Any]:
     content: list[_Block] = [{"type": "text", "text": reply.text}] if reply.text else []
-    stop_reason = "refusal" if isinstance(reply, Refuse) else "end_turn"
+    stop_reason = reply.stop_reason if isinstance(reply, Say) else "refusal"
     if isinstance(reply, UseTool):
         stop_reason = "tool_use"
         content += [

@@ -61,7 +61,7 @@ class Unproven:
     findings: str
 
 
-Landing = Advanced | Conflict | Blocked | Unproven
+LandingOutcome = Advanced | Conflict | Blocked | Unproven
 Prove = Callable[[str], str | Blocked | None]
 """Findings of the checks on a commit that is to land, or why they could not be made; None: they passed."""
 
@@ -91,7 +91,7 @@ def land(
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
     wait_s: float = HOOKS_TIMEOUT_S,
-) -> Landing:
+) -> LandingOutcome:
     """Merge the branch into its target, fast-forward where it only continues it. Idempotent; raises GitError.
 
     Branches land in one target one after the other, *wait_s* is how long this one waits for its turn. What
@@ -112,7 +112,7 @@ def land(
 
 def _land_once(
     git: Git, request: LandingPlan, *, add_note: Callable[[str], None], within_s: float
-) -> Landing | None:
+) -> LandingOutcome | None:
     """None: the target moved before we could, so everything has to be decided again."""
     with turn(git, wait_s=within_s):
         cut_off = finish_interrupted(git, marker=request.marker)
@@ -170,7 +170,7 @@ def _advanced(
     *,
     add_note: Callable[[str], None],
     within_s: float,
-) -> Landing | None:
+) -> LandingOutcome | None:
     """In our turn: move the target, if it is still where it was. None: it is not."""
     target = request.target
     in_the_way = _in_the_way(git, place, target, old=old, new=new)  # another process may work there by now

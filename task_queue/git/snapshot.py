@@ -56,7 +56,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathChange:
     """How one path differs between two trees."""
 
     path: str
@@ -124,13 +124,13 @@ def commit_tree(git: Git, tree: str, *, parents: Iterable[str], message: str) ->
     ).text
 
 
-def steps_between(git: Git, before: str, after: str) -> tuple[Step, ...]:
+def steps_between(git: Git, before: str, after: str) -> tuple[PathChange, ...]:
     """Every path in which two trees (or commits) differ; a rename is a removal and an addition, as on disk."""
     fields = iter(git.read("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", before, after).fields)
-    steps: list[Step] = []
+    steps: list[PathChange] = []
     for about, path in zip(fields, fields, strict=True):
         old_mode, new_mode, old_oid, new_oid, _ = about.removeprefix(":").split(" ")
-        steps.append(Step(path, Entry(old_mode, old_oid), Entry(new_mode, new_oid)))
+        steps.append(PathChange(path, Entry(old_mode, old_oid), Entry(new_mode, new_oid)))
     return tuple(steps)
 
 

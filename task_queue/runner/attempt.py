@@ -30,9 +30,11 @@ from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, open_checkout, tidy_worktrees
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout
+from task_queue.runner.opening import open_checkout
 from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
+from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 
 
 class OngoingAttempt:
@@ -182,7 +184,7 @@ class OngoingAttempt:
         committed = next((step for step in reversed(self.steps.done) if isinstance(step, Committed)), None)
         if self.checkout is None or committed is None:
             return False
-        is_removed, note = self.checkout.remove_unchanged(committed)
+        is_removed, note = remove_unchanged(self.checkout, committed)
         self.notes += [note] if note is not None else []
         return is_removed
 

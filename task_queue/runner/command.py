@@ -20,10 +20,13 @@ from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, open_checkout, outcome_of, tidy_worktrees
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, outcome_of
 from task_queue.runner.checks import Checks
+from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch
+from task_queue.runner.opening import open_checkout
 from task_queue.runner.owner_watch import OwnerWatch
+from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 from task_queue.runner.work_product import product_of
 
 
@@ -105,7 +108,7 @@ class CheckedCommand:
         committed = next((step for step in steps if isinstance(step, Committed)), None)
         nothing_kept = False
         if succeeded and committed is not None:
-            nothing_kept, note = checkout.remove_unchanged(committed)
+            nothing_kept, note = remove_unchanged(checkout, committed)
             notes += [note] if note is not None else []
         untidy = tidy_worktrees(checkout, self._log)
         notes += [untidy] if untidy is not None else []
@@ -150,7 +153,7 @@ class CheckedCommand:
             return outcome, work
         checkout.require_present()
         for_hooks_s = min(HOOKS_TIMEOUT_S, max(LEAST_FOR_HOOKS_S, ends_at - time.monotonic()))
-        committed = checkout.commit(attempt=attempt, cost_usd=0.0, within_s=for_hooks_s)
+        committed = commit_work(checkout, attempt=attempt, cost_usd=0.0, within_s=for_hooks_s)
         steps.append(committed)
         if settings.landing is Landing.MERGE and committed.commits:
             steps.append(

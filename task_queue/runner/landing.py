@@ -14,7 +14,8 @@ from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, is_ancestor
 from task_queue.git.starting_point import lacking
 from task_queue.git.submodules import pointers_nowhere_else
-from task_queue.runner.checkout import Checkout, signature_of
+from task_queue.runner.checkout import Checkout
+from task_queue.runner.committing import signature_of
 
 
 def held_back(checkout: Checkout, committed: Committed) -> Landed | None:

@@ -55,6 +55,7 @@ from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.checkout import outcome_of
 from task_queue.runner.checks import Checks
+from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch, with_target_merged_in
 from task_queue.runner.steps import Steps
 from task_queue.runner.work_product import product_of
@@ -151,7 +152,8 @@ class WorkflowExecutor:
                 run.collect()
                 cost = run.order.spent_usd
                 run.steps.add(
-                    run.opened().commit(
+                    commit_work(
+                        run.opened(),
                         attempt=run.prepared().attempt,
                         cost_usd=cost,
                         within_s=run.left_for_hooks_s,

@@ -5,23 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.acceptance.audits import git
+from tests.acceptance.audits import a_repository, git
 from tests.acceptance.conftest import MakeRig
-from tests.acceptance.rig import Rig
 from tests.waiting import eventually
 
 LANDING = {"workflow": "single", "isolation": "worktree", "landing": "merge"}
-
-
-def a_repository(rig: Rig) -> Path:
-    (rig.home / ".gitconfig").write_text(
-        "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
-    git(rig.workspace, "init", "-q")
-    (rig.workspace / "first.txt").write_text("first\n")
-    git(rig.workspace, "add", ".")
-    git(rig.workspace, "commit", "-qm", "First")
-    return rig.workspace
 
 
 def files_in(repository: Path, ref: str = "main") -> list[str]:

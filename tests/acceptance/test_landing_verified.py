@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from task_queue.demo.scripted_model import Reply, Request, Say
+from task_queue.demo.scripted_model import Request
 from task_queue.git.advance import turn
 from task_queue.git.program import Git
-from tests.acceptance.agents import AgentRig, bash
-from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.agents import AgentRig
+from tests.acceptance.audits import SLOW, Implementer, a_repository, audited, git
 from tests.acceptance.conftest import MakeAgentRig
 from tests.waiting import eventually
 
@@ -21,25 +21,21 @@ TOGETHER = "test ! -e left -o ! -e right -o -e both || { echo they do not fit; e
 """Passes with either file, and with both only where a third one is there."""
 
 
-class Pair:
-    """Each of two tasks writes the file of its name; when it is sent back, it does *mend*."""
+class Pair(Implementer):
+    """Each of two tasks writes the file of its name; when it is sent back, it does *mending*."""
 
-    def __init__(self, mend: str) -> None:
-        self.mend = mend
+    def __init__(self, mending: str) -> None:
+        super().__init__()
+        self.mending = mending
         self.home = Path()
-        self.sent_back: list[str] = []
 
-    def __call__(self, request: Request) -> Reply:
-        if audits(request):
-            return verdict("pass") if request.turn == 1 else Say("done")
-        if just_ran(request):
-            return Say("done")
-        if "does not count as done yet" in request.last_text:
-            self.sent_back.append(request.last_text)
-            return bash(self.mend)
+    def mend(self, request: Request) -> str:  # noqa: ARG002 - as its base has it
+        return self.mending
+
+    def work(self, request: Request) -> str:
         name, other = ("left", "right") if "Write left" in request.first_text else ("right", "left")
         meet = f"touch {self.home}/{name}; while [ ! -e {self.home}/{other} ]; do sleep 0.05; done"
-        return bash(f"{meet}; echo {name} > {name}")
+        return f"{meet}; echo {name} > {name}"
 
 
 def a_pair(

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ WHY_NOT = why_not_here()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
-def sandboxed(make_agent_rig: MakeAgentRig, command: str, **config: object) -> AgentRig:
+def sandboxed(make_agent_rig: MakeAgentRig, command: str, **config: Any) -> AgentRig:
     """The agent works in the folder in which its queue lies, as after ``init``, and runs *command* first."""
 
     def script(request: Request) -> Reply:

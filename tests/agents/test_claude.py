@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from task_queue.demo.scripted_model import (
     ApiError,
     Hang,
     Refuse,
+    Reply,
     Say,
     UseTool,
     in_turn,
@@ -115,10 +118,11 @@ def test_a_denied_tool_is_not_success(bench: MakeBench) -> None:
 def test_the_queues_own_files_are_closed(bench: MakeBench, tool: str) -> None:
     """The file tools cannot touch what waits, but the text of the task that runs can be read."""
     inputs = {"Read": {}, "Write": {"content": "forged"}}
+    replies: list[Reply] = []
     run = bench(lambda request: replies[min(request.turn, 3) - 1])
     waiting = run.queue / "pending" / "task-b.md"
     waiting.write_text("other people's task")
-    replies = [
+    replies += [
         UseTool(tool, {"file_path": str(waiting), **inputs[tool]}),
         UseTool("Read", {"file_path": str(run.order.agent_copy)}),
         Say("done"),
@@ -164,7 +168,9 @@ def test_a_usage_limit_tells_its_reset(bench: MakeBench) -> None:
         "x-should-retry": "false",
     }
     run = bench(in_turn(ApiError(429, "rate_limit_error", "limit", headers=limit)))
-    run.order.env["CLAUDE_CODE_OAUTH_TOKEN"] = run.order.env.pop("ANTHROPIC_API_KEY")  # type: ignore[attr-defined]
+    environment = dict(run.order.env)
+    environment["CLAUDE_CODE_OAUTH_TOKEN"] = environment.pop("ANTHROPIC_API_KEY")
+    run.order = replace(run.order, env=environment)
 
     outcome, _ = run.run()
 
@@ -203,6 +209,36 @@ def test_a_running_tool_is_not_silence(bench: MakeBench) -> None:
     outcome, _ = run.run()
 
     assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+
+
+@pytest.mark.long
+def test_a_hook_at_the_start_may_take_longer_than_the_cli_itself(bench: MakeBench) -> None:
+    """The time-out to connect does not run while a hook of the project does."""
+    run = bench(in_turn(Say("done")))
+    run.set_up(setting_sources=("project",))
+    _project_settings(
+        run, {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "sleep 35"}]}]}}
+    )
+    run.executor = ClaudeExecutor(timers=Timers(connect_s=30))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+
+
+def test_a_project_does_not_change_the_switches_of_the_queue(bench: MakeBench) -> None:
+    """``env`` of a project's settings wins over the environment of the CLI; --settings wins over both."""
+    run = bench(in_turn(UseTool("Bash", {"command": "echo marker=$TASK_QUEUE_ATTEMPT"}), Say("done")))
+    run.set_up(setting_sources=("project",))
+    off = {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "0", "TASK_QUEUE_ATTEMPT": "other", "OF_THE_PROJECT": "1"}
+    _project_settings(run, {"env": off})
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    (bash,) = (tool for tool in run.model.requests[0].body["tools"] if tool["name"] == "Bash")
+    assert "run_in_background" not in bash["input_schema"]["properties"]
+    assert f"marker={run.order.marker}" in run.model.requests[-1].tool_results[-1]
 
 
 def test_the_wall_clock_ends_a_busy_agent(bench: MakeBench) -> None:
@@ -460,3 +496,9 @@ def _seconds(number: float) -> timedelta:
 def _cli(run: Bench) -> int:
     """The CLI is the oldest process of the attempt."""
     return min(run.processes(), key=processes.age_order)
+
+
+def _project_settings(run: Bench, settings: dict[str, Any]) -> None:
+    folder = run.workspace / ".claude"
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(settings))

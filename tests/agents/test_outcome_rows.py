@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import timedelta
+from pathlib import Path
 
+import claude_agent_sdk
 import pytest
 
 from task_queue.agents.claude.options import SessionRequest
@@ -36,6 +39,62 @@ def test_an_end_without_a_deed_or_a_word_is_no_success(bench: MakeBench, text: s
 
     assert outcome.kind is OutcomeKind.FAILED, outcome
     assert outcome.reason == "the agent ended without having done or said anything"
+
+
+@pytest.mark.parametrize("stop_reason", [None, "pause_turn", "unheard_of"])
+def test_only_a_finished_answer_is_a_success(bench: MakeBench, stop_reason: str | None) -> None:
+    """The CLI calls each of these completed."""
+    run = bench(in_turn(Say("done", stop_reason=stop_reason)))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.CRASHED, outcome
+    assert "terminal_reason=completed" in outcome.evidence
+
+
+@pytest.mark.parametrize(
+    ("missing", "kind"),
+    [
+        (("message_delta",), OutcomeKind.CRASHED),
+        (("message_delta", "message_stop"), OutcomeKind.UNAVAILABLE),
+    ],
+    ids=["without its end", "cut"],
+)
+def test_a_stream_that_was_cut_is_no_success(
+    bench: MakeBench, missing: tuple[str, ...], kind: OutcomeKind
+) -> None:
+    run = bench(in_turn(Say("done", leave_out=missing)))
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is kind, outcome
+
+
+def test_an_end_without_a_final_answer_is_no_success(bench: MakeBench) -> None:
+    """After a tool the CLI asks once more; a second empty answer it calls a success."""
+    run = bench(in_turn(UseTool("Bash", {"command": "echo hi"}), Say("")))
+
+    outcome, _ = run.run()
+
+    assert (outcome.kind, len(run.model.requests)) == (OutcomeKind.FAILED, 3), outcome
+    assert outcome.reason == "the agent ended without a final answer"
+
+
+@pytest.mark.parametrize(
+    ("tool", "kind"),
+    [("WebFetch", OutcomeKind.DENIED), ("Unheard", OutcomeKind.SUCCEEDED)],
+    ids=["removed by a rule", "made up by the model"],
+)
+def test_a_tool_that_a_rule_removed_is_denied(bench: MakeBench, tool: str, kind: OutcomeKind) -> None:
+    """The CLI reports such a call as an unknown tool, and not among its denials."""
+    run = bench(in_turn(UseTool(tool, {"url": "http://127.0.0.1:1/", "prompt": "read"}), Say("done")))
+    run.given(deny=("WebFetch",))
+
+    outcome, work = run.run()
+
+    assert outcome.kind is kind, outcome
+    denied = [(denial["tool_name"], denial["rule"]) for denial in work.permission_denials]
+    assert denied == ([("WebFetch", None)] if kind is OutcomeKind.DENIED else [])
 
 
 def test_prose_in_place_of_a_structure_is_no_answer(bench: MakeBench) -> None:
@@ -102,19 +161,37 @@ def test_a_model_that_fails_and_then_falls_silent_is_unavailable(bench: MakeBenc
     assert "timer: idle" in outcome.evidence
 
 
-def test_a_cli_that_never_answers_is_stalled(bench: MakeBench) -> None:
+@pytest.mark.parametrize(
+    "connect_s", [1, pytest.param(65, marks=pytest.mark.long, id="longer than the SDK would wait")]
+)
+def test_a_cli_that_never_answers_is_stalled(bench: MakeBench, connect_s: float) -> None:
     """It exists, and says nothing: given up after the time to connect, and ended."""
     run = bench(in_turn(Say("never")))
     cli = run.root / "cli"
     cli.write_text("#!/bin/sh\nexec sleep 600\n")
     cli.chmod(0o700)
     run.set_up(cli_path=cli)
-    run.executor = ClaudeExecutor(timers=Timers(connect_s=1))
+    run.executor = ClaudeExecutor(timers=Timers(connect_s=connect_s))
 
     outcome, _ = run.run()
 
     assert (outcome.kind, outcome.reason) == (OutcomeKind.STALLED, "the agent did not get going"), outcome
     assert not run.processes()
+
+
+def test_a_process_that_fails_after_its_result_is_no_success(bench: MakeBench) -> None:
+    """The real CLI, within a script that says what no CLI of a finished turn says."""
+    run = bench(in_turn(Say("done")))
+    cli = run.root / "cli"
+    bundled = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
+    cli.write_text(f'#!/bin/sh\n{shlex.quote(str(bundled))} "$@"\nexit 3\n')
+    cli.chmod(0o700)
+    run.set_up(cli_path=cli)
+
+    outcome, _ = run.run()
+
+    assert outcome.reason == "the agent's process failed after its result", outcome
+    assert "exit code 3" in outcome.evidence
 
 
 @pytest.mark.parametrize("manifest", [None, "{", '{"name": 5}'], ids=["missing", "torn", "of another shape"])

@@ -27,6 +27,7 @@ INIT: Frame = {"type": "system", "subtype": "init", "apiKeySource": "none", "mod
 DONE: Frame = {
     "type": "result",
     "subtype": "success",
+    "session_id": "s",
     "is_error": False,
     "terminal_reason": "completed",
     "stop_reason": "end_turn",

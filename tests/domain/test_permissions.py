@@ -48,8 +48,9 @@ def test_an_owner_can_give_a_reader_a_shell() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_an_auditor_is_confined_as_its_implementer_and_only_reads(profile: Profile, allow_only: bool) -> None:
     """No shell, nothing that loads hooks, no bypass; its implementer's denials and sandbox stay."""
-    rules = {"allow": ["Bash", "Write"], "deny": ["Read(secret/**)"], "allow_only": allow_only}
-    permissions = permissions_for(profile, audits=True, **rules)
+    permissions = permissions_for(
+        profile, allow=["Bash", "Write"], deny=["Read(secret/**)"], allow_only=allow_only, audits=True
+    )
 
     assert permissions.mode == "dontAsk"
     assert {"Bash", "Edit", "Write", "NotebookEdit", "Agent", "Skill"} <= set(permissions.disallowed_tools)

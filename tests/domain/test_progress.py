@@ -44,7 +44,7 @@ def test_turns_tools_tokens_and_files_are_counted() -> None:
     assert progress.usage == {"input_tokens": 10, "output_tokens": 2}
     assert (progress.last_tool, progress.last_argument) == ("Bash", "make test")
     assert list(progress.files) == ["/w/a.py"]
-    assert progress.tools_in_flight == {"toolu_Edit", "toolu_Bash"}
+    assert set(progress.tools_in_flight) == {"toolu_Edit", "toolu_Bash"}
 
 
 def test_a_retry_is_forgotten_with_the_next_answer() -> None:

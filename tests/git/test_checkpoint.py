@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.git.test_repository import ODD_NAMES
 TASK = TaskId("task-20260207-120000-fix it")
 
 
-def take(scratch: Scratch, attempt: int = 1, **options: int) -> Checkpoint:
+def take(scratch: Scratch, attempt: int = 1, **options: Any) -> Checkpoint:
     return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=attempt, **options)
 
 

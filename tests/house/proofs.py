@@ -20,12 +20,15 @@ K = OutcomeKind
 VERDICT: tuple[tuple[OutcomeKind, tuple[str, ...]], ...] = (
     # In the order of the rows.
     (K.UNAVAILABLE, (f"{ROW}test_a_skill_that_did_not_load_is_never_success",)),
+    (K.CRASHED, (f"{FRAMES}[of another session]",)),
+    (K.CRASHED, (f"{ROW}test_a_process_that_fails_after_its_result_is_no_success",)),
     (
         K.DENIED,
         (f"{AGENT}test_a_denied_tool_is_not_success", f"{LIES}[#76867: the same, forgotten in the result]"),
     ),
     (K.FAILED, (f"{ROW}test_prose_in_place_of_a_structure_is_no_answer",)),
     (K.FAILED, (f"{ROW}test_an_end_without_a_deed_or_a_word_is_no_success",)),
+    (K.FAILED, (f"{ROW}test_an_end_without_a_final_answer_is_no_success",)),
     (K.SUCCEEDED, (f"{AGENT}test_work_that_is_done_succeeds",)),
     (K.ACCOUNT, (f"{AGENT}test_an_unexpected_payer_ends_the_attempt",)),
     (K.CANCELLED, (f"{AGENT}test_cancel_ends_a_running_tool",)),
@@ -64,6 +67,10 @@ VERDICT: tuple[tuple[OutcomeKind, tuple[str, ...]], ...] = (
     (K.CRASHED, (f"{LIES}[an aborted turn called success]",)),
     (K.FAILED, (f"{LIES}[#87159: success after 0 turns]",)),
     (K.FAILED, (f"{QUEUE}test_an_agent_that_fails_is_tried_again_and_then_given_up",)),
+    (
+        K.CRASHED,
+        (f"{ROW}test_only_a_finished_answer_is_a_success", f"{ROW}test_a_stream_that_was_cut_is_no_success"),
+    ),
     (K.FAILED, (f"{LIES}[a reason to end that no release had]", f"{LIES}[a subtype that no release had]")),
 )
 

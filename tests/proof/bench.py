@@ -79,7 +79,7 @@ class ProofBench:
 
     def __post_init__(self) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
-        timing = {"settle_seconds": 0.02, "sweep_seconds": 0.2, "stop_grace_seconds": 5}
+        timing: dict[str, Any] = {"settle_seconds": 0.02, "sweep_seconds": 0.2, "stop_grace_seconds": 5}
         self.rig = Rig(self.home, **{**timing, **self.config})
         if self.light:
             without_sdk(self.rig, self.home / "light")

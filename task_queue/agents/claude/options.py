@@ -18,6 +18,7 @@ from claude_agent_sdk import ClaudeAgentOptions
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import permissions_for
 from task_queue.platform import durable
+from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -61,16 +62,11 @@ class SessionRequest:
 def environment_of(order: Order) -> dict[str, str]:
     """The whole environment of the CLI: what the order says, our switches and the attempt's marker."""
     kept = {name: value for name, value in order.env.items() if not name.startswith(_SESSION_SCOPED)}
-    # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
-    # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
-    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.scrub_env else {}
     config_dir = order.agent.config_dir
     return {
         **kept,
         **({"CLAUDE_CONFIG_DIR": str(config_dir)} if config_dir else {}),
-        **_ALWAYS,
-        **scrub,
-        "TASK_QUEUE_ATTEMPT": order.marker,
+        **switches_of(order),
     }
 
 
@@ -82,6 +78,14 @@ def publish_copy(order: Order) -> None:
         data = f"# {order.title}\n\n{order.body}\n".encode()
     durable.make_directory(order.agent_copy.parent)
     durable.replace(order.agent_copy, data)
+
+
+def switches_of(order: Order) -> dict[str, str]:
+    """What holds in every session. ``--settings`` repeats it, because ``env`` of a project's settings would win."""
+    # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
+    # not start, and with it empty .env, package.json and the like are left in the workspace (CLI 2.1.330).
+    scrub = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1"} if order.agent.scrub_env else {}
+    return {**_ALWAYS, **scrub, MARKER_VARIABLE: order.marker}
 
 
 def write_launcher(order: Order) -> Path:
@@ -129,7 +133,7 @@ def options_for(
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
         disallowed_tools=list(permissions.disallowed_tools),
-        settings=json.dumps(permissions.settings),
+        settings=json.dumps({**permissions.settings, "env": switches_of(order)}),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         strict_mcp_config=True,
         model=settings.model,

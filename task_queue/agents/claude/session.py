@@ -8,12 +8,13 @@ leak the CLI). Every wait is bounded.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError
@@ -37,9 +38,12 @@ from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.attempt.verdict import Observation, Timer, is_hopeless, judge
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
+from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.ports.executor import Order, Stop, Transcript
 
+_SDK_CONNECT_TIMEOUT = "CLAUDE_CODE_STREAM_CLOSE_TIMEOUT"
+"""Milliseconds; the SDK reads it from its own environment when it connects (0.2.189)."""
 _CLOUD_SWITCHES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 _TASK_OWN_PROFILES = {Profile.SANDBOXED, Profile.BYPASS}
 
@@ -177,6 +181,7 @@ class _CliSession:
             self._order.agent_copy.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
+            session_id=self._order.claim.session_id,
             exit_code=self._exit_code(),
             exception=self._exception,
             timer=timer,
@@ -199,6 +204,8 @@ class _CliSession:
 
     async def _converse(self, prompt: str) -> None:
         """Connect, send the prompt, drain the SDK's stream up to our result, disconnect."""
+        # The SDK would give up connecting after 60 s: the time-outs of the watch decide, also while a hook runs.
+        os.environ[_SDK_CONNECT_TIMEOUT] = str(int(self.watch.timers.wall_clock_s * 1000))
         try:
             await self._client.connect()
             await self._client.query(self._message(prompt))
@@ -315,9 +322,7 @@ def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
         return outcome
     if cap is not None and cap - order.spent_usd <= allowance:
         return outcome
-    midnight = (datetime.now().astimezone() + timedelta(days=1)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
+    midnight = next_midnight(datetime.now(UTC))
     return replace(outcome, reason="the daily budget is spent", resets_at=midnight)
 
 

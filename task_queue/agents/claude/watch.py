@@ -19,6 +19,8 @@ class Timers:
     idle_s: float = 900.0
     tool_s: float = 780.0
     """Silence allowed while a tool runs, if longer than ``idle_s``: the longest Bash call and a margin."""
+    hook_s: float = 630.0
+    """Silence allowed while a hook runs, if longer: the CLI ends one after 600 s (2.1.332)."""
     wall_clock_s: float = 7200.0
 
 
@@ -43,7 +45,7 @@ class Watch:
         self.progress.add("in", frame)
         if frame.get("type") == "control_response":
             return
-        self._heard = True
+        self._heard = self._prompted_at is not None
         delay_ms = frame.get("retry_delay_ms") if frame.get("subtype") == "api_retry" else None
         self._quiet_since = now + float(delay_ms or 0) / 1000
 
@@ -55,13 +57,19 @@ class Watch:
         return min(at for _, at in self._deadlines())
 
     def _deadlines(self) -> list[tuple[Timer, float]]:
-        deadlines: list[tuple[Timer, float]] = [("wall clock", self.started_at + self.timers.wall_clock_s)]
+        silence, patience = self._patience()
+        if self.progress.hooks_in_flight:
+            patience = max(patience, self.timers.hook_s)
+        return [
+            ("wall clock", self.started_at + self.timers.wall_clock_s),
+            (silence, max(self.started_at, self._quiet_since) + patience),
+        ]
+
+    def _patience(self) -> tuple[Timer, float]:
+        """What is waited for, and how long a silence it may be."""
         if self._prompted_at is None:
-            deadlines.append(("connect", self.started_at + self.timers.connect_s))
-        elif not self._heard:
-            deadlines.append(("first frame", self._prompted_at + self.timers.first_frame_s))
-        else:
-            idle, tool = self.timers.idle_s, self.timers.tool_s
-            patience = max(idle, tool) if self.progress.tools_in_flight else idle
-            deadlines.append(("idle", self._quiet_since + patience))
-        return deadlines
+            return "connect", self.timers.connect_s
+        if not self._heard:
+            return "first frame", self.timers.first_frame_s
+        idle, tool = self.timers.idle_s, self.timers.tool_s
+        return "idle", max(idle, tool) if self.progress.tools_in_flight else idle

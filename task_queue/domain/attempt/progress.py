@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # those who watch need neither, and their many classes cost s
 
 _MAX_KEPT_FRAMES = 20
 _MAX_ARGUMENT_CHARS = 80
+_DISABLED = "is disabled for this session"
+"""What the CLI answers to a call of a tool that a rule removed (2.1.332)."""
 _WRITING_TOOLS = {"Edit", "Write", "NotebookEdit"}
 _TELLING = ("file_path", "notebook_path", "command", "pattern", "url", "query", "description", "prompt")
 
@@ -52,7 +54,10 @@ class Progress:
     last_tool: str | None = None
     last_argument: str = ""
     last_text: str = ""
-    tools_in_flight: set[str] = field(default_factory=set[str])
+    tools_in_flight: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Calls without a result yet, by their id."""
+    hooks_in_flight: dict[str, str] = field(default_factory=dict[str, str])
+    """Names of the project's hooks that run, by the id of their run."""
     files: dict[str, None] = field(default_factory=dict[str, None])
     """Files that the agent's file tools were asked to write, in order of their first time."""
     usage: dict[str, int] = field(default_factory=dict[str, int])
@@ -64,6 +69,8 @@ class Progress:
     retries: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
     """``api_retry`` frames since the model's last answer."""
     limits: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
+    disabled: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    """Calls of tools that a rule removed; the CLI does not count them among the denials."""
     denials: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     last_error: str | None = None
     stderr: deque[str] = field(default_factory=lambda: deque[str](maxlen=50))
@@ -115,6 +122,7 @@ class Progress:
     def observation(
         self,
         *,
+        session_id: str | None = None,
         exit_code: int | None = None,
         exception: str | None = None,
         timer: Timer | None = None,
@@ -128,9 +136,10 @@ class Progress:
             result=self.result,
             retries=tuple(self.retries),
             limits=tuple(self.limits),
-            denials=tuple(self.denials),
+            denials=(*self.denials, *self.disabled),
             last_error=self.last_error,
             started=self.connected,
+            session_id=session_id,
             exit_code=exit_code,
             stderr="\n".join(self.stderr),
             exception=exception,
@@ -170,7 +179,11 @@ class Progress:
         listed: list[Mapping[str, Any]] = list((self.result or {}).get("permission_denials") or ())
         if self.result is None:
             listed = list(self.denials)
-        reasons = {frame.get("tool_use_id"): frame.get("decision_reason_type") for frame in self.denials}
+        listed += self.disabled
+        reasons = {
+            frame.get("tool_use_id"): frame.get("decision_reason_type")
+            for frame in (*self.denials, *self.disabled)
+        }
         return tuple(
             explained(
                 {
@@ -199,6 +212,10 @@ class Progress:
                 self.model = frame.get("model")
                 if errors := [each for each in frame.get("plugin_errors") or () if _is_of_our_plugin(each)]:
                     self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
+            case "system", "hook_started":
+                self.hooks_in_flight[str(frame.get("hook_id"))] = str(frame.get("hook_name"))
+            case "system", "hook_response":
+                self.hooks_in_flight.pop(str(frame.get("hook_id")), None)
             case "system", "api_retry":
                 self.retries.append(frame)
             case "system", "permission_denied":
@@ -208,7 +225,7 @@ class Progress:
             case "assistant", _:
                 self._answered(frame)
             case "user", _:
-                self.tools_in_flight -= {str(block.get("tool_use_id")) for block in _blocks(frame)}
+                self._answered_tools(_blocks(frame))
             case "result", _ if self._is_ours(frame):
                 self.result = frame
             case _:
@@ -243,6 +260,19 @@ class Progress:
             "\n".join(str(b["text"]) for b in blocks if b.get("type") == "text") or self.last_text
         )
 
+    def _answered_tools(self, results: Iterable[Mapping[str, Any]]) -> None:
+        for block in results:
+            call = self.tools_in_flight.pop(str(block.get("tool_use_id")), None)
+            if call is not None and block.get("is_error") and _DISABLED in str(block.get("content")):
+                self.disabled.append(
+                    {
+                        "tool_name": call.get("name"),
+                        "tool_use_id": call.get("id"),
+                        "tool_input": call.get("input"),
+                        "decision_reason_type": "disabled",
+                    }
+                )
+
     def _count(self, message: Mapping[str, Any], blocks: Iterable[Mapping[str, Any]]) -> None:
         usage: Mapping[str, Any] = message.get("usage") or {}
         first = ModelAnswer(str(message.get("model")), usage)
@@ -251,7 +281,7 @@ class Progress:
 
     def _used_tool(self, block: Mapping[str, Any]) -> None:
         given: Mapping[str, Any] = block.get("input") or {}
-        self.tools_in_flight.add(str(block.get("id")))
+        self.tools_in_flight[str(block.get("id"))] = block
         self.last_tool = str(block.get("name"))
         telling = next((given[key] for key in _TELLING if key in given), "")
         self.last_argument = _shortened(" ".join(str(telling).split()), is_path="file_path" in given)

@@ -44,7 +44,7 @@ def rebuilt_ending(claim: Claim, lines: Iterable[str], *, before: Meter, now: da
         if progress.result is None:
             return None
         work = progress.work(session_id=claim.session_id, before=before)
-        outcome = judge(progress.observation())
+        outcome = judge(progress.observation(session_id=claim.session_id))
     ending = bare_ending(claim, outcome, by="recovery", now=now, work=work)
     ending = replace(ending, token=_token_in(lines))
     return ending if is_signed_by_runner(claim, ending) else None

@@ -19,6 +19,11 @@ Timer = Literal["connect", "first frame", "idle", "wall clock"]
 _ACCOUNT_ERRORS = {"authentication_failed", "billing_error", "oauth_org_not_allowed"}
 _ACCOUNT_STATUSES = {401, 402, 403}
 _TRANSIENT_STATUSES = {408, 409, 425}
+_ENDINGS = {"end_turn", "stop_sequence"}
+_STRUCTURED_ENDING = "tool_use"
+"""Why the model stopped where its last act was the structured answer (CLI 2.1.332)."""
+_ENDED_BY_SDK = {-9, -15, 137, 143}
+"""Exit codes of a CLI that did not end by itself after its result, so that the SDK ended it."""
 _SHOWN = (
     "subtype",
     "is_error",
@@ -52,6 +57,9 @@ class Observation:
     started: bool = True
     """The CLI answered at all."""
     exit_code: int | None = None
+    """None while the process is not known to have ended."""
+    session_id: str | None = None
+    """The session that was ordered; None where any would do."""
     stderr: str = ""
     exception: str | None = None
     timer: Timer | None = None
@@ -77,7 +85,7 @@ class Observation:
             and self.of_result("subtype") == "success"
             and self.of_result("is_error") is False
             and self.of_result("terminal_reason") == "completed"
-            and self.of_result("stop_reason") != "refusal"
+            and self.ended_on_purpose
             and not self.of_result("api_error_status")
             and not self.of_result("api_error")
             and not self.of_result("errors")
@@ -86,9 +94,27 @@ class Observation:
         )
 
     @property
-    def idle(self) -> bool:
-        """Neither a tool was used nor a word said."""
-        return not self.used_tools and not str(self.of_result("result") or "").strip()
+    def ended_on_purpose(self) -> bool:
+        """The model said why it stopped, and that it had finished: a list of what counts, not of what does not."""
+        reason = self.of_result("stop_reason")
+        return reason in _ENDINGS or (reason == _STRUCTURED_ENDING and self.has_structure)
+
+    @property
+    def has_structure(self) -> bool:
+        return self.of_result("structured_output") is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """No final answer, in words or as a structure. After a tool the CLI asks for one again (2.1.332)."""
+        return not self.has_structure and not str(self.of_result("result") or "").strip()
+
+    @property
+    def is_of_other_session(self) -> bool:
+        return self.session_id is not None and self.of_result("session_id") != self.session_id
+
+    @property
+    def process_failed(self) -> bool:
+        return bool(self.exit_code) and self.exit_code not in _ENDED_BY_SDK
 
     @property
     def denied(self) -> bool:
@@ -156,20 +182,31 @@ def _ended_early(seen: Observation) -> bool:
     return seen.result is not None and seen.of_result("num_turns") == 0
 
 
+def _broke_off(seen: Observation) -> bool:
+    return seen.of_result("terminal_reason") == "completed" and not seen.ended_on_purpose
+
+
 K = OutcomeKind
 TABLE: tuple[Row, ...] = (
     # Without the skill it was not the work that was ordered, however well it ended.
     Row(lambda s: s.not_loaded is not None, K.UNAVAILABLE, "the packaged skill did not load"),
+    Row(lambda s: s.clean and s.is_of_other_session, K.CRASHED, "the agent answered in another session"),
+    Row(lambda s: s.clean and s.process_failed, K.CRASHED, "the agent's process failed after its result"),
     # What is done is done, even if a stop or a time-out came in the same moment.
     Row(
         lambda s: s.clean and s.denied, K.DENIED, "the agent ended, but something it needed was not permitted"
     ),
     Row(
-        lambda s: s.clean and s.wants_structure and s.of_result("structured_output") is None,
+        lambda s: s.clean and s.wants_structure and not s.has_structure,
         K.FAILED,
         "the agent gave no structured answer",
     ),
-    Row(lambda s: s.clean and s.idle, K.FAILED, "the agent ended without having done or said anything"),
+    Row(
+        lambda s: s.clean and s.is_silent and not s.used_tools,
+        K.FAILED,
+        "the agent ended without having done or said anything",
+    ),
+    Row(lambda s: s.clean and s.is_silent, K.FAILED, "the agent ended without a final answer"),
     Row(lambda s: s.clean, K.SUCCEEDED, "the agent ended its work cleanly"),
     # Our own doing.
     Row(
@@ -248,6 +285,8 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(_ended_early, K.FAILED, "the agent ended without having done anything"),
     Row(lambda s: bool(s.of_result("is_error")), K.FAILED, "the agent reported an error"),
+    # A cut stream, or an answer that was to be continued: the session can go on.
+    Row(_broke_off, K.CRASHED, "the model's last answer did not end as a finished one does"),
     Row(lambda _: True, K.FAILED, "the agent's end is of an unknown kind, which is never success"),
 )
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.naming import is_task_id
+from task_queue.domain.local_time import instant_of
 from task_queue.domain.task import TaskId
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -150,7 +151,7 @@ class Moment:
             raise ValueError(f"must be an {self.form}, not {shown(text)}") from None
         if moment.year not in _YEARS:
             raise ValueError(f"the year must be from {_YEARS.start} to {_YEARS.stop - 1}, not {moment.year}")
-        return moment.astimezone(UTC)
+        return instant_of(moment)
 
 
 @dataclass(frozen=True, slots=True)

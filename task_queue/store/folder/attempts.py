@@ -16,7 +16,7 @@ from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
 from task_queue.platform import durable
 from task_queue.platform.owners import this_process
-from task_queue.platform.records import Record, encode
+from task_queue.platform.records import Decoded, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import read_record
@@ -95,7 +95,7 @@ class FolderAttempts:
         snapshot = os.path.lexists(attempt / SNAPSHOT)
         return not snapshot or os.path.lexists(attempt / TRANSCRIPT)
 
-    def _record(self, kind: type[Record], claim: Claim, name: str) -> Record | None:
+    def _record(self, kind: type[Decoded], claim: Claim, name: str) -> Decoded | None:
         """Rubbish in the place of a record of this process' own runner is the agent's, and kept aside."""
         path = self._layout.attempt_of(claim) / name
         with self._available():
@@ -149,7 +149,7 @@ def step_lines(path: Path) -> list[str]:
     return data.decode(errors="replace").splitlines()
 
 
-def _publish_first(kind: type[Record], path: Path, record: Record) -> Record:
+def _publish_first(kind: type[Decoded], path: Path, record: Decoded) -> Decoded:
     """The record that was published at *path* first: this one, or an earlier one."""
     durable.make_directory(path.parent)
     try:

@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 from task_queue.platform import durable
-from task_queue.platform.records import Record, UnreadableRecordError, decode
+from task_queue.platform.records import Decoded, UnreadableRecordError, decode
 
 _RECORD_LIMIT = 64 * 2**20
 
@@ -39,7 +39,7 @@ def move_to_free_name(source: Path, target: Path) -> Path:
             return free
 
 
-def read_record(kind: type[Record], path: Path) -> Record | str | None:
+def read_record(kind: type[Decoded], path: Path) -> Decoded | str | None:
     """The record in *path*, None if there is no such file, or why it is unreadable."""
     try:
         data, _ = durable.read_regular(path, limit=_RECORD_LIMIT)

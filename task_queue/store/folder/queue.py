@@ -103,9 +103,8 @@ class FolderQueue:
                 self._locks.note(claim)
                 durable.publish(self._layout.lock(document), lock_bytes(claim))
             except FileExistsError as error:
-                self._pending.touch(
-                    naming.lock_of(document)
-                )  # or it would be tried again and again until an event comes
+                # Or it would be tried again and again until an event comes.
+                self._pending.touch(naming.lock_of(document))
                 raise ClaimHeld(f"{document} is claimed by another process") from error
             journal = journal or Journal(claim.task_id)
             self._cache.add(
@@ -220,9 +219,8 @@ class FolderQueue:
         ended = os.path.lexists(attempt / ENDING)
         if run.abandoned or ended or any(attempt.number == last for attempt in earlier):
             return
-        if not self._locks.put_back(run.claim, data):
-            return
-        raise ClaimHeld(f"{document}: its lock was deleted while attempt {last} ran; put back")
+        if self._locks.put_back(run.claim, data):
+            raise ClaimHeld(f"{document}: its lock was deleted while attempt {last} ran; put back")
 
     def _restore_lock(self, claim: Claim) -> None:
         """Put the lock of *claim* back if it was only deleted; raises ClaimLost if the task has moved on.
@@ -230,10 +228,11 @@ class FolderQueue:
         Only the one who serves the source gets here, so no other worker removed a missing lock.
         """
         superseded = max(self._archive.attempts_used(claim.task_id), default=claim.attempt) != claim.attempt
-        moved_on = (
-            superseded or self._archive.ended_state(claim.task_id) is not None or self._is_in_history(claim)
-        )
-        if moved_on or os.path.lexists(self._layout.lock(claim.document)) or not self._is_served_here(claim):
+        ended = self._archive.ended_state(claim.task_id) is not None
+        taken = os.path.lexists(self._layout.lock(claim.document))
+        # Without its attempt, another folder was put in the place of the one that it was made in.
+        is_elsewhere = not os.path.lexists(self._layout.attempt_of(claim))
+        if superseded or ended or taken or is_elsewhere or self._is_in_history(claim):
             raise ClaimLost(f"{claim.task_id}: the claim of attempt {claim.attempt} is gone")
         durable.make_directory(self._layout.pending)
         durable.publish(self._layout.lock(claim.document), lock_bytes(claim))
@@ -241,10 +240,6 @@ class FolderQueue:
     def _is_in_history(self, claim: Claim) -> bool:
         journal = self._archive.journal_beside(claim.document)
         return journal is not None and any(a.number == claim.attempt for a in journal.attempts)
-
-    def _is_served_here(self, claim: Claim) -> bool:
-        """Not so where another folder was put in the place of the one that *claim* was made in."""
-        return os.path.lexists(self._layout.attempt_of(claim))
 
     def _unlock(self, claim: Claim) -> None:
         self._locks.remove(claim)

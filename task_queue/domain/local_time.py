@@ -1,0 +1,22 @@
+"""Local times, of which a change of the clocks makes some exist twice and some not at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+
+def instant_of(local: datetime) -> datetime:
+    """The instant in UTC that *local* names; without an offset it is a local time.
+
+    A local time that exists twice, or not at all, has two readings: the later one counts, so that nothing starts
+    before it was meant to.
+    """
+    if local.tzinfo is not None:
+        return local.astimezone(UTC)
+    return max(local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
+def next_midnight(now: datetime) -> datetime:
+    """When the local day of *now* is over, in UTC."""
+    tomorrow = now.astimezone().date() + timedelta(days=1)
+    return instant_of(datetime.combine(tomorrow, time()))

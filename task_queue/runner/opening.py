@@ -1,0 +1,113 @@
+"""Opens the place where an attempt works: the workspace itself, or a checkout of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from task_queue.domain.document.choices import Isolation
+from task_queue.domain.document.naming import key_of
+from task_queue.domain.errors import GitError
+from task_queue.git.advance import finish_interrupted_before
+from task_queue.git.checkpoint import checkpoint
+from task_queue.git.collect import collect
+from task_queue.git.exclude import keep_out
+from task_queue.git.interrupted import keep_interrupted_work, record_start
+from task_queue.git.leftovers import earlier_work_of
+from task_queue.git.made import begin_making, end_making, finish_cut_off
+from task_queue.git.program import Git
+from task_queue.git.put_away import begin_again, bring_back, forget_put_away, put_away_from
+from task_queue.git.removal import give_up
+from task_queue.git.repository import Repository, commit_of, facts
+from task_queue.git.signing import require_signing
+from task_queue.git.starting_point import demand_all, starting_point
+from task_queue.git.worktree import create, is_empty
+from task_queue.ports.executor import Order
+from task_queue.runner.checkout import Checkout, git_of
+
+
+def open_checkout(order: Order, *, attempt: int) -> Checkout:
+    """The place where *order* is carried out, made ready. Idempotent; raises GitError.
+
+    *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
+    """
+    git = git_of(order)
+    cut_off = finish_interrupted_before(git, marker=order.marker)
+    repository = facts(git)
+    if repository is None:
+        return Checkout(order, notes=("the workspace is not a git repository: nothing is committed",))
+    if repository.why_not is not None:
+        raise GitError(repository.why_not, hint="the task is tried again by itself")
+    require_signing(git)
+    keep_out(repository, order.queue_dirs)
+    main, branch, target = None, None, repository.branch
+    inside, is_new = order.workspace, False
+    notes = [cut_off] if cut_off else []
+    if order.settings.isolation is Isolation.NONE and repository.head is not None:
+        demand_all(git.at(repository.root), repository.head, order.dependencies)
+    if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:
+        folder = order.git.worktrees / key_of(order.claim.task_id)
+        task_id = order.claim.task_id
+        owner = git.at(repository.root)
+        if order.fresh:
+            notes += give_up(owner, folder, task_id)
+        is_there = folder.is_dir() and not is_empty(folder)
+        away = None if is_there else begin_again(folder)
+        earlier = away.branch if away and commit_of(owner, f"refs/heads/{away.branch}") else None
+        begun = earlier is not None or is_there
+        base = repository.head if begun else starting_point(owner, repository.head, order.dependencies)
+        tree = create(owner, task_id, directory=folder, base=base, earlier=earlier)
+        is_new = not tree.continued
+        notes += tree.notes
+        if tree.continued and not order.claim.resumes:
+            notes += collect(tree.git, task_id, base=tree.head, branch=tree.branch)
+        below = order.workspace.resolve().relative_to(repository.root.resolve())
+        inside, branch = tree.directory / below, tree.branch
+        closed = closed_to_agent(repository, tree.directory)
+        order, main = replace(order, workspace=inside, closed_dirs=closed), repository.root
+        git = tree.git.at(inside)
+        found = facts(git)
+        assert found is not None
+        repository = found
+    task_id = order.claim.task_id
+    finish_cut_off(git, repository)
+    if is_new and repository.head is not None and repository.dirty:
+        # Of a hook, or of filters that do not give back what is committed.
+        begin_making(repository, task_id, before=repository.head, since=repository.head)
+        end_making(git, repository, task_id)
+    if branch is not None:
+        notes += _brought_back(git, repository, order.git.worktrees / key_of(task_id))
+    notes += keep_interrupted_work(
+        git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
+    )
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=earlier_work_of(git, task_id))
+    record_start(repository, task_id, kept)
+    if order.settings.isolation is Isolation.WORKTREE and branch is None:
+        notes.append("the repository has no commit yet, so the task worked in place")
+    return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)
+
+
+def _brought_back(git: Git, repository: Repository, folder: Path) -> tuple[str, ...]:
+    """Put the uncommitted work of a checkout that was removed into the one that was made again."""
+    away = put_away_from(folder)
+    if away is None:
+        return ()
+    there = git.at(repository.root)
+    is_back = away.begun_again and repository.branch == away.branch and bring_back(there, away)
+    forget_put_away(folder)
+    if not away.begun_again:
+        return ()  # it was to be removed, and was not
+    if is_back:
+        return ("the checkout had been removed, and was made again with the task's work in it",)
+    return (
+        f"the checkout had been removed, and {away.branch} changed since: the task begins without its work",
+    )
+
+
+def closed_to_agent(owner: Repository, checkout: Path) -> tuple[Path, ...]:
+    """Folders of the owner's in which the agent's file tools must not write while it works in *checkout*."""
+    there, root = checkout.resolve(), owner.root.resolve()
+    if not there.is_relative_to(root) and not root.is_relative_to(there):
+        common = owner.common_dir.resolve()
+        return (root,) if common.is_relative_to(root) else (root, common)
+    return (owner.common_dir.resolve(),)  # the checkout is in a folder of the owner's files
