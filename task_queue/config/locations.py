@@ -47,10 +47,15 @@ class Locations:
         return self.state_dir / "trusted-settings.json"
 
     @property
+    def trusted_programs(self) -> Path:
+        """What git may start in each repository (``git.guarding``)."""
+        return self.state_dir / "git"
+
+    @property
     def private(self) -> tuple[Path, ...]:
         """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
         folder = self.config.parent
-        return (folder if folder.name == _PROGRAM else self.config, self.state_dir, self.runtime_dir)
+        return (folder if folder.name == _PROGRAM else self.config, self.runtime_dir, self.state_dir)
 
     @property
     def accounts(self) -> Path:

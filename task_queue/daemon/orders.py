@@ -21,9 +21,14 @@ from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
-from task_queue.domain.model import Claim, Journal, LandingState, Result
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError, TaskQueueError
+from task_queue.domain.model import Claim, Journal, LandingState, Result, WorkProduct
+from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import Task, TaskId
+from task_queue.git.guarding import guarded
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
+from task_queue.git.repository import root_of
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
 
@@ -115,7 +120,9 @@ class ConfiguredOrders:
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
+            self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
+            if executor is ExecutorKind.CLAUDE
+            else ((), (), None)
         )
         needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
         secret = credentials(self.config.agent, self.environ) if needs_key else {}
@@ -128,7 +135,7 @@ class ConfiguredOrders:
             agent_copy=self.documents / self.source.id / f"{key_of(claim.task_id)}.md",
             scratch=place.scratch,
             log=place.log,
-            queue_dirs=self._closed(),
+            queue_dirs=self._closed,
             workspace=workspace,
             settings=settings,
             executor=executor,
@@ -152,6 +159,7 @@ class ConfiguredOrders:
                 signature=self.config.git.signature,
                 setup=self.source.setup,
                 judges=self.config.git.judges,
+                trusted=self._trusted_programs,
                 rules=self.config.git.rules,
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
@@ -174,12 +182,6 @@ class ConfiguredOrders:
             dependencies=self._dependencies(settings),
         )
 
-    def _closed(self) -> tuple[Path, ...]:
-        """All that no agent may read or write, by each path that was given and by the one that it leads to."""
-        queues = (source.queue for source in self.config.sources)
-        given = (*self.private, *queues, *secret_places(self.config.agent, self.environ))
-        return tuple(dict.fromkeys(each for path in given for each in (path, path.resolve())))
-
     def _dependencies(self, settings: Settings) -> tuple[Dependency, ...]:
         """What the tasks committed that it depends on; of a branch that a person gave up, nothing is asked."""
         found: list[Dependency] = []
@@ -191,6 +193,39 @@ class ConfiguredOrders:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
 
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:
+        watch = OwnerWatch()
+        try:
+            settings = self.settings_of(task)
+            environment = without_secrets(self._environment(settings.executor))
+            git = guarded(Git(self._workspace(task, settings), environment), self._trusted_programs)
+            root = root_of(git)
+            if root is None:
+                return product
+            watch.open(
+                git.at(root),
+                claim.task_id,
+                worktrees=self.worktrees / self.source.id,
+                queue_dirs=self._closed,
+                work_in_place=product.isolation is Isolation.NONE,
+            )
+            watch.look()
+        except (TaskQueueError, OSError):
+            return product  # the record stays, and is compared with at the task's next attempt
+        watch.close(done=False)
+        return watch.said_in(product)
+
+    @property
+    def _trusted_programs(self) -> Path:
+        return self.private[-1] / "git"
+
+    @property
+    def _closed(self) -> tuple[Path, ...]:
+        """All that no agent may read or write, by each path that was given and by the one that it leads to."""
+        queues = (source.queue for source in self.config.sources)
+        given = (*self.private, *queues, *secret_places(self.config.agent, self.environ))
+        return tuple(dict.fromkeys(each for path in given for each in (path, path.resolve())))
+
     def workspace_of(self, task: Task) -> str | None:
         try:
             return str(self._workspace(task, self.settings_of(task)))
@@ -198,7 +233,7 @@ class ConfiguredOrders:
             return None
 
     def _trusted_sources(
-        self, workspace: Path
+        self, workspace: Path, *, strict: bool
     ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
         """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
@@ -206,14 +241,14 @@ class ConfiguredOrders:
         if not of_project:
             return wanted, (), None
         try:
-            changes = [str(change) for change in self.trust.changes(workspace)]
+            changes = [str(change) for change in self.trust.changes(workspace, strict=strict)]
             accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
             changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
             return wanted, (), accepted
         note = (
-            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            f"ran without the project's settings, which are not as they were accepted: {'; '.join(changes)};"
             " look at them, then: task-queue doctor --accept-settings"
         )
         return tuple(source for source in wanted if source not in of_project), (note,), None

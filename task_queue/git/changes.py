@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from task_queue.git.program import Git
+from task_queue.git.snapshot import steps_between
 
 MAX_PATCH_BYTES = 200_000
 _MOST_RECORDED = 100
 _BIG_FILE = "core.bigFileThreshold=1m"
 """Larger files are listed as binary: a patch of that size is not read."""
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
+
+
+def taken_back(git: Git, *, since: str, tree: str) -> tuple[str, ...]:
+    """Paths that commits after *since* changed, and that are in *tree*, what the task comes to, as before."""
+    mine = {step.path for step in steps_between(git, since, tree)}
+    return tuple(step.path for step in steps_between(git, "HEAD", tree) if step.path not in mine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from task_queue.domain.work.commits import (
 )
 from task_queue.domain.work.repository_changes import RefMove, is_of_the_queue
 from task_queue.domain.work.unwanted import CommitRules
+from task_queue.git.changes import taken_back
 from task_queue.git.checkpoint import Checkpoint, snapshot_now
 from task_queue.git.commit_begun import begin_commit
 from task_queue.git.landings import announce_landing
@@ -138,6 +139,8 @@ def final_commit(
     ours = _made_on(there, onto, history, marks)
     now = snapshot_now(there, repository, since=since, rules=rules)
     changed = [step.path for step in steps_between(there, since.commit, now.tree)]
+    rewritten = _is_rewritten(there, since.base)
+    back = () if rewritten or not history else taken_back(there, since=since.commit, tree=now.tree)
     result = CommitResult(
         ours=ours,
         by_agent=tuple(commit for commit in history if commit != ours),
@@ -145,7 +148,7 @@ def final_commit(
         head=head_of(there),
         overlap=tuple(path for path in changed if path in since.others_paths),
         left_out=now.left_out,
-        rewritten=_is_rewritten(there, since.base),
+        rewritten=rewritten,
     )
     if ours is None and not held:
         result = _commit(
@@ -153,7 +156,7 @@ def final_commit(
             repository,
             result,
             tree=now.tree,
-            paths=[path for path in changed if path not in since.others_paths],
+            paths=[path for path in (*changed, *back) if path not in since.others_paths],
             message=message_of(subject, body, trailers),
             signature=signature or Signature(),
             within_s=within_s,

@@ -24,11 +24,11 @@ from claude_agent_sdk._errors import (
 
 from task_queue.agents.claude.options import (
     SessionRequest,
+    launch_of,
     options_for,
     prompt_for,
     publish_copy,
     session_lost_prompt,
-    write_launcher,
 )
 from task_queue.agents.claude.recording import RecordingTransport
 from task_queue.agents.claude.watch import Timers, Watch
@@ -170,14 +170,12 @@ class _CliSession:
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         publish_copy(self._order)
-        launcher = write_launcher(self._order)
-        options = options_for(self._order, self._request, launcher=launcher, stderr=self._saw_stderr)
-        self._transport = RecordingTransport(options, self._saw)
+        options = options_for(self._order, self._request, stderr=self._saw_stderr)
+        self._transport = RecordingTransport(options, launch_of(self._order), self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
         try:
             timer = None if asked() else await self._run_conversation(prompt, asked)
         finally:
-            launcher.unlink(missing_ok=True)
             self._order.agent_copy.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
