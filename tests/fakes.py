@@ -145,6 +145,7 @@ class FakeOrders:
             title=task.title,
             body=task.body,
             document=place.document,
+            agent_copy=nowhere / "task.md",
             scratch=place.scratch,
             temporary=nowhere,
             log=place.log,

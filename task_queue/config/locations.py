@@ -28,6 +28,8 @@ class Locations:
     """Working trees of isolated tasks: not part of the state, because the agent works there."""
     temporary: Path
     """Where each attempt gets a folder for its agent's temporary files: not part of the state, either."""
+    documents: Path
+    """Copies of task documents, for agents to read."""
 
     @property
     def daemon_state(self) -> Path:
@@ -60,12 +62,12 @@ class Locations:
     def private(self) -> tuple[Path, ...]:
         """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
         folder = self.config.parent
-        return (folder if folder.name == _PROGRAM else self.config, self.state_dir)
+        return (folder if folder.name == _PROGRAM else self.config, self.runtime_dir, self.state_dir)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Every folder of the queue outside the sources and the configuration."""
-        return (self.state_dir, self.runtime_dir, self.worktrees, self.temporary)
+        return (self.state_dir, self.runtime_dir, self.worktrees, self.temporary, self.documents)
 
     @property
     def accounts(self) -> Path:
@@ -123,7 +125,15 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
     data = (_base(environ, "XDG_DATA_HOME") or home / ".local" / "share") / _PROGRAM
     lock = runtime_dir / f"daemon-{key}.lock"
-    return Locations(path, state_dir, runtime_dir, lock, data / "worktrees" / key, data / "tmp" / key)
+    return Locations(
+        path,
+        state_dir,
+        runtime_dir,
+        lock,
+        data / "worktrees" / key,
+        data / "tmp" / key,
+        data / "documents" / key,
+    )
 
 
 def demand_trust(locations: Locations) -> None:

@@ -1,4 +1,4 @@
-"""What the daemon does besides tasks: working trees beyond what is to be kept go, and temporary files of the killed.
+"""What the daemon does besides tasks: checkouts beyond what is to be kept go, and files that the killed left.
 
 In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
 (``runner/tidying.py``); time passes without one.
@@ -70,9 +70,18 @@ class Housekeeping:
             if self._stopping.is_set():
                 return
             try:
+                self._remove_copies(source)
                 self._tidy(source, config)
             except (GitError, OSError, ValueError) as error:
                 log.warning("working trees not looked through source=%s error=%s", source.id, error)
+
+    def _remove_copies(self, source: Source) -> None:
+        """Copies of documents that killed runners left, of tasks that have ended; the lock comes before the copy."""
+        copies = list((self._locations.documents / source.id).glob("*.md"))
+        unfinished = unfinished_in(source.path)
+        for copy in copies:
+            if copy.stem not in unfinished:
+                copy.unlink(missing_ok=True)
 
     def _tidy(self, source: Source, config: Config) -> None:
         folder = self._locations.worktrees / source.id

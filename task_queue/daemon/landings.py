@@ -23,7 +23,6 @@ from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.events import TaskLanded
 from task_queue.domain.model import Claim, Journal, Result, WorkProduct
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.report import report_of
 from task_queue.git.guarding import guarded
@@ -182,7 +181,7 @@ class LandingTries:
 
 def _what_matters(order: Order, product: WorkProduct) -> object:
     """A try is not repeated while this is the same: the tips, and the files in the way. Raises GitError."""
-    git = guarded(Git(order.workspace, without_secrets(order.env)), order.git.trusted)
+    git = guarded(Git(order.workspace, order.env_without_secrets), order.git.trusted)
     target = (product.landing or {}).get("target")
     tips = [commit_of(git, f"refs/heads/{branch}") for branch in (target, product.branch)]
     return facts(git), tips
@@ -206,6 +205,8 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         trust=SettingsTrust(in_force.locations.trusted_settings),
         worktrees=in_force.locations.worktrees,
         temporary=in_force.locations.temporary,
+        documents=in_force.locations.documents,
+        with_credentials=False,
         result_of=lambda task_id: result_in((Layout(each.path) for each in in_force.config.sources), task_id),
     )
     if not result.attempts:

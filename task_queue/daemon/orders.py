@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.config.credentials import check_env_file, credentials, secret_places
 from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import demand_trusted_folders
@@ -18,6 +19,7 @@ from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
+from task_queue.domain.document.naming import key_of
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import (
@@ -59,6 +61,10 @@ class ConfiguredOrders:
     """Where working trees of isolated tasks are made, a folder for each source."""
     temporary: Path
     """Where each attempt gets a folder for temporary files."""
+    documents: Path
+    """Where agents find the texts of their tasks, a folder for each source."""
+    with_credentials: bool = True
+    """Off for orders that no agent carries out."""
     events: Path | None = None
     """The folder of the event log, for the runner to write to; None: it writes none."""
     result_of: Callable[[TaskId], Result | None] = lambda _: None
@@ -105,6 +111,8 @@ class ConfiguredOrders:
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
         self._environment(task.executor)
+        if task.executor == CLAUDE:
+            check_env_file(self.config.agent)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         with naming_the_line(task):
@@ -129,12 +137,15 @@ class ConfiguredOrders:
             if executor is ExecutorKind.CLAUDE
             else ((), (), None)
         )
+        needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
+        secret = credentials(self.config.agent, self.environ) if needs_key else {}
         return Order(
             claim=claim,
             source=self.source.id,
             title=task.title,
             body=task.body,
             document=place.document,
+            agent_copy=self.documents / self.source.id / f"{key_of(claim.task_id)}.md",
             scratch=place.scratch,
             temporary=self.temporary,
             log=place.log,
@@ -143,7 +154,8 @@ class ConfiguredOrders:
             settings=settings,
             executor=executor,
             argv=self._argv(settings.executor),
-            env=env,
+            env={**env, **secret},
+            secret_names=tuple(secret),
             agent=AgentSetup(
                 cli_path=self.config.agent.cli_path,
                 config_dir=self.config.agent.config_dir,
@@ -223,8 +235,10 @@ class ConfiguredOrders:
 
     @property
     def _closed(self) -> tuple[Path, ...]:
-        """What no agent may touch."""
-        return (*self.private, *(source.queue for source in self.config.sources))
+        """All that no agent may read or write, by each path that was given and by the one that it leads to."""
+        queues = (source.queue for source in self.config.sources)
+        given = (*self.private, *queues, *secret_places(self.config.agent, self.environ))
+        return tuple(dict.fromkeys(each for path in given for each in (path, path.resolve())))
 
     def workspace_of(self, task: Task) -> str | None:
         try:
@@ -292,14 +306,16 @@ class ConfiguredOrders:
 
     def _check_outside_of_queues(self, task: Task, workspace: Path, settings: Settings) -> None:
         """Every profile denies the queue's folders to the agent: in one of them it could do nothing."""
-        if settings.isolation is Isolation.WORKTREE or settings.permissions is Profile.READONLY:
+        if settings.isolation is Isolation.WORKTREE:
             return
         inside = Path(os.path.realpath(workspace))
         queues = [Path(os.path.realpath(source.queue)) for source in self.config.sources]
         queue = next((queue for queue in queues if inside.is_relative_to(queue)), None)
         if queue is None:
             return
-        problem = f"the workspace {workspace} is inside the queue folder {queue}, in which agents may not change files"
+        problem = (
+            f"the workspace {workspace} is inside the queue folder {queue}, in which agents may not use files"
+        )
         if "workspace" in task.given:
             raise TaskFileError(problem, hint="name another workspace", keys=("workspace",))
         raise NeedsPersonError(problem, hint=QUEUE_HINT)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -41,7 +41,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class UseTool:
-    """One tool call, after optional text."""
+    """One tool call, after optional text; *more* are calls of the same message."""
 
     name: str
     input: Mapping[str, Any]
@@ -49,6 +49,7 @@ class UseTool:
     input_tokens: int = 1000
     output_tokens: int = 100
     headers: _Headers = field(default_factory=dict[str, str])
+    more: Sequence[UseTool] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +125,12 @@ class Request:
 
     @property
     def tool_results(self) -> list[str]:
-        """Content of every tool result so far, oldest first."""
-        return [
-            _text_of(block.get("content"))
-            for message in self.body["messages"]
-            for block in _blocks(message)
-            if block.get("type") == "tool_result"
-        ]
+        """Content of every tool result so far, in the order of the calls."""
+        blocks = [block for message in self.body["messages"] for block in _blocks(message)]
+        calls = [block["id"] for block in blocks if block.get("type") == "tool_use"]
+        results = [block for block in blocks if block.get("type") == "tool_result"]
+        results.sort(key=lambda block: calls.index(block["tool_use_id"]))
+        return [_text_of(block.get("content")) for block in results]
 
     @property
     def tool_names(self) -> list[str]:
@@ -330,9 +330,15 @@ def _message(reply: Message, body: Mapping[str, Any], number: int) -> dict[str, 
     stop_reason = reply.stop_reason if isinstance(reply, Say) else "refusal"
     if isinstance(reply, UseTool):
         stop_reason = "tool_use"
-        content.append(
-            {"type": "tool_use", "id": f"toolu_{number:08d}", "name": reply.name, "input": dict(reply.input)}
-        )
+        content += [
+            {
+                "type": "tool_use",
+                "id": f"toolu_{number:08d}_{place}",
+                "name": call.name,
+                "input": dict(call.input),
+            }
+            for place, call in enumerate((reply, *reply.more))
+        ]
     return {
         "id": f"msg_{number:08d}",
         "type": "message",

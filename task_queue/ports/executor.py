@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
+from task_queue.domain.secrets import secrets_in, without_secrets
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import CommitRules
@@ -94,7 +95,9 @@ class Order:
     title: str
     body: str
     document: Path
-    """The task's text for the agent to read (the snapshot, never the live document)."""
+    """The task's text (the snapshot, never the live document)."""
+    agent_copy: Path
+    """The same for the agent, which cannot read the queue's folders: it is there while a session runs."""
     scratch: Path
     """A folder of the attempt alone, for what the agent's program needs."""
     temporary: Path
@@ -113,6 +116,8 @@ class Order:
     """For ``command``: the configured program and its arguments, not yet filled in."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """The whole environment of the agent's process."""
+    secret_names: tuple[str, ...] = ()
+    """Variables in *env* that are secret, whatever their names say."""
     agent: AgentSetup = field(default_factory=AgentSetup)
     interruption: str | None = None
     """For a continued session: how the earlier attempt ended."""
@@ -139,6 +144,16 @@ class Order:
     """The folder of the event log; None: no events are written."""
     token: str = ""
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that no file may hold."""
+        return secrets_in(self.env, self.secret_names)
+
+    @property
+    def env_without_secrets(self) -> dict[str, str]:
+        """For git, hooks and checks."""
+        return without_secrets(self.env, self.secret_names)
 
     @property
     def marker(self) -> str:

@@ -11,7 +11,6 @@ from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind
-from task_queue.domain.secrets import without_secrets
 from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect
@@ -224,4 +223,4 @@ def outcome_of(error: GitError, checkout: Checkout | None) -> Outcome:
 
 def git_of(order: Order) -> Git:
     """Git for *order*: hooks and filters get its marker, by which they are found and ended, and no credentials."""
-    return Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+    return Git(order.workspace, {**order.env_without_secrets, MARKER_VARIABLE: order.marker})

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from task_queue.domain.model import Outcome, OutcomeKind
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.baseline import Baseline, BaseResult, baseline_of, known_of
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.work.workflow import Verified
@@ -198,7 +197,7 @@ class Checks:
         checks = self._verification.run(
             commands,
             directory=place.directory,
-            environment=without_secrets(order.env),
+            environment=order.env_without_secrets,
             marker=order.marker,
             overall_s=min(OVERALL_TIMEOUT_S, within_s),
             sandbox=None

@@ -14,7 +14,7 @@ from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
-from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
+from task_queue.domain.document.choices import Isolation, Landing, Workflow
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.permission.profiles import changes_expected
@@ -286,12 +286,15 @@ class WorkflowExecutor:
         order = replace(
             checkout.order,
             claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
-            settings=replace(checkout.order.settings, permissions=Profile.READONLY, allow=()),
             meter=Meter(),
         )
         prompt = run.prompts.audit(order, checkout.changes(), run.steps.done, beside=run.watch.notes)
         request = SessionRequest(
-            resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA
+            resume=False,
+            prompt=prompt,
+            append=run.prompts.auditor,
+            schema=VERDICT_SCHEMA,
+            audits=True,
         )
         result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False)
         if result.outcome.kind in _COMES_BACK or result.outcome.kind in {

@@ -21,7 +21,7 @@ from task_queue.domain.attempt.proof import is_signed_by_runner, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
 from task_queue.domain.errors import ClaimLost, ExecutorError
 from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
-from task_queue.domain.secrets import redacted, secrets_in
+from task_queue.domain.secrets import redacted
 from task_queue.platform import identity, temporary
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.owners import this_process
@@ -44,7 +44,7 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
         # Asked once the run record is there, so that one of two sees the other.
         if not log.show(_own_record(order, started_at)) or not log.claim_stands():
             return
-        transcript = log.transcript(limit_mb=order.transcript_mb, secrets=secrets_in(order.env))
+        transcript = log.transcript(limit_mb=order.transcript_mb, secrets=order.secrets)
         own = temporary.make(order.temporary)
     except OSError as error:  # nothing was started, so nothing is lost by trying again later
         outcome = Outcome(OutcomeKind.UNAVAILABLE, f"the attempt's folders cannot be written: {error}")
@@ -131,7 +131,7 @@ def _own_record(order: Order, started_at: datetime) -> RunRecord:
 
 def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, started_at: datetime) -> None:
     """Publish the ending, however long the disk is full or broken: only this process knows it."""
-    secrets = secrets_in(order.env)
+    secrets = order.secrets
     ending = Ending(
         task_id=order.claim.task_id,
         attempt=order.claim.attempt,

@@ -56,6 +56,7 @@ class Bench:
             title="A task",
             body="Do it.",
             document=document,
+            agent_copy=self.root / "documents" / "task-a.md",
             scratch=attempt_dir,
             temporary=self.root / "tmp",
             log=LogAddress("folder", str(self.queue / "pending")),

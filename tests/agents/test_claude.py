@@ -183,7 +183,7 @@ def test_the_queues_own_files_are_closed(bench: MakeBench, tool: str) -> None:
     waiting.write_text("other people's task")
     replies += [
         UseTool(tool, {"file_path": str(waiting), **inputs[tool]}),
-        UseTool("Read", {"file_path": str(run.order.document)}),
+        UseTool("Read", {"file_path": str(run.order.agent_copy)}),
         Say("done"),
     ]
 

@@ -112,6 +112,7 @@ def order_for(root: Path, script: str, *, verify: tuple[str, ...] = ()) -> Order
         title="A task",
         body=script,
         document=document,
+        agent_copy=root / "documents" / "task.md",
         scratch=root,
         temporary=root / "tmp",
         log=LogAddress("none", ""),

@@ -41,6 +41,7 @@ def test_an_order_reaches_its_runner_as_it_was_given() -> None:
         title="A task",
         body="Do it.",
         document=Path("/a/task.md"),
+        agent_copy=Path("/data/documents/web/task-a.md"),
         scratch=Path("/a"),
         temporary=Path("/tmp/q"),
         log=LogAddress("folder", "/q/pending"),

@@ -164,6 +164,7 @@ class Queue:
             root / "daemon.lock",
             root / "worktrees",
             root / "tmp",
+            root / "documents",
         )
         self.locations.state_dir.mkdir()
         self.locations.config.write_text(json.dumps(self._content(root)))
@@ -275,6 +276,7 @@ class Queue:
             trust=SettingsTrust(self.locations.trusted_settings),
             worktrees=self.locations.worktrees,
             temporary=self.locations.temporary,
+            documents=self.locations.documents,
         )
         engine = FolderEngine(source.path, settle_s=0, layers=configured.layers)
         runners = _Runners(engine, [], self.clock)

@@ -19,7 +19,7 @@ from claude_agent_sdk import ClaudeAgentOptions
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import permissions_for
-from task_queue.platform.durable import make_directory
+from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
 
@@ -58,6 +58,8 @@ class SessionRequest:
     schema: Mapping[str, Any] | None = None
     """JSON schema of a structured answer that is wanted."""
     plugin: Path | None = None
+    audits: bool = False
+    """It judges what an agent did under these settings, and only reads."""
 
 
 def environment_of(order: Order) -> dict[str, str]:
@@ -69,6 +71,16 @@ def environment_of(order: Order) -> dict[str, str]:
         **({"CLAUDE_CONFIG_DIR": str(config_dir)} if config_dir else {}),
         **switches_of(order),
     }
+
+
+def publish_copy(order: Order) -> None:
+    """The task's document where the agent can read it; its text from the order if the snapshot is gone."""
+    try:
+        data, _ = durable.read_regular(order.document, limit=_MAX_BUFFER_BYTES)
+    except OSError:
+        data = f"# {order.title}\n\n{order.body}\n".encode()
+    durable.make_directory(order.agent_copy.parent)
+    durable.replace(order.agent_copy, data)
 
 
 def switches_of(order: Order) -> dict[str, str]:
@@ -106,7 +118,7 @@ def close_records(environment: Mapping[str, str]) -> None:
         if folder.is_symlink():  # the owner's own arrangement
             continue
         try:
-            make_directory(folder)
+            durable.make_directory(folder)
             folder.chmod(stat.S_IRWXU)
         except OSError as error:
             raise ExecutorError(
@@ -126,9 +138,9 @@ def options_for(
         allow=settings.allow,
         allow_only=order.agent.allow_only,
         deny=settings.deny,
-        queue_dirs=map(str, order.queue_dirs),
-        closed_dirs=map(str, order.closed_dirs),
-        private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
+        queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
+        closed_dirs=map(str, (*order.closed_dirs, order.agent_copy.parent)),
+        audits=request.audits,
     )
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
@@ -174,7 +186,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         return (
             f"Your work on this task did not end: {cause}. Look at what is on disk (git status, git diff)"
             " before you go on, because the last step may have taken effect in part or in full. Do not repeat"
-            f" side effects that are finished. Then continue the task in {order.document} to its end."
+            f" side effects that are finished. Then continue the task in {order.agent_copy} to its end."
         )
     note = (
         f"\n\nAn earlier attempt at this task ended without a result ({cause}), and its conversation is lost."
@@ -182,13 +194,19 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         if session_lost
         else ""
     )
-    head = f"Carry out this task. Its text is also in {order.document}.{note}"
+    head = f"Carry out this task. Its text is also in {order.agent_copy}.{note}"
     return f"{head}\n\n# {order.title}\n\n{order.body}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:
     """*prompt* for a fresh session that takes the place of a lost one: the task's text is needed again."""
     return f"{prompt_for(order, resumes=False, session_lost=True)}\n\n---\n\n{prompt}"
+
+
+def _own_places(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Where the CLI keeps its login and its sessions; ``.claude.json`` is beside the folder of that name."""
+    folder = env.get("CLAUDE_CONFIG_DIR")
+    return (folder,) if folder else ("~/.claude", "~/.claude.json")
 
 
 def _remaining_usd(order: Order) -> float | None:

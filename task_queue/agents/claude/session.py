@@ -29,6 +29,7 @@ from task_queue.agents.claude.options import (
     launch_of,
     options_for,
     prompt_for,
+    publish_copy,
     session_lost_prompt,
 )
 from task_queue.agents.claude.recording import RecordingTransport
@@ -171,10 +172,14 @@ class _CliSession:
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         close_records(environment_of(self._order))
+        publish_copy(self._order)
         options = options_for(self._order, self._request, stderr=self._saw_stderr)
         self._transport = RecordingTransport(options, launch_of(self._order), self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
-        timer = None if asked() else await self._run_conversation(prompt, asked)
+        try:
+            timer = None if asked() else await self._run_conversation(prompt, asked)
+        finally:
+            self._order.agent_copy.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
             session_id=self._order.claim.session_id,
