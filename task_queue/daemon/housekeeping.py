@@ -87,8 +87,13 @@ class Housekeeping:
         folder = self._locations.worktrees / source.id
         environment = agent_environment(config.agent, os.environ)
         for git in repositories_in(folder, environment, trusted=self._locations.trusted_programs):
-            unfinished = unfinished_in(source.path)
-            tidied = tidy(git, folder, keep=config.git.keep, unfinished=unfinished, now=self._clock.now())
+            tidied = tidy(
+                git,
+                folder,
+                keep=config.git.keep,
+                unfinished=lambda: unfinished_in(source.path),
+                now=self._clock.now(),
+            )
             for gone in tidied.removed:
                 log.info("working tree removed source=%s path=%s", source.id, gone)
             for kept, why in tidied.kept:

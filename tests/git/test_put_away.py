@@ -141,10 +141,10 @@ def test_its_branch_goes_once_another_has_its_commits(scratch: Scratch, tmp_path
     collect(made.git, TASK, base=made.head, branch=made.branch)
     keep, now = Keep(0), datetime.now(UTC) + timedelta(days=1)
 
-    gone = tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=(), now=now).removed
+    gone = tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=tuple, now=now).removed
     branch = scratch.run("for-each-ref", "--format=%(refname)", "refs/heads/task-queue")
     scratch.run("merge", "-q", "task-queue/task-a")
-    tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=(), now=now)
+    tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=tuple, now=now)
 
     assert (gone, branch) == ((made.directory,), "refs/heads/task-queue/task-a")
     assert scratch.run("for-each-ref", "refs/heads/task-queue") == ""
@@ -160,8 +160,10 @@ def test_those_beyond_the_size_go(scratch: Scratch, tmp_path: Path) -> None:
         made.directory.touch()
     now = datetime.now(UTC)
 
-    keep_both = tidy(scratch.git, folder, keep=Keep(9, size_bytes=8 * 2**20), unfinished=(), now=now).removed
-    gone = tidy(scratch.git, folder, keep=Keep(9, size_bytes=5 * 2**20), unfinished=(), now=now).removed
+    keep_both = tidy(
+        scratch.git, folder, keep=Keep(9, size_bytes=8 * 2**20), unfinished=tuple, now=now
+    ).removed
+    gone = tidy(scratch.git, folder, keep=Keep(9, size_bytes=5 * 2**20), unfinished=tuple, now=now).removed
 
     assert (keep_both, [path.name for path in gone]) == ((), ["task-a"])
 
