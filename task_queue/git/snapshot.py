@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.git.program import Git
-from task_queue.git.repository import Dirty, Repository
+from task_queue.git.repository import Dirty, Repository, show_hidden
 from task_queue.platform.identity import identity_of
 
 MAX_FILE_BYTES = 100 * 2**20
@@ -73,6 +73,7 @@ def take_snapshot(
     kept = [entry.path for entry in dirty if entry.path not in left_out and entry.unstaged]
     with temporary_index(there, repository) as ours:
         staged = ours.change("write-tree").text
+        show_hidden(ours)
         _add(ours, kept)
         tree = ours.change("write-tree").text
     return TreeSnapshot(tree, staged, tuple(LeftOut(path, why) for path, why in left_out.items()))

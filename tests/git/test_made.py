@@ -150,7 +150,6 @@ def test_once_the_task_has_ended_they_are_files_like_any_other(scratch: Scratch)
 
     forget_made(scratch.repository, TASK)
 
-    assert begin(scratch).others_paths == frozenset()  # the same attempt's
     assert checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=2).others_paths == {"made.txt"}
     assert not list((scratch.root / ".git/task-queue-made").iterdir())
 
