@@ -45,6 +45,11 @@ class Locations:
         return self.state_dir / "trusted-settings.json"
 
     @property
+    def trusted_programs(self) -> Path:
+        """What git may start in each repository (``git.guarding``)."""
+        return self.state_dir / "git"
+
+    @property
     def private(self) -> tuple[Path, ...]:
         """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
         folder = self.config.parent

@@ -69,7 +69,7 @@ class Housekeeping:
     def _tidy(self, source: Source, config: Config) -> None:
         folder = self._locations.worktrees / source.id
         environment = agent_environment(config.agent, os.environ)
-        for git in repositories_in(folder, environment):
+        for git in repositories_in(folder, environment, trusted=self._locations.trusted_programs):
             unfinished = unfinished_in(source.path)
             tidied = tidy(git, folder, keep=config.git.keep, unfinished=unfinished, now=self._clock.now())
             for gone in tidied.removed:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,8 +26,10 @@ from task_queue.domain.model import Claim, Journal, Result, WorkProduct
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.report import report_of
+from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts
+from task_queue.platform import isolated
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 from task_queue.platform.wakeup import Wakeup
@@ -78,7 +79,8 @@ class LandingProcess:
         """Starts it. Raises OSError."""
         self._request = encode(request)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.runner.landing_again"],
+            isolated.words_for("task_queue.runner.landing_again"),
+            cwd=isolated.DIRECTORY,
             env=template_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -180,7 +182,7 @@ class LandingTries:
 
 def _what_matters(order: Order, product: WorkProduct) -> object:
     """A try is not repeated while this is the same: the tips, and the files in the way. Raises GitError."""
-    git = Git(order.workspace, without_secrets(order.env))
+    git = guarded(Git(order.workspace, without_secrets(order.env)), order.git.trusted)
     target = (product.landing or {}).get("target")
     tips = [commit_of(git, f"refs/heads/{branch}") for branch in (target, product.branch)]
     return facts(git), tips

@@ -19,9 +19,14 @@ from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
-from task_queue.domain.model import Claim, Journal, LandingState, Result
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError, TaskQueueError
+from task_queue.domain.model import Claim, Journal, LandingState, Result, WorkProduct
+from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import Task, TaskId
+from task_queue.git.guarding import guarded
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
+from task_queue.git.repository import root_of
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
 
@@ -107,7 +112,9 @@ class ConfiguredOrders:
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
+            self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
+            if executor is ExecutorKind.CLAUDE
+            else ((), (), None)
         )
         return Order(
             claim=claim,
@@ -117,7 +124,7 @@ class ConfiguredOrders:
             document=place.document,
             scratch=place.scratch,
             log=place.log,
-            queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
+            queue_dirs=self._closed,
             workspace=workspace,
             settings=settings,
             executor=executor,
@@ -140,6 +147,7 @@ class ConfiguredOrders:
                 signature=self.config.git.signature,
                 setup=self.source.setup,
                 judges=self.config.git.judges,
+                trusted=self._trusted_programs,
                 rules=self.config.git.rules,
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
@@ -173,6 +181,37 @@ class ConfiguredOrders:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
 
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:
+        watch = OwnerWatch()
+        try:
+            settings = self.settings_of(task)
+            environment = without_secrets(self._environment(settings.executor))
+            git = guarded(Git(self._workspace(task, settings), environment), self._trusted_programs)
+            root = root_of(git)
+            if root is None:
+                return product
+            watch.open(
+                git.at(root),
+                claim.task_id,
+                worktrees=self.worktrees / self.source.id,
+                queue_dirs=self._closed,
+                work_in_place=product.isolation is Isolation.NONE,
+            )
+            watch.look()
+        except (TaskQueueError, OSError):
+            return product  # the record stays, and is compared with at the task's next attempt
+        watch.close(done=False)
+        return watch.said_in(product)
+
+    @property
+    def _trusted_programs(self) -> Path:
+        return self.private[-1] / "git"
+
+    @property
+    def _closed(self) -> tuple[Path, ...]:
+        """What no agent may touch."""
+        return (*self.private, *(source.queue for source in self.config.sources))
+
     def workspace_of(self, task: Task) -> str | None:
         try:
             return str(self._workspace(task, self.settings_of(task)))
@@ -180,7 +219,7 @@ class ConfiguredOrders:
             return None
 
     def _trusted_sources(
-        self, workspace: Path
+        self, workspace: Path, *, strict: bool
     ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
         """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
@@ -188,14 +227,14 @@ class ConfiguredOrders:
         if not of_project:
             return wanted, (), None
         try:
-            changes = [str(change) for change in self.trust.changes(workspace)]
+            changes = [str(change) for change in self.trust.changes(workspace, strict=strict)]
             accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
             changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
             return wanted, (), accepted
         note = (
-            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            f"ran without the project's settings, which are not as they were accepted: {'; '.join(changes)};"
             " look at them, then: task-queue doctor --accept-settings"
         )
         return tuple(source for source in wanted if source not in of_project), (note,), None

@@ -8,6 +8,7 @@ nicety and never reach the script, so turn numbers count the task's turns only.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 _HANG_POLL_S = 0.05
 _CLOSING = "No response requested."
+_ADDED_BY_CLI = re.compile(r"<system-reminder>.*?</system-reminder>\s*", re.DOTALL)
 _Headers = Mapping[str, str]
 _Block = dict[str, Any]
 
@@ -108,8 +110,12 @@ class Request:
 
     @property
     def first_text(self) -> str:
-        """The conversation's first user message: the task, by which a script recognises the conversation."""
-        return self.user_texts[0] if self.user_texts else ""
+        """The conversation's first user message: the task, by which a script recognises the conversation.
+
+        Without what the CLI adds to it: the branch, the commits' hashes and their subjects, which may be those of
+        another task's work.
+        """
+        return _ADDED_BY_CLI.sub("", self.user_texts[0]) if self.user_texts else ""
 
     @property
     def last_text(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from task_queue.domain.document.naming import ref_part_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.unwanted import CommitRules
-from task_queue.git.made import dirty_work, set_apart
+from task_queue.git.made import committed_as_made, dirty_work, set_apart
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, commit_of, dirty_paths, head_of
 from task_queue.git.snapshot import (
@@ -181,7 +181,8 @@ def snapshot_now(
     """
     there = git.at(repository.root)
     dirty = dirty_paths(there)
-    out = set_apart(there, repository.git_dir, dirty)
+    committed = _committed_as_made(there, repository, since, {entry.path for entry in dirty})
+    out = set_apart(there, repository.git_dir, dirty) | committed.keys()
     named: dict[str, str] = {}
     if rules is not None:
         earlier = since.others_paths if since else frozenset[str]()
@@ -189,19 +190,36 @@ def snapshot_now(
         named = unwanted_files(there, judged, rules)
         out |= named.keys()
     now = take_snapshot(there, repository, dirty=[entry for entry in dirty if entry.path not in out])
+    known = {**(since.dirty if since else {}), **committed}
     left_out = (*now.left_out, *(LeftOut(path, why) for path, why in named.items()))
-    return replace(now, tree=_as_before(there, repository, now.tree, out, since), left_out=left_out)
+    return replace(now, tree=_as_before(there, repository, now.tree, out, known), left_out=left_out)
+
+
+def _committed_as_made(
+    git: Git, repository: Repository, since: Checkpoint | None, dirty: Collection[str]
+) -> dict[str, Entry]:
+    """What was there before of each file that the owner's commands changed, and the agent committed like that."""
+    head = head_of(git)
+    if since is None or since.base is None or head in (None, since.base):
+        return {}
+    before = {
+        step.path: step.before
+        for step in steps_between(git, since.commit, head)
+        if not step.before.absent and step.path not in dirty
+    }
+    made = committed_as_made(git, repository.git_dir, before)
+    return {path: entry for path, entry in before.items() if path in made}
 
 
 def _as_before(
-    git: Git, repository: Repository, tree: str, paths: frozenset[str], since: Checkpoint | None
+    git: Git, repository: Repository, tree: str, paths: frozenset[str], known: Mapping[str, Entry]
 ) -> str:
-    """*tree* with what the checkpoint, or else the last commit, has at *paths*."""
+    """*tree* with what was *known* before at *paths*, or else what the last commit has."""
     if not paths:
         return tree
     steps = steps_between(git, tree_or_empty(git, head_of(git)), tree)
     before = {step.path: step.before for step in steps if step.path in paths}
-    before |= {path: entry for path, entry in (since.dirty if since else {}).items() if path in paths}
+    before |= {path: entry for path, entry in known.items() if path in paths}
     if not before:
         return tree
     with temporary_index(git, repository, empty=True) as ours:

@@ -112,7 +112,7 @@ def _head_brought(
     fetch_from_view(git, apart, head, ref_of(task_id, "fetched"))
     _move(git, branch, new=head, old=here)
     git.change("update-ref", "-d", ref_of(task_id, "fetched"))
-    git.change("read-tree", "-m", head)
+    git.change("read-tree", "-i", "-m", head)
     git.attempt("update-index", "-q", "--refresh")
     return ()
 

@@ -31,6 +31,9 @@ class CheckoutRecord:
     settings: tuple[str, ...] = ()
     """What its file system needs in a configuration, as ``name=value``."""
 
+    confined: bool = False
+    """Its agent was sandboxed, and so is what git starts there."""
+
     @property
     def is_scratch(self) -> bool:
         return not self.task_id

@@ -7,11 +7,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from task_queue.git.nested import STATUS, checked_out_submodules, is_changed_inside
 from task_queue.git.program import Git
 
 Change = Literal["added", "deleted", "changed", "untracked", "unmerged"]
@@ -24,6 +25,8 @@ _OPERATIONS = (
     ("bisect", ("BISECT_LOG",)),
     ("sequence of picks", ("sequencer",)),
 )
+INDEX_PREFIX = "task-queue-index-"
+"""Of a folder in the repository's, for a temporary index; the process's number follows."""
 _NOT_A_REPOSITORY = "not a git repository"
 _PROC = Path("/proc")
 _ONLY_READ = frozenset({b"cat-file", b"fsmonitor--daemon"})
@@ -109,6 +112,12 @@ def facts(git: Git) -> Repository | None:
     )
 
 
+def root_of(git: Git) -> Path | None:
+    """The top of the working tree that holds ``git.directory``; None where there is none, or git will not look."""
+    answer = git.ask("rev-parse", "--path-format=absolute", "--show-toplevel")
+    return Path(answer.text) if answer.code == 0 else None
+
+
 def head_of(git: Git) -> str | None:
     """The commit that is checked out; None before the first one."""
     return commit_of(git, "HEAD")
@@ -134,16 +143,19 @@ def branch_at(git: Git) -> str | None:
 def dirty_paths(git: Git) -> tuple[Dirty, ...]:
     """Everything uncommitted below ``git.directory``, the root of a working tree.
 
-    In a task's checkout not what is inside submodules: git would read configuration there that an agent wrote
-    (``submodules`` looks there in another way).
+    What is inside submodules is looked at in another way: git would read configuration there that an agent may
+    have written. In a task's checkout it is not asked for (see ``submodules``).
     """
-    inside = "dirty" if git.work_tree is not None else "none"
     with _shown(git) as there:
-        answer = there.read(
-            *("status", "--porcelain=v2", "-z", "--no-renames"),
-            *("--untracked-files=all", f"--ignore-submodules={inside}"),
-        )
-    return dirty_in(answer.fields)
+        found = dirty_in(there.read(*STATUS, "--untracked-files=all").fields)
+    if git.work_tree is not None:
+        return found
+    known = {entry.path: entry for entry in found}
+    for path, git_dir in checked_out_submodules(git):
+        if is_changed_inside(git, path, git_dir):
+            entry = known.get(path, Dirty(path, "changed", staged=False, unstaged=True))
+            known[path] = replace(entry, unstaged=True, in_submodule=True)
+    return tuple(known.values())
 
 
 @contextlib.contextmanager
@@ -153,7 +165,7 @@ def _shown(git: Git) -> Generator[Git, None, None]:
     if not hidden_in(git) or not index.exists():
         yield git
         return
-    with tempfile.TemporaryDirectory(prefix="task-queue-look-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{INDEX_PREFIX}{os.getpid()}-", dir=index.parent) as folder:
         ours = git.with_index(Path(shutil.copy2(index, folder)))
         show_hidden(ours)
         yield ours
@@ -183,14 +195,6 @@ def show_hidden(ours: Git) -> None:
 def dirty_in(lines: Iterable[str]) -> tuple[Dirty, ...]:
     """What the lines of git-status(1), porcelain format version 2, say."""
     return tuple(dirty for line in lines if (dirty := _dirty(line)) is not None)
-
-
-def submodules_of(git: Git) -> tuple[str, ...]:
-    """The paths that ``.gitmodules`` names."""
-    if not (git.directory / ".gitmodules").is_file():
-        return ()
-    answer = git.ask("config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
-    return tuple(entry.partition("\n")[2] for entry in answer.fields)
 
 
 def continues(git: Git, old: str, tip: str) -> bool:

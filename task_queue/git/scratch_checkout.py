@@ -52,6 +52,8 @@ def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Pat
             git_dir=paths_of(git).git_dir,
             work_tree=directory,
             settings=settings,
+            guard=git.guard,
+            sandbox=git.sandbox,
         )
         writer.change("read-tree", "--reset", "-u", commit)
         yield directory

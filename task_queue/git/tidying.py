@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue.domain.work.worktrees import Idle, Keep, overdue
+from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.put_away import forget_put_away, put_away_from, put_away_in
 from task_queue.git.records import checkouts_in, record_of
@@ -57,14 +58,16 @@ def tidy(git: Git, folder: Path, *, keep: Keep, unfinished: Collection[str], now
     return Tidied(tuple(removed), tuple(kept))
 
 
-def repositories_in(folder: Path, environment: Mapping[str, str]) -> tuple[Git, ...]:
+def repositories_in(
+    folder: Path, environment: Mapping[str, str], *, trusted: Path | None = None
+) -> tuple[Git, ...]:
     """Git in the root of each repository that has a checkout directly in *folder*. Raises GitError."""
     owners: dict[Path, Git] = {}
     with contextlib.suppress(FileNotFoundError):
         for directory in sorted({*folder.iterdir(), *checkouts_in(folder)}):
             owner = _owner_of(directory, environment)
             if owner is not None:
-                owners.setdefault(owner, Git(owner, environment))
+                owners.setdefault(owner, guarded(Git(owner, environment), trusted))
     return tuple(owners.values())
 
 

@@ -49,6 +49,8 @@ class AgentSetup:
     setting_sources: tuple[SettingSource, ...] = ("project",)
     accepted_settings: Mapping[str, str] | None = None
     """Hashes of the project settings that their owner accepted; None where none are loaded."""
+    runs_hooks: bool = True
+    """Whether the CLI starts the hooks of all settings that it loads."""
     allow_only: bool = False
     """The task's own ``allow`` takes the place of its profile's."""
     scrub_env: bool = False
@@ -77,6 +79,8 @@ class GitSetup:
     """Commands that make a fresh working tree ready."""
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides those that always do."""
+    trusted: Path | None = None
+    """The folder of what the owners of repositories let git start (``git.guarding``); None: nothing is compared."""
     rules: CommitRules = field(default_factory=CommitRules)
     """What no commit should hold."""
 

@@ -11,10 +11,11 @@ from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
-from task_queue.agents.project_settings import accepted_only
+from task_queue.agents.project_settings import accepted_only, without_programs
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
 from task_queue.domain.work.workflow import (
@@ -33,12 +34,13 @@ from task_queue.domain.work.workflow import (
 )
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.platform.identity import end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, named
+from task_queue.runner.confinement import is_confined
 from task_queue.runner.opening import open_checkout
-from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 
@@ -81,7 +83,7 @@ class OngoingAttempt:
         prepared = next((step for step in self.steps.done if isinstance(step, Prepared)), None)
         since = base_of(self.steps.done).checkpoint if prepared is not None else ""
         self.checkout = checkout = open_checkout(self.order, prepared=prepared, since=since)
-        self.watch.open(checkout)
+        checkout.open_watch(self.watch)
         about = {
             "workspace": str(checkout.directory),
             "isolation": checkout.isolation,
@@ -224,12 +226,25 @@ class OngoingAttempt:
 
     def _with_accepted_settings(self, order: Order, phase: str) -> Order:
         own_tree = self.opened().main is not None
-        agent, unaccepted = accepted_only(order.agent, order.workspace, own_tree=own_tree)
+        agent, unaccepted = accepted_only(
+            order.agent,
+            order.workspace,
+            own_tree=own_tree,
+            strict=order.settings.permissions is Profile.SANDBOXED,
+        )
         if unaccepted is not None and not self._told_of_settings:
             self._told_of_settings = True
             self.notes.append(
-                f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
+                f"from {phase} on without the project's settings, which are not as they were accepted: {unaccepted}"
             )
+        if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
+            # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.
+            agent, named = without_programs(agent, order.workspace)
+            if named is not None:
+                self._note(
+                    f"without the project's settings, which name programs that no sandbox confines: {named}"
+                )
+            agent = replace(agent, runs_hooks=False)
         return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:

@@ -16,9 +16,11 @@ from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect
 from task_queue.git.exclude import hide_made
+from task_queue.git.guarding import end_guarding
 from task_queue.git.interrupted import record_end
 from task_queue.git.leftovers import keep_leftovers
 from task_queue.git.made import begin_making, end_making, forget_made, set_apart
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, dirty_paths, head_of
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
@@ -68,6 +70,19 @@ class Checkout:
     def beside(self, name: str) -> Path:
         """Where a throw-away checkout for *name* may be."""
         return self.order.git.worktrees / f"{key_of(self.order.claim.task_id)}.{name}"
+
+    def open_watch(self, watch: OwnerWatch) -> None:
+        """Let *watch* find what earlier attempts left to compare with. Raises GitError."""
+        if self.git is None or self.repository is None:
+            return
+        order, owner = self.order, self.owner
+        watch.open(
+            owner or self.git.at(self.repository.root),
+            order.claim.task_id,
+            worktrees=order.git.worktrees,
+            queue_dirs=order.queue_dirs,
+            work_in_place=owner is None,
+        )
 
     def require_present(self) -> str | None:
         """What to say of a checkout that had to be looked for. Raises CheckoutLost where it is gone."""
@@ -193,6 +208,8 @@ class Checkout:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return
+        with contextlib.suppress(GitError):  # its differences then count as an agent's
+            end_guarding(self.git)
         record_end(self.repository, self.order.claim.task_id)
         if done:
             with contextlib.suppress(GitError):  # a ref too many does no harm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from task_queue.git.repository import is_ancestor, tree_of
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
+from task_queue.runner.confinement import sandbox_for_commands
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
 
 
@@ -42,7 +43,12 @@ class Checks:
         """
         commands = _set_up_of(checkout)
         with checkout.making() if commands else nullcontext():
-            checks = self._run(commands, checkout.order, checkout.directory, transcript, within_s=within_s)
+            place = (
+                replace(_place_of(checkout), is_owners=_is_owners(checkout))
+                if commands
+                else _place_of(checkout)
+            )
+            checks = self._run(commands, checkout, place, transcript, within_s=within_s)
         checkout.hide_made()
         for check in checks:
             if not check.passed:
@@ -163,8 +169,8 @@ class Checks:
 
     def judges_in(self, checkout: Checkout, commit: str) -> dict[str, str]:
         """Hashes of the files that judge, as *commit* has them."""
-        with _fresh(checkout, commit) as directory:
-            return hashes_of(directory, _patterns(checkout.order))
+        with _fresh(checkout, commit) as place:
+            return hashes_of(place.directory, _patterns(checkout.order))
 
     def _keep(self, checkout: Checkout, commit: str, verdicts: Mapping[str, str]) -> None:
         """Remember what each command came to on *commit*; an empty verdict: it passed."""
@@ -186,51 +192,80 @@ class Checks:
         commit = checkout.commit_for(tree)
         if checkout.owner is not None and commit is not None:
             return self._at(checkout, commit, transcript, within_s)
-        order = checkout.order
+        commands = checkout.order.settings.verify
         with checkout.making():
-            return self._run(order.settings.verify, order, checkout.directory, transcript, within_s=within_s)
+            return self._run(commands, checkout, _place_of(checkout), transcript, within_s=within_s)
 
     def _at(
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
     ) -> tuple[Check, ...]:
         """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
-        order = checkout.order
-        with _fresh(checkout, commit) as directory:
+        with _fresh(checkout, commit) as place:
             ends_at = time.monotonic() + within_s
-            made_ready = self._run(_set_up_of(checkout), order, directory, transcript, within_s=within_s)
+            made_ready = self._run(_set_up_of(checkout), checkout, place, transcript, within_s=within_s)
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
-            return failed or self._run(order.settings.verify, order, directory, transcript, within_s=left_s)
+            verify = checkout.order.settings.verify
+            return failed or self._run(verify, checkout, place, transcript, within_s=left_s)
 
     def _run(
         self,
         commands: Sequence[str],
-        order: Order,
-        directory: Path,
+        checkout: Checkout,
+        place: _CommandPlace,
         transcript: Transcript,
         *,
         within_s: float,
     ) -> tuple[Check, ...]:
+        order = checkout.order
         checks = self._verification.run(
             commands,
-            directory=directory,
+            directory=place.directory,
             environment=without_secrets(order.env),
             marker=order.marker,
             overall_s=min(OVERALL_TIMEOUT_S, within_s),
+            sandbox=None
+            if place.is_owners
+            else sandbox_for_commands(order, place.root, owner=checkout.owner),
         )
         for check in checks:
             transcript.write("note", {"type": "check", **asdict(check)})
         return checks
 
 
+@dataclass(frozen=True, slots=True)
+class _CommandPlace:
+    """Where commands run."""
+
+    root: Path
+    """Of the checkout; the workspace itself for a task in place."""
+    directory: Path
+    """The folder that the workspace is there."""
+    is_owners: bool = False
+    """No agent wrote what is in it."""
+
+
+def _place_of(checkout: Checkout) -> _CommandPlace:
+    root = checkout.repository.root if checkout.branch and checkout.repository else checkout.directory
+    return _CommandPlace(root, checkout.directory)
+
+
+def _is_owners(checkout: Checkout) -> bool:
+    """Whether the task's own checkout is as the owner's branch is."""
+    owner, kept, target = checkout.owner, checkout.checkpoint, checkout.target
+    if owner is None or kept is None or kept.base is None or target is None or not checkout.is_new:
+        return False
+    return is_ancestor(owner, kept.base, of=f"refs/heads/{target}") and not checkout.changed_paths()
+
+
 @contextmanager
-def _fresh(checkout: Checkout, commit: str) -> Generator[Path, None, None]:
-    """*commit* beside the task's own checkout; gone afterwards. Yields the folder that the workspace is there."""
+def _fresh(checkout: Checkout, commit: str) -> Generator[_CommandPlace, None, None]:
+    """*commit* beside the task's own checkout; gone afterwards."""
     assert checkout.owner is not None
     assert checkout.repository is not None
     below = checkout.directory.relative_to(checkout.repository.root)
     with scratch_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
-        yield root / below
+        yield _CommandPlace(root, root / below)
 
 
 def _findings(failed: Iterable[Check]) -> str:

@@ -6,6 +6,7 @@ A command has no session, so nothing of an interrupted attempt is continued but 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import replace
@@ -18,16 +19,19 @@ from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Implemented, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarding
 from task_queue.git.landing import Blocked, Unproven
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
+from task_queue.git.repository import root_of
 from task_queue.platform.identity import end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, outcome_of
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, git_of, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
-from task_queue.runner.landing import held_back, land_branch
+from task_queue.runner.landing import held_back, land_branch, left_unproven
 from task_queue.runner.opening import open_checkout
-from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 from task_queue.runner.work_product import product_of
 
@@ -61,6 +65,17 @@ class CheckedCommand:
         return self._in_place(order, transcript)
 
     def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        """Nothing is committed for it; what it changed of the repository besides its files is said."""
+        with guarding(git_of(order), order.git.trusted) as git:
+            watch = _watch_in_place(git, order)
+            outcome, work = self._without_git(order, transcript)
+            watch.look()
+            watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
+        if watch.changes:
+            work = replace(work, product=watch.said_in(work.product or WorkProduct(str(order.workspace))))
+        return outcome, work
+
+    def _without_git(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         if not order.settings.verify:
             return self._command.execute(order, transcript)
         _note_more_follows(transcript)
@@ -91,7 +106,7 @@ class CheckedCommand:
         notes: list[str] = []
         work, left = Work(), None
         try:
-            watch.open(checkout)
+            checkout.open_watch(watch)
             watch.begin()
             outcome, work = self._phases(checkout, transcript, steps, notes)
         except GitError as error:
@@ -187,7 +202,7 @@ class CheckedCommand:
         ends_at: float,
         for_hooks_s: float,
     ) -> Landed:
-        """A command has no rounds: what fails on the merge leaves the branch."""
+        """A command has no rounds: where its merge fails the checks, its branch lands once they pass."""
         held = held_back(checkout, committed)
         if held is not None:
             return held
@@ -211,11 +226,27 @@ class CheckedCommand:
         except GitError as error:  # the command has run, and the branch is landed later
             return Landed(None, f"{checkout.branch} was not merged: {error}")
         if isinstance(landed, Unproven):
-            why = f"verification fails where it is merged: {landed.findings.strip()}"
-            return Landed(None, f"{checkout.branch} was not merged: {why}")
+            return left_unproven(checkout, landed)
         if landed.commit is not None:
             self._checks.note_landed(checkout, landed.commit)
         return landed
+
+
+def _watch_in_place(git: Git, order: Order) -> OwnerWatch:
+    """Of a repository that git cannot read nothing is compared: the command does not need it."""
+    watch = OwnerWatch()
+    with contextlib.suppress(GitError):
+        root = root_of(git)
+        if root is not None:
+            watch.open(
+                git.at(root),
+                order.claim.task_id,
+                worktrees=order.git.worktrees,
+                queue_dirs=order.queue_dirs,
+                work_in_place=True,
+            )
+            watch.begin()
+    return watch
 
 
 def _note_more_follows(transcript: Transcript) -> None:

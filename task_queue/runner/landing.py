@@ -82,6 +82,13 @@ def land_branch(
     return Landed(None, f"{checkout.branch} was not merged: {why}", tuple(notes))
 
 
+def left_unproven(checkout: Checkout, refused: Unproven) -> Landed:
+    """What to say where there is no implementer who could have another round."""
+    first = next((line for line in refused.findings.splitlines() if line.strip()), "").rstrip(":")
+    why = f"together with what is in {checkout.target} now, checks fail: {first}"
+    return Landed(None, f"{checkout.branch} was not merged: {why}")
+
+
 def with_target_merged_in(checkout: Checkout, refused: Unproven) -> tuple[Checkout, str | None]:
     """The checkout with the target in the task's branch, and the merge commit, if one was made. Raises GitError."""
     assert checkout.git is not None

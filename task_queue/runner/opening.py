@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from task_queue.git.checkpoint import (
 )
 from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
+from task_queue.git.guarding import begin_guarding, disarmed, end_guarding
 from task_queue.git.interrupted import keep_interrupted_work, record_start
 from task_queue.git.leftovers import earlier_work_of
 from task_queue.git.made import begin_making, end_making, finish_cut_off
@@ -32,6 +34,7 @@ from task_queue.git.starting_point import demand_all, starting_point
 from task_queue.git.worktree import create, is_empty
 from task_queue.ports.executor import Order
 from task_queue.runner.checkout import Checkout, git_of
+from task_queue.runner.confinement import sandboxed_git
 
 
 def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str = "") -> Checkout:
@@ -39,7 +42,16 @@ def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str 
 
     *prepared* is the first step of an attempt that goes on, and *since* its checkpoint.
     """
-    git = git_of(order)
+    git = begin_guarding(git_of(order), order.git.trusted)
+    try:
+        return _opened(order, sandboxed_git(git, order), prepared, since=since)
+    except BaseException:
+        with contextlib.suppress(GitError):
+            end_guarding(git)  # no agent will be at work there
+        raise
+
+
+def _opened(order: Order, git: Git, prepared: Prepared | None, *, since: str) -> Checkout:
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
@@ -50,7 +62,7 @@ def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str 
     keep_out(repository, order.queue_dirs)
     task_id, main, branch, target = order.claim.task_id, None, None, repository.branch
     inside, is_new = order.workspace, False
-    notes = [cut_off] if cut_off else []
+    notes = [note for note in (cut_off, disarmed(git)) if note]
     if order.settings.isolation is Isolation.NONE and repository.head is not None:
         demand_all(git.at(repository.root), repository.head, order.dependencies)
     if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:

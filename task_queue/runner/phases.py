@@ -270,11 +270,16 @@ class WorkflowExecutor:
             wait_s=max(run.left_for_hooks_s, run.left_s),
             judged=run.committed().commits[-1],
         )
+        run.watch.look()  # checks and hooks of the merge ran what the agent wrote
         if self._asked is not None and not (isinstance(landed, Landed) and landed.commit):
             return _outcome_of_stop(self._asked)
         if isinstance(landed, Unproven):
-            run.steps.add(self._sent_back(run, landed))
-            return None
+            sent_back = self._sent_back(run, landed)
+            # The target may need something else, and a file that set-up had changed came with it.
+            failed = self._checks.set_up(run.opened(), run.transcript, within_s=run.left_s)
+            if failed is None:
+                run.steps.add(sent_back)
+            return failed
         if landed.commit is not None:
             self._checks.note_landed(checkout, landed.commit)
         run.steps.add(landed)

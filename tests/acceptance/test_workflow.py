@@ -439,4 +439,4 @@ def test_an_auditor_does_not_load_what_its_implementer_planted(make_agent_rig: M
 
     assert result["audit"]["verdict"] == "pass", result
     assert not rig.side_effects("hooked")
-    assert any("settings, which were changed meanwhile" in note for note in result["notes"])
+    assert any("settings, which are not as they were accepted" in note for note in result["notes"])

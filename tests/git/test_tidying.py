@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +52,19 @@ def test_a_finished_tree_goes_after_its_time(scratch: Scratch, folder: Path) -> 
     assert not tree.root.exists()
     assert scratch.run("for-each-ref", "refs/heads/task-queue") == ""
     assert (scratch.root / "done.txt").exists()
+
+
+def test_a_tree_is_not_removed_through_a_link_that_its_agent_planted(
+    scratch: Scratch, folder: Path, tmp_path: Path
+) -> None:
+    """In place of its repository, into a folder of the owner where there is no such file yet."""
+    tree = make(scratch, folder, "task-a")
+    shutil.rmtree(tree.root / ".git")
+    (tree.root / ".git").symlink_to(tmp_path / "planted")
+
+    after(scratch, folder, 4)
+
+    assert not os.path.lexists(tmp_path / "planted")
 
 
 def test_work_that_is_nowhere_else_stays_for_ever(scratch: Scratch, folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, get_args
 import click
 from pydantic import BaseModel
 
-from task_queue.cli import cli
+from task_queue.cli.commands import cli
 from task_queue.config.schema import (
     Agent,
     Config,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
+from task_queue.agents.claude.launcher import handed_over
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import permissions_for
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -75,22 +75,27 @@ def switches_of(order: Order) -> dict[str, str]:
     return {**_ALWAYS, **scrub, MARKER_VARIABLE: order.marker}
 
 
-def write_launcher(order: Order) -> Path:
-    """A program in the attempt's folder for the SDK to start in place of the CLI; see ``launcher``."""
-    names = ",".join(sorted(environment_of(order)))
-    hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items())
-    hidden = hidden if order.agent.hide_login else ""
-    words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, hidden, str(_cli_of(order))]
-    path = order.scratch / "claude"
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    path.chmod(0o700)
-    return path
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the CLI is started; see ``launcher``."""
+
+    words: tuple[str, ...]
+    """Before the CLI's own command."""
+    handed_over: str
+    """First on its standard input."""
+
+
+def launch_of(order: Order) -> Launch:
+    """No file is written for it: an agent that was there before could have put a link in its place."""
+    hidden = _HIDDEN_LOGINS if order.agent.hide_login else {}
+    words = (sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()))
+    return Launch(words, handed_over(environment_of(order), hidden))
 
 
 def options_for(
-    order: Order, request: SessionRequest, *, launcher: Path, stderr: Callable[[str], None]
+    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
 ) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*."""
+    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
     env = environment_of(order)
     settings = order.settings
     permissions = permissions_for(
@@ -105,8 +110,8 @@ def options_for(
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
         cwd=str(order.workspace),
-        cli_path=launcher,
-        env=env,
+        cli_path=_cli_of(order),
+        env={MARKER_VARIABLE: order.marker},  # of the launcher, which gets the CLI's by itself
         session_id=None if request.resume else order.claim.session_id,
         resume=order.claim.session_id if request.resume else None,
         system_prompt={
@@ -120,7 +125,13 @@ def options_for(
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
         disallowed_tools=list(permissions.disallowed_tools),
-        settings=json.dumps({**permissions.settings, "env": switches_of(order)}),
+        settings=json.dumps(
+            {
+                **permissions.settings,
+                "env": switches_of(order),
+                **({} if order.agent.runs_hooks else {"disableAllHooks": True}),
+            }
+        ),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         strict_mcp_config=True,
         model=settings.model,

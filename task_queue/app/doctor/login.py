@@ -45,6 +45,7 @@ def _login(agent: Agent, cli: Path) -> DoctorCheck:
         done = subprocess.run(
             [cli, "auth", "status"],
             env=env,
+            cwd="/",  # in a project the CLI would load its settings
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_S,
