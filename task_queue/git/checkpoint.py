@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.domain.document.naming import ref_part_of
-from task_queue.domain.errors import GitError
+from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.unwanted import CommitRules
 from task_queue.git.made import committed_as_made, dirty_work, set_apart
@@ -87,21 +87,17 @@ def checkpoint(
     own: EarlierWork | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Checkpoint:
-    """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
+    """Keep *repository* as it stands when the *attempt* begins.
 
     *own* is the task's from an earlier attempt: where it is still as it was left, the checkpoint has the
     last commit's version, so that it counts as changed by the task.
 
-    Asked with the number of the attempt whose session is continued, it gives that attempt's checkpoint.
     There is one also where nothing is uncommitted, so that a crash does not make the task's own changes
     look like those of a person. Raises GitError.
     """
     there = git.at(repository.root)
     ref = ref_of(task_id, "checkpoint")
     earlier = commit_of(there, ref)
-    found = _found(there, earlier, ref=ref, attempt=attempt)
-    if found is not None:
-        return found
     base = head_of(there)
     dirty = dirty_work(there, repository.git_dir)
     kept = take_snapshot(there, repository, dirty=dirty, max_file_bytes=max_file_bytes)
@@ -116,6 +112,30 @@ def checkpoint(
     }
     before = [earlier] if earlier else []
     return _published(there, ref, f"Before {task_id}", about, tree=kept.tree, before=before, replaces=earlier)
+
+
+def continued_checkpoint(git: Git, task_id: TaskId, commit: str) -> tuple[Checkpoint, str | None]:
+    """The checkpoint that *commit* is, and what to say where its ref was moved, which it has again.
+
+    Raises CheckoutLost where it is gone: work that cannot be compared with what was there before is done again.
+    """
+    ref = ref_of(task_id, "checkpoint")
+    if commit_of(git, commit) is None:
+        raise CheckoutLost(f"the checkpoint {commit[:12]} was removed while the task worked")
+    kept = _found(git, commit, ref=ref, attempt=None)
+    assert kept is not None
+    now = commit_of(git, ref)
+    if now == commit:
+        return kept, None
+    move_ref(git, ref, commit, now)
+    was = f"moved to {now[:12]}" if now else "deleted"
+    return kept, f"{ref} had been {was}, and is at {commit[:12]} again"
+
+
+def checkpoint_of_attempt(git: Git, task_id: TaskId, attempt: int) -> Checkpoint | None:
+    """What the ref has, if it is of that *attempt*: for steps of a release that did not note the commit."""
+    ref = ref_of(task_id, "checkpoint")
+    return _found(git, commit_of(git, ref), ref=ref, attempt=attempt)
 
 
 def moved_to(git: Git, repository: Repository, kept: Checkpoint, *, base: str) -> Checkpoint:
@@ -134,7 +154,13 @@ def moved_to(git: Git, repository: Repository, kept: Checkpoint, *, base: str) -
     about = facts_in(there, kept.commit, _FACTS) | {"base": base, "staged": index}
     before = _parents(there, kept)[2 if kept.base else 1 :]  # what *kept* holds, the new one holds as well
     return _published(
-        there, kept.ref, "Moved to the target", about, tree=tree, before=before, replaces=kept.commit
+        there,
+        kept.ref,
+        "Moved to the target",
+        about,
+        tree=tree,
+        before=before,
+        replaces=commit_of(there, kept.ref),
     )
 
 

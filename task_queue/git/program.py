@@ -24,6 +24,9 @@ _SWITCHES = (
     # Programs that a repository's configuration names are not started by mere looking.
     *("-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "submodule.recurse=false"),
     *("-c", "core.splitIndex=false"),  # a copied index would leave shared parts in the repository
+    # No setting of a repository hides a change of a file.
+    *("-c", "core.trustctime=true", "-c", "core.checkStat=default"),
+    *("-c", "core.untrackedCache=false", "-c", "core.ignoreStat=false"),
     *("-c", "advice.detachedHead=false"),
     # What we write and read is UTF-8, and a commit would be labelled with another encoding as it stands.
     *("-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8"),
@@ -239,6 +242,9 @@ class Git:
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_EDITOR": ":",
+            # What an object's name stands for is its content, whatever a repository puts in its place.
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": os.devnull,
             **({} if locks else {"GIT_OPTIONAL_LOCKS": "0"}),
             **({"GIT_INDEX_FILE": str(self.index)} if self.index else {}),
             **({"GIT_DIR": str(self.git_dir)} if self.git_dir else {}),

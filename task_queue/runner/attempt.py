@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,21 +19,26 @@ from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
 from task_queue.domain.work.workflow import (
+    CommitMade,
     Committed,
     Finish,
     Phase,
     Plan,
     Prepared,
     SentBack,
+    base_of,
+    judged_work,
+    may_judge_anew,
     name_of,
     still_valid,
 )
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.owner_watch import OwnerWatch
+from task_queue.platform.identity import end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, named
 from task_queue.runner.confinement import is_confined
 from task_queue.runner.opening import open_checkout
 from task_queue.runner.steps import Steps
@@ -72,8 +78,11 @@ class OngoingAttempt:
     def prepared(self) -> Prepared:
         return next(step for step in self.steps.done if isinstance(step, Prepared))
 
-    def open(self, attempt: int) -> Checkout:
-        self.checkout = checkout = open_checkout(self.order, attempt=attempt)
+    def open(self) -> Checkout:
+        """The checkout; where an earlier attempt goes on, with the checkpoint that its steps name."""
+        prepared = next((step for step in self.steps.done if isinstance(step, Prepared)), None)
+        since = base_of(self.steps.done).checkpoint if prepared is not None else ""
+        self.checkout = checkout = open_checkout(self.order, prepared=prepared, since=since)
         checkout.open_watch(self.watch)
         about = {
             "workspace": str(checkout.directory),
@@ -88,7 +97,7 @@ class OngoingAttempt:
 
     def opened(self) -> Checkout:
         """The checkout, opened again where this attempt continues an earlier one."""
-        return self.checkout or self.open(self.prepared().attempt)
+        return self.checkout or self.open()
 
     def committed_before(self) -> tuple[str, ...]:
         """Commits of earlier rounds that the queue made."""
@@ -109,10 +118,35 @@ class OngoingAttempt:
         if moved is not None:
             self._note(moved)
 
-    def collect(self) -> None:
-        """Bring what the agent committed to the task's branch."""
-        for note in self.opened().collect():
+    def collect(self, *, late: bool = False) -> None:
+        """Bring what the agent committed to the task's branch; only keep it where that was *late*."""
+        for note in self.opened().collect(late=late):
             self._note(note)
+
+    def end_processes(self) -> None:
+        """Of the agent and of commands that ran what it wrote: none of them outlives what it was started for.
+
+        What is judged does not change any more, and nothing is written between a verdict and the commit.
+        """
+        left = end_tree(self.order.marker, root=os.getpid())
+        if left:
+            self.transcript.write("note", f"ended {left} processes that were left running")
+
+    def judge_anew(self) -> bool:
+        """Whether files changed after the round that made them: then these are to be verified and audited."""
+        round_end = judged_work(self.steps.done)
+        changed = self.opened().changed_since(round_end.tree)
+        if not changed or not may_judge_anew(self.steps.done):
+            return False
+        self._note(f"changed after the round had ended, and judged as it is now: {named(changed)}")
+        checkout = self.opened()
+        self.steps.add(replace(round_end, denials=(), tree=checkout.state(), head=checkout.head()))
+        return True
+
+    def made(self) -> str | None:
+        """The commit of an earlier call of this phase, which was cut off."""
+        last = self.steps.done[-1]
+        return last.commit if isinstance(last, CommitMade) else None
 
     def drop_lost_steps(self, plan: Plan) -> None:
         """Forget the steps of an earlier attempt whose files are gone: that work is done again."""

@@ -57,6 +57,13 @@ class Checks:
                 )
         return None
 
+    def judges_before(self, checkout: Checkout) -> dict[str, str]:
+        """Hashes of the files that judge, before the task began: an earlier attempt may have changed them."""
+        kept = checkout.checkpoint
+        if checkout.owner is None or checkout.is_new or kept is None or kept.base is None:
+            return self.judges_at(checkout)
+        return self.judges_in(checkout, kept.base)
+
     def judges_at(self, checkout: Checkout) -> dict[str, str]:
         """Hashes of the files that judge, as they are now."""
         return hashes_of(checkout.directory, _patterns(checkout.order))
@@ -68,13 +75,15 @@ class Checks:
         judges: Mapping[str, str],
         transcript: Transcript,
         *,
+        tree: str,
         within_s: float,
     ) -> Verified:
-        """Run the task's commands, if it has any, and compare the files that judge with *judges*.
+        """Run the task's commands, if it has any, on the files of *tree*, and compare those that judge with *judges*.
 
         *within_s* is what is left of the attempt's time; a command that takes longer did not end in time.
         """
-        checks = self._on_the_work(checkout, transcript, within_s) if checkout.order.settings.verify else ()
+        commands = checkout.order.settings.verify
+        checks = self._on_the_work(checkout, tree, transcript, within_s) if commands else ()
         made = checkout.made()
         changed = [
             judge for judge in changed_judges(judges, self.judges_at(checkout)) if judge.path not in made
@@ -82,11 +91,23 @@ class Checks:
         failed = [check for check in checks if not check.passed]
         return Verified(
             round=number,
-            passed=passed(checks) or not checkout.order.settings.verify,
+            passed=passed(checks) or not commands,
             records=tuple(asdict(check) for check in checks),
             changed_judges=tuple(f"{judge.path} ({judge.change})" for judge in changed),
             findings=_findings(failed),
+            tree=tree,
         )
+
+    def prove_commit(
+        self, checkout: Checkout, commit: str, *, transcript: Transcript, within_s: float
+    ) -> str | None:
+        """Run the task's commands on *commit*, of which hooks made something that was not judged; what fails."""
+        if not checkout.order.settings.verify:
+            return None
+        assert checkout.git is not None
+        tree = tree_of(checkout.git, commit)
+        failed = [c for c in self._on_the_work(checkout, tree, transcript, within_s) if not c.passed]
+        return _findings(failed) if failed else None
 
     def prove(
         self, checkout: Checkout, commit: str, *, proven: str | None, transcript: Transcript, within_s: float
@@ -163,9 +184,11 @@ class Checks:
             ],
         )
 
-    def _on_the_work(self, checkout: Checkout, transcript: Transcript, within_s: float) -> tuple[Check, ...]:
-        """In a fresh checkout of what the task made, where it works in a tree of its own."""
-        commit = checkout.result_commit()
+    def _on_the_work(
+        self, checkout: Checkout, tree: str, transcript: Transcript, within_s: float
+    ) -> tuple[Check, ...]:
+        """In a fresh checkout of *tree*, what the task made, where it works in a tree of its own."""
+        commit = checkout.commit_for(tree)
         if checkout.owner is not None and commit is not None:
             return self._at(checkout, commit, transcript, within_s)
         commands = checkout.order.settings.verify

@@ -20,6 +20,7 @@ from task_queue.domain.attempt.proof import sealed_by, signed, unsigned
 from task_queue.domain.secrets import redacted
 from task_queue.domain.work.workflow import (
     Audited,
+    CommitMade,
     Committed,
     Implemented,
     Landed,
@@ -34,7 +35,7 @@ from task_queue.ports.executor import Order
 
 _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__.lower(): kind
-    for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed, SentBack)
+    for kind in (Prepared, Implemented, Verified, Audited, CommitMade, Committed, Landed, SentBack)
 }
 
 

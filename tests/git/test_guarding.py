@@ -13,11 +13,9 @@ import pytest
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
-from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT
 from task_queue.git.changes import changes_between
 from task_queue.git.checkpoint import checkpoint, snapshot_now
 from task_queue.git.collect import collect
-from task_queue.git.commit import final_commit
 from task_queue.git.guarding import begin_guarding, disarmed, end_guarding, guarded
 from task_queue.git.landing import Advanced, LandingPlan, land
 from task_queue.git.program import Git
@@ -26,10 +24,9 @@ from task_queue.git.repository import facts
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.snapshot import commit_tree
 from task_queue.git.worktree import create
-from tests.git.conftest import Scratch
+from tests.git.conftest import Scratch, commit_now
 
 TASK = TaskId("task-a")
-TRAILERS = {TASK_ID: TASK, TASK_QUEUE_ATTEMPT: "1"}
 HOOKS = (
     *(
         "pre-commit",
@@ -160,9 +157,7 @@ def in_place(scratch: Scratch, trusted: Path, agent: Callable[[], object]) -> Gi
         git, commit_tree(git, now.tree, parents=[], message="x\n"), directory=scratch.root.parent / "verify"
     ):
         pass
-    made = final_commit(
-        git, repository, since=kept, subject="Work", body="", trailers={**TRAILERS, TASK_ID: task_id}
-    )
+    made = commit_now(git, repository, kept, task_id)
     assert made.refused is None, made.refused
     end_guarding(git)
     return git
@@ -208,7 +203,7 @@ def test_what_is_configured_from_a_checkout_never_runs(
 
     assert collect(tree.git, TASK, base=tree.head, branch=tree.branch) == ()
     changes_between(tree.git, kept.commit, snapshot_now(tree.git, there, since=kept).tree)
-    made = final_commit(tree.git, there, since=kept, subject="Work", body="", trailers=TRAILERS)
+    made = commit_now(tree.git, there, kept, TASK)
     guarded(scratch.git, tmp_path / "state").read("status")
     other = commit_tree(git, f"{tree.head}^{{tree}}", parents=[tree.head], message="Other work\n")
     git.change("update-ref", "refs/heads/main", other)  # so that there is something to merge
@@ -257,7 +252,7 @@ def test_no_repository_below_is_entered(
     nested_in(scratch.at(tree.directory), hostile, as_submodule=as_submodule)
 
     collect(tree.git, TASK, base=tree.head, branch=tree.branch)
-    final_commit(tree.git, there, since=kept, subject="Work", body="", trailers=TRAILERS)
+    commit_now(tree.git, there, kept, TASK)
 
     assert remove(git, tree.directory) is not None  # it has what nothing else has
     assert hostile.ran == ""

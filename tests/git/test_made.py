@@ -9,11 +9,10 @@ import pytest
 
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
-from task_queue.git.commit import final_commit
 from task_queue.git.exclude import hide_made
 from task_queue.git.made import begin_making, dirty_work, end_making, finish_cut_off, forget_made
 from task_queue.git.snapshot import steps_between
-from tests.git.conftest import Scratch
+from tests.git.conftest import Scratch, commit_now
 from tests.git.test_repository import ODD_NAMES
 
 TASK = TaskId("task-a")
@@ -84,14 +83,7 @@ def test_an_agent_that_commits_everything_commits_none_of_it(scratch: Scratch) -
     scratch.run("commit", "-qam", "Everything")
     own = changed(scratch, since)
     scratch.write("late.txt")
-    made = final_commit(
-        scratch.git,
-        scratch.repository,
-        since=since,
-        subject="Work",
-        body="",
-        trailers={"Task-Id": TASK, "Task-Queue-Attempt": "1"},
-    )
+    made = commit_now(scratch.git, scratch.repository, since, TASK)
 
     assert own == ["mine.txt", "touched.txt"]
     assert sorted(made.paths) == ["first.txt", "late.txt", "old.txt"]
@@ -111,14 +103,7 @@ def test_what_an_agent_commits_and_takes_back_is_in_no_result(scratch: Scratch) 
     scratch.run("commit", "-qam", "Mine")
     scratch.run("checkout", "HEAD~", "--", "first.txt")
     scratch.run("reset", "-q")
-    made = final_commit(
-        scratch.git,
-        scratch.repository,
-        since=since,
-        subject="Work",
-        body="",
-        trailers={"Task-Id": TASK, "Task-Queue-Attempt": "1"},
-    )
+    made = commit_now(scratch.git, scratch.repository, since, TASK)
 
     assert (len(made.all), scratch.run("diff", "--name-only", str(since.base), "HEAD")) == (2, "")
 
@@ -208,7 +193,6 @@ def test_once_the_task_has_ended_they_are_files_like_any_other(scratch: Scratch)
 
     forget_made(scratch.repository, TASK)
 
-    assert begin(scratch).others_paths == frozenset()  # the same attempt's
     assert checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=2).others_paths == {"made.txt"}
     assert not list((scratch.root / ".git/task-queue-made").iterdir())
 
