@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.quota import Quota
@@ -25,15 +26,18 @@ from task_queue.domain.model import (
     Pause,
     RunRecord,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.work.worktrees import Keep
 from task_queue.platform.owners import this_process
+from task_queue.ports.admission import Admission
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
-from task_queue.ports.runner import RunningAttempt
+from task_queue.ports.runner import Runners, RunningAttempt
 from task_queue.ports.store import Engine
+from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.opening import open_log
 from tests.store.memory import MemoryEngine
 
@@ -147,7 +151,9 @@ class FakeOrders:
             title=task.title,
             body=task.body,
             document=place.document,
+            agent_copy=nowhere / "task.md",
             scratch=place.scratch,
+            temporary=nowhere,
             log=place.log,
             queue_dirs=(),
             workspace=nowhere,
@@ -155,6 +161,9 @@ class FakeOrders:
             settings=self.settings_of(task),
             executor=ExecutorKind.CLAUDE,
         )
+
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:  # noqa: ARG002 - the port's signature
+        return product
 
     def workspace_of(self, task: Task) -> str | None:  # noqa: ARG002 - the port's signature
         return "/nowhere"
@@ -166,9 +175,11 @@ class OpenAdmission:
 
     refusal: str | None = None
     pauses: list[str] = field(default_factory=list)
+    held: Callable[[Waiting], str | None] | None = None
+    """Why a task is not to begin."""
 
-    def screen(self, source: str) -> None:  # noqa: ARG002 - the port's signature
-        return None
+    def screen(self, source: str) -> Callable[[Waiting], str | None] | None:  # noqa: ARG002 - the port's signature
+        return self.held
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's
         return self.refusal
@@ -196,6 +207,24 @@ class OpenAdmission:
         return False
 
 
+def source_context(
+    engine: FolderEngine | MemoryEngine,
+    runners: Runners,
+    admission: Admission,
+    clock: FakeClock,
+    **others: Any,
+) -> SourceContext:
+    """*others* are fields of the context; without them nothing is emitted, and no wait is spread."""
+    given: dict[str, Any] = {
+        "source": "test",
+        "orders": FakeOrders(),
+        "state_of": engine.state_of,
+        "emit": lambda _: None,
+        "timing": Timing(jitter=lambda: 0.0),
+    }
+    return SourceContext(**given | others, engine=engine, runners=runners, admission=admission, clock=clock)
+
+
 class Bench:
     """A worker on a memory engine, turned by hand."""
 
@@ -216,16 +245,13 @@ class Bench:
     def new_worker(self) -> Worker:
         """As after a restart of the daemon."""
         return Worker(
-            SourceContext(
-                source="test",
-                engine=self.engine,
-                runners=self.runners,
+            source_context(
+                self.engine,
+                self.runners,
+                self.admission,
+                self.clock,
                 orders=self.orders,
-                admission=self.admission,
-                state_of=self.engine.state_of,
-                clock=self.clock,
                 emit=self.events.append,
-                timing=Timing(jitter=lambda: 0.0),
                 quota=self.quota,
                 on_change=lambda: self.shown.append(self.worker.running),
             )

@@ -80,7 +80,7 @@ def test_an_outcome_keeps_what_the_work_came_to() -> None:
     assert (product.isolation, product.branch) == (Isolation.WORKTREE, "task-queue/fix-auth")
     now = json.loads(encode(decode(Ending, data)))
     product_now = now["work"].pop("product")
-    newer = {
+    newer: dict[str, object] = {
         "uncommitted": [],
         "unwanted": [],
         "too_many": "",

@@ -62,14 +62,14 @@ def demo(context: click.Context, *, keep: bool, as_json: bool) -> None:
 
 
 def _introduction() -> Iterator[Renderable]:
-    from task_queue.demo.cast import PARTS
+    from task_queue.demo.cast import DEMO_TASKS
 
     yield paragraph(
         "Two sources, four tasks. The daemon, the agent, its tools, the files and git are real; only the"
         " model is scripted and answers on this machine. No account is used, nothing is spent."
     )
     yield line()
-    for part in PARTS:
+    for part in DEMO_TASKS:
         yield item(part.task_id, part.shows, indent=2, column=_NAME)
     yield line()
     yield line(strong("what happens"))

@@ -41,6 +41,12 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _absolute_program(argv: tuple[str, ...]) -> tuple[str, ...]:
+    if argv and not Path(argv[0]).is_absolute():
+        raise ValueError("must begin with the absolute path of a program")
+    return argv
+
+
 def _source_id(text: str) -> str:
     problem = document.why_not_an_id(text)
     if problem:
@@ -56,8 +62,8 @@ def _period(text: str) -> str:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
 Seconds = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Money = Annotated[float, Field(gt=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(gt=0)]
 Period = Annotated[str, AfterValidator(_period)]
 """A duration as documents spell it."""
 
@@ -70,7 +76,7 @@ class Source(_Section):
     added_at: str | None = None
     project_workspace: AbsolutePath | None = None
     defaults: dict[str, Any] = {}
-    daily_budget_usd: Money | None = None
+    daily_budget_usd: Amount | None = None
     setup: tuple[str, ...] = ()
     """Commands that make a fresh working tree ready, e.g. install dependencies."""
     paused: bool = False
@@ -84,6 +90,10 @@ class Source(_Section):
 class Agent(_Section):
     env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()
+    env_file: AbsolutePath | None = None
+    """A file of lines NAME=VALUE, for us alone; each value counts as a secret."""
+    key_command: Annotated[tuple[str, ...], AfterValidator(_absolute_program)] = ()
+    """Its one line of output is ANTHROPIC_API_KEY."""
     config_dir: AbsolutePath | None = None
     cli_path: AbsolutePath | None = None
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
@@ -115,9 +125,9 @@ class GitSettings(_Section):
     """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
     never_commit: tuple[str, ...] = NEVER_COMMIT
     """Patterns of files that are left uncommitted; one without a slash applies in every folder."""
-    max_new_file_mb: Count = 2
+    max_new_file_mb: AtLeastOne = 2
     """A larger new file is left uncommitted, unless Git LFS keeps it."""
-    max_new_files: Count = 100
+    max_new_files: AtLeastOne = 100
     """The branch of a task that adds more files waits for a person."""
 
     @property
@@ -145,13 +155,13 @@ class ConfiguredCommand(_Section):
 
 
 class Limits(_Section):
-    running: Count = 4
-    daily_budget_usd: Money | None = None
-    max_pending: Count = 100
-    memory_mb: Count = 8192
+    running: AtLeastOne = 4
+    daily_budget_usd: Amount | None = None
+    max_pending: AtLeastOne = 100
+    memory_mb: AtLeastOne = 8192
     min_free_mb: Annotated[int, Field(ge=0)] = 500
-    transcript_mb: Count = 200
-    starts_per_10min: Count = 20
+    transcript_mb: AtLeastOne = 200
+    starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
 

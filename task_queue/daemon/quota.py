@@ -15,7 +15,7 @@ from task_queue.domain.task import TaskId
 
 USED_UP = "as many tasks as --cycles allows have begun"
 """Why the others wait."""
-_Task = tuple[str, TaskId]
+_TaskKey = tuple[str, TaskId]
 """Its source, and the name of its document without ``.md``."""
 
 
@@ -29,8 +29,8 @@ class Quota:
         self._lock = threading.Lock()
         self._closed = False
         self._ended = 0
-        self._in_hand: set[_Task] = set()
-        self._begun: set[_Task] = set()
+        self._in_hand: set[_TaskKey] = set()
+        self._begun: set[_TaskKey] = set()
         """Claimed at least once and not ended: in hand, or waiting for another attempt."""
         self._refused: set[Callable[[], None]] = set()
 

@@ -19,14 +19,10 @@ from task_queue.domain.attempt.progress import progress_of
 from task_queue.domain.attempt.proof import seal_of
 from task_queue.domain.attempt.rebuild import rebuilt_ending, work_so_far
 from task_queue.domain.attempt.recovery import ClaimFacts, Repair, repair_for
-from task_queue.domain.attempt.results import (
-    attempts_before,
-    bare_ending,
-    journal_after,
-    result_of,
-)
+from task_queue.domain.attempt.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.domain.attempt.spending import Meter, meter_of
 from task_queue.domain.document.choices import CLAUDE, OnLostSession
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
 from task_queue.domain.model import (
     Claim,
@@ -40,6 +36,7 @@ from task_queue.domain.model import (
     Release,
     Retry,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import Task, TaskState
 from task_queue.domain.work.report import report_of
@@ -113,9 +110,8 @@ class Supervision:
                 if repair is Repair.SETTLE:
                     break
                 self._repair(claim, repair, runner_ended=runner_ended)
-            ending = self._attempts.ending_of(claim)
-            # Each repair changes the facts, so this row would be a defect of the table.
-            if ending is None or not self._attempts.is_genuine(claim, ending):
+            ending, _ = self._ending(claim)
+            if ending is None:  # each repair changes the facts, so this would be a defect of the table
                 raise RuntimeError(f"{claim.task_id}: attempt {claim.attempt} was brought to no end")
             return self._apply(claim, ending)
         except ClaimLost as error:
@@ -136,32 +132,32 @@ class Supervision:
         self._attempts.commit(claim, replace(ending, steps=steps))
 
     def _facts(self, claim: Claim, *, runner_ended: bool) -> ClaimFacts:
-        ending = self._attempts.ending_of(claim)
-        forged = ending is not None and not self._attempts.is_genuine(claim, ending)
-        ended = ending is not None and not forged
+        ending, forged = self._ending(claim)
         run = self._attempts.run_of(claim)
-        unfinished = run is not None and not run.abandoned and not ended
-        could_live = run is not None and not run.abandoned and not runner_ended
-        runner = self._runners.adopt(run) if run is not None and could_live else None
+        abandoned = run is not None and run.abandoned
+        runner = None if run is None or abandoned or runner_ended else self._runners.adopt(run)
         if runner is not None:
             runner.close()
+        # Where an ending was forged, a result in the transcript may be, too.
+        to_rebuild = run is not None and not abandoned and runner is None and ending is None and not forged
         return ClaimFacts(
-            ending=ended,
+            ending=ending is not None,
             run=run is not None,
-            abandoned=run is not None and run.abandoned,
-            acted=run is not None and run.abandoned and not ended and self._attempts.may_have_acted(claim),
+            abandoned=abandoned,
+            acted=abandoned and ending is None and self._attempts.may_have_acted(claim),
             runner_alive=runner is not None,
-            # Where an ending was forged, a result in the transcript may be, too.
-            result_in_transcript=unfinished
-            and runner is None
-            and not forged
-            and self._rebuilt(claim) is not None,
+            result_in_transcript=to_rebuild and self._rebuilt(claim) is not None,
         )
+
+    def _ending(self, claim: Claim) -> tuple[Ending | None, bool]:
+        """What the runner or a worker committed, and whether another process forged what is there."""
+        ending = self._attempts.ending_of(claim)
+        forged = ending is not None and not self._attempts.is_genuine(claim, ending)
+        return None if forged else ending, forged
 
     def _disown_forged(self, claim: Claim) -> bool:
         """Make room for the true ending; whether there was a forged one."""
-        ending = self._attempts.ending_of(claim)
-        forged = ending is not None and not self._attempts.is_genuine(claim, ending)
+        _, forged = self._ending(claim)
         if forged:
             self._attempts.set_ending_aside(claim)
         return forged
@@ -182,7 +178,7 @@ class Supervision:
                 self._end_leftovers(claim, runner_ended)
                 ending = self._rebuilt(claim)
                 if ending is not None:
-                    self._attempts.commit(claim, ending)
+                    self._attempts.commit(claim, replace(ending, work=self._compared(claim, ending.work)))
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim, runner_ended)
                 found = (
@@ -191,12 +187,10 @@ class Supervision:
                     else "no ending was committed"
                 )
                 evidence = (f"{found}; {ended} left-over processes were ended",)
-                outcome = Outcome(
-                    OutcomeKind.CRASHED, "the runner died before the agent had finished", evidence
-                )
+                kind, why = OutcomeKind.CRASHED, "the runner died before the agent had finished"
                 if self._requests.cancel_requested(claim):
-                    outcome = Outcome(OutcomeKind.CANCELLED, "cancelled; its runner had died", evidence)
-                self.commit(claim, outcome, by="recovery", work=self._work_so_far(claim))
+                    kind, why = OutcomeKind.CANCELLED, "cancelled; its runner had died"
+                self._commit_for_dead(claim, Outcome(kind, why, evidence), by="recovery")
             case _:
                 assert_never(repair)
         self._emit(events.TaskRecovered(self._source, claim.task_id, repair.value))
@@ -217,7 +211,10 @@ class Supervision:
             self._admission.count_in(self._source, self._may_spend(claim))
             try:
                 self._emit(events.TaskAdopted(self._source, claim.task_id, claim.attempt))
-                self._wait_for(claim, runner, limit=self._longest(claim))
+                # The time before that, with an earlier daemon, is not known for sure.
+                settings = self._settings(claim)
+                limit = settings.timeout + _BACKSTOP if settings else None
+                self._wait_for(claim, runner, limit=limit)
             finally:
                 self._admission.leave(self._source)
 
@@ -225,9 +222,6 @@ class Supervision:
         return rebuilt_ending(
             claim, self._attempts.transcript(claim), before=self._meter(claim), now=self._clock.now()
         )
-
-    def _work_so_far(self, claim: Claim) -> Work:
-        return work_so_far(claim, self._attempts.transcript(claim), before=self._meter(claim))
 
     def _meter(self, claim: Claim) -> Meter:
         return meter_of(attempts_before(self._queue.journal(claim), claim), claim.session_id)
@@ -277,10 +271,24 @@ class Supervision:
         """The agent's own end if it had reported one, else *outcome_if_killed*; a command cannot be continued."""
         finished = self._rebuilt(claim) if outcome_if_killed.kind is OutcomeKind.INTERRUPTED else None
         if finished is not None:
-            self._attempts.commit(claim, finished)
+            self._attempts.commit(claim, replace(finished, work=self._compared(claim, finished.work)))
             return
         outcome = replace(outcome_if_killed, lost_session=not self._policy(claim).repeatable)
-        self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
+        self._commit_for_dead(claim, outcome, by="worker")
+
+    def _commit_for_dead(self, claim: Claim, outcome: Outcome, *, by: str) -> None:
+        """Of an attempt whose runner died with its work: what is known of that."""
+        work = work_so_far(claim, self._attempts.transcript(claim), before=self._meter(claim))
+        self.commit(claim, outcome, by=by, work=self._compared(claim, work))
+
+    def _compared(self, claim: Claim, work: Work) -> Work:
+        """With what changed meanwhile in the owner's repository, which the runner would have said itself."""
+        task = self._task(claim)
+        if task is None:
+            return work
+        product = work.product or WorkProduct(None)
+        compared = self._orders.compared(claim, task, product)
+        return work if compared is product else replace(work, product=compared)
 
     def _apply(self, claim: Claim, ending: Ending) -> bool:
         """Do what ``decide`` says follows from *ending*; whether that is the task's end."""
@@ -406,28 +414,24 @@ class Supervision:
 
     def _may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""
-        try:
-            settings = self._orders.settings_of(self._queue.task(claim))
-        except TaskFileError:
-            return None
-        if settings.executor != CLAUDE:
+        settings = self._settings(claim)
+        if settings is not None and settings.executor != CLAUDE:
             return 0.0
-        if settings.max_budget_usd is None:
+        if settings is None or settings.max_budget_usd is None:
             return None
         earlier = attempts_before(self._queue.journal(claim), claim)
         return max(0.0, settings.max_budget_usd - sum(attempt.total_cost_usd or 0 for attempt in earlier))
 
-    def _longest(self, claim: Claim) -> timedelta | None:
-        """How long the runner of an earlier daemon may go on; the time before that is not known for sure."""
+    def _settings(self, claim: Claim) -> Settings | None:
+        """None of a document that is not a valid task: it never ran."""
         try:
-            return self._orders.settings_of(self._queue.task(claim)).timeout + _BACKSTOP
+            return self._orders.settings_of(self._queue.task(claim))
         except TaskFileError:
             return None
 
     def _policy(self, claim: Claim) -> Policy:
-        try:
-            settings = self._orders.settings_of(self._queue.task(claim))
-        except TaskFileError:
+        settings = self._settings(claim)
+        if settings is None:
             return Policy()
         return Policy(
             max_attempts=settings.max_attempts,

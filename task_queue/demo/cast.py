@@ -54,7 +54,7 @@ Three files, none over 20 lines. `convert.py` has no test.
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DemoTask:
     """One task of the demo."""
 
     task_id: TaskId
@@ -69,29 +69,29 @@ class Part:
         return files("task_queue.demo").joinpath(f"{self.task_id}.md").read_bytes()
 
 
-PARTS = (
-    Part(
+DEMO_TASKS = (
+    DemoTask(
         TaskId("task-write-slugify"),
         "ad-hoc",
         "Write slugify",
         "writes code; an auditor rejects it once; then it is merged",
         OutcomeKind.SUCCEEDED,
     ),
-    Part(
+    DemoTask(
         TaskId("task-publish-release"),
         "ad-hoc",
         "Publish the release",
         "is denied git push, and claims success anyway",
         OutcomeKind.DENIED,
     ),
-    Part(
+    DemoTask(
         TaskId("task-survey-code"),
         "planned",
         "Survey the code",
         "takes a while, so that there is something to watch",
         OutcomeKind.SUCCEEDED,
     ),
-    Part(
+    DemoTask(
         TaskId("task-translate-readme"),
         "planned",
         "Translate the read-me",

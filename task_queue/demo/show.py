@@ -26,10 +26,11 @@ from task_queue.app.circumstances import Circumstances, listed
 from task_queue.app.overview import status_of
 from task_queue.config import document
 from task_queue.config.locations import locate
-from task_queue.demo.cast import PARTS, Part, script_for
+from task_queue.demo.cast import DEMO_TASKS, DemoTask, script_for
 from task_queue.demo.scripted_model import ScriptedModel
 from task_queue.demo.stage import Stage, find_git
 from task_queue.domain.errors import TaskQueueError
+from task_queue.platform import isolated
 
 _LOOK_EVERY_S = 0.1
 _LONGEST_S = 180.0
@@ -104,7 +105,7 @@ def run_demo(announce: Callable[[Scene], None], *, keep: bool = False) -> Report
         with _ended_by_signals(), ScriptedModel(script_for(stage.workspace, stage.worktree)) as model:
             stage.build(model)
             started = time.monotonic()
-            for part in PARTS:
+            for part in DEMO_TASKS:
                 stage.drop(part)
             with _daemon(stage) as daemon:
                 _watch(stage, daemon, started, announce)
@@ -113,7 +114,7 @@ def run_demo(announce: Callable[[Scene], None], *, keep: bool = False) -> Report
                 folder=str(root),
                 kept=keep,
                 seconds=round(seconds, 1),
-                tasks=tuple(_ended(stage, part) for part in PARTS),
+                tasks=tuple(_ended(stage, part) for part in DEMO_TASKS),
                 commits=tuple(stage.commits()),
                 changes=tuple(stage.changes()),
                 requests=len(model.requests),
@@ -142,7 +143,7 @@ def _watch(
             if shown.get(task_id) != what:
                 shown[task_id] = what
                 announce(Scene(round(now, 1), task_id, what))
-        if all(_result(stage, part) for part in PARTS):
+        if all(_result(stage, part) for part in DEMO_TASKS):
             return
         if daemon.poll() is not None:
             raise TaskQueueError(
@@ -176,7 +177,7 @@ def _doing(view: StatusView, tools: dict[str, str | None]) -> dict[str, str]:
 
 def _checked(stage: Stage, counted: dict[str, int]) -> Iterator[tuple[str, str]]:
     """What verification, audit and landing came to; ``counted`` holds the number of steps of each task seen so far."""
-    for part in PARTS:
+    for part in DEMO_TASKS:
         steps = [
             json.loads(line)
             for path in sorted(stage.layout(part.source).logs.glob(f"{part.task_id}/attempt-*/steps.jsonl"))
@@ -203,7 +204,7 @@ def _shown(tool: str) -> str:
 
 
 def _done(stage: Stage) -> dict[str, str]:
-    results = {part.task_id: _result(stage, part) for part in PARTS}
+    results = {part.task_id: _result(stage, part) for part in DEMO_TASKS}
     return {
         task_id: f"{result['state']}, with outcome {result['outcome']}"
         for task_id, result in results.items()
@@ -211,7 +212,7 @@ def _done(stage: Stage) -> dict[str, str]:
     }
 
 
-def _result(stage: Stage, part: Part) -> dict[str, Any] | None:
+def _result(stage: Stage, part: DemoTask) -> dict[str, Any] | None:
     """The task's result once its document is in its final place."""
     layout = stage.layout(part.source)
     try:
@@ -222,7 +223,7 @@ def _result(stage: Stage, part: Part) -> dict[str, Any] | None:
     return result if lies.exists() else None
 
 
-def _ended(stage: Stage, part: Part) -> DemoResult:
+def _ended(stage: Stage, part: DemoTask) -> DemoResult:
     result = _result(stage, part) or {}
     audits: list[dict[str, Any]] = result["audit"]["rounds"] if result["audit"] else []
     return DemoResult(
@@ -248,9 +249,9 @@ def _ended(stage: Stage, part: Part) -> DemoResult:
 def _daemon(stage: Stage) -> Generator[subprocess.Popen[bytes]]:
     with stage.daemon_errors.open("wb") as errors:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.cli", "--config", str(stage.config), "daemon"],
+            isolated.words_for("task_queue.cli", "--config", str(stage.config), "daemon"),
             env=stage.environment,
-            cwd=stage.root,
+            cwd=isolated.DIRECTORY,
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,

@@ -13,14 +13,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import task_queue
 from task_queue.config.locations import locate
-from task_queue.demo.cast import PARTS, Part
+from task_queue.demo.cast import DEMO_TASKS, DemoTask
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
 from task_queue.domain.errors import TaskQueueError
 from task_queue.store.folder.layout import Layout
 
-SOURCES = tuple(dict.fromkeys(part.source for part in PARTS))
+SOURCES = tuple(dict.fromkeys(part.source for part in DEMO_TASKS))
 _README = """\
 # Convert
 
@@ -59,7 +58,7 @@ class Stage:
     @property
     def worktree(self) -> Path:
         """Where the task that writes code works, away from the workspace."""
-        part = PARTS[0]
+        part = DEMO_TASKS[0]
         locations = locate(self.config, environ=self.environment)
         return locations.worktrees / part.source / part.task_id
 
@@ -71,8 +70,6 @@ class Stage:
             "HOME": str(self.root / "home"),
             "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.root / "run"),
-            # The same package as this one, also where it runs from a checkout.
-            "PYTHONPATH": str(Path(task_queue.__file__).parents[1]),
         }
 
     def build(self, model: ScriptedModel) -> None:
@@ -93,7 +90,7 @@ class Stage:
         self.config.write_text(json.dumps(self._configuration(model), indent=2) + "\n")
         self.config.chmod(0o600)
 
-    def drop(self, part: Part) -> None:
+    def drop(self, part: DemoTask) -> None:
         """Hand in a task as a careful producer does: write it elsewhere, rename it into ``pending/``."""
         layout = self.layout(part.source)
         draft = layout.staging / f"{part.task_id}.md"

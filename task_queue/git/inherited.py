@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-Entry = tuple[str, str]
+ConfigEntry = tuple[str, str]
 """A key as git-config(1) lists it, and its value."""
 
 NO_PUSH = "pushing-is-switched-off-in-the-checkout-of-a-task"
@@ -45,13 +45,13 @@ _HAS_URL = re.compile(r"(submodule|lfs)\.(.+\.)?(url|lfsurl|pushurl)")
 
 
 def inherited(
-    effective: Iterable[Entry],
-    local: Sequence[Entry],
+    effective: Iterable[ConfigEntry],
+    local: Sequence[ConfigEntry],
     *,
-    urls: Iterable[Entry],
+    urls: Iterable[ConfigEntry],
     root: Path,
     own: Sequence[Path],
-) -> tuple[Entry, ...]:
+) -> tuple[ConfigEntry, ...]:
     """The entries of the new repository.
 
     *effective* applies in the owner's repository, *local* is written in it; *urls* has each of its remotes
@@ -64,7 +64,7 @@ def inherited(
         for name, given in urls
         if (url := without_credentials(_absolute(given, root))) and not _is_one_of(url, own)
     }
-    copied: list[Entry] = [*last.items()]
+    copied: list[ConfigEntry] = [*last.items()]
     for key, value in local:
         if not _OF_THE_REPOSITORY.fullmatch(key) or _is_of_unknown_remote(key, value, remotes):
             continue
@@ -79,7 +79,7 @@ def inherited(
     return (*copied, ("commit.gpgsign", "false"), ("tag.gpgsign", "false"))
 
 
-def promisor_in(local: Iterable[Entry]) -> str | None:
+def promisor_in(local: Iterable[ConfigEntry]) -> str | None:
     """The remote that a partial clone fetches from what it lacks; None: it is none."""
     return next((value for key, value in local if key == "extensions.partialclone"), None)
 
@@ -95,7 +95,7 @@ def without_credentials(url: str) -> str:
     return f"{scheme}://{user.partition(':')[0]}@{rest}"
 
 
-def config_text(entries: Iterable[Entry]) -> str:
+def config_text(entries: Iterable[ConfigEntry]) -> str:
     """*entries* as a configuration file (git-config(1), "Syntax")."""
     return "".join(_lines(key, value) for key, value in entries)
 

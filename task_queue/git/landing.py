@@ -61,7 +61,7 @@ class Unproven:
     findings: str
 
 
-Landing = Advanced | Conflict | Blocked | Unproven
+LandingOutcome = Advanced | Conflict | Blocked | Unproven
 Prove = Callable[[str], str | Blocked | None]
 """Findings of the checks on a commit that is to land, or why they could not be made; None: they passed."""
 
@@ -78,6 +78,8 @@ class LandingPlan:
     """Where a throw-away checkout may be."""
     marker: str
     """Of the attempt that lands."""
+    tip: str | None = None
+    """The commit of the branch that is to land, and no later one; None: wherever the branch is."""
     prove: Prove = lambda _: None
     give_up: Callable[[], bool] = lambda: False
     """Asked while it waits for its turn."""
@@ -91,7 +93,7 @@ def land(
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
     wait_s: float = HOOKS_TIMEOUT_S,
-) -> Landing:
+) -> LandingOutcome:
     """Merge the branch into its target, fast-forward where it only continues it. Idempotent; raises GitError.
 
     Branches land in one target one after the other, *wait_s* is how long this one waits for its turn. What
@@ -112,7 +114,7 @@ def land(
 
 def _land_once(
     git: Git, request: LandingPlan, *, add_note: Callable[[str], None], within_s: float
-) -> Landing | None:
+) -> LandingOutcome | None:
     """None: the target moved before we could, so everything has to be decided again."""
     with turn(git, wait_s=within_s):
         cut_off = finish_interrupted(git, marker=request.marker)
@@ -124,6 +126,9 @@ def _land_once(
         return Blocked(f"there is no branch {target} any more: it was deleted or renamed")
     if tip is None:
         return Blocked(f"there is no branch {branch}")
+    if request.tip is not None and tip != request.tip:
+        add_note(f"{branch} was moved to {tip[:12]} after the verdict: only {request.tip[:12]} was merged")
+        tip = request.tip
     if is_ancestor(git, tip, of=old):
         return Advanced(old, "already there")
     place = checkout_of(git, target)
@@ -170,7 +175,7 @@ def _advanced(
     *,
     add_note: Callable[[str], None],
     within_s: float,
-) -> Landing | None:
+) -> LandingOutcome | None:
     """In our turn: move the target, if it is still where it was. None: it is not."""
     target = request.target
     in_the_way = _in_the_way(git, place, target, old=old, new=new)  # another process may work there by now
@@ -186,7 +191,7 @@ def _advanced(
         add_note(done.note)
     if place is None and _has_hook(git, _AFTER_MERGE):
         add_note(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
-    tip = commit_of(git, f"refs/heads/{request.branch}")
+    tip = request.tip or commit_of(git, f"refs/heads/{request.branch}")
     return Advanced(new, "fast-forward" if new == tip else "merge")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
-from task_queue.git.inherited import NO_PUSH, Entry, config_text, inherited, promisor_in
+from task_queue.git.inherited import NO_PUSH, ConfigEntry, config_text, inherited, promisor_in
 from task_queue.git.program import Git
 from task_queue.platform import durable
 
@@ -119,21 +119,25 @@ def hooks_folder(owner: Git) -> Path:
     return paths_of(owner).hooks
 
 
-def _configuration(owner: Git) -> list[tuple[str, Entry]]:
+def _configuration(owner: Git) -> list[tuple[str, ConfigEntry]]:
     """All that applies in *owner*'s repository but what we say ourselves, each entry with its scope."""
     fields = iter(owner.read("config", "--list", "--includes", "-z", "--show-scope").fields)
-    found: list[tuple[str, Entry]] = []
+    guarded = owner.guard.settings(owner) if owner.guard is not None else ()
+    instead = {key for key, _ in guarded}  # an agent may have changed these
+    found: list[tuple[str, ConfigEntry]] = []
     for scope, entry in zip(fields, fields, strict=True):
         key, _, value = entry.partition("\n")
-        if scope != "command":
-            found.append((scope, (key, value if "\n" in entry else "true")))
+        if (scope == "command") == (key in instead) and key != "core.hookspath":
+            found.append(("local" if key in instead else scope, (key, value if "\n" in entry else "true")))
+        elif scope != "command" and key == "core.hookspath":
+            found.append((scope, (key, value)))
     return found
 
 
 def _configure(
     owner: Git,
     place: Path,
-    listed: list[tuple[str, Entry]],
+    listed: list[tuple[str, ConfigEntry]],
     *,
     to_be: Path,
     settings: tuple[str, ...],
@@ -155,7 +159,7 @@ def _configure(
         own=(root, where.git_dir, where.common_dir),
     )
     promisor = promisor_in(local)
-    own: list[Entry] = [
+    own: list[ConfigEntry] = [
         ("core.bare", "false"),
         ("core.logallrefupdates", "true"),
         *((name, value) for name, _, value in (setting.partition("=") for setting in settings)),
@@ -169,14 +173,14 @@ def _configure(
         file.write(os.fsencode(config_text((*own, *entries))))
 
 
-def _submodules_beside(owner: Git, root: Path) -> list[Entry]:
+def _submodules_beside(owner: Git, root: Path) -> list[ConfigEntry]:
     """Relative addresses resolved against the owner's repository itself, because it has no upstream for them."""
     answer = owner.ask("config", "--blob", "HEAD:.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.url$")
     entries = [(key, url) for key, _, url in (field.partition("\n") for field in answer.fields)]
     return [(key, os.path.normpath(root / url)) for key, url in entries if url.startswith(("./", "../"))]
 
 
-def _hooks_setting(to_be: Path, local: Iterable[Entry]) -> list[Entry]:
+def _hooks_setting(to_be: Path, local: Iterable[ConfigEntry]) -> list[ConfigEntry]:
     """Never the owner's folder: programs that install hooks ask git where to write them."""
     given = next((value for key, value in reversed(list(local)) if key == "core.hookspath"), None)
     if given is not None and given and not given.startswith(("/", "~")):
@@ -237,7 +241,7 @@ def _copy_info(place: Path, where: RepositoryPaths) -> None:
                 shutil.copyfile(source, place / "info" / name)
 
 
-def _copy_hooks(place: Path, listed: list[tuple[str, Entry]], where: RepositoryPaths) -> None:
+def _copy_hooks(place: Path, listed: list[tuple[str, ConfigEntry]], where: RepositoryPaths) -> None:
     """As they are now. Those in the files themselves come with the files, those of a whole account apply anyway."""
     scope, given = next(
         ((scope, value) for scope, (key, value) in reversed(listed) if key == "core.hookspath"), ("", "")

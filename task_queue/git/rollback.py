@@ -18,7 +18,7 @@ from task_queue.git.program import Git
 from task_queue.git.repository import holder_of
 from task_queue.git.snapshot import (
     Entry,
-    Step,
+    PathChange,
     entries_in_index,
     entries_of_files,
     paths_git_skips,
@@ -83,7 +83,7 @@ def roll_back(git: Git, *, old: str, new: str) -> tuple[str, ...]:
 class _CurrentState:
     """Files and index as they are, at the paths of some steps."""
 
-    def __init__(self, git: Git, steps: Sequence[Step]) -> None:
+    def __init__(self, git: Git, steps: Sequence[PathChange]) -> None:
         self._git = git
         self._root = git.directory
         self._skipped = paths_git_skips(git)
@@ -93,7 +93,7 @@ class _CurrentState:
         self._files = entries_of_files(git, readable)
         self._staged = entries_in_index(git)
 
-    def is_ours(self, step: Step) -> bool:
+    def is_ours(self, step: PathChange) -> bool:
         """Whether index and file are as git leaves them before, in, or after the fast-forward."""
         staged = self._staged.get(step.path)
         if not (_is(staged, step.before) or _is(staged, step.after)):
@@ -104,7 +104,7 @@ class _CurrentState:
             self.is_missing(step) or self.is_old(step) or self.is_new(step)
         )
 
-    def is_untouched(self, step: Step) -> bool:
+    def is_untouched(self, step: PathChange) -> bool:
         """Whether index and file are as git leaves them before it."""
         if not _is(self._staged.get(step.path), step.before) or step.path in self._odd:
             return False
@@ -112,34 +112,34 @@ class _CurrentState:
             return True
         return self.is_missing(step) if step.before.absent else self.is_old(step)
 
-    def is_staged(self, step: Step) -> bool:
+    def is_staged(self, step: PathChange) -> bool:
         staged = self._staged.get(step.path)
         return _is(staged, step.after) and not _is(staged, step.before)
 
-    def is_missing(self, step: Step) -> bool:
+    def is_missing(self, step: PathChange) -> bool:
         """Also where there is a folder: then one of the two commits has files in it."""
         return self._has_file(step) and not _is_file(self._root, step.path)
 
-    def is_old(self, step: Step) -> bool:
+    def is_old(self, step: PathChange) -> bool:
         file = self._files.get(step.path)
         if file is None:
             return False
         only_mode = step.before.oid == step.after.oid
         return _is(file, step.before) if only_mode else _has_content_of(file, step.before)
 
-    def is_new(self, step: Step) -> bool:
+    def is_new(self, step: PathChange) -> bool:
         """The whole file, or what git had written of it."""
         file = self._files.get(step.path)
         if file is None or step.after.absent or self.is_old(step):
             return False
         return _has_content_of(file, step.after) or self._is_beginning(step)
 
-    def _has_file(self, step: Step) -> bool:
+    def _has_file(self, step: PathChange) -> bool:
         """Not of a submodule, nor of a sparse checkout's rest: git leaves those as they are."""
         is_submodule = _SUBMODULE in (step.before.mode, step.after.mode)
         return not is_submodule and step.path not in self._skipped
 
-    def _is_beginning(self, step: Step) -> bool:
+    def _is_beginning(self, step: PathChange) -> bool:
         if _LINK in (step.after.mode, self._files[step.path].mode):
             return False
         written = (self._root / step.path).read_bytes()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-_Key = TypeVar("_Key")
+_Name = TypeVar("_Name")
 
 
 def free_mb_at(folder: Path) -> int | None:
@@ -16,9 +16,9 @@ def free_mb_at(folder: Path) -> int | None:
     return free_mb_by({None: folder}).get(None)
 
 
-def free_mb_by(folders: Mapping[_Key, Path]) -> dict[_Key, int]:
+def free_mb_by(folders: Mapping[_Name, Path]) -> dict[_Name, int]:
     """The same for many, without those that cannot be asked; each file system is asked once."""
-    found: dict[_Key, int] = {}
+    found: dict[_Name, int] = {}
     of_device: dict[int, int] = {}
     for key, folder in folders.items():
         try:

@@ -21,7 +21,7 @@ from task_queue.platform.json_files import object_in
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-Record = TypeVar("Record")
+Decoded = TypeVar("Decoded")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FIELDS_OF: Mapping[type[Any], Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     Result: result_fields,
@@ -43,12 +43,12 @@ def encode(record: Any) -> bytes:
     return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
-def decode(kind: type[Record], data: bytes) -> Record:
+def decode(kind: type[Decoded], data: bytes) -> Decoded:
     """Raises UnreadableRecordError."""
     from pydantic import ValidationError
 
     try:
-        record: Record = adapter(kind).validate_json(_as_fields(kind, data))
+        record: Decoded = adapter(kind).validate_json(_as_fields(kind, data))
         return record
     except ValidationError as error:
         first = error.errors()[0]

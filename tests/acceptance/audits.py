@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from task_queue.demo.scripted_model import Reply, Request, Say, UseTool
-from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.agents import bash
+from tests.acceptance.rig import Rig
 
 SLOW = 90
 
@@ -42,6 +44,29 @@ def just_ran(request: Request) -> bool:
     return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
 
 
+class Implementer(ABC):
+    """A script for both: the auditor passes all; the implementer runs *work*, and *mend* when it is sent back."""
+
+    def __init__(self) -> None:
+        self.sent_back: list[str] = []
+
+    @abstractmethod
+    def work(self, request: Request) -> str: ...
+
+    @abstractmethod
+    def mend(self, request: Request) -> str: ...
+
+    def __call__(self, request: Request) -> Reply:
+        if audits(request):
+            return verdict("pass") if request.turn == 1 else Say("done")
+        if just_ran(request):
+            return Say("done")
+        if "does not count as done yet" in request.last_text:
+            self.sent_back.append(request.last_text)
+            return bash(self.mend(request))
+        return bash(self.work(request))
+
+
 class TwoAgents:
     """A script for both: the implementer appends a line a round; the auditor goes through its verdicts."""
 
@@ -73,7 +98,7 @@ def git(directory: Path, *arguments: str) -> str:
     return answer.stdout.strip()
 
 
-def a_repository(rig: AgentRig) -> Path:
+def a_repository(rig: Rig) -> Path:
     """The rig's workspace as a repository with one commit."""
     (rig.home / ".gitconfig").write_text(
         "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n"

@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from task_queue.demo.scripted_model import ApiError, Hang, Say, UseTool, by_task, in_turn
+from task_queue.demo.scripted_model import ApiError, Hang, Reply, Say, UseTool, by_task, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.processes import runs
@@ -44,10 +44,11 @@ def test_a_dropped_file_becomes_work(make_agent_rig: MakeAgentRig) -> None:
 
 def test_a_configuration_beside_the_workspace_closes_only_itself(make_agent_rig: MakeAgentRig) -> None:
     """--config may name a file of the project: the agent works beside it and cannot change it."""
+    replies: list[Reply] = []
     rig = make_agent_rig(lambda request: replies[min(request.turn, 2) - 1])
     rig.start()
     before = rig.config.read_text()
-    replies = [UseTool("Write", {"file_path": str(rig.config), "content": "{}"}), Say("done")]
+    replies += [UseTool("Write", {"file_path": str(rig.config), "content": "{}"}), Say("done")]
     rig.ask("task-forges", "forge it")
 
     assert rig.result("task-forges")["outcome"] == "denied"

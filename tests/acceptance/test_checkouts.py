@@ -35,7 +35,7 @@ def state_of(repository: Path) -> dict[str, object]:
     }
 
 
-def work_on(rig: AgentRig, **keys: object) -> dict[str, Any]:
+def work_on(rig: AgentRig, **keys: Any) -> dict[str, Any]:
     rig.start()
     rig.ask("task-a", "# Write a line", **keys)
     return rig.result("task-a", timeout=SLOW)

@@ -99,11 +99,11 @@ def until_told(rig: AgentRig, where: str = "") -> str:
 def waiting(rig: AgentRig) -> int:
     """The process that waits."""
     lines = eventually(
-        lambda: (rig.home / "waits").exists() and (rig.home / "waits").read_text().split(),
+        lambda: (rig.home / "waits").read_text().split() if (rig.home / "waits").exists() else [],
         timeout=SLOW,
         what=f"something of the landing waits; {rig.errors()}",
     )
-    return int(lines[0]) if lines else 0
+    return int(lines[0])
 
 
 def landed_once(rig: AgentRig, repository: Path, script: TwoAgents) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from task_queue.demo.scripted_model import Reply, Request, Say
+from task_queue.demo.scripted_model import Request
 from task_queue.git.advance import turn
 from task_queue.git.program import Git
-from tests.acceptance.agents import AgentRig, bash
-from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.agents import AgentRig
+from tests.acceptance.audits import SLOW, Implementer, a_repository, audited, git
 from tests.acceptance.conftest import MakeAgentRig
 from tests.waiting import eventually
 
@@ -21,25 +22,21 @@ TOGETHER = "test ! -e left -o ! -e right -o -e both || { echo they do not fit; e
 """Passes with either file, and with both only where a third one is there."""
 
 
-class Pair:
-    """Each of two tasks writes the file of its name; when it is sent back, it does *mend*."""
+class Pair(Implementer):
+    """Each of two tasks writes the file of its name; when it is sent back, it does *mending*."""
 
-    def __init__(self, mend: str) -> None:
-        self.mend = mend
+    def __init__(self, mending: str) -> None:
+        super().__init__()
+        self.mending = mending
         self.home = Path()
-        self.sent_back: list[str] = []
 
-    def __call__(self, request: Request) -> Reply:
-        if audits(request):
-            return verdict("pass") if request.turn == 1 else Say("done")
-        if just_ran(request):
-            return Say("done")
-        if "does not count as done yet" in request.last_text:
-            self.sent_back.append(request.last_text)
-            return bash(self.mend)
+    def mend(self, request: Request) -> str:  # noqa: ARG002 - as its base has it
+        return self.mending
+
+    def work(self, request: Request) -> str:
         name, other = ("left", "right") if "Write left" in request.first_text else ("right", "left")
         meet = f"touch {self.home}/{name}; while [ ! -e {self.home}/{other} ]; do sleep 0.05; done"
-        return bash(f"{meet}; echo {name} > {name}")
+        return f"{meet}; echo {name} > {name}"
 
 
 def a_pair(
@@ -83,6 +80,39 @@ def test_two_that_merge_cleanly_and_do_not_fit(make_agent_rig: MakeAgentRig) -> 
     assert len(second["commits"]) == 3
     report = (rig.queue(second["source"]) / f"reports/{second['task_id']}.md").read_text()
     assert "by the agent itself" not in report
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_set_up_runs_again_once_the_target_is_merged_in(make_agent_rig: MakeAgentRig) -> None:
+    """A file that it had changed came with the target; what it changes is again no agent's work."""
+    script = Pair("cat lock > seen; touch both")
+    settings = audited(isolation="worktree", landing="merge", verify=[TOGETHER], max_iterations=2)
+    rig = make_agent_rig(script, sources=("a", "b"), **settings)
+    script.home = rig.home
+    repository = a_repository(rig)
+    (repository / "lock").write_text("begun\n")
+    git(repository, "add", "lock")
+    git(repository, "commit", "-qm", "Lock")
+    config = json.loads(rig.config.read_text())
+    for source in config["task_source_directories"]:
+        source["setup"] = ["echo made >> lock"]
+    rig.config.write_text(json.dumps(config))
+    rig.start()
+    rig.ask("task-left", "# Write left", source="a")
+    rig.drop_command(
+        "task-right",
+        f"touch {rig.home}/right; while [ ! -e {rig.home}/left ]; do sleep 0.05; done;"
+        " echo right > right; echo changed > lock",
+        source="b",
+        workflow="single",
+    )
+    rig.result("task-right", source="b", timeout=SLOW)
+
+    result = rig.result("task-left", timeout=SLOW)
+
+    assert result["outcome"] == "succeeded", result
+    assert git(repository, "show", "main:seen") == "changed\nmade"
+    assert git(repository, "show", "main:lock") == "changed"
     assert git(repository, "status", "--porcelain") == ""
 
 

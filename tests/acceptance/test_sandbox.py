@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ WHY_NOT = why_not_here()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
-def sandboxed(make_agent_rig: MakeAgentRig, command: str, **config: object) -> AgentRig:
+def sandboxed(make_agent_rig: MakeAgentRig, command: str, **config: Any) -> AgentRig:
     """The agent works in the folder in which its queue lies, as after ``init``, and runs *command* first."""
 
     def script(request: Request) -> Reply:
@@ -74,6 +75,7 @@ def test_the_queue_is_out_of_its_reach(make_agent_rig: MakeAgentRig) -> None:
     places = "{queue}/* {queue}/logs/task-a/attempt-1 {home}/.local/state/task-queue/*"
     files = "{queue}/pending/.task-a.lock {home}/.local/state/task-queue/*/*.jsonl {home}/config.json"
     writes = f"for f in {places}; do touch $f/task-new.md; done; for f in {files}; do echo forged >> $f; done"
+    writes += "; cat {queue}/logs/task-a/attempt-1/* {home}/config.json"
     rig = sandboxed(make_agent_rig, f"{writes}; echo tried > made")
     rig.start()
     rig.ask("task-a", "do it")
@@ -84,7 +86,8 @@ def test_the_queue_is_out_of_its_reach(make_agent_rig: MakeAgentRig) -> None:
     assert result["outcome"] == "succeeded", result
     assert rig.side_effects("made") == ["tried"]
     assert not written
-    assert "Read-only" in rig.tool_results()[0]
+    assert "ANTHROPIC" not in rig.tool_results()[0]
+    assert "do it" not in rig.tool_results()[0]
 
 
 def _is_forged(path: Path) -> bool:

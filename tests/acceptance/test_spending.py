@@ -137,7 +137,7 @@ def _ledger(rig: AgentRig) -> float:
         for path in rig.home.glob(".local/state/task-queue/*/ledger.jsonl")
         for line in path.read_text().splitlines()
     ]
-    return sum(json.loads(line)["usd"] for line in lines)
+    return sum(float(json.loads(line)["usd"]) for line in lines)
 
 
 def _waits_for_tomorrow(rig: AgentRig) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,7 @@ KINDS = {"first", "double fork", "terminal"}
 
 
 @pytest.fixture
-def stubborn(tmp_path: Path) -> Iterator[str]:
+def stubborn(tmp_path: Path) -> str:
     """The command that starts the program; its argument is how many MB each process takes."""
     program = tmp_path / "stubborn.py"
     program.write_text(STUBBORN)

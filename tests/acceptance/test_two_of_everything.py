@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ def places(rig: Rig, name: str) -> list[str]:
     """In which folders a document of that name lies."""
     folders = ("pending", "completed", "failed")
     return [folder for folder in folders if os.path.lexists(rig.queue() / folder / f"{name}.md")]
+
+
+def has_begun(rig: Rig, name: str) -> bool:
+    return bool(rig.locks("a", name)) or len(places(rig, name)) == 1
 
 
 def attempt(rig: Rig, name: str, number: int = 1) -> Path:
@@ -164,7 +169,7 @@ def test_a_cancel_beside_the_end_leaves_one_answer(rig: Rig) -> None:
     for number in range(6):
         name = f"task-{number}"
         rig.drop_command(name, f"echo {number} >> log")
-        eventually(lambda name=name: rig.locks("a", name) or len(places(rig, name)) == 1, what="it begins")
+        eventually(partial(has_begun, rig, name), what="it begins")
         rig.cli("tasks", "cancel", name)
         result = rig.result(name)
         assert places(rig, name) == [result["state"]]

@@ -18,7 +18,7 @@ from tests.waiting import eventually
 WORKTREE = {"isolation": "worktree", "landing": "merge"}
 
 
-def work_on(rig: AgentRig, text: str = "# Write a line", **keys: object) -> dict[str, Any]:
+def work_on(rig: AgentRig, text: str = "# Write a line", **keys: Any) -> dict[str, Any]:
     """The result of a task."""
     rig.start()
     rig.ask("task-a", text, **keys)

@@ -91,8 +91,8 @@ def test_systemd_finds_nothing_to_complain_about(tmp_path: Path) -> None:
 
 def test_install_writes_enables_and_starts(tmp_path: Path, asked: Path) -> None:
     """In this order; a second time changes nothing but the paths."""
-    for _ in range(2):
-        unit = service.install(tmp_path / "user", COMMAND, environment={})
+    units = [service.install(tmp_path / "user", COMMAND, environment={}) for _ in range(2)]
+    unit = units[-1]
 
     assert unit.read_text() == service.render(COMMAND, environment={})
     assert asked.read_text().splitlines()[:4] == [

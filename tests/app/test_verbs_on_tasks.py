@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from task_queue.store.folder.intake import QueueFull
 from tests.app.bench import A, Bench
 
 B = TaskId("task-b")
-VERBS = {Action.CANCEL: cancel, Action.RETRY: retry}
+VERBS: dict[Action, Callable[..., object]] = {Action.CANCEL: cancel, Action.RETRY: retry}
 
 
 def in_state(bench: Bench, state: TaskState) -> None:
@@ -80,10 +81,14 @@ def test_no_verb_obeys_a_configuration_that_others_can_write(bench: Bench, verb:
     bench.place("failed" if verb == "retry" else "pending")
     bench.config.chmod(0o666)
 
+    verbs: dict[str, Callable[[], object]] = {
+        "add": lambda: add(bench.installation, "# x"),
+        "cancel": lambda: cancel(bench.installation, A),
+        "retry": lambda: retry(bench.installation, A),
+    }
+
     with pytest.raises(ConfigError, match="not trusted"):
-        {"add": lambda: add(bench.installation, "# x"), "cancel": lambda: cancel(bench.installation, A)}.get(
-            verb, lambda: retry(bench.installation, A)
-        )()
+        verbs[verb]()
 
 
 def test_what_is_handed_in_is_text(tmp_path: Path) -> None:

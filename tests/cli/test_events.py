@@ -130,9 +130,9 @@ def test_following_shows_what_comes_and_ends_with_its_reader(bench: Bench) -> No
         assert follower.stderr is not None
         os.set_blocking(follower.stdout.fileno(), False)
 
-        def first_line() -> str | None:
+        def first_line() -> str:
             log.append(SETTLED)  # again and again: it may not stand at the end yet
-            return follower.stdout.readline() if follower.stdout else None
+            return follower.stdout.readline() if follower.stdout else ""
 
         assert json.loads(eventually(first_line))["task_id"] == "task-a"
         follower.stdout.close()

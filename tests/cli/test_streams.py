@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -115,11 +116,11 @@ def test_a_file_given_as_text_is_not_taken_for_the_task(bench: Bench) -> None:
     assert os.listdir(bench.pending()) == []  # noqa: PTH208 - names are enough
 
 
-def _start(bench: Bench, *command: str, stdout: object) -> subprocess.Popen[bytes]:
+def _start(bench: Bench, *command: str, stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "task_queue.cli", *command],
         cwd=bench.project,
         env=bench.environ,
-        stdout=stdout,  # type: ignore[arg-type] # a file or PIPE
+        stdout=stdout,
         stderr=subprocess.PIPE,
     )

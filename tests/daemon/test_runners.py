@@ -15,7 +15,7 @@ from task_queue.daemon.runners import ProcessRunners
 from task_queue.domain.model import OutcomeKind
 from task_queue.platform.identity import bearers
 from task_queue.platform.owners import process_of
-from task_queue.ports.executor import Order
+from task_queue.ports.executor import ExecutorKind, Order
 from task_queue.ports.store import Engine
 from task_queue.store.folder.engine import FolderEngine
 from tests.acceptance.rig import ROOT
@@ -76,7 +76,7 @@ class TestProcessRunners(RunnersContract):
             order_of(engine, "task-a"),
             source=tmp_path.name,  # markers of two tests must differ
             workspace=workspace,
-            executor="command",
+            executor=ExecutorKind.COMMAND,
             argv=("sh", "-s"),
             env={"PATH": os.environ["PATH"]},
         )

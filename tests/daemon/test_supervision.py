@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.context import Timing
 from task_queue.daemon.supervision import CANCEL_GRACE_S, Supervision
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError
@@ -17,7 +17,7 @@ from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Stop
 from tests.admission import FakeAdmission
-from tests.fakes import SUCCESS, FakeClock, FakeOrders
+from tests.fakes import SUCCESS, FakeClock, FakeOrders, source_context
 from tests.running import FakeProcess, FakeWait, LiveRunners, ignores
 from tests.store.memory import MemoryEngine
 
@@ -29,7 +29,7 @@ BACKSTOP_S = 300.0
 TASK = TaskId("task-a")
 TEXT = "---\ntimeout: 10m\n---\n# Do it"
 COMMAND = "---\nexecutor: make\ntimeout: 10m\n---\nall"
-ANSWER = {"type": "assistant", "message": {"id": "m1", "role": "assistant", "content": []}}
+ANSWER: dict[str, object] = {"type": "assistant", "message": {"id": "m1", "role": "assistant", "content": []}}
 
 
 class Bench:
@@ -51,14 +51,12 @@ class Bench:
 
     def restarted(self) -> Supervision:
         """As after a restart of the daemon: what it remembered is gone, runners go on."""
-        context = SourceContext(
-            source="test",
-            engine=self.engine,
-            runners=self.runners,
+        context = source_context(
+            self.engine,
+            self.runners,
+            self.admission,
+            self.clock,
             orders=self.orders,
-            admission=self.admission,
-            state_of=self.engine.state_of,
-            clock=self.clock,
             emit=self.events.append,
             timing=Timing(SWEEP_S, STOP_GRACE_S, jitter=lambda: 0.0),
         )

@@ -15,7 +15,7 @@ import pytest
 
 from task_queue.domain.errors import GitError
 from task_queue.git.advance import Advance, finish_interrupted
-from task_queue.git.landing import Advanced, Landing, LandingPlan, land
+from task_queue.git.landing import Advanced, LandingOutcome, LandingPlan, land
 from task_queue.platform.identity import ProcessIdentity, identity_of, own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -47,7 +47,7 @@ def ahead(scratch: Scratch) -> Scratch:
     return scratch
 
 
-def bring(scratch: Scratch, env: dict[str, str] | None = None) -> Landing:
+def bring(scratch: Scratch, env: dict[str, str] | None = None) -> LandingOutcome:
     request = LandingPlan("side", "main", "Land it\n", scratch.root.parent / "beside", "a:task:1:session")
     git = replace(scratch.git, environment=env or scratch.env)
     return land(git, request, add_note=lambda _: None)

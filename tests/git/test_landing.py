@@ -16,7 +16,7 @@ import pytest
 from task_queue.domain.task import TaskId
 from task_queue.git.advance import turn
 from task_queue.git.collect import collect
-from task_queue.git.landing import Advanced, Blocked, Landing, LandingPlan, Prove, Unproven, land
+from task_queue.git.landing import Advanced, Blocked, LandingOutcome, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import paths_of
 from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
@@ -51,9 +51,14 @@ def bring(
     within_s: float = 60,
     prove: Prove = lambda _: None,
     give_up: Callable[[], bool] = lambda: False,
-) -> Landing:
+    tip: str | None = None,
+) -> LandingOutcome:
     """What else was told is in ``told``."""
     beside = scratch.root.parent / f"{branch}.merge"
+
+    def add_note(text: str) -> None:
+        (scratch.root.parent / "told").write_text(text)
+
     return land(
         replace(scratch.git, environment=env or scratch.env),
         LandingPlan(
@@ -62,10 +67,11 @@ def bring(
             message="Land it\n",
             beside=beside,
             marker="a:task:1:session",
+            tip=tip,
             prove=prove,
             give_up=give_up,
         ),
-        add_note=(scratch.root.parent / "told").write_text,
+        add_note=add_note,
         within_s=within_s,
     )
 
@@ -89,11 +95,11 @@ def advance(scratch: Scratch, name: str, text: str = "content\n") -> str:
 
 
 def test_fast_forward_of_a_branch_that_is_checked_out_nowhere(away: Scratch, side: Scratch) -> None:
-    landed = bring(away)
+    commit = side.run("rev-parse", "side")
 
-    assert landed == Advanced(side.run("rev-parse", "side"), "fast-forward")
-    assert away.run("rev-parse", "main") == landed.commit
-    assert bring(away) == Advanced(landed.commit, "already there")
+    assert bring(away) == Advanced(commit, "fast-forward")
+    assert away.run("rev-parse", "main") == commit
+    assert bring(away) == Advanced(commit, "already there")
 
 
 def test_merge_into_a_branch_that_is_checked_out_nowhere(away: Scratch, side: Scratch) -> None:
@@ -180,6 +186,23 @@ def test_uncommitted_changes_of_other_files_are_not_in_the_way(
     assert isinstance(landed, Advanced)
     assert (landed.how, scratch.status()) == (how, before)
     assert (scratch.root / "side.txt").exists()
+
+
+@pytest.mark.parametrize("how", ["fast-forward", "merge"])
+def test_only_the_commit_that_was_judged_is_merged(scratch: Scratch, side: Scratch, how: str) -> None:
+    """An agent moves the branch by its path, after the verdict."""
+    judged = side.run("rev-parse", "HEAD")
+    side.commit("evil.txt")
+    if how == "merge":
+        scratch.commit("other.txt")
+
+    landed = bring(scratch, tip=judged)
+
+    assert isinstance(landed, Advanced)
+    assert landed.how == how
+    assert scratch.run("merge-base", "main", "side") == judged
+    assert not (scratch.root / "evil.txt").exists()
+    assert "after the verdict" in (scratch.root.parent / "told").read_text()
 
 
 def test_what_lands_is_proven_first(scratch: Scratch, side: Scratch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_process_between_two_programs_is_looked_at_again(
         (stranger / "environ").write_bytes(b"HOME=/\0TASK_QUEUE_ATTEMPT=mine\0")
         (stranger / "cmdline").write_bytes(b"sleep\x001000\0")
 
-    monkeypatch.setattr(identity.time, "sleep", is_given_its_program)
+    monkeypatch.setattr(time, "sleep", is_given_its_program)
 
     assert [process.pid for process in bearers("mine")] == [4000000]
     assert bearers("another") == []

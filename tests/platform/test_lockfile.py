@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,12 @@ def test_another_holder_is_named_and_keeps_it(tmp_path: Path) -> None:
         for_a_while, took = lock.take(within_s=0.05), time.monotonic() - began
         with pytest.raises(TimeoutError), locked(tmp_path / "lock", within_s=0.05):
             pass
-        asked: list[None] = []
-        given_up = lock.take(within_s=30, give_up=lambda: asked.append(None) is None and len(asked) == 3)
+        asked = count(1)
+        given_up = lock.take(within_s=30, give_up=lambda: next(asked) == 3)
         other.send_signal(signal.SIGKILL)
         other.wait()
 
-    assert (given_up, len(asked)) == (False, 3)
+    assert (given_up, next(asked)) == (False, 4)
     assert (at_once, for_a_while, holder) == (False, False, "the other one")
     assert took >= 0.05
     assert lock.acquire("us")

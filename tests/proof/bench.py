@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.rig import Rig
+from tests.acceptance.rig import ROOT, Rig
 from tests.proof.checker import Dropped, Expected, marked_processes, problems_of
 from tests.waiting import eventually
 
@@ -79,7 +79,7 @@ class ProofBench:
 
     def __post_init__(self) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
-        timing = {"settle_seconds": 0.02, "sweep_seconds": 0.2, "stop_grace_seconds": 5}
+        timing: dict[str, Any] = {"settle_seconds": 0.02, "sweep_seconds": 0.2, "stop_grace_seconds": 5}
         self.rig = Rig(self.home, **{**timing, **self.config})
         if self.light:
             without_sdk(self.rig, self.home / "light")
@@ -155,7 +155,9 @@ def without_sdk(rig: Rig, folder: Path) -> None:
     (stub / "_internal" / "transport").mkdir(parents=True)
     for module in STUBBED:
         (stub / module).write_text(STUB)
-    rig.environment["PYTHONPATH"] = f"{folder}:{rig.environment['PYTHONPATH']}"
+    # What the queue starts looks where the queue itself is, and nowhere else.
+    (folder / "task_queue").symlink_to(ROOT / "task_queue")
+    rig.environment["PYTHONPATH"] = f"{folder}:{ROOT}"
 
 
 @contextmanager

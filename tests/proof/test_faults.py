@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.faults import CASES, NotHereError, calls
+from tests.proof.bench import NotHereError
+from tests.proof.faults import CASES, calls
 from tests.proof.tracer import why_not_here
 
 

@@ -114,7 +114,12 @@ def test_a_stop_ends_what_runs(tmp_path: Path) -> None:
     """It says nothing about the work."""
     verification = Verification()
     started = tmp_path / "started"
-    threading.Thread(target=lambda: (eventually(started.exists), verification.stop())).start()
+
+    def stop() -> None:
+        eventually(started.exists)
+        verification.stop()
+
+    threading.Thread(target=stop).start()
 
     checks = verification.run(
         ["touch started; sleep 60", "true"], directory=tmp_path, environment=ENV, marker=f"verify:{tmp_path}"

@@ -17,18 +17,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.worker import Worker
 from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable, UnknownTaskError
-from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result
+from task_queue.domain.model import Attempt, Claim, Journal, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.records import LockFile
-from tests.fakes import FakeClock, FakeOrders, FakeRunners, OpenAdmission
+from tests.fakes import FakeClock, FakeRunners, OpenAdmission, source_context
 from tests.store.memory import MemoryEngine
 
 NAMES = st.sampled_from(["task-a", "task-b", "task-c"])
@@ -122,19 +121,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.worker = Worker(
-            SourceContext(
-                source="test",
-                engine=self.engine,
-                runners=self.runners,
-                orders=FakeOrders(),
-                admission=self.admission,
-                state_of=self.engine.state_of,
-                clock=self.clock,
-                emit=lambda _: None,
-                timing=Timing(jitter=lambda: 0.0),
-            )
-        )
+        self.worker = Worker(source_context(self.engine, self.runners, self.admission, self.clock))
 
     @rule()
     def pause(self) -> None:
@@ -213,7 +200,7 @@ class EngineMachine(RuleBasedStateMachine):
         assert isinstance(self.engine, MemoryEngine)
         return self.engine.results.get(record)
 
-    def journal(self, record: TaskId) -> tuple[object, ...]:
+    def journal(self, record: TaskId) -> tuple[Attempt, ...]:
         assert isinstance(self.engine, MemoryEngine)
         journal = self.engine._journals.get(record)
         return journal.attempts if journal else ()
@@ -305,7 +292,7 @@ class FolderMachine(EngineMachine):
         assert not isinstance(found, str), found
         return found
 
-    def journal(self, record: TaskId) -> tuple[object, ...]:
+    def journal(self, record: TaskId) -> tuple[Attempt, ...]:
         found = read_record(Journal, self.engine.layout.journal(naming.document_of(record)))
         assert not isinstance(found, str), found
         return found.attempts if found else ()

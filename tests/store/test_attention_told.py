@@ -36,7 +36,7 @@ ACTS = st.tuples(st.sampled_from(("run", "run", "retry", "forget")), st.sampled_
 
 
 def told(bench: FolderBench) -> list[tuple[str | None, str, str]]:
-    source = ListedSource("s", bench.engine.layout, layers=lambda: Layers({}, {}))
+    source = ListedSource("s", bench.engine.layout, layers=Layers)
     return sorted((each.task_id, each.kind, each.command) for each in of_results([source]))
 
 
@@ -108,7 +108,7 @@ def placed(layout: Layout, task_id: str, *, state: TaskState = TaskState.FAILED)
 
 
 def of(layout: Layout, *, source: str = "s", **options: Any) -> tuple[AttentionView, ...]:
-    return tuple(of_results([ListedSource(source, layout, layers=lambda: Layers({}, {}))], **options))
+    return tuple(of_results([ListedSource(source, layout, layers=Layers)], **options))
 
 
 def test_many_are_counted_and_only_the_newest_are_named(layout: Layout) -> None:

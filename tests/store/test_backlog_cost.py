@@ -13,11 +13,11 @@ from types import FrameType
 
 import pytest
 
-from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.worker import Worker
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder.engine import FolderEngine
-from tests.fakes import SUCCESS, FakeClock, FakeOrders, FakeRunners, OpenAdmission
+from tests.fakes import SUCCESS, FakeClock, FakeRunners, OpenAdmission, source_context
 from tests.waiting import eventually
 
 _SLACK = 0.02
@@ -66,17 +66,7 @@ class Source:
         self.runners = FakeRunners(self.engine, [], self.clock)
         self.admission = OpenAdmission()
         self.worker = Worker(
-            SourceContext(
-                source="a",
-                engine=self.engine,
-                runners=self.runners,
-                orders=FakeOrders(),
-                admission=self.admission,
-                state_of=self.engine.state_of,
-                clock=self.clock,
-                emit=lambda _: None,
-                timing=Timing(jitter=lambda: 0.0),
-            )
+            source_context(self.engine, self.runners, self.admission, self.clock, source="a")
         )
         self.engine.open()
 
@@ -135,11 +125,11 @@ def test_a_hold_is_asked_about_a_few_tasks_only(tmp_path: Path) -> None:
     source = Source(tmp_path)
     asked: list[TaskId] = []
 
-    def held(task: object) -> str:
-        asked.append(task.id)  # type: ignore[attr-defined]  # a Waiting
+    def held(task: Waiting) -> str:
+        asked.append(task.id)
         return "the account is paused"
 
-    source.admission.screen = lambda _: held  # type: ignore[method-assign,assignment,return-value]  # a fake of the port
+    source.admission.held = held
     source.admission.refusal = "the account is paused"
     for number in range(3_000):
         source.drop(f"task-{number:06}", f"---\npriority: {1 + number % 10}\n---\n# Do it\n")

@@ -23,18 +23,18 @@ from task_queue.platform.lockfile import FileLock
 from task_queue.store.event_log import EventLog
 from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
 from task_queue.store.event_rebuild import reindex
+from tests.disks import memory_disk
 from tests.proof import tracer
 from tests.store.test_event_log import (
-    ROOT,
     TINY,
     fill,
-    memory_disk,
     ns,
     read,
     segments,
     seq_of,
     unexpected,
 )
+from tests.store.writer import ROOT
 
 NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ _LIMIT = 16 * 2**20
 _OVER = ""
 """In the place of a proof: from here on nothing is in hand under that number."""
 
-_Key = tuple[str, str, int]
+_ClaimKey = tuple[str, str, int]
 
 
 class ClaimNotes:
@@ -33,7 +33,7 @@ class ClaimNotes:
         self._path = path
         self._lock = threading.Lock()
         lines = _lines(path)
-        self._noted: dict[_Key, str] = {}
+        self._noted: dict[_ClaimKey, str] = {}
         for line in lines:
             self._take(line)
         if len(lines) > 2 * _KEPT_LINES:
@@ -42,7 +42,7 @@ class ClaimNotes:
     def of(self, source: str) -> SourceNotes:
         return SourceNotes(self, source)
 
-    def note(self, key: _Key, proof: str) -> None:
+    def note(self, key: _ClaimKey, proof: str) -> None:
         entry = {"source": key[0], "task_id": key[1], "attempt": key[2], "proof": proof}
         with self._lock:
             self._noted[key] = proof
@@ -51,7 +51,7 @@ class ClaimNotes:
             except OSError as error:
                 log.warning("claim not noted path=%s error=%s", self._path, error)
 
-    def noted(self, key: _Key) -> str | None:
+    def noted(self, key: _ClaimKey) -> str | None:
         with self._lock:
             return self._noted.get(key)
 
@@ -92,7 +92,7 @@ class SourceNotes:
         noted = self._notes.noted(self._key(claim))
         return None if noted is None else noted == claim.proof != _OVER
 
-    def _key(self, claim: Claim) -> _Key:
+    def _key(self, claim: Claim) -> _ClaimKey:
         return (self._source, claim.task_id, claim.attempt)
 
 
