@@ -56,7 +56,7 @@ class GateBench:
         return Waiting(TaskId("task-x"), self.clock.now(), **more)
 
     def enter(self, source: str = "a", **task: object) -> str | None:
-        return self.admission.enter(source, self.task(**task), lambda: self.wakeups.append(source))  # type: ignore[arg-type]
+        return self.admission.enter(source, self.task(**task), lambda: self.wakeups.append(source))
 
     def run(self, kind: OutcomeKind, *, source: str = "a", work: Work | None = None) -> None:
         """One attempt from its entry to its ending."""
