@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -102,7 +102,7 @@ def serve(
     *log_place*, ``journal`` or ``file``, is shown to those who want to read the log.
     """
     with only_daemon(locations) as is_still_the_only_one:
-        config = _trusted(locations.config)
+        config = _take_over(locations)
         daemon = Daemon(locations, config, emit, notifier=notifier, until=until, log_place=log_place)
         return daemon.run(is_still_the_only_one)
 
@@ -236,7 +236,7 @@ class Daemon:
             return
         self._config_seen, self._reload_asked = stamp, False
         try:
-            config = _trusted(self._locations.config)
+            config = _take_over(self._locations)
         except ConfigError as error:
             self._config_error = str(error)
             log.error(  # noqa: TRY400 - a person's mistake; the message says all
@@ -347,10 +347,14 @@ def _warnings() -> list[str]:
     return []
 
 
-def _trusted(path: Path) -> Config:
-    """The configuration, if no other user could have written it."""
-    document.demand_trust(path)
-    return schema.load(path)
+def _take_over(locations: Locations) -> Config:
+    """The configuration, if no other user could have written it; kept, to be used while a later one is unreadable."""
+    document.demand_trust(locations.config)
+    content = document.read(locations.config)
+    config = schema.validate(content, locations.config)
+    with suppress(OSError):  # a full disk stops no reload
+        durable.replace(locations.in_force, json.dumps(content).encode())
+    return config
 
 
 def _says_now(stopped: Path) -> bool:
