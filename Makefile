@@ -14,7 +14,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -28,6 +28,7 @@ help:
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
 	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
 	@echo 'make proof-order QUEUES=5000   random queues: what is said to be next is what runs'
+	@echo 'make proof-security    each attack of docs/security.md, as a user without privileges and against another'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make night ROWS=20     a night in one repository with tests, three tasks a row'
 	@echo 'make bench             against its peers'
@@ -67,7 +68,7 @@ proof-systemd: $(VENV)/.complete
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
 
-proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order
+proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security
 
 proof-second: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points --scenario once --every 4 --second 3
@@ -83,6 +84,9 @@ proof-mutations: $(VENV)/.complete
 
 proof-stateful: $(VENV)/.complete
 	TASK_QUEUE_LIVES=$(LIVES) $(BIN)/python -m pytest -q -n 2 tests/stateful/test_daemon_machine.py
+
+proof-security: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.security
 
 proof-order: $(VENV)/.complete
 	TASK_QUEUE_QUEUES=$(QUEUES) $(BIN)/python -m pytest -q tests/store/test_order_told.py

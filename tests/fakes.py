@@ -25,6 +25,7 @@ from task_queue.domain.model import (
     OutcomeKind,
     RunRecord,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import Task, TaskId
 from task_queue.domain.work.worktrees import Keep
@@ -144,7 +145,9 @@ class FakeOrders:
             title=task.title,
             body=task.body,
             document=place.document,
+            agent_copy=nowhere / "task.md",
             scratch=place.scratch,
+            temporary=nowhere,
             log=place.log,
             queue_dirs=(),
             workspace=nowhere,
@@ -152,6 +155,9 @@ class FakeOrders:
             settings=self.settings_of(task),
             executor=ExecutorKind.CLAUDE,
         )
+
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:  # noqa: ARG002 - the port's signature
+        return product
 
     def workspace_of(self, task: Task) -> str | None:  # noqa: ARG002 - the port's signature
         return "/nowhere"

@@ -137,6 +137,12 @@ def test_its_daemon_gives_the_agents_its_own_path(rig: Rig) -> None:
     assert not [line for line in seen if line.startswith(("PYTHONPATH=", "OLDPWD=", "program="))]
 
 
+def test_it_works_where_no_agent_can_write() -> None:
+    """Not in the home, where systemd starts a user's units by itself."""
+    assert "WorkingDirectory=/" in UNIT.read_text().splitlines()
+    assert "WorkingDirectory=/" in service.render(["/bin/task-queue"], environment={}).splitlines()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
     """After ``cp task-queue.service ~/.config/systemd/user/``; what it finds it says on stderr, with exit code 0."""

@@ -16,16 +16,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from task_queue.domain.permission.consent import Difference, difference_in, differences
+from task_queue.agents.executed_files import hashes_of
+from task_queue.domain.permission.consent import Difference, comparable, difference_in, differences
 from task_queue.platform import durable
 from task_queue.platform.json_files import json_object
 from task_queue.ports.executor import AgentSetup
 
-_FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
-# Agents, commands and skills name tools that they may use, and hooks; task-queue holds our own prompts.
-_FOLDERS = (".claude/hooks", ".claude/agents", ".claude/commands", ".claude/skills", ".claude/task-queue")
+_SETTINGS = (".claude/settings.json", ".claude/settings.local.json")
+_PROGRAMS = (
+    *("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "enabledPlugins", "fileSuggestion"),
+    *("gcpAuthRefresh", "otelHeadersHelper", "proxyAuthHelper"),
+)
 _FILE_LIMIT = 16 * 2**20
-_MOST_FILES = 1000
 _STORE_LIMIT = 64 * 2**20
 _KEPT_TEXT_LIMIT = 64 * 2**10
 _KEPT_TEXTS_LIMIT = 8 * 2**20
@@ -46,18 +48,19 @@ class SettingsTrust:
         self._store = store
         self._lock = threading.Lock()
 
-    def changes(self, workspace: Path) -> tuple[Difference, ...]:
-        """How *workspace* differs from what was accepted; seen for the first time, it is accepted as it is.
+    def changes(self, workspace: Path, *, strict: bool = False) -> tuple[Difference, ...]:
+        """How *workspace* differs from what was accepted; seen for the first time, it is accepted as far as it can be.
 
-        Raises OSError or ValueError where the store cannot be read: then nothing is to be trusted.
+        *strict* as for ``hashes_of``. Raises OSError or ValueError where the store cannot be read: then nothing is
+        to be trusted.
         """
-        found = hashes_of(workspace)
+        found = hashes_of(workspace, strict=strict)
         with self._lock:
             accepted = self._read()
             if str(workspace) in accepted.hashes:
                 return differences(accepted.hashes[str(workspace)], found)
             self._write(accepted, workspace, found)
-            return ()
+            return differences(found, found)
 
     def accepted_in(self, workspace: Path) -> dict[str, str]:
         """The hashes that ``changes`` compares with, by path; raises as it does."""
@@ -70,6 +73,8 @@ class SettingsTrust:
 
     def shown(self, workspace: Path, difference: Difference) -> tuple[str, ...]:
         """The lines that differ, as far as both texts are there to be shown; foreign text."""
+        if difference.what == "unknown":
+            return (str(difference),)
         accepted = self._read()
         path = workspace / difference.path
         before = accepted.texts.get(accepted.hashes.get(str(workspace), {}).get(difference.path, ""))
@@ -104,6 +109,7 @@ class SettingsTrust:
 
     def _write(self, accepted: _AcceptedFiles, workspace: Path, found: dict[str, str]) -> None:
         durable.make_directory(self._store.parent)
+        found = comparable(found)
         hashes = {**accepted.hashes, str(workspace): found}
         texts = {**accepted.texts, **_texts_of(workspace, found)}
         in_use = {hashed for of in hashes.values() for hashed in of.values()}
@@ -115,18 +121,21 @@ class SettingsTrust:
         durable.replace(self._store, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
 
 
-def accepted_only(agent: AgentSetup, directory: Path, *, own_tree: bool) -> tuple[AgentSetup, str | None]:
+def accepted_only(
+    agent: AgentSetup, directory: Path, *, own_tree: bool, strict: bool
+) -> tuple[AgentSetup, str | None]:
     """*agent* of an order, without project settings where those in *directory* are not what was accepted.
 
     Asked before each session, because an agent may have changed them in the session before; the note says so.
     In a working tree of the task's *own_tree*, what git does not keep is missing without having been removed.
+    *strict* as for ``hashes_of``.
     """
     accepted = agent.accepted_settings
     if accepted is None:
         return agent, None
     changes = [
         change
-        for change in differences(accepted, hashes_of(directory))
+        for change in differences(accepted, hashes_of(directory, strict=strict))
         if not (own_tree and change.what == "removed")
     ]
     if not changes:
@@ -135,35 +144,29 @@ def accepted_only(agent: AgentSetup, directory: Path, *, own_tree: bool) -> tupl
     return replace(agent, setting_sources=sources), "; ".join(map(str, changes))
 
 
+def without_programs(agent: AgentSetup, directory: Path) -> tuple[AgentSetup, str | None]:
+    """*agent* without project settings where those in *directory* name a program that the CLI itself starts.
+
+    Such a program is often a script of the project, and the CLI runs it outside of the agent's sandbox. The note
+    names the setting. Hooks do not count: they are switched off in another way.
+    """
+    if not OF_PROJECT.intersection(agent.setting_sources):
+        return agent, None
+    found: list[str] = []
+    for name in _SETTINGS:
+        content = json_object(directory / name, limit=_FILE_LIMIT)
+        if isinstance(content, str):
+            found.append(f"{name} {content}")
+        elif content is not None:
+            found += [f"{key} in {name}" for key in _PROGRAMS if key in content]
+    if not found:
+        return agent, None
+    sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
+    return replace(agent, setting_sources=sources), ", ".join(found)
+
+
 OF_PROJECT = frozenset({"project", "local"})
 """Setting sources that are in the workspace."""
-
-
-def hashes_of(workspace: Path) -> dict[str, str]:
-    """Every file of *workspace* that can make an agent execute something, with its hash."""
-    return {
-        os.path.relpath(path, workspace): _hash_of(path)
-        for path in _executing(workspace)
-        if os.path.lexists(path)
-    }
-
-
-def _executing(workspace: Path) -> Iterator[Path]:
-    yield from (workspace / name for name in _FILES)
-    files = (path for folder in _FOLDERS for path in sorted((workspace / folder).rglob("*")))
-    for number, path in enumerate(path for path in files if not path.is_dir() or path.is_symlink()):
-        if number == _MOST_FILES:
-            return
-        yield path
-
-
-def _hash_of(path: Path) -> str:
-    """Of the content, through links: a settings file may well be one. An unreadable file has a value of its own."""
-    try:
-        data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=_FILE_LIMIT)
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-    return hashlib.sha256(data).hexdigest()
 
 
 def _text_of(path: Path) -> str | None:

@@ -103,8 +103,8 @@ class Prompts:
         if resumes:
             return None
         if order.settings.workflow is Workflow.SKILL:
-            return f"/{SKILL} {order.document}"
-        values = {"title": order.title, "body": order.body, "document": str(order.document)}
+            return f"/{SKILL} {order.agent_copy}"
+        values = {"title": order.title, "body": order.body, "document": str(order.agent_copy)}
         return filled(self.texts["task"], values) + _left(left)
 
     def system(self, order: Order, left: Sequence[str] = ()) -> str:
@@ -124,7 +124,7 @@ class Prompts:
         changed = verified.changed_judges if verified else ()
         values = {
             "round": str(rounds[-1].round if rounds else 1),
-            "document": code(order.document),
+            "document": code(order.agent_copy),
             "title": order.title,
             "task": fenced(f"# {order.title}\n\n{order.body}", "markdown"),
             "changes": _changes(changes) + _beside(beside),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from task_queue.app.answers import ListedSource
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
-from task_queue.config.locations import Locations, locate
+from task_queue.config.locations import Locations, demand_trust, locate
 from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.json_files import json_object
@@ -89,8 +89,8 @@ class Installation:
         return (*unreadable, *unusable)
 
     def demand_trust(self) -> None:
-        """For verbs: raises ConfigError if another user could have written the configuration."""
-        document.demand_trust(self.locations.config)
+        """For verbs: raises ConfigError if another user could have written the configuration or the queue's state."""
+        demand_trust(self.locations)
 
     def entries(self) -> tuple[SourceEntry, ...]:
         return document.sources_of(self.content)

@@ -24,7 +24,7 @@ def accept_settings(installation: Installation) -> tuple[AcceptedSettings, ...]:
     accepted: list[AcceptedSettings] = []
     try:
         for workspace in trust.workspaces():
-            changes = trust.pending(workspace)
+            changes = [change for change in trust.pending(workspace) if change.what != "unknown"]
             if changes:
                 trust.accept(workspace)
                 accepted.append(AcceptedSettings(workspace, tuple(map(str, changes))))

@@ -91,7 +91,7 @@ def user_units() -> Path:
 def _this_program() -> list[str]:
     """What runs this very installation, whatever the shell of the day finds first."""
     script = Path(sys.executable).with_name("task-queue")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "task_queue.cli"]
+    return [str(script)] if script.exists() else [sys.executable, "-P", "-m", "task_queue.cli"]
 
 
 def install(unit_dir: Path, command: Sequence[str], *, environment: Mapping[str, str]) -> Path:

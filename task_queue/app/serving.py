@@ -12,10 +12,19 @@ from task_queue.config.locations import service_manager
 from task_queue.daemon import instance, log, process
 from task_queue.daemon.process import Until
 from task_queue.domain.task import TaskState
+from task_queue.platform import isolated
 from task_queue.platform.notify import Notifier
 from task_queue.ports.emit import Emit
 
 _LEFT_SHOWN = 5
+
+
+def become(installation: Installation, *command: str) -> None:
+    """Have this process run *command* of the command line isolated (``platform/isolated.py``); then it returns.
+
+    Before ``serve`` and ``work``, whose process runs longest: nothing of the present folder may become part of it.
+    """
+    isolated.become("task_queue.cli", "--config", str(installation.locations.config), *command)
 
 
 def serve(installation: Installation) -> None:

@@ -17,6 +17,7 @@ from task_queue.config.schema import Agent
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.task import TaskId
+from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.put_away import put_away_from
 from task_queue.git.removal import KeptCheckout, kept_checkouts, remove
@@ -78,24 +79,24 @@ def prune(installation: Installation, *, source_id: str | None = None, dry_run: 
     """
     installation.demand_trust()
     sources = installation.sources()
+    trusted = installation.locations.trusted_programs
     removed: list[WorktreeLine] = []
     kept: list[WorktreeLine] = []
     for source in installation.sources(source_id):
         for checkout in _kept_in(installation, source):
-            line = _line(
-                sources, source.id, checkout, checkout.why_kept or _why_not_removed(checkout, dry_run)
-            )
+            why = checkout.why_kept or _why_not_removed(checkout, trusted, dry_run)
+            line = _line(sources, source.id, checkout, why)
             (removed if line.why_kept is None else kept).append(line)
     if removed and not dry_run:
         record_action(installation, "worktrees prune")
     return Pruned(tuple(removed), tuple(kept))
 
 
-def _why_not_removed(checkout: KeptCheckout, dry_run: bool) -> str | None:
+def _why_not_removed(checkout: KeptCheckout, trusted: Path, dry_run: bool) -> str | None:
     if dry_run:
         return None
     try:
-        return remove(_git(checkout.repository), checkout.directory)
+        return remove(guarded(_git(checkout.repository), trusted), checkout.directory)
     except GitError as error:
         return str(error)
 
@@ -108,7 +109,8 @@ def _kept_in(installation: Installation, source: ListedSource) -> tuple[KeptChec
         unfinished = unfinished_in(source.folders.pending)
     except (OSError, ValueError) as error:
         raise TaskQueueError(f"source '{source.id}': {error}", hint="see: task-queue doctor") from error
-    return kept_checkouts(folder, _git(folder), unfinished=unfinished)
+    trusted = installation.locations.trusted_programs
+    return kept_checkouts(folder, _git(folder), trusted=trusted, unfinished=unfinished)
 
 
 def _line(

@@ -1,71 +1,26 @@
-"""The command line: parse, one call, render. Commands are imported when they are used, so that help is quick."""
+"""The command line: parse, one call, render. Nothing is imported before the search path is in order."""
 
 from __future__ import annotations
 
 import sys
 from typing import NoReturn
 
-import click
-
-from task_queue import __version__
-from task_queue.cli.lazy import LazyCommand, LazyGroup
-
-_COMMANDS = {
-    "init": LazyCommand("init_command:init", "Make the folders and the configuration. Safe to repeat."),
-    "status": LazyCommand("status:status", "One screen: daemon, sources, what runs, what waits and why."),
-    "sources": LazyCommand("sources:sources", "List, add, remove, pause and resume sources."),
-    "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
-    "resume": LazyCommand("stop:resume", "Continue after a stop."),
-    "tasks": LazyCommand("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
-    "worktrees": LazyCommand(
-        "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
-    ),
-    "workers": LazyCommand("workers:workers", "What each worker does."),
-    "events": LazyCommand("events:events", "What happened: tasks, sources, the daemon, and what people did."),
-    "reindex": LazyCommand("events:reindex", "Rebuild the event log from the results."),
-    "logs": LazyCommand("logs:logs", "The daemon's own log."),
-    "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
-    "daemon": LazyCommand("daemon:daemon", "What the service starts."),
-    "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
-    "skill": LazyCommand("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
-    "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
-    "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
-}
-
-
-@click.group(cls=LazyGroup, entries=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="task-queue", message="%(prog)s %(version)s")
-@click.option(
-    "--config", metavar="PATH", help="Configuration file (else TASK_QUEUE_CONFIG, else the default)."
-)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")  # for ``edge``
-@click.pass_context
-def cli(context: click.Context, config: str | None) -> None:
-    """Drop a Markdown file into a folder: an agent does the work and leaves a result beside it."""
-    from task_queue.app.installation import Installation  # help needs none of what it imports
-
-    installation = Installation(config)
-    context.obj = installation
-    context.call_on_close(lambda: _warn(installation.unreadable))
-
-
-def _warn(of: str | None) -> None:
-    if of is not None:
-        from task_queue.cli.render import note
-
-        note(f"warning: {of}")
+from task_queue.cli.search_path import leave_out_working_directory
 
 
 def main() -> NoReturn:
     """``task-queue``"""
-    from task_queue.cli.edge import run_guarded
-
-    sys.exit(run_guarded(cli, sys.argv[1:]))
+    _run(sys.argv[1:])
 
 
 def daemon_main() -> NoReturn:
     """``task-queue-daemon``, the name of the original system."""
+    _run([*sys.argv[1:], "daemon"])
+
+
+def _run(arguments: list[str]) -> NoReturn:
+    leave_out_working_directory()
+    from task_queue.cli.commands import cli
     from task_queue.cli.edge import run_guarded
 
-    options = sys.argv[1:]
-    sys.exit(run_guarded(cli, [*options, "daemon"]))
+    sys.exit(run_guarded(cli, arguments))

@@ -6,7 +6,7 @@ import click
 
 from task_queue.app.installation import Installation
 from task_queue.cli import render
-from task_queue.cli.session import pass_installation
+from task_queue.cli.session import pass_installation, run_isolated
 
 
 @click.command()
@@ -21,4 +21,5 @@ def daemon(installation: Installation, *, sweep: bool) -> None:
     if sweep:
         render.say(f"ended {serving.end_leftovers(installation)} processes")
     else:
+        run_isolated(installation, "daemon")
         serving.serve(installation)

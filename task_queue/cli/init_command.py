@@ -25,4 +25,7 @@ def init(installation: Installation, workspace: Path) -> None:
         render.say(f"none of them works in {workspace.resolve()}; give it a queue of its own with:")
         render.say("  task-queue sources add tasks/NAME --id NAME --project-workspace .")
         return
+    render.say(
+        "agents use your login with claude; if a key is to pay, put it into agent.env_file, not into agent.env"
+    )
     render.say('next: task-queue tasks add "what is to be done", then: task-queue run --drain')

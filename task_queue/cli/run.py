@@ -7,7 +7,7 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
-from task_queue.cli.session import pass_installation
+from task_queue.cli.session import pass_installation, run_isolated
 from task_queue.cli.spelling import moment, span
 from task_queue.domain.events import (
     AccountPaused,
@@ -39,6 +39,8 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
     """
     from task_queue.app.serving import work
 
+    bounds = [*(["--cycles", str(cycles)] if cycles else []), *(["--drain"] if drain else [])]
+    run_isolated(installation, "run", *bounds)
     unsuccessful: list[str] = []
 
     def emit(event: Event) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from task_queue.config.schema import Agent
+from task_queue.domain.search_path import absolute_entries
 
 PASSED = (
     "PATH",
@@ -44,7 +45,10 @@ def agent_environment(
         passed = _without_environment(passed, own, home=ours.get("HOME", ""))
     if agent.config_dir is not None:
         passed["CLAUDE_CONFIG_DIR"] = str(agent.config_dir)
-    return {**passed, **agent.env}
+    environment = {**passed, **agent.env}
+    if "PATH" in environment:
+        environment["PATH"] = absolute_entries(environment["PATH"])
+    return environment
 
 
 def own_environment() -> Path | None:
@@ -55,11 +59,9 @@ def own_environment() -> Path | None:
 
 
 def template_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the runner template needs to start: no more than finds its interpreter and its modules."""
+    """What the runner template needs to start: no variable that changes what Python imports."""
     ours = os.environ if environ is None else environ
-    return {
-        name: ours[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV") if name in ours
-    }
+    return {name: ours[name] for name in ("PATH", "HOME", "LANG") if name in ours}
 
 
 def _without_environment(passed: Mapping[str, str], own: Path, *, home: str) -> dict[str, str]:

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from task_queue.config import document
+from task_queue.domain.errors import ConfigError
+from task_queue.platform import trust
+
 _PROGRAM = "task-queue"
+_ELSEWHERE = "let XDG_STATE_HOME, XDG_RUNTIME_DIR and XDG_DATA_HOME name folders that only you can write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,10 @@ class Locations:
     daemon_lock: Path
     worktrees: Path
     """Working trees of isolated tasks: not part of the state, because the agent works there."""
+    temporary: Path
+    """Where each attempt gets a folder for its agent's temporary files: not part of the state, either."""
+    documents: Path
+    """Copies of task documents, for agents to read."""
 
     @property
     def daemon_state(self) -> Path:
@@ -50,10 +59,20 @@ class Locations:
         return self.state_dir / "trusted-settings.json"
 
     @property
+    def trusted_programs(self) -> Path:
+        """What git may start in each repository (``git.guarding``)."""
+        return self.state_dir / "git"
+
+    @property
     def private(self) -> tuple[Path, ...]:
         """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
         folder = self.config.parent
-        return (folder if folder.name == _PROGRAM else self.config, self.state_dir)
+        return (folder if folder.name == _PROGRAM else self.config, self.runtime_dir, self.state_dir)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder of the queue outside the sources and the configuration."""
+        return (self.state_dir, self.runtime_dir, self.worktrees, self.temporary, self.documents)
 
     @property
     def accounts(self) -> Path:
@@ -112,7 +131,35 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
     data = (_base(environ, "XDG_DATA_HOME") or home / ".local" / "share") / _PROGRAM
     lock = runtime_dir / f"daemon-{key}.lock"
-    return Locations(path, state_dir, runtime_dir, lock, data / "worktrees" / key)
+    return Locations(
+        path,
+        state_dir,
+        runtime_dir,
+        lock,
+        data / "worktrees" / key,
+        data / "tmp" / key,
+        data / "documents" / key,
+    )
+
+
+def demand_trust(locations: Locations) -> None:
+    """Raise ConfigError if another user could have written the configuration, or change what is kept beside it.
+
+    For code that acts on them; reading commands show them and say what is wrong.
+    """
+    document.demand_trust(locations.config)
+    demand_trusted_folders(*locations.folders)
+
+
+def demand_trusted_folders(*folders: Path) -> None:
+    """Raises ConfigError that names the folder and the fix."""
+    for folder in folders:
+        problem = trust.grave_problem(folder)
+        if problem is not None:
+            raise ConfigError(
+                f"{folder} is not trusted, and task-queue keeps its state there: {problem.what}",
+                hint=f"fix it with: {problem.fix}; or {_ELSEWHERE}",
+            )
 
 
 def config_home(environ: Mapping[str, str] | None = None) -> Path:

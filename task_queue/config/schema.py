@@ -41,6 +41,12 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _absolute_program(argv: tuple[str, ...]) -> tuple[str, ...]:
+    if argv and not Path(argv[0]).is_absolute():
+        raise ValueError("must begin with the absolute path of a program")
+    return argv
+
+
 def _source_id(text: str) -> str:
     problem = document.why_not_an_id(text)
     if problem:
@@ -86,6 +92,10 @@ class Source(_Section):
 class Agent(_Section):
     env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()
+    env_file: AbsolutePath | None = None
+    """A file of lines NAME=VALUE, for us alone; each value counts as a secret."""
+    key_command: Annotated[tuple[str, ...], AfterValidator(_absolute_program)] = ()
+    """Its one line of output is ANTHROPIC_API_KEY."""
     config_dir: AbsolutePath | None = None
     cli_path: AbsolutePath | None = None
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"

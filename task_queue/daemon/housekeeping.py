@@ -1,4 +1,4 @@
-"""What the daemon does besides tasks: working trees beyond what is to be kept go.
+"""What the daemon does besides tasks: checkouts beyond what is to be kept go, and files that the killed left.
 
 In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
 (``runner/tidying.py``); time passes without one.
@@ -17,6 +17,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.errors import GitError
 from task_queue.git.tidying import repositories_in, tidy
+from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.clock import Clock
 from task_queue.store.folder.unfinished import unfinished_in
@@ -56,22 +57,43 @@ class Housekeeping:
             self._wakeup.wait(min(max(period, _SHORTEST_WAIT), _LONGEST_WAIT).total_seconds())
 
     def look(self) -> None:
-        """Remove what is overdue now, in every source."""
+        """Remove what is overdue now, in every source, and temporary files of runners that were killed."""
+        try:
+            swept = temporary.sweep(self._locations.temporary)
+        except OSError as error:
+            log.warning("temporary folders not removed error=%s", error)
+        else:
+            if swept:
+                log.info("temporary folders of killed runners removed count=%d", swept)
         config = self._config_of()
         for source in config.sources:
             if self._stopping.is_set():
                 return
             try:
+                self._remove_copies(source)
                 self._tidy(source, config)
             except (GitError, OSError, ValueError) as error:
                 log.warning("working trees not looked through source=%s error=%s", source.id, error)
 
+    def _remove_copies(self, source: Source) -> None:
+        """Copies of documents that killed runners left, of tasks that have ended; the lock comes before the copy."""
+        copies = list((self._locations.documents / source.id).glob("*.md"))
+        unfinished = unfinished_in(source.path)
+        for copy in copies:
+            if copy.stem not in unfinished:
+                copy.unlink(missing_ok=True)
+
     def _tidy(self, source: Source, config: Config) -> None:
         folder = self._locations.worktrees / source.id
         environment = agent_environment(config.agent, os.environ)
-        for git in repositories_in(folder, environment):
-            unfinished = unfinished_in(source.path)
-            tidied = tidy(git, folder, keep=config.git.keep, unfinished=unfinished, now=self._clock.now())
+        for git in repositories_in(folder, environment, trusted=self._locations.trusted_programs):
+            tidied = tidy(
+                git,
+                folder,
+                keep=config.git.keep,
+                unfinished=lambda: unfinished_in(source.path),
+                now=self._clock.now(),
+            )
             for gone in tidied.removed:
                 log.info("working tree removed source=%s path=%s", source.id, gone)
             for kept, why in tidied.kept:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from task_queue.config import schema
-from task_queue.config.locations import Locations
+from task_queue.config.locations import Locations, demand_trusted_folders
 from task_queue.domain.errors import TaskQueueError
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
@@ -28,6 +28,7 @@ def only_daemon(locations: Locations) -> Generator[Callable[[], bool]]:
     Yields a question to be asked now and then: is this still the only one? It puts back folders and locks
     that were removed; False if another daemon was quicker.
     """
+    demand_trusted_folders(*locations.folders)
     demand_regular_files(locations)
     _make_directories(locations)
     # Two, because XDG_RUNTIME_DIR differs between a login and a cron job, and the state file has one writer.

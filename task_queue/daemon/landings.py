@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,11 +23,12 @@ from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.events import TaskLanded
 from task_queue.domain.model import Claim, Journal, Result, WorkProduct
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.report import report_of
+from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts
+from task_queue.platform import isolated
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 from task_queue.platform.wakeup import Wakeup
@@ -78,7 +78,8 @@ class LandingProcess:
         """Starts it. Raises OSError."""
         self._request = encode(request)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.runner.landing_again"],
+            isolated.words_for("task_queue.runner.landing_again"),
+            cwd=isolated.DIRECTORY,
             env=template_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -180,7 +181,7 @@ class LandingTries:
 
 def _what_matters(order: Order, product: WorkProduct) -> object:
     """A try is not repeated while this is the same: the tips, and the files in the way. Raises GitError."""
-    git = Git(order.workspace, without_secrets(order.env))
+    git = guarded(Git(order.workspace, order.env_without_secrets), order.git.trusted)
     target = (product.landing or {}).get("target")
     tips = [commit_of(git, f"refs/heads/{branch}") for branch in (target, product.branch)]
     return facts(git), tips
@@ -203,6 +204,9 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         allowance=lambda _source, _wanted: None,
         trust=SettingsTrust(in_force.locations.trusted_settings),
         worktrees=in_force.locations.worktrees,
+        temporary=in_force.locations.temporary,
+        documents=in_force.locations.documents,
+        with_credentials=False,
         result_of=lambda task_id: result_in((Layout(each.path) for each in in_force.config.sources), task_id),
     )
     if not result.attempts:

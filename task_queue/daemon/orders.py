@@ -10,18 +10,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.config.credentials import check_env_file, credentials, secret_places
 from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT
 from task_queue.config.environment import agent_environment
+from task_queue.config.locations import demand_trusted_folders
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
+from task_queue.domain.document.naming import key_of
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
-from task_queue.domain.model import Claim, Journal, LandingState, Result
+from task_queue.domain.errors import (
+    ConfigError,
+    ExecutorError,
+    NeedsPersonError,
+    TaskFileError,
+    TaskQueueError,
+)
+from task_queue.domain.model import Claim, Journal, LandingState, Result, WorkProduct
+from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import Task, TaskId
+from task_queue.git.guarding import guarded
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
+from task_queue.git.repository import root_of
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
 
@@ -45,6 +59,12 @@ class ConfiguredOrders:
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
+    temporary: Path
+    """Where each attempt gets a folder for temporary files."""
+    documents: Path
+    """Where agents find the texts of their tasks, a folder for each source."""
+    with_credentials: bool = True
+    """Off for orders that no agent carries out."""
     events: Path | None = None
     """The folder of the event log, for the runner to write to; None: it writes none."""
     result_of: Callable[[TaskId], Result | None] = lambda _: None
@@ -78,6 +98,10 @@ class ConfiguredOrders:
 
         Raises ExecutorError.
         """
+        try:  # as of the source's own folders: each may have changed since the daemon started
+            demand_trusted_folders(*self.private[1:], self.worktrees, self.temporary)
+        except ConfigError as error:
+            raise NeedsPersonError(str(error), hint=error.hint) from error
         default = self.config.workspace_of(self.source)
         if default is None and not task.names_workspace:
             raise self._no_workspace()
@@ -87,6 +111,8 @@ class ConfiguredOrders:
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
         self._environment(task.executor)
+        if task.executor == CLAUDE:
+            check_env_file(self.config.agent)
 
     def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         with naming_the_line(task):
@@ -107,22 +133,29 @@ class ConfiguredOrders:
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
         setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace) if executor is ExecutorKind.CLAUDE else ((), (), None)
+            self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
+            if executor is ExecutorKind.CLAUDE
+            else ((), (), None)
         )
+        needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
+        secret = credentials(self.config.agent, self.environ) if needs_key else {}
         return Order(
             claim=claim,
             source=self.source.id,
             title=task.title,
             body=task.body,
             document=place.document,
+            agent_copy=self.documents / self.source.id / f"{key_of(claim.task_id)}.md",
             scratch=place.scratch,
+            temporary=self.temporary,
             log=place.log,
-            queue_dirs=(*self.private, *(source.queue for source in self.config.sources)),
+            queue_dirs=self._closed,
             workspace=workspace,
             settings=settings,
             executor=executor,
             argv=self._argv(settings.executor),
-            env=env,
+            env={**env, **secret},
+            secret_names=tuple(secret),
             agent=AgentSetup(
                 cli_path=self.config.agent.cli_path,
                 config_dir=self.config.agent.config_dir,
@@ -140,6 +173,7 @@ class ConfiguredOrders:
                 signature=self.config.git.signature,
                 setup=self.source.setup,
                 judges=self.config.git.judges,
+                trusted=self._trusted_programs,
                 rules=self.config.git.rules,
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
@@ -173,6 +207,39 @@ class ConfiguredOrders:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
 
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:
+        watch = OwnerWatch()
+        try:
+            settings = self.settings_of(task)
+            environment = without_secrets(self._environment(settings.executor))
+            git = guarded(Git(self._workspace(task, settings), environment), self._trusted_programs)
+            root = root_of(git)
+            if root is None:
+                return product
+            watch.open(
+                git.at(root),
+                claim.task_id,
+                worktrees=self.worktrees / self.source.id,
+                queue_dirs=self._closed,
+                work_in_place=product.isolation is Isolation.NONE,
+            )
+            watch.look()
+        except (TaskQueueError, OSError):
+            return product  # the record stays, and is compared with at the task's next attempt
+        watch.close(done=False)
+        return watch.said_in(product)
+
+    @property
+    def _trusted_programs(self) -> Path:
+        return self.private[-1] / "git"
+
+    @property
+    def _closed(self) -> tuple[Path, ...]:
+        """All that no agent may read or write, by each path that was given and by the one that it leads to."""
+        queues = (source.queue for source in self.config.sources)
+        given = (*self.private, *queues, *secret_places(self.config.agent, self.environ))
+        return tuple(dict.fromkeys(each for path in given for each in (path, path.resolve())))
+
     def workspace_of(self, task: Task) -> str | None:
         try:
             return str(self._workspace(task, self.settings_of(task)))
@@ -180,7 +247,7 @@ class ConfiguredOrders:
             return None
 
     def _trusted_sources(
-        self, workspace: Path
+        self, workspace: Path, *, strict: bool
     ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
         """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
         wanted = self.config.agent.setting_sources
@@ -188,14 +255,14 @@ class ConfiguredOrders:
         if not of_project:
             return wanted, (), None
         try:
-            changes = [str(change) for change in self.trust.changes(workspace)]
+            changes = [str(change) for change in self.trust.changes(workspace, strict=strict)]
             accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
             changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
             return wanted, (), accepted
         note = (
-            f"ran without the project's settings: {'; '.join(changes)} since they were accepted;"
+            f"ran without the project's settings, which are not as they were accepted: {'; '.join(changes)};"
             " look at them, then: task-queue doctor --accept-settings"
         )
         return tuple(source for source in wanted if source not in of_project), (note,), None
@@ -239,14 +306,16 @@ class ConfiguredOrders:
 
     def _check_outside_of_queues(self, task: Task, workspace: Path, settings: Settings) -> None:
         """Every profile denies the queue's folders to the agent: in one of them it could do nothing."""
-        if settings.isolation is Isolation.WORKTREE or settings.permissions is Profile.READONLY:
+        if settings.isolation is Isolation.WORKTREE:
             return
         inside = Path(os.path.realpath(workspace))
         queues = [Path(os.path.realpath(source.queue)) for source in self.config.sources]
         queue = next((queue for queue in queues if inside.is_relative_to(queue)), None)
         if queue is None:
             return
-        problem = f"the workspace {workspace} is inside the queue folder {queue}, in which agents may not change files"
+        problem = (
+            f"the workspace {workspace} is inside the queue folder {queue}, in which agents may not use files"
+        )
         if "workspace" in task.given:
             raise TaskFileError(problem, hint="name another workspace", keys=("workspace",))
         raise NeedsPersonError(problem, hint=QUEUE_HINT)

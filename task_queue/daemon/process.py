@@ -23,7 +23,7 @@ from typing import Any
 from task_queue import __version__
 from task_queue.config import document, schema
 from task_queue.config.environment import agent_environment, template_environment
-from task_queue.config.locations import Locations
+from task_queue.config.locations import Locations, demand_trust
 from task_queue.config.schema import Config
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
@@ -348,8 +348,11 @@ def _warnings() -> list[str]:
 
 
 def _take_over(locations: Locations) -> Config:
-    """The configuration, if no other user could have written it; kept, to be used while a later one is unreadable."""
-    document.demand_trust(locations.config)
+    """The configuration, if no other user could have written it, nor what is kept beside it.
+
+    Kept, to be used while a later one is unreadable.
+    """
+    demand_trust(locations)
     content = document.read(locations.config)
     config = schema.validate(content, locations.config)
     with suppress(OSError):  # a full disk stops no reload

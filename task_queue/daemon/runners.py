@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -15,7 +14,7 @@ from typing import BinaryIO
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import RunRecord
 from task_queue.domain.text import printable
-from task_queue.platform import identity
+from task_queue.platform import identity, isolated
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.owners import process_of
 from task_queue.platform.records import encode
@@ -108,7 +107,8 @@ class ProcessRunners:
         self._errors = os.fdopen(os.memfd_create("template's stderr"), "w+b", buffering=0)
         with theirs:
             self._template = subprocess.Popen(
-                [sys.executable, "-m", "task_queue.runner.template", str(theirs.fileno())],
+                isolated.words_for("task_queue.runner.template", str(theirs.fileno())),
+                cwd=isolated.DIRECTORY,
                 pass_fds=[theirs.fileno()],
                 env={**self._environment, identity.MARKER_VARIABLE: "_" * MARKER_SPACE},
                 stdin=subprocess.DEVNULL,

@@ -286,6 +286,8 @@ class ServedSources:
             allowance=self._admission.allowance,
             trust=self._trust,
             worktrees=self._locations.worktrees,
+            temporary=self._locations.temporary,
+            documents=self._locations.documents,
             events=self._locations.events,
             result_of=self._result_of,
         )

@@ -36,6 +36,7 @@ from task_queue.domain.model import (
     Release,
     Retry,
     Work,
+    WorkProduct,
 )
 from task_queue.domain.task import Task, TaskState
 from task_queue.domain.work.report import report_of
@@ -177,7 +178,7 @@ class Supervision:
                 self._end_leftovers(claim, runner_ended)
                 ending = self._rebuilt(claim)
                 if ending is not None:
-                    self._attempts.commit(claim, ending)
+                    self._attempts.commit(claim, replace(ending, work=self._compared(claim, ending.work)))
             case Repair.CRASHED:
                 ended = self._end_leftovers(claim, runner_ended)
                 found = (
@@ -189,7 +190,7 @@ class Supervision:
                 kind, why = OutcomeKind.CRASHED, "the runner died before the agent had finished"
                 if self._requests.cancel_requested(claim):
                     kind, why = OutcomeKind.CANCELLED, "cancelled; its runner had died"
-                self.commit(claim, Outcome(kind, why, evidence), by="recovery", work=self._work_so_far(claim))
+                self._commit_for_dead(claim, Outcome(kind, why, evidence), by="recovery")
             case _:
                 assert_never(repair)
         self._emit(events.TaskRecovered(self._source, claim.task_id, repair.value))
@@ -212,9 +213,6 @@ class Supervision:
         return rebuilt_ending(
             claim, self._attempts.transcript(claim), before=self._meter(claim), now=self._clock.now()
         )
-
-    def _work_so_far(self, claim: Claim) -> Work:
-        return work_so_far(claim, self._attempts.transcript(claim), before=self._meter(claim))
 
     def _meter(self, claim: Claim) -> Meter:
         return meter_of(attempts_before(self._queue.journal(claim), claim), claim.session_id)
@@ -264,10 +262,24 @@ class Supervision:
         """The agent's own end if it had reported one, else *outcome_if_killed*; a command cannot be continued."""
         finished = self._rebuilt(claim) if outcome_if_killed.kind is OutcomeKind.INTERRUPTED else None
         if finished is not None:
-            self._attempts.commit(claim, finished)
+            self._attempts.commit(claim, replace(finished, work=self._compared(claim, finished.work)))
             return
         outcome = replace(outcome_if_killed, lost_session=not self._policy(claim).repeatable)
-        self.commit(claim, outcome, by="worker", work=self._work_so_far(claim))
+        self._commit_for_dead(claim, outcome, by="worker")
+
+    def _commit_for_dead(self, claim: Claim, outcome: Outcome, *, by: str) -> None:
+        """Of an attempt whose runner died with its work: what is known of that."""
+        work = work_so_far(claim, self._attempts.transcript(claim), before=self._meter(claim))
+        self.commit(claim, outcome, by=by, work=self._compared(claim, work))
+
+    def _compared(self, claim: Claim, work: Work) -> Work:
+        """With what changed meanwhile in the owner's repository, which the runner would have said itself."""
+        task = self._task(claim)
+        if task is None:
+            return work
+        product = work.product or WorkProduct(None)
+        compared = self._orders.compared(claim, task, product)
+        return work if compared is product else replace(work, product=compared)
 
     def _apply(self, claim: Claim, ending: Ending) -> bool:
         """Do what ``decide`` says follows from *ending*; whether that is the task's end."""

@@ -8,8 +8,9 @@ nicety and never reach the script, so turn numbers count the task's turns only.
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 _HANG_POLL_S = 0.05
 _CLOSING = "No response requested."
+_ADDED_BY_CLI = re.compile(r"<system-reminder>.*?</system-reminder>\s*", re.DOTALL)
 _Headers = Mapping[str, str]
 _Block = dict[str, Any]
 
@@ -39,7 +41,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class UseTool:
-    """One tool call, after optional text."""
+    """One tool call, after optional text; *more* are calls of the same message."""
 
     name: str
     input: Mapping[str, Any]
@@ -47,6 +49,7 @@ class UseTool:
     input_tokens: int = 1000
     output_tokens: int = 100
     headers: _Headers = field(default_factory=dict[str, str])
+    more: Sequence[UseTool] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,12 @@ class Request:
 
     @property
     def first_text(self) -> str:
-        """The conversation's first user message: the task, by which a script recognises the conversation."""
-        return self.user_texts[0] if self.user_texts else ""
+        """The conversation's first user message: the task, by which a script recognises the conversation.
+
+        Without what the CLI adds to it: the branch, the commits' hashes and their subjects, which may be those of
+        another task's work.
+        """
+        return _ADDED_BY_CLI.sub("", self.user_texts[0]) if self.user_texts else ""
 
     @property
     def last_text(self) -> str:
@@ -118,13 +125,12 @@ class Request:
 
     @property
     def tool_results(self) -> list[str]:
-        """Content of every tool result so far, oldest first."""
-        return [
-            _text_of(block.get("content"))
-            for message in self.body["messages"]
-            for block in _blocks(message)
-            if block.get("type") == "tool_result"
-        ]
+        """Content of every tool result so far, in the order of the calls."""
+        blocks = [block for message in self.body["messages"] for block in _blocks(message)]
+        calls = [block["id"] for block in blocks if block.get("type") == "tool_use"]
+        results = [block for block in blocks if block.get("type") == "tool_result"]
+        results.sort(key=lambda block: calls.index(block["tool_use_id"]))
+        return [_text_of(block.get("content")) for block in results]
 
     @property
     def tool_names(self) -> list[str]:
@@ -324,9 +330,15 @@ def _message(reply: Message, body: Mapping[str, Any], number: int) -> dict[str, 
     stop_reason = reply.stop_reason if isinstance(reply, Say) else "refusal"
     if isinstance(reply, UseTool):
         stop_reason = "tool_use"
-        content.append(
-            {"type": "tool_use", "id": f"toolu_{number:08d}", "name": reply.name, "input": dict(reply.input)}
-        )
+        content += [
+            {
+                "type": "tool_use",
+                "id": f"toolu_{number:08d}_{place}",
+                "name": call.name,
+                "input": dict(call.input),
+            }
+            for place, call in enumerate((reply, *reply.more))
+        ]
     return {
         "id": f"msg_{number:08d}",
         "type": "message",

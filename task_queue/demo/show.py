@@ -30,6 +30,7 @@ from task_queue.demo.cast import DEMO_TASKS, DemoTask, script_for
 from task_queue.demo.scripted_model import ScriptedModel
 from task_queue.demo.stage import Stage, find_git
 from task_queue.domain.errors import TaskQueueError
+from task_queue.platform import isolated
 
 _LOOK_EVERY_S = 0.1
 _LONGEST_S = 180.0
@@ -248,9 +249,9 @@ def _ended(stage: Stage, part: DemoTask) -> DemoResult:
 def _daemon(stage: Stage) -> Generator[subprocess.Popen[bytes]]:
     with stage.daemon_errors.open("wb") as errors:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.cli", "--config", str(stage.config), "daemon"],
+            isolated.words_for("task_queue.cli", "--config", str(stage.config), "daemon"),
             env=stage.environment,
-            cwd=stage.root,
+            cwd=isolated.DIRECTORY,
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,

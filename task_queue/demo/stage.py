@@ -13,7 +13,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import task_queue
 from task_queue.config.locations import locate
 from task_queue.demo.cast import DEMO_TASKS, DemoTask
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
@@ -71,8 +70,6 @@ class Stage:
             "HOME": str(self.root / "home"),
             "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.root / "run"),
-            # The same package as this one, also where it runs from a checkout.
-            "PYTHONPATH": str(Path(task_queue.__file__).parents[1]),
         }
 
     def build(self, model: ScriptedModel) -> None:

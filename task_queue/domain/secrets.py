@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -14,9 +14,9 @@ _NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 
 
-def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Values of the variables whose names say that they are secret, and passwords in URLs; longest first."""
-    values = {value for name, value in env.items() if _NAME.search(name)}
+def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> tuple[str, ...]:
+    """Values of *names* and of variables whose names say that they are secret, passwords in URLs; longest first."""
+    values = {value for name, value in env.items() if name in names or _NAME.search(name)}
     values.update(match[1] for value in env.values() for match in _PASSWORD_IN_URL.finditer(value))
     return tuple(sorted((v for v in values if len(v) >= _MIN_CHARS), key=len, reverse=True))
 
@@ -37,6 +37,6 @@ def redacted(value: Any, secrets: Iterable[str]) -> Any:
             return value
 
 
-def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
-    """*env* for programs that need no credentials."""
-    return {name: value for name, value in env.items() if not _NAME.search(name)}
+def without_secrets(env: Mapping[str, str], names: Collection[str] = ()) -> dict[str, str]:
+    """*env* for programs that need no credentials; the variables *names* are such, whatever their names say."""
+    return {name: value for name, value in env.items() if name not in names and not _NAME.search(name)}

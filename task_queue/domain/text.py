@@ -7,6 +7,9 @@ import unicodedata
 _DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Controls (C0, DEL, C1), format controls (bidi, zero width), surrogates, line and paragraph separators."""
 
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and symbols that show nothing: Default_Ignorable_Code_Point of Unicode, and the braille blank."""
+
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
     """*text* with every control made visible (``\\x1b``, ``\\u202e``); *keep_lines* leaves newline and tab alone.
@@ -19,6 +22,16 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     kept = "\n\t" if keep_lines else ""
     return "".join(
         char if char in kept or unicodedata.category(char) not in _DANGEROUS else _escaped(char)
+        for char in text
+    )
+
+
+def without_invisible(text: str) -> str:
+    """*text* with a blank for every control but newline and tab, and for every character that shows nothing."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if char in "\n\t" or not (char in _BLANK or unicodedata.category(char) in _DANGEROUS) else " "
         for char in text
     )
 

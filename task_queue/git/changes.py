@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
 
 MAX_PATCH_BYTES = 200_000
 _MOST_RECORDED = 100
 _BIG_FILE = "core.bigFileThreshold=1m"
 """Larger files are listed as binary: a patch of that size is not read."""
+_CONFIG = """[core]
+	repositoryformatversion = 1
+	bare = true
+	attributesFile = /dev/null
+[attr]
+	tree = refs/heads/none
+[extensions]
+	objectFormat = {format}
+"""
+_NO_ATTRIBUTES = {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none")
 
 
@@ -70,12 +86,30 @@ class Changes:
 
 
 def changes_between(git: Git, before: str, after: str, *, max_patch_bytes: int = MAX_PATCH_BYTES) -> Changes:
-    """From *before* to *after*, each a commit or a tree (see ``tree_or_empty``, ``snapshot_now``)."""
-    patch, cut = _patch(git, before, after, max_patch_bytes)
-    numbers = git.read(
-        "-c", _BIG_FILE, "diff-tree", "-r", "-z", "--no-renames", "--numstat", *_PLAIN, before, after
-    )
-    return Changes(tuple(map(_changed, numbers.fields)), patch, cut)
+    """From *before* to *after*, each a commit or a tree (see ``tree_or_empty``, ``snapshot_now``).
+
+    What is text is decided from the content: attributes could hide a file, and an agent can write them.
+    """
+    numbers = ("diff-tree", "-r", "-z", "--no-renames", "--numstat", *_PLAIN)
+    git.read("-c", _BIG_FILE, *numbers, before, after)  # a partial clone gets here what it lacks
+    with _objects_alone(git) as apart:
+        patch, cut = _patch(apart, before, after, max_patch_bytes)
+        fields = apart.read("-c", _BIG_FILE, *numbers, before, after).fields
+    return Changes(tuple(map(_changed, fields)), patch, cut)
+
+
+@contextmanager
+def _objects_alone(git: Git) -> Generator[Git, None, None]:
+    """Git with the objects of the repository, and neither its configuration nor attributes from anywhere."""
+    where = paths_of(git)
+    with tempfile.TemporaryDirectory(prefix="task-queue-look-") as folder:
+        place = Path(folder)
+        (place / "refs").mkdir()
+        (place / "objects/info").mkdir(parents=True)
+        (place / "objects/info/alternates").write_bytes(os.fsencode(f"{where.objects}\n"))
+        (place / "HEAD").write_text("ref: refs/heads/none\n")
+        (place / "config").write_text(_CONFIG.format(format=where.object_format))
+        yield Git(place, git.environment, timeout_s=git.timeout_s, extra=_NO_ATTRIBUTES, git_dir=place)
 
 
 def _changed(line: str) -> Changed:

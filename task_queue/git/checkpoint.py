@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from task_queue.domain.document.naming import ref_part_of
-from task_queue.domain.errors import GitError
+from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.unwanted import CommitRules
-from task_queue.git.made import dirty_work, set_apart
+from task_queue.git.made import committed_as_made, dirty_work, set_apart
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, commit_of, dirty_paths, head_of
 from task_queue.git.snapshot import (
@@ -87,21 +87,17 @@ def checkpoint(
     own: EarlierWork | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> Checkpoint:
-    """Keep *repository* as it stands for the *attempt*. Idempotent: the first call of an attempt decides.
+    """Keep *repository* as it stands when the *attempt* begins.
 
     *own* is the task's from an earlier attempt: where it is still as it was left, the checkpoint has the
     last commit's version, so that it counts as changed by the task.
 
-    Asked with the number of the attempt whose session is continued, it gives that attempt's checkpoint.
     There is one also where nothing is uncommitted, so that a crash does not make the task's own changes
     look like those of a person. Raises GitError.
     """
     there = git.at(repository.root)
     ref = ref_of(task_id, "checkpoint")
     earlier = commit_of(there, ref)
-    found = _found(there, earlier, ref=ref, attempt=attempt)
-    if found is not None:
-        return found
     base = head_of(there)
     dirty = dirty_work(there, repository.git_dir)
     kept = take_snapshot(there, repository, dirty=dirty, max_file_bytes=max_file_bytes)
@@ -116,6 +112,30 @@ def checkpoint(
     }
     before = [earlier] if earlier else []
     return _published(there, ref, f"Before {task_id}", about, tree=kept.tree, before=before, replaces=earlier)
+
+
+def continued_checkpoint(git: Git, task_id: TaskId, commit: str) -> tuple[Checkpoint, str | None]:
+    """The checkpoint that *commit* is, and what to say where its ref was moved, which it has again.
+
+    Raises CheckoutLost where it is gone: work that cannot be compared with what was there before is done again.
+    """
+    ref = ref_of(task_id, "checkpoint")
+    if commit_of(git, commit) is None:
+        raise CheckoutLost(f"the checkpoint {commit[:12]} was removed while the task worked")
+    kept = _found(git, commit, ref=ref, attempt=None)
+    assert kept is not None
+    now = commit_of(git, ref)
+    if now == commit:
+        return kept, None
+    move_ref(git, ref, commit, now)
+    was = f"moved to {now[:12]}" if now else "deleted"
+    return kept, f"{ref} had been {was}, and is at {commit[:12]} again"
+
+
+def checkpoint_of_attempt(git: Git, task_id: TaskId, attempt: int) -> Checkpoint | None:
+    """What the ref has, if it is of that *attempt*: for steps of a release that did not note the commit."""
+    ref = ref_of(task_id, "checkpoint")
+    return _found(git, commit_of(git, ref), ref=ref, attempt=attempt)
 
 
 def moved_to(git: Git, repository: Repository, kept: Checkpoint, *, base: str) -> Checkpoint:
@@ -134,7 +154,13 @@ def moved_to(git: Git, repository: Repository, kept: Checkpoint, *, base: str) -
     about = facts_in(there, kept.commit, _FACTS) | {"base": base, "staged": index}
     before = _parents(there, kept)[2 if kept.base else 1 :]  # what *kept* holds, the new one holds as well
     return _published(
-        there, kept.ref, "Moved to the target", about, tree=tree, before=before, replaces=kept.commit
+        there,
+        kept.ref,
+        "Moved to the target",
+        about,
+        tree=tree,
+        before=before,
+        replaces=commit_of(there, kept.ref),
     )
 
 
@@ -155,7 +181,8 @@ def snapshot_now(
     """
     there = git.at(repository.root)
     dirty = dirty_paths(there)
-    out = set_apart(there, repository.git_dir, dirty)
+    committed = _committed_as_made(there, repository, since, {entry.path for entry in dirty})
+    out = set_apart(there, repository.git_dir, dirty) | committed.keys()
     named: dict[str, str] = {}
     if rules is not None:
         earlier = since.others_paths if since else frozenset[str]()
@@ -163,19 +190,36 @@ def snapshot_now(
         named = unwanted_files(there, judged, rules)
         out |= named.keys()
     now = take_snapshot(there, repository, dirty=[entry for entry in dirty if entry.path not in out])
+    known = {**(since.dirty if since else {}), **committed}
     left_out = (*now.left_out, *(LeftOut(path, why) for path, why in named.items()))
-    return replace(now, tree=_as_before(there, repository, now.tree, out, since), left_out=left_out)
+    return replace(now, tree=_as_before(there, repository, now.tree, out, known), left_out=left_out)
+
+
+def _committed_as_made(
+    git: Git, repository: Repository, since: Checkpoint | None, dirty: Collection[str]
+) -> dict[str, Entry]:
+    """What was there before of each file that the owner's commands changed, and the agent committed like that."""
+    head = head_of(git)
+    if since is None or since.base is None or head in (None, since.base):
+        return {}
+    before = {
+        step.path: step.before
+        for step in steps_between(git, since.commit, head)
+        if not step.before.absent and step.path not in dirty
+    }
+    made = committed_as_made(git, repository.git_dir, before)
+    return {path: entry for path, entry in before.items() if path in made}
 
 
 def _as_before(
-    git: Git, repository: Repository, tree: str, paths: frozenset[str], since: Checkpoint | None
+    git: Git, repository: Repository, tree: str, paths: frozenset[str], known: Mapping[str, Entry]
 ) -> str:
-    """*tree* with what the checkpoint, or else the last commit, has at *paths*."""
+    """*tree* with what was *known* before at *paths*, or else what the last commit has."""
     if not paths:
         return tree
     steps = steps_between(git, tree_or_empty(git, head_of(git)), tree)
     before = {step.path: step.before for step in steps if step.path in paths}
-    before |= {path: entry for path, entry in (since.dirty if since else {}).items() if path in paths}
+    before |= {path: entry for path, entry in known.items() if path in paths}
     if not before:
         return tree
     with temporary_index(git, repository, empty=True) as ours:

@@ -38,12 +38,13 @@ class _Tip:
     commit: str
 
 
-def collect(git: Git, task_id: TaskId, *, base: str, branch: str) -> tuple[str, ...]:
+def collect(git: Git, task_id: TaskId, *, base: str, branch: str, late: bool = False) -> tuple[str, ...]:
     """Bring new commits here; what a person should know of those that are not on *branch* now.
 
     *git* sees the checkout as the queue does, *base* is the commit that the task began on. Idempotent. Files
     change only where the agent went back to a branch without its commits. A repository that cannot be read is
-    a sentence, no error: the files are there, and are committed as they are.
+    a sentence, no error: the files are there, and are committed as they are. *late*: the work was judged before,
+    so new commits are kept and named, and the branch stays.
     """
     own = git.directory / ".git"
     if own.is_file():
@@ -52,12 +53,23 @@ def collect(git: Git, task_id: TaskId, *, base: str, branch: str) -> tuple[str, 
         with isolated_view(git, own) as apart:
             head = commit_of(apart, "HEAD")
             bring_large_files(own, paths_of(git).common_dir)
-            notes = _head_brought(git, apart, task_id, head, base=base, branch=branch)
-            notes += _others_brought(git, apart, task_id, head, branch=branch)
-        _forced_noticed(git, own)
+            notes = _head_brought(git, apart, task_id, head, base=base, branch=branch, late=late)
+            notes += _others_brought(git, apart, task_id, head, branch=branch, late=late)
+        if not late:
+            _forced_noticed(git, own)
         return notes
     except GitError as error:
         return (f"commits in the repository of the checkout could not be read: {error}",)
+
+
+def take_back(git: Git, task_id: TaskId, *, branch: str, to: str) -> str:
+    """Let *branch* be at *to* again, where it was judged; what to say of what came after. Raises GitError."""
+    here = head_of(git)
+    assert here is not None
+    ref = ref_of(task_id, "elsewhere/after-the-verdict")
+    git.change("update-ref", "--no-deref", ref, here)
+    _move(git, branch, new=to, old=here)
+    return f"commits that came after the verdict are not in {branch}: they are kept on {ref}"
 
 
 def hand_over(git: Git, branch: str) -> None:
@@ -79,7 +91,7 @@ def hand_over(git: Git, branch: str) -> None:
 
 
 def _head_brought(
-    git: Git, apart: Git, task_id: TaskId, head: str | None, *, base: str, branch: str
+    git: Git, apart: Git, task_id: TaskId, head: str | None, *, base: str, branch: str, late: bool
 ) -> tuple[str, ...]:
     """The files are as HEAD has them, but for what is uncommitted: so the branch goes where HEAD is."""
     here = head_of(git)
@@ -94,10 +106,13 @@ def _head_brought(
         began_on = f"{base[:12]}, which the task began on"
         note = f"the agent committed on a history without {began_on}: its commits are kept on {kept}"
         return (f"{note}, and only its files are in {branch}",)
+    if late:
+        kept = _kept(git, apart, task_id, _Tip("HEAD", head))
+        return (f"commits that came after the verdict are not in {branch}: they are kept on {kept}",)
     fetch_from_view(git, apart, head, ref_of(task_id, "fetched"))
     _move(git, branch, new=head, old=here)
     git.change("update-ref", "-d", ref_of(task_id, "fetched"))
-    git.change("read-tree", "-m", head)
+    git.change("read-tree", "-i", "-m", head)
     git.attempt("update-index", "-q", "--refresh")
     return ()
 
@@ -119,7 +134,7 @@ def _forced_noticed(git: Git, own: Path) -> None:
 
 
 def _others_brought(
-    git: Git, apart: Git, task_id: TaskId, head: str | None, *, branch: str
+    git: Git, apart: Git, task_id: TaskId, head: str | None, *, branch: str, late: bool
 ) -> tuple[str, ...]:
     """New commits that HEAD does not have."""
     here = head_of(git)
@@ -127,7 +142,7 @@ def _others_brought(
         return ()
     new = [tip for tip in _new_tips(git, apart, here) if tip.commit != head]
     ahead = [tip for tip in new if tip.name != _STASH and is_ancestor(apart, here, of=tip.commit)]
-    if len(new) == len(ahead) == 1 and not dirty_work(git, paths_of(git).git_dir):
+    if not late and len(new) == len(ahead) == 1 and not dirty_work(git, paths_of(git).git_dir):
         (tip,) = ahead
         fetch_from_view(git, apart, tip.commit, ref_of(task_id, "fetched"))
         git.change("read-tree", "-m", "-u", here, tip.commit)

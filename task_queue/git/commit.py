@@ -1,13 +1,18 @@
-"""The commit at a task's end: only what the task changed, through the repository's hooks.
+"""The commit at a task's end: only what the task changed and was judged, through the repository's hooks.
 
-It is made with an index of our own, so what a person has staged stays staged and uncommitted.
+It is made of the tree object that was judged, in an index of our own: what a person has staged stays staged, and
+what an agent does to files, index and refs after the verdict is in no commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from task_queue.domain.errors import GitError
 from task_queue.domain.work.commits import (
     TASK_ID,
     TASK_QUEUE_ATTEMPT,
@@ -18,12 +23,11 @@ from task_queue.domain.work.commits import (
     trailers_in,
 )
 from task_queue.domain.work.repository_changes import RefMove, is_of_the_queue
-from task_queue.domain.work.unwanted import CommitRules
-from task_queue.git.checkpoint import Checkpoint, snapshot_now
-from task_queue.git.commit_begun import begin_commit
+from task_queue.git.checkpoint import Checkpoint
 from task_queue.git.landings import announce_landing
-from task_queue.git.program import Git
-from task_queue.git.repository import Repository, branch_at, head_of, is_ancestor
+from task_queue.git.program import Git, said_by
+from task_queue.git.repository import Repository, branch_at, commit_of, head_of, is_ancestor, tree_of
+from task_queue.git.signing import signs
 from task_queue.git.snapshot import (
     Entry,
     LeftOut,
@@ -38,6 +42,7 @@ HOOKS_TIMEOUT_S = 600.0
 """For the hooks of a commit, or of a landing together."""
 
 _MAX_COMMITS = 1000
+_MESSAGE = "COMMIT_EDITMSG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,12 @@ class CommitResult:
     """Uncommitted before the task, and changed since: left uncommitted."""
     taken_along: tuple[str, ...] = ()
     """Uncommitted before the task, and in the agent's own commits now."""
+    late: tuple[str, ...] = ()
+    """Commits that came after the verdict."""
+    overtaken: tuple[str, ...] = ()
+    """Paths that they changed, too: left uncommitted."""
+    by_hooks: tuple[str, ...] = ()
+    """Paths that hooks made into something else than what was judged."""
     left_out: tuple[LeftOut, ...] = ()
     rewritten: bool = False
     """The commit that the task began on is no longer part of the history."""
@@ -108,59 +119,148 @@ def doubts_about_agents(
     return doubts_about([each for each in facts if each.commit not in others], configured)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What verification and audit judged: the only files that the queue commits."""
+
+    tree: str
+    head: str | None
+    """The commit that was checked out then; None before the first one."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was uncommitted then and is not in *tree*."""
+    changed_since: frozenset[str] = frozenset()
+    """Paths whose files are others by now, which nothing judged."""
+
+
 def final_commit(
     git: Git,
     repository: Repository,
     *,
     since: Checkpoint,
+    judged: Judged,
     subject: str,
     body: str,
     trailers: Mapping[str, str],
     signature: Signature | None = None,
     within_s: float = HOOKS_TIMEOUT_S,
-    rules: CommitRules | None = None,
     held: bool = False,
-    earlier: Collection[str] = (),
+    made: str | None = None,
+    announce: Callable[[str], None] = lambda _: None,
+    prove: Callable[[str], str | None] = lambda _: None,
+    take_back: Callable[[], None] | None = None,
 ) -> CommitResult:
-    """Commit what changed since the checkpoint and was not uncommitted before it.
+    """Commit what *judged* has changed since the checkpoint and was not uncommitted before it; nothing if *held*.
 
-    What *rules* keep out of commits stays uncommitted, and so does everything where the commit is *held*.
+    The files come from the tree that was judged and from no other place. What a hook makes of them goes to *prove*,
+    which says why that must not be committed. Where the branch has more commits by now, *take_back* lets it be
+    where it was judged; without it, the commit is made on them.
 
-    *trailers* must hold Task-Id and Task-Queue-Attempt: a commit that carries both and follows directly on where
-    HEAD was at the first call, after *earlier* commits of the queue, is the one that an earlier call made.
-    No other is: an agent can write these trailers, too. Raises GitError where git itself is in trouble; a
-    hook's refusal is in ``refused``.
+    The commit is given to *announce* before a branch has it, and an earlier call's comes back as *made*. Without
+    it, a commit counts as the queue's if it has exactly what the queue would commit: *trailers* must hold Task-Id
+    and Task-Queue-Attempt, which an agent can write, too. Raises GitError where git itself is in trouble; a hook's
+    refusal is in ``refused``.
     """
     there = git.at(repository.root)
-    marks = {name: trailers[name] for name in (TASK_ID, TASK_QUEUE_ATTEMPT)}
-    history = _commits_since(there, since.base)
-    onto = begin_commit(repository, {**marks, "after": " ".join(earlier)}, head=head_of(there))
-    ours = _made_on(there, onto, history, marks)
-    now = snapshot_now(there, repository, since=since, rules=rules)
-    changed = [step.path for step in steps_between(there, since.commit, now.tree)]
+    changed = [step.path for step in steps_between(there, since.commit, judged.tree)]
+    entries = _to_commit(there, since, judged)
+    ours = _earlier_call(there, repository, judged, entries, trailers, made=made)
+    late = _late_commits(there, judged.head, ours)
+    if ours is None and head_of(there) != judged.head and take_back is not None:
+        take_back()
+        late = ()
+    head = head_of(there)
     result = CommitResult(
         ours=ours,
-        by_agent=tuple(commit for commit in history if commit != ours),
+        by_agent=tuple(commit for commit in _commits_since(there, since.base) if commit != ours),
         branch=branch_at(there),
-        head=head_of(there),
+        head=head,
         overlap=tuple(path for path in changed if path in since.others_paths),
-        left_out=now.left_out,
+        late=late,
+        left_out=judged.left_out,
         rewritten=_is_rewritten(there, since.base),
     )
     if ours is None and not held:
+        moved = _paths_of(there, judged.head, head) if late else frozenset[str]()
         result = _commit(
             there,
             repository,
-            result,
-            tree=now.tree,
-            paths=[path for path in changed if path not in since.others_paths],
+            replace(result, overtaken=tuple(path for path in entries if path in moved)),
+            entries={path: entry for path, entry in entries.items() if path not in moved},
+            changed_since=judged.changed_since,
             message=message_of(subject, body, trailers),
             signature=signature or Signature(),
-            within_s=within_s,
+            ends_at=time.monotonic() + within_s,
+            announce=announce,
+            prove=prove,
         )
     if result.ours is not None:
         result = replace(result, paths=_follow_in_index(there, result.ours, just_made=ours is None))
     return replace(result, taken_along=_taken_along(there, since, result.by_agent))
+
+
+def _earlier_call(
+    git: Git,
+    repository: Repository,
+    judged: Judged,
+    entries: Mapping[str, Entry],
+    trailers: Mapping[str, str],
+    *,
+    made: str | None,
+) -> str | None:
+    """The commit of an earlier call, which was cut off; a branch that does not have it yet gets it."""
+    head = head_of(git)
+    if made is not None and commit_of(git, made) == made:
+        if head is not None and is_ancestor(git, made, of=head):
+            return made
+        if head == judged.head:
+            _advance(git, repository, made, head)
+            return made
+    first = next(iter(_commits_since(git, judged.head)), None)
+    marks = {name: trailers[name] for name in (TASK_ID, TASK_QUEUE_ATTEMPT)}
+    if first is None or not _follows(git, first, judged.head) or not _carries(git, first, marks):
+        return None
+    with _staged(git, repository, judged.head, entries) as ours:
+        wanted = ours.change("write-tree").text
+    return first if tree_of(git, first) == wanted else None
+
+
+def _late_commits(git: Git, judged: str | None, ours: str | None) -> tuple[str, ...]:
+    """Commits that came after the verdict, but for the queue's own."""
+    return tuple(commit for commit in _commits_since(git, judged) if commit != ours)
+
+
+def _paths_of(git: Git, before: str | None, after: str | None) -> frozenset[str]:
+    return frozenset(
+        step.path for step in steps_between(git, tree_or_empty(git, before), tree_or_empty(git, after))
+    )
+
+
+def _to_commit(git: Git, since: Checkpoint, judged: Judged) -> dict[str, Entry]:
+    """What the commit that was judged does not have of the files that were: also what was committed and removed again.
+
+    A file that was uncommitted before stays so. Where a version of it was committed that is neither what was there
+    before nor what was judged, the commit goes back to the one of *since*.
+    """
+    head = tree_or_empty(git, judged.head)
+    base = {step.path: step.after for step in steps_between(git, head, tree_or_empty(git, since.base))}
+    entries: dict[str, Entry] = {}
+    for step in steps_between(git, head, judged.tree):
+        if step.path not in since.others_paths:
+            entries[step.path] = step.after
+        elif step.path in base and step.before != since.dirty.get(step.path):
+            entries[step.path] = base[step.path]
+    return entries
+
+
+@contextmanager
+def _staged(
+    git: Git, repository: Repository, onto: str | None, entries: Mapping[str, Entry]
+) -> Generator[Git, None, None]:
+    """An index of the queue's own with *entries* on the commit *onto*."""
+    with temporary_index(git, repository, empty=True) as ours:
+        ours.change("read-tree", tree_or_empty(git, onto))
+        put_into_index(ours, entries)
+        yield ours
 
 
 def _commit(
@@ -168,33 +268,76 @@ def _commit(
     repository: Repository,
     result: CommitResult,
     *,
-    tree: str,
-    paths: Sequence[str],
+    entries: Mapping[str, Entry],
+    changed_since: Collection[str],
     message: str,
     signature: Signature,
-    within_s: float,
+    ends_at: float,
+    announce: Callable[[str], None],
+    prove: Callable[[str], str | None],
 ) -> CommitResult:
-    against = tree_or_empty(git, result.head)
-    mine = frozenset(paths)
-    entries = {step.path: step.after for step in steps_between(git, against, tree) if step.path in mine}
-    if not entries:
-        return result
-    with temporary_index(git, repository, empty=True) as ours:
-        ours.change("read-tree", against)
-        put_into_index(ours, entries)
-        signed = _signed(ours, signature).within(within_s)
-        answer = signed.attempt(
-            "commit", "--cleanup=whitespace", "-F", "-", stdin=message.encode(errors="replace")
-        )
-    head = head_of(git)
-    if answer.code != 0 or head == result.head:
-        said = "\n".join(part for part in (answer.said.strip(), answer.text.strip()) if part)
-        return replace(result, refused=said or f"git commit ended with exit code {answer.code}")
-    if head is not None and result.head is not None and result.branch is not None:
-        move = RefMove(f"refs/heads/{result.branch}", result.head, head)
+    onto = result.head
+    with _staged(git, repository, onto, entries) as ours:
+        assert ours.index is not None
+        wanted, text = ours.change("write-tree").text, ours.index.with_name(_MESSAGE)
+        if not steps_between(git, tree_or_empty(git, onto), wanted):
+            return result
+        try:
+            text.write_bytes(message.encode(errors="replace"))
+            refused = _hooks_refuse(_signed(ours, signature), text, ends_at)
+            said = ours.read("stripspace", stdin=text.read_bytes()).out
+        except OSError as error:
+            raise GitError(f"{text}: {error.strerror}", hint="make room, or the folder writable") from error
+        if refused is None and not said.strip():
+            refused = "a hook left no commit message"
+        if refused is not None:
+            return replace(result, refused=refused)
+        _take_back_unjudged(ours, wanted, changed_since)
+        tree = ours.change("write-tree").text
+        by_hooks = tuple(step.path for step in steps_between(git, wanted, tree))
+    parents = ("-p", onto) if onto else ()
+    how = ("-S",) if signs(git) else ("--no-gpg-sign",)
+    commit = _signed(git, signature).change("commit-tree", *how, tree, *parents, "-F", "-", stdin=said).text
+    if by_hooks and (why := prove(commit)) is not None:
+        changed = ", ".join(by_hooks)
+        return replace(result, refused=f"what a hook made of {changed} fails the checks: {why}")
+    announce(commit)
+    _advance(git, repository, commit, onto)
+    with suppress(GitError):  # git does not ask this hook, either
+        _signed(git, signature).within(_left_s(ends_at)).run_hook("post-commit")
+    return replace(result, ours=commit, head=commit, by_hooks=by_hooks)
+
+
+def _hooks_refuse(git: Git, text: Path, ends_at: float) -> str | None:
+    """Run the hooks of git-commit(1) on the index of *git*; what the first that refuses says."""
+    for hook in (("pre-commit",), ("prepare-commit-msg", str(text), "message"), ("commit-msg", str(text))):
+        answer = git.within(_left_s(ends_at)).run_hook(*hook)
+        if answer.code != 0:
+            return said_by(answer)
+    return None
+
+
+def _left_s(ends_at: float) -> float:
+    return max(1.0, ends_at - time.monotonic())
+
+
+def _take_back_unjudged(ours: Git, wanted: str, paths: Collection[str]) -> None:
+    """A hook that adds all there is must not bring in what changed after the verdict."""
+    steps = steps_between(ours, wanted, ours.change("write-tree").text)
+    back = {step.path: step.before for step in steps if step.path in paths}
+    if back:
+        put_into_index(ours, back)
+
+
+def _advance(git: Git, repository: Repository, commit: str, onto: str | None) -> None:
+    """Let HEAD, and the branch that it names, have *commit*. Raises GitError if it is not on *onto* any more."""
+    subject = subjects_of(git, [commit])[0]
+    git.change("update-ref", "-m", f"commit: {subject}", "HEAD", commit, onto or "0" * len(commit))
+    branch = branch_at(git)
+    if onto is not None and branch is not None:
+        move = RefMove(f"refs/heads/{branch}", onto, commit)
         if not is_of_the_queue(move.ref):
             announce_landing(repository.common_dir, move)
-    return replace(result, ours=head, head=head)
 
 
 def _follow_in_index(git: Git, commit: str, *, just_made: bool) -> tuple[str, ...]:
@@ -235,16 +378,6 @@ def _commits_since(git: Git, base: str | None) -> tuple[str, ...]:
         "HEAD",
     )
     return tuple(answer.text.split())
-
-
-def _made_on(git: Git, onto: str | None, history: Sequence[str], marks: Mapping[str, str]) -> str | None:
-    """The commit of an earlier call, the first one since it began."""
-    later = history[history.index(onto) + 1 :] if onto in history else history
-    return (
-        later[0]
-        if later and later[0] != onto and _follows(git, later[0], onto) and _carries(git, later[0], marks)
-        else None
-    )
 
 
 def _follows(git: Git, commit: str, onto: str | None) -> bool:

@@ -38,7 +38,11 @@ def keep_out(repository: Repository, folders: Iterable[Path]) -> tuple[str, ...]
         if missing:
             path.parent.mkdir(exist_ok=True)
             lines = b"".join(os.fsencode(pattern) + b"\n" for pattern in missing)
-            with path.open("ab", buffering=0) as file:  # one write, so that two of us do not mix their lines
+            if path.is_symlink() or path.parent.is_symlink():
+                raise GitError(f"{path} is a link, and may lead anywhere", hint="put the file itself there")
+            # One write, so that two of us do not mix their lines.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0) as file:
                 file.write((b"\n" if content and not content.endswith(b"\n") else b"") + lines)
     except OSError as error:
         raise GitError(f"{path}: {error.strerror}", hint="make it writable for you") from error

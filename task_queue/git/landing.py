@@ -78,6 +78,8 @@ class LandingPlan:
     """Where a throw-away checkout may be."""
     marker: str
     """Of the attempt that lands."""
+    tip: str | None = None
+    """The commit of the branch that is to land, and no later one; None: wherever the branch is."""
     prove: Prove = lambda _: None
     give_up: Callable[[], bool] = lambda: False
     """Asked while it waits for its turn."""
@@ -124,6 +126,9 @@ def _land_once(
         return Blocked(f"there is no branch {target} any more: it was deleted or renamed")
     if tip is None:
         return Blocked(f"there is no branch {branch}")
+    if request.tip is not None and tip != request.tip:
+        add_note(f"{branch} was moved to {tip[:12]} after the verdict: only {request.tip[:12]} was merged")
+        tip = request.tip
     if is_ancestor(git, tip, of=old):
         return Advanced(old, "already there")
     place = checkout_of(git, target)
@@ -186,7 +191,7 @@ def _advanced(
         add_note(done.note)
     if place is None and _has_hook(git, _AFTER_MERGE):
         add_note(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
-    tip = commit_of(git, f"refs/heads/{request.branch}")
+    tip = request.tip or commit_of(git, f"refs/heads/{request.branch}")
     return Advanced(new, "fast-forward" if new == tip else "merge")
 
 

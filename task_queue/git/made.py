@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,6 +112,18 @@ def set_apart(git: Git, git_dir: Path, dirty: Sequence[Dirty]) -> frozenset[str]
     return frozenset({entry.path for entry in unstaged} & made) | deleted | left
 
 
+def committed_as_made(git: Git, git_dir: Path, tracked: Collection[str]) -> frozenset[str]:
+    """Those of *tracked*, which were files before the task and are not dirty, that are as a command left them.
+
+    An agent that commits everything has committed them: that does not make them its work.
+    """
+    if not tracked:
+        return frozenset()
+    deleted = {path for record in _records(git_dir) for path in record.deleted}
+    gone = {path for path in deleted.intersection(tracked) if not os.path.lexists(git.directory / path)}
+    return _made_here(git, git_dir).intersection(tracked) | gone
+
+
 def _by_products(git: Git, untracked: Sequence[str]) -> frozenset[str]:
     """Not below a folder in which the repository has files: there they are kept on purpose."""
     marked = marked_folders(untracked)
@@ -134,7 +146,7 @@ def _made_here(git: Git, git_dir: Path) -> frozenset[str]:
     for index in sorted((git_dir / _FOLDER).glob("*.index")):
         there = git.with_index(index)
         there.attempt("update-index", "-q", "--refresh")  # a file that was only touched is as it was
-        changed = set(there.read("diff-files", "-z", "--name-only").fields)
+        changed = set(there.read("diff-files", "-z", "--name-only", "--ignore-submodules=dirty").fields)
         found.update(path for path in entries_in_index(there) if path not in changed)
     return frozenset(found)
 

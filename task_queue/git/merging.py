@@ -60,7 +60,10 @@ def merge_commit(
     require_signing(git)
     with scratch_checkout(git, old, directory=beside) as directory:
         there = replace(git.plain(directory), settings=(f"core.hooksPath={hooks_folder(git)}",))
-        begun = there.attempt("merge", "--no-ff", "--no-commit", "--no-edit", "-m", message, tip)
+        begun = there.attempt(
+            *("merge", "--no-ff", "--no-commit", "--no-edit", "-F", "/dev/stdin", tip),
+            stdin=message.encode(errors="surrogateescape"),
+        )
         if begun.code != 0:
             return Refused(f"git refused: {said_by(begun)}")
         own = directory / ".git"

@@ -122,11 +122,15 @@ def hooks_folder(owner: Git) -> Path:
 def _configuration(owner: Git) -> list[tuple[str, ConfigEntry]]:
     """All that applies in *owner*'s repository but what we say ourselves, each entry with its scope."""
     fields = iter(owner.read("config", "--list", "--includes", "-z", "--show-scope").fields)
+    guarded = owner.guard.settings(owner) if owner.guard is not None else ()
+    instead = {key for key, _ in guarded}  # an agent may have changed these
     found: list[tuple[str, ConfigEntry]] = []
     for scope, entry in zip(fields, fields, strict=True):
         key, _, value = entry.partition("\n")
-        if scope != "command":
-            found.append((scope, (key, value if "\n" in entry else "true")))
+        if (scope == "command") == (key in instead) and key != "core.hookspath":
+            found.append(("local" if key in instead else scope, (key, value if "\n" in entry else "true")))
+        elif scope != "command" and key == "core.hookspath":
+            found.append((scope, (key, value)))
     return found
 
 

@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.platform.identity import kill_group
+from task_queue.platform.sandbox import Sandbox
 from task_queue.platform.wakeup import readable
 
 _KILL_AFTER_S = 2.0
@@ -21,14 +22,34 @@ _LOCK_RETRY_S = 0.1
 _MAX_SAID_CHARS = 2000
 _SWITCHES = (
     # Programs that a repository's configuration names are not started by mere looking.
-    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "submodule.recurse=false"),
     *("-c", "core.splitIndex=false"),  # a copied index would leave shared parts in the repository
+    # No setting of a repository hides a change of a file.
+    *("-c", "core.trustctime=true", "-c", "core.checkStat=default"),
+    *("-c", "core.untrackedCache=false", "-c", "core.ignoreStat=false"),
     *("-c", "advice.detachedHead=false"),
     # What we write and read is UTF-8, and a commit would be labelled with another encoding as it stands.
     *("-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8"),
     # It would go on in the background, and be ended with the attempt.
     *("-c", "gc.auto=0", "-c", "maintenance.auto=false"),
 )
+_RUNS_NOTHING = frozenset(
+    {
+        *(
+            "cat-file",
+            "check-ignore",
+            "commit-tree",
+            "config",
+            "diff-tree",
+            "for-each-ref",
+            "hash-object",
+            "init",
+        ),
+        *("log", "ls-files", "ls-remote", "ls-tree", "merge-base", "pack-objects", "rev-list", "rev-parse"),
+        *("show", "stripspace", "symbolic-ref", "var", "worktree", "write-tree"),
+    }
+)
+"""Commands that start no hook, filter or driver as we use them; ``commit-tree`` signs, which no sandbox can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,14 @@ class GitOutput:
         return [os.fsdecode(part) for part in self.out.split(b"\0")[:-1]]
 
 
+class Guard(Protocol):
+    """Keeps git from what an agent configured."""
+
+    def settings(self, git: Git) -> tuple[tuple[str, str], ...]:
+        """What a call of *git* needs, each key with its value, to do as the owner had it. Raises GitError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Git:
     """The git program in one directory.
@@ -74,13 +103,23 @@ class Git:
     """The root of the files that go with *git_dir*."""
     settings: tuple[str, ...] = ()
     """Configuration for these calls alone, as ``name=value``."""
+    guard: Guard | None = None
+    sandbox: Sandbox | None = None
+    """For hooks, filters and drivers, which may run the agent's files; None: they can do what the user can."""
 
     def at(self, directory: Path) -> Git:
         return replace(self, directory=directory)
 
     def plain(self, directory: Path) -> Git:
         """Git in another directory, with the repository that it finds there."""
-        return Git(directory, self.environment, timeout_s=self.timeout_s, extra=self.extra)
+        return Git(
+            directory,
+            self.environment,
+            timeout_s=self.timeout_s,
+            extra=self.extra,
+            guard=self.guard,
+            sandbox=self.sandbox,
+        )
 
     def with_index(self, index: Path) -> Git:
         return replace(self, index=index)
@@ -157,7 +196,9 @@ class Git:
         stdin, stdout, stderr = streams
         try:
             return subprocess.Popen(
-                ["git", *_SWITCHES, *self._given_settings(), "--no-pager", *arguments],
+                self._confined(
+                    ["git", *_SWITCHES, *self.given_settings(), "--no-pager", *arguments], arguments
+                ),
                 cwd=self.directory,
                 env=self._built_environment(locks=locks),
                 stdin=stdin,
@@ -168,8 +209,31 @@ class Git:
         except FileNotFoundError:
             raise GitError("the program git was not found", hint="install git, or set its PATH") from None
 
-    def _given_settings(self) -> list[str]:
-        return [word for setting in self.settings for word in ("-c", setting)]
+    def _confined(self, argv: list[str], arguments: tuple[str, ...]) -> list[str]:
+        command = next(word for number, word in enumerate(arguments) if not _is_switch(arguments, number))
+        if self.sandbox is None or command in _RUNS_NOTHING:
+            return argv
+        files = self.work_tree or self.directory
+        return self.sandbox.with_writable(files).around(argv, directory=self.directory)
+
+    def unguarded(self) -> Git:
+        """To look at the configuration as it stands; for nothing else."""
+        return replace(self, guard=None, sandbox=None, settings=())
+
+    def given_settings(self) -> list[str]:
+        """Words that go before the command. Raises GitError."""
+        guarded = [f"{key}={value}" for key, value in self._guarded() if "=" not in key]
+        return [word for setting in (*self.settings, *guarded) for word in ("-c", setting)]
+
+    def _guarded(self) -> tuple[tuple[str, str], ...]:
+        return self.guard.settings(self) if self.guard is not None else ()
+
+    def _with_equals_sign(self) -> dict[str, str]:
+        """Settings whose key ``-c`` would take apart at the wrong place."""
+        pairs = [pair for pair in self._guarded() if "=" in pair[0]]
+        named = {f"GIT_CONFIG_KEY_{number}": key for number, (key, _) in enumerate(pairs)}
+        given = {f"GIT_CONFIG_VALUE_{number}": value for number, (_, value) in enumerate(pairs)}
+        return {"GIT_CONFIG_COUNT": str(len(pairs)), **named, **given} if pairs else {}
 
     def _built_environment(self, *, locks: bool) -> dict[str, str]:
         kept = {name: value for name, value in self.environment.items() if not name.startswith("GIT_")}
@@ -178,12 +242,20 @@ class Git:
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_EDITOR": ":",
+            # What an object's name stands for is its content, whatever a repository puts in its place.
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": os.devnull,
             **({} if locks else {"GIT_OPTIONAL_LOCKS": "0"}),
             **({"GIT_INDEX_FILE": str(self.index)} if self.index else {}),
             **({"GIT_DIR": str(self.git_dir)} if self.git_dir else {}),
             **({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}),
+            **self._with_equals_sign(),
             **self.extra,
         }
+
+
+def _is_switch(arguments: tuple[str, ...], number: int) -> bool:
+    return arguments[number] == "-c" or (number > 0 and arguments[number - 1] == "-c")
 
 
 def said_by(answer: GitOutput) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
-from task_queue.platform import durable
+from task_queue.platform import durable, temporary
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 
 _SUFFIX = ".checkout.json"
 _LIMIT = 2**16
-_OWNER_ONLY = stat.S_IRWXU
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,9 @@ class CheckoutRecord:
     """What the file ``task-queue-checkout`` in its repository says, so that it is found under another name."""
     settings: tuple[str, ...] = ()
     """What its file system needs in a configuration, as ``name=value``."""
+
+    confined: bool = False
+    """Its agent was sandboxed, and so is what git starts there."""
 
     @property
     def is_scratch(self) -> bool:
@@ -79,20 +79,7 @@ def remove_tree(directory: Path) -> None:
 
     Raises GitError.
     """
-    with suppress(OSError):
-        shutil.rmtree(directory)
-    if not directory.exists():
-        return
-    _open_up(directory)
     try:
-        shutil.rmtree(directory)
+        temporary.remove_tree(directory)
     except OSError as error:
         raise GitError(f"{directory} cannot be removed: {error}", hint="remove it yourself") from error
-
-
-def _open_up(directory: Path) -> None:
-    with suppress(OSError):
-        directory.chmod(_OWNER_ONLY)
-        for path in directory.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                _open_up(path)

@@ -17,13 +17,15 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import move_ref, ref_of, snapshot_now
 from task_queue.git.collect import collect
+from task_queue.git.guarding import guarded
 from task_queue.git.made import dirty_work
+from task_queue.git.nested import checked_out_submodules
 from task_queue.git.program import Git
 from task_queue.git.put_away import PutAway, forget_put_away, kept_leftovers, note_put_away, put_away_from
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remove_tree
 from task_queue.git.repository import commit_of, dirty_paths, facts, head_of
-from task_queue.git.snapshot import commit_tree
-from task_queue.git.submodules import checked_out_submodules, only_in_submodules
+from task_queue.git.snapshot import commit_tree, entries_in_index
+from task_queue.git.submodules import only_in_submodules
 from task_queue.git.untrusted import isolated_view
 from task_queue.git.worktree import (
     CHECKOUT_TIMEOUT_S,
@@ -57,11 +59,13 @@ _TOUCHED_BY_WORK = ("index", "HEAD", "logs/HEAD")
 """Of a repository, and of the owner's part of it; our looking at them leaves them alone."""
 
 
-def kept_checkouts(folder: Path, git: Git, *, unfinished: Collection[str] = ()) -> tuple[KeptCheckout, ...]:
+def kept_checkouts(
+    folder: Path, git: Git, *, trusted: Path | None = None, unfinished: Collection[str] = ()
+) -> tuple[KeptCheckout, ...]:
     """Every checkout of a task directly in *folder*, by name, also of earlier releases.
 
-    *git* is for its environment alone. Those whose name is in *unfinished* are needed, and not looked into. One
-    whose repository cannot be read is listed with that as the reason.
+    *git* is for its environment alone, *trusted* the folder of ``guarding``. Those whose name is in
+    *unfinished* are needed, and not looked into. One whose repository cannot be read is listed with that as the reason.
     """
     found: list[KeptCheckout] = []
     for directory in _directories_in(folder):
@@ -69,7 +73,7 @@ def kept_checkouts(folder: Path, git: Git, *, unfinished: Collection[str] = ()) 
             record = record_of(directory) or _earlier(directory, git)
             if record is None or record.is_scratch:
                 continue
-            owner = git.plain(record.repository)
+            owner = guarded(git.plain(record.repository), trusted)
             is_needed = directory.name in unfinished
             described = _described(directory, record, owner, is_needed=is_needed)
             found += [] if described is None else [described]
@@ -215,23 +219,27 @@ def _is_tasks(branch: str) -> bool:
 def _removed(
     git: Git, tree: WorktreeEntry, record: CheckoutRecord | None, *, force: bool = False
 ) -> str | None:
-    """Let git remove the files, which looks again whether they are all committed; what it said if it refused.
+    """Remove the files, if they are all committed or the work of no agent (``git.made``); what keeps them, else.
 
-    With ``--force`` only where a submodule is checked out, or where files are the work of no agent (``git.made``):
-    git would not remove those otherwise.
+    Git does not look again: it would enter each repository below, and do what its configuration says.
     """
     directory = tree.directory
     own, aside = directory / ".git", directory.with_name(f".{directory.name}.gone")
     there = _there(git, directory) if directory.is_dir() else None
-    forced = force or (there is not None and _needs_force(git, there))
+    if there is not None and not force and not _needs_force(git, there):
+        left = [dirty.path for dirty in dirty_paths(there)] + _hidden_repositories(there)
+        if left:
+            return f"{left[0]} is not committed"
     remove_tree(aside)
     is_own = own.is_dir() and not own.is_symlink()
     if is_own:
         own.rename(aside)
     if directory.is_dir() and not own.exists():
-        own.write_bytes(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
+        own.unlink(missing_ok=True)  # an agent's link would have us write where it leads
+        with own.open("xb") as file:
+            file.write(os.fsencode(f"{_GITFILE}{admin_folder(git, directory)}\n"))
     patient = replace(git, timeout_s=CHECKOUT_TIMEOUT_S, settings=record.settings if record else ())
-    answer = patient.attempt("worktree", "remove", *(["--force"] if forced else []), str(directory))
+    answer = patient.attempt("worktree", "remove", "--force", str(directory))
     if answer.code == 0:
         remove_tree(aside)
         return None
@@ -239,6 +247,12 @@ def _removed(
         own.unlink(missing_ok=True)
         aside.rename(own)
     return answer.said.strip()
+
+
+def _hidden_repositories(there: Git) -> list[str]:
+    """Repositories below that the index names as submodules, and ``.gitmodules`` does not."""
+    named = [path for path, entry in entries_in_index(there).items() if entry.mode == "160000"]
+    return [path for path in named if os.path.lexists(there.directory / path / ".git")]
 
 
 def _needs_force(git: Git, there: Git) -> bool:
@@ -261,8 +275,7 @@ def _dirty(git: Git, there: Git) -> list[str]:
 
 
 def _there(git: Git, directory: Path) -> Git:
-    own = directory / ".git"
-    return git.plain(directory) if own.is_file() else seen_by_queue(git, directory)
+    return seen_by_queue(git, directory)  # an agent may have put a link to another repository there
 
 
 def _only_in_own_repository(git: Git, tree: WorktreeEntry) -> str | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from task_queue.git.nested import STATUS, checked_out_submodules, is_changed_inside
 from task_queue.git.program import Git
 
 Change = Literal["added", "deleted", "changed", "untracked", "unmerged"]
@@ -22,6 +25,8 @@ _OPERATIONS = (
     ("bisect", ("BISECT_LOG",)),
     ("sequence of picks", ("sequencer",)),
 )
+INDEX_PREFIX = "task-queue-index-"
+"""Of a folder in the repository's, for a temporary index; the process's number follows."""
 _NOT_A_REPOSITORY = "not a git repository"
 _PROC = Path("/proc")
 _ONLY_READ = frozenset({b"cat-file", b"fsmonitor--daemon"})
@@ -107,6 +112,12 @@ def facts(git: Git) -> Repository | None:
     )
 
 
+def root_of(git: Git) -> Path | None:
+    """The top of the working tree that holds ``git.directory``; None where there is none, or git will not look."""
+    answer = git.ask("rev-parse", "--path-format=absolute", "--show-toplevel")
+    return Path(answer.text) if answer.code == 0 else None
+
+
 def head_of(git: Git) -> str | None:
     """The commit that is checked out; None before the first one."""
     return commit_of(git, "HEAD")
@@ -132,28 +143,58 @@ def branch_at(git: Git) -> str | None:
 def dirty_paths(git: Git) -> tuple[Dirty, ...]:
     """Everything uncommitted below ``git.directory``, the root of a working tree.
 
-    In a task's checkout not what is inside submodules: git would read configuration there that an agent wrote
-    (``submodules`` looks there in another way).
+    What is inside submodules is looked at in another way: git would read configuration there that an agent may
+    have written. In a task's checkout it is not asked for (see ``submodules``).
     """
-    inside = "dirty" if git.work_tree is not None else "none"
-    answer = git.read(
-        *("status", "--porcelain=v2", "-z", "--no-renames"),
-        *("--untracked-files=all", f"--ignore-submodules={inside}"),
-    )
-    return dirty_in(answer.fields)
+    with _shown(git) as there:
+        found = dirty_in(there.read(*STATUS, "--untracked-files=all").fields)
+    if git.work_tree is not None:
+        return found
+    known = {entry.path: entry for entry in found}
+    for path, git_dir in checked_out_submodules(git):
+        if is_changed_inside(git, path, git_dir):
+            entry = known.get(path, Dirty(path, "changed", staged=False, unstaged=True))
+            known[path] = replace(entry, unstaged=True, in_submodule=True)
+    return tuple(known.values())
+
+
+@contextlib.contextmanager
+def _shown(git: Git) -> Generator[Git, None, None]:
+    """Git with an index in which no file is hidden."""
+    index = Path(git.read("rev-parse", "--path-format=absolute", "--git-path", "index").text)
+    if not hidden_in(git) or not index.exists():
+        yield git
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{INDEX_PREFIX}{os.getpid()}-", dir=index.parent) as folder:
+        ours = git.with_index(Path(shutil.copy2(index, folder)))
+        show_hidden(ours)
+        yield ours
+
+
+def hidden_in(git: Git) -> frozenset[str]:
+    """Files that git skips, because its index says so (``--assume-unchanged``, ``--skip-worktree``).
+
+    An agent can write that, too. What is outside of a sparse checkout is not there, and stays hidden.
+    """
+    lines = git.read("ls-files", "-z", "-v", "--full-name").fields
+    found = [line[2:] for line in lines if line[:1] == "S" or line[:1].islower()]
+    if not found:
+        return frozenset()
+    is_sparse = git.ask("config", "--type=bool", "--get", "core.sparseCheckout").text == "true"
+    root = git.work_tree or git.directory
+    return frozenset(path for path in found if not is_sparse or os.path.lexists(root / path))
+
+
+def show_hidden(ours: Git) -> None:
+    """Let the index of *ours*, which is a copy, hide nothing. Raises GitError."""
+    hidden = b"".join(os.fsencode(path) + b"\0" for path in hidden_in(ours))
+    for flag in ("--no-skip-worktree", "--no-assume-unchanged") if hidden else ():
+        ours.change("update-index", flag, "-z", "--stdin", stdin=hidden)
 
 
 def dirty_in(lines: Iterable[str]) -> tuple[Dirty, ...]:
     """What the lines of git-status(1), porcelain format version 2, say."""
     return tuple(dirty for line in lines if (dirty := _dirty(line)) is not None)
-
-
-def submodules_of(git: Git) -> tuple[str, ...]:
-    """The paths that ``.gitmodules`` names."""
-    if not (git.directory / ".gitmodules").is_file():
-        return ()
-    answer = git.ask("config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
-    return tuple(entry.partition("\n")[2] for entry in answer.fields)
 
 
 def continues(git: Git, old: str, tip: str) -> bool:
@@ -175,6 +216,12 @@ def without_merges(git: Git, commits: Sequence[str]) -> tuple[str, ...]:
 
 def is_ancestor(git: Git, older: str, *, of: str) -> bool:
     return git.ask("merge-base", "--is-ancestor", older, of).code == 0
+
+
+def merge_base(git: Git, one: str, other: str) -> str | None:
+    """A newest commit that both have; None if they have none together."""
+    answer = git.ask("merge-base", one, other)
+    return answer.text.partition("\n")[0] if answer.code == 0 else None
 
 
 def holder_of(lock: Path, root: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,9 @@ from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of
 from task_queue.git.worktree import CHECKOUT_TIMEOUT_S, is_empty, listed
+
+Unfinished = Callable[[], Collection[str]]
+"""Names of the checkouts of tasks that run or will run again, as it is when it is asked."""
 
 _OF_AN_EARLIER_RELEASE = "task-queue: goes when its task is done with it"
 """The lock on such a checkout when it was a working tree of the owner's repository."""
@@ -52,6 +55,8 @@ def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Pat
             git_dir=paths_of(git).git_dir,
             work_tree=directory,
             settings=settings,
+            guard=git.guard,
+            sandbox=git.sandbox,
         )
         writer.change("read-tree", "--reset", "-u", commit)
         yield directory
@@ -59,14 +64,16 @@ def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Pat
         _discard(directory)
 
 
-def discard_forgotten(git: Git, folder: Path, *, unfinished: Collection[str]) -> None:
+def discard_forgotten(git: Git, folder: Path, *, unfinished: Unfinished) -> None:
     """Remove the throw-away checkouts in *folder* whose task, by the name before the last dot, is not *unfinished*."""
-    for directory in tuple(checkouts_in(folder)):
-        if directory.stem not in unfinished:
+    directories, trees = tuple(checkouts_in(folder)), listed(git)
+    at_work = unfinished()
+    for directory in directories:
+        if directory.stem not in at_work:
             _discard(directory)
-    for tree in listed(git):
+    for tree in trees:
         is_one = tree.directory.parent == folder and tree.lock == _OF_AN_EARLIER_RELEASE
-        if is_one and tree.directory.stem not in unfinished:
+        if is_one and tree.directory.stem not in at_work:
             _discard_earlier(git, tree.directory)
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.git.program import Git
-from task_queue.git.repository import Dirty, Repository
+from task_queue.git.repository import INDEX_PREFIX, Dirty, Repository, show_hidden
 from task_queue.platform.identity import identity_of
 
 MAX_FILE_BYTES = 100 * 2**20
 """Larger uncommitted files are not copied into the repository; they are named instead."""
 
-_INDEX = "task-queue-index-"
 _OURS = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -73,6 +72,7 @@ def take_snapshot(
     kept = [entry.path for entry in dirty if entry.path not in left_out and entry.unstaged]
     with temporary_index(there, repository) as ours:
         staged = ours.change("write-tree").text
+        show_hidden(ours)
         _add(ours, kept)
         tree = ours.change("write-tree").text
     return TreeSnapshot(tree, staged, tuple(LeftOut(path, why) for path, why in left_out.items()))
@@ -96,7 +96,7 @@ def temporary_index(git: Git, repository: Repository, *, empty: bool = False) ->
 def _index_in(git: Git, git_dir: Path) -> Generator[Git, None, None]:
     """Git with an index of its own, which is not there yet."""
     _sweep_indexes(git_dir)
-    with tempfile.TemporaryDirectory(prefix=f"{_INDEX}{os.getpid()}-", dir=git_dir) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{INDEX_PREFIX}{os.getpid()}-", dir=git_dir) as folder:
         yield git.with_index(Path(folder) / "index")
 
 
@@ -109,8 +109,8 @@ def _add(git: Git, paths: Iterable[str]) -> None:
 
 
 def _sweep_indexes(git_dir: Path) -> None:
-    for folder in git_dir.glob(f"{_INDEX}*"):
-        pid = folder.name.removeprefix(_INDEX).partition("-")[0]
+    for folder in git_dir.glob(f"{INDEX_PREFIX}*"):
+        pid = folder.name.removeprefix(INDEX_PREFIX).partition("-")[0]
         if pid.isdigit() and identity_of(int(pid)) is None:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from task_queue.domain.errors import GitError
+from task_queue.git.nested import checked_out_submodules, inside
 from task_queue.git.program import Git
-from task_queue.git.repository import dirty_paths, submodules_of
+from task_queue.git.repository import dirty_paths
 from task_queue.git.snapshot import steps_between
 from task_queue.git.untrusted import isolated_view
 
-_GITFILE = "gitdir: "
 _SUBMODULE = "160000"
 
 
@@ -26,32 +22,11 @@ class Pointer:
     commit: str
 
 
-def checked_out_submodules(there: Git) -> list[tuple[str, Path]]:
-    """Each with the folder of its repository."""
-    found: list[tuple[str, Path]] = []
-    for path in submodules_of(there):
-        own = there.directory / path / ".git"
-        if own.is_symlink():
-            raise GitError(f"{own} is a symbolic link", hint="look at what became of the submodule")
-        if own.is_dir():
-            found.append((path, own))
-        elif own.is_file():
-            named = os.fsdecode(own.read_bytes()).removeprefix(_GITFILE).strip()
-            found.append((path, Path(os.path.normpath(own.parent / named))))
-    return found
-
-
 def only_in_submodules(there: Git) -> str | None:
     """Uncommitted files of a submodule that is checked out, or commits that no remote branch of it has."""
     for path, git_dir in checked_out_submodules(there):
-        with isolated_view(there, git_dir) as apart, tempfile.TemporaryDirectory() as folder:
-            index = Path(folder) / "index"
-            if (git_dir / "index").is_file():
-                shutil.copy2(git_dir / "index", index)  # with its time, see snapshot.temporary_index
-            inside = replace(
-                apart, directory=there.directory / path, work_tree=there.directory / path, index=index
-            )
-            dirty = dirty_paths(inside)
+        with inside(there, path, git_dir) as (apart, files):
+            dirty = dirty_paths(files)
             if dirty:
                 return f"uncommitted: {path}/{dirty[0].path}"
             answer = apart.read("rev-list", "--max-count=1", "HEAD", "--all", "--not", "--remotes", "--tags")

@@ -6,10 +6,12 @@ data; programs are named in the configuration alone, and that is the queue's.
 
 from __future__ import annotations
 
+import shlex
 import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
@@ -54,15 +56,19 @@ def isolated_view(git: Git, git_dir: Path) -> Generator[Git, None, None]:
                 (place / part).symlink_to(git_dir / part)
         (place / "HEAD").write_bytes(_head(git_dir))
         (place / "config").write_text(_CONFIG.format(format=where.object_format))
-        yield Git(place, git.environment, timeout_s=git.timeout_s, git_dir=place)
+        yield Git(place, git.environment, timeout_s=git.timeout_s, git_dir=place, guard=git.guard)
 
 
 def fetch_from_view(git: Git, apart: Git, commit: str, ref: str) -> None:
     """Bring *commit* with all that it needs to *ref*: by its id, and checked as from any other repository."""
     assert apart.git_dir is not None
+    if git.sandbox is not None:
+        git = replace(git, sandbox=git.sandbox.with_readable(apart.git_dir))
+    sender = ["git", *apart.given_settings(), "upload-pack"]  # it gets none of the settings of *git*
     git.within(_FETCH_TIMEOUT_S).change(
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
-        *("--no-auto-maintenance", "--force", str(apart.git_dir), f"{commit}:{ref}"),
+        *("--no-auto-maintenance", "--force", "--upload-pack", shlex.join(sender)),
+        *(str(apart.git_dir), f"{commit}:{ref}"),
     )
 
 

@@ -18,11 +18,12 @@ from task_queue.domain.document.naming import branch_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
-from task_queue.git.own_repository import Borrowed, borrowed_of, make_repository, paths_of
+from task_queue.git.own_repository import Borrowed, RepositoryPaths, borrowed_of, make_repository, paths_of
 from task_queue.git.program import Git, said_by
 from task_queue.git.records import CheckoutRecord, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of, holder_of
 from task_queue.platform import durable
+from task_queue.platform.sandbox import Sandbox, secrets_below
 
 CHECKOUT_TIMEOUT_S = 900.0
 _INITIALIZING = "initializing"
@@ -139,7 +140,17 @@ def seen_by_queue(git: Git, directory: Path) -> Git:
         git_dir=_admin_in(where.common_dir, directory, git),
         work_tree=directory,
         settings=(f"core.hooksPath={where.hooks}", *(record.settings if record else ())),
+        guard=git.guard,
+        sandbox=git.sandbox or (_sandbox(git, where) if record is not None and record.confined else None),
     )
+
+
+def _sandbox(git: Git, where: RepositoryPaths) -> Sandbox:
+    """For one who looks after the task's end, and knows no more of it."""
+    home = Path(git.environment.get("HOME", "/"))
+    readable = (home, git.directory, where.common_dir)
+    fixed = (where.common_dir / "config", where.common_dir / "hooks")
+    return Sandbox(readable, (where.common_dir,), fixed, secrets_below(home))
 
 
 def admin_folder(git: Git, directory: Path) -> Path:
@@ -236,7 +247,9 @@ def _completed(
         identity = uuid.uuid4().hex
         with _said_of(place):
             (place / _IDENTITY).write_text(f"{identity}\n")
-        remember(directory, CheckoutRecord(git.directory, task_id, identity, settings))
+        remember(
+            directory, CheckoutRecord(git.directory, task_id, identity, settings, git.sandbox is not None)
+        )
         there = seen_by_queue(git, directory)
         notes = _written(there, head)
         _swap(place, own, there)

@@ -34,15 +34,17 @@ def publish(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Put *data* in place of what *path* holds; readers see the old or the new, never a mixture."""
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    temporary = _write_temporary(target.parent, data)
+    """Put *data* in place of what *path* holds; readers see the old or the new, never a mixture.
+
+    A link is replaced, never followed: it may lead to a file that its maker could not write.
+    """
+    temporary = _write_temporary(path.parent, data)
     try:
-        temporary.rename(target)
+        temporary.rename(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(target.parent)
+    sync_directory(path.parent)
 
 
 def move(source: Path, target: Path) -> None:
@@ -108,7 +110,7 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
-NO_REGULAR_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP})
+NO_REGULAR_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENOTSUP})
 """What ``read_regular`` says where there is nothing, or something else."""
 
 

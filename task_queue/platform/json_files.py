@@ -26,7 +26,7 @@ def json_object(path: Path, *, limit: int = RECORD_LIMIT) -> dict[str, Any] | st
     """The JSON object in *path*, None if there is no such file, or what is wrong with it: the rest of a sentence."""
     try:
         data, _ = durable.read_regular(path, limit=limit)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return f"cannot be read: {error.strerror}"

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
+from task_queue.domain.secrets import secrets_in, without_secrets
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import CommitRules
@@ -49,6 +50,8 @@ class AgentSetup:
     setting_sources: tuple[SettingSource, ...] = ("project",)
     accepted_settings: Mapping[str, str] | None = None
     """Hashes of the project settings that their owner accepted; None where none are loaded."""
+    runs_hooks: bool = True
+    """Whether the CLI starts the hooks of all settings that it loads."""
     allow_only: bool = False
     """The task's own ``allow`` takes the place of its profile's."""
     scrub_env: bool = False
@@ -77,6 +80,8 @@ class GitSetup:
     """Commands that make a fresh working tree ready."""
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides those that always do."""
+    trusted: Path | None = None
+    """The folder of what the owners of repositories let git start (``git.guarding``); None: nothing is compared."""
     rules: CommitRules = field(default_factory=CommitRules)
     """What no commit should hold."""
 
@@ -90,9 +95,13 @@ class Order:
     title: str
     body: str
     document: Path
-    """The task's text for the agent to read (the snapshot, never the live document)."""
+    """The task's text (the snapshot, never the live document)."""
+    agent_copy: Path
+    """The same for the agent, which cannot read the queue's folders: it is there while a session runs."""
     scratch: Path
     """A folder of the attempt alone, for what the agent's program needs."""
+    temporary: Path
+    """Where a folder for the agent's temporary files is made, for as long as the runner lives."""
     log: LogAddress
     """Of what the runner writes."""
     queue_dirs: tuple[Path, ...]
@@ -107,6 +116,8 @@ class Order:
     """For ``command``: the configured program and its arguments, not yet filled in."""
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """The whole environment of the agent's process."""
+    secret_names: tuple[str, ...] = ()
+    """Variables in *env* that are secret, whatever their names say."""
     agent: AgentSetup = field(default_factory=AgentSetup)
     interruption: str | None = None
     """For a continued session: how the earlier attempt ended."""
@@ -133,6 +144,16 @@ class Order:
     """The folder of the event log; None: no events are written."""
     token: str = ""
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that no file may hold."""
+        return secrets_in(self.env, self.secret_names)
+
+    @property
+    def env_without_secrets(self) -> dict[str, str]:
+        """For git, hooks and checks."""
+        return without_secrets(self.env, self.secret_names)
 
     @property
     def marker(self) -> str:

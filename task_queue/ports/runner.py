@@ -6,7 +6,7 @@ from typing import Protocol
 
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.model import Claim, Journal, RunRecord
+from task_queue.domain.model import Claim, Journal, RunRecord, WorkProduct
 from task_queue.domain.task import Task
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import Order, Stop
@@ -63,6 +63,10 @@ class Orders(Protocol):
 
     def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         """Raises TaskFileError if this task cannot be run, ExecutorError if no task can be run now."""
+        ...
+
+    def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:
+        """*product* of an attempt whose runner died, with what changed meanwhile in the owner's repository."""
         ...
 
     def workspace_of(self, task: Task) -> str | None:

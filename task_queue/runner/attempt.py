@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,29 +11,36 @@ from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
-from task_queue.agents.project_settings import accepted_only
+from task_queue.agents.project_settings import accepted_only, without_programs
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
+from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
 from task_queue.domain.work.workflow import (
+    CommitMade,
     Committed,
     Finish,
     Phase,
     Plan,
     Prepared,
     SentBack,
+    base_of,
+    judged_work,
+    may_judge_anew,
     name_of,
     still_valid,
 )
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.platform.identity import end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, named
+from task_queue.runner.confinement import is_confined
 from task_queue.runner.opening import open_checkout
-from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.steps import Steps
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 
@@ -70,9 +78,12 @@ class OngoingAttempt:
     def prepared(self) -> Prepared:
         return next(step for step in self.steps.done if isinstance(step, Prepared))
 
-    def open(self, attempt: int) -> Checkout:
-        self.checkout = checkout = open_checkout(self.order, attempt=attempt)
-        self.watch.open(checkout)
+    def open(self) -> Checkout:
+        """The checkout; where an earlier attempt goes on, with the checkpoint that its steps name."""
+        prepared = next((step for step in self.steps.done if isinstance(step, Prepared)), None)
+        since = base_of(self.steps.done).checkpoint if prepared is not None else ""
+        self.checkout = checkout = open_checkout(self.order, prepared=prepared, since=since)
+        checkout.open_watch(self.watch)
         about = {
             "workspace": str(checkout.directory),
             "isolation": checkout.isolation,
@@ -86,7 +97,7 @@ class OngoingAttempt:
 
     def opened(self) -> Checkout:
         """The checkout, opened again where this attempt continues an earlier one."""
-        return self.checkout or self.open(self.prepared().attempt)
+        return self.checkout or self.open()
 
     def committed_before(self) -> tuple[str, ...]:
         """Commits of earlier rounds that the queue made."""
@@ -107,10 +118,35 @@ class OngoingAttempt:
         if moved is not None:
             self._note(moved)
 
-    def collect(self) -> None:
-        """Bring what the agent committed to the task's branch."""
-        for note in self.opened().collect():
+    def collect(self, *, late: bool = False) -> None:
+        """Bring what the agent committed to the task's branch; only keep it where that was *late*."""
+        for note in self.opened().collect(late=late):
             self._note(note)
+
+    def end_processes(self) -> None:
+        """Of the agent and of commands that ran what it wrote: none of them outlives what it was started for.
+
+        What is judged does not change any more, and nothing is written between a verdict and the commit.
+        """
+        left = end_tree(self.order.marker, root=os.getpid())
+        if left:
+            self.transcript.write("note", f"ended {left} processes that were left running")
+
+    def judge_anew(self) -> bool:
+        """Whether files changed after the round that made them: then these are to be verified and audited."""
+        round_end = judged_work(self.steps.done)
+        changed = self.opened().changed_since(round_end.tree)
+        if not changed or not may_judge_anew(self.steps.done):
+            return False
+        self._note(f"changed after the round had ended, and judged as it is now: {named(changed)}")
+        checkout = self.opened()
+        self.steps.add(replace(round_end, denials=(), tree=checkout.state(), head=checkout.head()))
+        return True
+
+    def made(self) -> str | None:
+        """The commit of an earlier call of this phase, which was cut off."""
+        last = self.steps.done[-1]
+        return last.commit if isinstance(last, CommitMade) else None
 
     def drop_lost_steps(self, plan: Plan) -> None:
         """Forget the steps of an earlier attempt whose files are gone: that work is done again."""
@@ -190,12 +226,25 @@ class OngoingAttempt:
 
     def _with_accepted_settings(self, order: Order, phase: str) -> Order:
         own_tree = self.opened().main is not None
-        agent, unaccepted = accepted_only(order.agent, order.workspace, own_tree=own_tree)
+        agent, unaccepted = accepted_only(
+            order.agent,
+            order.workspace,
+            own_tree=own_tree,
+            strict=order.settings.permissions is Profile.SANDBOXED,
+        )
         if unaccepted is not None and not self._told_of_settings:
             self._told_of_settings = True
             self.notes.append(
-                f"from {phase} on without the project's settings, which were changed meanwhile: {unaccepted}"
+                f"from {phase} on without the project's settings, which are not as they were accepted: {unaccepted}"
             )
+        if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
+            # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.
+            agent, named = without_programs(agent, order.workspace)
+            if named is not None:
+                self._note(
+                    f"without the project's settings, which name programs that no sandbox confines: {named}"
+                )
+            agent = replace(agent, runs_hooks=False)
         return replace(order, agent=agent)
 
     def keep_leftovers(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,23 +11,24 @@ from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind
-from task_queue.domain.secrets import without_secrets
 from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect
-from task_queue.git.commit_begun import forget_begun_commit
 from task_queue.git.exclude import hide_made
+from task_queue.git.guarding import end_guarding
 from task_queue.git.interrupted import record_end
 from task_queue.git.leftovers import keep_leftovers
 from task_queue.git.made import begin_making, end_making, forget_made, set_apart
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, dirty_paths
+from task_queue.git.repository import Repository, dirty_paths, head_of
 from task_queue.git.snapshot import TreeSnapshot, commit_tree, steps_between
 from task_queue.git.submodules import only_in_submodules
 from task_queue.git.worktree import require_present
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
 
+MOST_NAMED = 20
 LEAST_FOR_HOOKS_S = 120.0
 """Less than what the worker grants a runner beyond its time-out."""
 
@@ -69,18 +70,35 @@ class Checkout:
         """Where a throw-away checkout for *name* may be."""
         return self.order.git.worktrees / f"{key_of(self.order.claim.task_id)}.{name}"
 
+    def open_watch(self, watch: OwnerWatch) -> None:
+        """Let *watch* find what earlier attempts left to compare with. Raises GitError."""
+        if self.git is None or self.repository is None:
+            return
+        order, owner = self.order, self.owner
+        watch.open(
+            owner or self.git.at(self.repository.root),
+            order.claim.task_id,
+            worktrees=order.git.worktrees,
+            queue_dirs=order.queue_dirs,
+            work_in_place=owner is None,
+        )
+
     def require_present(self) -> str | None:
         """What to say of a checkout that had to be looked for. Raises CheckoutLost where it is gone."""
         if self.branch is None or self.repository is None:
             return None
         return require_present(self.repository.root)
 
-    def collect(self) -> tuple[str, ...]:
-        """Bring what the agent committed to the task's branch; what a person should know of the rest."""
+    def collect(self, *, late: bool = False) -> tuple[str, ...]:
+        """Bring what the agent committed to the task's branch; what a person should know of the rest.
+
+        *late*: it was committed after the verdict, and is only kept.
+        """
         if self.git is None or self.branch is None or self.repository is None or self.checkpoint is None:
             return ()
         there, base = self.git.at(self.repository.root), self.checkpoint.base
-        return collect(there, self.order.claim.task_id, base=base, branch=self.branch) if base else ()
+        task_id = self.order.claim.task_id
+        return collect(there, task_id, base=base, branch=self.branch, late=late) if base else ()
 
     @contextlib.contextmanager
     def making(self) -> Generator[None, None, None]:
@@ -94,11 +112,6 @@ class Checkout:
             yield
         finally:
             end_making(self.git, self.repository, task_id)
-
-    def before_agent(self) -> None:
-        """An implementer is about to run: no commit of its is taken for one that the queue had begun."""
-        if self.repository is not None:
-            forget_begun_commit(self.repository)
 
     def hide_made(self) -> None:
         """Let the agent's own git leave out what the set-up made."""
@@ -118,11 +131,12 @@ class Checkout:
     def snapshot(self, git: Git, repository: Repository) -> TreeSnapshot:
         return snapshot_now(git, repository, since=self.checkpoint, rules=self.order.git.rules)
 
-    def changes(self) -> Changes | None:
-        """What differs from the checkpoint now; None without git."""
+    def changes(self, tree: str | None = None) -> Changes | None:
+        """What differs from the checkpoint now, or in *tree*; None without git."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return None
-        return self.changes_since_checkpoint(self.snapshot(self.git, self.repository))
+        now = self.snapshot(self.git, self.repository)
+        return self.changes_since_checkpoint(replace(now, tree=tree) if tree else now)
 
     def changes_since_checkpoint(self, now: TreeSnapshot) -> Changes:
         assert self.git is not None
@@ -152,11 +166,22 @@ class Checkout:
             return ""
         return self.snapshot(self.git, self.repository).tree
 
-    def result_commit(self) -> str | None:
-        """The files as they are now, as a commit that no branch has; None without git."""
-        if self.git is None or self.repository is None or self.checkpoint is None:
+    def head(self) -> str:
+        """The commit that is checked out; empty where there is none."""
+        there = self.git.at(self.repository.root) if self.git and self.repository else None
+        return (head_of(there) if there else None) or ""
+
+    def changed_since(self, tree: str) -> tuple[str, ...]:
+        """The paths of which *tree* does not have what is there now; none without git."""
+        if self.git is None or self.repository is None or not tree:
+            return ()
+        now = self.snapshot(self.git, self.repository)
+        return tuple(step.path for step in steps_between(self.git, tree, now.tree))
+
+    def commit_for(self, tree: str) -> str | None:
+        """The files of *tree*, as a commit that no branch has; None without git."""
+        if self.git is None or self.repository is None or self.checkpoint is None or not tree:
             return None
-        tree = self.snapshot(self.git, self.repository).tree
         parents = [self.checkpoint.base] if self.checkpoint.base else []
         return commit_tree(
             self.git, tree, parents=parents, message=f"To verify: {self.order.claim.task_id}\n"
@@ -182,12 +207,20 @@ class Checkout:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
         if self.git is None or self.repository is None or self.checkpoint is None:
             return
+        with contextlib.suppress(GitError):  # its differences then count as an agent's
+            end_guarding(self.git)
         record_end(self.repository, self.order.claim.task_id)
         if done:
             with contextlib.suppress(GitError):  # a ref too many does no harm
                 forget_checkpoint(self.git, self.checkpoint)
             if self.branch is None:
                 forget_made(self.repository, self.order.claim.task_id)
+
+
+def named(paths: Collection[str]) -> str:
+    """The first of some paths, for a sentence."""
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    return ", ".join(list(paths)[:MOST_NAMED]) + more
 
 
 def outcome_of(error: GitError, checkout: Checkout | None) -> Outcome:
@@ -207,4 +240,4 @@ def outcome_of(error: GitError, checkout: Checkout | None) -> Outcome:
 
 def git_of(order: Order) -> Git:
     """Git for *order*: hooks and filters get its marker, by which they are found and ended, and no credentials."""
-    return Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+    return Git(order.workspace, {**order.env_without_secrets, MARKER_VARIABLE: order.marker})

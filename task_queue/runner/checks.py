@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from task_queue.domain.model import Outcome, OutcomeKind
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.baseline import Baseline, BaseResult, baseline_of, known_of
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
 from task_queue.domain.work.workflow import Verified
@@ -21,6 +20,7 @@ from task_queue.git.repository import is_ancestor, tree_of
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
+from task_queue.runner.confinement import sandbox_for_commands
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
 
 
@@ -42,7 +42,12 @@ class Checks:
         """
         commands = _set_up_of(checkout)
         with checkout.making() if commands else nullcontext():
-            checks = self._run(commands, checkout.order, checkout.directory, transcript, within_s=within_s)
+            place = (
+                replace(_place_of(checkout), is_owners=_is_owners(checkout))
+                if commands
+                else _place_of(checkout)
+            )
+            checks = self._run(commands, checkout, place, transcript, within_s=within_s)
         checkout.hide_made()
         for check in checks:
             if not check.passed:
@@ -51,6 +56,13 @@ class Checks:
                     OutcomeKind.UNAVAILABLE, f"set-up command {check.verdict}: {check.command}", evidence
                 )
         return None
+
+    def judges_before(self, checkout: Checkout) -> dict[str, str]:
+        """Hashes of the files that judge, before the task began: an earlier attempt may have changed them."""
+        kept = checkout.checkpoint
+        if checkout.owner is None or checkout.is_new or kept is None or kept.base is None:
+            return self.judges_at(checkout)
+        return self.judges_in(checkout, kept.base)
 
     def judges_at(self, checkout: Checkout) -> dict[str, str]:
         """Hashes of the files that judge, as they are now."""
@@ -63,13 +75,15 @@ class Checks:
         judges: Mapping[str, str],
         transcript: Transcript,
         *,
+        tree: str,
         within_s: float,
     ) -> Verified:
-        """Run the task's commands, if it has any, and compare the files that judge with *judges*.
+        """Run the task's commands, if it has any, on the files of *tree*, and compare those that judge with *judges*.
 
         *within_s* is what is left of the attempt's time; a command that takes longer did not end in time.
         """
-        checks = self._on_the_work(checkout, transcript, within_s) if checkout.order.settings.verify else ()
+        commands = checkout.order.settings.verify
+        checks = self._on_the_work(checkout, tree, transcript, within_s) if commands else ()
         made = checkout.made()
         changed = [
             judge for judge in changed_judges(judges, self.judges_at(checkout)) if judge.path not in made
@@ -77,11 +91,23 @@ class Checks:
         failed = [check for check in checks if not check.passed]
         return Verified(
             round=number,
-            passed=passed(checks) or not checkout.order.settings.verify,
+            passed=passed(checks) or not commands,
             records=tuple(asdict(check) for check in checks),
             changed_judges=tuple(f"{judge.path} ({judge.change})" for judge in changed),
             findings=_findings(failed),
+            tree=tree,
         )
+
+    def prove_commit(
+        self, checkout: Checkout, commit: str, *, transcript: Transcript, within_s: float
+    ) -> str | None:
+        """Run the task's commands on *commit*, of which hooks made something that was not judged; what fails."""
+        if not checkout.order.settings.verify:
+            return None
+        assert checkout.git is not None
+        tree = tree_of(checkout.git, commit)
+        failed = [c for c in self._on_the_work(checkout, tree, transcript, within_s) if not c.passed]
+        return _findings(failed) if failed else None
 
     def prove(
         self, checkout: Checkout, commit: str, *, proven: str | None, transcript: Transcript, within_s: float
@@ -142,8 +168,8 @@ class Checks:
 
     def judges_in(self, checkout: Checkout, commit: str) -> dict[str, str]:
         """Hashes of the files that judge, as *commit* has them."""
-        with _fresh(checkout, commit) as directory:
-            return hashes_of(directory, _patterns(checkout.order))
+        with _fresh(checkout, commit) as place:
+            return hashes_of(place.directory, _patterns(checkout.order))
 
     def _keep(self, checkout: Checkout, commit: str, verdicts: Mapping[str, str]) -> None:
         """Remember what each command came to on *commit*; an empty verdict: it passed."""
@@ -158,56 +184,87 @@ class Checks:
             ],
         )
 
-    def _on_the_work(self, checkout: Checkout, transcript: Transcript, within_s: float) -> tuple[Check, ...]:
-        """In a fresh checkout of what the task made, where it works in a tree of its own."""
-        commit = checkout.result_commit()
+    def _on_the_work(
+        self, checkout: Checkout, tree: str, transcript: Transcript, within_s: float
+    ) -> tuple[Check, ...]:
+        """In a fresh checkout of *tree*, what the task made, where it works in a tree of its own."""
+        commit = checkout.commit_for(tree)
         if checkout.owner is not None and commit is not None:
             return self._at(checkout, commit, transcript, within_s)
-        order = checkout.order
+        commands = checkout.order.settings.verify
         with checkout.making():
-            return self._run(order.settings.verify, order, checkout.directory, transcript, within_s=within_s)
+            return self._run(commands, checkout, _place_of(checkout), transcript, within_s=within_s)
 
     def _at(
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
     ) -> tuple[Check, ...]:
         """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
-        order = checkout.order
-        with _fresh(checkout, commit) as directory:
+        with _fresh(checkout, commit) as place:
             ends_at = time.monotonic() + within_s
-            made_ready = self._run(_set_up_of(checkout), order, directory, transcript, within_s=within_s)
+            made_ready = self._run(_set_up_of(checkout), checkout, place, transcript, within_s=within_s)
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
-            return failed or self._run(order.settings.verify, order, directory, transcript, within_s=left_s)
+            verify = checkout.order.settings.verify
+            return failed or self._run(verify, checkout, place, transcript, within_s=left_s)
 
     def _run(
         self,
         commands: Sequence[str],
-        order: Order,
-        directory: Path,
+        checkout: Checkout,
+        place: _CommandPlace,
         transcript: Transcript,
         *,
         within_s: float,
     ) -> tuple[Check, ...]:
+        order = checkout.order
         checks = self._verification.run(
             commands,
-            directory=directory,
-            environment=without_secrets(order.env),
+            directory=place.directory,
+            environment=order.env_without_secrets,
             marker=order.marker,
             overall_s=min(OVERALL_TIMEOUT_S, within_s),
+            sandbox=None
+            if place.is_owners
+            else sandbox_for_commands(order, place.root, owner=checkout.owner),
         )
         for check in checks:
             transcript.write("note", {"type": "check", **asdict(check)})
         return checks
 
 
+@dataclass(frozen=True, slots=True)
+class _CommandPlace:
+    """Where commands run."""
+
+    root: Path
+    """Of the checkout; the workspace itself for a task in place."""
+    directory: Path
+    """The folder that the workspace is there."""
+    is_owners: bool = False
+    """No agent wrote what is in it."""
+
+
+def _place_of(checkout: Checkout) -> _CommandPlace:
+    root = checkout.repository.root if checkout.branch and checkout.repository else checkout.directory
+    return _CommandPlace(root, checkout.directory)
+
+
+def _is_owners(checkout: Checkout) -> bool:
+    """Whether the task's own checkout is as the owner's branch is."""
+    owner, kept, target = checkout.owner, checkout.checkpoint, checkout.target
+    if owner is None or kept is None or kept.base is None or target is None or not checkout.is_new:
+        return False
+    return is_ancestor(owner, kept.base, of=f"refs/heads/{target}") and not checkout.changed_paths()
+
+
 @contextmanager
-def _fresh(checkout: Checkout, commit: str) -> Generator[Path, None, None]:
-    """*commit* beside the task's own checkout; gone afterwards. Yields the folder that the workspace is there."""
+def _fresh(checkout: Checkout, commit: str) -> Generator[_CommandPlace, None, None]:
+    """*commit* beside the task's own checkout; gone afterwards."""
     assert checkout.owner is not None
     assert checkout.repository is not None
     below = checkout.directory.relative_to(checkout.repository.root)
     with scratch_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
-        yield root / below
+        yield _CommandPlace(root, root / below)
 
 
 def _findings(failed: Iterable[Check]) -> str:

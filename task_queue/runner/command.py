@@ -6,6 +6,8 @@ A command has no session, so nothing of an interrupted attempt is continued but 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from dataclasses import replace
 
@@ -15,17 +17,21 @@ from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
-from task_queue.domain.work.workflow import Committed, Landed, Prepared, Step, Verified
+from task_queue.domain.work.workflow import Committed, Implemented, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarding
 from task_queue.git.landing import Blocked, Unproven
+from task_queue.git.owner_watch import OwnerWatch
+from task_queue.git.program import Git
+from task_queue.git.repository import root_of
+from task_queue.platform.identity import end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
-from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, outcome_of
+from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, git_of, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
-from task_queue.runner.landing import held_back, land_branch
+from task_queue.runner.landing import held_back, land_branch, left_unproven
 from task_queue.runner.opening import open_checkout
-from task_queue.runner.owner_watch import OwnerWatch
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 from task_queue.runner.work_product import product_of
 
@@ -47,7 +53,7 @@ class CheckedCommand:
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         if order.settings.isolation is Isolation.WORKTREE:
             try:
-                checkout = open_checkout(order, attempt=order.claim.attempt)
+                checkout = open_checkout(order)
             except GitError as error:
                 return Outcome(OutcomeKind.UNAVAILABLE, error.in_full), Work()
             if checkout.branch is not None:
@@ -59,6 +65,17 @@ class CheckedCommand:
         return self._in_place(order, transcript)
 
     def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
+        """Nothing is committed for it; what it changed of the repository besides its files is said."""
+        with guarding(git_of(order), order.git.trusted) as git:
+            watch = _watch_in_place(git, order)
+            outcome, work = self._without_git(order, transcript)
+            watch.look()
+            watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
+        if watch.changes:
+            work = replace(work, product=watch.said_in(work.product or WorkProduct(str(order.workspace))))
+        return outcome, work
+
+    def _without_git(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         if not order.settings.verify:
             return self._command.execute(order, transcript)
         _note_more_follows(transcript)
@@ -69,7 +86,7 @@ class CheckedCommand:
         if outcome.kind is not OutcomeKind.SUCCEEDED:
             return outcome, work
         left_s = ends_at - time.monotonic()
-        verified = self._checks.verify(checkout, 1, judges, transcript, within_s=left_s)
+        verified = self._checks.verify(checkout, 1, judges, transcript, tree="", within_s=left_s)
         product = WorkProduct(
             str(order.workspace), verification=verified.records, changed_judges=verified.changed_judges
         )
@@ -89,7 +106,7 @@ class CheckedCommand:
         notes: list[str] = []
         work, left = Work(), None
         try:
-            watch.open(checkout)
+            checkout.open_watch(watch)
             watch.begin()
             outcome, work = self._phases(checkout, transcript, steps, notes)
         except GitError as error:
@@ -135,25 +152,37 @@ class CheckedCommand:
         failed = self._checks.set_up(checkout, transcript, within_s=ends_at - time.monotonic())
         if failed is not None:
             return failed, Work()
-        judges = self._checks.judges_at(checkout)
+        judges = self._checks.judges_before(checkout)
         steps.append(Prepared(attempt, checkout.checkpoint.base if checkout.checkpoint else None, judges))
         outcome, work = self._command.execute(checkout.order, transcript)
         if outcome.kind is not OutcomeKind.SUCCEEDED:
             return outcome, work
+        end_tree(checkout.order.marker, root=os.getpid())
         moved = checkout.require_present()
         notes += [moved] if moved is not None else []
         notes += checkout.collect()
+        done = Implemented(1, tree=checkout.state(), head=checkout.head())
         left_s = ends_at - time.monotonic()
-        verified = self._checks.verify(checkout, 1, judges, transcript, within_s=left_s)
-        verified = replace(verified, tree=checkout.state())
+        verified = self._checks.verify(checkout, 1, judges, transcript, tree=done.tree, within_s=left_s)
         steps.append(verified)
         if settings.verify:
             outcome = _after(verified, outcome)
         if outcome.kind is not OutcomeKind.SUCCEEDED:
             return outcome, work
+        end_tree(checkout.order.marker, root=os.getpid())
         checkout.require_present()
+        notes += checkout.collect(late=True)
         for_hooks_s = min(HOOKS_TIMEOUT_S, max(LEAST_FOR_HOOKS_S, ends_at - time.monotonic()))
-        committed = commit_work(checkout, attempt=attempt, cost_usd=0.0, within_s=for_hooks_s)
+        committed = commit_work(
+            checkout,
+            done,
+            attempt=attempt,
+            cost_usd=0.0,
+            within_s=for_hooks_s,
+            prove=lambda commit: self._checks.prove_commit(
+                checkout, commit, transcript=transcript, within_s=for_hooks_s
+            ),
+        )
         steps.append(committed)
         if settings.landing is Landing.MERGE and committed.commits:
             steps.append(
@@ -173,7 +202,7 @@ class CheckedCommand:
         ends_at: float,
         for_hooks_s: float,
     ) -> Landed:
-        """A command has no rounds: what fails on the merge leaves the branch."""
+        """A command has no rounds: where its merge fails the checks, its branch lands once they pass."""
         held = held_back(checkout, committed)
         if held is not None:
             return held
@@ -192,15 +221,32 @@ class CheckedCommand:
                 give_up=lambda: self._asked,
                 within_s=for_hooks_s,
                 wait_s=max(for_hooks_s, ends_at - time.monotonic()),
+                judged=committed.commits[-1],
             )
         except GitError as error:  # the command has run, and the branch is landed later
             return Landed(None, f"{checkout.branch} was not merged: {error}")
         if isinstance(landed, Unproven):
-            why = f"verification fails where it is merged: {landed.findings.strip()}"
-            return Landed(None, f"{checkout.branch} was not merged: {why}")
+            return left_unproven(checkout, landed)
         if landed.commit is not None:
             self._checks.note_landed(checkout, landed.commit)
         return landed
+
+
+def _watch_in_place(git: Git, order: Order) -> OwnerWatch:
+    """Of a repository that git cannot read nothing is compared: the command does not need it."""
+    watch = OwnerWatch()
+    with contextlib.suppress(GitError):
+        root = root_of(git)
+        if root is not None:
+            watch.open(
+                git.at(root),
+                order.claim.task_id,
+                worktrees=order.git.worktrees,
+                queue_dirs=order.queue_dirs,
+                work_in_place=True,
+            )
+            watch.begin()
+    return watch
 
 
 def _note_more_follows(transcript: Transcript) -> None:

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
-from dataclasses import astuple
+from collections.abc import Callable, Collection
+from dataclasses import astuple, replace
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.work import workflow
 from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, Signature
-from task_queue.git.collect import hand_over
-from task_queue.git.commit import doubts_about_agents, final_commit, subjects_of, why_no_signature
+from task_queue.git.collect import hand_over, take_back
+from task_queue.git.commit import (
+    CommitResult,
+    Judged,
+    doubts_about_agents,
+    final_commit,
+    subjects_of,
+    why_no_signature,
+)
 from task_queue.git.own_repository import hooks_folder
 from task_queue.git.repository import commit_of, head_of, without_merges
 from task_queue.git.signing import require_signing
 from task_queue.git.snapshot import steps_between
 from task_queue.git.unwanted import unwanted_commits
 from task_queue.ports.executor import Order
-from task_queue.runner.checkout import Checkout, git_of
-
-_MOST_NAMED = 20
+from task_queue.runner.checkout import MOST_NAMED, Checkout, git_of, named
 
 _OURS = ("task-queue", "task-queue@localhost") * 2
 """Author and committer, as ``Signature`` has them."""
 
 
 def commit_work(
-    checkout: Checkout, *, attempt: int, cost_usd: float, within_s: float, earlier: Collection[str] = ()
+    checkout: Checkout,
+    work: workflow.Implemented,
+    *,
+    attempt: int,
+    cost_usd: float,
+    within_s: float,
+    earlier: Collection[str] = (),
+    made: str | None = None,
+    announce: Callable[[str], None] = lambda _: None,
+    prove: Callable[[str], str | None] = lambda _: None,
 ) -> workflow.Committed:
-    """Commit what the task changed, hooks *within_s*; *earlier* are commits of earlier rounds."""
+    """Commit the *work* that was judged, hooks *within_s*; *earlier* are commits of earlier rounds.
+
+    For *made*, *announce* and *prove* see ``final_commit``. What differs from the work by now is left out and named.
+    """
     if checkout.git is None or checkout.repository is None or checkout.checkpoint is None:
         return workflow.Committed()
     require_signing(checkout.git)
@@ -39,78 +56,117 @@ def commit_work(
         TASK_QUEUE_COST: f"{cost_usd:.4f} USD",
     }
     there = checkout.git.at(checkout.repository.root)
+    notes: list[str] = []
+    head = work.head or (None if work.tree else head_of(there))
+
+    def back() -> None:
+        assert checkout.branch is not None
+        assert head is not None
+        notes.append(take_back(there, order.claim.task_id, branch=checkout.branch, to=head))
+
     now = checkout.snapshot(checkout.git, checkout.repository)
-    changes = checkout.changes_since_checkpoint(now)
-    steps = steps_between(checkout.git, checkout.checkpoint.commit, now.tree)
+    tree = work.tree or now.tree
+    late = frozenset(step.path for step in steps_between(checkout.git, tree, now.tree))
+    changes = checkout.changes_since_checkpoint(replace(now, tree=tree))
+    steps = steps_between(checkout.git, checkout.checkpoint.commit, tree)
     new_files = sum(step.before.absent for step in steps)
     too_many = order.git.rules.too_many(new_files) or ""
     in_place = checkout.branch is None
-    made = final_commit(
+    result = final_commit(
         checkout.git,
         checkout.repository,
         since=checkout.checkpoint,
+        judged=Judged(tree, head, now.left_out, late),
         subject=order.title,
         body="",
         trailers=trailers,
         signature=signature_of(order),
         within_s=within_s,
-        rules=order.git.rules,
         held=bool(too_many) and in_place,
-        earlier=earlier,
+        made=made,
+        announce=announce,
+        prove=prove,
+        take_back=back if checkout.branch is not None and head is not None else None,
     )
-    notes: list[str] = []
+    notes += _differs(result, late)
     if too_many and in_place:
         notes.append(f"left uncommitted: {too_many}")
-    if made.refused is not None:
-        notes.append(f"nothing was committed, because git refused it: {made.refused.strip()}")
-    nothing = made.refused is not None or (bool(too_many) and in_place)
+    if result.refused is not None:
+        notes.append(f"nothing was committed, because git refused it: {result.refused.strip()}")
+    nothing = result.refused is not None or (bool(too_many) and in_place)
     uncommitted = [str(file["path"]) for file in changes.files] if nothing and changes else []
-    uncommitted += [*made.overlap, *(entry.path for entry in made.left_out)]
-    if made.overlap:
+    uncommitted += [*result.overlap, *(entry.path for entry in result.left_out)]
+    if result.overlap:
         notes.append(
             "left uncommitted, because they held uncommitted changes before the task: "
-            + ", ".join(made.overlap)
+            + ", ".join(result.overlap)
         )
-    if made.taken_along:
+    if result.taken_along:
         notes.append(
-            "the agent's own commits hold earlier uncommitted changes: " + ", ".join(made.taken_along)
+            "the agent's own commits hold earlier uncommitted changes: " + ", ".join(result.taken_along)
         )
-    notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in made.left_out]
-    if made.ours is not None:
+    notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in result.left_out]
+    if result.ours is not None:
         notes += _after_commit(checkout)
     notes += [f"not in the commit: {inside}" for inside in checkout.inside_submodules()]
     owner = checkout.owner
     target = commit_of(owner, f"refs/heads/{checkout.target}") if owner and checkout.target else None
     notes += doubts_about_agents(
         there,
-        [commit for commit in made.by_agent if commit not in earlier],
+        [commit for commit in result.by_agent if commit not in earlier],
         signature=signature_of(order),
         but=[target] if target else [],
     )
-    if made.rewritten:
+    if result.rewritten:
         notes.append("the history that the task began on was rewritten")
     root = shlex.quote(str(checkout.main or checkout.repository.root))  # a tree of its own goes away some day
-    see = tuple(f"git -C {root} show {commit}" for commit in made.all)
-    own = without_merges(checkout.git, made.all)  # git reverts no merge without being given a side
+    see = tuple(f"git -C {root} show {commit}" for commit in result.all)
+    own = without_merges(checkout.git, result.all)  # git reverts no merge without being given a side
     undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(own))
     if checkout.checkpoint.dirty:
         notes.append("your uncommitted changes from before the task are kept on " + checkout.checkpoint.ref)
         undo += checkout.checkpoint.restore_commands(checkout.repository.root)
     return workflow.Committed(
-        commits=made.all,
-        branch=checkout.branch or made.branch,
+        commits=result.all,
+        branch=checkout.branch or result.branch,
         stat=changes.summary,
-        subjects=subjects_of(checkout.git, made.all),
-        by_queue=tuple(commit for commit in made.all if commit == made.ours or commit in earlier),
+        subjects=subjects_of(checkout.git, result.all),
+        by_queue=tuple(commit for commit in result.all if commit == result.ours or commit in earlier),
         files=changes.files,
         file_count=len(changes.paths),
         notes=tuple(notes),
         see=see,
         undo=undo,
-        uncommitted=tuple(uncommitted[:_MOST_NAMED]),
+        uncommitted=tuple(uncommitted[:MOST_NAMED]),
         unwanted=_unwanted(checkout),
         too_many=too_many,
+        unjudged=_unjudged(checkout, result, tree),
     )
+
+
+def _differs(result: CommitResult, late: Collection[str]) -> list[str]:
+    """What is to be said of all that is not exactly what was judged."""
+    notes: list[str] = []
+    if result.by_hooks:
+        notes.append(f"the repository's hooks changed what was judged: {named(result.by_hooks)}")
+    if result.late and result.ours is not None:
+        commits = ", ".join(commit[:12] for commit in result.late[:MOST_NAMED])
+        notes.append(f"commits that came after the verdict, and that nothing judged: {commits}")
+    if result.overtaken:
+        notes.append(f"left uncommitted, because later commits changed it, too: {named(result.overtaken)}")
+    others = sorted(set(late).difference(result.by_hooks))
+    if others:
+        notes.append(f"not in the commit, because it changed after the verdict: {named(others)}")
+    return notes
+
+
+def _unjudged(checkout: Checkout, result: CommitResult, tree: str) -> str:
+    """Why the branch must not land: its last commit is the agent's, with other files than those that passed."""
+    if checkout.branch is None or checkout.git is None or result.head is None or result.refused is None:
+        return ""
+    if not steps_between(checkout.git, tree, result.head):
+        return ""
+    return "its last commit does not have the files that were judged, and the commit of those was refused"
 
 
 def _unwanted(checkout: Checkout) -> tuple[str, ...]:
@@ -123,7 +179,7 @@ def _unwanted(checkout: Checkout) -> tuple[str, ...]:
     target = f"refs/heads/{checkout.target}"
     apart = (target,) if checkout.branch is not None and checkout.target and commit_of(there, target) else ()
     found = unwanted_commits(there, since=checkout.checkpoint.base, but=apart, rules=checkout.order.git.rules)
-    return tuple(f"{path} ({why})" for path, why in list(found.items())[:_MOST_NAMED])
+    return tuple(f"{path} ({why})" for path, why in list(found.items())[:MOST_NAMED])
 
 
 def _after_commit(checkout: Checkout) -> list[str]:

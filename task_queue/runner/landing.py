@@ -32,10 +32,12 @@ def land_branch(
     give_up: Callable[[], bool],
     within_s: float,
     wait_s: float,
+    judged: str | None = None,
 ) -> Landed | Unproven:
     """Merge the task's branch, with *commits*, into the one it came from, once *prove* has passed what would land.
 
-    *within_s* is for the hooks, *wait_s* for its turn.
+    *within_s* is for the hooks, *wait_s* for its turn. *judged* is the commit of
+    the branch that may land, and no later one.
     """
     main = checkout.owner
     if main is None or checkout.repository is None or checkout.branch is None or checkout.target is None:
@@ -56,6 +58,7 @@ def land_branch(
         message=f"Merge {checkout.branch}: {order.title}",
         beside=checkout.beside("merge"),
         marker=order.marker,
+        tip=judged,
         prove=prove,
         give_up=give_up,
     )
@@ -77,6 +80,13 @@ def land_branch(
         case Blocked(why=why):
             pass
     return Landed(None, f"{checkout.branch} was not merged: {why}", tuple(notes))
+
+
+def left_unproven(checkout: Checkout, refused: Unproven) -> Landed:
+    """What to say where there is no implementer who could have another round."""
+    first = next((line for line in refused.findings.splitlines() if line.strip()), "").rstrip(":")
+    why = f"together with what is in {checkout.target} now, checks fail: {first}"
+    return Landed(None, f"{checkout.branch} was not merged: {why}")
 
 
 def with_target_merged_in(checkout: Checkout, refused: Unproven) -> tuple[Checkout, str | None]:

@@ -1,7 +1,7 @@
 """Lands the branch of a task that has ended: what was in the way then may be gone by now.
 
 The task's own checkout need not be there any more. The checks of what would land are made as in the task.
-Started as ``python -m task_queue.runner.landing_again``: a ``LandingRequest`` on standard input, a ``WorkProduct``
+Started by ``platform/isolated.py``: a ``LandingRequest`` on standard input, a ``WorkProduct``
 on standard output, and on standard error why there is none. SIGTERM gives up; the branch stays as it is.
 """
 
@@ -17,21 +17,22 @@ from typing import Any
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.model import LandingState, WorkProduct
-from task_queue.domain.secrets import without_secrets
 from task_queue.domain.work.workflow import Landed
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.guarding import guarded
 from task_queue.git.landing import Blocked, Unproven
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts, is_ancestor, tree_of, without_merges
 from task_queue.git.worktree import seen_by_queue
 from task_queue.platform import durable, identity
-from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import decode, encode
 from task_queue.ports.landing import LandingRequest
-from task_queue.runner.checkout import Checkout
+from task_queue.runner.checkout import Checkout, git_of
 from task_queue.runner.checks import Checks
-from task_queue.runner.landing import land_branch
+from task_queue.runner.confinement import sandboxed_git
+from task_queue.runner.landing import land_branch, left_unproven
 
 _WITHIN_S = 7200.0
 _LOCK = ".landing"
@@ -62,6 +63,7 @@ class LandingAgain:
         self._failed_on = None if request.check_anew else (product.landing or {}).get("failed_on")
         self._checks = Checks()
         self._stopped = False
+        self._watch = OwnerWatch()
 
     def stop(self) -> None:
         """Give up, and end the command that runs; safe from a signal handler."""
@@ -76,7 +78,12 @@ class LandingAgain:
             if not lock.take(within_s=_WITHIN_S, give_up=lambda: self._stopped):
                 return self._product
             self._end_processes()  # of a try whose process was killed
-            return self._land()
+            product = self._land()
+            if self._stopped:
+                return product  # what was there before stays on record, for the next try
+            self._watch.look()
+            self._watch.close(done=True)
+            return self._watch.said_in(product)
         finally:
             lock.release()
 
@@ -87,6 +94,7 @@ class LandingAgain:
     def _land(self) -> WorkProduct:
         checkout = self._checkout()
         assert checkout.owner is not None
+        checkout.open_watch(self._watch)  # also of a try that was killed
         if commit_of(checkout.owner, f"refs/heads/{checkout.branch}") is None:
             return self._without_branch(checkout, checkout.owner)
 
@@ -94,6 +102,7 @@ class LandingAgain:
             assert checkout.owner is not None
             if self._failed_on is not None and tree_of(checkout.owner, commit) == self._failed_on:
                 return Blocked(_AS_BEFORE)
+            self._watch.begin()  # the checks run what the agent wrote
             try:
                 return self._checks.prove(
                     checkout, commit, proven=None, transcript=_NoTranscript(), within_s=_WITHIN_S
@@ -115,10 +124,7 @@ class LandingAgain:
         if isinstance(landed, Unproven):
             assert checkout.owner is not None
             failed_on = tree_of(checkout.owner, landed.commit)
-            why = (
-                f"together with what is in {checkout.target} now, checks fail: {_first_line(landed.findings)}"
-            )
-            landed = Landed(None, f"{checkout.branch} was not merged: {why}")
+            landed = left_unproven(checkout, landed)
         if landed.commit is None:
             if _AS_BEFORE in landed.said:
                 return self._product
@@ -160,7 +166,7 @@ class LandingAgain:
         """The task's own where it is still there, else what is needed of the owner's repository."""
         order, product = self._order, self._product
         landing: Mapping[str, Any] = product.landing or {}
-        git = Git(order.workspace, {**without_secrets(order.env), MARKER_VARIABLE: order.marker})
+        git = sandboxed_git(guarded(git_of(order), order.git.trusted), order)
         owner = facts(git)
         if owner is None or owner.bare:
             raise GitError(f"{order.workspace} is not in a git repository any more")
@@ -185,10 +191,6 @@ class _NoTranscript:
 
     def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
         """Nothing."""
-
-
-def _first_line(findings: str) -> str:
-    return next((line for line in findings.splitlines() if line.strip()), "").rstrip(":")
 
 
 if __name__ == "__main__":

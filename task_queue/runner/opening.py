@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError
+from task_queue.domain.task import TaskId
+from task_queue.domain.work.workflow import Prepared
 from task_queue.git.advance import finish_interrupted_before
-from task_queue.git.checkpoint import checkpoint
+from task_queue.git.checkpoint import (
+    Checkpoint,
+    checkpoint,
+    checkpoint_of_attempt,
+    continued_checkpoint,
+    moved_to,
+)
 from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
+from task_queue.git.guarding import begin_guarding, disarmed, end_guarding
 from task_queue.git.interrupted import keep_interrupted_work, record_start
 from task_queue.git.leftovers import earlier_work_of
 from task_queue.git.made import begin_making, end_making, finish_cut_off
 from task_queue.git.program import Git
 from task_queue.git.put_away import begin_again, bring_back, forget_put_away, put_away_from
 from task_queue.git.removal import give_up
-from task_queue.git.repository import Repository, commit_of, facts
+from task_queue.git.repository import Repository, commit_of, facts, merge_base
 from task_queue.git.signing import require_signing
 from task_queue.git.starting_point import demand_all, starting_point
 from task_queue.git.worktree import create, is_empty
 from task_queue.ports.executor import Order
 from task_queue.runner.checkout import Checkout, git_of
+from task_queue.runner.confinement import sandboxed_git
 
 
-def open_checkout(order: Order, *, attempt: int) -> Checkout:
+def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str = "") -> Checkout:
     """The place where *order* is carried out, made ready. Idempotent; raises GitError.
 
-    *attempt* is the one whose checkpoint counts: an earlier one, where its session is continued.
+    *prepared* is the first step of an attempt that goes on, and *since* its checkpoint.
     """
-    git = git_of(order)
+    git = begin_guarding(git_of(order), order.git.trusted)
+    try:
+        return _opened(order, sandboxed_git(git, order), prepared, since=since)
+    except BaseException:
+        with contextlib.suppress(GitError):
+            end_guarding(git)  # no agent will be at work there
+        raise
+
+
+def _opened(order: Order, git: Git, prepared: Prepared | None, *, since: str) -> Checkout:
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
@@ -40,14 +60,13 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
     require_signing(git)
     keep_out(repository, order.queue_dirs)
-    main, branch, target = None, None, repository.branch
+    task_id, main, branch, target = order.claim.task_id, None, None, repository.branch
     inside, is_new = order.workspace, False
-    notes = [cut_off] if cut_off else []
+    notes = [note for note in (cut_off, disarmed(git)) if note]
     if order.settings.isolation is Isolation.NONE and repository.head is not None:
         demand_all(git.at(repository.root), repository.head, order.dependencies)
     if order.settings.isolation is Isolation.WORKTREE and repository.head is not None:
         folder = order.git.worktrees / key_of(order.claim.task_id)
-        task_id = order.claim.task_id
         owner = git.at(repository.root)
         if order.fresh:
             notes += give_up(owner, folder, task_id)
@@ -69,22 +88,57 @@ def open_checkout(order: Order, *, attempt: int) -> Checkout:
         found = facts(git)
         assert found is not None
         repository = found
-    task_id = order.claim.task_id
     finish_cut_off(git, repository)
-    if is_new and repository.head is not None and repository.dirty:
-        # Of a hook, or of filters that do not give back what is committed.
-        begin_making(repository, task_id, before=repository.head, since=repository.head)
-        end_making(git, repository, task_id)
+    if is_new:
+        _set_apart_what_came_with_it(git, repository, task_id)
     if branch is not None:
         notes += _brought_back(git, repository, order.git.worktrees / key_of(task_id))
     notes += keep_interrupted_work(
         git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
     )
-    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=earlier_work_of(git, task_id))
+    began_on = f"refs/heads/{target}" if branch is not None and not is_new else None
+    kept, moved = _checkpoint(order, git, repository, prepared, since=since, began_on=began_on)
+    notes += moved
     record_start(repository, task_id, kept)
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)
+
+
+def _set_apart_what_came_with_it(git: Git, repository: Repository, task_id: TaskId) -> None:
+    """Of a hook, or of filters that do not give back what is committed."""
+    if repository.head is not None and repository.dirty:
+        begin_making(repository, task_id, before=repository.head, since=repository.head)
+        end_making(git, repository, task_id)
+
+
+def _checkpoint(
+    order: Order,
+    git: Git,
+    repository: Repository,
+    prepared: Prepared | None,
+    *,
+    since: str,
+    began_on: str | None,
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """The one that the steps name, or a new one; and what a person should know of it.
+
+    In a checkout that goes on, a new one is as if the task began now on *began_on*: what earlier attempts committed
+    lands with the branch, so it is judged as the task's, too.
+    """
+    task_id, there = order.claim.task_id, git.at(repository.root)
+    if since:
+        kept, moved = continued_checkpoint(there, task_id, since)
+        return kept, (moved,) if moved is not None else ()
+    if prepared is not None:
+        earlier = checkpoint_of_attempt(there, task_id, prepared.attempt)
+        if earlier is not None:
+            return earlier, ()
+    attempt = prepared.attempt if prepared else order.claim.attempt
+    own = earlier_work_of(git, task_id)
+    kept = checkpoint(git, repository, task_id=task_id, attempt=attempt, own=own)
+    began = merge_base(there, kept.base, began_on) if kept.base and began_on else None
+    return moved_to(git, repository, kept, base=began) if began is not None else kept, ()
 
 
 def _brought_back(git: Git, repository: Repository, folder: Path) -> tuple[str, ...]:

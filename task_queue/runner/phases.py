@@ -14,7 +14,7 @@ from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
-from task_queue.domain.document.choices import Isolation, Landing, Profile, Workflow
+from task_queue.domain.document.choices import Isolation, Landing, Workflow
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.permission.profiles import changes_expected
@@ -30,6 +30,7 @@ from task_queue.domain.work.workflow import (
     Audit,
     Audited,
     Commit,
+    CommitMade,
     Finish,
     Implement,
     Implemented,
@@ -44,6 +45,7 @@ from task_queue.domain.work.workflow import (
     Verify,
     base_of,
     final_message,
+    judged_work,
     last_round,
     name_of,
     next_phase,
@@ -134,14 +136,18 @@ class WorkflowExecutor:
             run.require_present()
         match phase:
             case Prepare():
-                attempt = run.order.claim.attempt
-                checkout = run.open(attempt)
-                base = checkout.checkpoint.base if checkout.checkpoint else None
+                checkout = run.open()
+                kept = checkout.checkpoint
                 failed = self._checks.set_up(checkout, run.transcript, within_s=run.left_s)
                 if failed is not None:
                     return failed
-                judges = self._checks.judges_at(checkout)
-                run.steps.add(Prepared(attempt, base, judges))
+                judges = self._checks.judges_before(checkout)
+                attempt = run.order.claim.attempt
+                run.steps.add(
+                    Prepared(attempt, kept.base, judges, kept.commit)
+                    if kept
+                    else Prepared(attempt, None, judges)
+                )
             case Implement():
                 return self._implement(run, phase)
             case Verify():
@@ -149,18 +155,7 @@ class WorkflowExecutor:
             case Audit():
                 return self._audit(run, phase)
             case Commit():
-                run.collect()
-                cost = run.order.spent_usd
-                run.steps.add(
-                    commit_work(
-                        run.opened(),
-                        attempt=run.prepared().attempt,
-                        cost_usd=cost,
-                        within_s=run.left_for_hooks_s,
-                        earlier=run.committed_before(),
-                    )
-                )
-                run.tidy()
+                self._commit(run)
             case Land():
                 return self._land(run)
             case Finish(kind=kind, reason=reason, evidence=evidence):
@@ -180,10 +175,10 @@ class WorkflowExecutor:
         )
         append = prompts.system(run.order, left)
         request = SessionRequest(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
-        run.opened().before_agent()
         result = run.run_session(self._agent, run.opened().order, request, phase=phase)
         if result.outcome.kind not in _GOES_ON:
             return result.outcome
+        run.end_processes()
         run.require_present()
         run.collect()
         run.steps.add(
@@ -193,15 +188,45 @@ class WorkflowExecutor:
                 result.work.permission_denials,
                 result.work.session_cost_usd,
                 tree=run.opened().state(),
+                head=run.opened().head(),
             )
         )
         return None
 
-    def _verify(self, run: OngoingAttempt, phase: Verify) -> Outcome | None:
-        checkout, base = run.opened(), base_of(run.steps.done)
-        verified = self._checks.verify(
-            checkout, phase.round, base.judges, run.transcript, within_s=run.left_s
+    def _commit(self, run: OngoingAttempt) -> None:
+        run.end_processes()
+        run.collect(late=True)
+        checkout = run.opened()
+
+        def prove(commit: str) -> str | None:
+            return self._checks.prove_commit(
+                checkout, commit, transcript=run.transcript, within_s=run.left_for_hooks_s
+            )
+
+        run.steps.add(
+            commit_work(
+                checkout,
+                judged_work(run.steps.done),
+                attempt=run.prepared().attempt,
+                cost_usd=run.order.spent_usd,
+                within_s=run.left_for_hooks_s,
+                earlier=run.committed_before(),
+                made=run.made(),
+                announce=lambda commit: run.steps.add(CommitMade(commit)),
+                prove=prove,
+            )
         )
+        run.tidy()
+
+    def _verify(self, run: OngoingAttempt, phase: Verify) -> Outcome | None:
+        if run.judge_anew():
+            return None
+        checkout, base = run.opened(), base_of(run.steps.done)
+        tree = judged_work(run.steps.done).tree
+        verified = self._checks.verify(
+            checkout, phase.round, base.judges, run.transcript, tree=tree, within_s=run.left_s
+        )
+        run.end_processes()
         if verified.records:
             run.watch.look()  # the commands ran what the agent wrote
         if self._asked is not None:
@@ -212,7 +237,7 @@ class WorkflowExecutor:
         if not verified.passed and phase.round == 1 and base.base_commit is not None:
             verified = self._compared(run, verified, base.base_commit)
         run.require_present()
-        run.steps.add(replace(verified, tree=checkout.state()))
+        run.steps.add(verified)
         return None
 
     def _compared(self, run: OngoingAttempt, verified: Verified, base: str) -> Verified:
@@ -243,12 +268,18 @@ class WorkflowExecutor:
             give_up=lambda: self._asked is not None,
             within_s=run.left_for_hooks_s,
             wait_s=max(run.left_for_hooks_s, run.left_s),
+            judged=run.committed().commits[-1],
         )
+        run.watch.look()  # checks and hooks of the merge ran what the agent wrote
         if self._asked is not None and not (isinstance(landed, Landed) and landed.commit):
             return _outcome_of_stop(self._asked)
         if isinstance(landed, Unproven):
-            run.steps.add(self._sent_back(run, landed))
-            return None
+            sent_back = self._sent_back(run, landed)
+            # The target may need something else, and a file that set-up had changed came with it.
+            failed = self._checks.set_up(run.opened(), run.transcript, within_s=run.left_s)
+            if failed is None:
+                run.steps.add(sent_back)
+            return failed
         if landed.commit is not None:
             self._checks.note_landed(checkout, landed.commit)
         run.steps.add(landed)
@@ -273,20 +304,26 @@ class WorkflowExecutor:
             merge=merge,
             judges=judges,
             baseline=asdict(baseline) if baseline else None,
+            checkpoint=run.checkout.checkpoint.commit if run.checkout.checkpoint else "",
         )
 
     def _audit(self, run: OngoingAttempt, phase: Audit) -> Outcome | None:
-        checkout = run.opened()
+        if run.judge_anew():
+            return None
+        checkout, tree = run.opened(), judged_work(run.steps.done).tree
         before = checkout.state()
         order = replace(
             checkout.order,
             claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
-            settings=replace(checkout.order.settings, permissions=Profile.READONLY, allow=()),
             meter=Meter(),
         )
-        prompt = run.prompts.audit(order, checkout.changes(), run.steps.done, beside=run.watch.notes)
+        prompt = run.prompts.audit(order, checkout.changes(tree), run.steps.done, beside=run.watch.notes)
         request = SessionRequest(
-            resume=False, prompt=prompt, append=run.prompts.auditor, schema=VERDICT_SCHEMA
+            resume=False,
+            prompt=prompt,
+            append=run.prompts.auditor,
+            schema=VERDICT_SCHEMA,
+            audits=True,
         )
         result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False)
         if result.outcome.kind in _COMES_BACK or result.outcome.kind in {
@@ -294,9 +331,10 @@ class WorkflowExecutor:
             OutcomeKind.BUDGET,
         }:
             return result.outcome
+        run.end_processes()
         run.require_present()
-        after = checkout.state()
-        run.steps.add(replace(_audited(phase.round, result, tampered=before != after), tree=after))
+        tampered = before != checkout.state()
+        run.steps.add(replace(_audited(phase.round, result, tampered=tampered), tree=tree))
         return None
 
 

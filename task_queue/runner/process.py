@@ -21,8 +21,8 @@ from task_queue.domain.attempt.proof import is_signed_by_runner, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
 from task_queue.domain.errors import ClaimLost, ExecutorError
 from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
-from task_queue.domain.secrets import redacted, secrets_in
-from task_queue.platform import identity
+from task_queue.domain.secrets import redacted
+from task_queue.platform import identity, temporary
 from task_queue.platform.memory import MemoryGuard
 from task_queue.platform.owners import this_process
 from task_queue.ports.attempt_writer import AttemptWriter
@@ -30,6 +30,8 @@ from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
 from task_queue.runner.announcing import AnnouncingTranscript
 
+TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
+"""In it the agent's CLI keeps what it otherwise keeps in ``/tmp/claude-<uid>``, which another user could make first."""
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
 _COMMIT_AGAIN_AFTER_S = 0.5
@@ -42,11 +44,13 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
         # Asked once the run record is there, so that one of two sees the other.
         if not log.show(_own_record(order, started_at)) or not log.claim_stands():
             return
-        transcript = log.transcript(limit_mb=order.transcript_mb, secrets=secrets_in(order.env))
+        transcript = log.transcript(limit_mb=order.transcript_mb, secrets=order.secrets)
+        own = temporary.make(order.temporary)
     except OSError as error:  # nothing was started, so nothing is lost by trying again later
-        outcome = Outcome(OutcomeKind.UNAVAILABLE, f"the attempt's folder cannot be written: {error}")
+        outcome = Outcome(OutcomeKind.UNAVAILABLE, f"the attempt's folders cannot be written: {error}")
         _commit(log, order, outcome, Work(), started_at)
         return
+    order = replace(order, env={**order.env, TEMPORARY_FILES: str(own)})
     announcing = AnnouncingTranscript(transcript, order, emit)
     _become_subreaper()
     executor = executor_of(order, log)
@@ -78,6 +82,8 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
     left = identity.end_tree(order.marker, root=os.getpid(), grace_s=_END_TREE_GRACE_S)
     if left:
         transcript.write("note", f"ended {left} processes that the agent had left running")
+    with contextlib.suppress(OSError):  # else the daemon's housekeeping removes it
+        temporary.remove_tree(own)
     with contextlib.suppress(OSError):  # the transcript is evidence, the ending is the truth
         transcript.close()
     _commit(log, order, outcome, work, started_at)
@@ -125,7 +131,7 @@ def _own_record(order: Order, started_at: datetime) -> RunRecord:
 
 def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, started_at: datetime) -> None:
     """Publish the ending, however long the disk is full or broken: only this process knows it."""
-    secrets = secrets_in(order.env)
+    secrets = order.secrets
     ending = Ending(
         task_id=order.claim.task_id,
         attempt=order.claim.attempt,

@@ -17,9 +17,10 @@ from itertools import takewhile
 from typing import Any
 
 from task_queue.domain.attempt.proof import sealed_by, signed, unsigned
-from task_queue.domain.secrets import redacted, secrets_in
+from task_queue.domain.secrets import redacted
 from task_queue.domain.work.workflow import (
     Audited,
+    CommitMade,
     Committed,
     Implemented,
     Landed,
@@ -34,7 +35,7 @@ from task_queue.ports.executor import Order
 
 _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__.lower(): kind
-    for kind in (Prepared, Implemented, Verified, Audited, Committed, Landed, SentBack)
+    for kind in (Prepared, Implemented, Verified, Audited, CommitMade, Committed, Landed, SentBack)
 }
 
 
@@ -43,7 +44,7 @@ class Steps:
 
     def __init__(self, order: Order, log: AttemptWriter) -> None:
         self._log = log
-        self._secrets = secrets_in(order.env)
+        self._secrets = order.secrets
         self._token = order.token
         self._written = 0
         self.done: list[Step] = _earlier_steps(order, log) if order.claim.resumes else []

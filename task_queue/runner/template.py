@@ -2,7 +2,7 @@
 
 What a command needs comes first, and the SDK when no attempt waits, or an agent does: a command never waits for it.
 
-Started by the daemon as ``python -m task_queue.runner.template FD``. Speaks over the inherited socket: the
+Started by the daemon with the descriptor of a socket (``platform/isolated.py``). Speaks over it: the
 daemon sends orders, each a length and JSON; the answer is the runner's process id. Ends when the daemon
 does; the runners, in sessions of their own, go on. Single-threaded, because forking a process with
 threads copies their locks but not the threads.
@@ -33,6 +33,8 @@ from task_queue.store.opening import open_log
 _FOR_COMMANDS = "task_queue.runner.command"
 _FOR_AGENTS = "task_queue.runner.phases"
 _REAP_EVERY_S = 10.0
+_OF_A_RUNNER = ("PATH", "HOME", "LANG", "TZ")
+"""What libraries look for. All else is the agent's, and goes to it alone: what a runner starts inherits this."""
 
 
 def main() -> None:
@@ -80,7 +82,7 @@ def _run(raw: bytes) -> None:
         log = open_log(order.log, order.claim)
         _write_errors_to(log.errors())
         os.environ.clear()
-        os.environ.update(order.env)
+        os.environ.update({name: order.env[name] for name in _OF_A_RUNNER if name in order.env})
         os.environ[MARKER_VARIABLE] = order.marker
         if order.events is None:
             carry_out(order, log)

@@ -50,12 +50,12 @@ def tidy_worktrees(checkout: Checkout, log: AttemptWriter) -> str | None:
     keep = order.git.keep
     others = replace(keep, number=max(0, keep.number - 1))  # the task's own is the newest
     try:
-        unfinished = log.unfinished() | {key_of(order.claim.task_id)}
+        own = {key_of(order.claim.task_id)}
         kept = tidy(
             owner,
             order.git.worktrees,
             keep=others,
-            unfinished=unfinished,
+            unfinished=lambda: log.unfinished() | own,
             now=datetime.now(UTC),
         ).kept
     except (GitError, OSError, ValueError) as error:

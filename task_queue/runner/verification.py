@@ -14,6 +14,7 @@ from pathlib import Path
 
 from task_queue.domain.work.verification import Check, is_judge
 from task_queue.platform.identity import MARKER_VARIABLE, kill_group
+from task_queue.platform.sandbox import Sandbox
 from task_queue.platform.wakeup import Wakeup, readable
 
 COMMAND_TIMEOUT_S = 1800.0
@@ -21,6 +22,9 @@ OVERALL_TIMEOUT_S = 7200.0
 _TAIL_BYTES = 4096
 _CHUNK_BYTES = 64 * 1024
 _TERM_GRACE_S = 5.0
+_VARIABLE = "TASK_QUEUE_COMMAND"
+_RUN_VARIABLE = f'eval "unset {_VARIABLE}; ${_VARIABLE}"'
+"""All users of the machine can read the arguments of a process."""
 _NOT_FOUND = 127  # of the shell (POSIX, 2.8.2)
 _NEVER_JUDGES = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__", ".tox"})
 _HASHED_BYTES = 64 * 2**20
@@ -47,12 +51,16 @@ class Verification:
         marker: str,
         timeout_s: float = COMMAND_TIMEOUT_S,
         overall_s: float = OVERALL_TIMEOUT_S,
+        sandbox: Sandbox | None = None,
     ) -> tuple[Check, ...]:
-        """Each command is a line for /bin/sh, run in *directory* with *environment* and the attempt's marker."""
+        """Each command is a line for /bin/sh, run in *directory* with *environment* and the attempt's marker.
+
+        None for *sandbox*: it can do what the user can.
+        """
         variables = {**environment, MARKER_VARIABLE: marker, "PWD": str(directory)}
         ends_at = time.monotonic() + overall_s
         return tuple(
-            self._one(command, directory, variables, ends_at=ends_at, timeout_s=timeout_s)
+            self._one(command, directory, variables, sandbox, ends_at=ends_at, timeout_s=timeout_s)
             for command in commands
         )
 
@@ -61,6 +69,7 @@ class Verification:
         command: str,
         directory: Path,
         environment: Mapping[str, str],
+        sandbox: Sandbox | None,
         *,
         ends_at: float,
         timeout_s: float,
@@ -74,7 +83,7 @@ class Verification:
                 command, None, 0, "not started: the time for all commands was used up", timed_out=True
             )
         try:
-            process = _spawn(command, directory, environment)
+            process = _spawn(command, directory, environment, sandbox)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command
             return Check(command, None, 0, f"cannot be started in {directory}: {error}", not_found=True)
         output = _Tail(process)
@@ -180,11 +189,14 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def _spawn(command: str, directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: str, directory: Path, environment: Mapping[str, str], sandbox: Sandbox | None
+) -> subprocess.Popen[bytes]:
+    argv = ["/bin/sh", "-c", _RUN_VARIABLE, "/bin/sh"]
     return subprocess.Popen(
-        ["/bin/sh", "-c", command],
+        argv if sandbox is None else sandbox.around(argv, directory=directory),
         cwd=directory,
-        env=dict(environment),
+        env={**environment, _VARIABLE: command},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -19,8 +19,8 @@ from task_queue.domain.work.workflow import (
     baseline_in,
 )
 from task_queue.git.changes import Changes
+from task_queue.git.owner_watch import OwnerWatch
 from task_queue.runner.checkout import Checkout
-from task_queue.runner.owner_watch import OwnerWatch
 
 S = TypeVar("S")
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from task_queue.demo.scripted_model import (
+    Reply,
+    Request,
     Say,
     Script,
     ScriptedModel,
@@ -82,6 +84,64 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
         assert not [block for block in environments if secret.encode() in block]
     assert "CLAUDE_CODE_OAUTH_TOKEN is set in the daemon's environment" in doctor
     assert "pass_env" in doctor
+
+
+OTHER = "a-value-whose-name-says-nothing"
+
+
+@pytest.mark.parametrize("way", ["env_file", "key_command", "credential"])
+def test_a_key_outside_the_configuration_stays_secret(
+    make_agent: MakeAgent, tmp_path: Path, way: str
+) -> None:
+    """It pays; no file of the queue holds it, no check gets it, and the agent cannot read the file."""
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700)
+    file = keys / "ANTHROPIC_API_KEY"
+    replies = in_turn(
+        UseTool("Read", {"file_path": str(file)}),
+        UseTool("Bash", {"command": "env"}),
+        Say(f"my key is {GIVEN} {OTHER}"),
+    )
+    requests: list[Request] = []
+
+    def script(request: Request) -> Reply:
+        requests.append(request)
+        return replies(request)
+
+    rig = make_agent(script)
+    document = json.loads(rig.config.read_text())
+    document["agent"]["env"].pop("ANTHROPIC_API_KEY")
+    environment: dict[str, str] = {}
+    if way == "env_file":
+        file.write_text(f"ANTHROPIC_API_KEY={GIVEN}\nGATEWAY={OTHER}\n")
+        document["agent"]["env_file"] = str(file)
+    elif way == "key_command":
+        file.write_text(GIVEN)
+        document["agent"]["key_command"] = ["/bin/cat", str(file)]
+    else:
+        file.write_text(GIVEN)
+        environment["CREDENTIALS_DIRECTORY"] = str(keys)
+    file.chmod(0o600)
+    rig.config.write_text(json.dumps(document))
+    rig.start(environment=environment)
+    rig.drop("task-agent", "---\nverify: env > checked\n---\n# Print everything\n\nAll of it.\n")
+
+    result = rig.result("task-agent", timeout=120)
+
+    told = {
+        str(path): path.read_text(errors="replace")
+        for path in rig.home.rglob("*")
+        if path.is_file() and not path.is_relative_to(rig.home / ".claude")
+    }
+    secrets = (GIVEN, OTHER) if way == "env_file" else (GIVEN,)
+    assert result["outcome"] in {"succeeded", "denied"}, result
+    assert result["billed_to"] == "api_key"
+    assert "[redacted]" in result["output"]
+    assert (rig.workspace / "checked").exists()
+    for secret in secrets:
+        assert not [name for name, text in told.items() if secret in text]
+    if way != "key_command":  # which the owner keeps from agents himself
+        assert "denied" in requests[-1].tool_results[0]
 
 
 def test_a_task_narrows_and_never_widens(make_agent: MakeAgent) -> None:

@@ -115,3 +115,36 @@ def test_a_command_that_has_run_does_not_run_again_because_git_cannot_land_it(ma
     unreadable.unlink()
     eventually((repository / "work.txt").exists, timeout=60, what="it lands")
     assert (rig.home / "runs").read_text() == "ran\n"
+
+
+def test_a_command_whose_merge_fails_the_checks_leaves_its_branch(make_rig: MakeRig) -> None:
+    """It does not run again. The branch is attention, and lands by itself once the checks pass on the merge."""
+    rig = make_rig(defaults=LANDING, sweep_seconds=1)
+    repository = a_repository(rig)
+    go = rig.home / "go"
+    rig.start()
+    waits = f"echo ran >> {rig.home}/runs; while [ ! -e {go} ]; do sleep 0.05; done"
+    fits = "test ! -e other.txt || { echo they do not fit; exit 1; }"
+    rig.drop_command("task-a", f"{waits}; echo work > work.txt", verify=json.dumps(fits))
+    eventually((rig.home / "runs").exists, what="the command runs")
+    (repository / "other.txt").write_text("other\n")
+    git(repository, "add", "other.txt")
+    git(repository, "commit", "-qm", "Other")
+    tip = git(repository, "rev-parse", "main")
+    go.touch()
+
+    result = rig.result("task-a")
+
+    said = (
+        "task-queue/task-a was not merged: together with what is in main now, checks fail:"
+        f" `{fits}` failed with exit code 1"
+    )
+    (need,) = result["attention"]
+    assert (result["outcome"], result["landed"], result["landing"]["state"]) == ("succeeded", said, "waiting")
+    assert (need["kind"], need["command"]) == ("not_landed", "task-queue tasks land task-a")
+    assert git(repository, "rev-parse", "main") == tip
+    assert git(repository, "show", "task-queue/task-a:work.txt") == "work"
+    git(repository, "rm", "-q", "other.txt")
+    git(repository, "commit", "-qm", "Without it")
+    eventually((repository / "work.txt").exists, timeout=60, what="it lands")
+    assert (rig.home / "runs").read_text() == "ran\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -79,6 +80,39 @@ def test_two_that_merge_cleanly_and_do_not_fit(make_agent_rig: MakeAgentRig) -> 
     assert len(second["commits"]) == 3
     report = (rig.queue(second["source"]) / f"reports/{second['task_id']}.md").read_text()
     assert "by the agent itself" not in report
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_set_up_runs_again_once_the_target_is_merged_in(make_agent_rig: MakeAgentRig) -> None:
+    """A file that it had changed came with the target; what it changes is again no agent's work."""
+    script = Pair("cat lock > seen; touch both")
+    settings = audited(isolation="worktree", landing="merge", verify=[TOGETHER], max_iterations=2)
+    rig = make_agent_rig(script, sources=("a", "b"), **settings)
+    script.home = rig.home
+    repository = a_repository(rig)
+    (repository / "lock").write_text("begun\n")
+    git(repository, "add", "lock")
+    git(repository, "commit", "-qm", "Lock")
+    config = json.loads(rig.config.read_text())
+    for source in config["task_source_directories"]:
+        source["setup"] = ["echo made >> lock"]
+    rig.config.write_text(json.dumps(config))
+    rig.start()
+    rig.ask("task-left", "# Write left", source="a")
+    rig.drop_command(
+        "task-right",
+        f"touch {rig.home}/right; while [ ! -e {rig.home}/left ]; do sleep 0.05; done;"
+        " echo right > right; echo changed > lock",
+        source="b",
+        workflow="single",
+    )
+    rig.result("task-right", source="b", timeout=SLOW)
+
+    result = rig.result("task-left", timeout=SLOW)
+
+    assert result["outcome"] == "succeeded", result
+    assert git(repository, "show", "main:seen") == "changed\nmade"
+    assert git(repository, "show", "main:lock") == "changed"
     assert git(repository, "status", "--porcelain") == ""
 
 

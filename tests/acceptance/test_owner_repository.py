@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from task_queue.demo.scripted_model import Reply, Request, Say, UseTool
 from tests.acceptance import test_sandbox
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
-from tests.acceptance.conftest import MakeAgentRig
+from tests.acceptance.conftest import MakeAgentRig, MakeRig
+from tests.acceptance.rig import Rig
 from tests.acceptance.test_checkouts import state_of
 from tests.processes import kill
 from tests.waiting import eventually
@@ -25,7 +27,7 @@ BY_PATH = (
 """The thirteenth hostile command: the others name no repository."""
 
 
-def prepared(rig: AgentRig) -> Path:
+def prepared(rig: Rig) -> Path:
     """Two commits, a tag, a stash; the documents of the queue are ignored."""
     repository = a_repository(rig)
     (repository / "second.txt").write_text("second\n")
@@ -94,17 +96,32 @@ def test_an_edit_of_the_main_checkout_is_named_and_needs_no_person(make_agent_ri
 
 
 def test_what_the_queue_itself_changes_is_no_change(make_agent_rig: MakeAgentRig) -> None:
-    """Another task lands while the agent works, by a commit of its own on top; and what git did is not named."""
+    """A task lands before the agent works, and one of another source while it does: neither is named."""
     script = TwoAgents(verdict("pass"), verdict("pass"))
     rig = make_agent_rig(
-        script, **audited(isolation="worktree", landing="merge"), account={"max_parallel": 1}
+        script,
+        sources=("a", "b"),
+        **audited(isolation="worktree", landing="merge"),
+        account={"max_parallel": 2},
     )
-    prepared(rig)
+    repository = prepared(rig)
     rig.start()
     rig.ask("task-a", "# Write a line")
     first = rig.result("task-a", timeout=SLOW)
+    go = rig.home / "go"
+    script.work = f"touch {rig.home}/works; while [ ! -e {go} ]; do sleep 0.05; done; echo round >> more.txt"
     rig.ask("task-b", "# Write a line")
+    eventually((rig.home / "works").exists, timeout=SLOW, what="the agent works")
+    rig.drop_command("task-c", "echo beside > beside.txt", source="b", workflow="single")
+    beside = rig.result("task-c", source="b", timeout=SLOW)
+    go.touch()
     second = rig.result("task-b", timeout=SLOW)
+
+    assert beside["landing"]["state"] == second["landing"]["state"] == "landed"
+    assert git(repository, "ls-tree", "--name-only", "main", "beside.txt", "more.txt").split() == [
+        "beside.txt",
+        "more.txt",
+    ]
 
     assert [result["notes"] for result in (first, second)] == [[], []]
     assert [result["attention"] for result in (first, second)] == [[], []]
@@ -135,6 +152,112 @@ def test_it_is_found_after_everything_was_killed(make_agent_rig: MakeAgentRig) -
     result = rig.result("task-a", timeout=SLOW)
 
     assert [len(needs(result)), "refs/heads/main is no longer at or after " in said(result)] == [1, True]
+
+
+def test_an_agent_killed_in_its_last_attempt(make_agent_rig: MakeAgentRig) -> None:
+    """No next attempt could say it: the daemon compares, and names it in the task's own result."""
+
+    def script(request: Request) -> Reply:
+        return Say("done") if just_ran(request) else bash("sh hostile.sh")
+
+    rig = make_agent_rig(script, defaults={"workflow": "single", "isolation": "worktree"})
+    hostile = f"{BY_PATH.format(owner=rig.workspace)}; echo start >> log; sleep 600\n"
+    (rig.workspace / "hostile.sh").write_text(hostile)
+    prepared(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line", max_attempts=1)
+    (tree,) = _trees(rig)
+    rig.started(str(tree / "log"))
+    kill(rig.run_record("task-a")["pid"])
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert (result["outcome"], result["dead_letter"]) == ("crashed", True)
+    assert [len(needs(result)), "refs/heads/main is no longer at or after " in said(result)] == [1, True]
+    assert "hooks were changed: pre-commit" in said(result)
+
+
+@pytest.mark.parametrize("isolation", ["none", "worktree"])
+@pytest.mark.parametrize("ends", ["true", "false", "kill -9 $PPID"])
+def test_what_a_configured_command_does_is_named(make_rig: MakeRig, isolation: str, ends: str) -> None:
+    """Also in place, also where it fails, and also where its runner is killed."""
+    rig = make_rig(defaults={"workflow": "single", "isolation": isolation, "max_attempts": 1})
+    repository = prepared(rig)
+    rig.start()
+    rig.drop_command("task-a", f"{BY_PATH.format(owner=repository)}; {ends}")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert result["success"] == (ends == "true")
+    assert len(needs(result)) == 1
+    for found in (
+        *(
+            "refs/heads/main is no longer at or after ",
+            "refs/tags/v1, which was at ",
+            "the stash was changed",
+        ),
+        *("hooks were changed: pre-commit", "refs are new: refs/tags/mine"),
+    ):
+        assert found in said(result)
+
+
+def test_a_command_in_place_that_changes_only_files_changes_nothing_else(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    prepared(rig)
+    rig.start()
+    rig.drop_command("task-a", "echo line >> work.txt; git add work.txt; git commit -qm Work")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert (result["outcome"], result["notes"], result["attention"]) == ("succeeded", [], [])
+
+
+def test_what_the_checks_of_a_landing_change_is_named(make_rig: MakeRig) -> None:
+    """They run what the task wrote, on the merge: in the task itself, and when its branch lands later."""
+    rig = make_rig(
+        defaults={"workflow": "single", "isolation": "worktree", "landing": "merge"}, sweep_seconds=1
+    )
+    repository = prepared(rig)
+    hooks = repository / ".git/hooks"
+    check = f"test ! -e {{}} || cp /bin/true {hooks}/$(cat which)"
+    go = rig.home / "go"
+    waits = f"touch {rig.home}/works; while [ ! -e {go} ]; do sleep 0.05; done"
+    rig.start()
+    rig.drop_command(
+        "task-a", f"{waits}; echo post-commit > which", verify=json.dumps(check.format("other.txt"))
+    )
+    eventually((rig.home / "works").exists, timeout=SLOW, what="the task works")
+    (repository / "other.txt").write_text("other\n")
+    git(repository, "add", "other.txt")
+    git(repository, "commit", "-qm", "Other")
+    go.touch()
+    landed = rig.result("task-a", timeout=SLOW)
+    (repository / "second.txt").write_text("mine\n")
+    rig.drop_command(
+        "task-b",
+        "echo post-rewrite > which; echo b >> second.txt",
+        verify=json.dumps(check.format("more.txt")),
+    )
+    left = rig.result("task-b", timeout=SLOW)
+    (repository / "more.txt").write_text("more\n")
+    git(repository, "add", "more.txt")
+    git(repository, "commit", "-qm", "More", "more.txt")
+    git(repository, "restore", "second.txt")
+    later = eventually(
+        lambda: [r for r in [_now(rig, "task-b")] if r["landing"]["state"] == "landed"],
+        timeout=SLOW,
+        what="it lands",
+    )
+
+    assert landed["landing"]["state"] == "landed", landed
+    assert ["hooks were changed: post-commit" in each for each in needs(landed)] == [True]
+    assert (left["landing"]["state"], needs(left)) == ("waiting", [])
+    assert ["hooks were changed: post-rewrite" in each for each in needs(later[0])] == [True]
+
+
+def _now(rig: Rig, task_id: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((rig.queue() / f"results/{task_id}.json").read_text())
+    return result
 
 
 def _trees(rig: AgentRig) -> list[Path]:

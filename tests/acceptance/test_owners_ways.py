@@ -123,7 +123,10 @@ def test_a_hook_that_fails_after_the_checkout_costs_no_attempt(make_agent_rig: M
 
 @pytest.mark.parametrize("how", ["reboot", "pause"])
 def test_work_that_is_gone_is_done_again(make_agent_rig: MakeAgentRig, how: str) -> None:
-    """While it was verified the machine went down, or the queue was stopped for days; then the checkout was gone."""
+    """While it was verified the machine went down, or the queue was stopped for days; then the checkout was gone.
+
+    Another boot id in the records stands for the reboot, and earlier file times for the days.
+    """
     waits = "touch $HOME/verifying; while [ ! -e $HOME/go ]; do sleep 0.05; done"
     rig, repository = a_rig(make_agent_rig, verify=[waits])
     daemon = rig.start()

@@ -75,6 +75,7 @@ def test_the_queue_is_out_of_its_reach(make_agent_rig: MakeAgentRig) -> None:
     places = "{queue}/* {queue}/logs/task-a/attempt-1 {home}/.local/state/task-queue/*"
     files = "{queue}/pending/.task-a.lock {home}/.local/state/task-queue/*/*.jsonl {home}/config.json"
     writes = f"for f in {places}; do touch $f/task-new.md; done; for f in {files}; do echo forged >> $f; done"
+    writes += "; cat {queue}/logs/task-a/attempt-1/* {home}/config.json"
     rig = sandboxed(make_agent_rig, f"{writes}; echo tried > made")
     rig.start()
     rig.ask("task-a", "do it")
@@ -85,7 +86,8 @@ def test_the_queue_is_out_of_its_reach(make_agent_rig: MakeAgentRig) -> None:
     assert result["outcome"] == "succeeded", result
     assert rig.side_effects("made") == ["tried"]
     assert not written
-    assert "Read-only" in rig.tool_results()[0]
+    assert "ANTHROPIC" not in rig.tool_results()[0]
+    assert "do it" not in rig.tool_results()[0]
 
 
 def _is_forged(path: Path) -> bool:

@@ -91,6 +91,24 @@ def test_a_change_of_a_tracked_file_that_setup_changed_counts(make_agent_rig: Ma
     assert git(repository, "show", "main:first.txt") == "first\nlocked\nmine"
 
 
+def test_an_agent_that_commits_everything_commits_nothing_of_setup(make_agent_rig: MakeAgentRig) -> None:
+    """``git commit -a`` takes a tracked file along that setup changed: main and the auditor see none of it."""
+    script = TwoAgents(
+        verdict("pass"), work="echo round >> work.txt; git add work.txt; git commit -qam Everything"
+    )
+    rig, repository = rig_with(make_agent_rig, script, SETUP)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert result["outcome"] == "succeeded", result
+    assert landed_files(repository) == ["first.txt", "work.txt"]
+    assert git(repository, "show", "main:first.txt") == "first"
+    assert "locked" not in script.audits[0]
+    assert len(result["commits"]) == 2
+
+
 def test_setup_of_a_second_try_is_no_leftover(make_agent_rig: MakeAgentRig) -> None:
     """It runs again, over what the first try and its setup left; only the agent's file is told and committed."""
     script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ def sdk(rig: Rig) -> Path:
     """In place of the SDK, a module that a test can write."""
     module = rig.home / "modules" / "claude_agent_sdk" / "__init__.py"
     module.parent.mkdir(parents=True)
-    rig.environment["PYTHONPATH"] = f"{module.parents[1]}:{ROOT}"
+    # What the queue starts looks where the queue itself is, and nowhere else.
+    (module.parents[1] / "task_queue").symlink_to(ROOT / "task_queue")
+    rig.environment["PYTHONPATH"] = str(module.parents[1])
     return module
 
 
@@ -83,10 +86,11 @@ if "task_queue.runner.template" in sys.orig_argv and not os.path.exists({died!r}
 def test_a_template_killed_before_it_answers_disturbs_nothing(rig: Rig) -> None:
     """The runner that it had forked already is the one that is waited for; it is not started again."""
     modules = rig.home / "modules"
-    modules.mkdir()
+    shutil.copytree(ROOT / "task_queue", modules / "task_queue")
     places = {"died": str(rig.home / "died"), "acted": str(rig.workspace / "log")}
-    (modules / "sitecustomize.py").write_text(DIES_AFTER_ITS_FORK.format(**places))
-    rig.environment["PYTHONPATH"] = f"{modules}:{ROOT}"
+    with (modules / "task_queue" / "platform" / "forking.py").open("a") as of_the_template:
+        of_the_template.write(DIES_AFTER_ITS_FORK.format(**places))
+    rig.environment["PYTHONPATH"] = str(modules)
     rig.start()
     rig.drop_command("task-a", "echo ran >> log; while [ ! -e go ]; do sleep 0.05; done")
     eventually((rig.home / "died").exists, what="the template has died")

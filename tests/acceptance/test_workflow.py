@@ -166,7 +166,7 @@ def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
         tries = (
             bash("touch by-bash.txt"),
             UseTool("Write", {"file_path": str(rig.workspace / "by-write.txt"), "content": "x"}),
-            bash("git log --oneline"),
+            UseTool("Read", {"file_path": "work.txt"}),
             verdict("pass"),
         )
         return tries[request.turn - 1] if request.turn <= len(tries) else Say("done")
@@ -181,7 +181,8 @@ def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
     assert (result["outcome"], result["permission_denials"]) == ("succeeded", [])
     assert not list(repository.glob("by-*.txt"))
     assert "assistant" not in {message["role"] for message in seen[0].body["messages"]}
-    assert "First" in seen[3].tool_results[-1]
+    assert "disabled" in seen[1].tool_results[-1]
+    assert "round" in seen[3].tool_results[-1]
     assert git(repository, "show", "--name-only", "--format=", "HEAD") == "work.txt"
 
 
@@ -439,4 +440,4 @@ def test_an_auditor_does_not_load_what_its_implementer_planted(make_agent_rig: M
 
     assert result["audit"]["verdict"] == "pass", result
     assert not rig.side_effects("hooked")
-    assert any("settings, which were changed meanwhile" in note for note in result["notes"])
+    assert any("settings, which are not as they were accepted" in note for note in result["notes"])

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from task_queue.agents.claude.options import SessionRequest, launch_of, options_for
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.agents.claude.watch import Timers
 from task_queue.demo.scripted_model import (
@@ -33,6 +35,7 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import OutcomeKind
 from task_queue.ports.executor import Stop
 from tests import processes
+from tests.acceptance.audits import git
 from tests.agents.bench import Bench, MakeBench
 from tests.waiting import eventually
 
@@ -57,6 +60,22 @@ def test_work_that_is_done_succeeds(bench: MakeBench) -> None:
     assert "unattended" in run.model.requests[0].system_text
     assert eventually(lambda: not run.processes())
     assert sorted(path.name for path in run.order.scratch.iterdir()) == ["task.md"]
+
+
+def test_a_script_sees_the_task_without_what_the_cli_adds(bench: MakeBench) -> None:
+    """The CLI names the last commits: a script that looks for the word "bad" would find it in a hash now and then."""
+    run = bench(in_turn(Say("done")))
+    git(run.workspace, "init", "-q")
+    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    git(run.workspace, *author, "commit", "--allow-empty", "-qm", "Work of another task")
+
+    run.run()
+
+    request = run.model.requests[0]
+    for added in (git(run.workspace, "rev-parse", "--short", "HEAD"), "Work of another task"):
+        assert added in request.user_texts[0]
+        assert added not in request.first_text
+    assert "Do it." in request.first_text
 
 
 def test_the_environment_is_the_orders(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +112,46 @@ def test_the_login_is_not_in_a_tools_environment(bench: MakeBench, login: str) -
     assert "a-login-out-of-sight" not in seen
 
 
+def test_the_login_is_in_no_environment_while_the_agent_starts(bench: MakeBench, tmp_path: Path) -> None:
+    """Nor in an argument: a process that an earlier agent left behind may look at any moment."""
+    run = bench(in_turn(Say("done")))
+    run.order.env["ANTHROPIC_API_KEY"] = "a-login-out-of-sight"  # type: ignore[index]
+    launch = launch_of(run.order)
+    options = options_for(run.order, SessionRequest(resume=False), stderr=print)
+    cli = tmp_path / "cli"
+    cli.write_text("#!/bin/sh\ncat <&$CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR\necho\nenv\ncat\n")
+    cli.chmod(0o700)
+    with subprocess.Popen(
+        [*launch.words, str(cli)], env=options.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        eventually(lambda: b"launcher.py" in processes.look(process.pid, "cmdline"))
+        seen = processes.look(process.pid, "environ") + processes.look(process.pid, "cmdline")
+        out, _ = process.communicate(f"{launch.handed_over}for the agent".encode())
+
+    assert run.order.marker.encode() in seen
+    assert b"a-login-out-of-sight" not in seen
+    first, *variables, last = out.decode().splitlines()
+    assert (first, last) == ("a-login-out-of-sight", "for the agent")
+    assert not [line for line in variables if "a-login-out-of-sight" in line]
+
+
+def test_a_link_that_an_earlier_agent_planted_is_not_written_through(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    """Nothing is written to start the agent, wherever a link leads."""
+    run = bench(in_turn(Say("done")))
+    precious = tmp_path / "precious"
+    precious.write_text("as it was")
+    for name in ("claude", "launcher", "launcher.py"):
+        (run.order.scratch / name).symlink_to(precious)
+
+    outcome, _ = run.run()
+
+    assert outcome.kind is OutcomeKind.SUCCEEDED, outcome
+    assert precious.read_text() == "as it was"
+    assert (run.order.scratch / "claude").is_symlink()
+
+
 def test_the_login_can_be_left_in_the_environment(bench: MakeBench) -> None:
     """For a program around the CLI that passes no open files on."""
     run = bench(in_turn(UseTool("Bash", {"command": "env"}), Say("done")))
@@ -124,7 +183,7 @@ def test_the_queues_own_files_are_closed(bench: MakeBench, tool: str) -> None:
     waiting.write_text("other people's task")
     replies += [
         UseTool(tool, {"file_path": str(waiting), **inputs[tool]}),
-        UseTool("Read", {"file_path": str(run.order.document)}),
+        UseTool("Read", {"file_path": str(run.order.agent_copy)}),
         Say("done"),
     ]
 

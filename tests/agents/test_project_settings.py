@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from task_queue.agents.project_settings import SettingsTrust, accepted_only, hashes_of
+from task_queue.agents.executed_files import hashes_of
+from task_queue.agents.project_settings import SettingsTrust, accepted_only
 from task_queue.domain.permission.consent import Difference, differences
 from task_queue.ports.executor import AgentSetup
 
@@ -135,7 +137,7 @@ def test_a_session_loads_only_what_was_accepted(
     if change is not None:
         settings.write_text(change)
 
-    agent_now, note = accepted_only(given, workspace, own_tree=own_tree)
+    agent_now, note = accepted_only(given, workspace, own_tree=own_tree, strict=False)
 
     assert agent_now.setting_sources == expected
     assert (note is None) == ("project" in expected)
@@ -150,21 +152,36 @@ def test_a_store_that_cannot_be_read_trusts_nothing_and_is_kept(workspace: Path,
     assert store.read_text() == "[]"
 
 
-def test_a_link_and_what_cannot_be_read_are_told_apart(workspace: Path, tmp_path: Path) -> None:
-    """A settings file may be a link; a pipe in its place blocks nobody."""
-    elsewhere = tmp_path / "elsewhere.json"
-    elsewhere.write_text("{}")
-    settings = workspace / ".claude" / "settings.json"
-    before = hashes_of(workspace)
-    settings.unlink()
-    settings.symlink_to(elsewhere)
+@pytest.mark.parametrize("what", ["a pipe", "a device", "too large", "too many", "too deep"])
+def test_what_cannot_be_compared_is_never_accepted(workspace: Path, tmp_path: Path, what: str) -> None:
+    """Neither at first sight nor by its owner; it blocks nobody, and what is beside it is compared as before."""
+    trust = SettingsTrust(tmp_path / "trusted-settings.json")
+    skill = workspace / ".claude" / "skills" / "one"
+    skill.mkdir(parents=True)
+    match what:
+        case "a pipe":
+            os.mkfifo(skill / "SKILL.md")
+        case "a device":
+            (skill / "SKILL.md").symlink_to("/dev/zero")
+        case "too large":
+            with (skill / "SKILL.md").open("wb") as file:
+                file.truncate(16 * 2**20 + 1)
+        case "too many":
+            for number in range(5001):
+                (skill / str(number)).touch()
+        case _:
+            (skill / "/".join("d" * 20)).mkdir(parents=True)
 
-    assert hashes_of(workspace) == before
-    elsewhere.write_text('{"hooks": {}}')
-    assert hashes_of(workspace) != before
-    settings.unlink()
-    settings.symlink_to("/dev/null")
-    assert "unreadable" in hashes_of(workspace)[".claude/settings.json"]
+    first = trust.changes(workspace)
+    trust.accept(workspace)
+    (workspace / ".claude" / "settings.json").write_text('{"env": {}}')
+
+    assert [(change.what, "cannot be compared" in str(change)) for change in first] == [("unknown", True)]
+    assert trust.shown(workspace, first[0]) == (str(first[0]),)
+    assert [str(change) for change in trust.changes(workspace)] == [
+        ".claude/settings.json was changed",
+        str(first[0]),
+    ]
 
 
 def _in_order(trust: SettingsTrust, workspace: Path) -> list[Difference]:

@@ -112,7 +112,7 @@ def test_the_first_message_holds_the_task_as_it_is(run: Bench) -> None:
 
     assert message is not None
     assert "# Add {body}\n\nPrint {title} and {}." in message
-    assert str(order.document) in message
+    assert str(order.agent_copy) in message
     assert prompts.task(order, True) is None
 
 
@@ -134,7 +134,7 @@ def test_the_skill_is_told_of_it_in_its_system_prompt(run: Bench) -> None:
     order = replace(run.order, settings=replace(run.order.settings, workflow=Workflow.SKILL))
     prompts = prompts_for(order)
 
-    assert prompts.task(order, False, ["work.txt"]) == f"/task-worker {order.document}"
+    assert prompts.task(order, False, ["work.txt"]) == f"/task-worker {order.agent_copy}"
     assert "left these files changed" in prompts.system(order, ["work.txt"])
     assert "`work.txt`" in prompts.system(order, ["work.txt"])
     assert prompts.system(order) == ""
@@ -207,5 +207,5 @@ def test_the_real_agent_runs_the_text_that_we_say_it_runs(run: Bench, whose: str
     told = run.model.requests[0].first_text
     expected = "Carry out the task in this document:" if whose == "packaged" else f"This is {whose} text."
     assert expected in told
-    assert str(run.order.document) in told
+    assert str(run.order.agent_copy) in told
     assert whose in prompts.hashes["task-worker"]

@@ -417,7 +417,7 @@ def test_reading_imports_nothing_heavy(bench: Bench, arguments: tuple[str, ...],
     """No pydantic, no YAML while no document has front matter, and rich only where something is laid out."""
     (bench.pending() / "task-a.md").write_text("# Plain\n")
     program = (
-        "import sys; from task_queue.cli import cli;"
+        "import sys; from task_queue.cli.commands import cli;"
         f"cli.main({list(arguments)!r}, standalone_mode=False);"
         "print(*sorted({'pydantic', 'yaml', 'rich', 'psutil', 'watchdog'} & set(sys.modules)))"
     )

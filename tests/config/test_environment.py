@@ -19,13 +19,13 @@ def given(
 
 
 def test_the_programs_of_the_queues_own_environment_are_not_on_the_path(tmp_path: Path) -> None:
-    """By whatever path the folder is named; everything else stays in its order."""
+    """By whatever path the folder is named; nor are relative entries. The others keep their order."""
     own = tmp_path / "queue"
     (own / "bin").mkdir(parents=True)
     (tmp_path / "link").symlink_to(own)
     path = f"{own}/bin:/opt/tools:{tmp_path}/link/bin:{tmp_path}/other/bin::relative:/usr/bin"
 
-    assert given(tmp_path, own, path)["PATH"] == f"/opt/tools:{tmp_path}/other/bin::relative:/usr/bin"
+    assert given(tmp_path, own, path)["PATH"] == f"/opt/tools:{tmp_path}/other/bin:/usr/bin"
 
 
 @pytest.mark.parametrize("below", [".local", "."])
@@ -38,6 +38,13 @@ def test_a_general_folder_of_the_owners_stays(tmp_path: Path, below: str) -> Non
 
 def test_a_path_with_nothing_else_becomes_the_systems(tmp_path: Path) -> None:
     assert given(tmp_path, tmp_path / "queue", f"{tmp_path}/queue/bin")["PATH"] == "/bin:/usr/bin"
+
+
+def test_nor_does_the_owners_own_path_lead_into_a_working_directory(tmp_path: Path) -> None:
+    """The one in ``agent.env`` either: git and its hooks are found by it, in workspaces."""
+    agent = Agent(env={"PATH": "node_modules/.bin:.::/usr/bin"})
+
+    assert agent_environment(agent, {}, own=tmp_path)["PATH"] == "/usr/bin"
 
 
 def test_variables_that_lead_into_it_do_not_pass_also_where_they_are_named(tmp_path: Path) -> None:

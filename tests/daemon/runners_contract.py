@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from task_queue.domain.model import Ending, OutcomeKind, Owner, RunRecord
+from task_queue.domain.model import Ending, Journal, OutcomeKind, Owner, RunRecord
 from task_queue.platform.wakeup import readable
 from task_queue.ports.executor import Order, Stop
 from task_queue.ports.runner import Runners, RunningAttempt
@@ -172,4 +172,14 @@ class RunnersContract(ABC):
 
         assert has_ended(attempt)
         assert (bench.acts(), bench.ending(), bench.run().abandoned) == (False, None, True)
+        attempt.close()
+
+    def test_a_runner_whose_claim_was_given_back_never_acts(self, bench: RunnersBench) -> None:
+        """It was slow to start: another attempt may have the task by now."""
+        claim = bench.order.claim
+        bench.engine.queue.release(claim, Journal(claim.task_id))
+        attempt = bench.runners.start(bench.order)
+
+        assert has_ended(attempt)
+        assert (bench.acts(), bench.ending(), bench.run().abandoned) == (False, None, False)
         attempt.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,8 @@ from tests.claims import a_claim
 from tests.daemon.admission_contract import AdmissionBench, AdmissionContract
 from tests.fakes import FakeClock
 
+DEADLINE_S = 10.0
+
 
 class GateBench:
     def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
@@ -31,6 +35,7 @@ class GateBench:
         self.wakeups: list[str] = []
         self.tip: str | None = None
         """Where every target is."""
+        self.ask_git: Callable[[], str | None] = lambda: self.tip
         self.admission = self.new_admission(bounds or Bounds())
         self.attempts = 0
 
@@ -40,7 +45,7 @@ class GateBench:
             self.clock,
             AccountFile(self.folder / "accounts.json"),
             Ledger(self.folder / "ledger.jsonl"),
-            broken_bases=BrokenBases(self.folder / "broken-bases", lambda _: self.tip),
+            broken_bases=BrokenBases(self.folder / "broken-bases", lambda _: self.ask_git()),
             jitter=lambda: 0.0,
         )
         admission.configure(bounds)
@@ -306,6 +311,33 @@ def test_a_source_with_a_broken_target_is_held_until_the_target_moves(bench: Gat
     assert (still, other, after_a_restart) == (held, None, held)
     assert bench.admission.needs_person("a") is None
     assert bench.enter("a") is None
+
+
+def test_a_git_that_hangs_keeps_no_other_source_waiting(bench: GateBench) -> None:
+    """While it is asked for one source, the others start, and attempts end."""
+    bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("abc"))
+    asked, answer = threading.Event(), threading.Event()
+
+    def hangs() -> str:
+        asked.set()
+        answer.wait(5 * DEADLINE_S)
+        return "def"
+
+    bench.ask_git = hangs
+    entered: list[str | None] = []
+    looking = threading.Thread(target=lambda: entered.append(bench.enter("a")), daemon=True)
+    looking.start()
+    asked.wait(DEADLINE_S)
+    others: list[str | None] = []
+    other = threading.Thread(target=lambda: others.append(bench.enter("b")), daemon=True)
+    other.start()
+    other.join(DEADLINE_S)
+    before_the_answer = list(others)
+    bench.admission.leave("b")
+    answer.set()
+    looking.join(DEADLINE_S)
+
+    assert (before_the_answer, entered) == ([None], [None])
 
 
 def test_a_person_lets_a_source_with_a_broken_target_go_on(bench: GateBench) -> None:

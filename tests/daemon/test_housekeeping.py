@@ -105,6 +105,21 @@ def test_a_task_that_is_not_over_keeps_its_tree(tmp_path: Path, name: str) -> No
     assert house.look() == [False, False]
 
 
+def test_copies_that_killed_runners_left_go_with_the_end_of_their_task(tmp_path: Path) -> None:
+    """While a task runs, or will be tried again, its agent may read its copy."""
+    house = House(tmp_path)
+    folder = house.locations.documents / "a"
+    folder.mkdir(parents=True)
+    for name in ("task-a", "task-runs"):
+        (folder / f"{name}.md").write_text("Do it.")
+    lock = tmp_path / "a" / "pending" / ".task-runs.lock"
+    lock.write_text(json.dumps({"task_id": "task-runs"}))
+
+    house.look()
+
+    assert [path.name for path in folder.iterdir()] == ["task-runs.md"]
+
+
 def test_one_sources_trouble_is_not_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """And it is told."""
     house = House(tmp_path, keep_worktrees_for="1h")

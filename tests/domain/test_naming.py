@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -184,3 +185,13 @@ def test_no_digits_crash_the_time(name: str) -> None:
     moment = naming.time_in(name + ".md")
 
     assert moment is None or moment.tzinfo is not None
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u2066", "\ufeff", "\u3164", "\u2028", "\U000e0041"])
+def test_what_is_not_seen_is_seen_in_a_branch(hidden: str) -> None:
+    """Two branches that look alike would be taken for one."""
+    part = naming.ref_part_of(TaskId(f"task-a{hidden}b"))
+
+    assert part.isascii()
+    assert part != naming.ref_part_of(TaskId("task-ab"))
+    assert unquote(part) == f"task-a{hidden}b"

@@ -12,11 +12,11 @@ from task_queue.domain.permission.profiles import PROFILES, changes_expected, na
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_queue_is_closed_in_every_profile(profile: Profile) -> None:
-    """Writing anywhere in it, and reading what waits, is denied."""
+    """For reading and for writing, the folder itself and all that is in it."""
     rules = permissions_for(profile, queue_dirs=["/t/adhoc"]).settings["permissions"]["deny"]
 
-    assert {"Edit(//t/adhoc/**)", "Read(//t/adhoc/pending/**)"} <= set(rules)
-    assert not any(rule.startswith("Read(//t/adhoc/**") for rule in rules)
+    closed = {f"{verb}(//t/adhoc{what})" for verb in ("Read", "Edit") for what in ("", "/**")}
+    assert closed <= set(rules)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -29,12 +29,35 @@ def test_nothing_ever_asks(profile: Profile) -> None:
 
 
 def test_readonly_cannot_write() -> None:
-    """The writing tools are gone, and Bash only looks."""
+    """The writing tools are gone, and the shell with them."""
     permissions = permissions_for(Profile.READONLY)
 
-    assert {"Edit", "Write", "NotebookEdit"} <= set(permissions.disallowed_tools)
-    assert "Bash" not in permissions.allowed_tools
-    assert "Bash(git diff:*)" in permissions.allowed_tools
+    assert {"Edit", "Write", "NotebookEdit", "Bash"} <= set(permissions.disallowed_tools)
+    assert not any("Bash" in rule for rule in permissions.allowed_tools)
+
+
+def test_an_owner_can_give_a_reader_a_shell() -> None:
+    """For the commands that the rule names, and never a tool that writes."""
+    permissions = permissions_for(Profile.READONLY, allow=["Bash(git log:*)"])
+
+    assert "Bash" not in permissions.disallowed_tools
+    assert "Edit" in permissions.disallowed_tools
+
+
+@pytest.mark.parametrize("allow_only", [False, True])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_an_auditor_is_confined_as_its_implementer_and_only_reads(profile: Profile, allow_only: bool) -> None:
+    """No shell, nothing that loads hooks, no bypass; its implementer's denials and sandbox stay."""
+    permissions = permissions_for(
+        profile, allow=["Bash", "Write"], deny=["Read(secret/**)"], allow_only=allow_only, audits=True
+    )
+
+    assert permissions.mode == "dontAsk"
+    assert {"Bash", "Edit", "Write", "NotebookEdit", "Agent", "Skill"} <= set(permissions.disallowed_tools)
+    assert not {"Bash", "Write", "Agent", "Skill"} & set(permissions.allowed_tools)
+    assert {"Read(secret/**)", "Read(~/.ssh/**)"} <= set(permissions.settings["permissions"]["deny"])
+    assert (permissions.sandbox is not None) is (profile is Profile.SANDBOXED)
+    assert ("WebFetch" in permissions.allowed_tools) is not allow_only
 
 
 def test_sandboxed_fails_closed() -> None:
@@ -109,7 +132,7 @@ def test_the_owners_allow_adds_and_the_tasks_replaces() -> None:
 def test_a_rule_beyond_the_owners_is_named() -> None:
     """The message names the rule, the hint where to put it."""
     with pytest.raises(TaskFileError, match=r"Bash\(make \*\)") as caught:
-        narrowed(({"permissions": Profile.READONLY},), {"allow": ("Bash(git diff *)", "Bash(make *)")})
+        narrowed(({"permissions": Profile.READONLY},), {"allow": ("Read(src/**)", "Bash(make *)")})
     assert caught.value.hint
     assert "Bash(make *)" in caught.value.hint
 

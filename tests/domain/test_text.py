@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.domain.text import printable
+from task_queue.domain.text import printable, without_invisible
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,10 @@ def test_controls_become_visible(text: str, shown: str) -> None:
 def test_lines_can_be_kept() -> None:
     """For text of several lines, and for nothing but that."""
     assert printable("a\n\tb\x1b", keep_lines=True) == "a\n\tb\\x1b"
+
+
+def test_what_is_not_seen_becomes_a_blank() -> None:
+    """Controls, bidi, no width, letters without a picture; lines and tabs stay."""
+    assert without_invisible("plain text") == "plain text"
+    assert without_invisible("a\u200bb\u202ec\u3164d\x1be\u2028f") == "a b c d e f"
+    assert without_invisible("a\n\tb é") == "a\n\tb é"

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from task_queue.domain.task import TaskId
+from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT
+from task_queue.git.checkpoint import Checkpoint, snapshot_now
+from task_queue.git.commit import CommitResult, Judged, final_commit
 from task_queue.git.program import Git
-from task_queue.git.repository import Repository, facts
+from task_queue.git.repository import Repository, facts, head_of
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,21 @@ class Scratch:
 
     def at(self, root: Path) -> Scratch:
         return Scratch(root, self.env)
+
+
+def commit_now(git: Git, repository: Repository, since: Checkpoint, task_id: TaskId) -> CommitResult:
+    """As if what is there now had passed."""
+    there = git.at(repository.root)
+    now = snapshot_now(there, repository, since=since)
+    return final_commit(
+        git,
+        repository,
+        since=since,
+        judged=Judged(now.tree, head_of(there), now.left_out),
+        subject="Work",
+        body="",
+        trailers={TASK_ID: task_id, TASK_QUEUE_ATTEMPT: "1"},
+    )
 
 
 @pytest.fixture

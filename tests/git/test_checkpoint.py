@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.errors import CheckoutLost
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import (
     Checkpoint,
     checkpoint,
+    continued_checkpoint,
     forget_checkpoint,
 )
 from task_queue.git.snapshot import temporary_index
@@ -69,13 +71,40 @@ def test_the_printed_commands_bring_everything_back(scratch: Scratch) -> None:
     assert (scratch.root / "first.txt").read_text() == "mine\n"
 
 
-def test_asked_again_it_gives_the_earlier_one(scratch: Scratch) -> None:
-    """After a crash, when the task's own changes lie there already; also where nothing was uncommitted."""
+def test_it_is_found_again_by_its_commit(scratch: Scratch) -> None:
+    """After a crash, when the task's own changes are there already; also where its ref was moved or deleted."""
     first = take(scratch)
     scratch.write("first.txt", "of the task\n")
 
-    assert take(scratch) == first
+    assert continued_checkpoint(scratch.git, TASK, first.commit) == (first, None)
     assert first.dirty == {}
+    for moved in (("update-ref", first.ref, "HEAD"), ("update-ref", "-d", first.ref)):
+        scratch.run(*moved)
+        again, note = continued_checkpoint(scratch.git, TASK, first.commit)
+        assert (again, scratch.run("rev-parse", first.ref)) == (first, first.commit)
+        assert "is at" in (note or "")
+    with pytest.raises(CheckoutLost, match="was removed"):
+        continued_checkpoint(scratch.git, TASK, "1" * 40)
+
+
+def test_one_that_an_agent_made_for_a_later_attempt_is_not_believed(scratch: Scratch) -> None:
+    """It would hide what the agent did from the next auditor."""
+    first = take(scratch)
+    scratch.write("first.txt", "planted\n")
+    scratch.run("add", "first.txt")
+    about = scratch.run("show", "--no-patch", "--format=%B", first.commit).replace(
+        '"attempt": 1', '"attempt": 2'
+    )
+    parents = scratch.run("show", "--no-patch", "--format=%P", first.commit).split()
+    flags = [word for parent in parents for word in ("-p", parent)]
+    planted = scratch.run("commit-tree", scratch.run("write-tree"), *flags, "-m", about)
+    scratch.run("update-ref", first.ref, planted)
+    scratch.write("first.txt", "first\n")
+    scratch.run("add", "first.txt")
+
+    second = take(scratch, attempt=2)
+
+    assert (second.commit != planted, second.dirty) == (True, {})
 
 
 def test_a_later_attempt_keeps_the_earlier_checkpoint(scratch: Scratch) -> None:
@@ -87,7 +116,6 @@ def test_a_later_attempt_keeps_the_earlier_checkpoint(scratch: Scratch) -> None:
 
     assert scratch.run("show", f"{second.ref}:first.txt") == "of the task"
     assert scratch.run("merge-base", first.commit, second.ref) == first.commit
-    assert take(scratch, attempt=1) != first
 
 
 def test_before_the_first_commit(empty: Scratch) -> None:

@@ -69,6 +69,19 @@ def test_commits_come_wherever_they_were_made(work: Work, where: tuple[str, ...]
     assert work.collect() == ()
 
 
+def test_commits_that_change_tracked_files(work: Work) -> None:
+    """What is uncommitted in such a file stays so."""
+    work.agent.write("first.txt", "committed\n")
+    (work.agent.root / "second.txt").unlink()
+    work.agent.run("commit", "-qam", "Change both")
+    work.agent.write("first.txt", "committed\nmore\n")
+
+    assert work.collect() == ()
+
+    assert work.branch() == ["Change both"]
+    assert work.uncommitted() == [" M first.txt"]
+
+
 def test_nothing_new_changes_nothing(work: Work) -> None:
     before = work.owner.run("for-each-ref")
 

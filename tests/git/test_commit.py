@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
 
 import pytest
 
 from task_queue.domain.task import TaskId
+from task_queue.domain.text import without_invisible
 from task_queue.domain.work.commits import Signature
 from task_queue.git.changes import changes_between
 from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
-from task_queue.git.commit import CommitResult, doubts_about_agents, final_commit, why_no_signature
-from task_queue.git.commit_begun import forget_begun_commit
+from task_queue.git.commit import CommitResult, Judged, doubts_about_agents, final_commit, why_no_signature
 from task_queue.git.own_repository import paths_of
 from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
+from task_queue.git.repository import head_of
 from tests.git.conftest import Scratch
 from tests.git.test_repository import ODD_NAMES
+from tests.waiting import eventually
 
 TASK = TaskId("task-a")
 TRAILERS = {"Task-Id": "task-a", "Task-Queue-Attempt": "1", "Task-Queue-Cost": "$0.12"}
@@ -25,15 +29,31 @@ def begin(scratch: Scratch) -> Checkpoint:
     return checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=1)
 
 
-def finish(scratch: Scratch, since: Checkpoint, signature: Signature | None = None) -> CommitResult:
+def judge(scratch: Scratch, since: Checkpoint) -> Judged:
+    """What is there now has passed."""
+    now = snapshot_now(scratch.git, scratch.repository, since=since)
+    return Judged(now.tree, head_of(scratch.git), now.left_out)
+
+
+def finish(
+    scratch: Scratch,
+    since: Checkpoint,
+    signature: Signature | None = None,
+    *,
+    judged: Judged | None = None,
+    **more: Any,
+) -> CommitResult:
+    """Commit what was *judged*, or what is there now."""
     return final_commit(
         scratch.git,
         scratch.repository,
         since=since,
+        judged=judged or judge(scratch, since),
         subject="Fix it",
         body="As asked.",
         trailers=TRAILERS,
         signature=signature,
+        **more,
     )
 
 
@@ -85,46 +105,149 @@ def test_it_is_made_once(scratch: Scratch) -> None:
     """Asked again after a crash, it is found; also when a person went on working."""
     since = begin(scratch)
     scratch.write("first.txt", "changed\n")
-    first = finish(scratch, since)
+    judged = judge(scratch, since)
+    first = finish(scratch, since, judged=judged)
     scratch.write("later.txt")
 
-    again = finish(scratch, since)
+    again = finish(scratch, since, judged=judged)
 
     assert (again.ours, again.paths, again.by_agent) == (first.ours, first.paths, ())
     assert scratch.status() == ["?? later.txt"]
 
 
-def test_a_forged_commit_is_not_taken_for_the_queues(scratch: Scratch) -> None:
-    """Whatever trailers an agent writes, before the queue's commit and after a round of its own."""
+def test_cut_off_before_its_branch_has_it_the_same_commit_follows(scratch: Scratch) -> None:
+    """Also one of which a hook made something else than what was judged."""
     since = begin(scratch)
-    scratch.write("forged.txt")
-    scratch.run("add", ".")
-    scratch.run("commit", "-qm", "Mine\n\n" + "\n".join(f"{k}: {v}" for k, v in TRAILERS.items()))
-    forged = scratch.run("rev-parse", "HEAD")
-    scratch.write("rest.txt")
+    scratch.hook("pre-commit", "echo formatted > first.txt; git add first.txt")
+    scratch.write("first.txt", "changed\n")
+    judged = judge(scratch, since)
+    announced: list[str] = []
 
-    done = finish(scratch, since)
-    again = finish(scratch, since)
+    def killed(commit: str) -> None:
+        announced.append(commit)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finish(scratch, since, judged=judged, announce=killed)
+    assert scratch.run("rev-parse", "HEAD") == since.base
+    for _ in range(2):
+        done = finish(scratch, since, judged=judged, made=announced[0])
+
+        assert done.ours == scratch.run("rev-parse", "HEAD") == announced[0]
+        assert done.by_agent == ()
+
+
+def forge(scratch: Scratch) -> str:
+    scratch.run("add", "--all")
+    scratch.run("commit", "-qm", "Mine\n\n" + "\n".join(f"{k}: {v}" for k, v in TRAILERS.items()))
+    return scratch.run("rev-parse", "HEAD")
+
+
+def test_a_forged_commit_is_not_taken_for_the_queues(scratch: Scratch) -> None:
+    """Whatever trailers an agent writes before the verdict: the file that it then removes is not there."""
+    since = begin(scratch)
+    scratch.write("forged.txt", "planted\n")
+    forged = forge(scratch)
+    (scratch.root / "forged.txt").unlink()
+    scratch.write("rest.txt")
+    judged = judge(scratch, since)
+
+    done = finish(scratch, since, judged=judged)
+    again = finish(scratch, since, judged=judged)
 
     assert done.by_agent == again.by_agent == (forged,)
     assert done.ours == again.ours == scratch.run("rev-parse", "HEAD") != forged
-    assert files_of(scratch, done.ours) == ["rest.txt"]
+    assert files_of(scratch, done.ours) == ["forged.txt", "rest.txt"]
+    assert scratch.run("ls-tree", "--name-only", "HEAD").split() == ["first.txt", "rest.txt"]
 
 
-def test_what_was_begun_counts_no_more_once_an_agent_ran(scratch: Scratch) -> None:
-    """The queue was killed before its commit, and the work went on: a forged one in its place is the agent's."""
+def test_a_version_that_was_committed_and_put_back_is_in_no_file(scratch: Scratch) -> None:
+    """Of a file with a person's uncommitted changes: the auditor sees no difference there."""
+    scratch.write("first.txt", "mine\n")
     since = begin(scratch)
-    scratch.hook("pre-commit", "exit 1")
+    scratch.write("first.txt", "planted\n")
+    forge(scratch)
+    scratch.write("first.txt", "mine\n")
+
+    finish(scratch, since)
+
+    assert (scratch.run("show", "HEAD:first.txt"), scratch.status()) == ("first", [" M first.txt"])
+
+
+def test_a_commit_after_the_verdict_is_not_taken_for_the_queues(scratch: Scratch) -> None:
+    """In place it cannot be taken away: it is named, and the work is committed without what it overtook."""
+    since = begin(scratch)
     scratch.write("work.txt")
-    assert finish(scratch, since).refused is not None
-    forget_begun_commit(scratch.repository)
-    (scratch.root / ".git/hooks/pre-commit").unlink()
-    scratch.run("add", ".")
-    scratch.run("commit", "-qm", "Mine\n\n" + "\n".join(f"{k}: {v}" for k, v in TRAILERS.items()))
+    scratch.write("both.txt")
+    judged = judge(scratch, since)
+    scratch.write("evil.txt")
+    scratch.write("both.txt", "other\n")
+    scratch.run("add", "both.txt", "evil.txt")
+    forged = forge(scratch)
+    scratch.run("rm", "-q", "--cached", "work.txt")
+    scratch.run("commit", "-q", "--amend", "--no-edit")
+    forged = scratch.run("rev-parse", "HEAD")
 
-    done = finish(scratch, since)
+    done = finish(scratch, since, judged=judged)
 
-    assert (done.ours, done.by_agent) == (None, (scratch.run("rev-parse", "HEAD"),))
+    assert (done.late, done.overtaken) == ((forged,), ("both.txt",))
+    assert files_of(scratch, done.ours) == ["work.txt"]
+    assert done.ours not in (None, forged)
+
+
+def test_what_is_written_after_the_verdict_is_in_no_commit(scratch: Scratch) -> None:
+    """Neither files nor what is staged, also where a hook adds all there is."""
+    scratch.hook("pre-commit", "git add --all")
+    since = begin(scratch)
+    scratch.write("work.txt", "judged\n")
+    judged = judge(scratch, since)
+    scratch.write("work.txt", "other\n")
+    scratch.write("evil.txt")
+    scratch.run("add", "evil.txt")
+    late = Judged(judged.tree, judged.head, changed_since=frozenset({"work.txt", "evil.txt"}))
+
+    done = finish(scratch, since, judged=late, prove=lambda _: "never asked")
+
+    assert (files_of(scratch, done.ours), done.refused) == (["work.txt"], None)
+    assert scratch.run("show", "HEAD:work.txt") == "judged"
+
+
+def test_what_a_hook_made_is_proven_before_it_is_committed(scratch: Scratch) -> None:
+    since = begin(scratch)
+    scratch.hook("pre-commit", "echo planted > evil.txt; git add evil.txt")
+    scratch.write("work.txt")
+    judged = judge(scratch, since)
+    asked: list[str] = []
+
+    def prove(commit: str) -> str | None:
+        asked.append(scratch.run("show", f"{commit}:evil.txt"))
+        return "it is planted" if len(asked) == 1 else None
+
+    refused = finish(scratch, since, judged=judged, prove=prove)
+    done = finish(scratch, since, judged=judged, prove=prove)
+
+    assert "evil.txt fails the checks: it is planted" in str(refused.refused)
+    assert (refused.ours, asked) == (None, ["planted", "planted"])
+    assert (done.by_hooks, files_of(scratch, done.ours)) == (("evil.txt",), ["evil.txt", "work.txt"])
+
+
+def test_a_replaced_object_stays_what_its_name_says(scratch: Scratch) -> None:
+    """An agent lets git show another file, or another history, for the name that was judged."""
+    since = begin(scratch)
+    scratch.write("work.txt", "judged\n")
+    judged = judge(scratch, since)
+    other = scratch.write("other.txt", "planted\n")
+    planted = scratch.run("hash-object", "-w", str(other))
+    other.unlink()
+    scratch.run("replace", scratch.run("rev-parse", f"{judged.tree}:work.txt"), planted)
+    (scratch.root / ".git/info/grafts").write_text(f"{since.base}\n")
+
+    done = finish(scratch, since, judged=judged)
+
+    env = {**scratch.env, "GIT_NO_REPLACE_OBJECTS": "1"}
+    assert Scratch(scratch.root, env).run("show", "HEAD:work.txt") == "judged"
+    changes = changes_between(scratch.git, since.commit, done.ours or "")
+    assert "+judged" in changes.patch
 
 
 def test_authors_that_are_not_configured_are_named(scratch: Scratch) -> None:
@@ -153,11 +276,12 @@ def test_a_crash_before_the_index_followed_is_repaired(scratch: Scratch) -> None
     index = (scratch.root / ".git/index").read_bytes()
     scratch.write("first.txt", "changed\n")
     scratch.write("new.txt")
-    finish(scratch, since)
+    judged = judge(scratch, since)
+    finish(scratch, since, judged=judged)
     (scratch.root / ".git/index").write_bytes(index)
     assert scratch.status() != []
 
-    finish(scratch, since)
+    finish(scratch, since, judged=judged)
 
     assert scratch.status() == []
 
@@ -223,8 +347,7 @@ def test_hooks_see_what_is_committed_and_may_add_to_it(scratch: Scratch) -> None
 
     assert (scratch.root / ".git/seen").read_text() == "first.txt\n"
     assert scratch.run("show", "HEAD:first.txt") == "formatted"
-    assert scratch.status() == ["A  mine.txt"]
-    assert finish(scratch, since).ours == done.ours
+    assert (scratch.status(), done.by_hooks) == (["A  mine.txt"], ("first.txt",))
 
 
 def test_what_the_agent_staged_and_then_changed_leaves_nothing_staged(scratch: Scratch) -> None:
@@ -257,11 +380,12 @@ def test_the_first_commit_of_a_repository(empty: Scratch) -> None:
     empty.write("mine.txt")
     since = begin(empty)
     empty.write("new.txt")
+    judged = judge(empty, since)
 
-    done = finish(empty, since)
+    done = finish(empty, since, judged=judged)
 
     assert (files_of(empty, done.ours), empty.status()) == (["new.txt"], ["?? mine.txt"])
-    assert finish(empty, since).ours == done.ours
+    assert finish(empty, since, judged=judged).ours == done.ours
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -344,6 +468,59 @@ def test_a_change_of_the_same_size_in_the_same_second_is_seen(scratch: Scratch) 
     assert scratch.run("cat-file", "blob", f"{now.tree}:first.txt") == "other"
 
 
+def test_attributes_hide_nothing_from_the_patch(scratch: Scratch) -> None:
+    """Those of the files, of the repository and of a person: an agent can write the first two."""
+    since = begin(scratch)
+    scratch.write(".gitattributes", "*.py -diff\n")
+    scratch.write("sub/.gitattributes", "*.py binary\n")
+    (scratch.root / ".git/info/attributes").write_text("*.sh -diff\n")
+    for name in ("evil.py", "sub/evil.py", "evil.sh"):
+        scratch.write(name, f"planted in {name}\n")
+
+    changes = changes_between(scratch.git, since.commit, judge(scratch, since).tree)
+
+    for name in ("evil.py", "sub/evil.py", "evil.sh"):
+        assert f"+planted in {name}" in changes.patch
+    assert changes.added == 5
+
+
+@pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])
+def test_what_git_is_told_to_skip_is_seen(scratch: Scratch, how: str) -> None:
+    """Changed and deleted files; those that a person hides are that person's uncommitted changes."""
+    for name in ("local.txt", "gone.txt"):
+        scratch.commit(name)
+    scratch.run("update-index", how, "local.txt")
+    scratch.write("local.txt", "mine\n")
+    since = begin(scratch)
+    scratch.run("update-index", how, "first.txt", "gone.txt")
+    scratch.write("first.txt", "planted\n")
+    (scratch.root / "gone.txt").unlink()
+
+    done = finish(scratch, since)
+
+    assert files_of(scratch, done.ours) == ["first.txt", "gone.txt"]
+    assert set(since.dirty) == {"local.txt"}
+    assert (scratch.root / "local.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    "setting", ["core.trustctime=false", "core.checkStat=minimal", "core.ignoreStat=true"]
+)
+def test_settings_of_an_agent_hide_no_change(scratch: Scratch, setting: str) -> None:
+    """The file has its earlier size and time."""
+    path = scratch.write("first.txt", "first\n")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    scratch.run("update-index", "--refresh")
+    since = begin(scratch)
+    scratch.run("config", *setting.split("="))
+    written_at = int(path.stat().st_ctime)
+    eventually(lambda: int(time.time()) > written_at, what="git, which counts seconds, can tell them apart")
+    scratch.write("first.txt", "other\n")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    assert files_of(scratch, finish(scratch, since).ours) == ["first.txt"]
+
+
 def test_a_huge_diff_is_cut_and_says_so(scratch: Scratch) -> None:
     since = begin(scratch)
     scratch.write("huge.bin", bytes(range(256)) * 20_000)
@@ -366,10 +543,17 @@ def test_a_repository_whose_commits_have_another_encoding(scratch: Scratch) -> N
     since = begin(scratch)
     scratch.write("first.txt", "changed\n")
     odd = {**TRAILERS, "Task-Id": "task-\u00fc"}
+    judged = judge(scratch, since)
 
     def done() -> CommitResult:
         return final_commit(
-            scratch.git, scratch.repository, since=since, subject="Grün \u2713", body="", trailers=odd
+            scratch.git,
+            scratch.repository,
+            since=since,
+            judged=judged,
+            subject="Grün \u2713",
+            body="",
+            trailers=odd,
         )
 
     first = done()
@@ -386,3 +570,39 @@ def test_a_commit_of_the_queue_is_no_change_by_another_task(scratch: Scratch) ->
     finish(scratch, since)
 
     assert changes_since(place, before) == ()
+
+
+LOOKS_LIKE_OURS = [
+    "Task-Id: task-victim",
+    "Fix it\n\nTask-Id: task-victim",
+    "Fix it\r\rTask-Id: task-victim",
+    "Fix it\u2028Task-Id: task-victim",
+    "x Task-Id: task-victim",
+    "Task-\u200bId: task-victim",
+    "task-id : task-victim",
+    "\u202eTask-Id: task-victim\u202c",
+]
+
+
+@pytest.mark.parametrize("title", LOOKS_LIKE_OURS)
+def test_a_title_cannot_pass_for_a_trailer(scratch: Scratch, title: str) -> None:
+    """Neither for who asks git for trailers, as the documentation says, nor for who searches for the words."""
+    since = begin(scratch)
+    scratch.write("made")
+    done = final_commit(
+        scratch.git,
+        scratch.repository,
+        since=since,
+        judged=judge(scratch, since),
+        subject=title,
+        body=title,
+        trailers=TRAILERS,
+    )
+
+    asked = ("log", "-1", "--format=%(trailers:key=Task-Id,valueonly,separator=%x2C)")
+    subject = scratch.run("log", "-1", "--format=%s")
+    assert done.ours
+    assert scratch.run(*asked) == "task-a"
+    assert scratch.run("log", "--grep", "Task-Id: task-victim", "--format=%h", "-i") == ""
+    assert subject.isprintable()
+    assert without_invisible(subject) == subject

@@ -51,6 +51,7 @@ def bring(
     within_s: float = 60,
     prove: Prove = lambda _: None,
     give_up: Callable[[], bool] = lambda: False,
+    tip: str | None = None,
 ) -> LandingOutcome:
     """What else was told is in ``told``."""
     beside = scratch.root.parent / f"{branch}.merge"
@@ -66,6 +67,7 @@ def bring(
             message="Land it\n",
             beside=beside,
             marker="a:task:1:session",
+            tip=tip,
             prove=prove,
             give_up=give_up,
         ),
@@ -184,6 +186,23 @@ def test_uncommitted_changes_of_other_files_are_not_in_the_way(
     assert isinstance(landed, Advanced)
     assert (landed.how, scratch.status()) == (how, before)
     assert (scratch.root / "side.txt").exists()
+
+
+@pytest.mark.parametrize("how", ["fast-forward", "merge"])
+def test_only_the_commit_that_was_judged_is_merged(scratch: Scratch, side: Scratch, how: str) -> None:
+    """An agent moves the branch by its path, after the verdict."""
+    judged = side.run("rev-parse", "HEAD")
+    side.commit("evil.txt")
+    if how == "merge":
+        scratch.commit("other.txt")
+
+    landed = bring(scratch, tip=judged)
+
+    assert isinstance(landed, Advanced)
+    assert landed.how == how
+    assert scratch.run("merge-base", "main", "side") == judged
+    assert not (scratch.root / "evil.txt").exists()
+    assert "after the verdict" in (scratch.root.parent / "told").read_text()
 
 
 def test_what_lands_is_proven_first(scratch: Scratch, side: Scratch) -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from task_queue.domain.task import TaskId
-from task_queue.git.checkpoint import Checkpoint, checkpoint
-from task_queue.git.commit import CommitResult, final_commit
+from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
+from task_queue.git.commit import CommitResult, Judged, final_commit
 from task_queue.git.interrupted import WorkInProgress, keep_interrupted_work, record_end, record_start
 from task_queue.git.leftovers import Leftovers, earlier_work_of, keep_leftovers
+from task_queue.git.repository import head_of
 from task_queue.platform.identity import own_identity
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
@@ -30,8 +31,15 @@ def fail(scratch: Scratch, since: Checkpoint) -> Leftovers | None:
 
 def succeed(scratch: Scratch, since: Checkpoint, attempt: int = 2) -> CommitResult:
     trailers = {"Task-Id": TASK, "Task-Queue-Attempt": str(attempt)}
+    now = snapshot_now(scratch.git, scratch.repository, since=since)
     return final_commit(
-        scratch.git, scratch.repository, since=since, subject="Do it", body="", trailers=trailers
+        scratch.git,
+        scratch.repository,
+        since=since,
+        judged=Judged(now.tree, head_of(scratch.git), now.left_out),
+        subject="Do it",
+        body="",
+        trailers=trailers,
     )
 
 

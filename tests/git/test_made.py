@@ -12,7 +12,7 @@ from task_queue.git.checkpoint import Checkpoint, checkpoint, snapshot_now
 from task_queue.git.exclude import hide_made
 from task_queue.git.made import begin_making, dirty_work, end_making, finish_cut_off, forget_made
 from task_queue.git.snapshot import steps_between
-from tests.git.conftest import Scratch
+from tests.git.conftest import Scratch, commit_now
 from tests.git.test_repository import ODD_NAMES
 
 TASK = TaskId("task-a")
@@ -63,6 +63,49 @@ def test_what_a_command_makes_changes_and_deletes_is_not_work(scratch: Scratch) 
     scratch.write("made/mine.txt")
     (scratch.root / "kept.txt").unlink()
     assert changed(scratch, since) == ["kept.txt", "made/mine.txt", "work.txt"]
+
+
+def test_an_agent_that_commits_everything_commits_none_of_it(scratch: Scratch) -> None:
+    """A tracked file that was changed, one that was deleted: the queue's commit takes them back. Its own stay."""
+    scratch.commit("old.txt")
+    scratch.commit("touched.txt")
+    scratch.commit("mine.txt")
+    since = begin(scratch)
+
+    def command() -> None:
+        scratch.write("first.txt", "changed\n")
+        scratch.write("touched.txt", "changed\n")
+        (scratch.root / "old.txt").unlink()
+
+    run(scratch, since, command)
+    scratch.write("mine.txt", "mine\n")
+    scratch.write("touched.txt", "changed\nmine\n")
+    scratch.run("commit", "-qam", "Everything")
+    own = changed(scratch, since)
+    scratch.write("late.txt")
+    made = commit_now(scratch.git, scratch.repository, since, TASK)
+
+    assert own == ["mine.txt", "touched.txt"]
+    assert sorted(made.paths) == ["first.txt", "late.txt", "old.txt"]
+    assert scratch.run("diff", "--name-only", str(since.base), "HEAD").split() == [
+        "late.txt",
+        "mine.txt",
+        "touched.txt",
+    ]
+    assert dirty_work(scratch.git, scratch.repository.git_dir) == ()
+    assert changed(scratch, since) == ["late.txt", "mine.txt", "touched.txt"]
+
+
+def test_what_an_agent_commits_and_takes_back_is_in_no_result(scratch: Scratch) -> None:
+    """The files that were judged are those that the branch ends with."""
+    since = begin(scratch)
+    scratch.write("first.txt", "mine\n")
+    scratch.run("commit", "-qam", "Mine")
+    scratch.run("checkout", "HEAD~", "--", "first.txt")
+    scratch.run("reset", "-q")
+    made = commit_now(scratch.git, scratch.repository, since, TASK)
+
+    assert (len(made.all), scratch.run("diff", "--name-only", str(since.base), "HEAD")) == (2, "")
 
 
 @pytest.mark.parametrize("path", ["made.txt", "first.txt"])
@@ -150,7 +193,6 @@ def test_once_the_task_has_ended_they_are_files_like_any_other(scratch: Scratch)
 
     forget_made(scratch.repository, TASK)
 
-    assert begin(scratch).others_paths == frozenset()  # the same attempt's
     assert checkpoint(scratch.git, scratch.repository, task_id=TASK, attempt=2).others_paths == {"made.txt"}
     assert not list((scratch.root / ".git/task-queue-made").iterdir())
 

@@ -13,7 +13,7 @@ from task_queue.domain.work.worktrees import Keep
 from task_queue.git.checkpoint import checkpoint
 from task_queue.git.collect import collect
 from task_queue.git.leftovers import keep_leftovers
-from task_queue.git.put_away import bring_back, put_away_from
+from task_queue.git.put_away import bring_back, kept_leftovers, put_away_from
 from task_queue.git.removal import kept_checkouts, remove, why_kept
 from task_queue.git.repository import Repository, facts
 from task_queue.git.tidying import tidy
@@ -105,6 +105,35 @@ def test_a_file_that_is_not_kept_on_purpose_stays(scratch: Scratch, tmp_path: Pa
     assert why_kept(scratch.git, made.directory) is not None
 
 
+def test_what_no_ref_can_hold_stays(scratch: Scratch, tmp_path: Path) -> None:
+    """A repository inside is named among what is left out, and is in no tree."""
+    made = make(scratch, tmp_path)
+    since = checkpoint(made.git, _facts(made), task_id=TASK, attempt=1)
+    there = scratch.at(made.directory)
+    there.write("work.txt")
+    keep_leftovers(made.git, _facts(made), task_id=TASK, since=since)
+    kept = kept_leftovers(made.git, TASK)
+    there.run("init", "-q", "inner")
+    there.at(made.directory / "inner").commit("inside.txt")
+
+    assert kept is not None
+    assert kept_leftovers(made.git, TASK) is None
+
+
+def test_work_does_not_come_back_onto_another_commit(scratch: Scratch, tree: Scratch, tmp_path: Path) -> None:
+    """The branch was moved since: files of an earlier one would undo what is there now."""
+    assert remove(scratch.git, tree.root) is None
+    scratch.run("checkout", "-q", "task-queue/task-a")
+    scratch.commit("first.txt", "a person's\n")
+    scratch.run("checkout", "-q", "main")
+    made = make(scratch, tmp_path)
+    away = put_away_from(tree.root)
+    assert away is not None
+
+    assert not bring_back(made.git, away)
+    assert (tree.root / "first.txt").read_text() == "a person's\n"
+
+
 def test_its_branch_goes_once_another_has_its_commits(scratch: Scratch, tmp_path: Path) -> None:
     """Of a checkout with nothing uncommitted, which went before its branch was merged."""
     made = make(scratch, tmp_path)
@@ -112,10 +141,10 @@ def test_its_branch_goes_once_another_has_its_commits(scratch: Scratch, tmp_path
     collect(made.git, TASK, base=made.head, branch=made.branch)
     keep, now = Keep(0), datetime.now(UTC) + timedelta(days=1)
 
-    gone = tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=(), now=now).removed
+    gone = tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=tuple, now=now).removed
     branch = scratch.run("for-each-ref", "--format=%(refname)", "refs/heads/task-queue")
     scratch.run("merge", "-q", "task-queue/task-a")
-    tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=(), now=now)
+    tidy(scratch.git, tmp_path / "trees", keep=keep, unfinished=tuple, now=now)
 
     assert (gone, branch) == ((made.directory,), "refs/heads/task-queue/task-a")
     assert scratch.run("for-each-ref", "refs/heads/task-queue") == ""
@@ -131,8 +160,10 @@ def test_those_beyond_the_size_go(scratch: Scratch, tmp_path: Path) -> None:
         made.directory.touch()
     now = datetime.now(UTC)
 
-    keep_both = tidy(scratch.git, folder, keep=Keep(9, size_bytes=8 * 2**20), unfinished=(), now=now).removed
-    gone = tidy(scratch.git, folder, keep=Keep(9, size_bytes=5 * 2**20), unfinished=(), now=now).removed
+    keep_both = tidy(
+        scratch.git, folder, keep=Keep(9, size_bytes=8 * 2**20), unfinished=tuple, now=now
+    ).removed
+    gone = tidy(scratch.git, folder, keep=Keep(9, size_bytes=5 * 2**20), unfinished=tuple, now=now).removed
 
     assert (keep_both, [path.name for path in gone]) == ((), ["task-a"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +35,9 @@ def after(scratch: Scratch, folder: Path, days: int, *, unfinished: frozenset[st
     now = datetime.now(UTC) + days * DAY
     return {
         path.name
-        for path in tidy(scratch.git, folder, keep=Keep(9, 3 * DAY), unfinished=unfinished, now=now).removed
+        for path in tidy(
+            scratch.git, folder, keep=Keep(9, 3 * DAY), unfinished=lambda: unfinished, now=now
+        ).removed
     }
 
 
@@ -50,6 +54,19 @@ def test_a_finished_tree_goes_after_its_time(scratch: Scratch, folder: Path) -> 
     assert not tree.root.exists()
     assert scratch.run("for-each-ref", "refs/heads/task-queue") == ""
     assert (scratch.root / "done.txt").exists()
+
+
+def test_a_tree_is_not_removed_through_a_link_that_its_agent_planted(
+    scratch: Scratch, folder: Path, tmp_path: Path
+) -> None:
+    """In place of its repository, into a folder of the owner where there is no such file yet."""
+    tree = make(scratch, folder, "task-a")
+    shutil.rmtree(tree.root / ".git")
+    (tree.root / ".git").symlink_to(tmp_path / "planted")
+
+    after(scratch, folder, 4)
+
+    assert not os.path.lexists(tmp_path / "planted")
 
 
 def test_work_that_is_nowhere_else_stays_for_ever(scratch: Scratch, folder: Path) -> None:
@@ -85,7 +102,7 @@ def test_a_tree_that_is_still_needed_stays(scratch: Scratch, folder: Path) -> No
         scratch.git,
         folder,
         keep=Keep(1),
-        unfinished=frozenset({"task-waits"}),
+        unfinished=lambda: {"task-waits"},
         now=datetime.now(UTC) + DAY,
     )
     assert gone == Tidied()
@@ -108,3 +125,19 @@ def test_repositories_are_found_by_their_trees(scratch: Scratch, folder: Path) -
     (folder / "notes").mkdir()
 
     assert [git.directory for git in repositories_in(folder, scratch.env)] == [scratch.root]
+
+
+def test_a_task_that_begins_meanwhile_keeps_its_tree(scratch: Scratch, folder: Path) -> None:
+    """What is unfinished is asked after the look at what is there: a task may begin right after each answer."""
+    begun: list[str] = []
+
+    def unfinished() -> set[str]:
+        answer = set(begun)
+        begun.append(f"task-{len(begun)}")
+        make(scratch, folder, begun[-1])
+        return answer
+
+    tidy(scratch.git, folder, keep=Keep(0), unfinished=unfinished, now=datetime.now(UTC))
+
+    assert begun
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == set(begun)

@@ -261,3 +261,19 @@ def test_queue_folders_stay_out_of_commits(scratch: Scratch) -> None:
     assert len(added) == 1
     assert [dirty.path for dirty in scratch.repository.dirty] == ["tasks/ab/seen.txt"]
     assert keep_out(scratch.repository, [odd]) == ()
+
+
+@pytest.mark.parametrize("linked", ["info", "info/exclude"])
+def test_nothing_is_written_where_a_planted_link_leads(scratch: Scratch, tmp_path: Path, linked: str) -> None:
+    """In place of the file of exclusions, or of its folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "exclude").write_text("as it was\n")
+    place = scratch.root / ".git" / linked
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    place.symlink_to(elsewhere if linked == "info" else elsewhere / "exclude")
+
+    with pytest.raises(GitError, match="is a link"):
+        keep_out(scratch.repository, [scratch.root / "tasks"])
+
+    assert (elsewhere / "exclude").read_text() == "as it was\n"

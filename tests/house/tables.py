@@ -17,7 +17,7 @@ from typing import Any, get_args
 import click
 from pydantic import BaseModel
 
-from task_queue.cli import cli
+from task_queue.cli.commands import cli
 from task_queue.config.schema import (
     Agent,
     Config,
@@ -127,6 +127,8 @@ CONFIGURATION: dict[str, str] = {
     "defaults": "front-matter keys for every task",
     "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`",
     "agent.pass_env": "variables that the agent gets from the daemon's environment, such as `ANTHROPIC_API_KEY`",
+    "agent.env_file": "a file with lines `NAME=VALUE`, such as `ANTHROPIC_API_KEY=...`; yours alone (0600), else it is refused",
+    "agent.key_command": "program (absolute path) and arguments; it prints `ANTHROPIC_API_KEY` in one line",
     "agent.config_dir": "a `CLAUDE_CONFIG_DIR` for the queue alone",
     "agent.cli_path": "path of the CLI, instead of the one in the SDK",
     "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.rig import Rig
+from tests.acceptance.rig import ROOT, Rig
 from tests.proof.checker import Dropped, Expected, marked_processes, problems_of
 from tests.waiting import eventually
 
@@ -155,7 +155,9 @@ def without_sdk(rig: Rig, folder: Path) -> None:
     (stub / "_internal" / "transport").mkdir(parents=True)
     for module in STUBBED:
         (stub / module).write_text(STUB)
-    rig.environment["PYTHONPATH"] = f"{folder}:{rig.environment['PYTHONPATH']}"
+    # What the queue starts looks where the queue itself is, and nowhere else.
+    (folder / "task_queue").symlink_to(ROOT / "task_queue")
+    rig.environment["PYTHONPATH"] = f"{folder}:{ROOT}"
 
 
 @contextmanager

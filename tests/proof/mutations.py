@@ -1,6 +1,6 @@
 """Breaks a copy of the package on purpose, one promise at a time: the proof has to notice each.
 
-    python -m tests.proof.mutations [--only NAME] [--unbroken]
+    python -m tests.proof.mutations [--only NAME]... [--unbroken]
 
 ``--unbroken`` runs the same commands on the unchanged copy: none may complain.
 """
@@ -13,27 +13,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.proof.mutation import Mutation
+from tests.proof.order_mutations import ORDER
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 600
 
 
-@dataclass(frozen=True)
-class Mutation:
-    """One deliberate breakage and the command that has to notice it."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    noticed_by: tuple[str, ...]
-
-
 _SETTLE = """            newer = self._documents.file(claim, result.state)
-            durable.remove(self._layout.journal(claim.document))
-            durable.remove(self._layout.cancel(claim.document))
+            remove_file(self._layout, self._layout.journal(claim.document))
+            remove_file(self._layout, self._layout.cancel(claim.document))
             self._unlock(claim)
 """
 _LIVES = ("pytest", "tests/stateful/test_daemon_machine.py", "-q", "-x")
@@ -42,25 +33,31 @@ _TAKEN = "encode(record))\n    except FileExistsError:\n        earlier"
 _WAITING = ("pytest", "tests/daemon/test_supervision.py", "-q", "-x")
 _EVENTS = ("pytest", "tests/store/test_event_log.py", "-q", "-x")
 _REBUILD = ("pytest", "tests/store/test_event_rebuild.py", "-q", "-x")
+_MADE = ("pytest", "tests/git/test_made.py", "-q", "-x")
+_UNWANTED = ("pytest", "tests/git/test_unwanted.py", "-q", "-x")
+_PUT_AWAY = ("pytest", "tests/git/test_put_away.py", "-q", "-x")
+_OWNER_STATE = ("pytest", "tests/git/test_owner_state.py", "-q", "-x")
 _SUPERVISION = "task_queue/daemon/supervision.py"
+_DURABLE = "task_queue/platform/durable.py"
+_QUEUE = "task_queue/store/folder/queue.py"
 MUTATIONS = (
     Mutation(
         "no fsync of files and directories",
-        "task_queue/platform/durable.py",
+        _DURABLE,
         "os.fsync(fd)",
         "pass",
         ("tests.proof.power_cut", "--first", "20", "--every", "5"),
     ),
     Mutation(
         "no fsync of directories",
-        "task_queue/platform/durable.py",
+        _DURABLE,
         "    try:\n        os.fsync(fd)\n    except OSError as error:",
         "    try:\n        pass\n    except OSError as error:",
-        ("pytest", "tests/proof/test_order.py", "-q"),
+        ("pytest", "tests/proof/test_order.py", "-q", "-x", "-k", "once"),
     ),
     Mutation(
         "unlock before the move",
-        "task_queue/store/folder/queue.py",
+        _QUEUE,
         _SETTLE,
         "".join(reversed(_SETTLE.splitlines(keepends=True))),
         ("tests.proof.crash_points", "--scenario", "once", "--actor", "daemon", "--first", "46"),
@@ -284,13 +281,6 @@ MUTATIONS = (
         _REBUILD,
     ),
     Mutation(
-        "what was spent is not synced",
-        "task_queue/platform/durable.py",
-        "        if sync:\n            os.fsync(fd)\n",
-        "",
-        ("pytest", "tests/proof/test_order.py", "-q", "-k", "what_was_spent"),
-    ),
-    Mutation(
         "reindex leaves out what needs a person",
         "task_queue/app/event_feed.py",
         "attention += note_need_of(layouts[source], result)",
@@ -304,6 +294,105 @@ MUTATIONS = (
         "    more = 0\n",
         ("pytest", "tests/app/test_attention.py", "-q", "-x"),
     ),
+    Mutation(
+        "what is to land is not proven",
+        "task_queue/git/landing.py",
+        "    wrong = request.prove(new)\n",
+        "    wrong = None\n",
+        ("pytest", "tests/git/test_landing.py", "-q", "-x", "-k", "proven"),
+    ),
+    Mutation(
+        "a merge lands over an uncommitted change",
+        "task_queue/git/landing.py",
+        "    if held:\n",
+        "    if False:\n",
+        ("pytest", "tests/git/test_landing.py", "-q", "-x", "-k", "of_a_file_that_lands"),
+    ),
+    Mutation(
+        "what set-up made stays no work once it was changed",
+        "task_queue/git/made.py",
+        " if path not in changed)\n    return frozenset(found)",
+        ")\n    return frozenset(found)",
+        (*_MADE, "-k", "later_change"),
+    ),
+    Mutation(
+        "what set-up changed is committed with everything",
+        "task_queue/git/made.py",
+        "    return _made_here(git, git_dir).intersection(tracked) | gone\n",
+        "    return frozenset()\n",
+        (*_MADE, "-k", "commits_everything"),
+    ),
+    Mutation(
+        "what a killed set-up made is work",
+        "task_queue/git/made.py",
+        "if record.running is not None and not identity.is_alive(record.running.runner):",
+        "if False:",
+        (*_MADE, "-k", "killed_command"),
+    ),
+    Mutation(
+        "a secret that an agent committed and removed lands",
+        "task_queue/git/unwanted.py",
+        '    commits = git.read("rev-list", "--no-merges", "HEAD", *apart).text\n',
+        '    commits = git.read("rev-list", "--max-count=1", "HEAD", *apart).text\n',
+        _UNWANTED,
+    ),
+    Mutation(
+        "a new large file is committed",
+        "task_queue/git/unwanted.py",
+        '            is_new=is_file and entry.change in ("untracked", "added"),\n',
+        "            is_new=False,\n",
+        _UNWANTED,
+    ),
+    Mutation(
+        "a checkout goes with a file that is kept nowhere",
+        "task_queue/git/put_away.py",
+        "return left if is_same and not now.left_out else None",
+        "return left if is_same else None",
+        _PUT_AWAY,
+    ),
+    Mutation(
+        "a checkout goes with files that differ from what is kept",
+        "task_queue/git/put_away.py",
+        "return left if is_same and not now.left_out else None",
+        "return left if not now.left_out else None",
+        _PUT_AWAY,
+    ),
+    Mutation(
+        "work is brought back onto another commit",
+        "task_queue/git/put_away.py",
+        "    if state is None or state.head != head_of(there):\n",
+        "    if state is None:\n",
+        _PUT_AWAY,
+    ),
+    Mutation(
+        "a ref that went back needs no person",
+        "task_queue/git/owner_state.py",
+        "if not is_ancestor(place.git, move.old, of=move.new)}",
+        "if False}",
+        _OWNER_STATE,
+    ),
+    Mutation(
+        "changed hooks are not seen",
+        "task_queue/git/owner_state.py",
+        "        hooks=dict(_hooks(place)),\n",
+        "        hooks={},\n",
+        _OWNER_STATE,
+    ),
+    Mutation(
+        "a dropped stash is not seen",
+        "task_queue/git/owner_state.py",
+        "        stash=tuple(stash),\n",
+        "        stash=(),\n",
+        _OWNER_STATE,
+    ),
+    Mutation(
+        "one source's git keeps the others waiting",
+        "task_queue/daemon/admission/shared.py",
+        "        self._look_at_base(source)\n        with self._lock:\n            reason",
+        "        with self._lock:\n            self._look_at_base(source)\n            reason",
+        ("pytest", "tests/daemon/test_admission.py", "-q", "-x", "-k", "hangs"),
+    ),
+    *ORDER,
 )
 
 
@@ -333,11 +422,11 @@ def is_noticed(mutation: Mutation, *, unbroken: bool = False) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", choices=[mutation.name for mutation in MUTATIONS])
+    parser.add_argument("--only", action="append", choices=[mutation.name for mutation in MUTATIONS])
     parser.add_argument("--unbroken", action="store_true")
     options = parser.parse_args()
     wrong = 0
-    wanted = [m for m in MUTATIONS if options.only in {None, m.name}]
+    wanted = [m for m in MUTATIONS if options.only is None or m.name in options.only]
     for mutation in wanted:
         noticed = is_noticed(mutation, unbroken=options.unbroken)
         wrong += noticed is options.unbroken

@@ -7,6 +7,8 @@ a different step of the protocol. A seccomp filter keeps all other calls at full
 
     python -m tests.proof.tracer '{"watch": ["/folder"], "log": "/file", "kill": ["daemon", 17]}' PROGRAM ...
 
+Instead of a number, ``kill`` may name the call and its path: ``["daemon", "fsync", "/folder/results"]``.
+
 Actors by depth in the process tree: daemon, template, runner, agent (and whatever the agent starts).
 The tracer ends when the last traced process has ended; if it is killed, so is everything below it.
 Linux on x86-64 only.
@@ -43,8 +45,9 @@ _NAMES = {  # (descriptor's argument or None, path's argument) of each name that
 }  # fmt: skip
 _FLAGS_ARGUMENT = {"open": 1, "openat": 2}
 
-_TRACEME, _CONT, _GETREGS, _SETREGS, _SETOPTIONS = 0, 7, 12, 13, 0x4200
+_TRACEME, _CONT, _GETREGS, _SETREGS, _SYSCALL, _SETOPTIONS = 0, 7, 12, 13, 24, 0x4200
 _EVENT_SECCOMP = 7
+_CALL_RETURNS = signal.SIGTRAP | 0x80
 _OPTIONS = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x80 | 0x100000  # fork, vfork, clone, exec, seccomp; die with us
 _WALL = 0x40000000
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_FILTER = 38, 22, 2
@@ -88,10 +91,13 @@ class Tracer:
 
     def __init__(self, spec: dict[str, Any], log: TextIO) -> None:
         self._watch = [os.path.realpath(folder) for folder in spec["watch"]]
-        self._kill: tuple[str, int] | None = tuple(spec["kill"]) if spec.get("kill") else None
+        self._kill: tuple[object, ...] | None = tuple(spec["kill"]) if spec.get("kill") else None
         self._fault: dict[str, Any] | None = spec.get("fault")
         """{"actor", "nth", "times", "errno"}: which calls fail; *times* in a row from *nth* on."""
         self._every_open = bool(spec.get("opens"))
+        self._results = bool(spec.get("results"))
+        """Only calls that succeeded are told, once they return; of those with two names, both."""
+        self._returning: dict[int, dict[str, Any]] = {}
         self._log = log
         self._depth: dict[int, int] = {}
         self._group: dict[int, int] = {}
@@ -135,9 +141,11 @@ class Tracer:
             self._introduce(pid)
         elif event == _EVENT_SECCOMP:
             self._at_call(pid)
+        elif number == _CALL_RETURNS:
+            self._at_return(pid)
         elif event == 0 and number != signal.SIGTRAP:
             deliver = number
-        self._ptrace(_CONT, pid, deliver)
+        self._ptrace(_SYSCALL if pid in self._returning else _CONT, pid, deliver)
 
     def _introduce(self, pid: int) -> None:
         group, parent = pid, 0
@@ -169,7 +177,7 @@ class Tracer:
         self._counts[actor] += 1
         nth = self._counts[actor]
         entry: dict[str, Any] = {"actor": actor, "nth": nth, "call": call, "path": path}
-        if self._kill == (actor, nth):
+        if self._kill in {(actor, nth), (actor, call, path)}:
             self._kill = None
             os.kill(group, signal.SIGKILL)
             self._tell({"killed": entry})
@@ -181,7 +189,17 @@ class Tracer:
             self._ptrace(_SETREGS, pid, ctypes.addressof(registers))
             self._tell({"failed": entry})
             return
+        if self._results:
+            if len(_NAMES.get(call, ())) == 2:
+                entry["from"] = self._name(pid, registers, *_NAMES[call][0])
+            self._returning[pid] = entry
+            return
         self._tell(entry)
+
+    def _at_return(self, pid: int) -> None:
+        entry, registers = self._returning.pop(pid), _Registers()
+        if self._ptrace(_GETREGS, pid, ctypes.addressof(registers)) and registers.rax < 2**63:
+            self._tell(entry)
 
     def _path_of(self, pid: int, call: str, registers: _Registers) -> str | None:
         try:

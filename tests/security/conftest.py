@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.acceptance.conftest import make_rig, rig
+from tests.acceptance.conftest import make_agent_rig, make_rig, rig
 
-__all__ = ["make_rig", "rig"]
+__all__ = ["make_agent_rig", "make_rig", "rig"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.domain.errors import ClaimHeld, EngineUnavailable
+from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError
 from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId
 from task_queue.platform.records import encode
@@ -181,12 +181,16 @@ def test_a_lock_that_appears_untold_is_seen_after_one_try(engine: FolderEngine) 
 
 
 def test_an_id_in_a_history_never_becomes_a_path_unchecked(engine: FolderEngine) -> None:
-    """The source says that the file cannot be read."""
+    """The file is kept, and the task can only be rejected, with that reason."""
     forged = encode(Journal(TaskId("task-x/../../../outside")))
     engine.layout.journal("task-a.md").write_bytes(forged)
 
-    with pytest.raises(EngineUnavailable, match="not a task id"):
-        engine.queue.claim(TASK, worker="test", now=NOW)
+    claim = engine.queue.claim(TASK, worker="test", now=NOW)
+
+    with pytest.raises(TaskFileError, match="not a task id"):
+        engine.queue.task(claim)
+    (kept,) = engine.layout.logs.glob("task-a.attempts.json.*")
+    assert (claim.task_id, kept.read_bytes()) == (TASK, forged)
 
 
 @pytest.mark.parametrize("instead", [replaced_by_link, replaced_by_fifo])

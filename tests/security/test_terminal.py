@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from task_queue.cli import cli
+from task_queue.cli.commands import cli
 from tests.acceptance.rig import Rig
 
 HOSTILE = (

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from task_queue.config.locations import locate
 from task_queue.domain.errors import EngineUnavailable
+from task_queue.platform import durable
 from task_queue.store.folder.engine import FolderEngine
 from tests.acceptance.rig import Rig
 from tests.store.contract import NOW
@@ -100,3 +105,79 @@ def test_a_group_is_only_told(rig: Rig) -> None:
 
     assert rig.result("task-a")["success"]
     assert f"fix: chmod g-w {rig.pending()}" in rig.cli("doctor").stdout
+
+
+def folders_of_state(rig: Rig) -> dict[str, Path]:
+    """Every folder outside the sources and the configuration, by what it is for; made as the daemon makes them."""
+    found = locate(rig.config, environ=rig.environment)
+    names = {
+        "state": found.state_dir,
+        "runtime": found.runtime_dir,
+        "worktrees": found.worktrees,
+        "tmp": found.temporary,
+    }
+    for folder in names.values():
+        durable.make_directory(folder)
+    return names
+
+
+def linked_by_another(folder: Path) -> None:
+    elsewhere = folder.with_name("elsewhere")
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    os.chown(folder, 65534, 65534, follow_symlinks=False)
+
+
+WRONGS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "world-writable": (lambda folder: folder.chmod(0o777), "chmod o-w"),
+    "the one above it": (lambda folder: folder.parent.chmod(0o777), "chmod o-w"),
+    "another user's": (lambda folder: os.chown(folder, 65534, 65534), "chown 0"),
+    "a link of another user's": (linked_by_another, "chown -h 0"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONGS)
+@pytest.mark.parametrize("which", ["state", "runtime", "worktrees", "tmp"])
+def test_state_that_another_user_could_change_is_not_used(rig: Rig, which: str, wrong: str) -> None:
+    """Neither by the daemon nor by a command that acts; each names the folder and the fix, and doctor does."""
+    if "another" in wrong and os.geteuid() != 0:
+        pytest.skip("only root can make files of another user")
+    spoil, fix = WRONGS[wrong]
+    folder = folders_of_state(rig)[which]
+    spoil(folder)
+    before = sorted(rig.pending().iterdir())
+
+    done = [
+        rig.cli("daemon"),
+        rig.cli("run", "--drain"),
+        rig.cli("tasks", "add", "x"),
+        rig.cli("tasks", "retry", "task-x"),
+    ]
+    status, doctor = rig.cli("status"), rig.cli("doctor")
+
+    assert [(each.returncode, f"{folder} is not trusted" in flat(each.stderr)) for each in done] == [
+        (1, True)
+    ] * 4
+    assert all(fix in flat(each.stderr) for each in done)
+    assert sorted(rig.pending().iterdir()) == before
+    assert status.returncode == 3
+    assert f"{folder} is not trusted" in flat(status.stdout)
+    assert fix in flat(doctor.stdout)
+
+
+def test_state_that_opens_up_while_the_daemon_runs_holds_the_next_task(rig: Rig) -> None:
+    """It goes on by itself once the folder is closed again."""
+    rig.start()
+    folder = folders_of_state(rig)["tmp"]
+    folder.chmod(0o777)
+    rig.drop_command("task-a", "echo ran >> log")
+    eventually(lambda: f"{folder} is not trusted" in json.dumps(rig.state()), what="the source says why")
+    untouched = rig.side_effects("log")
+    folder.chmod(0o700)
+
+    assert rig.result("task-a")["success"]
+    assert untouched == []
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())

@@ -158,7 +158,13 @@ class Queue:
         self.queue = queue
         self.clock = FakeClock()
         self.locations = Locations(
-            root / "config.json", root / "state", root / "run", root / "daemon.lock", root / "worktrees"
+            root / "config.json",
+            root / "state",
+            root / "run",
+            root / "daemon.lock",
+            root / "worktrees",
+            root / "tmp",
+            root / "documents",
         )
         self.locations.state_dir.mkdir()
         self.locations.config.write_text(json.dumps(self._content(root)))
@@ -269,6 +275,8 @@ class Queue:
             allowance=lambda _, wanted: wanted,
             trust=SettingsTrust(self.locations.trusted_settings),
             worktrees=self.locations.worktrees,
+            temporary=self.locations.temporary,
+            documents=self.locations.documents,
         )
         engine = FolderEngine(source.path, settle_s=lambda: 0, layers=configured.layers)
         runners = _Runners(engine, [], self.clock)

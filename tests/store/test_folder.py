@@ -18,11 +18,12 @@ import pytest
 from task_queue.domain.attempt.results import bare_ending, result_of
 from task_queue.domain.document.naming import document_of
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable
-from task_queue.domain.model import Claim, Outcome, OutcomeKind, Result
+from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.records import encode
 from task_queue.ports.attempt_log import LogAddress
 from task_queue.ports.attempt_writer import AttemptWriter
+from task_queue.store.folder.amending import amend
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.records import LockFile, RunFile, lock_bytes, run_bytes
@@ -523,3 +524,27 @@ def without_privileges(act: Callable[[], None]) -> None:
     thread = Thread(target=drop_and_act)
     thread.start()
     thread.join()
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(folder: FolderBench, tmp_path: Path) -> None:
+    """A task could make one that leads to a file of its owner's, which the queue would overwrite."""
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+    layout = folder.engine.layout
+    folder.drop("task-a")
+    claim = folder.claim("task-a")
+    folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
+    layout.journal("task-a.md").symlink_to(theirs)
+    folder.engine.queue.release(claim, Journal(TaskId("task-a")))
+    again = folder.claim("task-a")
+    folder.end(again)
+    folder.settle(again)
+    result = folder.result("task-a")
+    assert result is not None
+    for path in (layout.result(TaskId("task-a")), layout.report(TaskId("task-a"))):
+        path.unlink(missing_ok=True)
+        path.symlink_to(theirs)
+    amend(layout, result, "a report")
+
+    assert theirs.read_text() == "precious"
+    assert folder.result("task-a") == result

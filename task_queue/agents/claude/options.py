@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
+from task_queue.agents.claude.launcher import handed_over
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import permissions_for
+from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
 
@@ -35,6 +38,7 @@ _HIDDEN_LOGINS = {
     "CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
 }
 _SESSION_SCOPED = ("CLAUDECODE", "CLAUDE_AGENT_SDK_", "CLAUDE_CODE_SESSION", "CLAUDE_CODE_ENTRYPOINT")
+_RECORDS = ("projects", "session-env", "shell-snapshots")
 _UNATTENDED = (
     "You work unattended in a task queue: no person can answer questions or grant permissions. Decide what a"
     " careful engineer would decide, say so, and go on until the task is done or cannot be done. If a tool is"
@@ -54,6 +58,8 @@ class SessionRequest:
     schema: Mapping[str, Any] | None = None
     """JSON schema of a structured answer that is wanted."""
     plugin: Path | None = None
+    audits: bool = False
+    """It judges what an agent did under these settings, and only reads."""
 
 
 def environment_of(order: Order) -> dict[str, str]:
@@ -67,6 +73,16 @@ def environment_of(order: Order) -> dict[str, str]:
     }
 
 
+def publish_copy(order: Order) -> None:
+    """The task's document where the agent can read it; its text from the order if the snapshot is gone."""
+    try:
+        data, _ = durable.read_regular(order.document, limit=_MAX_BUFFER_BYTES)
+    except OSError:
+        data = f"# {order.title}\n\n{order.body}\n".encode()
+    durable.make_directory(order.agent_copy.parent)
+    durable.replace(order.agent_copy, data)
+
+
 def switches_of(order: Order) -> dict[str, str]:
     """What holds in every session. ``--settings`` repeats it, because ``env`` of a project's settings would win."""
     # Stripping credentials from the environment of tools puts Bash under bubblewrap: without it the CLI does
@@ -75,22 +91,46 @@ def switches_of(order: Order) -> dict[str, str]:
     return {**_ALWAYS, **scrub, MARKER_VARIABLE: order.marker}
 
 
-def write_launcher(order: Order) -> Path:
-    """A program in the attempt's folder for the SDK to start in place of the CLI; see ``launcher``."""
-    names = ",".join(sorted(environment_of(order)))
-    hidden = ",".join(f"{name}={variable}" for name, variable in _HIDDEN_LOGINS.items())
-    hidden = hidden if order.agent.hide_login else ""
-    words = [sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()), names, hidden, str(_cli_of(order))]
-    path = order.scratch / "claude"
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    path.chmod(0o700)
-    return path
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the CLI is started; see ``launcher``."""
+
+    words: tuple[str, ...]
+    """Before the CLI's own command."""
+    handed_over: str
+    """First on its standard input."""
+
+
+def launch_of(order: Order) -> Launch:
+    """No file is written for it: an agent that was there before could have put a link in its place."""
+    hidden = _HIDDEN_LOGINS if order.agent.hide_login else {}
+    words = (sys.executable, "-IS", str(_LAUNCHER), str(os.getpid()))
+    return Launch(words, handed_over(environment_of(order), hidden))
+
+
+def close_records(environment: Mapping[str, str]) -> None:
+    """Close to other users the folders in which the CLI records what its sessions did: it makes files of 0644 there.
+
+    Not by a umask, which would also be that of the files that the agent makes in the workspace. Raises ExecutorError.
+    """
+    home = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(environment.get("HOME", ""), ".claude")  # noqa: PTH118 - text
+    for folder in (Path(home) / name for name in _RECORDS):
+        if folder.is_symlink():  # the owner's own arrangement
+            continue
+        try:
+            durable.make_directory(folder)
+            folder.chmod(stat.S_IRWXU)
+        except OSError as error:
+            raise ExecutorError(
+                f"{folder} cannot be closed to other users: {error.strerror}",
+                hint=f"look at it with: ls -ld {shlex.quote(str(folder))}",
+            ) from error
 
 
 def options_for(
-    order: Order, request: SessionRequest, *, launcher: Path, stderr: Callable[[str], None]
+    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
 ) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*."""
+    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
     env = environment_of(order)
     settings = order.settings
     permissions = permissions_for(
@@ -98,15 +138,15 @@ def options_for(
         allow=settings.allow,
         allow_only=order.agent.allow_only,
         deny=settings.deny,
-        queue_dirs=map(str, order.queue_dirs),
-        closed_dirs=map(str, order.closed_dirs),
-        private_dirs=[env["CLAUDE_CONFIG_DIR"]] if "CLAUDE_CONFIG_DIR" in env else ["~/.claude"],
+        queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
+        closed_dirs=map(str, (*order.closed_dirs, order.agent_copy.parent)),
+        audits=request.audits,
     )
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
         cwd=str(order.workspace),
-        cli_path=launcher,
-        env=env,
+        cli_path=_cli_of(order),
+        env={MARKER_VARIABLE: order.marker},  # of the launcher, which gets the CLI's by itself
         session_id=None if request.resume else order.claim.session_id,
         resume=order.claim.session_id if request.resume else None,
         system_prompt={
@@ -120,7 +160,13 @@ def options_for(
         permission_mode=permissions.mode,
         allowed_tools=list(permissions.allowed_tools),
         disallowed_tools=list(permissions.disallowed_tools),
-        settings=json.dumps({**permissions.settings, "env": switches_of(order)}),
+        settings=json.dumps(
+            {
+                **permissions.settings,
+                "env": switches_of(order),
+                **({} if order.agent.runs_hooks else {"disableAllHooks": True}),
+            }
+        ),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         strict_mcp_config=True,
         model=settings.model,
@@ -140,7 +186,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         return (
             f"Your work on this task did not end: {cause}. Look at what is on disk (git status, git diff)"
             " before you go on, because the last step may have taken effect in part or in full. Do not repeat"
-            f" side effects that are finished. Then continue the task in {order.document} to its end."
+            f" side effects that are finished. Then continue the task in {order.agent_copy} to its end."
         )
     note = (
         f"\n\nAn earlier attempt at this task ended without a result ({cause}), and its conversation is lost."
@@ -148,13 +194,19 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         if session_lost
         else ""
     )
-    head = f"Carry out this task. Its text is also in {order.document}.{note}"
+    head = f"Carry out this task. Its text is also in {order.agent_copy}.{note}"
     return f"{head}\n\n# {order.title}\n\n{order.body}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:
     """*prompt* for a fresh session that takes the place of a lost one: the task's text is needed again."""
     return f"{prompt_for(order, resumes=False, session_lost=True)}\n\n---\n\n{prompt}"
+
+
+def _own_places(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Where the CLI keeps its login and its sessions; ``.claude.json`` is beside the folder of that name."""
+    folder = env.get("CLAUDE_CONFIG_DIR")
+    return (folder,) if folder else ("~/.claude", "~/.claude.json")
 
 
 def _remaining_usd(order: Order) -> float | None:

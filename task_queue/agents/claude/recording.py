@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, Transport
@@ -12,14 +12,28 @@ from claude_agent_sdk._internal.transport.subprocess_cli import (
     SubprocessCLITransport,  # pyright: ignore[reportPrivateUsage]  # the SDK offers no public way to raw frames
 )
 
+from task_queue.agents.claude.options import Launch
+
 See = Callable[[str, dict[str, Any]], None]
 
 
-class RecordingTransport(Transport):
-    """The SDK's own subprocess transport; *see* gets each frame with its direction before the SDK does."""
+class _LaunchedCli(SubprocessCLITransport):
+    """The SDK's own subprocess transport, with *words* before the command of the CLI."""
 
-    def __init__(self, options: ClaudeAgentOptions, see: See) -> None:
-        self._inner = SubprocessCLITransport(prompt=_nothing(), options=options)
+    def __init__(self, options: ClaudeAgentOptions, words: Sequence[str]) -> None:
+        super().__init__(prompt=_nothing(), options=options)
+        self._words = words
+
+    def _build_command(self) -> list[str]:
+        return [*self._words, *super()._build_command()]
+
+
+class RecordingTransport(Transport):
+    """Starts the CLI by *launch*; *see* gets each frame with its direction before the SDK does."""
+
+    def __init__(self, options: ClaudeAgentOptions, launch: Launch, see: See) -> None:
+        self._inner = _LaunchedCli(options, launch.words)
+        self._handed_over = launch.handed_over
         self._see = see
         self._process: Any = None
         self.spawned = asyncio.Event()
@@ -34,6 +48,7 @@ class RecordingTransport(Transport):
         await self._inner.connect()
         self._process = getattr(self._inner, "_process", None)
         self.spawned.set()
+        await self._inner.write(self._handed_over)
 
     async def write(self, data: str) -> None:
         for line in data.splitlines():

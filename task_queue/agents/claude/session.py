@@ -24,10 +24,13 @@ from claude_agent_sdk._errors import (
 
 from task_queue.agents.claude.options import (
     SessionRequest,
+    close_records,
+    environment_of,
+    launch_of,
     options_for,
     prompt_for,
+    publish_copy,
     session_lost_prompt,
-    write_launcher,
 )
 from task_queue.agents.claude.recording import RecordingTransport
 from task_queue.agents.claude.watch import Timers, Watch
@@ -168,14 +171,15 @@ class _CliSession:
         self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
-        launcher = write_launcher(self._order)
-        options = options_for(self._order, self._request, launcher=launcher, stderr=self._saw_stderr)
-        self._transport = RecordingTransport(options, self._saw)
+        close_records(environment_of(self._order))
+        publish_copy(self._order)
+        options = options_for(self._order, self._request, stderr=self._saw_stderr)
+        self._transport = RecordingTransport(options, launch_of(self._order), self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
         try:
             timer = None if asked() else await self._run_conversation(prompt, asked)
         finally:
-            launcher.unlink(missing_ok=True)
+            self._order.agent_copy.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
             session_id=self._order.claim.session_id,

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.doctor.check import DoctorCheck
 from task_queue.app.files import Record, names_in, record, records_in
+from task_queue.config.credentials import CREDENTIALS, credentials
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.document.settings import parse_defaults
+from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.rules import call_of, covers, remedy_for
+from task_queue.domain.secrets import without_secrets
 from task_queue.store.folder.layout import Layout
 
-CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 _LAST_RESULTS = 20
 _MOST_NAMES = 10_000
 
@@ -33,6 +35,25 @@ def stray_credentials(config: Config, locations: Locations) -> Iterator[DoctorCh
                 f"{name} is set in the daemon's environment, and is not passed on to the agents",
                 f'remove it, or let it pay: "agent": {{"pass_env": ["{name}"]}} in the configuration',
             )
+
+
+def keys(config: Config, environ: Mapping[str, str]) -> Iterator[DoctorCheck]:
+    """Whether a key is where others may find it, and whether those outside the configuration can be used."""
+    env = config.agent.env
+    for name in sorted(env.keys() - without_secrets(env).keys()):
+        yield DoctorCheck(
+            "warning",
+            f"{name} is in the configuration",
+            "move it to a file that agent.env_file names, or to agent.key_command or a systemd credential:"
+            " docs/configuration.md, 'Who pays'",
+        )
+    try:
+        found = credentials(config.agent, environ)
+    except ExecutorError as error:
+        yield DoctorCheck("problem", str(error), error.hint)
+        return
+    if found:
+        yield DoctorCheck("ok", f"from outside the configuration the agent gets {', '.join(sorted(found))}")
 
 
 def project_settings(locations: Locations) -> Iterator[DoctorCheck]:

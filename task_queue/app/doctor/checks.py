@@ -9,7 +9,7 @@ from pathlib import Path
 
 from task_queue.app import service
 from task_queue.app.daemon_state import daemon_from
-from task_queue.app.doctor.agents import denials, project_settings, stray_credentials
+from task_queue.app.doctor.agents import denials, keys, project_settings, stray_credentials
 from task_queue.app.doctor.check import DoctorCheck, DoctorView
 from task_queue.app.doctor.login import agent_cli
 from task_queue.app.installation import Installation
@@ -40,6 +40,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
     else:
         yield DoctorCheck("ok", f"the configuration {installation.locations.config} is valid")
     yield from _trust("the configuration", installation.locations.config)
+    yield from _trust("the queue's state", *installation.locations.folders)
     if config is not None:
         yield from _keys(config)
         yield from _sources(config)
@@ -47,6 +48,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from _workspaces_in_queues(config)
         yield from _free_space(config)
         yield from stray_credentials(config, installation.locations)
+        yield from keys(config, os.environ)
         yield from project_settings(installation.locations)
         yield from denials(config)
     yield from agent_cli(config)
@@ -130,7 +132,7 @@ def _workspaces_in_queues(config: Config) -> Iterator[DoctorCheck]:
             if workspace is not None and workspace.resolve().is_relative_to(queue):
                 where = f"the workspace {workspace} is inside the queue folder {queue}"
                 yield DoctorCheck(
-                    "problem", f"{where}, in which agents may not change files", document.QUEUE_HINT
+                    "problem", f"{where}, in which agents may not use files", document.QUEUE_HINT
                 )
 
 

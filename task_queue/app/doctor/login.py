@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.app.doctor.check import DoctorCheck
+from task_queue.config.credentials import credentials
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Agent, Config
+from task_queue.domain.errors import ExecutorError
 
 _ANSWER_S = 30.0
 _QUIETLY = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
@@ -42,9 +44,14 @@ def _login(agent: Agent, cli: Path) -> DoctorCheck:
     """*cli* answers from its files and variables; nothing is sent anywhere."""
     env = {**agent_environment(agent), **_QUIETLY}
     try:
+        env |= credentials(agent, os.environ)
+    except ExecutorError:
+        return DoctorCheck("warning", "whether the agent is logged in cannot be asked without its key")
+    try:
         done = subprocess.run(
             [cli, "auth", "status"],
             env=env,
+            cwd="/",  # in a project the CLI would load its settings
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_S,

@@ -23,7 +23,7 @@ TipOf = Callable[[BrokenBase], str | None]
 
 
 class BrokenBases:
-    """Not thread-safe: the admission's lock guards it."""
+    """Not thread-safe: the admission's lock guards it, but for what asks git."""
 
     def __init__(self, folder: Path, tip_of: TipOf) -> None:
         self._folder = folder
@@ -41,33 +41,36 @@ class BrokenBases:
             log.warning("broken base not noted source=%s error=%s", source, error)
 
     def hold(self, source: str) -> str | None:
-        """Why nothing of *source* starts; asks git where something held it."""
-        broken = self._standing(source)
+        """Why nothing of *source* starts."""
+        broken = self.standing(source)
         if broken is None:
             return None
-        tip = self._tip_of(broken)
-        if tip in {None, broken.commit}:
-            return base_broken(
-                source,
-                repository=broken.repository,
-                target=broken.target,
-                commit=broken.commit,
-                commands=broken.commands,
-                task_id=broken.task_id,
-            )
+        return base_broken(
+            source,
+            repository=broken.repository,
+            target=broken.target,
+            commit=broken.commit,
+            commands=broken.commands,
+            task_id=broken.task_id,
+        )
+
+    def standing(self, source: str) -> BrokenBase | None:
+        """What holds *source*, as its file says."""
+        broken = self._read(source)
+        return None if broken is None or broken.resumed else broken
+
+    def has_moved(self, broken: BrokenBase) -> bool:
+        """Whether the target is at another commit now; asks git, so not to be called with the lock."""
+        return self._tip_of(broken) not in {None, broken.commit}
+
+    def forget(self, source: str, broken: BrokenBase) -> None:
+        """*source* is held for it no more, unless its file says something else by now."""
+        if self._read(source) != broken:
+            return
         try:
             durable.remove(self._file(source))
         except OSError as error:
             log.warning("broken base not forgotten source=%s error=%s", source, error)
-        return None
-
-    def stands(self, source: str) -> bool:
-        """Whether the file says that *source* is held; asks no git."""
-        return self._standing(source) is not None
-
-    def _standing(self, source: str) -> BrokenBase | None:
-        broken = self._read(source)
-        return None if broken is None or broken.resumed else broken
 
     def _read(self, source: str) -> BrokenBase | None:
         try:

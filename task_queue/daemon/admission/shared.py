@@ -88,7 +88,7 @@ class SharedAdmission:
     def look_at_broken_bases(self) -> None:
         """A person resumed a source whose target is broken."""
         with self._lock:
-            resumed = {source for source in self._held_by_base if not self._bases.stands(source)}
+            resumed = {source for source in self._held_by_base if self._bases.standing(source) is None}
             self._held_by_base -= resumed
         if resumed:
             self._wake_all()
@@ -99,15 +99,15 @@ class SharedAdmission:
 
     def needs_person(self, source: str) -> str | None:
         """Why *source* is stopped until a person acts, if it is: by the breaker, or for a broken target."""
+        self._look_at_base(source)
         with self._lock:
-            return self._breaker.tripped(source) or self._base_holds(source)
+            return self._needs_person(source)
 
     def why_closed(self, source: str) -> str | None:
         """Why nothing of *source* starts until a person acts, if that is so; a person may have stopped it."""
+        self._look_at_base(source)
         with self._lock:
-            if self._stopped:
-                return STOPPED
-            return source_paused(source) if source in self._bounds.closed else self.needs_person(source)
+            return self._why_closed(source)
 
     def disk_troubles(self) -> Mapping[str, str]:
         """Which sources may be unable to write now, and why; also while a task of theirs runs."""
@@ -129,6 +129,7 @@ class SharedAdmission:
             )
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
+        self._look_at_base(source)
         with self._lock:
             reason = self._why_not(source, task)
             if reason is not None:
@@ -200,7 +201,7 @@ class SharedAdmission:
 
     def _why_not(self, source: str, task: Waiting) -> str | None:
         bounds = self._bounds
-        closed = self.why_closed(source)
+        closed = self._why_closed(source)
         if closed is not None:
             return closed
         screen = self.screen(source)
@@ -212,6 +213,21 @@ class SharedAdmission:
         return self._disk_holds(source) or self._breaker.trip(
             source, self._clock.now(), starts_per_10min=bounds.starts_per_10min
         )
+
+    def _why_closed(self, source: str) -> str | None:
+        if self._stopped:
+            return STOPPED
+        return source_paused(source) if source in self._bounds.closed else self._needs_person(source)
+
+    def _needs_person(self, source: str) -> str | None:
+        return self._breaker.tripped(source) or self._base_holds(source)
+
+    def _look_at_base(self, source: str) -> None:
+        """Let *source* go on where its target has moved. Without the lock: git may take its time."""
+        broken = self._bases.standing(source)
+        if broken is not None and self._bases.has_moved(broken):
+            with self._lock:
+                self._bases.forget(source, broken)
 
     def _base_holds(self, source: str) -> str | None:
         why = self._bases.hold(source)

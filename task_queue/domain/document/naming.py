@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 
 from task_queue.domain.task import TaskId
+from task_queue.domain.text import without_invisible
 
 _SUFFIX = ".md"
 _MAX_NAME_BYTES = 255
@@ -118,8 +119,13 @@ def unnumbered(task_id: TaskId) -> TaskId:
 
 
 def ref_part_of(task_id: TaskId) -> str:
-    """*task_id* as one component of a git ref: what git-check-ref-format(1) forbids is percent-encoded."""
-    name = "".join(char if _REF_SAFE.fullmatch(char) else f"%{ord(char):02X}" for char in key_of(task_id))
+    """*task_id* as one part of a git ref: what git-check-ref-format(1) forbids, or is not seen, is percent-encoded."""
+    name = "".join(
+        char
+        if _REF_SAFE.fullmatch(char) and without_invisible(char) == char
+        else "".join(f"%{byte:02X}" for byte in char.encode())
+        for char in key_of(task_id)
+    )
     if name.endswith((".", ".lock")) or ".." in name:
         name = name.replace(".", "%2E")
     if len(name.encode()) <= _MAX_COMPANION_BYTES:

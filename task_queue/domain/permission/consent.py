@@ -9,7 +9,9 @@ from itertools import islice
 from typing import Literal
 
 Hashes = Mapping[str, str]
-"""Path below the workspace -> sha256 of the content."""
+"""Path from the workspace -> sha256 of the content, or why there is none, which begins with ``UNKNOWN``."""
+
+UNKNOWN = "cannot be compared: "
 
 _MOST_LINES = 40
 _MOST_COLUMNS = 160
@@ -18,23 +20,32 @@ _MOST_COLUMNS = 160
 @dataclass(frozen=True, slots=True)
 class Difference:
     path: str
-    what: Literal["added", "changed", "removed"]
+    what: Literal["added", "changed", "removed", "unknown"]
+    why: str = ""
+    """Of what is unknown."""
 
     def __str__(self) -> str:
-        return f"{self.path} was {self.what}"
+        return f"{self.path} {self.why or f'was {self.what}'}"
 
 
 def differences(accepted: Hashes, found: Hashes) -> tuple[Difference, ...]:
-    """What became of the files since they were accepted, by path."""
+    """What became of the files since they were accepted, by path; what cannot be compared never counts as accepted."""
     changes: list[Difference] = []
     for path in sorted({*accepted, *found}):
-        if path not in accepted:
+        if found.get(path, "").startswith(UNKNOWN):
+            changes.append(Difference(path, "unknown", found[path]))
+        elif path not in accepted:
             changes.append(Difference(path, "added"))
         elif path not in found:
             changes.append(Difference(path, "removed"))
         elif accepted[path] != found[path]:
             changes.append(Difference(path, "changed"))
     return tuple(changes)
+
+
+def comparable(found: Hashes) -> dict[str, str]:
+    """What of *found* can be accepted."""
+    return {path: hashed for path, hashed in found.items() if not hashed.startswith(UNKNOWN)}
 
 
 def difference_in(path: str, accepted: str | None, found: str | None) -> tuple[str, ...]:

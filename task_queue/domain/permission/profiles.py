@@ -1,7 +1,12 @@
 """What an agent may do without a person to ask: from a task's profile and rules to the CLI's own options.
 
-Nothing here asks: what is not allowed is denied at once. The queue's own folders are denied in every profile;
-only the text of tasks that ran, and ran before, can be read in them. Deny rules win over allow rules.
+Nothing here asks: what is not allowed is denied at once. The queue's own folders are denied in every profile, for
+reading and for writing. Deny rules win over allow rules.
+
+A reader has no shell. A rule that allows a program allows its options (``git log --output=FILE``), and the programs
+that only look run what the repository configures (``core.fsmonitor``, ``textconv``). The tool is taken away as a whole,
+because the CLI lets what it takes for harmless pass without any rule (2.1.330), and because the settings of a project,
+its skills and its subagents can allow more.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from typing import Any, Literal, assert_never
 from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.permission.rules import below, covers
+from task_queue.domain.permission.rules import below, covers, tool_of
 
 Mode = Literal["dontAsk", "bypassPermissions"]
 
@@ -29,7 +34,11 @@ _BOOKKEEPING = (
     *("ToolSearch", "ReportFindings", "TodoWrite"),
     *("TaskCreate", "TaskGet", "TaskList", "TaskUpdate", "TaskOutput", "TaskStop"),
 )
-_HARMLESS = ("Agent", "Task", "Skill", "WebFetch", "WebSearch", *_BOOKKEEPING)
+_WEB = ("WebFetch", "WebSearch")
+_DELEGATING = ("Agent", "Task", "Skill")
+"""What they load can bring hooks along, which are commands."""
+_HARMLESS = (*_DELEGATING, *_WEB, *_BOOKKEEPING)
+# Whether they can write depends on their options; their purpose is to look.
 _LOOKING = ("Bash(git diff:*)", "Bash(git log:*)", "Bash(git show:*)", "Bash(git status:*)")
 # Tools that wait for a person, for a later time, or that move the session to another directory.
 _USELESS = (
@@ -41,8 +50,6 @@ _DANGEROUS = (
     *("Read(**/.env)", "Read(**/.env.*)", "Read(~/.ssh/**)", "Read(~/.aws/**)"),
     *("Edit(~/.ssh/**)", "Edit(~/.aws/**)"),
 )
-_PRIVATE_FOLDERS = ("pending", "staging", "completed", "failed", "results", "reports", "planning")
-_PRIVATE_FILES = ("transcript.jsonl", "run.json", "outcome.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +72,27 @@ def permissions_for(
     deny: Iterable[str] = (),
     queue_dirs: Iterable[str] = (),
     closed_dirs: Iterable[str] = (),
-    private_dirs: Iterable[str] = (),
+    audits: bool = False,
 ) -> Permissions:
     """*allow* adds to the profile's list, or with *allow_only* replaces it.
 
-    *queue_dirs*, *closed_dirs* (to be read only) and *private_dirs* (the CLI's configuration) are absolute paths.
+    *queue_dirs* and *closed_dirs* (to be read only) are absolute paths. With *audits* they are for the auditor of what
+    an agent of this *profile* did: it only reads, *allow* does not count, and a sandbox remains one.
     """
-    rules = [*deny, *(rule for path in queue_dirs for rule in _closed(path))]
-    rules += [rule for path in closed_dirs for rule in (f"Edit({below(path)})", f"Edit({below(path)}/**)")]
-    rules += [f"{verb}({below(path)}/**)" for path in private_dirs for verb in ("Read", "Edit")]
+    rules = [
+        *deny,
+        *(rule for path in queue_dirs for verb in ("Read", "Edit") for rule in _closed(verb, path)),
+    ]
+    rules += [rule for path in closed_dirs for rule in _closed("Edit", path)]
+    allow = () if audits else tuple(allow)
     useless: tuple[str, ...] = _USELESS
     sandbox: dict[str, Any] | None = None
-    if profile is Profile.READONLY:
-        useless = (*_USELESS, *(tool for tool in _WORKING if tool != "Bash"))
-    if profile is not Profile.BYPASS:
+    if audits:
+        useless = (*_USELESS, *_WORKING, *_DELEGATING)
+    elif profile is Profile.READONLY:
+        has_shell = any(tool_of(rule) == "Bash" for rule in allow)
+        useless = (*_USELESS, *(tool for tool in _WORKING if not (tool == "Bash" and has_shell)))
+    if audits or profile is not Profile.BYPASS:
         rules += _DANGEROUS
     if profile is Profile.SANDBOXED:
         # Without failIfUnavailable the CLI runs commands unconfined where bubblewrap or socat is missing.
@@ -88,9 +102,10 @@ def permissions_for(
             "allowUnsandboxedCommands": False,
             "failIfUnavailable": True,
         }
+    bypasses = profile is Profile.BYPASS and not allow_only and not audits
     return Permissions(
-        mode="bypassPermissions" if profile is Profile.BYPASS and not allow_only else "dontAsk",
-        allowed_tools=(*(_BOOKKEEPING if allow_only else _listed(profile)), *allow),
+        mode="bypassPermissions" if bypasses else "dontAsk",
+        allowed_tools=(*_allowed_by_itself(profile, allow_only=allow_only, audits=audits), *allow),
         disallowed_tools=useless,
         settings={"permissions": {"deny": rules}},
         sandbox=sandbox,
@@ -106,7 +121,7 @@ def changes_expected(settings: Settings, *, allow_only: bool) -> bool:
         return False
     tools = {tool for tool in _WORKING if tool not in settings.deny}
     if allow_only:
-        given = {rule.partition("(")[0] for rule in settings.allow if rule not in _LOOKING}
+        given = {tool_of(rule) for rule in settings.allow if rule not in _LOOKING}
         return bool(tools & given)
     return bool(tools)
 
@@ -154,25 +169,26 @@ def _check_covered(allow: Iterable[str], ceiling: Profile, added: Iterable[str])
             )
 
 
+def _allowed_by_itself(profile: Profile, *, allow_only: bool, audits: bool) -> tuple[str, ...]:
+    if audits:
+        return (*_READING, *(() if allow_only else _WEB), *_BOOKKEEPING)
+    return _BOOKKEEPING if allow_only else _listed(profile)
+
+
 def _listed(profile: Profile) -> tuple[str, ...]:
     """What *profile* allows by itself; bypass needs no list."""
     match profile:
         case Profile.BYPASS:
             return ()
         case Profile.READONLY:
-            return (*_READING, *_HARMLESS, *_LOOKING)
+            return (*_READING, *_HARMLESS)
         case Profile.SANDBOXED | Profile.GUARDED:
             return (*_READING, *_WORKING, *_HARMLESS)
         case _:
             assert_never(profile)
 
 
-def _closed(path: str) -> list[str]:
-    """Rules for one folder or file of the queue. ``Edit`` covers every file tool that writes (CLI 2.1.330)."""
+def _closed(verb: Literal["Read", "Edit"], path: str) -> tuple[str, str]:
+    """One folder or file. ``Edit`` covers every file tool that writes (CLI 2.1.330); both hold in a sandbox, too."""
     root = below(path)
-    return [
-        f"Edit({root})",
-        f"Edit({root}/**)",
-        *(f"Read({root}/{folder}/**)" for folder in _PRIVATE_FOLDERS),
-        *(f"Read({root}/logs/*/*/{name})" for name in _PRIVATE_FILES),
-    ]
+    return f"{verb}({root})", f"{verb}({root}/**)"

@@ -89,8 +89,14 @@ def call_of(denial: Mapping[str, Any]) -> str:
 
 
 def below(path: str) -> str:
-    """The absolute *path* as rules spell it: a second slash in front, glob characters escaped."""
-    return "/" + _GLOB.sub(lambda match: "\\" + match[0], path.rstrip("/"))
+    """The absolute *path* as rules spell it: a second slash in front, glob characters escaped; ``~/`` stays."""
+    escaped = _GLOB.sub(lambda match: "\\" + match[0], path.rstrip("/"))
+    return escaped if escaped.startswith("~/") else "/" + escaped
+
+
+def tool_of(rule: str) -> str:
+    """The name of the tool that *rule* is about."""
+    return _split(rule)[0]
 
 
 def _split(rule: str) -> tuple[str, str | None]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from task_queue.domain.text import without_invisible
+
 TASK_ID = "Task-Id"
 TASK_QUEUE_ATTEMPT = "Task-Queue-Attempt"
 TASK_QUEUE_COST = "Task-Queue-Cost"
@@ -13,7 +15,7 @@ TASK_QUEUE_COST = "Task-Queue-Cost"
 _ONLY_OURS = (TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST)
 _MAX_SUBJECT_CHARS = 72
 _MAX_BODY_CHARS = 8000
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_OURS_IN_TEXT = re.compile(rf"\b({'|'.join(_ONLY_OURS)})\s*:", re.IGNORECASE)
 _TRAILER = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*): (?P<value>.*)")
 
 
@@ -87,17 +89,22 @@ def doubts_about(commits: Sequence[CommitFacts], configured: Collection[str]) ->
 
 
 def _subject(text: str) -> str:
-    line = " ".join(_CONTROLS.sub(" ", text).split())
+    line = " ".join(_harmless(text).split())
     return line if len(line) <= _MAX_SUBJECT_CHARS else line[: _MAX_SUBJECT_CHARS - 1].rstrip() + "…"
 
 
 def _body(text: str) -> str:
     """Foreign text, one paragraph or more; a line of it never looks like a trailer."""
-    lines = _CONTROLS.sub(" ", text[:_MAX_BODY_CHARS]).strip().splitlines()
+    lines = _harmless(text[:_MAX_BODY_CHARS]).strip().splitlines()
     return "\n".join(f"  {line}" if _TRAILER.fullmatch(line) else line.rstrip() for line in lines)
 
 
 def _block(trailers: Mapping[str, str]) -> str:
     return "\n".join(
-        f"{name}: {' '.join(_CONTROLS.sub(' ', value).split())}" for name, value in trailers.items()
+        f"{name}: {' '.join(without_invisible(value).split())}" for name, value in trailers.items()
     )
+
+
+def _harmless(text: str) -> str:
+    """Without what is not seen, and without what a search for our trailers would find."""
+    return _OURS_IN_TEXT.sub(r"\1 -", without_invisible(text))

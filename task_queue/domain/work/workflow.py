@@ -23,6 +23,8 @@ class Prepared:
     base_commit: str | None = None
     judges: dict[str, str] = field(default_factory=dict[str, str])
     """Files that judge the work, with their hashes before it."""
+    checkpoint: str = ""
+    """The commit that the work is compared with: its ref is the agent's to move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class Implemented:
     denials: tuple[dict[str, Any], ...] = ()
     session_cost_usd: float | None = None
     tree: str = ""
-    """The files as the round left them; empty where nothing names them."""
+    """The files as the round left them, which is what is judged; empty where nothing names them."""
+    head: str = ""
+    """The commit that was checked out then; empty where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Verified:
     """Files that judge the work and were changed by it: the path, and how in parentheses."""
     findings: str = ""
     tree: str = ""
-    """The files afterwards."""
+    """The files that were verified."""
     baseline: dict[str, Any] | None = None
     """What the commands say of the commit that the work began on, where a first round failed (``Baseline``)."""
 
@@ -63,7 +67,14 @@ class Audited:
     findings: str = ""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     tree: str = ""
-    """The files afterwards."""
+    """The files that were audited."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitMade:
+    """The queue's commit is there as an object, and the branch may not have it yet."""
+
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +101,15 @@ class Committed:
     """What the agent's own commits hold that no commit should: each path, with the reason in parentheses."""
     too_many: str = ""
     """What to say where the task adds far more files than most need."""
+    unjudged: str = ""
+    """Why the last of the commits does not have the files that were judged."""
 
     @property
     def why_held(self) -> str | None:
         """Why a person decides before the commits land; None if they may."""
         if self.unwanted:
             return f"the agent committed {', '.join(self.unwanted)}"
-        return self.too_many or None
+        return self.too_many or self.unjudged or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +135,13 @@ class SentBack:
     """The queue's commit that brought the target in; None where the branch had it."""
     judges: dict[str, str] = field(default_factory=dict[str, str])
     """Files that judge the work, with their hashes in *base_commit*."""
+    checkpoint: str = ""
+    """The commit that the work is compared with from here on."""
     baseline: dict[str, Any] | None = None
     """What the commands say of *base_commit*."""
 
 
-Step = Prepared | Implemented | Verified | Audited | Committed | Landed | SentBack
+Step = Prepared | Implemented | Verified | Audited | CommitMade | Committed | Landed | SentBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +200,7 @@ class Finish:
 Phase = Prepare | Implement | Verify | Audit | Commit | Land | Finish
 
 _MOST_VOID_AUDITS = 2
+_MOST_JUDGED_ANEW = 2
 
 
 def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
@@ -204,6 +220,8 @@ def next_phase(steps: Sequence[Step], plan: Plan) -> Phase:
             return _next_round(number, last.findings, plan, otherwise=reason)
         case Audited():
             return _after_audit(steps, last, plan)
+        case CommitMade():
+            return Commit()
         case Committed():
             # Nothing committed, nothing to land: the branch is "already there", which would mislead.
             return Land() if plan.land and last.branch is not None and last.commits else _done(plan, steps)
@@ -223,7 +241,7 @@ def still_valid(steps: Sequence[Step], plan: Plan, *, tree: str, is_new: bool) -
     if not steps or not tree:
         return tuple(steps)
     last = steps[-1]
-    if isinstance(last, Committed | Landed):
+    if isinstance(last, CommitMade | Committed | Landed):
         return tuple(steps)
     finished = last.tree if isinstance(last, Implemented | Verified | Audited) else ""
     if is_new:
@@ -266,6 +284,17 @@ def baseline_in(steps: Sequence[Step]) -> dict[str, Any] | None:
         ),
         None,
     )
+
+
+def judged_work(steps: Sequence[Step]) -> Implemented:
+    """The end of the last round: its files are what is verified, audited and committed."""
+    return next(step for step in reversed(steps) if isinstance(step, Implemented))
+
+
+def may_judge_anew(steps: Sequence[Step]) -> bool:
+    """Whether files that changed after their round had ended are judged once more, instead of left out."""
+    number = last_round(steps)
+    return sum(isinstance(s, Implemented) and s.round == number for s in steps) <= _MOST_JUDGED_ANEW
 
 
 def proven_tree(steps: Sequence[Step]) -> str | None:

@@ -11,8 +11,9 @@ from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 from task_queue.platform.records import encode
-from task_queue.store.folder.files import read_record
+from task_queue.store.folder.files import read_record, replace_file
 from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.needing import forget_need
 from task_queue.store.folder.states import last_record
 
 
@@ -48,11 +49,10 @@ def amend(layout: Layout, result: Result, report: str) -> None:
     The result comes last: until it is there, a branch that has landed is looked at again, and all is written anew.
     The index of those that need a person is the larger one at every moment, see ``Layout.needs``.
     """
-    durable.replace(layout.report(result.task_id), report.encode("utf-8", "backslashreplace"))
-    durable.replace(layout.result(result.task_id), encode(result))
+    replace_file(layout, layout.report(result.task_id), report.encode("utf-8", "backslashreplace"))
+    replace_file(layout, layout.result(result.task_id), encode(result))
     if not result.attention:
-        with suppress(FileNotFoundError):
-            durable.remove(layout.needs(result.task_id))
+        forget_need(layout, result.task_id)
 
 
 def document_of(layout: Layout, result: Result) -> bytes | None:

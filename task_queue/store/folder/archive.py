@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 
 from task_queue.domain.document import naming
-from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Journal, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder import states
@@ -44,16 +43,11 @@ class Archive:
             if prefix == "attempt" and number.isdigit():
                 yield int(number)
 
-    def journal_beside(self, document: str) -> Journal | None:
-        """Raises EngineUnavailable if there is one that cannot be read."""
+    def journal_beside(self, document: str) -> Journal | str | None:
+        """The history of *document*; where there is one that cannot be read, why."""
         journal = read_record(Journal, self._layout.journal(document))
         if isinstance(journal, Journal) and not naming.is_task_id(journal.task_id):
-            journal = f"unreadable: {journal.task_id!r} is not a task id"
-        if isinstance(journal, str):
-            raise EngineUnavailable(
-                f"{self._layout.journal(document)}: {journal}",
-                hint="repair it, or remove it to forget the attempts",
-            )
+            return f"unreadable: {journal.task_id!r} is not a task id"
         return journal
 
     def result_of(self, task_id: TaskId) -> Result | None:
@@ -71,4 +65,4 @@ class Archive:
         if waits and record != dropped_as:
             return True
         journal = self.journal_beside(first) if first not in {own, naming.document_of(dropped_as)} else None
-        return journal is not None and journal.task_id == record
+        return isinstance(journal, Journal) and journal.task_id == record

@@ -19,7 +19,7 @@ from task_queue.store.folder.attempts import (
     set_aside,
     step_lines,
 )
-from task_queue.store.folder.files import read_record
+from task_queue.store.folder.files import make_attempt, read_record
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.records import lock_bytes, run_bytes
 from task_queue.store.folder.unfinished import unfinished_in
@@ -62,7 +62,8 @@ class FolderAttemptWriter:
     def commit(self, ending: Ending) -> bool:
         if not self._layout.root.exists():
             raise ClaimLost(f"{self._layout.root} is gone, and the claim of {self._claim.task_id} with it")
-        durable.make_directory(self._folder)  # an agent or a person may have deleted it meanwhile
+        # An agent or a person may have deleted it meanwhile, or put something else in its place.
+        make_attempt(self._layout, self._claim.task_id, self._claim.attempt)
         return _is_first(self._folder / ENDING, encode(ending))
 
     def ending(self) -> Ending | None:

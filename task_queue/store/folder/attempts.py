@@ -19,7 +19,7 @@ from task_queue.platform.owners import this_process
 from task_queue.platform.records import Decoded, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
 from task_queue.store.folder.claim_cache import ClaimCache
-from task_queue.store.folder.files import read_record
+from task_queue.store.folder.files import make_attempt, read_record
 from task_queue.store.folder.layout import SNAPSHOT, Layout
 from task_queue.store.folder.records import RunFile
 
@@ -58,10 +58,12 @@ class FolderAttempts:
         )
         with self._available():
             path = self._layout.attempt_of(claim) / RUN
+            make_attempt(self._layout, claim.task_id, claim.attempt)
             return _publish_first(RunFile, path, RunFile.of(tombstone)).record
 
     def commit(self, claim: Claim, ending: Ending) -> Ending:
         with self._available():
+            make_attempt(self._layout, claim.task_id, claim.attempt)
             standing = _publish_first(Ending, self._layout.attempt_of(claim) / ENDING, ending)
         cached = self._cache.of(claim)
         if cached is not None and standing == ending:
@@ -96,20 +98,16 @@ class FolderAttempts:
         return not snapshot or os.path.lexists(attempt / TRANSCRIPT)
 
     def _record(self, kind: type[Decoded], claim: Claim, name: str) -> Decoded | None:
-        """Rubbish in the place of a record of this process' own runner is the agent's, and kept aside."""
+        """Rubbish in the place of a record says nothing; it is kept aside, so that it harms this task only."""
         path = self._layout.attempt_of(claim) / name
         with self._available():
             record = read_record(kind, path)
-            if isinstance(record, str) and self._is_made_here(claim):
+            if isinstance(record, str):
                 self._set_unreadable_aside(claim)
                 record = read_record(kind, path)
         if isinstance(record, str):
             raise EngineUnavailable(f"{path}: {record}", hint="it is kept as it is; move it away to go on")
         return record
-
-    def _is_made_here(self, claim: Claim) -> bool:
-        cached = self._cache.of(claim)
-        return cached is not None and cached.made_here
 
     def _set_unreadable_aside(self, claim: Claim) -> None:
         attempt = self._layout.attempt_of(claim)
@@ -151,7 +149,6 @@ def step_lines(path: Path) -> list[str]:
 
 def _publish_first(kind: type[Decoded], path: Path, record: Decoded) -> Decoded:
     """The record that was published at *path* first: this one, or an earlier one."""
-    durable.make_directory(path.parent)
     try:
         durable.publish(path, encode(record))
     except FileExistsError:

@@ -28,6 +28,8 @@ class CachedClaim:
     """What ``text`` parses to, once it was needed."""
     journal: Journal | None = None
     """The attempts before this one; None where only the folder knows."""
+    refusal: str | None = None
+    """Why it can only be settled as rejected."""
     root: tuple[int, int] | None = None
     """Device and inode of the queue's folder in which it was made or found."""
     ending: bytes | None = None

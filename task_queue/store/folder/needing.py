@@ -9,7 +9,7 @@ from typing import Any
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
-from task_queue.store.folder.files import publish_once
+from task_queue.store.folder.files import publish_once, remove_file
 from task_queue.store.folder.layout import Layout
 
 
@@ -22,7 +22,7 @@ def note_need(layout: Layout, task_id: TaskId) -> None:
 def forget_need(layout: Layout, task_id: TaskId) -> None:
     """Raises OSError."""
     if os.path.lexists(layout.needs(task_id)):
-        durable.remove(layout.needs(task_id))
+        remove_file(layout, layout.needs(task_id))
 
 
 def note_need_of(layout: Layout, result: Mapping[str, Any]) -> bool:

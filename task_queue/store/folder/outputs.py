@@ -14,7 +14,7 @@ from task_queue.domain.task import ENDED, TaskState
 from task_queue.platform import durable
 from task_queue.platform.records import encode
 from task_queue.store.folder.claim_cache import ClaimCache
-from task_queue.store.folder.files import ino_of, publish_once, read_record
+from task_queue.store.folder.files import ino_of, make_folder, publish_once, read_record
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.needing import forget_need, note_need
 from task_queue.store.folder.records import DocumentFile
@@ -40,7 +40,7 @@ class TaskOutputs:
         for path in strangers:
             where = f"{path.parent.name}/{path.name}"
             folder = self._layout.log(claim.task_id)
-            durable.make_directory(folder)
+            make_folder(self._layout, folder)
             aside = durable.move_aside(path, folder / f"{path.parent.name}-{path.name}")
             notes.append(f"{where} was there before the task had ended, and not ours; it is kept as {aside}")
         return tuple(notes)

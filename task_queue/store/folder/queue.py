@@ -22,7 +22,7 @@ from task_queue.domain.attempt.lifecycle import session_to_continue
 from task_queue.domain.attempt.proof import new_token, proof_of
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
-from task_queue.domain.errors import ClaimHeld, ClaimLost
+from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError
 from task_queue.domain.model import Attempt, Claim, Journal, Result
 from task_queue.domain.task import Task, TaskId
 from task_queue.platform import durable
@@ -33,7 +33,14 @@ from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.attempts import ENDING, RUN
 from task_queue.store.folder.claim_cache import CachedClaim, ClaimCache
 from task_queue.store.folder.documents import ClaimedDocuments
-from task_queue.store.folder.files import read_record
+from task_queue.store.folder.files import (
+    keep_in_logs,
+    make_attempt,
+    make_folder,
+    read_record,
+    remove_file,
+    replace_file,
+)
 from task_queue.store.folder.guard import SourceGuard
 from task_queue.store.folder.intake_check import FileStamp, is_being_written, why_not_a_document
 from task_queue.store.folder.layout import SNAPSHOT, Layout
@@ -74,9 +81,10 @@ class FolderQueue:
             if self._locks.is_restored_on(document):
                 raise ClaimHeld(f"{document}: its lock was taken away while it was in hand; put back")
             data, about = self._complete_document(document)
-            journal = self._archive.journal_beside(document)
+            journal, unreadable = self._journal_or_why(document)
             record_id = journal.task_id if journal else self._archive.free_record(task_id)
             earlier = journal.attempts if journal else ()
+            make_folder(self._layout, self._layout.log(record_id))
             last = max((*self._archive.attempts_used(record_id), *(a.number for a in earlier)), default=0)
             self._put_back_lost_lock(document, data, record_id, last, earlier)
             number = 1 + last
@@ -96,8 +104,7 @@ class FolderQueue:
                 ),
                 proof=proof_of(token),
             )
-            attempt = self._layout.attempt_of(claim)
-            durable.make_directory(attempt)
+            attempt = make_attempt(self._layout, record_id, number)
             try:
                 durable.publish(attempt / SNAPSHOT, data[:MAX_BYTES])
                 self._locks.note(claim)
@@ -107,9 +114,11 @@ class FolderQueue:
                 self._pending.touch(naming.lock_of(document))
                 raise ClaimHeld(f"{document} is claimed by another process") from error
             journal = journal or Journal(claim.task_id)
-            self._cache.add(
-                CachedClaim(claim, token, text=data[:MAX_BYTES], journal=journal, root=self._locks.root())
+            cached = CachedClaim(
+                claim, token, text=data[:MAX_BYTES], journal=journal, root=self._locks.root()
             )
+            cached.refusal = unreadable
+            self._cache.add(cached)
             self._check_still_there(claim)
             return claim
 
@@ -119,6 +128,8 @@ class FolderQueue:
 
     def task(self, claim: Claim) -> Task:
         cached = self._cache.of(claim)
+        if cached is not None and cached.refusal is not None:
+            raise TaskFileError(cached.refusal, hint="look at it, then retry the task")
         if cached is not None and cached.task is not None:
             return cached.task
         with self._available():
@@ -132,7 +143,7 @@ class FolderQueue:
         if cached is not None and cached.journal is not None:
             return cached.journal
         with self._available():
-            return self._archive.journal_beside(claim.document) or Journal(claim.task_id)
+            return self._journal_or_why(claim.document)[0] or Journal(claim.task_id)
 
     def claims(self) -> tuple[Claim, ...]:
         with self._available():
@@ -159,8 +170,8 @@ class FolderQueue:
             noted = changed(result, product=changed(result.product, notes=notes))
             self._outputs.publish(claim, noted, report)
             newer = self._documents.file(claim, result.state)
-            durable.remove(self._layout.journal(claim.document))
-            durable.remove(self._layout.cancel(claim.document))
+            remove_file(self._layout, self._layout.journal(claim.document))
+            remove_file(self._layout, self._layout.cancel(claim.document))
             self._unlock(claim)
             return newer
 
@@ -169,13 +180,21 @@ class FolderQueue:
         with self._available():
             if not (self._locks.is_present(claim) or self._locks.is_restored(claim)):
                 self._restore_lock(claim)
-            durable.replace(self._layout.journal(claim.document), encode(journal))
+            replace_file(self._layout, self._layout.journal(claim.document), encode(journal))
             if self._documents.is_edited(claim):
                 newer = self._documents.keep_newer(claim)
                 with contextlib.suppress(FileExistsError):
                     durable.publish(self._layout.document(claim), self._documents.snapshot(claim))
             self._unlock(claim)
         return newer
+
+    def _journal_or_why(self, document: str) -> tuple[Journal | None, str | None]:
+        """The history of *document*, or why there is none although there was a file: that is kept, in ``logs/``."""
+        journal = self._archive.journal_beside(document)
+        if not isinstance(journal, str):
+            return journal, None
+        kept = keep_in_logs(self._layout, self._layout.journal(document))
+        return None, f"the history of its attempts is {journal}; it is kept as {kept}"
 
     def _complete_document(self, document: str) -> tuple[bytes, os.stat_result]:
         path = self._layout.pending / document
@@ -239,7 +258,7 @@ class FolderQueue:
 
     def _is_in_history(self, claim: Claim) -> bool:
         journal = self._archive.journal_beside(claim.document)
-        return journal is not None and any(a.number == claim.attempt for a in journal.attempts)
+        return isinstance(journal, Journal) and any(a.number == claim.attempt for a in journal.attempts)
 
     def _unlock(self, claim: Claim) -> None:
         self._locks.remove(claim)

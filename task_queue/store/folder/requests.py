@@ -13,6 +13,7 @@ from task_queue.domain.model import Claim
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 from task_queue.store.folder.archive import Archive
+from task_queue.store.folder.files import remove_file
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.requeue import Requeue
 
@@ -48,7 +49,7 @@ class FolderRequests:
             durable.publish(self._layout.cancel(document), b"{}\n")
         if self._ended_meanwhile(document):
             with self._available():  # or it would hit the next task of that name
-                durable.remove(self._layout.cancel(document))
+                remove_file(self._layout, self._layout.cancel(document))
             raise UnknownTaskError(f"task {task_id} has ended already")
         self._touch(naming.cancel_of(document))
 

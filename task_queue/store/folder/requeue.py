@@ -16,7 +16,7 @@ from task_queue.platform import durable
 from task_queue.platform.lockfile import locked_itself
 from task_queue.platform.records import encode
 from task_queue.store.folder.archive import Archive
-from task_queue.store.folder.files import read_record
+from task_queue.store.folder.files import make_folder, read_record, replace_file
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.needing import forget_need
 
@@ -46,7 +46,7 @@ class Requeue:
             result = self._archive.result_of(task_id)
             attempts = result.attempts if result else ()
             journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), fresh=fresh)
-            durable.replace(self._layout.journal(document), encode(journal))
+            replace_file(self._layout, self._layout.journal(document), encode(journal))
             self._bring_back(task_id)
 
     def finish(self) -> None:
@@ -77,8 +77,8 @@ class Requeue:
         """Keep the earlier result and report in the task's log folder: new ones take their place."""
         last = max(self._archive.attempts_used(task_id), default=0)
         for path in (self._layout.result(task_id), self._layout.report(task_id)):
-            if path.exists():
-                durable.make_directory(self._layout.log(task_id))
+            if os.path.lexists(path):
+                make_folder(self._layout, self._layout.log(task_id))
                 kind = path.parent.name.removesuffix("s")
                 aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
                 durable.move(path, self._layout.log(task_id) / aside)

@@ -1,0 +1,224 @@
+"""What lands is what was judged: what an agent hides from its auditor, or does after the verdict, is in no commit."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from task_queue.demo.scripted_model import Reply, Request, Say
+from tests.acceptance.agents import AgentRig, bash
+from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
+from tests.acceptance.conftest import MakeAgentRig
+from tests.processes import runs
+from tests.waiting import eventually
+
+OURS = "Mine\n\nTask-Id: task-a\nTask-Queue-Attempt: 1\nTask-Queue-Cost: 0.0000 USD"
+COMMIT = f"git add --all; git -c user.name=A -c user.email=a@example.org commit -qm {shlex.quote(OURS)}"
+HOOK = "printf '#!/bin/sh\\necho planted > evil.txt; git add evil.txt\\n' > .git/hooks/pre-commit"
+_PLANTING = f"mkdir -p .git/hooks; {HOOK}; chmod +x .git/hooks/pre-commit"
+PLANT = f"echo {b64encode(_PLANTING.encode()).decode()} | base64 -d | sh"
+"""Spelled so that the CLI, which looks at a command's words, lets it run."""
+OWN = {"isolation": "worktree", "landing": "merge"}
+PLACES = pytest.mark.parametrize("place", [{}, OWN], ids=["in place", "a checkout"])
+
+
+def carried_out(
+    make_agent_rig: MakeAgentRig, script: TwoAgents, **settings: Any
+) -> tuple[AgentRig, Path, dict[str, Any]]:
+    """One task, and its result."""
+    rig = make_agent_rig(script, **audited(**settings))
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    return rig, repository, rig.result("task-a", timeout=SLOW)
+
+
+def files_of(repository: Path) -> list[str]:
+    return git(repository, "ls-tree", "-r", "--name-only", "main").split()
+
+
+@PLACES
+def test_what_was_committed_and_removed_again_does_not_land(
+    make_agent_rig: MakeAgentRig, place: dict[str, Any]
+) -> None:
+    """With the queue's own trailers, which are the agent's word."""
+    script = TwoAgents(
+        verdict("pass"), work=f"echo planted > evil.txt; {COMMIT}; rm evil.txt; echo x > work.txt"
+    )
+
+    _, repository, result = carried_out(make_agent_rig, script, **place)
+
+    assert (result["outcome"], files_of(repository)) == ("succeeded", ["first.txt", "work.txt"])
+    assert "planted" not in script.audits[0]
+    assert result["commits"][-1] == git(repository, "rev-parse", "main")
+
+
+@PLACES
+def test_a_process_that_waits_for_the_verdict_is_ended_before_it(
+    make_agent_rig: MakeAgentRig, place: dict[str, Any], tmp_path: Path
+) -> None:
+    """It has left the agent's session and its environment; it would write, and commit, once the audit is over."""
+    told, wait = tmp_path / "pid", f"while [ ! -e {tmp_path}/audited ]; do sleep 0.05; done"
+    evil = shlex.quote(f"echo $$ > {told}; {wait}; echo planted > evil.txt; {COMMIT}")
+    here = f'PATH="$PATH" HOME="$HOME" setsid sh -c {evil} >/dev/null 2>&1 </dev/null &'
+    work = f"echo x > work.txt; env -i {here} while [ ! -s {told} ]; do sleep 0.05; done"
+    alive: list[bool] = []
+
+    class Watching(TwoAgents):
+        def __call__(self, request: Request) -> Reply:
+            if audits(request):
+                alive.append(runs(int(told.read_text())))
+                (tmp_path / "audited").touch()
+            return super().__call__(request)
+
+    script = Watching(verdict("pass"), work=work)
+    _, repository, result = carried_out(make_agent_rig, script, **place)
+
+    assert (result["outcome"], files_of(repository)) == ("succeeded", ["first.txt", "work.txt"])
+    assert set(alive) == {False}
+    assert result["commits"] == [git(repository, "rev-parse", "main")]
+
+
+def test_a_hook_planted_in_its_own_checkout_does_not_run(make_agent_rig: MakeAgentRig) -> None:
+    script = TwoAgents(verdict("pass"), work=f"{PLANT}; echo x > work.txt")
+
+    _, repository, result = carried_out(make_agent_rig, script, **OWN)
+
+    assert (result["outcome"], files_of(repository)) == ("succeeded", ["first.txt", "work.txt"])
+
+
+def test_what_a_hook_planted_in_place_adds_is_in_no_commit_unless_it_passes(
+    make_agent_rig: MakeAgentRig,
+) -> None:
+    script = TwoAgents(verdict("pass"), work=f"{PLANT}; echo x > work.txt")
+
+    _, repository, result = carried_out(make_agent_rig, script, verify=["test ! -e evil.txt"])
+
+    assert result["outcome"] == "succeeded"
+    assert "evil.txt" not in files_of(repository)
+
+
+def test_what_a_hook_of_the_owner_makes_of_it_is_verified_again_and_said(
+    make_agent_rig: MakeAgentRig,
+) -> None:
+    """In place, where nothing is proven by a landing."""
+    script = TwoAgents(verdict("pass"))
+    rig = make_agent_rig(script, **audited(verify=["cat work.txt >> ../verified"]))
+    repository = a_repository(rig)
+    hook = repository / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho formatted > work.txt\ngit add work.txt\n")
+    hook.chmod(0o755)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert git(repository, "show", "main:work.txt") == "formatted"
+    assert (repository.parent / "verified").read_text() == "round\nformatted\n"
+    assert "the repository's hooks changed what was judged: work.txt" in result["notes"]
+
+
+@pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])
+def test_a_change_that_git_was_told_to_skip_is_judged(make_agent_rig: MakeAgentRig, how: str) -> None:
+    script = TwoAgents(verdict("pass"), work=f"git update-index {how} first.txt; echo planted > first.txt")
+
+    _, repository, _ = carried_out(make_agent_rig, script)
+
+    assert "+planted" in script.audits[0]
+    assert git(repository, "show", "main:first.txt") == "planted"
+
+
+@PLACES
+def test_attributes_and_replacements_do_not_hide_it_from_the_auditor(
+    make_agent_rig: MakeAgentRig, place: dict[str, Any]
+) -> None:
+    harmless = "git replace $(git hash-object -w evil.txt) $(echo harmless | git hash-object -w --stdin)"
+    attributes = "mkdir -p .git/info; echo '*.txt -diff' | tee .gitattributes > .git/info/attributes"
+    script = TwoAgents(verdict("pass"), work=f"echo planted > evil.txt; {harmless}; {attributes}")
+
+    carried_out(make_agent_rig, script, **place)
+
+    assert "+planted" in script.audits[0]
+
+
+class Retried:
+    """Commits something in its first attempt, which ends there; its next one does no harm."""
+
+    def __init__(self, first: str) -> None:
+        self.first: str | None = first
+        self.audits: list[str] = []
+
+    def __call__(self, request: Request) -> Reply:
+        if audits(request):
+            if request.turn > 1:
+                return Say("that is my verdict")
+            self.audits.append(request.last_text)
+            return (
+                verdict("pass") if self.first is None and len(self.audits) > 1 else verdict("blocked", "no")
+            )
+        if just_ran(request):
+            return Say("done")
+        work, self.first = self.first or "echo x > work.txt", None
+        return bash(work)
+
+
+def test_what_an_earlier_attempt_committed_is_judged_by_the_next(make_agent_rig: MakeAgentRig) -> None:
+    """It lands with the branch, though the attempt that made it was rejected."""
+    script = Retried(f"echo planted > evil.txt; {COMMIT}")
+    rig = make_agent_rig(script, **audited(**OWN))
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    assert rig.result("task-a", timeout=SLOW)["outcome"] == "audit_rejected"
+
+    rig.cli("tasks", "retry", "task-a", check=True)
+    eventually(lambda: len(script.audits) == 2, timeout=SLOW, what="the second attempt is audited")
+
+    assert "+planted" in script.audits[1]
+
+
+FORGED_CHECKPOINT = (
+    "r=refs/task-queue/task-a/checkpoint; echo planted > evil.txt; git add evil.txt;"
+    " git show -s --format=%B $r > ../message; set -- $(git show -s --format=%P $r);"
+    " git update-ref $r $(git commit-tree $(git write-tree) -p $1 -p $2 -F ../message); git reset -q"
+)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [FORGED_CHECKPOINT, "echo planted > evil.txt; git update-ref -d refs/task-queue/task-a/checkpoint"],
+)
+def test_a_checkpoint_that_was_moved_hides_nothing(make_agent_rig: MakeAgentRig, moved: str) -> None:
+    """The runner is killed, and the next attempt goes on in the same session."""
+    rigs: list[AgentRig] = []
+    seen: list[str] = []
+    killed: list[int] = []
+
+    def script(request: Request) -> Reply:
+        if audits(request):
+            seen.append(request.last_text)
+            return verdict("pass") if request.turn == 1 else Say("that is my verdict")
+        if not killed and not just_ran(request):
+            return bash(moved)
+        if not killed:
+            killed.append(rigs[0].run_record("task-a")["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+        return Say("done")
+
+    rig = make_agent_rig(script, **audited())
+    rigs.append(rig)
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line", retry_delay="0.1s")
+
+    result = rig.result("task-a", timeout=SLOW)
+
+    assert [attempt["outcome"] for attempt in result["attempts"]] == ["crashed", "succeeded"]
+    assert "+planted" in seen[0]
