@@ -220,7 +220,7 @@ def source_context(
         "orders": FakeOrders(),
         "state_of": engine.state_of,
         "emit": lambda _: None,
-        "timing": Timing(jitter=lambda: 0.0),
+        "timing": lambda: Timing(jitter=lambda: 0.0),
     }
     return SourceContext(**given | others, engine=engine, runners=runners, admission=admission, clock=clock)
 

@@ -37,7 +37,7 @@ def add(
     Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError, and TaskQueueError if
     *source_id* names no source.
     """
-    installation.demand_trust()
+    limits = installation.config.limits
     entry = installation.entry(source_id)
     task = parse(document.encode(), TaskId("task-new"))
     task_id = drop(
@@ -45,7 +45,7 @@ def add(
         document,
         name=name or task.title,
         now=installation.now(),
-        max_pending=installation.max_pending,
+        max_pending=limits.max_pending,
     )
     record_action(installation, "tasks add", source=entry.id, task_id=task_id)
     daemon, _ = daemon_from(installation.locations.daemon_state)

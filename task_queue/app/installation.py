@@ -18,13 +18,14 @@ from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations, demand_trust, locate
 from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.platform.clock import SystemClock
+from task_queue.platform.json_files import json_object
 from task_queue.ports.clock import Clock
 
 if TYPE_CHECKING:
     from task_queue.app.circumstances import Circumstances
+    from task_queue.config.schema import Config
 
 _DEFAULT_SOURCE = "ad-hoc"
-_MAX_PENDING = 100
 
 
 class Installation:
@@ -48,17 +49,44 @@ class Installation:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The configuration's JSON; raises ConfigError if it cannot be read at all."""
-        return document.read(self.locations.config)
+        """The configuration's JSON; if it cannot be read, the one last in force. Raises ConfigError without either."""
+        return self._read[0]
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why the configuration cannot be read, where the one last in force was taken in its place."""
+        return self._read[1] if "_read" in vars(self) else None
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Any], str | None]:
+        try:
+            return document.read(self.locations.config), None
+        except document.ConfigMissing:
+            raise
+        except ConfigError as error:
+            in_force = json_object(self.locations.in_force)
+            if not isinstance(in_force, dict):
+                raise
+            return in_force, f"{error.in_full}; the configuration last in force is used"
+
+    @cached_property
+    def config(self) -> Config:
+        """For verbs that act on more than a task: trusted, and checked as a whole; raises ConfigError."""
+        from task_queue.config import schema  # pydantic, which nothing that only shows needs
+
+        self.demand_trust()
+        return schema.load(self.locations.config)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why the configuration is not obeyed, and what of its list of sources cannot be shown."""
+        unusable = document.unusable_in(self.content)
+        unreadable = () if self.unreadable is None else (self.unreadable,)
         try:
             self.demand_trust()
         except ConfigError as error:
-            return (error.in_full, *document.unusable_in(self.content))
-        return document.unusable_in(self.content)
+            return (error.in_full, *unreadable, *unusable)
+        return (*unreadable, *unusable)
 
     def demand_trust(self) -> None:
         """For verbs: raises ConfigError if another user could have written the configuration or the queue's state."""
@@ -102,11 +130,6 @@ class Installation:
         """The object *name* of the configuration, empty if it is missing or something else."""
         section: object = self.content.get(name)
         return cast("dict[str, object]", section) if isinstance(section, dict) else {}
-
-    @property
-    def max_pending(self) -> int:
-        given = self.section("limits").get("max_pending")
-        return given if isinstance(given, int) and not isinstance(given, bool) else _MAX_PENDING
 
     def now(self) -> datetime:
         return self.clock.now()

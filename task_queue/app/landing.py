@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
-from task_queue.config import schema
 from task_queue.daemon.landings import InForce, LandingProcess, after_landing, order_to_land
 from task_queue.domain.attempt.needs import is_landed
 from task_queue.domain.errors import TaskQueueError
@@ -35,7 +34,7 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
     Also one that was to be left for a person. Takes as long as the task's checks. Raises UnknownTaskError,
     TaskQueueError where there is no branch to land, GitError, ConfigError, OSError.
     """
-    installation.demand_trust()
+    config = installation.config
     listed, state = found(installation.sources(), task_id)
     result = read_result(listed.folders, task_id)
     landing = (result.product.landing if result else None) or {}
@@ -43,7 +42,6 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
         raise TaskQueueError(f"task {task_id} has no branch that could land", hint=_hint(state, result))
     if is_landed(result):
         return LandedTask(task_id, listed.id, is_in_target=True, said=str(result.product.landed))
-    config = schema.load(installation.locations.config)
     source = config.source(listed.id)
     assert source is not None
     order = order_to_land(InForce(installation.locations, config, os.environ), source, result)

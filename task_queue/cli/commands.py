@@ -41,4 +41,13 @@ def cli(context: click.Context, config: str | None) -> None:
     """Drop a Markdown file into a folder: an agent does the work and leaves a result beside it."""
     from task_queue.app.installation import Installation  # help needs none of what it imports
 
-    context.obj = Installation(config)
+    installation = Installation(config)
+    context.obj = installation
+    context.call_on_close(lambda: _warn(installation.unreadable))
+
+
+def _warn(of: str | None) -> None:
+    if of is not None:
+        from task_queue.cli.render import note  # rich, which help does without
+
+        note(f"warning: {of}")

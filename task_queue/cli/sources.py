@@ -37,7 +37,8 @@ def list_sources(installation: Installation, *, as_json: bool) -> None:
         render.show(table(rows, head=("SOURCE", "STATE", "FOLDER", "DESCRIPTION"), lead=2))
     else:
         render.say("No sources. Make the usual ones with: task-queue init")
-    for problem in installation.problems:
+    said_of_every_command = installation.unreadable
+    for problem in (each for each in installation.problems if each != said_of_every_command):
         render.note(f"warning: {installation.locations.config}: {problem}")
 
 

@@ -40,6 +40,11 @@ class Locations:
         return self.state_dir / "daemon.lock"
 
     @property
+    def in_force(self) -> Path:
+        """The configuration that the daemon last took over, as it was."""
+        return self.state_dir / "config-in-force.json"
+
+    @property
     def log(self) -> Path:
         return self.state_dir / "daemon.log"
 
@@ -102,6 +107,7 @@ class Locations:
             self.daemon_lock,
             self.state_lock,
             self.daemon_state,
+            self.in_force,
             self.log,
             self.accounts,
             self.ledger,

@@ -61,9 +61,11 @@ def _period(text: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
-Seconds = Annotated[float, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-Amount = Annotated[float, Field(gt=0)]
+_MOST_MB = 2**24
+"""16 TiB."""
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
+Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Period = Annotated[str, AfterValidator(_period)]
 """A duration as documents spell it."""
 
@@ -118,9 +120,9 @@ class GitSettings(_Section):
     author_email: str | None = None
     committer_name: str | None = None
     committer_email: str | None = None
-    keep_worktrees: Annotated[int, Field(ge=0)] = 5
+    keep_worktrees: Annotated[int, Field(ge=0, le=100_000)] = 5
     keep_worktrees_for: Period | None = None
-    keep_worktrees_mb: Annotated[int, Field(ge=0)] | None = 2000
+    keep_worktrees_mb: Annotated[int, Field(ge=0, le=_MOST_MB)] | None = 2000
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
     never_commit: tuple[str, ...] = NEVER_COMMIT
@@ -159,7 +161,7 @@ class Limits(_Section):
     daily_budget_usd: Amount | None = None
     max_pending: AtLeastOne = 100
     memory_mb: AtLeastOne = 8192
-    min_free_mb: Annotated[int, Field(ge=0)] = 500
+    min_free_mb: Annotated[int, Field(ge=0, le=_MOST_MB)] = 500
     transcript_mb: AtLeastOne = 200
     starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -177,7 +179,7 @@ class Config(_Section):
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()
     settle_seconds: Seconds = 1.0
-    sweep_seconds: Annotated[float, Field(gt=0)] = 30.0
+    sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     stop_grace_seconds: Seconds = 30.0
     retention: dict[str, Any] | None = None
     notifications: dict[str, Any] | None = None

@@ -38,7 +38,8 @@ class SourceContext:
     emit: Emit
     state_of: Callable[[TaskId], TaskState | None]
     """The state of a task of any source."""
-    timing: Timing
+    timing: Callable[[], Timing]
+    """As the configuration has it now."""
     quota: Quota = field(default_factory=Quota)
     is_new: Callable[[TaskId, int], bool] = lambda _task_id, _changed_ns: True
     """Whether no earlier daemon emitted ``TaskDropped`` for the document (see ``Survey.dropped``)."""

@@ -14,14 +14,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from task_queue import __version__
-from task_queue.config import schema
+from task_queue.config import document, schema
 from task_queue.config.environment import agent_environment, template_environment
 from task_queue.config.locations import Locations, demand_trust
 from task_queue.config.schema import Config
@@ -102,7 +102,7 @@ def serve(
     *log_place*, ``journal`` or ``file``, is shown to those who want to read the log.
     """
     with only_daemon(locations) as is_still_the_only_one:
-        config = _trusted(locations)
+        config = _take_over(locations)
         daemon = Daemon(locations, config, emit, notifier=notifier, until=until, log_place=log_place)
         return daemon.run(is_still_the_only_one)
 
@@ -236,7 +236,7 @@ class Daemon:
             return
         self._config_seen, self._reload_asked = stamp, False
         try:
-            config = _trusted(self._locations)
+            config = _take_over(self._locations)
         except ConfigError as error:
             self._config_error = str(error)
             log.error(  # noqa: TRY400 - a person's mistake; the message says all
@@ -347,10 +347,17 @@ def _warnings() -> list[str]:
     return []
 
 
-def _trusted(locations: Locations) -> Config:
-    """The configuration, if no other user could have written it, nor what is kept beside it."""
+def _take_over(locations: Locations) -> Config:
+    """The configuration, if no other user could have written it, nor what is kept beside it.
+
+    Kept, to be used while a later one is unreadable.
+    """
     demand_trust(locations)
-    return schema.load(locations.config)
+    content = document.read(locations.config)
+    config = schema.validate(content, locations.config)
+    with suppress(OSError):  # a full disk stops no reload
+        durable.replace(locations.in_force, json.dumps(content).encode())
+    return config
 
 
 def _says_now(stopped: Path) -> bool:

@@ -278,7 +278,6 @@ class ServedSources:
         }
 
     def _open(self, source: Source) -> None:
-        config = self._config_of()
         orders = ConfiguredOrders(
             self._config_of,
             source,
@@ -294,7 +293,7 @@ class ServedSources:
         )
         engine = FolderEngine(
             source.path,
-            settle_s=config.settle_seconds,
+            settle_s=lambda: self._config_of().settle_seconds,
             layers=orders.layers,
             notes=self._notes.of(source.id),
         )
@@ -309,7 +308,7 @@ class ServedSources:
                 clock=self._clock,
                 emit=self._note,
                 quota=self._quota,
-                timing=Timing(config.sweep_seconds, config.stop_grace_seconds),
+                timing=self._timing,
                 is_new=partial(self._drops.is_new, source.id),
                 on_change=partial(self._changed.append, source.id),
             )
@@ -320,6 +319,10 @@ class ServedSources:
         self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()
         self._watcher.watch(source.id, source.path)
+
+    def _timing(self) -> Timing:
+        config = self._config_of()
+        return Timing(config.sweep_seconds, config.stop_grace_seconds)
 
     def _state_of(self, task_id: TaskId) -> TaskState | None:
         """The state of a task of whichever source, as front ends see it."""

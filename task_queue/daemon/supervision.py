@@ -247,7 +247,7 @@ class Supervision:
                         attempt.stop(Stop.CANCEL)
                     elif self._stopping():
                         outcome_if_killed = Outcome(OutcomeKind.INTERRUPTED, "the queue was stopped")
-                        kill_at = now if self._at_once() else now + self._timing.stop_grace_s
+                        kill_at = now if self._at_once() else now + self._timing().stop_grace_s
                         attempt.stop(Stop.SUSPEND)
                     elif overdue_at is not None and now >= overdue_at:
                         outcome_if_killed = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
@@ -262,7 +262,7 @@ class Supervision:
                 ):
                     self._admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
-                self._wakeup.wait(min([self._timing.sweep_s, *next_looks]), attempt.fileno())
+                self._wakeup.wait(min([self._timing().sweep_s, *next_looks]), attempt.fileno())
                 self._meanwhile()
         finally:
             attempt.close()
@@ -299,7 +299,7 @@ class Supervision:
             ending.outcome,
             earlier=attempts_before(journal, claim),
             policy=self._policy(claim),
-            jitter=self._timing.jitter(),
+            jitter=self._timing().jitter(),
         )
         outcome = ending.outcome
         if not isinstance(disposition, Complete | Fail) and (why := self._why_unwanted(claim)) is not None:

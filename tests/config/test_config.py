@@ -185,6 +185,7 @@ def test_listing_survives_values_that_are_wrong(tmp_path: Path) -> None:
         pytest.param({"agent": {"account": "mine"}}, r"agent\.account", id="closed set"),
         pytest.param({"executors": {"claude": {"kind": "command", "argv": ["x"]}}}, "built in", id="claude"),
         pytest.param({"sweep_seconds": True}, "sweep_seconds: must be a number", id="bool is no number"),
+        pytest.param({"stop_grace_seconds": 1e300}, "stop_grace_seconds: .* 86400", id="longer than a day"),
         pytest.param(
             {
                 "task_source_directories": [
@@ -349,3 +350,22 @@ def test_fifty_processes_add_fifty_sources(tmp_path: Path) -> None:
 
     assert codes == [0] * 50
     assert len(document.sources_of(document.read(config))) == 50
+
+
+def test_every_number_has_a_least_and_a_most() -> None:
+    """A value beyond what any clock, disk or machine can mean is a mistake, and no process is to find out."""
+    definitions = {"Config": schema.Config.model_json_schema(), **schema.Config.model_json_schema()["$defs"]}
+    numbers = {
+        f"{name}.{key}": kind
+        for name, definition in definitions.items()
+        for key, field in definition.get("properties", {}).items()
+        for kind in (field, *field.get("anyOf", ()))
+        if kind.get("type") in {"integer", "number"}
+    }
+
+    assert len(numbers) >= 15
+    assert not [
+        name
+        for name, kind in numbers.items()
+        if not ({"minimum", "exclusiveMinimum"} & set(kind) and "maximum" in kind)
+    ]

@@ -67,7 +67,7 @@ def runners() -> Iterator[ProcessRunners]:
 class TestProcessRunners(RunnersContract):
     @pytest.fixture
     def bench(self, runners: ProcessRunners, tmp_path: Path) -> Iterator[ProcessBench]:
-        engine = FolderEngine(tmp_path / "queue" / "pending", settle_s=0)
+        engine = FolderEngine(tmp_path / "queue" / "pending", settle_s=lambda: 0)
         engine.open()
         workspace = tmp_path / "workspace"
         workspace.mkdir()

@@ -58,7 +58,7 @@ class Bench:
             self.clock,
             orders=self.orders,
             emit=self.events.append,
-            timing=Timing(SWEEP_S, STOP_GRACE_S, jitter=lambda: 0.0),
+            timing=lambda: Timing(SWEEP_S, STOP_GRACE_S, jitter=lambda: 0.0),
         )
         return Supervision(
             context,

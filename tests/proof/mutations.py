@@ -135,7 +135,7 @@ MUTATIONS = (
     Mutation(
         "a stopped runner has no time to end",
         _SUPERVISION,
-        "else now + self._timing.stop_grace_s",
+        "else now + self._timing().stop_grace_s",
         "else now",
         _WAITING,
     ),
@@ -163,8 +163,8 @@ MUTATIONS = (
     Mutation(
         "a deadline waits for the sweep",
         _SUPERVISION,
-        "min([self._timing.sweep_s, *next_looks])",
-        "self._timing.sweep_s",
+        "min([self._timing().sweep_s, *next_looks])",
+        "self._timing().sweep_s",
         _WAITING,
     ),
     Mutation(

@@ -26,7 +26,7 @@ TASK = TaskId("task-a")
 def engine(tmp_path: Path) -> FolderEngine:
     """A source with one complete document, surveyed."""
     tmp_path.chmod(0o700)
-    engine = FolderEngine(tmp_path / "queue" / "pending", settle_s=0)
+    engine = FolderEngine(tmp_path / "queue" / "pending", settle_s=lambda: 0)
     engine.open()
     document(engine).write_text("# Mine")
     (tmp_path / "secret").write_text("# Secret")
@@ -161,7 +161,7 @@ def test_an_id_in_a_lock_never_becomes_a_path_unchecked(engine: FolderEngine, tm
     forged = lock_bytes(replace(claim, task_id=TaskId("task-x/../../../outside")))
     engine.close()
     lock.write_bytes(forged)
-    successor = FolderEngine(engine.layout.pending, settle_s=0)
+    successor = FolderEngine(engine.layout.pending, settle_s=lambda: 0)
     successor.open()
 
     assert successor.queue.claims() == ()

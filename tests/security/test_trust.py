@@ -86,7 +86,7 @@ def test_an_untrusted_source_is_not_served_until_it_is_put_right(rig: Rig, which
 def test_a_folder_that_opens_up_while_it_is_served_is_refused(tmp_path: Path) -> None:
     """Each claim looks again."""
     tmp_path.chmod(0o700)
-    engine = FolderEngine(tmp_path / "q" / "pending", settle_s=0)
+    engine = FolderEngine(tmp_path / "q" / "pending", settle_s=lambda: 0)
     engine.open()
     (tmp_path / "q" / "pending" / "task-a.md").write_text("# Text")
     (waiting,) = engine.survey().waiting

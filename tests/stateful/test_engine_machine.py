@@ -231,7 +231,7 @@ class FolderMachine(EngineMachine):
 
     def make_engine(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="task-queue-machine-"))
-        self.engine = SickEngine(self.home / "queue" / "pending", settle_s=0)
+        self.engine = SickEngine(self.home / "queue" / "pending", settle_s=lambda: 0)
         self.engine.open()
 
     def teardown(self) -> None:

@@ -278,7 +278,7 @@ class Queue:
             temporary=self.locations.temporary,
             documents=self.locations.documents,
         )
-        engine = FolderEngine(source.path, settle_s=0, layers=configured.layers)
+        engine = FolderEngine(source.path, settle_s=lambda: 0, layers=configured.layers)
         runners = _Runners(engine, [], self.clock)
         runners.succeeds = lambda document: self._succeeds(source.id, document)
         self.engines[source.id] = engine
@@ -294,7 +294,7 @@ class Queue:
                 ),
                 clock=self.clock,
                 emit=self._note,
-                timing=Timing(jitter=lambda: 0.0),
+                timing=lambda: Timing(jitter=lambda: 0.0),
             )
         )
         engine.open()

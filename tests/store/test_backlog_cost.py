@@ -62,7 +62,7 @@ def counting() -> Iterator[tuple[Counter[str], Counter[str]]]:
 class Source:
     def __init__(self, root: Path, *, settle_s: float = 0.0) -> None:
         self.clock = FakeClock()
-        self.engine = FolderEngine(root / "queue" / "pending", settle_s=settle_s)
+        self.engine = FolderEngine(root / "queue" / "pending", settle_s=lambda: settle_s)
         self.runners = FakeRunners(self.engine, [], self.clock)
         self.admission = OpenAdmission()
         self.worker = Worker(
@@ -170,7 +170,7 @@ def test_a_waiting_task_takes_little_memory(tmp_path: Path) -> None:
         )
     source.engine.survey()  # imports what it needs
     source.engine.touch()
-    fresh = FolderEngine(source.engine.layout.pending, settle_s=0)
+    fresh = FolderEngine(source.engine.layout.pending, settle_s=lambda: 0)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     survey = fresh._pending.survey()

@@ -35,7 +35,7 @@ from tests.store.contract import NOW, EngineBench, EngineContract
 class FolderBench(EngineBench):
     def __init__(self, root: Path, settle_s: float = 0.0) -> None:
         self.pending = root / "queue" / "pending"
-        self.engine: FolderEngine = FolderEngine(self.pending, settle_s=settle_s)
+        self.engine: FolderEngine = FolderEngine(self.pending, settle_s=lambda: settle_s)
         self.engine.open()
 
     def drop(self, task_id: str, text: str = "# Do it") -> TaskId:
@@ -382,7 +382,7 @@ def test_a_lock_that_was_rewritten_is_put_right(folder: FolderBench) -> None:
 
 def test_two_engines_on_one_folder(folder: FolderBench) -> None:
     """The second is refused with the first one's name, and may take over once that one has gone."""
-    second = FolderEngine(folder.pending, settle_s=0)
+    second = FolderEngine(folder.pending, settle_s=lambda: 0)
     with pytest.raises(EngineUnavailable, match=f"pid {os.getpid()}"):
         second.open()
     folder.engine.close()

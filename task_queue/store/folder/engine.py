@@ -34,11 +34,11 @@ class FolderEngine:
         self,
         pending: Path,
         *,
-        settle_s: float = 1.0,
+        settle_s: Callable[[], float] = lambda: 1.0,
         layers: Callable[[], Layers] = Layers,
         notes: Notes | None = None,
     ) -> None:
-        """*layers*: the owner's defaults in force.
+        """*settle_s* and *layers*: what is in force of the owner's configuration.
 
         Without *notes* it knows of its own claims alone: enough for a process that claims nothing.
         """

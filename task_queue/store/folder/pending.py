@@ -44,7 +44,7 @@ _GONE_OR_REPLACED = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTSUP, errno.E
 class Settling:
     """When a document counts as complete: how long nothing must have changed it, by which clocks (seconds)."""
 
-    settle_s: float = 1.0
+    settle_s: Callable[[], float] = lambda: 1.0
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -316,8 +316,8 @@ class Pending:
         """For how long the document at *path* may still be written, None if it is complete. Raises OSError."""
         if self._settling is None:
             return None
-        needed = EMPTY_IS_REJECTED_AFTER_S if stamp.size == 0 else self._settling.settle_s
-        quiet = self._settling.settle_s if by_rename else self._quiet_s(path.name, stamp, needed)
+        needed = EMPTY_IS_REJECTED_AFTER_S if stamp.size == 0 else self._settling.settle_s()
+        quiet = self._settling.settle_s() if by_rename else self._quiet_s(path.name, stamp, needed)
         if quiet < needed:
             return max(needed - quiet, _WRITTEN_POLL_S)
         return _WRITTEN_POLL_S if is_being_written(path) else None
