@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.model import Claim, Ending, OutcomeKind
+from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
 from tests.fakes import FakeClock
 
 
@@ -22,6 +22,7 @@ class FakeAdmission:
         self._waiting: dict[str, Callable[[], None]] = {}
         self._paused_until: datetime | None = None
         self._probe: str | None = None
+        self._since: datetime | None = None
 
     def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
         held = self._held(source)
@@ -50,10 +51,18 @@ class FakeAdmission:
             self._probe = None
         self._wake_all()
 
-    def pause(self, why: str, until: datetime | None) -> datetime:  # noqa: ARG002 - the port's signature
+    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:  # noqa: ARG002 - the port's signature
+        self._since = self._clock.now()
         self._paused_until = until or self._clock.now() + timedelta(hours=1)
         self._probe = None
         return self._paused_until
+
+    def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:
+        self.log.append(f"pause_model {source} {name} {asked}")
+        return pause.until or self._clock.now() + timedelta(hours=1)
+
+    def was_paused(self, before: datetime) -> bool:
+        return self._paused_until is not None and self._since is not None and self._since <= before
 
     def is_probing(self, source: str) -> bool:
         return self._probe == source

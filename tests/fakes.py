@@ -23,6 +23,7 @@ from task_queue.domain.model import (
     Journal,
     Outcome,
     OutcomeKind,
+    Pause,
     RunRecord,
     Work,
     WorkProduct,
@@ -93,8 +94,13 @@ class FakeRunners:
     work: Work = field(default_factory=Work)
     orders: list[Order] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
+    unseen: int = 0
+    """How many of the next runners die before they have shown themselves."""
 
     def start(self, order: Order) -> RunningAttempt:
+        if self.unseen:
+            self.unseen -= 1
+            return EndedAttempt()
         outcome = self.outcomes.pop(0)
         self.orders.append(order)
         run = RunRecord(
@@ -189,9 +195,16 @@ class OpenAdmission:
 
     def leave(self, source: str) -> None: ...
 
-    def pause(self, why: str, until: datetime | None) -> datetime:
+    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:  # noqa: ARG002 - the port's
         self.pauses.append(why)
         return until or datetime(2026, 2, 7, 13, 0, tzinfo=UTC)
+
+    def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:  # noqa: ARG002 - the port's
+        self.pauses.append(f"{name}: {pause.why}")
+        return pause.until or datetime(2026, 2, 7, 13, 0, tzinfo=UTC)
+
+    def was_paused(self, before: datetime) -> bool:  # noqa: ARG002 - the port's signature
+        return False
 
 
 def source_context(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.model import Ending, Journal, Result
 from task_queue.platform.records import decode, encode
@@ -48,8 +49,26 @@ def test_a_result_is_written_as_it_always_was() -> None:
     data = (BEFORE / "result-failed.json").read_bytes()
 
     # Since then a result also says what needs a person, what failed before the task began, and how it landed.
+    since = encode(decode(Result, data)).replace(b',\n   "returned": false', b"")
     newer = b' "attention": [],\n "baseline": null,\n "landing": null,\n'
-    assert encode(decode(Result, data)).replace(newer, b"", 1) == data
+    assert since.replace(newer, b"", 1) == data
+
+
+def test_a_history_without_returns_has_none() -> None:
+    """Releases before kept none, and a task of theirs is tried again."""
+    journal = decode(Journal, (BEFORE / "journal.json").read_bytes())
+
+    assert journal.needs_person == ""
+    assert not any(attempt.returned for attempt in journal.attempts)
+
+
+def test_the_state_of_an_account_without_models_loads() -> None:
+    """As releases before wrote it."""
+    data = b'{"paused_until": "2026-02-07T12:00:00+00:00", "why": "limit", "guesses": 1, "schema_version": 1}'
+
+    account = decode(Account, data)
+
+    assert (account.why, account.models) == ("limit", {})
 
 
 def test_an_outcome_keeps_what_the_work_came_to() -> None:

@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from task_queue.app.answers import AccountView
-from task_queue.app.files import Record, number_in, object_in, record, tail_of, text_in, time_in, whole_in
+from task_queue.app.answers import AccountView, PausedModelView
+from task_queue.app.files import (
+    Record,
+    number_in,
+    object_in,
+    record,
+    tail_of,
+    text_in,
+    texts_in,
+    time_in,
+    whole_in,
+)
 
 if TYPE_CHECKING:
-    from task_queue.domain.attempt.account import Account
+    from task_queue.domain.attempt.account import Account, ModelPause
 
 _TAIL_BYTES = 1 << 20
 
@@ -41,18 +51,20 @@ def account_from(
     """A missing or unreadable file counts as an open account: the daemon takes it so too."""
     content = record(files.accounts)
     known = content if isinstance(content, dict) else {}
+    state = _state(known) if known else None
     spent, estimated = _spent_on_day_of(now, files.ledger)
     view = AccountView(
         expected=expected if isinstance(expected, str) else "any",
         paused_until=time_in(known, "paused_until"),
         why=text_in(known, "why"),
+        paused_models=_paused_models(state, now) if known.get("models") and state is not None else {},
         utilization=number_in(known, "utilization"),
         spent_today_usd=sum(spent.values()),
         estimated_today_usd=estimated,
         daily_budget_usd=budget_usd,
         stopped=files.stopped.exists(),
     )
-    return AccountReading(view, _state(known) if known else None, spent)
+    return AccountReading(view, state, spent)
 
 
 def _state(known: Record) -> Account:
@@ -64,7 +76,38 @@ def _state(known: Record) -> Account:
         since=time_in(known, "since"),
         utilization=number_in(known, "utilization"),
         told_at=time_in(known, "told_at"),
+        models=_models(known),
     )
+
+
+def _models(known: Record) -> dict[str, ModelPause]:
+    listed: object = known.get("models")
+    if not isinstance(listed, dict):
+        return {}
+    from task_queue.domain.attempt.account import ModelPause
+
+    found: dict[str, ModelPause] = {}
+    for name, pause in cast("dict[str, object]", listed).items():
+        if not isinstance(pause, dict):
+            continue
+        fields = cast("Record", pause)
+        until, since = time_in(fields, "paused_until"), time_in(fields, "since")
+        if until is not None and since is not None:
+            found[name] = ModelPause(
+                paused_until=until,
+                why=text_in(fields, "why") or "",
+                since=since,
+                is_class=fields.get("is_class") is True,
+                names=texts_in(fields, "names"),
+                sources=texts_in(fields, "sources"),
+            )
+    return found
+
+
+def _paused_models(account: Account, now: datetime) -> dict[str, PausedModelView]:
+    from task_queue.domain.attempt.account import models_paused
+
+    return {name: PausedModelView(each.paused_until, each.why) for name, each in models_paused(account, now)}
 
 
 def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[Mapping[str, float], float]:

@@ -6,8 +6,8 @@ generation at import cost ``status`` 10 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,14 @@ class DaemonView:
 
 
 @dataclass(eq=False, repr=False, slots=True)
+class PausedModelView:
+    """Of one model, or one class of models."""
+
+    paused_until: datetime
+    why: str
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class AccountView:
     """Who pays, whether anything may start on the account, what was spent."""
 
@@ -74,6 +82,8 @@ class AccountView:
     """Which kind of account the configuration expects."""
     paused_until: datetime | None = None
     why: str | None = None
+    paused_models: Mapping[str, PausedModelView] = field(default_factory=dict[str, PausedModelView])
+    """Models, or classes of models, whose tasks are held, although the account is open to others."""
     utilization: float | None = None
     """Share of the usage limit used up at the last report, 0 to 1."""
     spent_today_usd: float = 0.0
@@ -120,6 +130,8 @@ class WaitingView:
     why: str
     attempts: int = 0
     not_before: datetime | None = None
+    needs_person: bool = False
+    """It came back too often, and is not tried again before a person asks for it."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -204,11 +216,13 @@ class TaskLine:
     """Why it waits, what it does, or how it ended."""
     at: datetime | None = None
     cost_usd: float | None = None
+    needs_person: bool = False
+    """It waits, and is not tried again before a person asks for it."""
     available_actions: tuple[Action, ...] = ()
     """What may be done with it now; follows from the state."""
 
     def __post_init__(self) -> None:
-        self.available_actions = available_actions(self.state)
+        self.available_actions = available_actions(self.state, needs_person=self.needs_person)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -262,7 +276,8 @@ class ShowView:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        self.available_actions = available_actions(self.state)
+        waits = self.waiting is not None and self.waiting.needs_person
+        self.available_actions = available_actions(self.state, needs_person=waits)
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -70,6 +70,9 @@ def _of_queue(
     if account.paused_until is not None:
         sentence = f"the account is paused: {account.why}"
         yield AttentionView(AttentionKind.ACCOUNT, sentence, "task-queue tasks resume-account")
+    for model, pause in account.paused_models.items():
+        sentence = f"the account is paused for {model}: {pause.why}"
+        yield AttentionView(AttentionKind.ACCOUNT, sentence, "task-queue tasks resume-account")
     for source_id, words in said.items():
         if words.get("needs_person") is True:
             sentence = f"source '{source_id}': {text_in(words, 'why')}"
@@ -106,10 +109,11 @@ def _stuck(circumstances: Circumstances, listed: ListedSource) -> Iterator[Atten
     except OSError:
         return  # the source is unavailable, which is said elsewhere
     for task, why in stuck:
-        command = f"task-queue tasks show {shlex.quote(task.id)}"
-        yield AttentionView(
-            AttentionKind.BLOCKED, f"task {task.id} {why}", command, task_id=task.id, source=listed.id
+        kind, verb = (
+            (AttentionKind.RETURNED, "retry") if task.needs_person else (AttentionKind.BLOCKED, "show")
         )
+        command = f"task-queue tasks {verb} {shlex.quote(task.id)}"
+        yield AttentionView(kind, f"task {task.id} {why}", command, task_id=task.id, source=listed.id)
 
 
 def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterator[AttentionView]:

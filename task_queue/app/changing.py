@@ -12,10 +12,12 @@ from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
 from task_queue.app.user_actions import record_action
 from task_queue.domain.actions import Action, demand
+from task_queue.domain.document import naming
 from task_queue.domain.events import CancelAsked, TaskRetried
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import identity
 from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.folder.reading import read_history
 
 CANCEL_TAKES_S = 90.0
 _POLL_S = 0.1
@@ -80,7 +82,7 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
 
 
 def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -> Retried:
-    """Try the failed *task_id* again; the numbers of its attempts go on.
+    """Try *task_id* again, which failed or waits for a person; the numbers of its attempts go on.
 
     *fresh*: in a new session and, where it has a checkout of its own, in a new one; the earlier work is kept.
 
@@ -88,7 +90,9 @@ def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -
     """
     installation.demand_trust()
     listed, state = found(installation.sources(), task_id)
-    demand(Action.RETRY, task_id, state)
+    document = naming.document_of(task_id)
+    history = read_history(listed.folders.journal(document))
+    demand(Action.RETRY, task_id, state, needs_person=bool(history.needs_person))
     FolderEngine(listed.folders.pending).requests.requeue(task_id, fresh=fresh)
     retried = TaskRetried(listed.id, task_id)
     record_action(

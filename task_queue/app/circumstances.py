@@ -21,7 +21,7 @@ from task_queue.store.folder.layout import Layout
 from task_queue.store.snapshot import ReadSource, Snapshots
 
 if TYPE_CHECKING:
-    from task_queue.domain.holds import AgentHold, Holds
+    from task_queue.domain.holds import Hold, Holds
 
 
 class Circumstances:
@@ -78,8 +78,8 @@ class Circumstances:
             agents = AgentHold(why)
         return Holds(everything, agents)
 
-    def _agents_held(self, source: ListedSource) -> AgentHold | None:
-        from task_queue.domain.holds import account_paused, budget_spent, near_the_limit
+    def _agents_held(self, source: ListedSource) -> Hold | None:
+        from task_queue.domain.holds import account_paused, any_of, budget_spent, models_held, near_the_limit
 
         account, spent = self._spent.state, self.account.spent_today_usd
         budgets = (
@@ -94,12 +94,13 @@ class Circumstances:
         below = self._limits.get("hold_below_priority")
         if account is None:
             return None
-        return near_the_limit(
+        near = near_the_limit(
             account,
             above=_number(self._limits.get("hold_above_utilization")),
             below=below if isinstance(below, int) else None,
             now=self.now,
         )
+        return any_of(models_held(account, self.now, source=source.id), near)
 
 
 def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:

@@ -16,6 +16,7 @@ from task_queue.platform.json_files import (
     object_in,
     records_in,
     text_in,
+    texts_in,
     time_in,
     whole_in,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "records_in",
     "tail_of",
     "text_in",
+    "texts_in",
     "time_in",
     "whole_in",
 ]

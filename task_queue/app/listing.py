@@ -178,7 +178,14 @@ def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState
             )
     if TaskState.PENDING in wanted:
         for waiting in view.waiting:
-            yield TaskLine(waiting.task_id, listed.id, TaskState.PENDING, waiting.title, waiting.why)
+            yield TaskLine(
+                waiting.task_id,
+                listed.id,
+                TaskState.PENDING,
+                waiting.title,
+                waiting.why,
+                needs_person=waiting.needs_person,
+            )
 
 
 def _newest(listed: ListedSource, state: TaskState, limit: int) -> tuple[list[TaskLine], bool]:

@@ -122,7 +122,9 @@ def _account(account: AccountView) -> render.Part:
     rest = f", expected payer: {account.expected}, spent {spent}{used}"
     if account.paused_until is not None:
         return line(word("paused"), f" until {moment(account.paused_until)}{rest}")
-    return f"open{rest}"
+    models = (f"{name} until {moment(each.paused_until)}" for name, each in account.paused_models.items())
+    held = f", but paused: {'; '.join(models)}" if account.paused_models else ""
+    return f"open{held}{rest}"
 
 
 def _counts(source: SourceView) -> tuple[render.Part, ...]:

@@ -46,6 +46,7 @@ from task_queue.ports.runner import RunningAttempt
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
+_NEVER_BEGAN = "the runner ended before an agent was started"
 _BACKSTOP = timedelta(minutes=5)
 _MOST_REPAIRS = 10
 
@@ -91,7 +92,7 @@ class Supervision:
             self.commit(claim, Outcome(OutcomeKind.REJECTED, error.in_full), by="worker")
         except ExecutorError as error:
             if self._attempts.abandon(claim, now=self._clock.now()).abandoned:
-                self.commit(claim, Outcome(OutcomeKind.INTERRUPTED, str(error)), by="worker")
+                self.commit(claim, Outcome(OutcomeKind.UNAVAILABLE, str(error)), by="worker")
             self.conclude(claim)
             raise
         else:
@@ -172,8 +173,7 @@ class Supervision:
                 self._attempts.abandon(claim, now=self._clock.now())
             case Repair.RELEASE:
                 self._end_leftovers(claim, runner_ended)  # a runner that was about to show itself
-                outcome = Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
-                self.commit(claim, outcome, by="recovery")
+                self.commit(claim, self._never_began(claim, runner_ended), by="recovery")
             case Repair.REBUILD:
                 self._end_leftovers(claim, runner_ended)
                 ending = self._rebuilt(claim)
@@ -194,6 +194,15 @@ class Supervision:
             case _:
                 assert_never(repair)
         self._emit(events.TaskRecovered(self._source, claim.task_id, repair.value))
+
+    def _never_began(self, claim: Claim, runner_ended: bool) -> Outcome:
+        """For an attempt whose runner never showed itself; of two in a row that nothing stopped, the second counts."""
+        if not runner_ended or self._stopping():
+            return Outcome(OutcomeKind.INTERRUPTED, "stopped before an agent was started")
+        earlier = attempts_before(self._queue.journal(claim), claim)
+        if earlier and earlier[-1].reason.startswith(_NEVER_BEGAN):
+            return Outcome(OutcomeKind.CRASHED, f"{_NEVER_BEGAN}, for the second time in a row")
+        return Outcome(OutcomeKind.INTERRUPTED, _NEVER_BEGAN)
 
     def _adopt(self, claim: Claim) -> None:
         run = self._attempts.run_of(claim)
@@ -284,6 +293,7 @@ class Supervision:
     def _apply(self, claim: Claim, ending: Ending) -> bool:
         """Do what ``decide`` says follows from *ending*; whether that is the task's end."""
         journal = self._queue.journal(claim)
+        probed = self._admission.was_paused(claim.started_at)
         self._admission.ended(self._source, claim, ending)
         disposition = decide(
             ending.outcome,
@@ -302,15 +312,25 @@ class Supervision:
                 self._settle(claim, ending, journal, TaskState.FAILED, outcome, dead_letter=dead_letter)
             case Retry() | Release():
                 self._release(claim, ending, journal, disposition)
-            case Pause(why=why, until=until):
+            case Pause():
                 if outcome.kind is OutcomeKind.LIMITED:
                     limited = (self._source, claim.task_id, claim.attempt, outcome.reason, outcome.resets_at)
                     self._emit(events.TaskLimited(*limited))
-                self._emit(events.AccountPaused(self._source, why, self._admission.pause(why, until)))
-                self._release(claim, ending, journal, disposition)
+                self._emit(self._paused(claim, disposition))
+                self._release(claim, ending, journal, disposition, probed=probed)
             case _:
                 assert_never(disposition)
         return isinstance(disposition, Complete | Fail)
+
+    def _paused(self, claim: Claim, pause: Pause) -> events.AccountPaused:
+        """Let the account, or the part of it that is meant, rest."""
+        if pause.model is None:
+            until = self._admission.pause(pause.why, pause.until, briefly=pause.briefly)
+            return events.AccountPaused(self._source, pause.why, until)
+        task = self._task(claim)
+        asked = None if task is None else self._orders.settings_of(task).model
+        until = self._admission.pause_model(self._source, pause.model, pause, asked=asked)
+        return events.AccountPaused(self._source, f"{pause.why} (only for {pause.model})", until)
 
     def _why_unwanted(self, claim: Claim) -> str | None:
         """A task that a person cancelled, or whose document was deleted, is not tried again."""
@@ -366,9 +386,15 @@ class Supervision:
             return None
 
     def _release(
-        self, claim: Claim, ending: Ending, journal: Journal, disposition: Retry | Release | Pause
+        self,
+        claim: Claim,
+        ending: Ending,
+        journal: Journal,
+        disposition: Retry | Release | Pause,
+        *,
+        probed: bool = False,
     ) -> None:
-        after = journal_after(claim, ending, journal, disposition)
+        after = journal_after(claim, ending, journal, disposition, probed=probed)
         self._emit_edit(claim, self._queue.release(claim, after))
         self._emit(
             events.TaskReleased(

@@ -16,12 +16,15 @@ class Action(StrEnum):
     RETRY = "retry"
 
 
-def available_actions(state: TaskState) -> tuple[Action, ...]:
+def available_actions(state: TaskState, *, needs_person: bool = False) -> tuple[Action, ...]:
     """The actions that work on a task in *state*, the most likely first.
 
-    To cancel a task twice is one request. A failed task may be tried again, also when its attempts are used up.
+    To cancel a task twice is one request. A failed task may be tried again, also when its attempts are used up;
+    a waiting one where it is not tried again without a person (*needs_person*).
     """
     match state:
+        case TaskState.PENDING if needs_person:
+            return Action.RETRY, Action.CANCEL
         case TaskState.PENDING | TaskState.RUNNING:
             return (Action.CANCEL,)
         case TaskState.FAILED:
@@ -32,9 +35,9 @@ def available_actions(state: TaskState) -> tuple[Action, ...]:
             assert_never(state)
 
 
-def demand(action: Action, task_id: TaskId, state: TaskState) -> None:
+def demand(action: Action, task_id: TaskId, state: TaskState, *, needs_person: bool = False) -> None:
     """Raises UnknownTaskError, which names the state, unless *action* is available."""
-    if action in available_actions(state):
+    if action in available_actions(state, needs_person=needs_person):
         return
     match action:
         case Action.CANCEL:

@@ -5,14 +5,22 @@ Pure: the account, what was spent and the time are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from task_queue.domain.attempt.account import Account, pause_ends_at, utilization_now
+from task_queue.domain.attempt.account import (
+    Account,
+    ModelPause,
+    models_paused,
+    pause_ends_at,
+    utilization_now,
+)
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 
+Hold = Callable[[Waiting], str | None]
+"""Why a task is held; depends on nothing of it but what ``backlog`` groups tasks by."""
 STOPPED = "everything is stopped; go on with: task-queue resume"
 
 
@@ -24,9 +32,48 @@ class AgentHold:
     below: int | None = None
 
     def __call__(self, task: Waiting) -> str | None:
-        """Depends on nothing of *task* but its executor and its priority."""
         held = task.executor == CLAUDE and (self.below is None or task.priority < self.below)
         return self.why if held else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHold:
+    """Keeps the agents of one source from starting that would use a model which is paused."""
+
+    why: str
+    name: str
+    pause: ModelPause
+    source: str
+
+    def __call__(self, task: Waiting) -> str | None:
+        held = task.executor == CLAUDE and self.pause.concerns(self.name, task.model, source=self.source)
+        return self.why if held else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedHold:
+    """Keeps those from trying a paused account that came back because of it, while others may."""
+
+    why: str
+
+    def __call__(self, task: Waiting) -> str | None:
+        return self.why if task.executor == CLAUDE and task.paused else None
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """The first of several that holds a task."""
+
+    holds: tuple[Hold, ...]
+
+    def __call__(self, task: Waiting) -> str | None:
+        return next((why for hold in self.holds if (why := hold(task)) is not None), None)
+
+
+def any_of(*holds: Hold | None) -> Hold | None:
+    """All of them as one, None if there is none."""
+    found = tuple(hold for hold in holds if hold is not None)
+    return found[0] if len(found) == 1 else AnyOf(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +82,7 @@ class Holds:
 
     everything: str | None = None
     """Why nothing of the source starts."""
-    agents: AgentHold | None = None
+    agents: Hold | None = None
 
 
 def source_paused(source: str) -> str:
@@ -58,6 +105,21 @@ def account_paused(account: Account, now: datetime) -> AgentHold | None:
     if until is None:
         return None
     return AgentHold(f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {account.why}")
+
+
+def models_held(account: Account, now: datetime, *, source: str) -> Hold | None:
+    """Of tasks whose model, or class of models, is paused."""
+    return any_of(
+        *(
+            ModelHold(
+                f"{name} paused until {pause.paused_until.astimezone():%Y-%m-%d %H:%M}: {pause.why}",
+                name,
+                pause,
+                source,
+            )
+            for name, pause in models_paused(account, now)
+        )
+    )
 
 
 def near_the_limit(

@@ -53,6 +53,10 @@ class Outcome:
     """For LIMITED: when the account may be used again, if it was announced. For BUDGET: when the day's is renewed."""
     lost_session: bool = False
     """The session that was to be continued is unknown to the agent."""
+    model: str | None = None
+    """What alone is refused or limited: for ACCOUNT the model that the task names, for LIMITED a class of models."""
+    unreachable: bool = False
+    """For UNAVAILABLE: no endpoint answered at all, which no task is to blame for."""
 
 
 class LandingState(StrEnum):
@@ -209,6 +213,8 @@ class Attempt:
     """Both empty where the attempt was ended before it could report."""
     steps: str = ""
     """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.attempt.proof``."""
+    returned: bool = False
+    """It was not counted although its cause is the task's own: see ``lifecycle.MAX_RETURNS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,8 @@ class Journal:
     not_before: datetime | None = None
     fresh: bool = False
     """The next attempt begins anew, in a new session and a new checkout: a person asked for it."""
+    needs_person: str = ""
+    """Why there is no next attempt before a person asks for it; empty: there is."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -331,6 +339,12 @@ class Pause:
 
     why: str
     until: datetime | None = None
+    model: str | None = None
+    """Only tasks of this model are held; None: all that use the account."""
+    is_class: bool = False
+    """*model* is a class of models, ``opus`` for one."""
+    briefly: bool = False
+    """Where *until* is unknown, the wait begins with a minute: no endpoint was reached."""
 
 
 Disposition = Complete | Fail | Retry | Release | Pause

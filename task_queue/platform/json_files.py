@@ -64,6 +64,12 @@ def text_in(content: Record, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def texts_in(content: Record, key: str) -> tuple[str, ...]:
+    listed: object = content.get(key)
+    items = cast("list[object]", listed) if isinstance(listed, list) else []
+    return tuple(item for item in items if isinstance(item, str))
+
+
 def whole_in(content: Record, key: str) -> int | None:
     value: object = content.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

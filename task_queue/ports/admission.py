@@ -8,7 +8,7 @@ from typing import Protocol
 
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.model import Claim, Ending
+from task_queue.domain.model import Claim, Ending, Pause
 
 
 class Admission(Protocol):
@@ -17,7 +17,7 @@ class Admission(Protocol):
     def screen(self, source: str) -> Callable[[Waiting], str | None] | None:
         """Says of a task why it is held back while others of *source* may pass; None if none is.
 
-        It depends on the task's executor and priority alone.
+        It depends on nothing but what ``domain.document.backlog`` groups tasks by.
         """
         ...
 
@@ -34,8 +34,19 @@ class Admission(Protocol):
 
     def leave(self, source: str) -> None: ...
 
-    def pause(self, why: str, until: datetime | None) -> datetime:
+    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:
         """Let nothing start on the account; returns until when (a guess where *until* is unknown)."""
+        ...
+
+    def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:
+        """Let nothing start that uses the model, or class of models, *name*; returns until when.
+
+        A task of *source* has met it that names the model *asked*, or none: others like it would, too.
+        """
+        ...
+
+    def was_paused(self, before: datetime) -> bool:
+        """Whether the account is paused, and was *before* already: an attempt begun then tried it."""
         ...
 
     def is_probing(self, source: str) -> bool:

@@ -16,7 +16,9 @@ class Requests(Protocol):
         ...
 
     def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
-        """A person's retry: an ended task goes back to pending; raises UnknownTaskError.
+        """A person's retry: an ended task goes back to pending, one that waits for a person goes on.
+
+        Raises UnknownTaskError.
 
         *fresh*: in a new session and a new checkout, from what the target is then.
         """

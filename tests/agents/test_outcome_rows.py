@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.agents.claude.watch import Timers
 from task_queue.demo.scripted_model import (
     ApiError,
+    Drop,
     Hang,
     Reply,
     Request,
@@ -144,6 +146,48 @@ def test_billing_and_rights_are_the_accounts(bench: MakeBench, failure: ApiError
 
     assert outcome.kind is OutcomeKind.ACCOUNT, outcome
     assert "subtype=success" in outcome.evidence
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-1", None], ids=["named", "not named"])
+def test_a_refused_model_is_not_a_refused_login(bench: MakeBench, model: str | None) -> None:
+    """The CLI reports the same failed authentication for both; only a task that names a model has it refused."""
+    run = bench(in_turn(ApiError(403, "permission_error", "not for you")))
+    run.given(model=model)
+
+    outcome, work = run.run()
+
+    assert (outcome.kind, outcome.model) == (OutcomeKind.ACCOUNT, model), outcome
+    assert work.num_turns == 0, "the CLI counts the refused request as a turn"
+
+
+@pytest.mark.parametrize("kind", ["seven_day_opus", "five_hour"])
+def test_a_limit_tells_which_models_it_is_for(bench: MakeBench, kind: str) -> None:
+    """As the CLI's event has it, and for the class that runs."""
+    headers = {
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": "4102444800",
+        "anthropic-ratelimit-unified-representative-claim": kind,
+        "x-should-retry": "false",
+    }
+    run = bench(in_turn(ApiError(429, "rate_limit_error", "limit", headers=headers)))
+    env = {**run.order.env, "CLAUDE_CODE_OAUTH_TOKEN": run.order.env["ANTHROPIC_API_KEY"]}
+    run.order = replace(run.order, env={k: v for k, v in env.items() if k != "ANTHROPIC_API_KEY"})
+    run.given(model="opus")
+
+    outcome, _ = run.run()
+
+    model = "opus" if kind == "seven_day_opus" else None
+    assert (outcome.kind, outcome.model) == (OutcomeKind.LIMITED, model), outcome
+
+
+def test_no_endpoint_is_not_the_tasks_trouble(bench: MakeBench) -> None:
+    """The CLI retries for minutes; a time-out of ours in between is neither the task's."""
+    run = bench(in_turn(Drop()))
+    run.given(timeout=timedelta(seconds=5))
+
+    outcome, _ = run.run()
+
+    assert (outcome.kind, outcome.unreachable) == (OutcomeKind.UNAVAILABLE, True), outcome
 
 
 def test_a_model_that_fails_and_then_falls_silent_is_unavailable(bench: MakeBench) -> None:

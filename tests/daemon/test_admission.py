@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Work, WorkProduct
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Pause, Work, WorkProduct
 from task_queue.domain.task import TaskId
 from tests.admission import FakeAdmission
 from tests.claims import a_claim
@@ -51,11 +52,11 @@ class GateBench:
         admission.configure(bounds)
         return admission
 
-    def task(self, *, priority: int = 5, executor: str = "claude") -> Waiting:
-        return Waiting(TaskId("task-x"), self.clock.now(), priority=priority, executor=executor)
+    def task(self, **more: Any) -> Waiting:
+        return Waiting(TaskId("task-x"), self.clock.now(), **more)
 
     def enter(self, source: str = "a", **task: object) -> str | None:
-        return self.admission.enter(source, self.task(**task), lambda: self.wakeups.append(source))  # type: ignore[arg-type]
+        return self.admission.enter(source, self.task(**task), lambda: self.wakeups.append(source))
 
     def run(self, kind: OutcomeKind, *, source: str = "a", work: Work | None = None) -> None:
         """One attempt from its entry to its ending."""
@@ -173,6 +174,147 @@ def test_a_probe_that_ended_opens_the_account(bench: GateBench, kind: OutcomeKin
     bench.run(kind)
 
     assert bench.admission.account.paused_until is None
+
+
+def test_a_probe_that_got_no_answer_shows_nothing(bench: GateBench) -> None:
+    """Its setup failed, or no endpoint could be reached: the account was not asked."""
+    bench.admission.pause("usage limit", None)
+    bench.clock.advance(16 * 60)
+    bench.run(OutcomeKind.UNAVAILABLE)
+
+    assert bench.admission.account.paused_until is not None
+    assert bench.enter("b") is None
+    assert bench.admission.is_probing("b")
+
+
+@pytest.mark.parametrize("opened_by", ["time", "a person"])
+def test_the_task_that_paused_it_does_not_try_first(bench: GateBench, opened_by: str) -> None:
+    """Another one does, of whichever source; without another, it does."""
+    bench.admission.pause("refused", None)
+    bench.clock.advance(14 * 60)
+    assert bench.enter("a", paused=1) is not None
+    assert bench.enter("b", paused=0) is not None
+    if opened_by == "time":
+        bench.clock.advance(2 * 60)
+    else:
+        (bench.folder / "accounts.json").unlink()
+        bench.admission.look_at_account_file()
+
+    first = bench.enter("a", paused=1)
+    screen = bench.admission.screen("a")
+    behind = screen(bench.task()) if screen else None
+    second = bench.enter("b", paused=0)
+
+    assert first == "another task tries first whether the account works again"
+    assert behind is None, "the one behind it in its own source may"
+    assert second is None
+    assert bench.admission.is_probing("b")
+    bench.admission.account_works()
+    assert bench.enter("a", paused=1) is None
+
+
+def test_of_those_that_were_sent_back_the_one_tries_that_was_so_least_often(bench: GateBench) -> None:
+    """So each has its turn."""
+    bench.admission.pause("refused", None)
+    bench.clock.advance(14 * 60)
+    bench.enter("b", paused=1)
+    bench.clock.advance(2 * 60)
+
+    assert bench.enter("a", paused=2) == "another task tries first whether the account works again"
+    assert bench.enter("b", paused=1) is None
+
+
+def test_a_task_that_is_gone_keeps_none_from_trying(bench: GateBench) -> None:
+    """It was cancelled while the account was paused: its worker looks, and chooses none."""
+    bench.admission.pause("refused", None)
+    bench.clock.advance(14 * 60)
+    bench.enter("b", paused=0)
+    bench.clock.advance(2 * 60)
+    held = bench.enter("a", paused=1)
+    for _ in range(2):
+        bench.admission.screen("b")
+
+    assert held is not None
+    assert bench.enter("a", paused=1) is None
+
+
+def test_a_source_that_cannot_ask_keeps_none_from_trying(bench: GateBench) -> None:
+    """It is unavailable, or was removed, since its worker asked."""
+    bench.admission.pause("refused", None)
+    bench.enter("b", paused=0)
+    bench.clock.advance(16 * 60)
+
+    assert bench.enter("a", paused=1) is None
+
+
+def test_a_limit_for_a_class_holds_its_tasks_only(bench: GateBench) -> None:
+    """Also after a restart, until its time; a task that names no model is of the class where one like it met it."""
+    until = bench.clock.now() + timedelta(hours=2)
+    for asked in ("opus", None):
+        bench.admission.pause_model("a", "opus", Pause("limit", until, "opus", is_class=True), asked=asked)
+    for admission in (bench.admission, bench.new_admission(Bounds())):
+        bench.admission = admission
+        for source, model in (("b", "sonnet"), ("b", None)):
+            assert bench.enter(source, model=model) is None
+            bench.admission.leave(source)
+        for source, model in (("b", "claude-opus-5-5"), ("a", "opus"), ("a", None)):
+            assert "opus paused until" in (bench.enter(source, model=model) or "")
+        assert bench.enter("a", model="opus", executor="make") is None
+        bench.admission.leave("a")
+    assert bench.admission.account.paused_until is None
+
+    bench.clock.time = until + timedelta(seconds=61)
+    assert bench.enter("a", model="opus") is None
+
+
+def test_a_refused_model_holds_that_model_alone(bench: GateBench) -> None:
+    """It is tried again after a growing time, and an answer ends that."""
+    refused = Pause("refused", model="claude-opus-4")
+
+    first = bench.admission.pause_model("a", "claude-opus-4", refused, asked="claude-opus-4")
+    held, other = bench.enter("a", model="claude-opus-4"), bench.enter("b", model="claude-opus-5-5")
+    bench.clock.time = first
+    second = bench.admission.pause_model("a", "claude-opus-4", refused, asked="claude-opus-4")
+    bench.clock.time, waited = second, second - first
+    assert bench.enter("a", model="claude-opus-4") is None
+    bench.admission.ended("a", *bench.ending(OutcomeKind.SUCCEEDED, Work(num_turns=1)))
+
+    assert "claude-opus-4 paused until" in (held or "")
+    assert other is None
+    assert waited == timedelta(minutes=30)
+    assert bench.admission.account.models == {}
+
+
+def test_a_person_opens_every_part_of_the_account(bench: GateBench) -> None:
+    """The file is removed, as for the whole of it."""
+    bench.admission.pause_model("a", "opus", Pause("limit", model="opus", is_class=True), asked="opus")
+    assert bench.enter("a", model="opus") is not None
+    (bench.folder / "accounts.json").unlink()
+    bench.admission.look_at_account_file()
+
+    assert bench.wakeups == ["a"]
+    assert bench.enter("a", model="opus") is None
+
+
+def test_an_unreachable_endpoint_is_tried_soon(bench: GateBench) -> None:
+    """1, 2, 4 minutes, doubled up to 15."""
+    minutes: list[float] = []
+    for _ in range(6):
+        until = bench.admission.pause("no endpoint", None, briefly=True)
+        minutes.append((until - bench.clock.now()).total_seconds() / 60)
+        bench.clock.time = until
+
+    assert minutes == [1, 2, 4, 8, 15, 15]
+
+
+def test_an_attempt_that_began_in_a_pause_tried_it(bench: GateBench) -> None:
+    """What it finds is not of its task's making."""
+    before = bench.clock.now() - timedelta(seconds=1)
+    assert not bench.admission.was_paused(before)
+    bench.admission.pause("refused", None)
+
+    assert not bench.admission.was_paused(before)
+    assert bench.admission.was_paused(bench.clock.now())
 
 
 def test_unknown_resets_are_guessed_longer_and_longer(bench: GateBench) -> None:

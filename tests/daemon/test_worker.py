@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from task_queue.daemon.worker import LONGEST_WAIT_FOR_A_TIME_S
+from task_queue.domain.attempt.lifecycle import MAX_RETURNS
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
+from tests.admission import FakeAdmission
 from tests.fakes import SUCCESS, Bench, FakeOrders, FakeRunners
 
 FAILED = Outcome(OutcomeKind.FAILED, "it did not work")
@@ -225,6 +227,7 @@ def test_a_task_whose_agent_cannot_be_driven_is_given_back() -> None:
     bench.turn()
     trouble = bench.worker.trouble
     bench.orders.refusal = None
+    bench.clock.advance(60)
     bench.turn()
 
     result = bench.engine.results[TaskId("task-a")]
@@ -361,3 +364,99 @@ def test_a_worker_that_a_defect_stopped_needs_a_person() -> None:
     bench.worker.serve()
 
     assert bench.worker.needs_person
+
+
+def test_a_task_that_comes_back_again_and_again_waits_for_a_person() -> None:
+    """The others go on, also after a restart; a retry lets it go on, with a row of its own."""
+    unavailable = Outcome(OutcomeKind.UNAVAILABLE, "setup failed")
+    bench = Bench(*[unavailable] * MAX_RETURNS, SUCCESS, unavailable, SUCCESS)
+    bench.drop("task-a")
+    for _ in range(MAX_RETURNS):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+    bench.worker = bench.new_worker()
+    bench.drop("task-b")
+    bench.turn(3)
+    started = [order.claim.task_id for order in bench.runners.orders]
+    (waits,) = bench.engine.survey().waiting
+
+    assert started == ["task-a"] * MAX_RETURNS + ["task-b"]
+    assert waits.needs_person == "came back 8 times in a row without an answer of the model: setup failed"
+    assert bench.worker.only_waits
+    bench.engine.requests.requeue(TaskId("task-a"))
+    for _ in range(2):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+    assert bench.engine.results[TaskId("task-a")].success
+
+
+def test_what_depends_on_such_a_task_waits() -> None:
+    """Nothing is cancelled."""
+    bench = Bench(*[Outcome(OutcomeKind.UNAVAILABLE, "no")] * MAX_RETURNS)
+    bench.drop("task-a")
+    bench.drop("task-b", "---\ndepends_on: [task-a]\non_dependency_failure: fail\n---\n# Do it")
+    for _ in range(MAX_RETURNS + 2):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+
+    assert [state_of(bench, name) for name in ("task-a", "task-b")] == [TaskState.PENDING] * 2
+    assert not bench.runners.outcomes
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.LIMITED, OutcomeKind.INTERRUPTED])
+def test_limits_and_shutdowns_may_come_as_often_as_they_like(kind: OutcomeKind) -> None:
+    bench = Bench(*[Outcome(kind, "not its own")] * (MAX_RETURNS + 2), SUCCESS)
+    bench.drop("task-a")
+    for _ in range(MAX_RETURNS + 3):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+
+    assert bench.engine.results[TaskId("task-a")].success
+
+
+def test_an_unreachable_endpoint_makes_no_task_burn_its_tries() -> None:
+    """It pauses the account; what tries it then is not to blame."""
+    out = Outcome(OutcomeKind.UNAVAILABLE, "no endpoint can be reached", unreachable=True)
+    bench = Bench(*[out] * (MAX_RETURNS + 4), SUCCESS)
+    gate = FakeAdmission(bench.clock)
+    bench.admission = gate  # type: ignore[assignment]  # the port is the same
+    bench.worker = bench.new_worker()
+    bench.drop("task-a")
+    for _ in range(MAX_RETURNS + 5):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+
+    result = bench.engine.results[TaskId("task-a")]
+    assert [attempt.returned for attempt in result.attempts[:3]] == [True, False, False]
+    assert result.success
+
+
+def test_an_agent_that_cannot_be_started_again_and_again_waits_for_a_person() -> None:
+    """It is given back each time, uncounted; its source goes on with others."""
+    bench = Bench()
+    bench.drop("task-a")
+    bench.orders.refusal = ExecutorError("the workspace /gone does not exist")
+    for _ in range(MAX_RETURNS):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+
+    (waits,) = bench.engine.survey().waiting
+    assert "the workspace /gone does not exist" in waits.needs_person
+
+
+def test_a_runner_that_dies_before_its_first_word_twice_counts() -> None:
+    """Once is given back uncounted, as after a power cut."""
+    bench = Bench(SUCCESS)
+    bench.runners.unseen = 3
+    bench.drop("task-a")
+    for _ in range(4):
+        bench.turn()
+        bench.clock.advance(2 * 3600)
+
+    attempts = bench.engine.results[TaskId("task-a")].attempts
+    assert [(attempt.outcome.value, attempt.counted) for attempt in attempts] == [
+        ("interrupted", False),
+        ("crashed", True),
+        ("crashed", True),
+        ("succeeded", True),
+    ]

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from task_queue.domain.attempt.account import ModelPause
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import (
@@ -21,7 +22,7 @@ from task_queue.domain.document.ordering import (
     place_in_order,
     standing,
 )
-from task_queue.domain.holds import AgentHold
+from task_queue.domain.holds import AgentHold, Hold, ModelHold, ReturnedHold, any_of
 from task_queue.domain.task import TaskId, TaskState
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -34,13 +35,22 @@ MORE = st.fixed_dictionaries(
         "depends_on": st.lists(NAMES, max_size=2, unique=True).map(tuple),
         "on_dependency_failure": st.sampled_from(["block", "fail", "run"]),
         "executor": st.sampled_from(["claude", "make"]),
+        "model": st.sampled_from([None, "opus", "sonnet"]),
+        "paused": st.integers(0, 2),
+        "needs_person": st.sampled_from(["", "", "came back"]),
     }
 )
-HOLDS = st.none() | st.builds(AgentHold, st.just("held"), st.none() | st.integers(4, 6))
+OPUS = ModelPause(NOW, "limit", NOW, is_class=True, sources=("a",))
+HOLDS = (
+    st.none()
+    | st.builds(AgentHold, st.just("held"), st.none() | st.integers(4, 6))
+    | st.just(ModelHold("opus held", "opus", OPUS, "a"))
+    | st.just(any_of(ReturnedHold("another first"), AgentHold("held", 5)))
+)
 
 
 def by_walking(
-    tasks: list[Waiting], now: datetime, states: dict[TaskId, TaskState], hold: AgentHold | None
+    tasks: list[Waiting], now: datetime, states: dict[TaskId, TaskState], hold: Hold | None
 ) -> Next | None:
     """The same by the definition: sort, then take the first of each kind."""
     found: dict[type[Next], Next] = {}
@@ -53,7 +63,9 @@ def by_walking(
         elif stands is None:
             why = hold(task) if hold else None
             one: Next = OnHold(task, why) if why else Ready(task)
-            found.setdefault(type(one), one)
+            kept = found.setdefault(type(one), one)
+            if isinstance(one, OnHold) and one.task.paused < kept.task.paused:
+                found[OnHold] = one
     return found.get(DependencyFailed) or found.get(Ready) or found.get(OnHold)
 
 
@@ -67,7 +79,7 @@ class Backlogs(RuleBasedStateMachine):
         self.states: dict[TaskId, TaskState] = {}
         self.now = NOW
         self.was_set_back = False
-        self.hold: AgentHold | None = None
+        self.hold: Hold | None = None
 
     @rule(
         name=NAMES, delays=st.tuples(st.none() | SECONDS, st.none() | st.tuples(SECONDS, SECONDS)), more=MORE
@@ -101,7 +113,7 @@ class Backlogs(RuleBasedStateMachine):
         self.was_set_back = self.was_set_back or by < timedelta()
 
     @rule(hold=HOLDS)
-    def hold_back(self, hold: AgentHold | None) -> None:
+    def hold_back(self, hold: Hold | None) -> None:
         self.hold = hold
 
     @invariant()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from task_queue.domain.attempt.lifecycle import (
     MAX_RESUMES,
+    MAX_RETURNS,
     Policy,
     decide,
+    is_returned,
+    returns_in,
     session_to_continue,
 )
 from task_queue.domain.model import (
@@ -136,3 +140,48 @@ def test_a_limit_pauses_until_its_reset() -> None:
 def test_which_sessions_are_continued(kind: OutcomeKind, continued: bool) -> None:
     """Those that broke off; not those whose agent ended and failed."""
     assert session_to_continue([attempt(1, K.FAILED), attempt(2, kind)]) == ("s" if continued else None)
+
+
+def test_an_unreachable_endpoint_pauses_the_account_briefly() -> None:
+    """No task retries it alone."""
+    assert after(K.UNAVAILABLE, unreachable=True) == Pause("why", briefly=True)
+
+
+def test_a_part_of_the_account_pauses_alone() -> None:
+    """A limit is for a class of models, a refusal for one."""
+    assert after(K.LIMITED, model="opus") == Pause("why", model="opus", is_class=True)
+    assert after(K.ACCOUNT, model="claude-x") == Pause("why", model="claude-x")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "probed", "returned"),
+    [
+        (Outcome(K.UNAVAILABLE, "setup failed"), True, True),
+        (Outcome(K.ACCOUNT, "refused"), False, True),
+        (Outcome(K.ACCOUNT, "refused"), True, False),
+        (Outcome(K.ACCOUNT, "refused", model="claude-x"), True, True),
+        (Outcome(K.UNAVAILABLE, "no endpoint", unreachable=True), False, True),
+        (Outcome(K.UNAVAILABLE, "no endpoint", unreachable=True), True, False),
+        (Outcome(K.LIMITED, "limit"), False, False),
+        (Outcome(K.INTERRUPTED, "stopped"), False, False),
+        (Outcome(K.FAILED, "failed"), False, False),
+    ],
+)
+def test_what_is_of_the_tasks_own_making(outcome: Outcome, *, probed: bool, returned: bool) -> None:
+    """What the trial of a paused account finds is not; nor are a limit, and a stop of the queue."""
+    assert is_returned(outcome, probed=probed) is returned
+
+
+def test_only_an_answer_or_a_counted_attempt_ends_a_row_of_returns() -> None:
+    """Shutdowns and limits in between neither count nor end it."""
+    back = replace(attempt(1, K.UNAVAILABLE, counted=False), returned=True)
+    stopped = attempt(1, K.INTERRUPTED, counted=False)
+    answered = replace(back, num_turns=1)
+
+    def row(*attempts: Attempt) -> int:
+        return returns_in(replace(each, number=number) for number, each in enumerate(attempts, start=1))
+
+    assert row(back, stopped, back) == 2
+    assert row(back, answered, back) == 1
+    assert row(back, attempt(1, K.CRASHED), back, back) == 2
+    assert row(*[back] * 9) == MAX_RETURNS + 1

@@ -16,6 +16,7 @@ from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.choices import OnDependencyFailure
 from task_queue.domain.document.ordering import (
     DependencyFailed,
+    History,
     Next,
     Ready,
     StateOf,
@@ -215,7 +216,9 @@ def test_what_a_document_says_reaches_the_order() -> None:
     task = Task(TaskId("task-a"), "A", "body", {"priority": 7, "not_before": NOW}, "0" * 64)
     later = Delay(NOW, NOW + timedelta(hours=1))
 
-    waiting = waiting_for(task, resolve({"priority": 2}, task.given), dropped_at=NOW, next_try=later)
+    waiting = waiting_for(
+        task, resolve({"priority": 2}, task.given), dropped_at=NOW, history=History(next_try=later)
+    )
 
     assert (waiting.id, waiting.title, waiting.priority, waiting.not_before) == ("task-a", "A", 7, NOW)
     assert delayed_until(waiting, NOW) == later.until

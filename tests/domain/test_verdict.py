@@ -64,6 +64,13 @@ CASES: dict[str, tuple[Observation, OutcomeKind]] = {
     "credit too low": (failed(400, "billing_error"), K.ACCOUNT),
     "payment required": (failed(402, "unknown", api_error_type="billing_error"), K.ACCOUNT),
     "forbidden": (failed(403, "authentication_failed"), K.ACCOUNT),
+    "model refused": (
+        replace(
+            failed(403, "authentication_failed", api_error_type="permission_error"), asked_model="claude-x"
+        ),
+        K.ACCOUNT,
+    ),
+    "no endpoint, given up": (Observation(retries=(retry(None, "unknown"),), timer="idle"), K.UNAVAILABLE),
     "login refused, first retry": (Observation(retries=(retry(401, "authentication_failed"),)), K.ACCOUNT),
     "login refused": (failed(401, "authentication_failed"), K.ACCOUNT),
     "wrong payer": (Observation(wrong_account="api_key"), K.ACCOUNT),
@@ -275,3 +282,62 @@ def test_a_plugin_that_did_not_load_ends_the_attempt_at_once() -> None:
 
     assert is_hopeless(seen)
     assert judge(seen).kind is OutcomeKind.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("asked", "error_type", "model"),
+    [
+        ("claude-x", "permission_error", "claude-x"),
+        ("claude-x", "authentication_error", None),
+        (None, "permission_error", None),
+    ],
+    ids=["the named model", "the login", "no model is named"],
+)
+def test_a_refused_model_is_not_a_refused_login(
+    asked: str | None, error_type: str, model: str | None
+) -> None:
+    """Both are a 403; the kind of error tells them apart."""
+    seen = failed(403, "authentication_failed", api_error_type=error_type)
+
+    outcome = judge(replace(seen, asked_model=asked))
+
+    assert (outcome.kind, outcome.model) == (K.ACCOUNT, model)
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked", "runs", "model"),
+    [
+        ("seven_day_opus", "opus", "claude-opus-5-5", "opus"),
+        ("seven_day_opus", None, "claude-opus-5-5", "opus"),
+        ("seven_day_opus", "sonnet", "claude-sonnet-5", None),
+        ("seven_day", "opus", "claude-opus-5-5", None),
+        ("five_hour", None, "claude-opus-5-5", None),
+        ("overage", None, None, None),
+    ],
+)
+def test_a_limit_names_the_class_that_it_is_for(
+    limit: str, asked: str | None, runs: str | None, model: str | None
+) -> None:
+    """Only where the session is of that class: else nothing is known of whom it concerns."""
+    info = {"rate_limit_info": {"status": "rejected", "rateLimitType": limit}}
+    seen = replace(failed(429, "rate_limit"), limits=(info,), asked_model=asked, model=runs)
+
+    outcome = judge(seen)
+
+    assert (outcome.kind, outcome.model) == (K.LIMITED, model)
+
+
+@pytest.mark.parametrize(
+    ("seen", "unreachable"),
+    [
+        (failed(None, "server_error", api_error="connection_failed"), True),
+        (Observation(retries=(retry(None, "unknown"),), timer="idle"), True),
+        (failed(529, "server_error"), False),
+        (Observation(retries=(retry(529, "overloaded"),), timer="idle"), False),
+    ],
+    ids=["no connection", "no connection until the time-out", "overloaded", "overloaded until the time-out"],
+)
+def test_an_endpoint_that_answers_is_reachable(seen: Observation, *, unreachable: bool) -> None:
+    outcome = judge(seen)
+
+    assert (outcome.kind, outcome.unreachable) == (K.UNAVAILABLE, unreachable)

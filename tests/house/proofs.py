@@ -36,6 +36,7 @@ VERDICT: tuple[tuple[OutcomeKind, tuple[str, ...]], ...] = (
     (K.CRASHED, (f"{AGENT}test_an_unknown_session_is_begun_anew_under_its_id", f"{FRAMES}[unknown session]")),
     (K.CRASHED, (f"{AGENT}test_a_used_session_is_never_begun_again",)),
     (K.FAILED, (f"{ROW}test_bypass_as_root_does_not_start", f"{FRAMES}[bypass as root]")),
+    (K.ACCOUNT, (f"{ROW}test_a_refused_model_is_not_a_refused_login", f"{FRAMES}[model refused]")),
     (
         K.ACCOUNT,
         (
@@ -55,10 +56,12 @@ VERDICT: tuple[tuple[OutcomeKind, tuple[str, ...]], ...] = (
     (K.BUDGET, (f"{AGENT}test_the_budget_ends_the_run",)),
     (K.REFUSED, (f"{AGENT}test_a_refusal_is_told",)),
     (K.FAILED, (f"{ROW}test_a_structure_that_never_fits_is_no_answer",)),
+    (K.UNAVAILABLE, (f"{ROW}test_no_endpoint_is_not_the_tasks_trouble", f"{FRAMES}[no endpoint, given up]")),
     (K.TIMED_OUT, (f"{AGENT}test_the_wall_clock_ends_a_busy_agent",)),
     (K.UNAVAILABLE, (f"{ROW}test_a_model_that_fails_and_then_falls_silent_is_unavailable",)),
     (K.STALLED, (f"{ROW}test_a_cli_that_never_answers_is_stalled",)),
     (K.STALLED, (f"{AGENT}test_silence_is_stalled",)),
+    (K.UNAVAILABLE, (f"{ROW}test_no_endpoint_is_not_the_tasks_trouble", f"{FRAMES}[connection dropped]")),
     (K.UNAVAILABLE, (f"{AGENT}test_an_overloaded_model_is_unavailable",)),
     (
         K.CRASHED,

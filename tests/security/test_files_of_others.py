@@ -34,7 +34,7 @@ from task_queue.platform.records import encode
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.foreign import is_stale_foreign_lock
-from task_queue.store.folder.reading import read_tries
+from task_queue.store.folder.reading import read_history
 from task_queue.store.folder.unfinished import unfinished_in
 
 pytestmark = pytest.mark.timeout(30)
@@ -126,7 +126,7 @@ RECORDS: list[tuple[Callable[[Path], bool], dict[str, Any]]] = [
         is_stale_foreign_lock,
         {"task_id": "task-a", "worker": "a", "thread_id": "1", "pid": -1, "started_at": ""},
     ),
-    (lambda path: read_tries(path)[0] == 1, {"task_id": "task-a", "attempts": [{}]}),
+    (lambda path: read_history(path).tries == 1, {"task_id": "task-a", "attempts": [{}]}),
     (of_unfinished, {"task_id": "task-a"}),
     (of_drops, {"task": 7}),
     (of_trust, {"workspaces": {"/task": {}}, "texts": {}}),
@@ -141,7 +141,7 @@ LINES: list[tuple[Callable[[Path], bool], dict[str, Any]]] = [
     (of_account, ENTRY),
     (of_notes, {"source": "a", "task_id": "task-a", "attempt": 1, "proof": "proof"}),
 ]
-NAMES = ["json_object", "record", "foreign", "read_tries", "unfinished", "drops", "trust", "read_record"]
+NAMES = ["json_object", "record", "foreign", "read_history", "unfinished", "drops", "trust", "read_record"]
 LINE_NAMES = ["ledger", "account", "claim_notes"]
 read_by = partial(pytest.mark.parametrize, ("understands", "content"))
 

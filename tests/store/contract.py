@@ -360,6 +360,34 @@ class EngineContract(ABC):
         assert (claim.task_id, claim.attempt) == ("task-a", 2)
         assert [attempt.counted for attempt in history] == [False]
 
+    def test_a_task_that_waits_for_a_person_goes_on_with_a_retry(self, bench: EngineBench) -> None:
+        """It stays in pending/ and is never next; the retry forgets how often it came back."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        back = attempt_of(claim, bench.end(claim, Outcome(OutcomeKind.UNAVAILABLE, "no")))
+        bench.engine.queue.release(claim, Journal(claim.task_id, (back,), needs_person="came back"))
+
+        (held,) = bench.engine.survey().waiting
+        next_one = bench.engine.survey().waiting.next(now=NOW, state_of=bench.state_of)
+        bench.engine.requests.requeue(TaskId("task-a"))
+        (freed,) = bench.engine.survey().waiting
+        history = bench.engine.queue.journal(bench.claim("task-a")).attempts
+        assert (back.returned, held.needs_person, freed.needs_person) == (True, "came back", "")
+        assert next_one is None
+        assert [attempt.returned for attempt in history] == [False]
+
+    def test_what_the_account_sent_back_is_known(self, bench: EngineBench) -> None:
+        """How often in a row: the others try the account first."""
+        bench.drop("task-a")
+        for kind in (OutcomeKind.CRASHED, OutcomeKind.LIMITED, OutcomeKind.ACCOUNT):
+            claim = bench.claim("task-a")
+            journal = bench.engine.queue.journal(claim)
+            attempts = (*journal.attempts, attempt_of(claim, bench.end(claim, Outcome(kind, "no"))))
+            bench.engine.queue.release(claim, Journal(claim.task_id, attempts))
+
+        (task,) = bench.engine.survey().waiting
+        assert task.paused == 2
+
     def test_what_did_not_fail_cannot_be_retried(self, bench: EngineBench) -> None:
         """A person is told."""
         bench.drop("task-a")

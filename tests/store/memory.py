@@ -8,19 +8,21 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from task_queue.domain.attempt.lifecycle import session_to_continue
 from task_queue.domain.attempt.proof import is_signed_by_runner, new_token, proof_of
+from task_queue.domain.attempt.results import forgiven
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.document.ordering import waiting_for
+from task_queue.domain.document.ordering import History, waiting_for
 from task_queue.domain.document.settings import resolve
 from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
-from task_queue.domain.model import Claim, Ending, Journal, Result, RunRecord
+from task_queue.domain.model import Claim, Ending, Journal, OutcomeKind, Result, RunRecord
 from task_queue.domain.secrets import redacted
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.ports.attempt_log import AttemptLog, AttemptPlace, LogAddress
@@ -42,6 +44,12 @@ class _Attempt:
 
 
 _AT = "2026-02-07T12:00:00+00:00"
+
+
+def _sent_back(journal: Journal) -> int:
+    """How many of the latest attempts came back because of the account."""
+    kinds = {OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
+    return sum(1 for _ in takewhile(lambda attempt: attempt.outcome in kinds, reversed(journal.attempts)))
 
 
 class MemoryTranscript:
@@ -169,7 +177,12 @@ class MemoryEngine:
             dropped_at = naming.time_in(naming.document_of(task_id)) or datetime.min.replace(tzinfo=UTC)
             until = journal.not_before if journal else None
             next_try = Delay(journal.attempts[-1].ended_at, until) if journal and until else None
-            waiting.put(waiting_for(task, resolve(task.given), dropped_at=dropped_at, next_try=next_try))
+            history = History(
+                next_try=next_try,
+                paused=0 if until or journal is None else min(8, _sent_back(journal)),
+                needs_person=journal.needs_person if journal else "",
+            )
+            waiting.put(waiting_for(task, resolve(task.given), dropped_at=dropped_at, history=history))
         cancelled = [task_id for task_id in self._cancels if task_id not in self._locks]
         locks = tuple(map(naming.lock_of, map(naming.document_of, self._locks)))
         return Survey(waiting, tuple(rejected), (), tuple(cancelled), locks)
@@ -293,12 +306,15 @@ class MemoryEngine:
         return None
 
     def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
+        journal = self._journals.get(task_id)
+        if task_id in self.documents and journal and journal.needs_person:
+            self._journals[task_id] = Journal(task_id, forgiven(journal.attempts), fresh=fresh)
+            return
         state, data = self.ended.get(task_id, (None, b""))
         if state is not TaskState.FAILED or task_id in self.documents:
             raise UnknownTaskError(f"task {task_id} did not fail")
         attempts = self.results.pop(task_id).attempts
-        attempts = tuple(replace(a, counted=False) for a in attempts)
-        self._journals[task_id] = Journal(task_id, attempts, fresh=fresh)
+        self._journals[task_id] = Journal(task_id, forgiven(attempts), fresh=fresh)
         del self.ended[task_id]
         self.documents[task_id] = data
 

@@ -188,6 +188,7 @@ class _CliSession:
             timer=timer,
             stop=None if stop is None else stop.value,
             wrong_account=self._wrong_account(),
+            asked_model=self._order.settings.model,
         )
         return replace(seen, wants_structure=self._request.schema is not None)
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from task_queue.daemon.admission.bounds import Bounds
 from task_queue.domain.attempt.account import (
     Account,
+    model_paused,
+    model_works,
     opened,
     paused,
+    was_paused,
     with_utilization,
 )
-from task_queue.domain.holds import AgentHold, account_paused, near_the_limit
-from task_queue.domain.model import OutcomeKind
+from task_queue.domain.document.choices import CLAUDE
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.holds import AgentHold, Hold, ReturnedHold, account_paused, models_held, near_the_limit
+from task_queue.domain.model import Ending, OutcomeKind, Pause
 from task_queue.ports.admission import AccountStore
 
+_ASKS_AGAIN_WITHIN = timedelta(minutes=10)
+"""A worker that did not ask for so long cannot: its source is unavailable, or gone."""
 # After an attempt that ended so, the account is as it was: limited, refused, or not asked.
 _DOES_NOT_OPEN = frozenset(
     {
@@ -35,50 +43,117 @@ class AccountGuard:
         self.account: Account = store.load()
         self.probe: str | None = None
         """The source whose task tries the account after a pause."""
+        self._on_trial = False
+        """A person opened it, and no task has tried it since."""
+        self._running: dict[str, Waiting] = {}
+        """Agents' tasks, by source."""
+        self._candidates: dict[str, tuple[int, datetime]] = {}
+        """Sources with a task that could try the account: how often that one was sent back, and when it asked."""
+        self._looked: set[str] = set()
+        """Sources that have looked for a task since, and not chosen one of them yet."""
 
-    def started(self, source: str) -> None:
-        if self.account.paused_until is not None:
+    def looks(self, source: str) -> None:
+        """A worker looks for a task: if it chose none after its last look, it has none."""
+        if source in self._looked:
+            self._candidates.pop(source, None)
+        self._looked.add(source)
+
+    def started(self, source: str, task: Waiting) -> None:
+        self._running[source] = task
+        self._candidates.pop(source, None)
+        if self._needs_trial:
             self.probe = source
 
     def left(self, source: str) -> None:
+        self._running.pop(source, None)
         if self.probe == source:
             self.probe = None
 
-    def pause(self, why: str, until: datetime | None, *, now: datetime, jitter: float) -> datetime:
+    def pause(self, pause: Pause, *, now: datetime, jitter: float) -> datetime:
         """Let nothing start; returns until when."""
-        self.account = paused(self.account, why=why, until=until, now=now, jitter=jitter)
-        self.probe = None
+        self.account = paused(self.account, pause, now=now, jitter=jitter)
+        self.probe, self._on_trial = None, False
         self._store.save(self.account)
         assert self.account.paused_until is not None
         return self.account.paused_until
 
-    def open(self) -> None:
-        self.account, self.probe = opened(self.account), None
+    def pause_model(
+        self, source: str, name: str, pause: Pause, *, asked: str | None, now: datetime, jitter: float
+    ) -> datetime:
+        """Let nothing of the model, or class of models, *name* start; returns until when."""
+        self.account = model_paused(
+            self.account, name, pause, source=source, asked=asked, now=now, jitter=jitter
+        )
         self._store.save(self.account)
+        return self.account.models[name].paused_until
+
+    def was_paused(self, before: datetime) -> bool:
+        return was_paused(self.account, before=before)
+
+    def open(self) -> None:
+        self.account, self.probe, self._on_trial = opened(self.account), None, False
+        self._store.save(self.account)
+
+    def model_answered(self, source: str) -> None:
+        """The attempt that runs in *source* got an answer of the model that it uses."""
+        task = self._running.get(source)
+        known = self.account
+        if task is not None:
+            self.account = model_works(known, task.model, source=source)
+        if self.account is not known:
+            self._store.save(self.account)
 
     def opened_by_a_person(self) -> bool:
         """Whether the account's file was removed since; it is open then."""
-        if self.account.paused_until is None or self._store.exists():
+        if (self.account.paused_until is None and not self.account.models) or self._store.exists():
             return False
-        self.account, self.probe = opened(self.account), None
+        self._on_trial = self.account.paused_until is not None
+        self.account, self.probe = replace(opened(self.account), models={}), None
         return True
 
     def note_utilization(self, utilization: float, now: datetime) -> None:
         self.account = with_utilization(self.account, utilization, now=now)
         self._store.save(self.account)
 
-    def is_shown_to_work(self, source: str, kind: OutcomeKind) -> bool:
-        """Whether an attempt of *source* that ended as *kind* tried the account and got an answer."""
-        return self.probe == source and kind not in _DOES_NOT_OPEN
+    def is_shown_to_work(self, source: str, ending: Ending) -> bool:
+        """Whether an attempt of *source* that ended so tried the account and got an answer."""
+        kind = ending.outcome.kind
+        asked = kind is not OutcomeKind.UNAVAILABLE or ending.work.num_turns > 0
+        return self.probe == source and asked and kind not in _DOES_NOT_OPEN
 
-    def hold(self, source: str, now: datetime) -> AgentHold | None:
-        """Why no agent may start in *source*, None if one may."""
-        if self.account.paused_until is None:
+    def why_not(self, source: str, task: Waiting, now: datetime) -> str | None:
+        """Why *task* may not try the account, None if it may. What the account sent back tries last of all sources."""
+        self._looked.discard(source)
+        if task.executor != CLAUDE:
+            self._candidates.pop(source, None)
+            return None
+        if self._needs_trial:
+            self._candidates[source] = task.paused, now
+        hold = self.hold(source, now)
+        others = [each for other, each in self._candidates.items() if other != source]
+        gives_way = any(
+            sent_back < task.paused and timedelta() <= now - asked_at <= _ASKS_AGAIN_WITHIN
+            for sent_back, asked_at in others
+        )
+        if isinstance(hold, ReturnedHold) and not gives_way:
+            return None
+        return None if hold is None else hold(task)
+
+    def hold(self, source: str, now: datetime) -> AgentHold | ReturnedHold | None:
+        """What keeps agents of *source* from using the account, None if nothing does."""
+        if not self._needs_trial:
             return None
         pause = account_paused(self.account, now)
         if pause is None and self.probe not in {None, source}:
             return AgentHold(f"a task of source {self.probe} tries first whether the account works again")
-        return pause
+        return pause or ReturnedHold("another task tries first whether the account works again")
+
+    @property
+    def _needs_trial(self) -> bool:
+        return self.account.paused_until is not None or self._on_trial
+
+    def hold_models(self, source: str, now: datetime) -> Hold | None:
+        return models_held(self.account, now, source=source)
 
     def hold_low_priority(self, bounds: Bounds, now: datetime) -> AgentHold | None:
         """Keeps agents of low priority from starting while the usage limit is near."""

@@ -21,8 +21,8 @@ from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
-from task_queue.domain.holds import STOPPED, AgentHold, source_paused
-from task_queue.domain.model import Claim, Ending, OutcomeKind
+from task_queue.domain.holds import STOPPED, Hold, any_of, source_paused
+from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
 from task_queue.domain.work.baseline import broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by
 from task_queue.ports.admission import AccountStore, Spending
@@ -119,14 +119,18 @@ class SharedAdmission:
             if free_mb < least_mb
         }
 
-    def screen(self, source: str) -> AgentHold | None:
+    def screen(self, source: str) -> Hold | None:
         with self._lock:
-            now = self._clock.now()
-            return (
-                self._guard.hold(source, now)
-                or self._budgets.hold(source, self._bounds, now)
-                or self._guard.hold_low_priority(self._bounds, now)
-            )
+            self._guard.looks(source)
+            return any_of(self._guard.hold(source, self._clock.now()), self._other_holds(source))
+
+    def _other_holds(self, source: str) -> Hold | None:
+        now = self._clock.now()
+        return any_of(
+            self._guard.hold_models(source, now),
+            self._budgets.hold(source, self._bounds, now),
+            self._guard.hold_low_priority(self._bounds, now),
+        )
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
         self._look_at_base(source)
@@ -139,7 +143,7 @@ class SharedAdmission:
             self._inside.add(source)
             self._breaker.started(source, self._clock.now())
             if task.executor == CLAUDE:
-                self._guard.started(source)
+                self._guard.started(source, task)
             return None
 
     def count_in(self, source: str, wanted_usd: float | None) -> None:
@@ -159,9 +163,19 @@ class SharedAdmission:
         with self._lock:
             return self._budgets.set_aside(source, wanted_usd, self._bounds, self._clock.now())
 
-    def pause(self, why: str, until: datetime | None) -> datetime:
+    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:
         with self._lock:
-            return self._guard.pause(why, until, now=self._clock.now(), jitter=self._jitter())
+            pause = Pause(why, until, briefly=briefly)
+            return self._guard.pause(pause, now=self._clock.now(), jitter=self._jitter())
+
+    def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:
+        with self._lock:
+            now, jitter = self._clock.now(), self._jitter()
+            return self._guard.pause_model(source, name, pause, asked=asked, now=now, jitter=jitter)
+
+    def was_paused(self, before: datetime) -> bool:
+        with self._lock:
+            return self._guard.was_paused(before)
 
     def is_probing(self, source: str) -> bool:
         return self._guard.probe == source
@@ -196,7 +210,9 @@ class SharedAdmission:
             broken = broken_base(claim.task_id, work.product, at=ending.ended_at)
             if broken is not None:
                 self._bases.note(source, broken)
-            if self._guard.is_shown_to_work(source, kind):
+            if work.num_turns and kind not in {OutcomeKind.LIMITED, OutcomeKind.ACCOUNT}:
+                self._guard.model_answered(source)
+            if self._guard.is_shown_to_work(source, ending):
                 self.account_works()
 
     def _why_not(self, source: str, task: Waiting) -> str | None:
@@ -204,8 +220,9 @@ class SharedAdmission:
         closed = self._why_closed(source)
         if closed is not None:
             return closed
-        screen = self.screen(source)
-        held = screen(task) if screen is not None else None
+        held = self._guard.why_not(source, task, self._clock.now())
+        others = self._other_holds(source) if held is None else None
+        held = others(task) if others is not None else held
         if held is not None:
             return held
         if len(self._inside) >= bounds.places:

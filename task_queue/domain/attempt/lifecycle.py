@@ -5,7 +5,7 @@ complete   succeeded
 fail       denied, audit_rejected, verify_failed, budget, max_turns, refused, cancelled, rejected
 retry      failed, timed_out, stalled, crashed (counted); unavailable (not counted)
 release    interrupted
-pause      limited, account
+pause      limited, account; unavailable where no endpoint can be reached
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from task_queue.domain.model import (
 
 MAX_RESUMES = 3
 """How often a session whose agent or runner died is continued before a person has to look."""
+
+MAX_RETURNS = 8
+"""How often in a row a task may come back uncounted for a cause of its own, without an answer of the model."""
 
 _CONTINUED = frozenset(
     {
@@ -70,7 +73,10 @@ def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitt
         case OutcomeKind.BUDGET if outcome.resets_at is not None:
             return Release(outcome.resets_at)  # the day's budget is spent, not the task's own
         case OutcomeKind.LIMITED | OutcomeKind.ACCOUNT:
-            return Pause(outcome.reason, outcome.resets_at)
+            is_class = outcome.kind is OutcomeKind.LIMITED and outcome.model is not None
+            return Pause(outcome.reason, outcome.resets_at, model=outcome.model, is_class=is_class)
+        case OutcomeKind.UNAVAILABLE if outcome.unreachable:
+            return Pause(outcome.reason, briefly=True)
         case OutcomeKind.UNAVAILABLE:
             tries = 1 + _trailing(earlier, OutcomeKind.UNAVAILABLE)
             return Retry(delay_after(tries, first=policy.retry_delay, jitter=jitter), counted=False)
@@ -97,6 +103,29 @@ def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitt
             return Fail()
         case _:
             assert_never(outcome.kind)
+
+
+def is_returned(outcome: Outcome, *, probed: bool) -> bool:
+    """Whether an attempt that ended so came back uncounted for a cause of the task's own.
+
+    *probed*: it tried an account that was paused before it began, so that what it found is not of its making.
+    """
+    if (outcome.kind is OutcomeKind.ACCOUNT and outcome.model is None) or outcome.unreachable:
+        return not probed
+    return outcome.kind in {OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
+
+
+def returns_in(attempts: Iterable[Attempt]) -> int:
+    """How often in a row the task came back for a cause of its own, up to the latest attempt.
+
+    Shutdowns and limits in between neither count nor end the row; an answer of the model ends it.
+    """
+    row = 0
+    for attempt in sorted(attempts, key=lambda attempt: attempt.number, reverse=True):
+        if attempt.counted or attempt.num_turns:
+            break
+        row += attempt.returned
+    return row
 
 
 def session_to_continue(attempts: Iterable[Attempt]) -> str | None:

@@ -128,6 +128,7 @@ class Progress:
         timer: Timer | None = None,
         stop: Literal["suspend", "cancel"] | None = None,
         wrong_account: str | None = None,
+        asked_model: str | None = None,
     ) -> Observation:
         """What the verdict is judged by: the frames, and what the caller knows besides."""
         from task_queue.domain.attempt.verdict import Observation
@@ -148,6 +149,8 @@ class Progress:
             wrong_account=wrong_account,
             used_tools=self.last_tool is not None,
             not_loaded=self.not_loaded,
+            asked_model=asked_model,
+            model=self.model,
         )
 
     def work(self, *, session_id: str, before: Meter) -> Work:
@@ -159,7 +162,8 @@ class Progress:
         spent = charge(before, reported=total, answers_usd=self.answers_usd)
         return Work(
             output=str(result.get("result") or self.last_text),
-            num_turns=int(result.get("num_turns") or self.turns),
+            # The CLI counts a refused request as a turn, too (2.1.332).
+            num_turns=int(result.get("num_turns") or self.turns) if self.turns else 0,
             duration_api_ms=int(result.get("duration_api_ms") or 0),
             total_cost_usd=spent.usd,
             estimated_cost_usd=spent.estimated,

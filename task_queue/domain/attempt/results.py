@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from task_queue.domain.attempt.lifecycle import MAX_RETURNS, is_returned, returns_in
 from task_queue.domain.attempt.needs import attention_of
 from task_queue.domain.model import (
     Attempt,
@@ -34,8 +35,8 @@ _UNCOUNTED = frozenset(
 )
 
 
-def attempt_of(claim: Claim, ending: Ending) -> Attempt:
-    """The history's line for *ending*."""
+def attempt_of(claim: Claim, ending: Ending, *, probed: bool = False) -> Attempt:
+    """The history's line for *ending*; *probed* as in ``is_returned``."""
     session = ending.work.session_id or (claim.session_id if claim.resumes else None)
     return Attempt(
         number=claim.attempt,
@@ -54,6 +55,7 @@ def attempt_of(claim: Claim, ending: Ending) -> Attempt:
         cost_by_phase=ending.work.product.cost_by_phase if ending.work.product else {},
         seconds_by_phase=ending.work.product.seconds_by_phase if ending.work.product else {},
         steps=ending.steps,
+        returned=is_returned(ending.outcome, probed=probed),
     )
 
 
@@ -66,8 +68,10 @@ def attempts_before(journal: Journal, claim: Claim) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in journal.attempts if attempt.number < claim.attempt)
 
 
-def journal_after(claim: Claim, ending: Ending, journal: Journal, disposition: Disposition) -> Journal:
-    """The history to keep beside a task that goes back to pending."""
+def journal_after(
+    claim: Claim, ending: Ending, journal: Journal, disposition: Disposition, *, probed: bool = False
+) -> Journal:
+    """The history to keep beside a task that goes back to pending; *probed* as in ``is_returned``."""
     not_before: datetime | None = None
     match disposition:
         case Retry(delay=delay):
@@ -76,12 +80,23 @@ def journal_after(claim: Claim, ending: Ending, journal: Journal, disposition: D
             not_before = until
         case _:
             pass
+    attempts = (*attempts_before(journal, claim), attempt_of(claim, ending, probed=probed))
+    needs_person = ""
+    if attempts[-1].returned and returns_in(attempts) >= MAX_RETURNS:
+        why = " ".join(ending.outcome.reason.split())
+        needs_person = f"came back {MAX_RETURNS} times in a row without an answer of the model: {why}"
     return Journal(
         task_id=claim.task_id,
-        attempts=(*attempts_before(journal, claim), attempt_of(claim, ending)),
+        attempts=attempts,
         not_before=not_before,
+        needs_person=needs_person,
         fresh=journal.fresh and ending.work.session_id is None,  # it never came to begin
     )
+
+
+def forgiven(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """*attempts* as history only: a person asked for another try."""
+    return tuple(replace(attempt, counted=False, returned=False) for attempt in attempts)
 
 
 def result_of(

@@ -73,6 +73,10 @@ class Observation:
     """The agent used a tool, now or earlier in the session."""
     not_loaded: str | None = None
     """Why the packaged plugin is not there, as the CLI's init frame says."""
+    asked_model: str | None = None
+    """The model that the task names; None where it names none."""
+    model: str | None = None
+    """The one that the session has, as the CLI's init frame says."""
 
     def of_result(self, key: str) -> Any:
         return None if self.result is None else self.result.get(key)
@@ -143,6 +147,18 @@ class Observation:
         return info if rejected else None
 
     @property
+    def limited_model(self) -> str | None:
+        """The class of models that the limit is for, ``opus`` of ``seven_day_opus``; None: all, as far as known."""
+        name = str((self.limit or {}).get("rateLimitType")).partition("_day_")[2]
+        return name if name and name in f"{self.asked_model} {self.model}".lower() else None
+
+    @property
+    def refused_model(self) -> str | None:
+        """The model that the task names, where the endpoint knows the login and refuses what was asked of it."""
+        forbidden = self.status == 403 and self.of_result("api_error_type") == "permission_error"
+        return self.asked_model if forbidden else None
+
+    @property
     def refused_to_start(self) -> bool:
         """The CLI gave up before it took the prompt, and said why: wrong options, missing programs."""
         if self.of_result("startup_failure_reason"):
@@ -161,6 +177,9 @@ class Row:
     kind: OutcomeKind
     reason: str
     lost_session: bool = False
+    model_of: Callable[[Observation], str | None] = lambda _: None
+    """The model that alone is concerned."""
+    unreachable: bool = False
 
 
 def _unanswered(seen: Observation) -> bool:
@@ -172,6 +191,13 @@ def _transient(seen: Observation) -> bool:
     if status is not None:
         return status >= 500 or status == 429 or status in _TRANSIENT_STATUSES
     return seen.of_result("api_error") == "connection_failed" or seen.error in {"server_error", "rate_limit"}
+
+
+def _unreachable(seen: Observation) -> bool:
+    """No endpoint answered: refused or broken connections, names that do not resolve."""
+    if seen.result is not None:
+        return seen.status is None and seen.of_result("api_error") == "connection_failed"
+    return bool(seen.retries) and seen.status is None
 
 
 def _never_started(seen: Observation) -> bool:
@@ -223,7 +249,13 @@ TABLE: tuple[Row, ...] = (
         True,
     ),
     Row(lambda s: s.refused_to_start, K.FAILED, "the agent refused to start"),
-    # The account: from the status and class that the CLI reports, at the first sign.
+    # The account, or one model of it: from the status and class that the CLI reports, at the first sign.
+    Row(
+        lambda s: s.refused_model is not None,
+        K.ACCOUNT,
+        "the model that the task names is refused to this account",
+        model_of=lambda s: s.refused_model,
+    ),
     Row(
         lambda s: s.status in _ACCOUNT_STATUSES or s.error in _ACCOUNT_ERRORS,
         K.ACCOUNT,
@@ -233,11 +265,13 @@ TABLE: tuple[Row, ...] = (
         lambda s: s.limit is not None and (_unanswered(s) or s.status == 429 or s.error == "rate_limit"),
         K.LIMITED,
         "the account's usage limit is reached",
+        model_of=lambda s: s.limited_model,
     ),
     Row(
         lambda s: s.of_result("api_error") == "usage_limit_reached",
         K.LIMITED,
         "the account's usage limit is reached",
+        model_of=lambda s: s.limited_model,
     ),
     # The task's own bounds.
     Row(
@@ -261,7 +295,13 @@ TABLE: tuple[Row, ...] = (
         K.FAILED,
         "the agent gave no structured answer",
     ),
-    # Time.
+    # Time. What no endpoint answered in is not the task's.
+    Row(
+        lambda s: s.timer is not None and _unanswered(s) and _unreachable(s),
+        K.UNAVAILABLE,
+        "no endpoint could be reached until the agent was given up",
+        unreachable=True,
+    ),
     Row(lambda s: s.timer == "wall clock", K.TIMED_OUT, "the time allowed for one attempt is over"),
     Row(
         lambda s: s.timer is not None and bool(s.retries) and _unanswered(s) and _transient(s),
@@ -272,9 +312,15 @@ TABLE: tuple[Row, ...] = (
     Row(lambda s: s.timer == "idle", K.STALLED, "the agent was silent for too long"),
     # The service.
     Row(
+        lambda s: s.result is not None and _unreachable(s),
+        K.UNAVAILABLE,
+        "no endpoint can be reached",
+        unreachable=True,
+    ),
+    Row(
         lambda s: s.result is not None and _transient(s),
         K.UNAVAILABLE,
-        "the model is overloaded or cannot be reached",
+        "the model is overloaded or fails",
     ),
     # Infrastructure.
     Row(_unanswered, K.CRASHED, "the agent ended without a result"),
@@ -300,6 +346,8 @@ def judge(seen: Observation) -> Outcome:
         evidence=evidence_of(seen),
         resets_at=_reset_of(seen) if row.kind is OutcomeKind.LIMITED else None,
         lost_session=row.lost_session,
+        model=row.model_of(seen),
+        unreachable=row.unreachable,
     )
 
 

@@ -1,8 +1,8 @@
 """The waiting tasks of one source, kept so that the next one is found without a walk over all of them.
 
-Pure: time, states and holds are arguments. Ready tasks are in a heap for each executor and priority, so that
-a hold is asked about a few heads only; delayed ones in a heap by the time when their wait ends; those that
-wait for others are looked at again when one of these may have moved.
+Pure: time, states and holds are arguments. Ready tasks are in a heap for each of the kinds that a hold may
+distinguish, so that it is asked about a few heads only; delayed ones in a heap by the time when their wait
+ends; those that wait for others are looked at again when one of these may have moved.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from task_queue.domain.document.ordering import (
 from task_queue.domain.task import TaskId, TaskState
 
 Screen = Callable[[Waiting], str | None]
-"""Why a task is held back while others may pass; depends on nothing but its executor and its priority."""
-_Kind = tuple[str, int]
-"""Executor and priority; no executor for tasks that are doomed, which no hold concerns."""
+"""Why a task is held back while others may pass; depends on nothing but what makes its kind."""
+_Kind = tuple[str, int, str | None, int]
+"""Executor, priority, model, and how often in a row the account sent it back.
+
+No executor and no model for tasks that are doomed, which no hold concerns.
+"""
 _SLACK = 64
 
 
@@ -147,7 +150,7 @@ class Backlog:
                 continue
             why = screen(head.task) if screen is not None else None
             if why is not None:
-                if held is None or _is_before(head.task, held.task):
+                if held is None or _tries_before(head.task, held.task):
                     held = OnHold(head.task, why)
             elif ready is None or _is_before(head.task, ready.task):
                 ready = head
@@ -175,7 +178,8 @@ class Backlog:
         until = delayed_until(task, now)
         if until is not None:
             return until
-        return (standing(task, self._states.__getitem__) if task.depends_on else None) or Ready(task)
+        stands = task.depends_on or task.needs_person
+        return (standing(task, self._states.__getitem__) if stands else None) or Ready(task)
 
     def _sort(self, now: datetime) -> None:
         while self._unsorted:
@@ -243,5 +247,13 @@ def _is_before(task: Waiting, other: Waiting) -> bool:
     return place_in_order(task) < place_in_order(other)
 
 
+def _tries_before(task: Waiting, other: Waiting) -> bool:
+    """Of those that are held, the one comes first that a paused account sent back least often."""
+    return (task.paused, place_in_order(task)) < (other.paused, place_in_order(other))
+
+
 def _kind_of(found: Ready | DependencyFailed) -> _Kind:
-    return ("" if isinstance(found, DependencyFailed) else found.task.executor), found.task.priority
+    task = found.task
+    if isinstance(found, DependencyFailed):
+        return "", task.priority, None, 0
+    return task.executor, task.priority, task.model, task.paused

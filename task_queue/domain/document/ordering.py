@@ -23,6 +23,7 @@ StateOf = Callable[[TaskId], TaskState | None]
 """The state of a task, None for one that is nowhere."""
 
 _LOOP_SHOWN = 3
+MOST_PAUSED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,35 @@ class Waiting:
     next_try: Delay | None = None
     tries: int = 0
     """Attempts that have ended."""
+    paused: int = 0
+    """How often in a row it came back because of the account, up to ``MOST_PAUSED``."""
+    needs_person: str = ""
+    """Why it is not tried again before a person asks for it."""
     depends_on: tuple[TaskId, ...] = ()
     on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
     dedupe_key: str | None = None
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
+    model: str | None = None
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
 
-    def tried(self, tries: int, next_try: Delay | None) -> Waiting:
+    def tried(self, history: History) -> Waiting:
         """The same task after what its history says."""
-        return replace(self, tries=tries, next_try=next_try)
+        return replace(self, **_of_history(history))
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What of a task's journal bears on the order; see the fields of that name in ``Waiting``."""
+
+    tries: int = 0
+    next_try: Delay | None = None
+    paused: int = 0
+    needs_person: str = ""
+
+
+NEVER_TRIED = History()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +96,7 @@ class OnHold:
 
 @dataclass(frozen=True, slots=True)
 class AwaitsDependency:
-    """It waits for a task that it depends on."""
+    """It waits for a task that it depends on, or for a person."""
 
     reason: str
     needs_person: bool = False
@@ -88,15 +107,14 @@ Next = Ready | DependencyFailed | OnHold
 
 
 def waiting_for(
-    task: Task, settings: Settings, *, dropped_at: datetime, next_try: Delay | None = None, tries: int = 0
+    task: Task, settings: Settings, *, dropped_at: datetime, history: History = NEVER_TRIED
 ) -> Waiting:
-    """What ordering needs of *task*, to which *settings* apply; *next_try* and *tries* come from its journal."""
+    """What ordering needs of *task*, to which *settings* apply."""
     return Waiting(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
-        next_try=next_try,
-        tries=tries,
+        **_of_history(history),
         **_of_settings(settings),
     )
 
@@ -104,6 +122,15 @@ def waiting_for(
 def under(settings: Settings, task: Waiting) -> Waiting:
     """*task* after other *settings* came into force for it."""
     return replace(task, **_of_settings(settings))
+
+
+def _of_history(history: History) -> dict[str, Any]:
+    return {
+        "tries": history.tries,
+        "next_try": history.next_try,
+        "paused": history.paused,
+        "needs_person": history.needs_person,
+    }
 
 
 def _of_settings(settings: Settings) -> dict[str, Any]:
@@ -115,6 +142,7 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "dedupe_key": settings.dedupe_key,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
+        "model": settings.model,
         "names_workspace": settings.workspace is not None,
     }
 
@@ -135,7 +163,7 @@ def delayed_until(task: Waiting, now: datetime) -> datetime | None:
 
 def standing(task: Waiting, state_of: StateOf) -> DependencyFailed | AwaitsDependency | None:
     """What keeps *task* from running, if anything; a failed dependency outweighs one still to come."""
-    held: AwaitsDependency | None = None
+    held = AwaitsDependency(task.needs_person, needs_person=True) if task.needs_person else None
     for dependency in task.depends_on:
         state = state_of(dependency)
         if state is TaskState.FAILED:
@@ -175,7 +203,7 @@ def reasons_for(
     everything, screen = (None, None) if holds is None else (holds.everything, holds.agents)
     ahead = running
     for task in tasks:
-        stands = standing(task, state_of) if task.depends_on else None
+        stands = standing(task, state_of)
         if isinstance(stands, AwaitsDependency) and task.id in loops and known.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])
         elif (until := delayed_until(task, now)) is not None:
@@ -204,16 +232,16 @@ def stuck_in(
 
     *everywhere* is what waits in all sources. Whatever else they wait for (a time, an account) does not matter.
     """
-    depending = sorted((task for task in waiting if task.depends_on), key=place_in_order)
-    loops = _loops(everywhere) if depending else {}
-    for task in depending:
+    found = sorted((task for task in waiting if task.depends_on or task.needs_person), key=place_in_order)
+    loops = _loops(everywhere) if any(task.depends_on for task in found) else {}
+    for task in found:
         stands = standing(task, state_of)
         if not isinstance(stands, AwaitsDependency):
             continue
         if task.id in loops and everywhere.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])
         elif stands.needs_person:
-            yield task, f"is {stands.reason}"
+            yield task, stands.reason if task.needs_person else f"is {stands.reason}"
 
 
 def _behind(ahead: int) -> str:

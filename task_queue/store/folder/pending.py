@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.document.ordering import Waiting, under
+from task_queue.domain.document.ordering import NEVER_TRIED, History, Waiting, under
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.task import TaskId
 from task_queue.ports.snapshot import Survey
@@ -31,7 +31,6 @@ from task_queue.store.folder.intake_check import (
 )
 
 if TYPE_CHECKING:
-    from task_queue.domain.attempt.retry import Delay
     from task_queue.domain.document.layers import Layers
     from task_queue.store.folder.reading import Reading
 
@@ -311,7 +310,7 @@ class Pending:
 
         if self._layers is None:
             self._layers = self._layers_of()
-        return read_document(path, stamp, self._layers, *self._tries_of(path.name))
+        return read_document(path, stamp, self._layers, self._history_of(path.name))
 
     def _wait_s(self, path: Path, stamp: FileStamp, *, by_rename: bool) -> float | None:
         """For how long the document at *path* may still be written, None if it is complete. Raises OSError."""
@@ -334,13 +333,13 @@ class Pending:
         since = self._unsettled.since.setdefault(name, now)
         return max(now - since, min(by_file, needed) if by_file >= 0 else 0.0)
 
-    def _tries_of(self, name: str) -> tuple[int, Delay | None]:
-        """How many attempts at the document have ended, and what its next one has to wait for."""
+    def _history_of(self, name: str) -> History:
+        """What the journal beside the document says."""
         if naming.key_of(naming.task_id_of(name)) not in self._beside.journal:
-            return 0, None
-        from task_queue.store.folder.reading import read_tries
+            return NEVER_TRIED
+        from task_queue.store.folder.reading import read_history
 
-        return read_tries(self._folder / naming.journal_of(name))
+        return read_history(self._folder / naming.journal_of(name))
 
     def _note_companions_of(self, key: str) -> None:
         """A lock, a request to cancel or a history came or went."""
@@ -349,7 +348,7 @@ class Pending:
             return
         document = self._documents[name]
         if document.waiting is not None:
-            document.waiting = document.waiting.tried(*self._tries_of(name))
+            document.waiting = document.waiting.tried(self._history_of(name))
         self._place(name)
 
     def _document_of(self, key: str) -> str | None:

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, cast
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
 from task_queue.domain.document.layers import Layers, naming_the_line
-from task_queue.domain.document.ordering import Waiting, waiting_for
+from task_queue.domain.document.ordering import MOST_PAUSED, NEVER_TRIED, History, Waiting, waiting_for
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import TaskFileError
 from task_queue.platform.durable import read_regular
-from task_queue.platform.json_files import json_object, time_in
+from task_queue.platform.json_files import json_object, text_in, time_in
 from task_queue.store.folder.intake_check import FileStamp
+
+_SENT_BACK = {"limited", "account", "unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,10 @@ class Reading:
     """Why it will be rejected; then there is nothing else."""
 
 
-def read_document(
-    path: Path, stamp: FileStamp, layers: Layers, tries: int, next_try: Delay | None
-) -> Reading | None:
+def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History) -> Reading | None:
     """What the version *stamp* of the document at *path* says, None if it is another one now. Raises OSError.
 
-    *tries* and *next_try* are what ``read_tries`` found beside it.
+    *history* is what ``read_history`` found beside it.
     """
     if stamp.size > MAX_BYTES:
         return Reading(rejected=f"{stamp.size:,} bytes are more than the limit of {MAX_BYTES:,}")
@@ -52,21 +53,30 @@ def read_document(
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
-    waiting = waiting_for(task, settings, dropped_at=dropped_at, next_try=next_try, tries=tries)
+    waiting = waiting_for(task, settings, dropped_at=dropped_at, history=history)
     return Reading(waiting, task.given or None)
 
 
-def read_tries(path: Path) -> tuple[int, Delay | None]:
-    """How many attempts the history at *path* knows, and what the next one has to wait for.
+def _trailing(attempts: list[dict[str, Any]]) -> int:
+    """How many of the latest came back because of the account."""
+    sent_back = takewhile(lambda attempt: attempt.get("outcome") in _SENT_BACK, reversed(attempts))
+    return sum(1 for _ in islice(sent_back, MOST_PAUSED))
 
-    One that cannot be read says nothing here, and the claim reports it.
-    """
+
+def read_history(path: Path) -> History:
+    """What the journal at *path* says. One that cannot be read says nothing here, and the claim reports it."""
     content = json_object(path)
     if not isinstance(content, dict):
-        return 0, None
+        return NEVER_TRIED
     listed: object = content.get("attempts")
     attempts = cast("list[object]", listed) if isinstance(listed, list) else []
-    last = attempts[-1] if attempts else None
-    since = time_in(cast("dict[str, Any]", last), "ended_at") if isinstance(last, dict) else None
-    until = time_in(content, "not_before")
-    return len(attempts), None if since is None or until is None else Delay(since, until)
+    records = [cast("dict[str, Any]", each) for each in attempts if isinstance(each, dict)]
+    last = records[-1] if records else {}
+    since, until = time_in(last, "ended_at"), time_in(content, "not_before")
+    return History(
+        tries=len(attempts),
+        next_try=None if since is None or until is None else Delay(since, until),
+        # One that is unavailable for a cause of its own has a time to wait for.
+        paused=0 if until is not None else _trailing(records),
+        needs_person=text_in(content, "needs_person") or "",
+    )

@@ -6,8 +6,8 @@ import contextlib
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import replace as changed
 
+from task_queue.domain.attempt.results import forgiven
 from task_queue.domain.document import naming
 from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.model import Journal
@@ -33,6 +33,8 @@ class Requeue:
         """Raises UnknownTaskError if it did not fail, waits already, or another process was first."""
         document = naming.document_of(task_id)
         ended = self._layout.ended(TaskState.FAILED) / document
+        if self._let_go_on(document, fresh=fresh):
+            return
         if not os.path.lexists(ended):
             raise UnknownTaskError(
                 f"task {task_id} is not in {ended.parent}",
@@ -45,9 +47,25 @@ class Requeue:
                 raise UnknownTaskError(f"task {task_id} was retried by another process just now")
             result = self._archive.result_of(task_id)
             attempts = result.attempts if result else ()
-            journal = Journal(task_id, tuple(changed(a, counted=False) for a in attempts), fresh=fresh)
-            replace_file(self._layout, self._layout.journal(document), encode(journal))
+            self._write(document, Journal(task_id, forgiven(attempts), fresh=fresh))
             self._bring_back(task_id)
+
+    def _let_go_on(self, document: str, *, fresh: bool) -> bool:
+        """Whether the task waits for a person in pending/; then it is tried again."""
+        waiting = self._layout.pending / document
+        if not os.path.lexists(waiting):
+            return False
+        with locked_itself(waiting) as locked:
+            journal = read_record(Journal, self._layout.journal(document))
+            if not locked or not isinstance(journal, Journal) or not journal.needs_person:
+                return False
+            attempts, fresh = forgiven(journal.attempts), fresh or journal.fresh
+            self._write(document, Journal(journal.task_id, attempts, fresh=fresh))
+        self._touch(naming.journal_of(document))
+        return True
+
+    def _write(self, document: str, journal: Journal) -> None:
+        replace_file(self._layout, self._layout.journal(document), encode(journal))
 
     def finish(self) -> None:
         """One that was killed on its way: its journal waits, its document is still where it ended."""
