@@ -350,13 +350,15 @@ def _warnings() -> list[str]:
 def _take_over(locations: Locations) -> Config:
     """The configuration, if no other user could have written it, nor what is kept beside it.
 
-    Kept, to be used while a later one is unreadable.
+    Kept without what may be secret, for commands that look while a later one is unreadable.
     """
     demand_trust(locations)
     content = document.read(locations.config)
     config = schema.validate(content, locations.config)
+    shown = {key: value for key, value in content.items() if key != "agent"}
+    shown["executors"] = dict.fromkeys(config.executors)  # their names
     with suppress(OSError):  # a full disk stops no reload
-        durable.replace(locations.in_force, json.dumps(content).encode())
+        durable.replace(locations.in_force, json.dumps(shown).encode())
     return config
 
 
