@@ -78,7 +78,7 @@ class OwnersPrograms:
     """Implements ``program.Guard`` for one repository, in every working tree and scratch repository of it."""
 
     def __init__(self, owner: Git, record: Path, trusted: dict[str, list[str]]) -> None:
-        self._owner = owner.unguarded()
+        self.owner = owner.unguarded()
         self.record = record
         """To be removed by an owner who accepts what is there."""
         self._trusted = trusted
@@ -87,12 +87,12 @@ class OwnersPrograms:
     def settings(self, git: Git) -> tuple[tuple[str, str], ...]:
         context = (git.directory, git.git_dir, git.work_tree)
         found = self._found.get(context, _Found())
-        config = _stamp((*found.origins, *_files_read(git), *_files_read(self._owner)))
+        config = _stamp((*found.origins, *_files_read(git), *_files_read(self.owner)))
         if found.config != config:
             entries, origins = _entries(git)
             here = that_name_programs(entries)
             self._refuse_other_files(git, here)
-            hooks_at = paths_of(self._owner).hooks
+            hooks_at = paths_of(self.owner).hooks
             found = _Found(config, origins, overriding(here, self._trusted), hooks_at)
         hooks = _stamp(_hook_files(found.hooks_at))
         if found.hooks != hooks:
@@ -108,10 +108,10 @@ class OwnersPrograms:
         )
 
     def now(self) -> dict[str, list[str]]:
-        return _now(self._owner)
+        return _now(self.owner)
 
     def _refuse_other_files(self, git: Git, here: dict[str, list[str]]) -> None:
-        at, own = git.directory, self._owner.directory
+        at, own = git.directory, self.owner.directory
         is_owners = git.work_tree is None and ".git" not in at.parts
         is_owners = is_owners and (at.is_relative_to(own) or own.is_relative_to(at))
         if is_owners and not is_same("core.worktree", here, self._trusted):
@@ -173,7 +173,7 @@ def end_guarding(git: Git) -> None:
         known = _read(place)
         if known is None:
             return  # the owner has accepted what is there
-        now = _now(guard._owner)
+        now = _now(guard.owner)
         changed = any(not is_same(key, now, known.trusted) for key in (*now, *known.trusted))
         others = tuple(each for each in known.at_work if each != own_identity())
         _write(place, _Known(known.trusted, now if changed else None, others))

@@ -181,7 +181,7 @@ def _files(*folders: Path) -> dict[str, bytes | None]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--every", type=int, default=1, help="take only each Nth command with an option")
     every: int = arguments.parse_args().every
     problems: list[str] = []

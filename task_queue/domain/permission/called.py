@@ -42,17 +42,15 @@ def _texts_in(settings: object) -> Iterator[tuple[str, str]]:
     """Every text with its key; without recursion, because a stranger says how deep it is."""
     left = [settings]
     while left:
-        match left.pop():
-            case dict() as members:
-                for key, value in cast("dict[str, object]", members).items():
-                    if isinstance(value, str):
-                        yield key, value
-                    else:
-                        left.append(value)
-            case list() as items:
-                left += cast("list[object]", items)
-            case _:
-                pass
+        node = left.pop()
+        if isinstance(node, dict):
+            for key, value in cast("dict[str, object]", node).items():
+                if isinstance(value, str):
+                    yield key, value
+                else:
+                    left.append(value)
+        elif isinstance(node, list):
+            left += cast("list[object]", node)
 
 
 def commands_in_text(text: str) -> Iterator[str]:
