@@ -238,7 +238,7 @@ def test_a_queue_outside_the_workspace_works(make_agent_rig: MakeAgentRig) -> No
     """It always failed: the agent could not read the task's file. Here it reads it where it is told to."""
 
     def script(request: Request) -> UseTool | Say:
-        document = re.search(r"/\S+/task\.md", request.first_text)
+        document = re.search(r"/\S+/task-outside\.md", request.first_text)
         assert document
         return UseTool("Read", {"file_path": document[0]}) if request.turn == 1 else Say("read")
 
