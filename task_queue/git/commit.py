@@ -331,8 +331,8 @@ def _take_back_unjudged(ours: Git, wanted: str, paths: Collection[str]) -> None:
 
 def _advance(git: Git, repository: Repository, commit: str, onto: str | None) -> None:
     """Let HEAD, and the branch that it names, have *commit*. Raises GitError if it is not on *onto* any more."""
-    subject = subjects_of(git, [commit])[0]
-    git.change("update-ref", "-m", f"commit: {subject}", "HEAD", commit, onto or "0" * len(commit))
+    # Not with its subject: all users of the machine can read the arguments of a process.
+    git.change("update-ref", "-m", "commit of task-queue", "HEAD", commit, onto or "0" * len(commit))
     branch = branch_at(git)
     if onto is not None and branch is not None:
         move = RefMove(f"refs/heads/{branch}", onto, commit)

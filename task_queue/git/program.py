@@ -27,7 +27,7 @@ _SWITCHES = (
     # No setting of a repository hides a change of a file.
     *("-c", "core.trustctime=true", "-c", "core.checkStat=default"),
     *("-c", "core.untrackedCache=false", "-c", "core.ignoreStat=false"),
-    *("-c", "advice.detachedHead=false"),
+    *("-c", "advice.detachedHead=false", "-c", "advice.graftFileDeprecated=false"),
     # What we write and read is UTF-8, and a commit would be labelled with another encoding as it stands.
     *("-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8"),
     # It would go on in the background, and be ended with the attempt.

@@ -49,8 +49,8 @@ def test_a_disk_that_fills_while_a_checkout_is_made(make_rig: MakeRig) -> None:
     before = git(repository, "for-each-ref", "refs/heads")
     trees = locate(rig.config, environ=rig.environment).worktrees
     trees.mkdir(parents=True, mode=0o700)
-    with memory_disk(trees, "size=6m"):
-        (trees / "ballast").write_bytes(bytes(4 * 2**20))
+    with memory_disk(trees, "size=12m"):
+        (trees / "ballast").write_bytes(bytes(10 * 2**20))
         rig.start()
         rig.drop_command("task-a", "echo work > work.txt")
         why = waits(rig)
