@@ -24,9 +24,9 @@ _LOCK = "                durable.publish(self._layout.lock(document), lock_bytes
 _NOTE = "                self._locks.note(claim)\n"
 _RESULT = "            self._outputs.publish(claim, noted, report)\n"
 _FILE = "            newer = self._documents.file(claim, result.state)\n"
-_NO_JOURNAL = "            durable.remove(self._layout.journal(claim.document))\n"
-_NO_CANCEL = "            durable.remove(self._layout.cancel(claim.document))\n"
-_JOURNAL = "            durable.replace(self._layout.journal(claim.document), encode(journal))\n"
+_NO_JOURNAL = "            remove_file(self._layout, self._layout.journal(claim.document))\n"
+_NO_CANCEL = "            remove_file(self._layout, self._layout.cancel(claim.document))\n"
+_JOURNAL = "            replace_file(self._layout, self._layout.journal(claim.document), encode(journal))\n"
 _UNLOCK = "            self._unlock(claim)\n"
 _NEEDED = """        if result.attention:  # first, so that no crash leaves a result that readers would not find
             note_need(self._layout, claim.task_id)
@@ -38,7 +38,7 @@ _CLOSE = """    with contextlib.suppress(OSError):  # the transcript is evidence
         transcript.close()
 """
 _COMMIT = "    _commit(log, order, outcome, work, started_at)\n"
-_HISTORY = "            durable.replace(self._layout.journal(document), encode(journal))\n"
+_HISTORY = "            self._write(document, Journal(task_id, forgiven(attempts), fresh=fresh))\n"
 _BACK = "            self._bring_back(task_id)\n"
 _ASIDE = "        self._set_result_aside(task_id)\n"
 _NO_NEED = """        # Before the document is back: the next settle may come at once, and adds its own.
@@ -47,8 +47,10 @@ _NO_NEED = """        # Before the document is back: the next settle may come at
 _MOVED_BACK = (
     "        durable.move(self._layout.ended(TaskState.FAILED) / document, self._layout.pending / document)\n"
 )
-_REPORT = '    durable.replace(layout.report(result.task_id), report.encode("utf-8", "backslashreplace"))\n'
-_AMENDED = "    durable.replace(layout.result(result.task_id), encode(result))\n"
+_REPORT = (
+    '    replace_file(layout, layout.report(result.task_id), report.encode("utf-8", "backslashreplace"))\n'
+)
+_AMENDED = "    replace_file(layout, layout.result(result.task_id), encode(result))\n"
 _KEPT = "        newer = self.keep_newer(claim)\n"
 _FILED = "        publish_once(target, self.snapshot(claim))\n"
 ORDER = (
@@ -76,7 +78,7 @@ ORDER = (
     Mutation(
         "a replaced file is not synced",
         _DURABLE,
-        "        raise\n    sync_directory(target.parent)\n",
+        "        raise\n    sync_directory(path.parent)\n",
         "        raise\n",
         _in_order("retry"),
     ),
