@@ -46,10 +46,11 @@ _RUNS_NOTHING = frozenset(
             "init",
         ),
         *("log", "ls-files", "ls-remote", "ls-tree", "merge-base", "pack-objects", "rev-list", "rev-parse"),
-        *("show", "stripspace", "symbolic-ref", "var", "worktree", "write-tree"),
+        *("show", "stripspace", "symbolic-ref", "var", "worktree"),
     }
 )
-"""Commands that start no hook, filter or driver as we use them; ``commit-tree`` signs, which no sandbox can."""
+"""Commands that start no hook, filter or driver as we use them (``write-tree`` refreshes the index, by filters);
+``commit-tree`` signs, which no sandbox can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ def commit_tree(git: Git, tree: str, *, parents: Iterable[str], message: str) ->
 
 def steps_between(git: Git, before: str, after: str) -> tuple[PathChange, ...]:
     """Every path in which two trees (or commits) differ; a rename is a removal and an addition, as on disk."""
-    fields = iter(git.read("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", before, after).fields)
+    how = ("-r", "-z", "--no-renames", "--no-commit-id", "--ignore-submodules=none")
+    fields = iter(git.read("diff-tree", *how, before, after).fields)
     steps: list[PathChange] = []
     for about, path in zip(fields, fields, strict=True):
         old_mode, new_mode, old_oid, new_oid, _ = about.removeprefix(":").split(" ")

@@ -123,5 +123,14 @@ def test_a_seal_is_of_what_was_signed(change: Callable[[list[str]], list[str]], 
 
     assert list(sealed_by(seal, change(lines))) == lines[:believed]
     assert list(sealed_by(seal_of(lines, "secret"), change(lines))) == (lines if believed == 3 else [])
-    assert seal_of(lines, "") == seal_of(lines, "guessed") == ""
+    assert seal_of(lines, "") == ""
     assert unsigned(lines[0]) == '{"step": "0"}'
+
+
+@pytest.mark.parametrize("left", [[], ['{"step": "prepared"}'], ['{"step": "prepared", "signature": "0"}']])
+def test_where_nothing_was_signed_nothing_is_believed_later(left: list[str]) -> None:
+    """The agent rewrote the file, or removed it to write another one later: that is not the same as no seal."""
+    seal = seal_of(left, "secret")
+
+    assert seal
+    assert list(sealed_by(seal, ['{"step": "prepared"}'])) == []

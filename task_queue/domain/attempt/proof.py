@@ -52,15 +52,14 @@ def unsigned(line: str) -> str:
 def seal_of(lines: Sequence[str], token: str) -> str:
     """What shows later which of the signed *lines* were there and genuine: those before the first that is not.
 
-    Kept where the one who could write *lines* does not reach. Empty if there are none.
+    Kept where the one who could write *lines* does not reach. Empty without *token*: then nothing is known of them.
     """
 
     def is_genuine(numbered: tuple[int, str]) -> bool:
         number, line = numbered
         return hmac.compare_digest(line.encode(), signed(unsigned(line), token, number).encode())
 
-    genuine = [line for _, line in takewhile(is_genuine, enumerate(lines))] if token else []
-    return _seal(genuine) if genuine else ""
+    return _seal([line for _, line in takewhile(is_genuine, enumerate(lines))]) if token else ""
 
 
 def sealed_by(seal: str, lines: Sequence[str]) -> Sequence[str]:
