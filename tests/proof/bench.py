@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,7 @@ class ProofBench:
     config: dict[str, Any] = field(default_factory=dict)
     light: bool = True
     """Without the agent's SDK, for command tasks."""
+    program: Sequence[str] = (sys.executable, "-m", "task_queue.cli")
 
     def __post_init__(self) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
@@ -93,7 +94,7 @@ class ProofBench:
         return self.rig.queue()
 
     def argv(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "task_queue.cli", "--config", str(self.rig.config), *arguments]
+        return [*self.program, "--config", str(self.rig.config), *arguments]
 
     def trace(self, *arguments: str, **spec: Any) -> Traced:
         """Start the command line under the tracer; *spec* as told there."""

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from task_queue.platform.isolated import words_for
 from tests.proof.bench import ACT, LONG, REVIEW, TASK, NotHereError, ProofBench, proof_bench, wait_for
 from tests.proof.checker import Dropped, Expected
 from tests.proof.reused_pid import really_reused_pid
@@ -108,6 +109,8 @@ def clock_jumps(scratch: Path) -> list[str]:
             "LD_PRELOAD": str(_FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1",
         }  # fmt: skip
+        # As the daemon starts itself anew: without the variables that libfaketime reads as it is loaded.
+        bench.program = words_for("task_queue.cli")
         bench.rig.drop(TASK, LONG)
         daemon = bench.start("daemon")
         dropped = {TASK: Dropped(LONG.encode())}
