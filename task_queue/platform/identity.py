@@ -162,10 +162,12 @@ def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
     return True
 
 
-def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> int:
+def end_tree(
+    marker: str, *, root: int | None = None, grace_s: float = 5.0, git_grace_s: float = _GIT_GRACE_S
+) -> int:
     """End whatever carries *marker* or descends from *root* (which itself is spared).
 
-    TERM, then KILL after *grace_s* (git has at least 2 s to clean up), until two passes in a row find
+    TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), until two passes in a row find
     nothing; returns how many processes there were. A process can start another between two looks, hence
     the second empty pass.
     """
@@ -179,7 +181,7 @@ def end_tree(marker: str, *, root: int | None = None, grace_s: float = 5.0) -> i
             _reap()
         empty_passes = 0 if found else empty_passes + 1
         for identity in found:
-            patience_s = max(grace_s, _GIT_GRACE_S) if _is_git(identity.pid) else grace_s
+            patience_s = max(grace_s, git_grace_s) if _is_git(identity.pid) else grace_s
             force = time.monotonic() >= begun + patience_s
             if force or identity not in seen:
                 send(identity, signal.SIGKILL if force else signal.SIGTERM)

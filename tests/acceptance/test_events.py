@@ -126,7 +126,10 @@ def test_an_edit_while_it_runs_is_told(rig: Rig) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_log_that_cannot_be_written_does_not_stop_a_task(rig: Rig) -> None:
-    """Its folder is on a read-only disk, and writable again later: one event says how many are lost."""
+    """Its folder is on a read-only disk, and writable again later: one event says how many are lost.
+
+    The last event of the task may come before or after the disk has gone.
+    """
     daemon = rig.start()
     folder = state_folder(rig) / "events"
     with memory_disk(folder, "ro"):
@@ -138,5 +141,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_a_task(rig: Rig) -> None:
 
     events = events_of(rig)
     (lost,) = [event for event in events if event["type"] == "events_lost"]
-    assert lost["data"]["count"] == 3  # dropped, claimed, settled; what its runner lost went with it
-    assert [event["task_id"] for event in events if event["type"] == "settled"] == ["task-b"]
+    kept = [event["type"] for event in events if event["task_id"] == "task-a"]
+    # Dropped, claimed, settled; what its runner lost went with it.
+    assert (lost["data"]["count"], kept) in [(3, []), (2, ["settled"])]
+    assert [event["task_id"] for event in events if event["type"] == "settled"][-1] == "task-b"

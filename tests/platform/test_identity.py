@@ -73,7 +73,7 @@ def test_git_gets_time_to_remove_its_locks(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
 
-    end_tree("a-sweep", grace_s=0)
+    end_tree("a-sweep", grace_s=0, git_grace_s=60)
 
     assert {path.name for path in tmp_path.glob("*.lock")} == {"agent.lock"}
     for process in running:
