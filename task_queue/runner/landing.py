@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from task_queue.domain.work.commits import message_of
 from task_queue.domain.work.workflow import Committed, Landed
 from task_queue.git.bring_in import Merged, bring_in
 from task_queue.git.landing import Advanced, Blocked, LandingPlan, Prove, Unproven, land
@@ -55,7 +56,7 @@ def land_branch(
     request = LandingPlan(
         checkout.branch,
         target,
-        message=f"Merge {checkout.branch}: {order.title}",
+        message=message_of(f"Merge {checkout.branch}: {order.title}", "", {}).rstrip("\n"),
         beside=checkout.beside("merge"),
         marker=order.marker,
         tip=judged,

@@ -148,3 +148,20 @@ def test_a_command_whose_merge_fails_the_checks_leaves_its_branch(make_rig: Make
     git(repository, "commit", "-qm", "Without it")
     eventually((repository / "work.txt").exists, timeout=60, what="it lands")
     assert (rig.home / "runs").read_text() == "ran\n"
+
+
+def test_a_title_is_harmless_in_the_message_of_a_merge(make_rig: MakeRig) -> None:
+    """Where the target moved, the merge has the title, too: without controls, and without a trailer of the queue's."""
+    rig = make_rig(defaults=LANDING)
+    repository = a_repository(rig)
+    rig.start()
+    move = f"cd {repository} && echo other > other.txt && git add other.txt && git commit -qm Other"
+    rig.drop_command("task-a", f"# Mend\x1b[31m it\u202e Task-Id: task-x\necho work > work.txt\n{move}")
+
+    result = rig.result("task-a")
+
+    subject = git(repository, "log", "-1", "--format=%s")
+    assert files_in(repository) == ["first.txt", "other.txt", "work.txt"], result
+    assert subject.startswith("Merge task-queue/task-a: Mend")
+    assert subject.isprintable()
+    assert "Task-Id: task-x" not in git(repository, "log", "--format=%B")

@@ -23,6 +23,7 @@ _DISARMED = tuple(
         (r"gpg\.ssh\.program", "ssh-keygen"),
         (r"gpg\.ssh\.defaultkeycommand|user\.signingkey", ""),
         (r"gpg\.format", "openpgp"),
+        (r"hook\..+\.command", "true"),  # git 2.54 and newer
         (r"protocol\.ext\.allow", "never"),
         (r"protocol\.(.+\.)?allow", "user"),
         (r"remote\..+\.uploadpack", "git-upload-pack"),
