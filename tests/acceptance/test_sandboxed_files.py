@@ -34,6 +34,9 @@ class Sandboxed:
         }
         self.document["agent"]["env"]["NOTE"] = SECRET
         self.repository = a_repository(self.rig)
+        self.of_submodule = self.repository / ".git" / "modules" / "sub" / "config"
+        self.of_submodule.parent.mkdir(parents=True)
+        self.of_submodule.write_text("[core]\n")
         home = shlex.quote(str(self.rig.home))
         lines = [
             "echo ran >> seen.txt",
@@ -42,6 +45,7 @@ class Sandboxed:
             f"cat {home}/config.json {home}/tasks/a/logs/*/*/* {home}/.local/state/task-queue/*/* >> seen.txt",
             f"echo forged >> {shlex.quote(str(self.repository))}/.git/config",
             f"echo 'exit 0' > {shlex.quote(str(self.repository))}/.git/hooks/post-commit",
+            f"echo forged >> {shlex.quote(str(self.of_submodule))}",
             "true",
         ]
         text = "\n".join(f"{line} 2>/dev/null" if "true" not in line else line for line in lines)
@@ -64,6 +68,7 @@ class Sandboxed:
 
     def assert_confined(self) -> None:
         assert not (self.rig.home / "escaped").exists()
+        assert "forged" not in self.of_submodule.read_text()
         assert not (self.rig.pending() / "task-forged.md").exists()
         assert "forged" not in (self.repository / ".git/config").read_text()
         assert not (self.repository / ".git/hooks/post-commit").exists()
