@@ -18,7 +18,15 @@ from task_queue.ports.executor import ExecutorKind, Order
 
 _FIXED = (".git", ".claude", ".mcp.json")
 """In a workspace: what would be executed outside of the sandbox later."""
-_FIXED_IN_GIT = ("commondir", "config", "config.worktree", "hooks", "info", "modules", "worktrees/*/config.worktree")
+_FIXED_IN_GIT = (
+    "commondir",
+    "config",
+    "config.worktree",
+    "hooks",
+    "info",
+    "modules",
+    "worktrees/*/config.worktree",
+)
 
 
 def is_confined(order: Order) -> bool:

@@ -33,6 +33,7 @@ POINTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", POINTS)
 def test_it_lands_once_all_the_same(make_rig: MakeRig, point: str) -> None:
     """By itself, at a later try; the target has all of it, and the owner's checkout is as clean as before."""

@@ -40,6 +40,7 @@ def now(rig: Rig) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_while_a_checkout_is_made(make_rig: MakeRig) -> None:
     rig = make_rig(defaults=LANDING, sweep_seconds=1)
     repository = a_repository(rig)
@@ -63,6 +64,7 @@ def test_a_disk_that_fills_while_a_checkout_is_made(make_rig: MakeRig) -> None:
     assert after == (before, "")
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_while_a_result_is_amended(make_rig: MakeRig) -> None:
     """The branch lands; until there is room the result says too little, and never the wrong thing."""
     home_of = make_rig(defaults=LANDING, sweep_seconds=1, limits={"min_free_mb": 0})
@@ -93,6 +95,7 @@ def test_a_disk_that_fills_while_a_result_is_amended(make_rig: MakeRig) -> None:
     assert "is in main" in report
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", ["HEAD:first.txt", "HEAD^{tree}"])
 def test_a_corrupt_repository(make_rig: MakeRig, part: str) -> None:
     rig = make_rig(defaults=LANDING, sweep_seconds=1)
@@ -111,6 +114,7 @@ def test_a_corrupt_repository(make_rig: MakeRig, part: str) -> None:
     assert oid[:7] in why or "corrupt" in why or str(repository) in why
 
 
+@pytest.mark.long
 def test_a_repository_of_another_user(make_rig: MakeRig) -> None:
     """What is to be typed is said; then the task runs."""
     if os.geteuid() != 0:

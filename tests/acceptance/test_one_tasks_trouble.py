@@ -90,6 +90,7 @@ def test_a_limit_for_a_class_holds_its_tasks_only(make_agent_rig: MakeAgentRig) 
     assert _history(rig, "task-a") == [("limited", False)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_task_that_comes_back_eight_times_waits_for_a_person(
     make_rig: MakeRig, end: signal.Signals

@@ -69,7 +69,11 @@ def test_messages_can_be_read_whatever_the_repositorys_encoding(make_agent_rig: 
     git(repository, "config", "i18n.commitEncoding", "ISO-8859-1")
     rig.start()
     rig.ask("task-a", "# Grün ✓")
-    eventually(lambda: list(rig.home.rglob("task-a/there")), timeout=SLOW, what="the task works")
+    eventually(
+        lambda: list(rig.home.glob(".local/share/task-queue/worktrees/*/*/task-a/there")),
+        timeout=SLOW,
+        what="the task works",
+    )
     (repository / "mine.txt").write_text("mine\n")
     git(repository, "add", "mine.txt")
     git(repository, "commit", "-qm", "By hand")

@@ -55,7 +55,7 @@ hurdles = pytest.mark.parametrize(
     "hurdle",
     [
         "folder",
-        "file",
+        pytest.param("file", marks=pytest.mark.long),
         *(
             pytest.param(one, marks=pytest.mark.long)
             for one in sorted(HURDLES)

@@ -164,7 +164,7 @@ def in_place(scratch: Scratch, trusted: Path, agent: Callable[[], object]) -> Gi
 
 
 @KINDS
-@pytest.mark.parametrize("where", ["--local", "--global"])
+@pytest.mark.parametrize("where", ["--local", pytest.param("--global", marks=pytest.mark.long)])
 def test_what_is_configured_in_place_never_runs(
     scratch: Scratch, tmp_path: Path, hostile: Hostile, kind: str, where: str
 ) -> None:
@@ -184,7 +184,9 @@ def test_what_is_configured_in_place_never_runs(
 
 
 @KINDS
-@pytest.mark.parametrize("where", ["own", "--local", "--global"])
+@pytest.mark.parametrize(
+    "where", ["own", *(pytest.param(scope, marks=pytest.mark.long) for scope in ("--local", "--global"))]
+)
 def test_what_is_configured_from_a_checkout_never_runs(
     scratch: Scratch, tmp_path: Path, hostile: Hostile, kind: str, where: str
 ) -> None:
