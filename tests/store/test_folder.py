@@ -408,7 +408,11 @@ def test_temporaries_of_dead_writers_are_swept(folder: FolderBench) -> None:
     dead.write_text("x")
     alive.write_text("x")
 
-    assert folder.engine.sweep_temporaries() == 1
+    needing = folder.engine.layout.needing
+    needing.mkdir()
+    (needing / dead.name).write_text("x")
+
+    assert folder.engine.sweep_temporaries() == 2
     assert alive.exists()
 
 

@@ -110,7 +110,7 @@ class FolderEngine:
 
     def sweep_temporaries(self) -> int:
         """Remove unpublished files of writers that are dead; how many there were."""
-        folders = (*self.layout.folders(), *self.layout.logs.glob("task-*/attempt-*"))
+        folders = (*self.layout.folders(), self.layout.needing, *self.layout.logs.glob("task-*/attempt-*"))
         with self._available():
             return sum(map(durable.sweep_temporaries, folders))
 
