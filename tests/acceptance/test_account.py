@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from task_queue.demo.scripted_model import ApiError, Reply, Request, Say
+from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
+from tests.limits import in_an_hour, usage_limit
 from tests.waiting import eventually
 
 SLOW = 120
@@ -22,7 +22,7 @@ class Limited:
     def __call__(self, request: Request) -> Reply:
         if "long work" in request.first_text and request.turn == 1:
             return bash(WORK)
-        return _limit() if self.on else Say("done")
+        return usage_limit(resets_at=in_an_hour()) if self.on else Say("done")
 
 
 def test_a_limit_stops_every_source_and_each_goes_on_in_its_own_session(make_agent_rig: MakeAgentRig) -> None:
@@ -58,16 +58,6 @@ def test_a_limit_stops_every_source_and_each_goes_on_in_its_own_session(make_age
     assert len(set.union(*map(_sessions, results.values()))) == 3
     assert rig.side_effects("log") == ["start", "end"]
     assert not [request for request in rig.model.requests[:asked] if "later work" in request.first_text]
-
-
-def _limit() -> ApiError:
-    headers = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": str(int(time.time()) + 3600),
-        "anthropic-ratelimit-unified-representative-claim": "five_hour",
-        "x-should-retry": "false",
-    }
-    return ApiError(429, "rate_limit_error", "limit", headers=headers)
 
 
 def _why(rig: AgentRig, source: str) -> str:

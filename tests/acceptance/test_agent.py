@@ -12,6 +12,7 @@ from typing import Any
 from task_queue.demo.scripted_model import ApiError, Hang, Reply, Say, UseTool, by_task, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
+from tests.limits import in_an_hour, usage_limit
 from tests.processes import runs
 from tests.waiting import eventually
 
@@ -222,16 +223,8 @@ def test_a_cancel_ends_the_agents_whole_tree(make_agent_rig: MakeAgentRig) -> No
 
 def test_a_usage_limit_pauses_and_counts_nothing(make_agent_rig: MakeAgentRig) -> None:
     """The account is paused until the announced reset; the task waits with its session."""
-    reset = int(time.time()) + 3600
-    limit = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": str(reset),
-        "anthropic-ratelimit-unified-representative-claim": "five_hour",
-        "x-should-retry": "false",
-    }
-    rig = make_agent_rig(
-        in_turn(ApiError(429, "rate_limit_error", "limit", headers=limit)), login="CLAUDE_CODE_OAUTH_TOKEN"
-    )
+    reset = in_an_hour()
+    rig = make_agent_rig(in_turn(usage_limit(resets_at=reset)), login="CLAUDE_CODE_OAUTH_TOKEN")
     rig.start()
     rig.ask("task-1", "do it")
     rig.ask("task-2", "do that")

@@ -33,6 +33,7 @@ from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.acceptance.rig import Rig
 from tests.acceptance.test_forged_endings import FORGE
+from tests.limits import usage_limit
 from tests.waiting import eventually
 
 DAWN_S = 240
@@ -43,12 +44,7 @@ DAILY_CAP_USD = 100.0
 LARGE = 100_000
 """Input tokens of the largest response of the night."""
 
-LIMIT = {
-    "anthropic-ratelimit-unified-status": "rejected",
-    "anthropic-ratelimit-unified-representative-claim": "five_hour",
-    "x-should-retry": "false",
-}
-LIMITED = ApiError(429, "rate_limit_error", "limit", headers=LIMIT)
+LIMITED = usage_limit(resets_at=None)
 THROTTLED = ApiError(429, "rate_limit_error", "slow down")
 OVERLOADED = ApiError(529, "overloaded_error", "Overloaded")
 UNKNOWN_KEY = ApiError(401, "authentication_error", "invalid bearer token")

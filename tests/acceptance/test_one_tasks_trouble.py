@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from task_queue.demo.scripted_model import ApiError, Reply, Request, Say
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.conftest import MakeAgentRig, MakeRig
 from tests.acceptance.rig import Rig
+from tests.limits import in_an_hour, usage_limit
 from tests.waiting import eventually
 
 SLOW = 120
@@ -69,7 +69,11 @@ def test_a_limit_for_a_class_holds_its_tasks_only(make_agent_rig: MakeAgentRig) 
     """Also after a restart."""
 
     def limited(request: Request) -> Reply:
-        return _limit() if "opus" in request.body["model"] else Say("done")
+        return (
+            usage_limit(of="seven_day_opus", resets_at=in_an_hour())
+            if "opus" in request.body["model"]
+            else Say("done")
+        )
 
     rig = make_agent_rig(limited, login="CLAUDE_CODE_OAUTH_TOKEN")
     daemon = rig.start()
@@ -117,16 +121,6 @@ def test_a_task_that_comes_back_eight_times_waits_for_a_person(
     (rig.workspace / "ready").touch()
     rig.cli("tasks", "retry", "task-a", check=True)
     assert [rig.result(name)["success"] for name in ("task-a", "task-b")] == [True, True]
-
-
-def _limit() -> ApiError:
-    headers = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": str(int(time.time()) + 3600),
-        "anthropic-ratelimit-unified-representative-claim": "seven_day_opus",
-        "x-should-retry": "false",
-    }
-    return ApiError(429, "rate_limit_error", "limit", headers=headers)
 
 
 def _waits_for_a_person(rig: Rig, name: str) -> bool:

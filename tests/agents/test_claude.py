@@ -37,6 +37,7 @@ from task_queue.ports.executor import Stop
 from tests import processes
 from tests.acceptance.audits import git
 from tests.agents.bench import Bench, MakeBench
+from tests.limits import in_an_hour, usage_limit
 from tests.waiting import eventually
 
 SLEEP = UseTool("Bash", {"command": "echo $$ > pid; sleep 60; echo late > late.txt", "timeout": 120000})
@@ -219,14 +220,8 @@ def test_an_unexpected_payer_ends_the_attempt(bench: MakeBench) -> None:
 
 def test_a_usage_limit_tells_its_reset(bench: MakeBench) -> None:
     """A rejected limit of the account is LIMITED, with the time at which it may be used again."""
-    reset = int(time.time()) + 3600
-    limit = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": str(reset),
-        "anthropic-ratelimit-unified-representative-claim": "five_hour",
-        "x-should-retry": "false",
-    }
-    run = bench(in_turn(ApiError(429, "rate_limit_error", "limit", headers=limit)))
+    reset = in_an_hour()
+    run = bench(in_turn(usage_limit(resets_at=reset)))
     environment = dict(run.order.env)
     environment["CLAUDE_CODE_OAUTH_TOKEN"] = environment.pop("ANTHROPIC_API_KEY")
     run.order = replace(run.order, env=environment)

@@ -28,6 +28,7 @@ from task_queue.domain.document.choices import Profile
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.work.audit import VERDICT_SCHEMA
 from tests.agents.bench import MakeBench
+from tests.limits import usage_limit
 
 STRUCTURED = SessionRequest(resume=False, schema=VERDICT_SCHEMA)
 
@@ -163,13 +164,7 @@ def test_a_refused_model_is_not_a_refused_login(bench: MakeBench, model: str | N
 @pytest.mark.parametrize("kind", ["seven_day_opus", "five_hour"])
 def test_a_limit_tells_which_models_it_is_for(bench: MakeBench, kind: str) -> None:
     """As the CLI's event has it, and for the class that runs."""
-    headers = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": "4102444800",
-        "anthropic-ratelimit-unified-representative-claim": kind,
-        "x-should-retry": "false",
-    }
-    run = bench(in_turn(ApiError(429, "rate_limit_error", "limit", headers=headers)))
+    run = bench(in_turn(usage_limit(of=kind, resets_at=4102444800)))
     env = {**run.order.env, "CLAUDE_CODE_OAUTH_TOKEN": run.order.env["ANTHROPIC_API_KEY"]}
     run.order = replace(run.order, env={k: v for k, v in env.items() if k != "ANTHROPIC_API_KEY"})
     run.given(model="opus")
