@@ -20,6 +20,7 @@ from task_queue.domain.errors import GitError
 from task_queue.domain.work.programs import is_same, overriding, that_name_programs, trusted_after
 from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
+from task_queue.git.repository import root_of
 from task_queue.platform import durable, identity
 from task_queue.platform.identity import ProcessIdentity, own_identity
 from task_queue.platform.lockfile import FileLock
@@ -87,7 +88,10 @@ class OwnersPrograms:
     def settings(self, git: Git) -> tuple[tuple[str, str], ...]:
         context = (git.directory, git.git_dir, git.work_tree)
         found = self._found.get(context, _Found())
-        config = _stamp((*found.origins, *_files_read(git), *_files_read(self.owner)))
+        config = (
+            _identity(git.directory / ".git"),
+            *_stamp((*found.origins, *_files_read(git), *_files_read(self.owner))),
+        )
         if found.config != config:
             entries, origins = _entries(git)
             here = that_name_programs(entries)
@@ -113,11 +117,17 @@ class OwnersPrograms:
     def _refuse_other_files(self, git: Git, here: dict[str, list[str]]) -> None:
         at, own = git.directory, self.owner.directory
         is_owners = git.work_tree is None and ".git" not in at.parts
-        is_owners = is_owners and (at.is_relative_to(own) or own.is_relative_to(at))
-        if is_owners and not is_same("core.worktree", here, self._trusted):
+        if not is_owners or not (at.is_relative_to(own) or own.is_relative_to(at)):
+            return
+        if not is_same("core.worktree", here, self._trusted):
             raise GitError(
                 f"{at}: core.worktree was changed while a task worked",
                 hint=f"look at it, then: rm {self.record}",
+            )
+        if at.is_relative_to(own) and _record_of(_repository_of(git), self.record.parent) != self.record:
+            raise GitError(
+                f"{at}: another repository took the place of its own while a task worked",
+                hint=f"look at {at / '.git'}, and put back what was there",
             )
 
     def _for_hooks(self, hooks_at: Path) -> tuple[tuple[str, str], ...]:
@@ -238,6 +248,7 @@ def _files_read(git: Git) -> Iterable[Path]:
     for folder in (*folders, git.directory / ".git"):
         yield folder / "config"
         yield folder / "config.worktree"
+        yield folder / "commondir"
         yield folder / "HEAD"  # includes may depend on the branch
 
 
@@ -304,12 +315,54 @@ def _stamp(paths: Iterable[Path]) -> tuple[object, ...]:
 
 
 def _place_of(git: Git, folder: Path) -> Path | None:
-    """None: there is no repository."""
+    """None: there is no repository. Raises GitError where it is another one than at the first task there."""
     try:
-        common_dir = paths_of(git.unguarded()).common_dir
+        repository, root = _repository_of(git), root_of(git.unguarded())
     except GitError:
         return None
-    return folder / f"{hashlib.sha256(os.fsencode(os.path.realpath(common_dir))).hexdigest()[:16]}.json"
+    if root is not None:
+        _refuse_another(root, repository, folder)
+    return _record_of(repository, folder)
+
+
+def _refuse_another(root: Path, repository: Path, folder: Path) -> None:
+    """A task in the working tree at *root* could have put one of its own in the place of the owner's."""
+    seen = folder / f"{_key(root)}.repository"
+    try:
+        known = Path(os.fsdecode(durable.read_regular(seen, limit=_LIMIT)[0]))
+    except FileNotFoundError:
+        durable.make_directory(folder)
+        durable.replace(seen, os.fsencode(repository))
+        return
+    except OSError as error:
+        raise GitError(f"{seen}: {error.strerror}", hint="look at it, then remove it") from error
+    if known != repository:
+        raise GitError(
+            f"{root} is in the repository {repository}, and was in {known} at an earlier task",
+            hint=f"if you changed that: rm {seen}",
+        )
+
+
+def _repository_of(git: Git) -> Path:
+    """Where its refs and configuration are, links followed. Raises GitError."""
+    return Path(os.path.realpath(paths_of(git.unguarded()).common_dir))
+
+
+def _record_of(repository: Path, folder: Path) -> Path:
+    return folder / f"{_key(repository)}.json"
+
+
+def _key(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Changes where something else takes the place of *path*, and not with what is in it."""
+    try:
+        about = path.lstat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino, about.st_mode
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -377,4 +378,39 @@ def test_a_link_to_another_repository_is_not_followed(
 
     assert why_kept(git, tree.directory) is not None
     assert remove(git, tree.directory) is not None
+    assert hostile.ran == ""
+
+
+def another_by_link(scratch: Scratch) -> None:
+    (scratch.root / ".git").rename(scratch.root / ".elsewhere")
+    (scratch.root / ".git").symlink_to(".elsewhere")
+
+
+def another_by_a_file(scratch: Scratch) -> None:
+    (scratch.root / ".git").rename(scratch.root / ".elsewhere")
+    (scratch.root / ".git").write_text("gitdir: .elsewhere\n")
+
+
+def another_by_its_common_folder(scratch: Scratch) -> None:
+    shutil.copytree(scratch.root / ".git", scratch.root / ".elsewhere", symlinks=True)
+    (scratch.root / ".git/commondir").write_text("../.elsewhere\n")
+
+
+@pytest.mark.parametrize("put", [another_by_link, another_by_a_file, another_by_its_common_folder])
+@pytest.mark.parametrize("kind", ["clean", "hooks"])
+def test_another_repository_in_the_place_of_the_owners_is_refused(
+    scratch: Scratch, tmp_path: Path, hostile: Hostile, put: Callable[[Scratch], None], kind: str
+) -> None:
+    """In the same task, and in the next: its programs would count as seen for the first time."""
+    trusted = tmp_path / "state"
+
+    def agent() -> None:
+        scratch.write("work.txt")
+        put(scratch)
+        hostile.configure(kind, scratch)
+
+    for act in (agent, lambda: scratch.write("more.txt")):
+        with pytest.raises(GitError, match="repository"):
+            in_place(scratch, trusted, act)
+
     assert hostile.ran == ""
