@@ -10,8 +10,8 @@ from pathlib import Path
 
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
-from task_queue.git.guarding import WRAPPERS
 from task_queue.git.own_repository import RepositoryPaths, paths_of
+from task_queue.git.owners_programs import WRAPPERS
 from task_queue.git.program import Git
 from task_queue.platform.sandbox import Sandbox, secrets_below
 from task_queue.ports.executor import ExecutorKind, Order
