@@ -287,6 +287,7 @@ class Daemon:
             "pid": me.pid,
             "pid_start_ticks": me.pid_start_ticks,
             "boot_id": me.boot_id,
+            "pid_namespace": me.pid_namespace,
             "started_at": self._started_at.isoformat(),
             "stopped_at": self._clock.now().isoformat() if stopped else None,
             "version": __version__,

@@ -23,7 +23,7 @@ from task_queue.domain.attempt.results import attempts_before, bare_ending, jour
 from task_queue.domain.attempt.spending import Meter, meter_of
 from task_queue.domain.document.choices import CLAUDE, OnLostSession
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
+from task_queue.domain.errors import ClaimLost, EngineUnavailable, ExecutorError, TaskFileError
 from task_queue.domain.model import (
     Claim,
     Complete,
@@ -35,6 +35,7 @@ from task_queue.domain.model import (
     Pause,
     Release,
     Retry,
+    RunRecord,
     Work,
     WorkProduct,
 )
@@ -135,7 +136,11 @@ class Supervision:
         ending, forged = self._ending(claim)
         run = self._attempts.run_of(claim)
         abandoned = run is not None and run.abandoned
-        runner = None if run is None or abandoned or runner_ended else self._runners.adopt(run)
+        runner = (
+            None
+            if run is None or abandoned or runner_ended
+            else self._live_runner(claim, run, has_ending=ending is not None)
+        )
         if runner is not None:
             runner.close()
         # Where an ending was forged, a result in the transcript may be, too.
@@ -148,6 +153,21 @@ class Supervision:
             runner_alive=runner is not None,
             result_in_transcript=to_rebuild and self._rebuilt(claim) is not None,
         )
+
+    def _live_runner(self, claim: Claim, run: RunRecord, *, has_ending: bool) -> RunningAttempt | None:
+        """Raises EngineUnavailable while it lives where it can be neither waited for nor stopped."""
+        runner = self._runners.adopt(run)
+        # The ending is the last that a runner writes, once nothing of its tree is left.
+        if runner is not None or has_ending or not self._attempts.runs_out_of_sight(claim):
+            return runner
+        runner = self._runners.find(run.marker)  # our namespace sees those below it, under ids of its own
+        if runner is None:
+            raise EngineUnavailable(
+                f"{claim.task_id}: its runner works in another PID namespace (a container) or on another machine,"
+                " and can be neither watched nor stopped from here",
+                hint="it goes on until it has ended; to stop it, start the daemon there",
+            )
+        return runner
 
     def _ending(self, claim: Claim) -> tuple[Ending | None, bool]:
         """What the runner or a worker committed, and whether another process forged what is there."""
@@ -206,7 +226,7 @@ class Supervision:
 
     def _adopt(self, claim: Claim) -> None:
         run = self._attempts.run_of(claim)
-        runner = self._runners.adopt(run) if run is not None else None
+        runner = self._live_runner(claim, run, has_ending=False) if run is not None else None
         if runner is not None:
             self._admission.count_in(self._source, self._may_spend(claim))
             try:

@@ -1,8 +1,8 @@
 """Which process is which: identity that survives reused process ids, and the marker that finds whole trees.
 
-A process id alone is not enough: ids are reused, and after a reboot they collide. Start ticks
-(proc(5), field 22 of ``stat``) distinguish two bearers of one id, the boot id two boots. Not the start
-time in seconds, which follows changes of the clock.
+A process id alone is not enough: ids are reused, after a reboot they collide, and in a container they count
+anew. Start ticks (proc(5), field 22 of ``stat``) distinguish two bearers of one id, the boot id two boots, the
+PID namespace two containers. Not the start time in seconds, which follows changes of the clock.
 """
 
 from __future__ import annotations
@@ -40,6 +40,13 @@ class ProcessIdentity:
     pid: int
     pid_start_ticks: int
     boot_id: str
+    pid_namespace: str = ""
+    """Where the id counts, as ``/proc/self/ns/pid`` names it; empty in records of releases that did not note it."""
+
+    @property
+    def is_in_sight(self) -> bool:
+        """Whether its id means something here. Of one out of sight only a lock shows whether it lives."""
+        return self.boot_id == boot_id() and self.pid_namespace in ("", pid_namespace())
 
 
 @cache
@@ -47,27 +54,42 @@ def boot_id() -> str:
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
+@cache
+def pid_namespace() -> str:
+    return str((_PROC / "self/ns/pid").readlink())
+
+
+def proc_is_ours() -> bool:
+    """Whether /proc shows the process ids that count for us; not in a container that shows its host's."""
+    return str((_PROC / "self").readlink()) == str(os.getpid())
+
+
 def identity_of(pid: int) -> ProcessIdentity | None:
     """The process that bears *pid* now; None if there is none, or only a zombie."""
     fields = _stat_fields(pid)
     if fields is None or fields[0] in _ENDED:
         return None
-    return ProcessIdentity(pid, int(fields[19]), boot_id())
+    return ProcessIdentity(pid, int(fields[19]), boot_id(), pid_namespace())
 
 
 def own_identity() -> ProcessIdentity:
     fields = _stat_fields(os.getpid())
     assert fields is not None
-    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id())
+    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id(), pid_namespace())
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
     """Whether exactly that process still runs; a zombie does not."""
-    return identity.boot_id == boot_id() and identity_of(identity.pid) == identity
+    if not identity.is_in_sight:
+        return False
+    found = identity_of(identity.pid)
+    return found is not None and found.pid_start_ticks == identity.pid_start_ticks
 
 
 def open_process(identity: ProcessIdentity) -> int | None:
-    """A pidfd of exactly that process, None if it is gone."""
+    """A pidfd of exactly that process, None if it is gone or out of sight."""
+    if not identity.is_in_sight:
+        return None
     try:
         fd = os.pidfd_open(identity.pid)
     except ProcessLookupError:
