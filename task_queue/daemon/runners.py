@@ -149,6 +149,7 @@ class _Runner:
     """Implements ports.runner.RunningAttempt; *pidfd* is None for one that ended before it could be opened."""
 
     def __init__(self, pidfd: int | None, marker: str) -> None:
+        self._pid = None if pidfd is None else identity.pid_behind(pidfd)
         self._pidfd = pidfd
         self._marker = marker
         self._ended_fd = os.eventfd(1, os.EFD_CLOEXEC) if pidfd is None else -1
@@ -158,6 +159,9 @@ class _Runner:
 
     def ended(self) -> bool:
         return self._pidfd is None or identity.has_exited(self._pidfd)
+
+    def can_answer(self) -> bool:
+        return self._pid is None or not identity.is_held_still(self._pid)
 
     def stop(self, how: Stop) -> None:
         self._signal(_SIGNAL_OF[how])

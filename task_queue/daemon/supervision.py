@@ -47,6 +47,9 @@ from task_queue.ports.runner import RunningAttempt
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
+_LOOK_AT_ENDING_S = 0.3
+_HELD_STILL_LOOKS = 3
+"""In a row: a program that traces system calls holds a runner still for a moment at each."""
 _NEVER_BEGAN = "the runner ended before an agent was started"
 _BACKSTOP = timedelta(minutes=5)
 _MOST_REPAIRS = 10
@@ -257,6 +260,7 @@ class Supervision:
         overdue_at = None if limit is None else begun + limit.total_seconds()
         outcome_if_killed: Outcome | None = None
         kill_at: float | None = None
+        held_still = 0
         try:
             while not attempt.ended():
                 now = self._clock.monotonic()
@@ -272,6 +276,10 @@ class Supervision:
                     elif overdue_at is not None and now >= overdue_at:
                         outcome_if_killed = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
                         kill_at = now
+                if outcome_if_killed is not None and kill_at is not None:
+                    held_still = 0 if attempt.can_answer() else held_still + 1
+                    if held_still >= _HELD_STILL_LOOKS:
+                        kill_at = now
                 if outcome_if_killed is not None and kill_at is not None and now >= kill_at:
                     attempt.kill()
                     self._commit_for_killed(claim, outcome_if_killed)
@@ -282,6 +290,8 @@ class Supervision:
                 ):
                     self._admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
+                if held_still:
+                    next_looks.append(_LOOK_AT_ENDING_S)
                 self._wakeup.wait(min([self._timing().sweep_s, *next_looks]), attempt.fileno())
                 self._meanwhile()
         finally:

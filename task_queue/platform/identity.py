@@ -29,6 +29,7 @@ _PF_KTHREAD = 0x00200000
 """Of the kernel's include/linux/sched.h: a thread of its own, which has no environment."""
 _ENDED = frozenset({b"Z", b"X"})
 """States of proc(5): a zombie, and one that is just being removed."""
+_HELD_STILL = frozenset({b"T", b"t"})
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or another user's. Any other error (no descriptor left) must never pass for a process that ended."""
 
@@ -104,9 +105,30 @@ def open_process(identity: ProcessIdentity) -> int | None:
     return fd if alive else None
 
 
+def pid_behind(pidfd: int) -> int:
+    """Its process id, -1 once it has been reaped (proc(5), ``fdinfo``)."""
+    lines = _contents(f"{_PROC}/self/fdinfo/{pidfd}").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(b"Pid:"))
+
+
 def has_exited(pidfd: int) -> bool:
     """Whether the process behind *pidfd* has ended, reaped or not."""
     return bool(readable(pidfd, timeout_s=0))
+
+
+def is_held_still(pid: int) -> bool:
+    """Whether *pid* cannot act on a signal but a KILL: stopped by one, or by a debugger, or in a frozen cgroup."""
+    fields = _stat_fields(pid)
+    return fields is not None and (fields[0] in _HELD_STILL or _is_frozen(pid))
+
+
+def _is_frozen(pid: int) -> bool:
+    """By cgroups(7), version 2; of the older freezer's processes not even a KILL ends one."""
+    try:
+        path = _contents(f"{_PROC}/{pid}/cgroup").rpartition(b"0::")[2].strip().decode()
+        return b"frozen 1" in _contents(f"/sys/fs/cgroup{path}/cgroup.events")
+    except OSError:  # no cgroups here
+        return False
 
 
 def bearers(marker: str) -> list[ProcessIdentity]:
@@ -189,8 +211,8 @@ def end_tree(
 ) -> int:
     """End whatever carries *marker* or descends from *root* (which itself is spared).
 
-    TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), until two passes in a row find
-    nothing; returns how many processes there were. A process can start another between two looks, hence
+    TERM, then KILL after *grace_s*, at once where it could not act on the TERM (git has at least *git_grace_s*
+    to clean up), until two passes in a row find nothing; returns how many processes there were. A process can start another between two looks, hence
     the second empty pass.
     """
     seen: set[ProcessIdentity] = set()
@@ -204,7 +226,7 @@ def end_tree(
         empty_passes = 0 if found else empty_passes + 1
         for identity in found:
             patience_s = max(grace_s, git_grace_s) if _is_git(identity.pid) else grace_s
-            force = time.monotonic() >= begun + patience_s
+            force = time.monotonic() >= begun + patience_s or is_held_still(identity.pid)
             if force or identity not in seen:
                 send(identity, signal.SIGKILL if force else signal.SIGTERM)
         seen |= found
