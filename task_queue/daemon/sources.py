@@ -146,8 +146,14 @@ class ServedSources:
             self._changed.extend(self._served)
 
     def look_at_disks(self) -> None:
-        troubles = self._admission.disk_troubles()
+        busy = [
+            name for name, served in self._served.items() if served.worker.running or served.worker.trouble
+        ]
+        troubles = self._admission.disk_troubles({*busy, *self._disk_troubles})
         if troubles != self._disk_troubles:
+            for source_id, why in troubles.items():
+                if why != self._disk_troubles.get(source_id):
+                    log.warning("disk refuses source=%s why=%s", source_id, why)
             self._disk_troubles = troubles
             self._changed.extend(self._served)
 
@@ -264,13 +270,15 @@ class ServedSources:
 
     def _description_of(self, served: _ServedSource, *, stopped: bool) -> dict[str, Any]:
         worker, source_id = served.worker, served.source.id
-        why = worker.trouble or worker.hold_reason or self._disk_troubles.get(source_id)
+        refusal = self._disk_troubles.get(source_id)
+        why = worker.trouble or refusal or worker.hold_reason
         of_agents_only = worker.holds_agents_only and why == worker.hold_reason
         return {
             "state": served.state(stopped=stopped),
             "why": why,
             "holds": None if why is None else "agents" if of_agents_only else "everything",
-            "needs_person": self._admission.tripped(source_id) is not None,
+            "needs_person": self._admission.tripped(source_id) is not None
+            or (worker.trouble is None and refusal is not None),
             "watch": "sweep" if source_id in self._degraded else "events",
             "watch_why": self._degraded.get(source_id),
             "thread_id": worker.thread_id,

@@ -211,9 +211,9 @@ def end_tree(
 ) -> int:
     """End whatever carries *marker* or descends from *root* (which itself is spared).
 
-    TERM, then KILL after *grace_s*, at once where it could not act on the TERM (git has at least *git_grace_s*
-    to clean up), until two passes in a row find nothing; returns how many processes there were. A process can start another between two looks, hence
-    the second empty pass.
+    TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), at once where it could not act on
+    the TERM, until two passes in a row find nothing; returns how many processes there were. A process can start
+    another between two looks, hence the second empty pass.
     """
     seen: set[ProcessIdentity] = set()
     begun = time.monotonic()
