@@ -14,7 +14,7 @@ from typing import BinaryIO
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import RunRecord
 from task_queue.domain.text import printable
-from task_queue.platform import identity, isolated
+from task_queue.platform import descriptors, identity, isolated
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.owners import process_of
 from task_queue.platform.records import encode
@@ -115,6 +115,7 @@ class ProcessRunners:
                 stderr=self._errors,
                 start_new_session=True,
             )
+        descriptors.give_back(self._template.pid)
         self._control = ours
         return ours
 

@@ -26,6 +26,11 @@ def emptied(rig: Rig) -> Path:
     return queue
 
 
+def _fill_with_files(folder: Path) -> None:
+    for number in range(1000):
+        (folder / str(number)).touch()
+
+
 def says(rig: Rig, words: str) -> None:
     """In each place where a person looks."""
     eventually(lambda: words in str(rig.state().get("sources")), what=f"the daemon says: {words}")
@@ -47,8 +52,7 @@ def test_no_inodes_left_while_a_task_runs(make_rig: MakeRig) -> None:
         ballast = rig.queue() / "ballast"
         ballast.mkdir()
         with pytest.raises(OSError, match="No space left"):
-            for number in range(1000):
-                (ballast / str(number)).touch()
+            _fill_with_files(ballast)
         (rig.workspace / "go").touch()
         says(rig, "no inodes are left")
         assert not (rig.queue() / "results/task-a.json").exists()
