@@ -55,6 +55,14 @@ def trouble_at(folder: Path, *, try_it: bool) -> str | None:
     return None
 
 
+def starts_programs(path: Path) -> bool:
+    """Whether the file system of *path* is mounted so that programs can be started from it."""
+    try:
+        return not os.statvfs(path).f_flag & os.ST_NOEXEC
+    except OSError:
+        return True
+
+
 def _has_no_inodes(folder: Path) -> bool:
     try:
         room = os.statvfs(folder)
