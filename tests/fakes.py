@@ -74,6 +74,9 @@ class EndedAttempt:
     def ended(self) -> bool:
         return True
 
+    def can_answer(self) -> bool:
+        return True
+
     def stop(self, how: Stop) -> None:
         raise AssertionError(f"an ended runner was asked to {how}")
 

@@ -68,6 +68,9 @@ class FakeAttempt:
     def ended(self) -> bool:
         return not self._process.runs
 
+    def can_answer(self) -> bool:
+        return True
+
     def stop(self, how: Stop) -> None:
         if self._process.runs:
             self._process.asked.append(how)

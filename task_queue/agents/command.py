@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from task_queue.domain.attempt.exits import outcome_of_exit
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
-from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.platform.identity import MARKER_VARIABLE, is_held_still
 from task_queue.platform.wakeup import Wakeup, readable
 from task_queue.ports.executor import Order, Stop, Transcript
 
@@ -191,6 +191,8 @@ def _outcome_of_stop(how: Stop) -> Outcome:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """TERM to the program's session, KILL after a grace; what left the session is the runner's to end."""
     for number, grace_s in ((signal.SIGTERM, _TERM_GRACE_S), (signal.SIGKILL, None)):
+        if number == signal.SIGTERM and is_held_still(process.pid):
+            continue
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

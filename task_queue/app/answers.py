@@ -104,7 +104,8 @@ class RunningView:
     worker: str
     since: datetime | None
     runner: str
-    """``alive``, ``starting`` (no runner has reported yet) or ``gone``."""
+    """``alive``, ``starting`` (no runner has reported yet), ``gone``, ``elsewhere`` (it lives in another PID namespace
+    or on another machine) or ``unknown`` (whether it lives there)."""
     resumes: bool = False
     cancelling: bool = False
     turn: int | None = None

@@ -8,7 +8,11 @@ from typing import cast
 
 from task_queue.app.answers import DaemonView
 from task_queue.app.files import Record, record, text_in, time_in, whole_in
-from task_queue.platform.identity import ProcessIdentity, is_alive
+from task_queue.config.locations import state_lock_of
+from task_queue.platform.identity import ProcessIdentity, is_alive, is_held_still
+from task_queue.platform.lockfile import is_held
+
+DOES_NOTHING = "the daemon does nothing"
 
 
 def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
@@ -19,7 +23,13 @@ def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
     if isinstance(state, str):
         return DaemonView(running=False, why=f"{state_file} {state}"), {}
     pid, ticks, boot = whole_in(state, "pid"), whole_in(state, "pid_start_ticks"), text_in(state, "boot_id")
-    alive = None not in (pid, ticks, boot) and is_alive(ProcessIdentity(pid or 0, ticks or 0, boot or ""))
+    namespace = text_in(state, "pid_namespace") or ""
+    process = ProcessIdentity(pid or 0, ticks or 0, boot or "", namespace)
+    known = None not in (pid, ticks, boot)
+    # Of one in a container, or on another machine, only its lock shows whether it lives.
+    alive = known and (
+        is_alive(process) if process.is_in_sight else is_held(state_lock_of(state_file)) is True
+    )
     view = DaemonView(
         running=alive,
         pid=pid if alive else None,
@@ -27,10 +37,19 @@ def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
         version=text_in(state, "version"),
         why=None if alive or text_in(state, "stopped_at") else f"its process {pid} is gone",
         config_error=text_in(state, "config_error") if alive else None,
-        warnings=_texts(state.get("warnings")) if alive else (),
+        warnings=(*_held_still(process), *_texts(state.get("warnings"))) if alive else (),
         stopped=state.get("stopped") is True,
     )
     return view, _sources(state.get("sources")) if alive else {}
+
+
+def _held_still(process: ProcessIdentity) -> tuple[str, ...]:
+    if not process.is_in_sight or not is_held_still(process.pid):
+        return ()
+    way_on = f"after a signal it goes on with: kill -CONT {process.pid}"
+    return (
+        f"{DOES_NOTHING}: a signal, a debugger or its cgroup holds process {process.pid} still; {way_on}",
+    )
 
 
 def logs_to_journal(state_file: Path) -> bool:

@@ -119,6 +119,7 @@ def initialize(installation: Installation, workspace: Path) -> Initialized:
     """Make the usual sources in *workspace* and register them. Safe to repeat. Raises ConfigError."""
     config = installation.locations.config
     here = workspace.resolve()
+    edit.demand_closable(here)
     edit.set_workspace(config, here, now=installation.now())
     made: list[MadeSource] = []
     for source_id, description in _USUAL.items():

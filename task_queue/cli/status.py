@@ -175,15 +175,20 @@ def _how_ended(task: TaskLine) -> str:
     return f"{task.state}: {task.note}{cost}{at}"
 
 
+_RUNNER = {
+    "starting": "starting",
+    "elsewhere": "its runner works in another PID namespace (a container) or on another machine",
+    "unknown": "whether its runner lives in another PID namespace (a container) cannot be known",
+}
+
+
 def doing(task: RunningView, now: datetime) -> str:
     """Attempt, time, turn, tool, cost and silence of a running task, in one line."""
     parts = [f"attempt {task.attempt}"]
     if task.since:
         parts.append(span((now - task.since).total_seconds()))
     if task.runner != "alive":
-        parts.append(
-            {"starting": "starting"}.get(task.runner, "its runner is gone; the daemon will recover it")
-        )
+        parts.append(_RUNNER.get(task.runner, "its runner is gone; the daemon will recover it"))
     if task.cancelling:
         parts.append("being cancelled")
     if task.turn:

@@ -179,6 +179,21 @@ def common_workspace(document: dict[str, Any]) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
+def why_not_closed(path: Path) -> str | None:
+    """Why agents could not be kept out of *path*, of which every character counts; None if they can.
+
+    Found by trying each one with the file tools of the agent's program (CLI 2.1.332): its rules let these through.
+    """
+    for text in (str(path), os.path.realpath(path)):
+        for character in ("\\", "?"):
+            if character in text:
+                return (
+                    f"{text!r} has {character!r} in it: no rule of the agent's program closes such a path,"
+                    " so that agents could read and change the queue there"
+                )
+    return None
+
+
 def why_not_an_id(text: str) -> str | None:
     """Why *text* cannot name a source (ids go into file names, markers and single lines); None if it can."""
     if not text.isprintable() or text != text.strip() or not text or set(text) & {"/", ":"}:

@@ -196,7 +196,15 @@ def _pending_of(path: Path) -> Path:
     real = _real(path)
     if not str(real).isprintable():
         raise ConfigError(f"{str(real)!r}: a source's path must be printable text", hint="rename the folder")
+    demand_closable(real)
     return real if real.name == "pending" else real / "pending"
+
+
+def demand_closable(path: Path) -> None:
+    """Raise ConfigError if agents could not be kept out of a queue at *path*."""
+    problem = document.why_not_closed(path)
+    if problem:
+        raise ConfigError(problem, hint="rename the folder, or make the queue in another one")
 
 
 def _real(path: Path) -> Path:

@@ -37,7 +37,7 @@ class Locations:
 
     @property
     def state_lock(self) -> Path:
-        return self.state_dir / "daemon.lock"
+        return state_lock_of(self.daemon_state)
 
     @property
     def in_force(self) -> Path:
@@ -116,6 +116,11 @@ class Locations:
             self.stopped,
             self.trusted_settings,
         )
+
+
+def state_lock_of(daemon_state: Path) -> Path:
+    """What the daemon that writes the state file *daemon_state* keeps locked for as long as it lives."""
+    return daemon_state.with_name("daemon.lock")
 
 
 def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Locations:

@@ -41,6 +41,13 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _closable(path: Path) -> Path:
+    problem = document.why_not_closed(_absolute(path))
+    if problem:
+        raise ValueError(problem)
+    return path
+
+
 def _absolute_program(argv: tuple[str, ...]) -> tuple[str, ...]:
     if argv and not Path(argv[0]).is_absolute():
         raise ValueError("must begin with the absolute path of a program")
@@ -72,7 +79,7 @@ Period = Annotated[str, AfterValidator(_period)]
 
 class Source(_Section):
     id: SourceId
-    path: AbsolutePath
+    path: Annotated[Path, AfterValidator(_closable)]
     """The ``pending/`` folder."""
     description: str = ""
     added_at: str | None = None

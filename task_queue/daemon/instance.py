@@ -28,6 +28,11 @@ def only_daemon(locations: Locations) -> Generator[Callable[[], bool]]:
     Yields a question to be asked now and then: is this still the only one? It puts back folders and locks
     that were removed; False if another daemon was quicker.
     """
+    if not identity.proc_is_ours():
+        raise TaskQueueError(
+            "/proc shows the processes of another PID namespace, so that no process could be watched or ended",
+            hint="mount it anew in the container: mount -t proc proc /proc",
+        )
     demand_trusted_folders(*locations.folders)
     demand_regular_files(locations)
     _make_directories(locations)

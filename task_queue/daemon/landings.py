@@ -28,7 +28,7 @@ from task_queue.domain.work.report import report_of
 from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts
-from task_queue.platform import isolated
+from task_queue.platform import descriptors, isolated
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 from task_queue.platform.wakeup import Wakeup
@@ -86,6 +86,7 @@ class LandingProcess:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        descriptors.give_back(self._process.pid)
 
     def stop(self) -> None:
         """Let it give up. Safe from another thread."""

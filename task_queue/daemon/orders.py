@@ -11,7 +11,7 @@ from pathlib import Path
 
 from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
 from task_queue.config.credentials import check_env_file, credentials, secret_places
-from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT
+from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT, why_not_closed
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import demand_trusted_folders
 from task_queue.config.schema import Config, Source
@@ -36,6 +36,7 @@ from task_queue.git.guarding import guarded
 from task_queue.git.owner_watch import OwnerWatch
 from task_queue.git.program import Git
 from task_queue.git.repository import root_of
+from task_queue.platform.disk import starts_programs
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
 
@@ -325,10 +326,17 @@ class ConfiguredOrders:
         env = agent_environment(agent, self.environ)
         missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
         if executor == CLAUDE and missing:
+            able = agent.cli_path is None or starts_programs(agent.cli_path)
+            why = "is not there or cannot be executed" if able else "is on a disk that is mounted noexec"
             raise ExecutorError(
-                f"the agent's program {agent.cli_path} is not there or cannot be executed",
+                f"the agent's program {agent.cli_path} {why}",
                 hint="correct agent.cli_path in the configuration, or remove it to use the bundled one",
             )
+        # The other queues were looked at with the configuration.
+        closed = (*self.private, self.source.queue, *secret_places(agent, self.environ))
+        problem = next(filter(None, map(why_not_closed, closed)), None)
+        if executor == CLAUDE and problem:
+            raise NeedsPersonError(problem, hint="keep it in a folder with another name")
         return env
 
     def _argv(self, executor: str) -> tuple[str, ...]:

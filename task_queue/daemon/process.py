@@ -50,7 +50,7 @@ from task_queue.domain.events import (
 from task_queue.domain.work.baseline import BrokenBase
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of
-from task_queue.platform import durable, identity
+from task_queue.platform import descriptors, durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
 from task_queue.platform.wakeup import Wakeup
@@ -101,6 +101,7 @@ def serve(
     Returns why nothing more of a source could start, by source: of those for which a person must act.
     *log_place*, ``journal`` or ``file``, is shown to those who want to read the log.
     """
+    descriptors.raised_from()
     with only_daemon(locations) as is_still_the_only_one:
         config = _take_over(locations)
         daemon = Daemon(locations, config, emit, notifier=notifier, until=until, log_place=log_place)
@@ -287,13 +288,14 @@ class Daemon:
             "pid": me.pid,
             "pid_start_ticks": me.pid_start_ticks,
             "boot_id": me.boot_id,
+            "pid_namespace": me.pid_namespace,
             "started_at": self._started_at.isoformat(),
             "stopped_at": self._clock.now().isoformat() if stopped else None,
             "version": __version__,
             "config": str(self._locations.config),
             "log": self._log_place,
             "config_error": self._config_error,
-            "warnings": self._warnings,
+            "warnings": [*self._warnings, *self._sources.warnings()],
             "stopped": self._halted,
             "sources": self._sources.describe(stopped=stopped),
         }

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.model import RunRecord
 from task_queue.domain.text import printable
-from task_queue.platform import identity, isolated
+from task_queue.platform import descriptors, identity, isolated
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.owners import process_of
 from task_queue.platform.records import encode
@@ -115,6 +115,7 @@ class ProcessRunners:
                 stderr=self._errors,
                 start_new_session=True,
             )
+        descriptors.give_back(self._template.pid)
         self._control = ours
         return ours
 
@@ -149,6 +150,7 @@ class _Runner:
     """Implements ports.runner.RunningAttempt; *pidfd* is None for one that ended before it could be opened."""
 
     def __init__(self, pidfd: int | None, marker: str) -> None:
+        self._pid = None if pidfd is None else identity.pid_behind(pidfd)
         self._pidfd = pidfd
         self._marker = marker
         self._ended_fd = os.eventfd(1, os.EFD_CLOEXEC) if pidfd is None else -1
@@ -158,6 +160,9 @@ class _Runner:
 
     def ended(self) -> bool:
         return self._pidfd is None or identity.has_exited(self._pidfd)
+
+    def can_answer(self) -> bool:
+        return self._pid is None or not identity.is_held_still(self._pid)
 
     def stop(self, how: Stop) -> None:
         self._signal(_SIGNAL_OF[how])

@@ -36,6 +36,7 @@ from task_queue.domain.events import (
 )
 from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform import descriptors
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
 from task_queue.ports.runner import Runners
@@ -72,6 +73,20 @@ class _ServedSource:
         return "unavailable" if self.worker.trouble else "serving"
 
 
+_OTHER_DESCRIPTORS = 150
+"""Of the daemon itself, and of attempts and files that it works on at the moment."""
+_DESCRIPTORS_OF_A_SOURCE = 2
+
+
+def _is_bare(source: Source) -> bool:
+    """Whether nothing is in its folder for tasks, as far as can be seen."""
+    try:
+        with os.scandir(source.path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
 class ServedSources:
     """What *config_of* lists is served from the first ``apply`` until ``stop``."""
 
@@ -98,6 +113,9 @@ class ServedSources:
         self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _ServedSource] = {}
+        self._room = max(1, (descriptors.allowed() - _OTHER_DESCRIPTORS) // _DESCRIPTORS_OF_A_SOURCE)
+        self._left_out: tuple[str, ...] = ()
+        """Sources for which there is no room; at each sweep those with tasks change places with empty ones."""
         self._degraded: Mapping[str, str] = {}
         self._disk_troubles: Mapping[str, str] = {}
         self._changed: deque[str] = deque()
@@ -116,10 +134,9 @@ class ServedSources:
                 self._watcher.unwatch(source_id)
                 served.retiring = True
                 served.worker.retire()
+        self._fill_room()
         for source_id, source in wanted.items():
-            if source_id not in self._served:
-                self._open(source)
-            else:
+            if source_id in self._served:
                 served = self._served[source_id]
                 if served.source.paused != source.paused:
                     self._emit(SourcePaused(source_id) if source.paused else SourceResumed(source_id))
@@ -146,8 +163,14 @@ class ServedSources:
             self._changed.extend(self._served)
 
     def look_at_disks(self) -> None:
-        troubles = self._admission.disk_troubles()
+        busy = [
+            name for name, served in self._served.items() if served.worker.running or served.worker.trouble
+        ]
+        troubles = self._admission.disk_troubles({*busy, *self._disk_troubles})
         if troubles != self._disk_troubles:
+            for source_id, why in troubles.items():
+                if why != self._disk_troubles.get(source_id):
+                    log.warning("disk refuses source=%s why=%s", source_id, why)
             self._disk_troubles = troubles
             self._changed.extend(self._served)
 
@@ -160,8 +183,46 @@ class ServedSources:
         for source_id, served in self._served.items():
             if source_id in self._degraded or not served.engine.is_empty():
                 self.look(source_id)
+        self._make_room()
         self._drops.save()
         self._changed.extend(self._served)
+
+    def _fill_room(self) -> None:
+        """Serve what the configuration lists and is not served, those with tasks first, as far as there is room."""
+        missing = [source for source in self._config_of().sources if source.id not in self._served]
+        if len(missing) > self._room - len(self._served):
+            missing.sort(key=_is_bare)
+        room = max(0, self._room - len(self._served))
+        for source in missing[:room]:
+            self._open(source)
+        self._left_out = tuple(source.id for source in missing[room:])
+
+    def _make_room(self) -> None:
+        """Let sources in which nothing waits give way to those that were left out although something waits there."""
+        if not self._left_out:
+            return
+        waiting = self._left_out_with_tasks()
+        idle = [
+            served
+            for served in self._served.values()
+            if not served.retiring and served.worker.rest is not None and _is_bare(served.source)
+        ]
+        for served in idle[: len(waiting)]:
+            self._watcher.unwatch(served.source.id)
+            served.retiring = True
+            served.worker.retire()
+
+    def _left_out_with_tasks(self) -> list[Source]:
+        left_out = [source for source in self._config_of().sources if source.id in self._left_out]
+        return [source for source in left_out if not _is_bare(source)]
+
+    def warnings(self) -> tuple[str, ...]:
+        """About all sources together, for people."""
+        if not self._left_out:
+            return ()
+        why = f"because only {descriptors.allowed()} open files are allowed"
+        hint = "raise the hard limit (ulimit -Hn, or LimitNOFILE in the unit)"
+        return (f"{len(self._left_out)} sources are served by the sweep only, {why}; {hint}",)
 
     def halt(self, *, at_once: bool) -> None:
         """Start nothing more; *at_once* ends what runs too."""
@@ -180,9 +241,7 @@ class ServedSources:
                 self._emit(SourceClosed(source_id))
                 del self._served[source_id]
                 self._changed.append(source_id)
-                source = self._config_of().source(source_id)
-                if source is not None:
-                    self._open(source)
+                self._fill_room()
 
     @property
     def drained(self) -> bool:
@@ -192,7 +251,7 @@ class ServedSources:
         """
         served = list(self._served.values())
         before = [each.worker.rest for each in served]
-        over = all(self._is_over(each) for each in served)
+        over = not self._left_out_with_tasks() and all(self._is_over(each) for each in served)
         return over and all(
             self._is_given_up(each) or (rest is not None and rest == each.worker.rest)
             for each, rest in zip(served, before, strict=True)
@@ -264,13 +323,15 @@ class ServedSources:
 
     def _description_of(self, served: _ServedSource, *, stopped: bool) -> dict[str, Any]:
         worker, source_id = served.worker, served.source.id
-        why = worker.trouble or worker.hold_reason or self._disk_troubles.get(source_id)
+        refusal = self._disk_troubles.get(source_id)
+        why = worker.trouble or refusal or worker.hold_reason
         of_agents_only = worker.holds_agents_only and why == worker.hold_reason
         return {
             "state": served.state(stopped=stopped),
             "why": why,
             "holds": None if why is None else "agents" if of_agents_only else "everything",
-            "needs_person": self._admission.tripped(source_id) is not None,
+            "needs_person": self._admission.tripped(source_id) is not None
+            or (worker.trouble is None and refusal is not None),
             "watch": "sweep" if source_id in self._degraded else "events",
             "watch_why": self._degraded.get(source_id),
             "thread_id": worker.thread_id,

@@ -23,7 +23,7 @@ from task_queue.domain.attempt.results import attempts_before, bare_ending, jour
 from task_queue.domain.attempt.spending import Meter, meter_of
 from task_queue.domain.document.choices import CLAUDE, OnLostSession
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ClaimLost, ExecutorError, TaskFileError
+from task_queue.domain.errors import ClaimLost, EngineUnavailable, ExecutorError, TaskFileError
 from task_queue.domain.model import (
     Claim,
     Complete,
@@ -35,6 +35,7 @@ from task_queue.domain.model import (
     Pause,
     Release,
     Retry,
+    RunRecord,
     Work,
     WorkProduct,
 )
@@ -46,6 +47,9 @@ from task_queue.ports.runner import RunningAttempt
 
 CANCEL_GRACE_S = 60.0
 """How long a runner may take to end its agent in good order; then it is killed."""
+_LOOK_AT_ENDING_S = 0.3
+_HELD_STILL_LOOKS = 3
+"""In a row: a program that traces system calls holds a runner still for a moment at each."""
 _NEVER_BEGAN = "the runner ended before an agent was started"
 _BACKSTOP = timedelta(minutes=5)
 _MOST_REPAIRS = 10
@@ -135,7 +139,11 @@ class Supervision:
         ending, forged = self._ending(claim)
         run = self._attempts.run_of(claim)
         abandoned = run is not None and run.abandoned
-        runner = None if run is None or abandoned or runner_ended else self._runners.adopt(run)
+        runner = (
+            None
+            if run is None or abandoned or runner_ended
+            else self._live_runner(claim, run, has_ending=ending is not None)
+        )
         if runner is not None:
             runner.close()
         # Where an ending was forged, a result in the transcript may be, too.
@@ -148,6 +156,21 @@ class Supervision:
             runner_alive=runner is not None,
             result_in_transcript=to_rebuild and self._rebuilt(claim) is not None,
         )
+
+    def _live_runner(self, claim: Claim, run: RunRecord, *, has_ending: bool) -> RunningAttempt | None:
+        """Raises EngineUnavailable while it lives where it can be neither waited for nor stopped."""
+        runner = self._runners.adopt(run)
+        # The ending is the last that a runner writes, once nothing of its tree is left.
+        if runner is not None or has_ending or not self._attempts.runs_out_of_sight(claim):
+            return runner
+        runner = self._runners.find(run.marker)  # our namespace sees those below it, under ids of its own
+        if runner is None:
+            raise EngineUnavailable(
+                f"{claim.task_id}: its runner works in another PID namespace (a container) or on another machine,"
+                " and can be neither watched nor stopped from here",
+                hint="it goes on until it has ended; to stop it, start the daemon there",
+            )
+        return runner
 
     def _ending(self, claim: Claim) -> tuple[Ending | None, bool]:
         """What the runner or a worker committed, and whether another process forged what is there."""
@@ -206,7 +229,7 @@ class Supervision:
 
     def _adopt(self, claim: Claim) -> None:
         run = self._attempts.run_of(claim)
-        runner = self._runners.adopt(run) if run is not None else None
+        runner = self._live_runner(claim, run, has_ending=False) if run is not None else None
         if runner is not None:
             self._admission.count_in(self._source, self._may_spend(claim))
             try:
@@ -237,6 +260,7 @@ class Supervision:
         overdue_at = None if limit is None else begun + limit.total_seconds()
         outcome_if_killed: Outcome | None = None
         kill_at: float | None = None
+        held_still = 0
         try:
             while not attempt.ended():
                 now = self._clock.monotonic()
@@ -252,6 +276,10 @@ class Supervision:
                     elif overdue_at is not None and now >= overdue_at:
                         outcome_if_killed = Outcome(OutcomeKind.TIMED_OUT, "the runner outlived its time-out")
                         kill_at = now
+                if outcome_if_killed is not None and kill_at is not None:
+                    held_still = 0 if attempt.can_answer() else held_still + 1
+                    if held_still >= _HELD_STILL_LOOKS:
+                        kill_at = now
                 if outcome_if_killed is not None and kill_at is not None and now >= kill_at:
                     attempt.kill()
                     self._commit_for_killed(claim, outcome_if_killed)
@@ -262,6 +290,8 @@ class Supervision:
                 ):
                     self._admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
+                if held_still:
+                    next_looks.append(_LOOK_AT_ENDING_S)
                 self._wakeup.wait(min([self._timing().sweep_s, *next_looks]), attempt.fileno())
                 self._meanwhile()
         finally:

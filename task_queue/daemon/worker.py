@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 
 from task_queue.daemon.context import SourceContext
 from task_queue.daemon.quota import USED_UP
@@ -25,11 +26,13 @@ from task_queue.domain.errors import (
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
 from task_queue.domain.task import TaskId
+from task_queue.platform.disk import why_refused
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.snapshot import Survey
 
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
 LONGEST_TROUBLE_S = 300.0
+LONGEST_DISK_TROUBLE_S = 60.0
 LONGEST_WAIT_FOR_A_TIME_S = 60.0
 """The clock may be set, and does not stand still while the machine is suspended."""
 _ANNOUNCED_AT_ONCE = 100
@@ -149,14 +152,14 @@ class Worker:
         except EngineUnavailable as error:
             self._recovered = False
             self._note_trouble(error)
-            return LOOK_AGAIN_AFTER_TROUBLE_S
+            return self._again_after(error.__cause__)
         except ExecutorError as error:
             self._note_trouble(error)
             return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**self._failed_starts), LONGEST_TROUBLE_S)
         except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
             self._recovered = False
             self._note_trouble(EngineUnavailable(str(error)))
-            return LOOK_AGAIN_AFTER_TROUBLE_S
+            return self._again_after(error)
         finally:
             self.running = None
         self.failed_turns = 0
@@ -164,6 +167,13 @@ class Worker:
             self.trouble, self.needs_person = None, False
             self._emit(events.SourceRecovered(self.source))
         return wait_s
+
+    def _again_after(self, cause: BaseException | None) -> float:
+        """Later each time where the disk refuses what is written: each try writes again."""
+        if not isinstance(cause, OSError) or why_refused(cause.errno, Path("/")) is None:
+            return LOOK_AGAIN_AFTER_TROUBLE_S
+        doublings = min(self.failed_turns - 1, 10)
+        return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**doublings), LONGEST_DISK_TROUBLE_S)
 
     def _turn(self) -> float | None:
         self.only_waits = False

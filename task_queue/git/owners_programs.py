@@ -18,6 +18,7 @@ from task_queue.domain.work.programs import is_same, overriding, that_name_progr
 from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
 from task_queue.platform import durable
+from task_queue.platform.disk import starts_programs
 
 WRAPPERS = "hooks"
 """Folder beside the records, for hooks that run although others were changed."""
@@ -205,6 +206,11 @@ def _wrapped(place: Path, folder: Path, names: Iterable[str]) -> Path:
                 (made / name).chmod(0o700)
     except OSError as error:
         raise GitError(f"{made}: {error.strerror}", hint="make room, or the state folder writable") from error
+    if texts and not starts_programs(made):  # git would leave the owner's hooks out, without an error
+        raise GitError(
+            f"{made} is on a disk that is mounted noexec, so that the repository's hooks could not run",
+            hint="let XDG_STATE_HOME name a folder from which programs can be started",
+        )
     return made
 
 

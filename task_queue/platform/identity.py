@@ -1,8 +1,8 @@
 """Which process is which: identity that survives reused process ids, and the marker that finds whole trees.
 
-A process id alone is not enough: ids are reused, and after a reboot they collide. Start ticks
-(proc(5), field 22 of ``stat``) distinguish two bearers of one id, the boot id two boots. Not the start
-time in seconds, which follows changes of the clock.
+A process id alone is not enough: ids are reused, after a reboot they collide, and in a container they count
+anew. Start ticks (proc(5), field 22 of ``stat``) distinguish two bearers of one id, the boot id two boots, the
+PID namespace two containers. Not the start time in seconds, which follows changes of the clock.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _PF_KTHREAD = 0x00200000
 """Of the kernel's include/linux/sched.h: a thread of its own, which has no environment."""
 _ENDED = frozenset({b"Z", b"X"})
 """States of proc(5): a zombie, and one that is just being removed."""
+_HELD_STILL = frozenset({b"T", b"t"})
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 """Gone, or another user's. Any other error (no descriptor left) must never pass for a process that ended."""
 
@@ -40,6 +41,13 @@ class ProcessIdentity:
     pid: int
     pid_start_ticks: int
     boot_id: str
+    pid_namespace: str = ""
+    """Where the id counts, as ``/proc/self/ns/pid`` names it; empty in records of releases that did not note it."""
+
+    @property
+    def is_in_sight(self) -> bool:
+        """Whether its id means something here. Of one out of sight only a lock shows whether it lives."""
+        return self.boot_id == boot_id() and self.pid_namespace in ("", pid_namespace())
 
 
 @cache
@@ -47,27 +55,42 @@ def boot_id() -> str:
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
+@cache
+def pid_namespace() -> str:
+    return str((_PROC / "self/ns/pid").readlink())
+
+
+def proc_is_ours() -> bool:
+    """Whether /proc shows the process ids that count for us; not in a container that shows its host's."""
+    return str((_PROC / "self").readlink()) == str(os.getpid())
+
+
 def identity_of(pid: int) -> ProcessIdentity | None:
     """The process that bears *pid* now; None if there is none, or only a zombie."""
     fields = _stat_fields(pid)
     if fields is None or fields[0] in _ENDED:
         return None
-    return ProcessIdentity(pid, int(fields[19]), boot_id())
+    return ProcessIdentity(pid, int(fields[19]), boot_id(), pid_namespace())
 
 
 def own_identity() -> ProcessIdentity:
     fields = _stat_fields(os.getpid())
     assert fields is not None
-    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id())
+    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id(), pid_namespace())
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
     """Whether exactly that process still runs; a zombie does not."""
-    return identity.boot_id == boot_id() and identity_of(identity.pid) == identity
+    if not identity.is_in_sight:
+        return False
+    found = identity_of(identity.pid)
+    return found is not None and found.pid_start_ticks == identity.pid_start_ticks
 
 
 def open_process(identity: ProcessIdentity) -> int | None:
-    """A pidfd of exactly that process, None if it is gone."""
+    """A pidfd of exactly that process, None if it is gone or out of sight."""
+    if not identity.is_in_sight:
+        return None
     try:
         fd = os.pidfd_open(identity.pid)
     except ProcessLookupError:
@@ -82,9 +105,30 @@ def open_process(identity: ProcessIdentity) -> int | None:
     return fd if alive else None
 
 
+def pid_behind(pidfd: int) -> int:
+    """Its process id, -1 once it has been reaped (proc(5), ``fdinfo``)."""
+    lines = _contents(f"{_PROC}/self/fdinfo/{pidfd}").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(b"Pid:"))
+
+
 def has_exited(pidfd: int) -> bool:
     """Whether the process behind *pidfd* has ended, reaped or not."""
     return bool(readable(pidfd, timeout_s=0))
+
+
+def is_held_still(pid: int) -> bool:
+    """Whether *pid* cannot act on a signal but a KILL: stopped by one, or by a debugger, or in a frozen cgroup."""
+    fields = _stat_fields(pid)
+    return fields is not None and (fields[0] in _HELD_STILL or _is_frozen(pid))
+
+
+def _is_frozen(pid: int) -> bool:
+    """By cgroups(7), version 2; of the older freezer's processes not even a KILL ends one."""
+    try:
+        path = _contents(f"{_PROC}/{pid}/cgroup").rpartition(b"0::")[2].strip().decode()
+        return b"frozen 1" in _contents(f"/sys/fs/cgroup{path}/cgroup.events")
+    except OSError:  # no cgroups here
+        return False
 
 
 def bearers(marker: str) -> list[ProcessIdentity]:
@@ -167,9 +211,9 @@ def end_tree(
 ) -> int:
     """End whatever carries *marker* or descends from *root* (which itself is spared).
 
-    TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), until two passes in a row find
-    nothing; returns how many processes there were. A process can start another between two looks, hence
-    the second empty pass.
+    TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), at once where it could not act on
+    the TERM, until two passes in a row find nothing; returns how many processes there were. A process can start
+    another between two looks, hence the second empty pass.
     """
     seen: set[ProcessIdentity] = set()
     begun = time.monotonic()
@@ -182,7 +226,7 @@ def end_tree(
         empty_passes = 0 if found else empty_passes + 1
         for identity in found:
             patience_s = max(grace_s, git_grace_s) if _is_git(identity.pid) else grace_s
-            force = time.monotonic() >= begun + patience_s
+            force = time.monotonic() >= begun + patience_s or is_held_still(identity.pid)
             if force or identity not in seen:
                 send(identity, signal.SIGKILL if force else signal.SIGTERM)
         seen |= found

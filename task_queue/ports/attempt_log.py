@@ -42,6 +42,13 @@ class AttemptLog(Protocol):
 
     def run_of(self, claim: Claim) -> RunRecord | None: ...
 
+    def runs_out_of_sight(self, claim: Claim) -> bool:
+        """Whether the runner lives although its process id means nothing here: in a container, on another machine.
+
+        Raises NeedsPersonError where that cannot be known.
+        """
+        ...
+
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
         """Publish the tombstone unless a runner came first; return the record that stands."""
         ...

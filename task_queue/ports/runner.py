@@ -21,6 +21,10 @@ class RunningAttempt(Protocol):
 
     def ended(self) -> bool: ...
 
+    def can_answer(self) -> bool:
+        """Whether it can act on ``stop``: not while a signal, a debugger or its cgroup holds it still."""
+        ...
+
     def stop(self, how: Stop) -> None: ...
 
     def kill(self) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 import time
 import traceback
 from dataclasses import replace
@@ -35,6 +36,8 @@ TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
 _COMMIT_AGAIN_AFTER_S = 0.5
+_COMMIT_AGAIN_AT_LEAST_S = 10.0
+"""However long the disk has refused it."""
 
 
 def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> None:
@@ -153,13 +156,17 @@ def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, star
         token=order.token,
         steps=seal_of(log.steps(order.claim.attempt), order.token),
     )
+    pause_s = _COMMIT_AGAIN_AFTER_S
     while True:
         try:
             _publish(log, order, ending)
         except ClaimLost:
             return  # without the source there is none left to read it
-        except OSError:
-            time.sleep(_COMMIT_AGAIN_AFTER_S)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # the log may be on the same disk
+                print(f"the ending is not written yet: {error}", file=sys.stderr, flush=True)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _COMMIT_AGAIN_AT_LEAST_S)
         else:
             return
 

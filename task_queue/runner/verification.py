@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.domain.work.verification import Check, is_judge
-from task_queue.platform.identity import MARKER_VARIABLE, kill_group
+from task_queue.platform.identity import MARKER_VARIABLE, is_held_still, kill_group
 from task_queue.platform.sandbox import Sandbox
 from task_queue.platform.wakeup import Wakeup, readable
 
@@ -209,7 +209,7 @@ def _end(process: subprocess.Popen[bytes], *, ended: bool) -> None:
 
     What left the session carries the marker and is the runner's to end.
     """
-    if not ended:
+    if not ended and not is_held_still(process.pid):
         os.killpg(process.pid, signal.SIGTERM)
         pidfd = os.pidfd_open(process.pid)
         try:

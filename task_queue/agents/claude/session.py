@@ -42,6 +42,7 @@ from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.platform.identity import is_held_still
 from task_queue.ports.executor import Order, Stop, Transcript
 
 _SDK_CONNECT_TIMEOUT = "CLAUDE_CODE_STREAM_CLOSE_TIMEOUT"
@@ -257,7 +258,7 @@ class _CliSession:
 
     async def _end(self, running: asyncio.Task[None], *, gently: bool) -> None:
         """Make the CLI end. A SIGTERM leaves the turn resumable, an interrupt ends the turn for good."""
-        if gently and self.watch.progress.connected:
+        if gently and self.watch.progress.connected and not self._is_held_still():
             interrupt = asyncio.create_task(self._interrupt())
             await _settled(running, self._patience.interrupt_s)
             interrupt.cancel()
@@ -267,13 +268,18 @@ class _CliSession:
         )
         spawned.cancel()
         for how, seconds in (("terminate", self._patience.terminate_s), ("kill", self._patience.kill_s)):
-            if not running.done():
+            if not running.done() and not (how == "terminate" and self._is_held_still()):
                 self._signal(how)
                 await _settled(running, seconds)
 
     async def _interrupt(self) -> None:
         with suppress(Exception):  # it may find the CLI gone, or never be answered: the next step follows
             await self._client.interrupt()
+
+    def _is_held_still(self) -> bool:
+        """Whether the CLI can act on a KILL only."""
+        process = self._transport.process
+        return process is not None and process.returncode is None and is_held_still(process.pid)
 
     def _signal(self, how: str) -> None:
         process = self._transport.process

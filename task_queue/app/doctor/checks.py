@@ -18,7 +18,7 @@ from task_queue.config.schema import Config
 from task_queue.domain.document.settings import parse_defaults, without_effect
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import trust
-from task_queue.platform.disk import free_mb_at
+from task_queue.platform.disk import free_mb_at, trouble_at
 from task_queue.store.folder.layout import Layout
 
 _WITHOUT_EFFECT = ("retention", "notifications", "api")
@@ -144,6 +144,10 @@ def _free_space(config: Config) -> Iterator[DoctorCheck]:
                 "problem",
                 f"source '{source.id}': only {free_mb} MB free, below limits.min_free_mb",
                 "free some space: nothing is claimed until then",
+            )
+        elif (why := trouble_at(source.queue, try_it=True)) is not None:
+            yield DoctorCheck(
+                "problem", f"source '{source.id}': {why}", "nothing is claimed until it is mended"
             )
 
 

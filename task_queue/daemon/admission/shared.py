@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from task_queue.domain.events import AccountResumed
 from task_queue.domain.holds import STOPPED, Hold, any_of, source_paused
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
 from task_queue.domain.work.baseline import broken_base
-from task_queue.platform.disk import free_mb_at, free_mb_by
+from task_queue.platform.disk import free_mb_at, free_mb_by, trouble_at
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -109,15 +109,21 @@ class SharedAdmission:
         with self._lock:
             return self._why_closed(source)
 
-    def disk_troubles(self) -> Mapping[str, str]:
-        """Which sources may be unable to write now, and why; also while a task of theirs runs."""
+    def disk_troubles(self, try_it: Collection[str]) -> Mapping[str, str]:
+        """Which sources may be unable to write now, and why; also while a task of theirs runs.
+
+        *try_it*: those for which a write is tried; a disk that only sleeps is not woken for the others.
+        """
         least_mb = max(1, self._bounds.min_free_mb)
         folders = self._bounds.folders
-        return {
-            source: _too_little(free_mb, folders[source], least_mb)
-            for source, free_mb in free_mb_by(folders).items()
-            if free_mb < least_mb
-        }
+        found: dict[str, str] = {}
+        for source, free_mb in free_mb_by(folders).items():
+            why = trouble_at(folders[source], try_it=source in try_it)
+            if free_mb < least_mb:
+                why = _too_little(free_mb, folders[source], least_mb)
+            if why is not None:
+                found[source] = why
+        return found
 
     def screen(self, source: str) -> Hold | None:
         with self._lock:

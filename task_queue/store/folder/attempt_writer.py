@@ -9,8 +9,10 @@ from pathlib import Path
 from task_queue.domain.errors import ClaimLost
 from task_queue.domain.model import Claim, Ending, RunRecord
 from task_queue.platform import durable
+from task_queue.platform.lockfile import FileLock
 from task_queue.platform.records import encode
 from task_queue.store.folder.attempts import (
+    ALIVE,
     ENDING,
     RUN,
     STEPS,
@@ -27,6 +29,7 @@ from task_queue.store.transcript import FileTranscript
 
 _ERRORS = "runner.log"
 _LOCK_LIMIT = 2**20
+_LOCK_PATIENCE_S = 5.0
 
 
 class FolderAttemptWriter:
@@ -36,8 +39,13 @@ class FolderAttemptWriter:
         self._layout = Layout(pending)
         self._claim = claim
         self._folder = self._layout.attempt_of(claim)
+        self._alive = FileLock(self._folder / ALIVE)
+        """Never released: the kernel does that when the runner ends."""
 
     def show(self, run: RunRecord) -> bool:
+        # First: a record without the lock would show other PID namespaces a runner that has died.
+        if not self._alive.take(within_s=_LOCK_PATIENCE_S):
+            raise TimeoutError(f"{self._folder / ALIVE}: another process holds the lock")
         return _is_first(self._folder / RUN, run_bytes(run))
 
     def claim_stands(self) -> bool:

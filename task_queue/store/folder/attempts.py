@@ -6,15 +6,18 @@ import contextlib
 import errno
 import io
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
 from task_queue.domain.attempt.proof import is_signed_by_runner
-from task_queue.domain.errors import EngineUnavailable
+from task_queue.domain.errors import EngineUnavailable, NeedsPersonError
 from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
 from task_queue.platform import durable
+from task_queue.platform.identity import boot_id
+from task_queue.platform.lockfile import is_held
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import Decoded, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
@@ -29,6 +32,8 @@ RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
 STEPS = "steps.jsonl"
+ALIVE = "runner.lock"
+"""Locked by the runner for as long as it lives: shows that to processes for which its id means nothing."""
 _STEPS_LIMIT = 64 * 2**20
 _UNUSABLE = durable.NO_REGULAR_FILE | {errno.EACCES}
 """Of what an agent may have put in the place of its attempt's own files: as if there were none."""
@@ -51,6 +56,20 @@ class FolderAttempts:
     def run_of(self, claim: Claim) -> RunRecord | None:
         run = self._record(RunFile, claim, RUN)
         return None if run is None else run.record
+
+    def runs_out_of_sight(self, claim: Claim) -> bool:
+        path = self._layout.attempt_of(claim) / ALIVE
+        run = self._record(RunFile, claim, RUN)
+        if run is None or run.abandoned or run.process.is_in_sight:
+            return False
+        held = is_held(path)
+        if held is None and run.process.boot_id == boot_id():
+            raise NeedsPersonError(
+                f"{claim.task_id}: its runner was started in another PID namespace (a container), and whether"
+                f" it lives cannot be known, because {path} is missing or cannot be locked",
+                hint=f"once no process of it runs any more: touch {shlex.quote(str(path))}",
+            )
+        return held is True
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
         tombstone = RunRecord(

@@ -11,6 +11,7 @@ from task_queue.domain.document.layers import Layers
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
+from task_queue.platform.disk import why_refused
 from task_queue.ports.snapshot import Survey
 from task_queue.ports.store import Notes
 from task_queue.store.folder import preflight
@@ -125,4 +126,5 @@ class FolderEngine:
         except OSError as error:
             self.touch()
             where = error.filename or self.layout.pending
-            raise EngineUnavailable(f"{where}: {error.strerror or error}") from error
+            why = why_refused(error.errno, self.layout.root) or error.strerror or error
+            raise EngineUnavailable(f"{where}: {why}") from error

@@ -59,6 +59,7 @@ class LockFile:
     """File name in ``pending/``; differs from ``task_id`` + ``.md`` where an older record has that id."""
     proof: str = ""
     """Of the runner's own ending, see ``domain.attempt.proof``; empty in locks of releases that asked for none."""
+    pid_namespace: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -81,7 +82,12 @@ class LockFile:
             ino=document.ino,
             document=claim.document,
             proof=claim.proof,
+            pid_namespace=process.pid_namespace,
         )
+
+    @property
+    def process(self) -> ProcessIdentity:
+        return ProcessIdentity(self.pid, self.pid_start_ticks, self.boot_id, self.pid_namespace)
 
     @property
     def claim(self) -> Claim:
@@ -92,7 +98,7 @@ class LockFile:
             attempt=self.attempt,
             session_id=self.session_id,
             resumes=self.resumes,
-            owner=owner_of(ProcessIdentity(self.pid, self.pid_start_ticks, self.boot_id), self.thread_id),
+            owner=owner_of(self.process, self.thread_id),
             document=self.document,
             document_identity=str(DocumentFile(self.sha256, self.dev, self.ino)),
             proof=self.proof,
@@ -117,6 +123,7 @@ class RunFile:
     abandoned: bool = False
     claim: LockFile | None = None
     """What the lock says, so that a lock deleted by hand can be put back."""
+    pid_namespace: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -132,7 +139,12 @@ class RunFile:
             started_at=run.started_at,
             abandoned=run.abandoned,
             claim=LockFile.of(run.claim) if run.claim else None,
+            pid_namespace=process.pid_namespace,
         )
+
+    @property
+    def process(self) -> ProcessIdentity:
+        return ProcessIdentity(self.pid, self.pid_start_ticks, self.boot_id, self.pid_namespace)
 
     @property
     def record(self) -> RunRecord:
@@ -140,7 +152,7 @@ class RunFile:
             task_id=self.task_id,
             attempt=self.attempt,
             marker=self.marker,
-            runner=owner_of(ProcessIdentity(self.pid, self.pid_start_ticks, self.boot_id)),
+            runner=owner_of(self.process),
             started_at=self.started_at,
             abandoned=self.abandoned,
             claim=self.claim.claim if self.claim else None,
