@@ -64,6 +64,8 @@ class DaemonView:
     """To know, but nothing that a person must do."""
     stopped: bool = False
     """It has noticed that a person stopped everything."""
+    held_still: bool = False
+    """A signal, a debugger or its cgroup keeps it from doing anything."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

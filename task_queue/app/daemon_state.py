@@ -9,10 +9,8 @@ from typing import cast
 from task_queue.app.answers import DaemonView
 from task_queue.app.files import Record, record, text_in, time_in, whole_in
 from task_queue.config.locations import state_lock_of
-from task_queue.platform.identity import ProcessIdentity, is_alive, is_held_still
-from task_queue.platform.lockfile import is_held
-
-DOES_NOTHING = "the daemon does nothing"
+from task_queue.platform.identity import ProcessIdentity, is_held_still
+from task_queue.platform.liveness import Life, life_of
 
 
 def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
@@ -26,10 +24,8 @@ def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
     namespace = text_in(state, "pid_namespace") or ""
     process = ProcessIdentity(pid or 0, ticks or 0, boot or "", namespace)
     known = None not in (pid, ticks, boot)
-    # Of one in a container, or on another machine, only its lock shows whether it lives.
-    alive = known and (
-        is_alive(process) if process.is_in_sight else is_held(state_lock_of(state_file)) is True
-    )
+    alive = known and life_of(process, state_lock_of(state_file)) in {Life.ALIVE, Life.ELSEWHERE}
+    held_still = alive and process.is_in_sight and is_held_still(process.pid)
     view = DaemonView(
         running=alive,
         pid=pid if alive else None,
@@ -37,18 +33,21 @@ def daemon_from(state_file: Path) -> tuple[DaemonView, Mapping[str, Record]]:
         version=text_in(state, "version"),
         why=None if alive or text_in(state, "stopped_at") else f"its process {pid} is gone",
         config_error=text_in(state, "config_error") if alive else None,
-        warnings=(*_held_still(process), *_texts(state.get("warnings"))) if alive else (),
+        warnings=(*_does_nothing(pid, held_still=held_still), *_texts(state.get("warnings")))
+        if alive
+        else (),
+        held_still=held_still,
         stopped=state.get("stopped") is True,
     )
     return view, _sources(state.get("sources")) if alive else {}
 
 
-def _held_still(process: ProcessIdentity) -> tuple[str, ...]:
-    if not process.is_in_sight or not is_held_still(process.pid):
+def _does_nothing(pid: int | None, *, held_still: bool) -> tuple[str, ...]:
+    if not held_still:
         return ()
-    way_on = f"after a signal it goes on with: kill -CONT {process.pid}"
+    way_on = f"after a signal it goes on with: kill -CONT {pid}"
     return (
-        f"{DOES_NOTHING}: a signal, a debugger or its cgroup holds process {process.pid} still; {way_on}",
+        f"the daemon does nothing: a signal, a debugger or its cgroup holds process {pid} still; {way_on}",
     )
 
 

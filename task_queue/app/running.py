@@ -12,8 +12,8 @@ from task_queue.app.answers import FileView, RunningView
 from task_queue.app.files import Record, record, tail_of, text_in, time_in, whole_in
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
-from task_queue.platform.identity import ProcessIdentity, boot_id, is_alive
-from task_queue.platform.lockfile import is_held
+from task_queue.platform.identity import ProcessIdentity
+from task_queue.platform.liveness import life_of
 from task_queue.store.folder.attempts import ALIVE
 from task_queue.store.folder.layout import Layout
 
@@ -102,12 +102,7 @@ def _runner_of(folder: Path) -> str:
     if run.get("abandoned") is True or pid is None or ticks is None or boot is None:
         return "gone"
     process = ProcessIdentity(pid, ticks, boot, text_in(run, "pid_namespace") or "")
-    if process.is_in_sight:
-        return "alive" if is_alive(process) else "gone"
-    held = is_held(folder / ALIVE)
-    if held is None:
-        return "unknown" if process.boot_id == boot_id() else "gone"
-    return "elsewhere" if held else "gone"
+    return life_of(process, folder / ALIVE)
 
 
 def _progress(lines: list[str]) -> Progress:

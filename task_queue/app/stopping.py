@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from task_queue.app.daemon_state import DOES_NOTHING, daemon_from
+from task_queue.app.daemon_state import daemon_from
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.platform import durable
@@ -41,7 +41,7 @@ def stop(installation: Installation, *, at_once: bool = False, timeout_s: float 
         idle = not any(said.get("task_id") for said in sources.values())
         if not daemon.running or (daemon.stopped and idle):
             return Stopping.STOPPED
-        if any(warning.startswith(DOES_NOTHING) for warning in daemon.warnings):
+        if daemon.held_still:
             break
         installation.sleep(_POLL_S)
     return Stopping.STILL_RUNNING

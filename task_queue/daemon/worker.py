@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 
 from task_queue.daemon.context import SourceContext
 from task_queue.daemon.quota import USED_UP
@@ -26,7 +25,7 @@ from task_queue.domain.errors import (
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
 from task_queue.domain.task import TaskId
-from task_queue.platform.disk import why_refused
+from task_queue.platform.disk import is_refusal
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.snapshot import Survey
 
@@ -170,7 +169,7 @@ class Worker:
 
     def _again_after(self, cause: BaseException | None) -> float:
         """Later each time where the disk refuses what is written: each try writes again."""
-        if not isinstance(cause, OSError) or why_refused(cause.errno, Path("/")) is None:
+        if not isinstance(cause, OSError) or not is_refusal(cause.errno):
             return LOOK_AGAIN_AFTER_TROUBLE_S
         doublings = min(self.failed_turns - 1, 10)
         return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**doublings), LONGEST_DISK_TROUBLE_S)

@@ -17,6 +17,11 @@ def free_mb_at(folder: Path) -> int | None:
     return free_mb_by({None: folder}).get(None)
 
 
+def is_refusal(code: int | None) -> bool:
+    """Whether the error *code* of a call means that the disk is in trouble."""
+    return code in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+
+
 def why_refused(code: int | None, folder: Path) -> str | None:
     """What the error *code* of a call says of the disk of *folder*; None where the disk is not to blame."""
     match code:
@@ -72,7 +77,7 @@ def _has_no_inodes(folder: Path) -> bool:
 
 
 def free_mb_by(folders: Mapping[_Name, Path]) -> dict[_Name, int]:
-    """The same for many, without those that cannot be asked; each file system is asked once."""
+    """``free_mb_at`` for many, without those that cannot be asked; each file system is asked once."""
     found: dict[_Name, int] = {}
     of_device: dict[int, int] = {}
     for key, folder in folders.items():

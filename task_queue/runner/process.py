@@ -36,8 +36,8 @@ TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
 _PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
 _COMMIT_AGAIN_AFTER_S = 0.5
-_COMMIT_AGAIN_AT_LEAST_S = 10.0
-"""However long the disk has refused it."""
+_LONGEST_PAUSE_S = 10.0
+"""Between two tries to commit, however long the disk has refused it."""
 
 
 def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> None:
@@ -166,7 +166,7 @@ def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, star
             with contextlib.suppress(OSError):  # the log may be on the same disk
                 print(f"the ending is not written yet: {error}", file=sys.stderr, flush=True)
             time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _COMMIT_AGAIN_AT_LEAST_S)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         else:
             return
 

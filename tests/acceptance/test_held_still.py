@@ -61,8 +61,8 @@ def test_a_stopped_runner_is_cancelled_at_once(patient: Rig) -> None:
     cancelled_at_once(patient)
 
 
-def test_a_runner_that_is_stopped_after_it_was_asked_is_ended(patient: Rig) -> None:
-    """It has handled nothing yet: the signal to end it comes while it is held."""
+def test_a_request_without_a_command_ends_a_stopped_runner(patient: Rig) -> None:
+    """The daemon finds the file by itself; the runner cannot handle its signal."""
     runner = patient.run_record("task-a")["pid"]
     held(runner)
     (patient.pending() / ".task-a.cancel").touch()

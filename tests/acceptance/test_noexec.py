@@ -17,6 +17,15 @@ NO_LIMIT = {"min_free_mb": 0}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 
+def runs_a_task(rig: AgentRig) -> None:
+    """And stops, so that the disk can be unmounted."""
+    rig.start()
+    rig.ask("task-a", "Begin.")
+    assert rig.result("task-a", timeout=60)["outcome"] == "succeeded"
+    assert rig.side_effects("log") == ["done"]
+    rig.stop(rig.daemons[-1])
+
+
 def test_a_queue_from_which_nothing_can_be_started(tmp_path: Path) -> None:
     """Nothing of ours is started from there."""
     rig = AgentRig(tmp_path / "home", in_turn(bash("echo done >> log"), Say("Done.")), limits=NO_LIMIT)
@@ -25,11 +34,7 @@ def test_a_queue_from_which_nothing_can_be_started(tmp_path: Path) -> None:
         rig.queue().mkdir(mode=0o700)
         with memory_disk(rig.queue(), "size=64m,noexec"):
             rig.pending().mkdir(mode=0o700)
-            rig.start()
-            rig.ask("task-a", "Begin.")
-            assert rig.result("task-a", timeout=60)["outcome"] == "succeeded"
-            assert rig.side_effects("log") == ["done"]
-            rig.stop(rig.daemons[-1])
+            runs_a_task(rig)
     finally:
         rig.close()
 
@@ -40,11 +45,7 @@ def test_state_and_temporary_files_from_which_nothing_can_be_started(tmp_path: P
         state = rig.home / ".local"
         state.mkdir(mode=0o700)
         with memory_disk(state, "size=256m,noexec"):
-            rig.start()
-            rig.ask("task-a", "Begin.")
-            assert rig.result("task-a", timeout=60)["outcome"] == "succeeded"
-            assert rig.side_effects("log") == ["done"]
-            rig.stop(rig.daemons[-1])
+            runs_a_task(rig)
     finally:
         rig.close()
 

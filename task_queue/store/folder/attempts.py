@@ -16,8 +16,7 @@ from task_queue.domain.attempt.proof import is_signed_by_runner
 from task_queue.domain.errors import EngineUnavailable, NeedsPersonError
 from task_queue.domain.model import Claim, Ending, OutcomeKind, RunRecord
 from task_queue.platform import durable
-from task_queue.platform.identity import boot_id
-from task_queue.platform.lockfile import is_held
+from task_queue.platform.liveness import Life, life_of
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import Decoded, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
@@ -62,14 +61,14 @@ class FolderAttempts:
         run = self._record(RunFile, claim, RUN)
         if run is None or run.abandoned or run.process.is_in_sight:
             return False
-        held = is_held(path)
-        if held is None and run.process.boot_id == boot_id():
+        life = life_of(run.process, path)
+        if life is Life.UNKNOWN:
             raise NeedsPersonError(
                 f"{claim.task_id}: its runner was started in another PID namespace (a container), and whether"
                 f" it lives cannot be known, because {path} is missing or cannot be locked",
                 hint=f"once no process of it runs any more: touch {shlex.quote(str(path))}",
             )
-        return held is True
+        return life is Life.ELSEWHERE
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:
         tombstone = RunRecord(
