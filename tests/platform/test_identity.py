@@ -45,6 +45,7 @@ def test_a_process_between_two_programs_is_looked_at_again(
     (stranger / "cmdline").write_text("")
     (stranger / "environ").write_text("")
     monkeypatch.setattr(identity, "boot_id", lambda: "a-boot")
+    monkeypatch.setattr(identity, "pid_namespace", lambda: "a-namespace")
     monkeypatch.setattr(identity, "_PROC", tmp_path)
 
     def is_given_its_program(_: float) -> None:

@@ -194,7 +194,7 @@ def _full_disk(scratch: Path, leave_kb: int) -> list[str]:
             _fill(filler, leave_kb)
             (bench.rig.workspace / "go").touch()
             if leave_kb:
-                eventually(lambda: "No space" in (_why(bench) or ""), what="the reason is told")
+                eventually(lambda: "no space is left" in (_why(bench) or ""), what="the reason is told")
             else:
                 eventually(lambda: len(bench.rig.marked()) == 1, what="only the runner is left")
                 assert not (attempt / "outcome.json").exists()

@@ -65,8 +65,8 @@ MUTATIONS = (
     Mutation(
         "the pid alone is trusted",
         "task_queue/platform/identity.py",
-        "return identity.boot_id == boot_id() and identity_of(identity.pid) == identity",
-        "return identity_of(identity.pid) is not None",
+        "return found is not None and found.pid_start_ticks == identity.pid_start_ticks",
+        "return found is not None",
         ("tests.proof.faults", "--case", "reused_pid"),
     ),
     Mutation(

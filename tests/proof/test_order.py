@@ -34,7 +34,9 @@ daemon: publish logs/task-a/attempt-{n}/task.md
 daemon: publish pending/.task-a.lock
 """
 READ = "runner: read pending/.task-a.lock"
+LIVES = "runner: read logs/task-a/attempt-{n}/runner.lock"
 RUN = f"""
+{LIVES}
 runner: publish logs/task-a/attempt-{{n}}/run.json
 {READ}
 runner: append logs/task-a/attempt-{{n}}/transcript.jsonl
