@@ -21,6 +21,8 @@ _RENAMING = frozenset({"rename", "renameat", "renameat2"})
 _OPENING = frozenset({"open", "openat"})
 _EXEMPT = frozenset({"runner.log", ".task-queue.lock"})
 _TRANSCRIPT, _ENDING = "transcript.jsonl", "outcome.json"
+_NAMELESS = " (deleted)"
+"""What the kernel says of a file that never had a name: it tries the disk, and nothing is to be left of it."""
 
 
 class Recording:
@@ -47,7 +49,7 @@ class Recording:
             if step is not None and next(left for left, its in unsynced.items() if its == step) != path:
                 self.faults.append(f"{actor}: {step}: the old name went before the new one was durable")
             unsynced.pop(path, None)
-        elif path.name in _EXEMPT:
+        elif path.name in _EXEMPT or path.name.endswith(_NAMELESS):
             pass
         elif call in _WRITING:
             if not _is_temporary(path) and path not in unsynced:
