@@ -42,6 +42,10 @@ class TaskFileError(TaskQueueError):
         return message if self.line is None else f"line {self.line}: {message}"
 
 
+class NotConfiguredError(TaskFileError):
+    """The document is in order, but the configuration in force does not have or allow what it asks for: it waits."""
+
+
 class UnknownTaskError(TaskQueueError):
     """A person named a task that is not there, or not in the state that the request needs."""
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task
 
@@ -25,21 +25,58 @@ class Layers:
     """Lowest precedence first: the configuration's, the source's."""
     executors: tuple[str, ...] | None = None
     """The configured commands; None where every name is accepted."""
+    workspace: str | None = None
+    """Where the source's tasks work unless they say otherwise."""
+    roots: tuple[str, ...] = ("/",)
+    """Directories in which a task may name its own."""
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
-        """What applies to a task whose document says *given*; raises TaskFileError where that does not fit."""
-        settings = resolve(*self.defaults, given, narrowed(self.defaults, given))
+        """What applies to a task whose document says *given*.
+
+        Raises TaskFileError where no configuration could make that fit, NotConfiguredError where another one could.
+        """
+        permissions = narrowed(self.defaults, given)
+        try:
+            settings = resolve(*self.defaults, given, permissions)
+        except TaskFileError as error:
+            resolve(given)
+            raise NotConfiguredError(str(error), hint=error.hint, keys=error.keys) from error
         if self.executors is not None and settings.executor not in {CLAUDE, *self.executors}:
             raise _unknown_executor(settings.executor, self.executors)
         return settings
 
+    def known_settings_of(self, given: Mapping[str, Any]) -> Settings:
+        """The same also for a task that the configuration in force would not let begin, as far as it can be said.
 
-def layers_of(*defaults: Mapping[str, object], executors: Iterable[str]) -> Layers:
+        Raises TaskFileError where no configuration could make it fit.
+        """
+        try:
+            return self.settings_of(given)
+        except NotConfiguredError:
+            own = resolve(given)
+        try:
+            return resolve(*self.defaults, given)
+        except TaskFileError:
+            return own
+
+
+def layers_of(
+    *defaults: Mapping[str, object],
+    executors: Iterable[str],
+    workspace: str | None = None,
+    roots: Iterable[str] = ("/",),
+) -> Layers:
     """Of a checked configuration; raises ValueError that names the key and the reason."""
-    return Layers(tuple(parse_defaults(each) for each in defaults if each), tuple(executors))
+    parsed = tuple(parse_defaults(each) for each in defaults if each)
+    return Layers(parsed, tuple(executors), workspace, tuple(roots))
 
 
-def usable_layers(*defaults: object, executors: Iterable[str] = ()) -> tuple[Layers, tuple[str, ...]]:
+def usable_layers(
+    *defaults: object,
+    executors: Iterable[str] = (),
+    workspace: str | None = None,
+    roots: Iterable[str] = ("/",),
+) -> tuple[Layers, tuple[str, ...]]:
     """Of a configuration as it is: what can be used of *defaults*, and what is wrong with the rest."""
     layers: list[Mapping[str, Any]] = []
     faults: list[str] = []
@@ -57,7 +94,7 @@ def usable_layers(*defaults: object, executors: Iterable[str] = ()) -> tuple[Lay
                 faults.append(str(error))
         if parsed:
             layers.append(parsed)
-    return Layers(tuple(layers), tuple(executors)), tuple(faults)
+    return Layers(tuple(layers), tuple(executors), workspace, tuple(roots)), tuple(faults)
 
 
 @contextmanager
@@ -70,10 +107,10 @@ def naming_the_line(task: Task) -> Generator[None]:
         raise
 
 
-def _unknown_executor(name: str, configured: tuple[str, ...]) -> TaskFileError:
+def _unknown_executor(name: str, configured: tuple[str, ...]) -> NotConfiguredError:
     import difflib  # only where a name is wrong: it costs reading commands 5 ms
 
     known = [CLAUDE, *configured]
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
-    return TaskFileError(f"executor '{name}' is not configured", hint=meant, keys=("executor",))
+    return NotConfiguredError(f"executor '{name}' is not configured", hint=meant, keys=("executor",))

@@ -17,7 +17,7 @@ from typing import Any, Literal, assert_never
 
 from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.errors import NotConfiguredError
 from task_queue.domain.permission.rules import below, covers, tool_of
 
 Mode = Literal["dontAsk", "bypassPermissions"]
@@ -129,7 +129,7 @@ def changes_expected(settings: Settings, *, allow_only: bool) -> bool:
 def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
     """``permissions``, ``allow`` and ``deny`` of a task that says *given*, under the *owner*'s layers, lowest first.
 
-    A task can narrow what its owner allows and never widen it; raises TaskFileError where it tries. The deny
+    A task can narrow what its owner allows and never widen it; raises NotConfiguredError where it tries. The deny
     rules of all layers hold together. A task's ``allow`` takes the place of everything that was allowed.
     """
     layers = tuple(owner)
@@ -139,7 +139,7 @@ def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> di
     ceiling: Profile = owners.get("permissions", _DEFAULT_PROFILE)
     profile: Profile = given.get("permissions", ceiling)
     if PROFILES.index(profile) > PROFILES.index(ceiling):
-        raise TaskFileError(
+        raise NotConfiguredError(
             f"permissions: {profile} is more than the owner's configuration allows, which is {ceiling}",
             hint=f'to allow it, the owner puts "permissions": "{profile}" into defaults of the configuration'
             " or of the source",
@@ -161,7 +161,7 @@ def _check_covered(allow: Iterable[str], ceiling: Profile, added: Iterable[str])
     owned = (*_listed(ceiling), *added)
     for rule in allow:
         if not any(covers(wider, rule) for wider in owned):
-            raise TaskFileError(
+            raise NotConfiguredError(
                 f"allow: {rule} is more than the owner's configuration allows",
                 hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
                 " or of the source",

@@ -12,12 +12,15 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, cast
 
+from task_queue.config.roots import demand_allowed, directory_named
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
 from task_queue.domain.document.layers import Layers, naming_the_line
 from task_queue.domain.document.ordering import MOST_PAUSED, NEVER_TRIED, History, Waiting, waiting_for
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.errors import NotConfiguredError, TaskFileError
+from task_queue.domain.task import Task
 from task_queue.platform.durable import read_regular
 from task_queue.platform.json_files import json_object, text_in, time_in
 from task_queue.store.folder.intake_check import FileStamp
@@ -48,13 +51,32 @@ def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History
         return None
     try:
         task = parse(data, naming.task_id_of(path.name))
-        with naming_the_line(task):
-            settings = layers.settings_of(task.given)
+        settings, lacks = _settings_of(task, layers)
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
-    waiting = waiting_for(task, settings, dropped_at=dropped_at, history=history)
+    waiting = waiting_for(task, settings, dropped_at=dropped_at, history=history, lacks=lacks)
     return Reading(waiting, task.given or None)
+
+
+def settings_under(layers: Layers, given: Mapping[str, Any]) -> Settings:
+    """What applies to a task whose document says *given*, by a configuration that lacks nothing for it.
+
+    Raises as ``Layers.settings_of``.
+    """
+    settings = layers.settings_of(given)
+    if "workspace" in given and settings.workspace is not None:
+        demand_allowed(directory_named(settings.workspace, base=layers.workspace), layers.roots)
+    return settings
+
+
+def _settings_of(task: Task, layers: Layers) -> tuple[Settings, str]:
+    """What applies to *task*, and what the configuration lacks for it. Raises TaskFileError."""
+    try:
+        with naming_the_line(task):
+            return settings_under(layers, task.given), ""
+    except NotConfiguredError as error:
+        return layers.known_settings_of(task.given), error.in_full
 
 
 def _trailing(attempts: list[dict[str, Any]]) -> int:
