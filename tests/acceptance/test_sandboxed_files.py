@@ -105,7 +105,7 @@ def test_what_set_up_starts_in_verification_is_confined(make_agent_rig: MakeAgen
 
 @ISOLATIONS
 def test_what_a_hook_starts_is_confined(make_agent_rig: MakeAgentRig, isolation: str) -> None:
-    """A tracked hook of the owner's runs a script that the agent wrote; it can add to the commit."""
+    """A tracked hook of the owner's runs a script that the agent wrote; what it adds is judged, and in the commit."""
     task = Sandboxed(make_agent_rig, isolation, "lint.sh")
     task.commit("lint.sh", "true\n")
     task.commit(".husky/pre-commit", "#!/bin/sh\nsh ./lint.sh\ngit add seen.txt\n", mode=0o755)
