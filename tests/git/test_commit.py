@@ -208,7 +208,12 @@ def test_what_is_written_after_the_verdict_is_in_no_commit(scratch: Scratch) -> 
     late = Judged(judged.tree, judged.head, changed_since=frozenset({"work.txt", "evil.txt"}))
 
     asked: list[str] = []
-    done = finish(scratch, since, judged=late, goes_back=lambda paths: bool(asked.extend(paths)))
+
+    def goes_back(paths: Collection[str]) -> bool:
+        asked.extend(paths)
+        return True
+
+    done = finish(scratch, since, judged=late, goes_back=goes_back)
 
     assert (files_of(scratch, done.ours), asked) == (["work.txt"], [])
     assert scratch.run("show", "HEAD:work.txt") == "judged"
