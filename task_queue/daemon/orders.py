@@ -133,13 +133,14 @@ class ConfiguredOrders:
         workspace = self._workspace(task, settings)
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
+        needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
         setting_sources, notes, accepted_settings = (
             self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
             if executor is ExecutorKind.CLAUDE
             else ((), (), None)
         )
-        needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
-        secret = credentials(self.config.agent, self.environ) if needs_key else {}
+        is_needed = needs_key or bool(self.config.checks.env)
+        outside = credentials(self.config.agent, self.environ) if is_needed else {}
         return Order(
             claim=claim,
             source=self.source.id,
@@ -155,8 +156,9 @@ class ConfiguredOrders:
             settings=settings,
             executor=executor,
             argv=self._argv(settings.executor),
-            env={**env, **secret},
-            secret_names=tuple(secret),
+            env={**env, **outside} if needs_key else env,
+            secret_names=tuple(outside),
+            checks_env=self._granted_to_checks({**env, **outside}),
             agent=AgentSetup(
                 cli_path=self.config.agent.cli_path,
                 config_dir=self.config.agent.config_dir,
@@ -212,8 +214,9 @@ class ConfiguredOrders:
         watch = OwnerWatch()
         try:
             settings = self.settings_of(task)
-            environment = without_secrets(self._environment(settings.executor))
-            git = guarded(Git(self._workspace(task, settings), environment), self._trusted_programs)
+            env = self._environment(settings.executor)
+            git_env = {**without_secrets(env), **self._granted_to_checks(env)}
+            git = guarded(Git(self._workspace(task, settings), git_env), self._trusted_programs)
             root = root_of(git)
             if root is None:
                 return product
@@ -338,6 +341,11 @@ class ConfiguredOrders:
         if executor == CLAUDE and problem:
             raise NeedsPersonError(problem, hint="keep it in a folder with another name")
         return env
+
+    def _granted_to_checks(self, env: Mapping[str, str]) -> dict[str, str]:
+        """What ``checks.env`` names: as the agent has it in *env*, else as we do."""
+        everything = {**self.environ, **env}
+        return {name: everything[name] for name in self.config.checks.env if name in everything}
 
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == CLAUDE:

@@ -117,7 +117,9 @@ class Order:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """The whole environment of the agent's process."""
     secret_names: tuple[str, ...] = ()
-    """Variables in *env* that are secret, whatever their names say."""
+    """Variables in *env* and *checks_env* that are secret, whatever their names say."""
+    checks_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What checks, hooks and git get besides the harmless part of *env*."""
     agent: AgentSetup = field(default_factory=AgentSetup)
     interruption: str | None = None
     """For a continued session: how the earlier attempt ended."""
@@ -147,13 +149,14 @@ class Order:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values that no file may hold."""
-        return secrets_in(self.env, self.secret_names)
+        """Values that no file may hold; of *checks_env* also where the agent has none or another."""
+        found = {*secrets_in(self.env, self.secret_names), *secrets_in(self.checks_env, self.secret_names)}
+        return tuple(sorted(found, key=len, reverse=True))
 
     @property
-    def env_without_secrets(self) -> dict[str, str]:
-        """For git, hooks and checks."""
-        return without_secrets(self.env, self.secret_names)
+    def env_of_checks(self) -> dict[str, str]:
+        """For git, hooks and checks: no secrets but those that the configuration gives them."""
+        return {**without_secrets(self.env, self.secret_names), **self.checks_env}
 
     @property
     def marker(self) -> str:
