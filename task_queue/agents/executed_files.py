@@ -23,9 +23,11 @@ from task_queue.domain.permission.called import (
     words_of,
 )
 from task_queue.domain.permission.consent import UNKNOWN
+from task_queue.domain.permission.mcp_servers import command_of, environment_of_server, servers_in
 from task_queue.platform import durable
 
-_FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
+_MCP = ".mcp.json"
+_FILES = (".claude/settings.json", ".claude/settings.local.json", _MCP)
 # Agents, commands and skills name tools that they may use, and hooks; task-queue holds our own prompts.
 _FOLDERS = ("hooks", "agents", "commands", "skills", "output-styles", "workflows", "plugins", "task-queue")
 _OF_PARENTS = ("agents", "commands", "skills", "output-styles", "workflows")
@@ -56,7 +58,12 @@ def hashes_of(workspace: Path, *, strict: bool = False) -> dict[str, str]:
         for plugin in folders_in(content):
             if (workspace / plugin).is_dir():
                 found.add_tree(workspace / plugin)
-        found.add_called(settings, commands_in(content), strict=strict)
+        if settings == _MCP:
+            for server in servers_in(content).values():
+                found.add_called(settings, filter(None, [command_of(server)]), strict=strict)
+                found.add_called(settings, environment_of_server(server), strict=False)
+        else:
+            found.add_called(settings, commands_in(content), strict=strict)
     for path in [path for path in found.hashes if path.endswith(".md")]:
         found.add_called(path, commands_in_text(_text(workspace / path)), strict=strict)
     return found.hashes

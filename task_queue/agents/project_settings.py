@@ -140,8 +140,21 @@ def accepted_only(
     ]
     if not changes:
         return agent, None
-    sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
-    return replace(agent, setting_sources=sources), "; ".join(map(str, changes))
+    return without_project(agent), "; ".join(map(str, changes))
+
+
+def loads_project(agent: AgentSetup) -> bool:
+    """Whether *agent* loads anything that the project's owner has to accept."""
+    return bool(OF_PROJECT.intersection(agent.setting_sources)) or agent.mcp_servers in {"project", "both"}
+
+
+def without_project(agent: AgentSetup) -> AgentSetup:
+    """*agent* with neither settings nor MCP servers of the project."""
+    return replace(
+        agent,
+        setting_sources=tuple(source for source in agent.setting_sources if source not in OF_PROJECT),
+        mcp_servers="user" if agent.mcp_servers in {"user", "both"} else "none",
+    )
 
 
 def without_programs(agent: AgentSetup, directory: Path) -> tuple[AgentSetup, str | None]:

@@ -25,7 +25,7 @@ from task_queue.domain.errors import ConfigError
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
-from task_queue.ports.executor import SettingSource
+from task_queue.ports.executor import McpSource, SettingSource
 
 _PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -115,6 +115,7 @@ class Agent(_Section):
     cli_path: AbsolutePath | None = None
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
     setting_sources: tuple[SettingSource, ...] = ("project",)
+    mcp_servers: McpSource = "none"
     prewarm: bool = False
     hide_login: bool = True
     """Off for a ``cli_path`` that does not pass open file descriptors on, such as one that starts a container."""

@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.agents.mcp_servers import project_servers
+from task_queue.agents.project_settings import SettingsTrust, loads_project, without_project
 from task_queue.config.credentials import check_env_file, credentials, secret_places
 from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT, why_not_closed
 from task_queue.config.environment import agent_environment
@@ -38,7 +39,7 @@ from task_queue.git.program import Git
 from task_queue.git.repository import root_of
 from task_queue.platform.disk import starts_programs
 from task_queue.ports.attempt_log import AttemptPlace
-from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
+from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
@@ -134,10 +135,11 @@ class ConfiguredOrders:
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
         needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
-        setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
+        is_strict = settings.permissions is Profile.SANDBOXED
+        agent, notes = (
+            self._with_what_is_accepted(self._agent(task), workspace, strict=is_strict)
             if executor is ExecutorKind.CLAUDE
-            else ((), (), None)
+            else (self._agent(task), ())
         )
         is_needed = needs_key or bool(self.config.checks.env)
         outside = credentials(self.config.agent, self.environ) if is_needed else {}
@@ -159,17 +161,7 @@ class ConfiguredOrders:
             env={**env, **outside} if needs_key else env,
             secret_names=tuple(outside),
             checks_env=self._granted_to_checks({**env, **outside}),
-            agent=AgentSetup(
-                cli_path=self.config.agent.cli_path,
-                config_dir=self.config.agent.config_dir,
-                account=self.config.agent.account,
-                setting_sources=setting_sources,
-                accepted_settings=accepted_settings,
-                allow_only=bool(task.given.get("allow")),
-                scrub_env=self.config.agent.scrub_env,
-                hide_login=self.config.agent.hide_login,
-                prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
-            ),
+            agent=agent,
             git=GitSetup(
                 worktrees=self.worktrees / self.source.id,
                 keep=self.config.git.keep,
@@ -250,26 +242,44 @@ class ConfiguredOrders:
         except (TaskFileError, ExecutorError, OSError):
             return None
 
-    def _trusted_sources(
-        self, workspace: Path, *, strict: bool
-    ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
-        """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
-        wanted = self.config.agent.setting_sources
-        of_project = OF_PROJECT.intersection(wanted)
-        if not of_project:
-            return wanted, (), None
+    def _agent(self, task: Task) -> AgentSetup:
+        configured = self.config.agent
+        return AgentSetup(
+            cli_path=configured.cli_path,
+            config_dir=configured.config_dir,
+            account=configured.account,
+            setting_sources=configured.setting_sources,
+            mcp_servers=configured.mcp_servers,
+            allow_only=bool(task.given.get("allow")),
+            scrub_env=configured.scrub_env,
+            hide_login=configured.hide_login,
+            prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
+        )
+
+    def _with_what_is_accepted(
+        self, agent: AgentSetup, workspace: Path, *, strict: bool
+    ) -> tuple[AgentSetup, tuple[str, ...]]:
+        """*agent* with what it may load of the project, and what a person should know about that."""
+        left_out: tuple[str, ...] = ()
+        if agent.mcp_servers in {"none", "user"} and (servers := project_servers(workspace)):
+            named = ", ".join(servers)
+            left_out = (
+                f"without the MCP servers of .mcp.json ({named}): agent.mcp_servers is {agent.mcp_servers}",
+            )
+        if not loads_project(agent):
+            return agent, left_out
         try:
             changes = [str(change) for change in self.trust.changes(workspace, strict=strict)]
             accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
             changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
-            return wanted, (), accepted
+            return replace(agent, accepted_settings=accepted), left_out
         note = (
             f"ran without the project's settings, which are not as they were accepted: {'; '.join(changes)};"
             " look at them, then: task-queue doctor --accept-settings"
         )
-        return tuple(source for source in wanted if source not in of_project), (note,), None
+        return without_project(agent), (note, *left_out)
 
     def _workspace(self, task: Task, settings: Settings) -> Path:
         """The directory the task works in, checked. A default that is missing is the source's trouble."""

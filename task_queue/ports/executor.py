@@ -20,6 +20,8 @@ from task_queue.ports.attempt_log import LogAddress
 
 SettingSource = Literal["user", "project", "local"]
 """Where the agent's own settings are read from."""
+McpSource = Literal["none", "project", "user", "both"]
+"""Whose MCP servers the agent gets."""
 
 
 class Stop(StrEnum):
@@ -48,8 +50,9 @@ class AgentSetup:
     account: str = "any"
     """Who may be billed."""
     setting_sources: tuple[SettingSource, ...] = ("project",)
+    mcp_servers: McpSource = "none"
     accepted_settings: Mapping[str, str] | None = None
-    """Hashes of the project settings that their owner accepted; None where none are loaded."""
+    """Hashes of the files of the project that their owner accepted; None where none are loaded."""
     runs_hooks: bool = True
     """Whether the CLI starts the hooks of all settings that it loads."""
     allow_only: bool = False

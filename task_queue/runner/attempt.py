@@ -197,6 +197,8 @@ class OngoingAttempt:
         self.watch.begin()
         result = agent.run_session(order, self.transcript, request)
         self.watch.look()
+        for note in result.notes:
+            self._note(note)
         cost = result.work.total_cost_usd or 0.0
         self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
         allowance = self.order.allowance_usd

@@ -134,6 +134,7 @@ CONFIGURATION: dict[str, str] = {
     "agent.cli_path": "path of the CLI, instead of the one in the SDK",
     "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
+    "agent.mcp_servers": "whose [MCP servers](#mcp-servers) the agent gets: `none`, `project` (its `.mcp.json`), `user` or `both`",
     "agent.prewarm": "has no effect yet",
     "agent.hide_login": "the agent gets an API key or OAuth token through a pipe, so that it is not in the environment of its tools",
     "agent.scrub_env": "also removes all other credentials from that environment; needs bubblewrap",
