@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -132,6 +133,7 @@ class ConfiguredOrders:
         cap = settings.max_budget_usd
         executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
+        self._note_first_task(workspace)
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
         needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
@@ -255,6 +257,12 @@ class ConfiguredOrders:
             hide_login=configured.hide_login,
             prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
         )
+
+    def _note_first_task(self, workspace: Path) -> None:
+        """What is in the workspaces before any task ran is their owner's."""
+        configured = filter(None, map(self.config.workspace_of, self.config.sources))
+        with suppress(OSError, ValueError):  # said where it matters
+            self.trust.begin((workspace, *configured))
 
     def _with_what_is_accepted(
         self, agent: AgentSetup, workspace: Path, *, strict: bool
