@@ -17,7 +17,9 @@ import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
 from task_queue.agents.claude.launcher import handed_over
+from task_queue.agents.mcp_servers import publish
 from task_queue.domain.errors import ExecutorError
+from task_queue.domain.permission.mcp_servers import ServerConfig
 from task_queue.domain.permission.profiles import permissions_for
 from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -128,9 +130,16 @@ def close_records(environment: Mapping[str, str]) -> None:
 
 
 def options_for(
-    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
+    order: Order,
+    request: SessionRequest,
+    *,
+    stderr: Callable[[str], None],
+    servers: Mapping[str, ServerConfig],
 ) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
+    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing.
+
+    *servers*: the MCP servers that it gets.
+    """
     env = environment_of(order)
     settings = order.settings
     permissions = permissions_for(
@@ -140,6 +149,7 @@ def options_for(
         deny=settings.deny,
         queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
         closed_dirs=map(str, (*order.closed_dirs, order.agent_copy.parent)),
+        mcp_servers=servers,
         audits=request.audits,
     )
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
@@ -168,6 +178,7 @@ def options_for(
             }
         ),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
+        mcp_servers=publish(servers, order) or {},
         strict_mcp_config=True,
         model=settings.model,
         fallback_model=settings.fallback_model,

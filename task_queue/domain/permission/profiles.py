@@ -18,6 +18,7 @@ from typing import Any, Literal, assert_never
 from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import NotConfiguredError
+from task_queue.domain.permission.mcp_servers import tools_of
 from task_queue.domain.permission.rules import below, covers, tool_of
 
 Mode = Literal["dontAsk", "bypassPermissions"]
@@ -72,9 +73,10 @@ def permissions_for(
     deny: Iterable[str] = (),
     queue_dirs: Iterable[str] = (),
     closed_dirs: Iterable[str] = (),
+    mcp_servers: Iterable[str] = (),
     audits: bool = False,
 ) -> Permissions:
-    """*allow* adds to the profile's list, or with *allow_only* replaces it.
+    """*allow* adds to the profile's list, or with *allow_only* replaces it. A profile that works may use *mcp_servers*.
 
     *queue_dirs* and *closed_dirs* (to be read only) are absolute paths. With *audits* they are for the auditor of what
     an agent of this *profile* did: it only reads, *allow* does not count, and a sandbox remains one.
@@ -102,10 +104,15 @@ def permissions_for(
             "allowUnsandboxedCommands": False,
             "failIfUnavailable": True,
         }
+    reads = audits or profile is Profile.READONLY
     bypasses = profile is Profile.BYPASS and not allow_only and not audits
     return Permissions(
         mode="bypassPermissions" if bypasses else "dontAsk",
-        allowed_tools=(*_allowed_by_itself(profile, allow_only=allow_only, audits=audits), *allow),
+        allowed_tools=(
+            *_allowed_by_itself(profile, allow_only=allow_only, audits=audits),
+            *(() if reads or allow_only else map(tools_of, mcp_servers)),
+            *allow,
+        ),
         disallowed_tools=useless,
         settings={"permissions": {"deny": rules}},
         sandbox=sandbox,
