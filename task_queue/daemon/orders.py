@@ -164,6 +164,7 @@ class ConfiguredOrders:
                 setting_sources=setting_sources,
                 accepted_settings=accepted_settings,
                 allow_only=bool(task.given.get("allow")),
+                task_deny=tuple(task.given.get("deny") or ()),
                 scrub_env=self.config.agent.scrub_env,
                 hide_login=self.config.agent.hide_login,
                 prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
