@@ -261,6 +261,7 @@ class ConfiguredOrders:
             setting_sources=configured.setting_sources,
             mcp_servers=configured.mcp_servers,
             allow_only=bool(task.given.get("allow")),
+            task_deny=tuple(task.given.get("deny") or ()),
             scrub_env=configured.scrub_env,
             hide_login=configured.hide_login,
             prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,

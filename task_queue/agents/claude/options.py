@@ -16,6 +16,7 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
+from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.agents.mcp_servers import publish
 from task_queue.domain.errors import ExecutorError
@@ -147,8 +148,9 @@ def options_for(
         allow=settings.allow,
         allow_only=order.agent.allow_only,
         deny=settings.deny,
+        task_deny=order.agent.task_deny,
         queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
-        closed_dirs=map(str, (*order.closed_dirs, order.agent_copy.parent)),
+        closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
         mcp_servers=servers,
         audits=request.audits,
     )
@@ -177,6 +179,7 @@ def options_for(
                 **({} if order.agent.runs_hooks else {"disableAllHooks": True}),
             }
         ),
+        hooks=hooks_for(permissions, order.workspace),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         mcp_servers=publish(servers, order) or {},
         strict_mcp_config=True,
