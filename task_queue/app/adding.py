@@ -8,9 +8,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from task_queue.app.daemon_state import daemon_from
+from task_queue.app.circumstances import Circumstances
 from task_queue.app.installation import Installation
+from task_queue.app.standing import Standing, standing_in
 from task_queue.app.user_actions import record_action
+from task_queue.config.document import SourceEntry, workspace_of
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import TaskQueueError
@@ -25,31 +27,45 @@ class Added:
 
     task_id: TaskId
     source: str
+    directory: Path
+    """Where tasks of the source work; its queue folder if each names its own directory."""
+    standing: Standing | None
+    """Where it waits; None if that is not known, or it is running already."""
     daemon_runs: bool
     """Else the task waits until a person starts one."""
 
 
-def add(
-    installation: Installation, document: str, *, source_id: str | None = None, name: str | None = None
-) -> Added:
-    """Put *document* into a source's queue, named after *name* or its title (see ``drop``).
+def add(installation: Installation, document: str, *, source: SourceEntry, name: str | None = None) -> Added:
+    """Put *document* into the queue of *source*, named after *name* or its title (see ``drop``).
 
-    Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError, and TaskQueueError if
-    *source_id* names no source.
+    Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError.
     """
     limits = installation.config.limits
-    entry = installation.entry(source_id)
     task = parse(document.encode(), TaskId("task-new"))
     task_id = drop(
-        entry.path,
+        source.path,
         document,
         name=name or task.title,
         now=installation.now(),
         max_pending=limits.max_pending,
     )
-    record_action(installation, "tasks add", source=entry.id, task_id=task_id)
-    daemon, _ = daemon_from(installation.locations.daemon_state)
-    return Added(task_id, entry.id, daemon.running)
+    record_action(installation, "tasks add", source=source.id, task_id=task_id)
+    circumstances = installation.circumstances()
+    return Added(
+        task_id,
+        source.id,
+        workspace_of(installation.content, source) or source.queue,
+        _standing(circumstances, source.id, task_id),
+        circumstances.daemon.running,
+    )
+
+
+def _standing(circumstances: Circumstances, source: str, task_id: TaskId) -> Standing | None:
+    listed = next(each for each in circumstances.sources if each.id == source)
+    try:
+        return standing_in(circumstances, listed, task_id)
+    except OSError:
+        return None  # it is in the queue, whatever happened to the folder since
 
 
 def read_document(path: Path) -> str:

@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from task_queue.app import adding, changing
+from task_queue.app.adding import Added
 from task_queue.app.changing import Cancelling
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.source_here import source_here
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.session import as_json_option, pass_installation, source_option
+from task_queue.cli.session import as_json_option, pass_installation
+from task_queue.cli.spelling import from_home, ordinal
 from task_queue.cli.tasks import await_end
 from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.errors import TaskQueueError
@@ -27,7 +30,12 @@ _TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds not
 @click.option(
     "--file", "-f", "path", type=click.Path(path_type=Path), help="Take the document from this file."
 )
-@source_option
+@click.option(
+    "--source",
+    "source_id",
+    metavar="ID",
+    help="The source that gets it, else the one that works in the present folder.",
+)
 @click.option("--name", help="Words for the file name, instead of the title.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
 @as_json_option
@@ -44,16 +52,18 @@ def add(
 ) -> int:
     """Add TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
     installation.demand_trust()
-    installation.entry(source_id)  # asked before a person writes
+    # Asked before a person writes.
+    source = installation.entry(source_id) if source_id else source_here(installation, Path.cwd())
     document = _document(text, path)
     added = adding.add(
-        installation, document, source_id=source_id, name=name or (adding.kept_name(path) if path else None)
+        installation, document, source=source, name=name or (adding.kept_name(path) if path else None)
     )
     if as_json:
         answer = {"task_id": added.task_id, "source": added.source, "schema_version": _SCHEMA_VERSION}
         render.say_json(answer)
     else:
         render.say(added.task_id)
+    render.note(_queued(added))
     if not added.daemon_runs:
         render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
     return await_end(installation, [added.task_id], timeout_s=None) if wait else 0
@@ -120,6 +130,14 @@ def land(installation: Installation, *, task: str, as_json: bool) -> int:
     else:
         render.say(f"{'landed' if landed.is_in_target else 'not landed'}: {landed.said}")
     return 0 if landed.is_in_target else FAILED
+
+
+def _queued(added: Added) -> str:
+    where = f"queued in {added.source} ({from_home(added.directory)})"
+    if added.standing is None:
+        return where
+    place, of, why = added.standing.place, added.standing.of, added.standing.why
+    return f"{where}, {ordinal(place)} of {of}: {why}"
 
 
 def _document(text: str | None, path: Path | None) -> str:

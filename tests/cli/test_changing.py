@@ -99,6 +99,31 @@ def test_add_hands_in_a_document(bench: Bench, arguments: tuple[str, ...], given
     assert list((bench.pending().parent / "staging").iterdir()) == []
 
 
+def test_add_says_on_stderr_where_the_task_stands(bench: Bench) -> None:
+    """The answer is the id alone, for ``$(task-queue tasks add ...)``."""
+    shop = bench.home / "shop"
+    shop.mkdir()
+    bench.run("sources", "add", str(shop / "tasks"), "--id", "shop", "--project-workspace", str(shop))
+
+    answers = [bench.run("tasks", "add", name, folder=shop) for name in ("one", "two", "three")]
+
+    documents = [shop / "tasks" / "pending" / f"{answer.out.removesuffix(chr(10))}.md" for answer in answers]
+    assert all(document.exists() for document in documents)
+    assert [answer.err.splitlines()[0] for answer in answers] == [
+        "queued in shop (~/shop), 1st of 1: next",
+        "queued in shop (~/shop), 2nd of 2: behind 1 other",
+        "queued in shop (~/shop), 3rd of 3: behind 2 others",
+    ]
+
+
+def test_add_where_no_source_works_adds_nothing(bench: Bench) -> None:
+    answer = bench.run("tasks", "add", "x", folder=bench.home)
+
+    assert (answer.code, answer.out) == (1, "")
+    assert "no source works in" in answer.err
+    assert list(bench.pending().iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["---\npriorty: 1\n---\nx", "", "---\npriority: 1\n---\n"])
 def test_add_refuses_what_could_not_run(bench: Bench, text: str) -> None:
     """The mistake is told now, not in failed/ later."""

@@ -88,7 +88,7 @@ CHANGING = [
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
     ("tasks", "cancel", NAME),
-    ("tasks", "add", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
+    ("tasks", "add", "--source", "a", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
     ("tasks", "resume-account"),
     ("sources", "add", f"somewhere-{NAME}", "--id", "b", "--description", ON_ONE_LINE),
     ("sources", "pause", "b"),
