@@ -12,9 +12,10 @@ from task_queue.app.circumstances import Circumstances
 from task_queue.app.installation import Installation
 from task_queue.app.standing import Standing, standing_in
 from task_queue.app.user_actions import record_action
-from task_queue.config.document import SourceEntry, workspace_of
+from task_queue.config.document import SourceEntry, layers_of, workspace_of
 from task_queue.domain.document import naming
-from task_queue.domain.document.taskfile import MAX_BYTES, parse
+from task_queue.domain.document.layers import task_under
+from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
@@ -41,7 +42,7 @@ def add(installation: Installation, document: str, *, source: SourceEntry, name:
     Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError.
     """
     limits = installation.config.limits
-    task = parse(document.encode(), TaskId("task-new"))
+    task, _ = task_under(layers_of(installation.content, source), document.encode(), TaskId("task-new"))
     task_id = drop(
         source.path,
         document,

@@ -63,7 +63,9 @@ def test_source_and_name_can_be_given(bench: Bench) -> None:
     assert (added.task_id, added.source, added.daemon_runs) == ("task-mine", "planned", True)
 
 
-@pytest.mark.parametrize("text", ["", "---\npriorty: 1\n---\nx", "---\npriority: 1\n---\n"])
+@pytest.mark.parametrize(
+    "text", ["", "---\npriorty: 1\n---\nx", "---\npriority: 1\n---\n", "---\nexecutor: none-such\n---\nx"]
+)
 def test_a_document_that_could_not_run_is_refused(bench: Bench, text: str) -> None:
     with pytest.raises(TaskFileError):
         add_to(bench.installation, text)

@@ -12,9 +12,10 @@ from typing import Any, cast
 
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
+from task_queue.domain.document.taskfile import read_task
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.permission.profiles import narrowed
-from task_queue.domain.task import Task
+from task_queue.domain.task import Task, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,22 @@ class Layers:
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*; raises TaskFileError where that does not fit."""
-        settings = resolve(*self.defaults, given, narrowed(self.defaults, given))
-        if self.executors is not None and settings.executor not in {CLAUDE, *self.executors}:
-            raise _unknown_executor(settings.executor, self.executors)
+        faults: list[TaskFileError] = []
+        narrow: Mapping[str, Any] = {}
+        try:
+            narrow = narrowed(self.defaults, given)
+        except TaskFileError as error:
+            faults.append(error)
+        settings = Settings()
+        try:
+            settings = resolve(*self.defaults, given, narrow)
+        except TaskFileError as error:
+            faults.append(error)
+        executor = _last("executor", *self.defaults, given) or CLAUDE
+        if self.executors is not None and executor not in {CLAUDE, *self.executors}:
+            faults.append(_unknown_executor(executor, self.executors))
+        if faults:
+            raise TaskFileError.of(faults)
         return settings
 
 
@@ -66,8 +80,29 @@ def naming_the_line(task: Task) -> Generator[None]:
     try:
         yield
     except TaskFileError as error:
-        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
+        for fault in error.faults:
+            fault.line = next((task.lines[key] for key in fault.keys if key in task.lines), fault.line)
         raise
+
+
+def task_under(layers: Layers, data: bytes, task_id: TaskId) -> tuple[Task, Settings]:
+    """The task that *data* describes and the settings that apply to it.
+
+    Raises TaskFileError with all that is wrong, with the document alone and under the owner's configuration.
+    """
+    task, faults = read_task(data, task_id)
+    try:
+        with naming_the_line(task):
+            settings = layers.settings_of(task.given)
+    except TaskFileError as error:
+        raise TaskFileError.of((*faults, error)) from error
+    if faults:
+        raise TaskFileError.of(faults)
+    return task, settings
+
+
+def _last(key: str, *layers: Mapping[str, Any]) -> Any:
+    return next((layer[key] for layer in reversed(layers) if key in layer), None)
 
 
 def _unknown_executor(name: str, configured: tuple[str, ...]) -> TaskFileError:

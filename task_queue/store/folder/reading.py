@@ -14,9 +14,9 @@ from typing import Any, cast
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
-from task_queue.domain.document.layers import Layers, naming_the_line
+from task_queue.domain.document.layers import Layers, task_under
 from task_queue.domain.document.ordering import MOST_PAUSED, NEVER_TRIED, History, Waiting, waiting_for
-from task_queue.domain.document.taskfile import MAX_BYTES, parse
+from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.errors import TaskFileError
 from task_queue.platform.durable import read_regular
 from task_queue.platform.json_files import json_object, text_in, time_in
@@ -47,9 +47,7 @@ def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History
     if FileStamp.of(about) != stamp:
         return None
     try:
-        task = parse(data, naming.task_id_of(path.name))
-        with naming_the_line(task):
-            settings = layers.settings_of(task.given)
+        task, settings = task_under(layers, data, naming.task_id_of(path.name))
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
