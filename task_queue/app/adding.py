@@ -71,11 +71,16 @@ def _standing(circumstances: Circumstances, source: str, task_id: TaskId) -> Sta
 
 def read_document(path: Path) -> str:
     """The text in the regular file at *path*, links followed; raises TaskQueueError."""
+    return decoded(bytes_of(path), str(path))
+
+
+def bytes_of(path: Path) -> bytes:
+    """What is in the regular file at *path*, links followed, to a little over the limit; raises TaskQueueError."""
     try:
         data, _ = durable.read_regular(Path(os.path.realpath(path)), limit=MAX_BYTES)
     except OSError as error:
         raise TaskQueueError(f"{path}: {error.strerror}") from error
-    return decoded(data, str(path))
+    return data
 
 
 def decoded(data: bytes, where: str) -> str:

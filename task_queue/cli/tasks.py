@@ -38,6 +38,7 @@ _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
     "add": LazyCommand("tasks_change:add", "Add a task: text, stdin, a file, or your editor."),
+    "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
     "show": LazyCommand("tasks:show", "Everything that is known about one task."),
     "logs": LazyCommand("tasks:transcript", "What the agent did; with --follow, as it happens."),
@@ -51,7 +52,7 @@ _COMMANDS = {
 
 @click.group(cls=LazyGroup, entries=_COMMANDS)
 def tasks() -> None:
-    """Add, list, show, follow, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")

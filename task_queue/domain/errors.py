@@ -57,14 +57,18 @@ class TaskFileError(TaskQueueError):
         return several
 
     @property
+    def what(self) -> str:
+        """The message without the line."""
+        return super().__str__()
+
+    @property
     def faults(self) -> tuple[TaskFileError, ...]:
         return self._faults or (self,)
 
     def __str__(self) -> str:
         if self._faults:
             return "; ".join(map(str, self._faults))
-        message = super().__str__()
-        return message if self.line is None else f"line {self.line}: {message}"
+        return self.what if self.line is None else f"line {self.line}: {self.what}"
 
     @property
     def in_full(self) -> str:

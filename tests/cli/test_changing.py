@@ -124,6 +124,29 @@ def test_add_where_no_source_works_adds_nothing(bench: Bench) -> None:
     assert list(bench.pending().iterdir()) == []
 
 
+def test_check_says_each_fault_with_its_place(bench: Bench) -> None:
+    """As a compiler does; add says the same, each with its hint."""
+    (bench.project / "good.md").write_text("# Good\n")
+    (bench.project / "bad.md").write_text("---\npriorty: 1\ntimeout: soon\n---\nx\n")
+
+    checked = bench.run("tasks", "check", "good.md", "bad.md")
+    listed = bench.run("tasks", "check", "bad.md", "--json").json
+    added = bench.run("tasks", "add", "--file", "bad.md")
+
+    assert checked.code == added.code == 1
+    assert [line[:25] for line in checked.out.splitlines()] == [
+        "good.md: ok, Good",
+        "bad.md:2: unknown key 'pr",
+        "bad.md:3: timeout: must b",
+    ]
+    assert [fault["line"] for fault in listed["files"][0]["faults"]] == [2, 3]
+    assert [line[:22] for line in added.err.splitlines() if line.startswith("error")] == [
+        "error: line 2: unknown",
+        "error: line 3: timeout",
+    ]
+    assert bench.run("tasks", "check", "good.md").code == 0
+
+
 @pytest.mark.parametrize("text", ["---\npriorty: 1\n---\nx", "", "---\npriority: 1\n---\n"])
 def test_add_refuses_what_could_not_run(bench: Bench, text: str) -> None:
     """The mistake is told now, not in failed/ later."""
