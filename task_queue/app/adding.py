@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 
-from task_queue.app.circumstances import Circumstances
 from task_queue.app.installation import Installation
 from task_queue.app.standing import Standing, standing_in
 from task_queue.app.user_actions import record_action
 from task_queue.config.document import SourceEntry, layers_of, workspace_of
 from task_queue.domain.document import naming
 from task_queue.domain.document.layers import task_under
+from task_queue.domain.document.ordering import Waiting, waiting_for
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.document.taskfile import MAX_BYTES
-from task_queue.domain.errors import TaskQueueError
-from task_queue.domain.task import TaskId
+from task_queue.domain.errors import TaskFileError, TaskQueueError
+from task_queue.domain.task import Task, TaskId
 from task_queue.platform import durable
-from task_queue.store.folder.intake import drop
+from task_queue.store.folder.intake import drop, stem_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +39,88 @@ class Added:
     """Else the task waits until a person starts one."""
 
 
-def add(installation: Installation, document: str, *, source: SourceEntry, name: str | None = None) -> Added:
-    """Put *document* into the queue of *source*, named after *name* or its title (see ``drop``).
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document that is not in the queue yet; ``origin``: the file that it comes from, empty if from none."""
+
+    text: str
+    name: str | None = None
+    """What the task is named after, if not after its title; see ``drop``."""
+    origin: str = ""
+
+
+def add(installation: Installation, draft: Draft, *, source: SourceEntry) -> Added:
+    """Put *draft* into the queue of *source*.
 
     Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError.
     """
     limits = installation.config.limits
-    task, _ = task_under(layers_of(installation.content, source), document.encode(), TaskId("task-new"))
+    task, _ = _task_of(installation, draft, source)
     task_id = drop(
         source.path,
-        document,
-        name=name or task.title,
+        draft.text,
+        name=draft.name or task.title,
         now=installation.now(),
         max_pending=limits.max_pending,
     )
     record_action(installation, "tasks add", source=source.id, task_id=task_id)
+    return _added(installation, source, task_id)
+
+
+def preview(installation: Installation, drafts: Sequence[Draft], *, source: SourceEntry) -> list[Added]:
+    """What ``add`` would answer for each of *drafts*, added one after another; nothing is changed.
+
+    The ids are those that they get unless these are taken. Raises TaskFileError, ConfigError.
+    """
+    answers: list[Added] = []
+    ahead: list[Waiting] = []
+    for draft in drafts:
+        task, settings = _task_of(installation, draft, source)
+        now = installation.now()
+        task_id = TaskId(stem_of(draft.name or task.title, now))
+        dropped_at = naming.time_in(naming.document_of(task_id)) or now
+        ahead.append(waiting_for(replace(task, id=task_id), settings, dropped_at=dropped_at))
+        answers.append(_added(installation, source, task_id, also=ahead))
+    return answers
+
+
+def faults_of(installation: Installation, draft: Draft, *, source: SourceEntry) -> tuple[TaskFileError, ...]:
+    """Why *draft* could not run in *source*, all of it; nothing if it could."""
+    try:
+        _task_of(installation, draft, source)
+    except TaskFileError as error:
+        return error.faults
+    return ()
+
+
+def _task_of(installation: Installation, draft: Draft, source: SourceEntry) -> tuple[Task, Settings]:
+    return task_under(layers_of(installation.content, source), draft.text.encode(), TaskId("task-new"))
+
+
+def _added(
+    installation: Installation, source: SourceEntry, task_id: TaskId, *, also: Sequence[Waiting] = ()
+) -> Added:
     circumstances = installation.circumstances()
     return Added(
         task_id,
         source.id,
         workspace_of(installation.content, source) or source.queue,
-        _standing(circumstances, source.id, task_id),
+        standing_in(circumstances, source.id, task_id, also=also),
         circumstances.daemon.running,
     )
 
 
-def _standing(circumstances: Circumstances, source: str, task_id: TaskId) -> Standing | None:
-    listed = next(each for each in circumstances.sources if each.id == source)
-    try:
-        return standing_in(circumstances, listed, task_id)
-    except OSError:
-        return None  # it is in the queue, whatever happened to the folder since
+def drafts_in(patterns: Sequence[str]) -> list[Draft]:
+    """A draft for each file that one of *patterns* (paths, or shell patterns) means. Raises TaskQueueError."""
+    paths: dict[str, None] = {}
+    for pattern in patterns:
+        found = [pattern] if os.path.lexists(pattern) else sorted(_matching(pattern), key=naming.natural)
+        paths.update(dict.fromkeys(found or [pattern]))
+    return [Draft(read_document(Path(path)), kept_name(Path(path)), path) for path in paths]
+
+
+def _matching(pattern: str) -> list[str]:
+    return [path for path in glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207 - with a folder in it
 
 
 def read_document(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""``tasks``: the commands that only read. Those that change something are in ``tasks_change``."""
+"""``tasks``: the commands that only read. Those that change something are in ``tasks_add`` and ``tasks_change``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TITLE = 60
 _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
-    "add": LazyCommand("tasks_change:add", "Add a task: text, stdin, a file, or your editor."),
+    "add": LazyCommand("tasks_add:add", "Add tasks: text, stdin, files, or your editor."),
     "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
     "show": LazyCommand("tasks:show", "Everything that is known about one task."),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.adding import add
+from task_queue.app.adding import Draft, add
 from task_queue.app.checking import check_files
 from task_queue.domain.errors import TaskFileError
 from tests.app.bench import Bench
@@ -21,7 +21,7 @@ def test_add_check_and_the_worker_give_the_same_reasons(bench: Bench, text: str)
     """Every one, in the same order and words."""
     path = bench.place("pending", text=text)
     with pytest.raises(TaskFileError) as refused:
-        add(bench.installation, text, source=bench.installation.entry("ad-hoc"))
+        add(bench.installation, Draft(text), source=bench.installation.entry("ad-hoc"))
     (checked,) = check_files(bench.installation, [path], source_id=None, directory=Path("/"))
     rejected = dict(bench.installation.circumstances().snapshots.survey("ad-hoc").rejected)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.adding import Added, add, decoded, demand_no_file_name, kept_name, read_document
+from task_queue.app.adding import Added, Draft, add, decoded, demand_no_file_name, kept_name, read_document
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
 from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
 from task_queue.app.finding import found
@@ -34,7 +34,7 @@ VERBS: dict[Action, Callable[..., object]] = {Action.CANCEL: cancel, Action.RETR
 def add_to(
     installation: Installation, text: str, *, source_id: str = "ad-hoc", name: str | None = None
 ) -> Added:
-    return add(installation, text, source=installation.entry(source_id), name=name)
+    return add(installation, Draft(text, name), source=installation.entry(source_id))
 
 
 def in_state(bench: Bench, state: TaskState) -> None:

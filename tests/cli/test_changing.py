@@ -105,7 +105,7 @@ def test_add_says_on_stderr_where_the_task_stands(bench: Bench) -> None:
     shop.mkdir()
     bench.run("sources", "add", str(shop / "tasks"), "--id", "shop", "--project-workspace", str(shop))
 
-    answers = [bench.run("tasks", "add", name, folder=shop) for name in ("one", "two", "three")]
+    answers = [bench.run("tasks", "add", name, folder=shop) for name in ("1 bun", "2 buns", "3 buns")]
 
     documents = [shop / "tasks" / "pending" / f"{answer.out.removesuffix(chr(10))}.md" for answer in answers]
     assert all(document.exists() for document in documents)

@@ -90,6 +90,7 @@ CHANGING = [
     ("tasks", "land", NAME),
     ("tasks", "cancel", NAME),
     ("tasks", "add", "--source", "a", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
+    ("tasks", "add", "--source", "a", "x", "--title", ON_ONE_LINE, "--verify", ON_ONE_LINE, "--dry-run"),
     ("tasks", "resume-account"),
     ("sources", "add", f"somewhere-{NAME}", "--id", "b", "--description", ON_ONE_LINE),
     ("sources", "pause", "b"),

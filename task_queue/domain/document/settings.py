@@ -95,6 +95,10 @@ class Key:
     """Makes no sense as a default for many tasks."""
 
     @property
+    def takes_several(self) -> bool:
+        return isinstance(self.read, Several | EachWhole)
+
+    @property
     def effective(self) -> bool:
         return self.effect_comes_with is None
 

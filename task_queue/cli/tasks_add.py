@@ -1,0 +1,164 @@
+"""``tasks add``: from a text, files, standard input or an editor into a queue."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from task_queue.app import adding
+from task_queue.app.adding import Added, Draft
+from task_queue.app.installation import Installation
+from task_queue.app.source_here import source_here
+from task_queue.cli import render
+from task_queue.cli.document_keys import KeyedCommand, key_options, values_of
+from task_queue.cli.edge import FAILED
+from task_queue.cli.session import as_json_option, pass_installation
+from task_queue.cli.spelling import from_home, ordinal
+from task_queue.cli.tasks import await_end
+from task_queue.domain.document.frontmatter import Given
+from task_queue.domain.document.taskfile import MAX_BYTES
+from task_queue.domain.document.writing import with_keys
+from task_queue.domain.errors import TaskFileError, TaskQueueError
+
+_SCHEMA_VERSION = 1
+_TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds nothing. -->\n"
+
+
+@click.command(cls=KeyedCommand)
+@click.argument("text", required=False)
+@click.option(
+    "--file",
+    "-f",
+    "paths",
+    metavar="PATH",
+    multiple=True,
+    help="Take a document from this file, or from each that a pattern in quotes matches (repeatable).",
+)
+@click.option(
+    "--source",
+    "source_id",
+    metavar="ID",
+    help="The source that gets it, else the one that works in the present folder.",
+)
+@click.option("--name", help="Words for the file name, instead of the title.")
+@click.option("--dry-run", is_flag=True, help="Print the document and where it would wait; add nothing.")
+@click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
+@as_json_option
+@key_options
+@pass_installation
+def add(
+    installation: Installation,
+    /,
+    *,
+    text: str | None,
+    paths: tuple[str, ...],
+    source_id: str | None,
+    name: str | None,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+    **typed: object,
+) -> int:
+    """Add TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
+    if dry_run and wait:
+        raise click.UsageError("--dry-run and --wait exclude each other")
+    installation.demand_trust()
+    # Both are asked before a person writes.
+    values = values_of(typed, installation.now())
+    source = installation.entry(source_id) if source_id else source_here(installation, Path.cwd())
+    drafts = _drafts(text, paths, name=name, values=values)
+    faults = [
+        (draft, fault) for draft in drafts for fault in adding.faults_of(installation, draft, source=source)
+    ]
+    for draft, fault in faults:
+        render.show_error(f"{draft.origin}: {fault}" if len(drafts) > 1 else str(fault), fault.hint)
+    if faults:
+        return FAILED
+    if dry_run:
+        _show_preview(drafts, adding.preview(installation, drafts, source=source), as_json=as_json)
+        return 0
+    added: list[Added] = []
+    for draft in drafts:
+        added.append(adding.add(installation, draft, source=source))
+        if not as_json:
+            render.say(added[-1].task_id)
+        render.note(f"queued in {_place(added[-1])}")
+    if as_json:
+        render.say_json(_as_json([_view(each) for each in added]))
+    if not added[-1].daemon_runs:
+        render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
+    return await_end(installation, [each.task_id for each in added], timeout_s=None) if wait else 0
+
+
+def _show_preview(drafts: Sequence[Draft], previews: Sequence[Added], *, as_json: bool) -> None:
+    if as_json:
+        views = [
+            {**_view(each), "document": draft.text} for draft, each in zip(drafts, previews, strict=True)
+        ]
+        render.say_json({"dry_run": True, **_as_json(views)})
+        return
+    for draft, each in zip(drafts, previews, strict=True):
+        render.say_block(draft.text.rstrip("\n"))
+        render.note(f"nothing is added; {each.task_id} would be queued in {_place(each)}")
+
+
+def _as_json(tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    alone = tasks[0] if len(tasks) == 1 else {}
+    return {**alone, **({} if alone else {"tasks": tasks}), "schema_version": _SCHEMA_VERSION}
+
+
+def _view(added: Added) -> dict[str, Any]:
+    standing = added.standing
+    return {
+        "task_id": added.task_id,
+        "source": added.source,
+        "place": standing.place if standing else None,
+        "of": standing.of if standing else None,
+        "why": standing.why if standing else None,
+    }
+
+
+def _place(added: Added) -> str:
+    where = f"{added.source} ({from_home(added.directory)})"
+    if added.standing is None:
+        return where
+    place, of, why = added.standing.place, added.standing.of, added.standing.why
+    return f"{where}, {ordinal(place)} of {of}: {why}"
+
+
+def _drafts(
+    text: str | None, paths: Sequence[str], *, name: str | None, values: Mapping[str, Given]
+) -> list[Draft]:
+    if text is not None and paths:
+        raise click.UsageError("TEXT and --file exclude each other")
+    drafts = adding.drafts_in(paths) if paths else [Draft(_document(text))]
+    if name is not None and len(drafts) > 1:
+        raise click.UsageError(f"--name is for one document, and --file means {len(drafts)}")
+    return [_with(draft, name, values, several=len(drafts) > 1) for draft in drafts]
+
+
+def _with(draft: Draft, name: str | None, values: Mapping[str, Given], *, several: bool) -> Draft:
+    try:
+        text = with_keys(draft.text, values)
+    except TaskFileError as error:
+        if several:
+            raise TaskQueueError(f"{draft.origin}: {error}", hint=error.hint) from error
+        raise
+    return replace(draft, text=text, name=name or draft.name)
+
+
+def _document(text: str | None) -> str:
+    if text == "-" or (text is None and not sys.stdin.isatty()):
+        return adding.decoded(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
+    if text is not None:
+        adding.demand_no_file_name(text)
+        return text
+    written = click.edit(_TEMPLATE, extension=".md")
+    if written is None or not written.replace(_TEMPLATE.strip(), "").strip():
+        raise TaskQueueError("nothing was written, so nothing is added")
+    return written.replace(_TEMPLATE.strip(), "").rstrip() + "\n"
