@@ -12,18 +12,19 @@ import click
 
 from task_queue.app import adding
 from task_queue.app.adding import Added, Draft
+from task_queue.app.event_feed import EventReader, from_now_on
 from task_queue.app.installation import Installation
 from task_queue.app.source_here import source_here
 from task_queue.cli import render
 from task_queue.cli.document_keys import KeyedCommand, key_options, values_of
 from task_queue.cli.edge import FAILED
+from task_queue.cli.live import await_end, view_of
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import from_home, ordinal
-from task_queue.cli.tasks import await_end
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.document.writing import with_keys
-from task_queue.domain.errors import TaskFileError, TaskQueueError
+from task_queue.domain.errors import TaskFileError, TaskQueueError, UnknownTaskError
 
 _SCHEMA_VERSION = 1
 _TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds nothing. -->\n"
@@ -82,17 +83,40 @@ def add(
     if dry_run:
         _show_preview(drafts, adding.preview(installation, drafts, source=source), as_json=as_json)
         return 0
+    since = from_now_on(installation, warn=render.note) if wait else None
     added: list[Added] = []
     for draft in drafts:
         added.append(adding.add(installation, draft, source=source))
         if not as_json:
             render.say(added[-1].task_id)
-        render.note(f"queued in {_place(added[-1])}")
-    if as_json:
-        render.say_json(_as_json([_view(each) for each in added]))
+        # Its id is on stdout only once it has ended, where that is to be JSON.
+        render.note(f"{added[-1].task_id + ' ' if as_json and wait else ''}queued in {_place(added[-1])}")
     if not added[-1].daemon_runs:
         render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
-    return await_end(installation, [each.task_id for each in added], timeout_s=None) if wait else 0
+    if since is None:
+        if as_json:
+            render.say_json(_as_json([_view(each) for each in added]))
+        return 0
+    return _wait_for(installation, added, since, as_json=as_json)
+
+
+def _wait_for(
+    installation: Installation, added: Sequence[Added], since: EventReader, *, as_json: bool
+) -> int:
+    """With *as_json* one document for all, also where a task is gone."""
+    views: dict[str, dict[str, Any]] = {
+        each.task_id: {"task_id": each.task_id, "source": each.source, "state": None} for each in added
+    }
+    try:
+        awaited = await_end(installation, [each.task_id for each in added], since=since, as_json=as_json)
+    except UnknownTaskError as error:
+        render.show_error(str(error), error.hint)
+        awaited = None
+    for end in awaited.ends if awaited else ():
+        views[end.task_id] |= view_of(end)
+    if as_json:
+        render.say_json(_as_json(list(views.values())))
+    return awaited.code if awaited else FAILED
 
 
 def _show_preview(drafts: Sequence[Draft], previews: Sequence[Added], *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from task_queue.app.adding import Added, Draft, add, decoded, demand_no_file_name, kept_name, read_document
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
 from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
+from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of, show_of
@@ -21,9 +23,11 @@ from task_queue.app.sources import pause_source
 from task_queue.app.standing import Standing
 from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.errors import ConfigError, TaskFileError, TaskQueueError, UnknownTaskError
+from task_queue.domain.events import PhaseStarted
 from task_queue.domain.holds import source_paused
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.store.event_log import EventLog
 from task_queue.store.folder.intake import QueueFull
 from tests.app.bench import A, Bench
 
@@ -262,6 +266,36 @@ def test_wait_tells_each_end_as_it_comes(bench: Bench) -> None:
         TaskEnd(B, TaskState.COMPLETED, None, None),
         TaskEnd(A, TaskState.FAILED, "failed", "exit code 7"),
     ]
+
+
+@pytest.mark.parametrize("log", ["there", "not there yet", "unreadable"])
+def test_wait_passes_on_what_happens_to_these_tasks(bench: Bench, log: str) -> None:
+    """From when it began to look, before each end; a log that cannot be read keeps no one waiting."""
+    about = EventLog(bench.installation.locations.events)
+    if log == "there":
+        about.emit(PhaseStarted("ad-hoc", A, 1, "earlier"))
+    else:
+        shutil.rmtree(bench.installation.locations.events)
+    since = from_now_on(bench.installation, warn=lambda _: None)
+    bench.place("pending", A)
+
+    def work() -> None:
+        about.emit(PhaseStarted("ad-hoc", B, 1, "audit"))
+        about.emit(PhaseStarted("ad-hoc", A, 1, "implement"))
+        bench.move(A, "completed")
+
+    def spoil() -> None:
+        bench.installation.locations.events.write_text("no folder")
+        bench.move(A, "completed")
+
+    bench.meanwhile = spoil if log == "unreadable" else work
+    seen = list(wait(bench.installation, [A], since=since))
+    since.close()
+    about.close()
+
+    assert seen[-1] == TaskEnd(A, TaskState.COMPLETED, None, None)
+    said = [event.data for event in seen if isinstance(event, LoggedEvent)]
+    assert said == ([] if log == "unreadable" else [{"phase": "implement"}])
 
 
 def test_wait_gives_up_in_time_and_names_what_has_not_ended(bench: Bench) -> None:

@@ -219,7 +219,9 @@ def test_wait_ends_with_its_timeout(bench: Bench) -> None:
     """A task that goes nowhere does not hold a script for ever."""
     (bench.pending() / "task-a.md").write_text("# A\n")
 
-    assert bench.run("tasks", "wait", "task-a", "--timeout", "0.1").code == 1
+    answer = bench.run("tasks", "wait", "task-a", "--timeout", "0.1", "--json")
+
+    assert (answer.code, answer.json["not_ended"]) == (1, ["task-a"])
 
 
 def test_sources_are_added_paused_resumed_and_removed(bench: Bench) -> None:
