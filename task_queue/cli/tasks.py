@@ -39,6 +39,7 @@ _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
     "add": LazyCommand("tasks_add:add", "Add tasks: text, stdin, files, or your editor."),
+    "templates": LazyCommand("tasks_templates:templates", "The templates for tasks add."),
     "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
     "show": LazyCommand("tasks:show", "Everything that is known about one task."),

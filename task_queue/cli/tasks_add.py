@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from task_queue.app import adding
+from task_queue.app import adding, templates
 from task_queue.app.adding import Added, Draft
 from task_queue.app.event_feed import EventReader, from_now_on
 from task_queue.app.installation import Installation
@@ -18,16 +18,17 @@ from task_queue.app.source_here import source_here
 from task_queue.cli import render
 from task_queue.cli.document_keys import KeyedCommand, key_options, values_of
 from task_queue.cli.edge import FAILED
+from task_queue.cli.editing import edited
 from task_queue.cli.live import await_end, view_of
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import from_home, ordinal
 from task_queue.domain.document.frontmatter import Given
+from task_queue.domain.document.remarks import blank, filled, without_remarks
 from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.document.writing import with_keys
 from task_queue.domain.errors import TaskFileError, TaskQueueError, UnknownTaskError
 
 _SCHEMA_VERSION = 1
-_TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds nothing. -->\n"
 
 
 @click.command(cls=KeyedCommand)
@@ -46,6 +47,8 @@ _TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds not
     metavar="ID",
     help="The source that gets it, else the one that works in the present folder.",
 )
+@click.option("--template", metavar="NAME", help="Put the text into a template: see tasks templates.")
+@click.option("--edit", is_flag=True, help="Open the document in your editor before it is added.")
 @click.option("--name", help="Words for the file name, instead of the title.")
 @click.option("--dry-run", is_flag=True, help="Print the document and where it would wait; add nothing.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
@@ -59,6 +62,8 @@ def add(
     text: str | None,
     paths: tuple[str, ...],
     source_id: str | None,
+    template: str | None,
+    edit: bool,
     name: str | None,
     dry_run: bool,
     wait: bool,
@@ -72,7 +77,41 @@ def add(
     # Both are asked before a person writes.
     values = values_of(typed, installation.now())
     source = installation.entry(source_id) if source_id else source_here(installation, Path.cwd())
-    drafts = _drafts(text, paths, name=name, values=values)
+    begun = None if template is None else templates.template(installation, template)
+    drafts = _drafts(text, paths, edit=edit, name=name)
+    alone = len(drafts) == 1
+    if _is_interactive(text, paths, edit=edit):
+        if not alone:
+            raise click.UsageError(f"--edit is for one document, and --file means {len(drafts)}")
+        document = _composed(drafts[0], begun or (None if drafts[0].text else blank()), values, alone=True)
+        with edited(
+            installation,
+            document,
+            source_id=source.id,
+            may_stay=bool(drafts[0].text.strip()),
+            continues=drafts[0].origin,
+            keep=dry_run,
+        ) as final:
+            drafts = [replace(drafts[0], text=final)]
+            return _add_all(installation, drafts, source.id, dry_run=dry_run, wait=wait, as_json=as_json)
+    if begun is not None and any(not draft.text.strip() for draft in drafts):
+        raise TaskQueueError(f"the template {template} needs a text", hint="say what is to be done")
+    drafts = [replace(draft, text=_composed(draft, begun, values, alone=alone)) for draft in drafts]
+    if begun is not None:
+        drafts = [replace(draft, text=without_remarks(draft.text)) for draft in drafts]
+    return _add_all(installation, drafts, source.id, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+def _add_all(
+    installation: Installation,
+    drafts: Sequence[Draft],
+    source_id: str,
+    *,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    source = installation.entry(source_id)
     faults = [
         (draft, fault) for draft in drafts for fault in adding.faults_of(installation, draft, source=source)
     ]
@@ -155,34 +194,38 @@ def _place(added: Added) -> str:
     return f"{where}, {ordinal(place)} of {of}: {why}"
 
 
-def _drafts(
-    text: str | None, paths: Sequence[str], *, name: str | None, values: Mapping[str, Given]
-) -> list[Draft]:
+def _is_interactive(text: str | None, paths: Sequence[str], *, edit: bool) -> bool:
+    return edit or (text is None and not paths and sys.stdin.isatty())
+
+
+def _drafts(text: str | None, paths: Sequence[str], *, edit: bool, name: str | None) -> list[Draft]:
+    """What was typed, piped in or named, as it stands; empty where only an editor will say it."""
     if text is not None and paths:
         raise click.UsageError("TEXT and --file exclude each other")
-    drafts = adding.drafts_in(paths) if paths else [Draft(_document(text))]
+    if paths:
+        drafts = adding.drafts_in(paths)
+    elif text is None and _is_interactive(text, paths, edit=edit):
+        drafts = [Draft("")]
+    else:
+        drafts = [Draft(_typed(text))]
     if name is not None and len(drafts) > 1:
         raise click.UsageError(f"--name is for one document, and --file means {len(drafts)}")
-    return [_with(draft, name, values, several=len(drafts) > 1) for draft in drafts]
+    return [replace(draft, name=name or draft.name) for draft in drafts]
 
 
-def _with(draft: Draft, name: str | None, values: Mapping[str, Given], *, several: bool) -> Draft:
+def _composed(draft: Draft, template: str | None, values: Mapping[str, Given], *, alone: bool) -> str:
+    """The text of *draft* in *template*, with *values* in its front matter."""
     try:
-        text = with_keys(draft.text, values)
+        text = draft.text if template is None else filled(template, draft.text)
+        return with_keys(text, values)
     except TaskFileError as error:
-        if several:
-            raise TaskQueueError(f"{draft.origin}: {error}", hint=error.hint) from error
-        raise
-    return replace(draft, text=text, name=name or draft.name)
+        if alone:
+            raise
+        raise TaskQueueError(f"{draft.origin}: {error}", hint=error.hint) from error
 
 
-def _document(text: str | None) -> str:
-    if text == "-" or (text is None and not sys.stdin.isatty()):
+def _typed(text: str | None) -> str:
+    if text is None or text == "-":
         return adding.decoded(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
-    if text is not None:
-        adding.demand_no_file_name(text)
-        return text
-    written = click.edit(_TEMPLATE, extension=".md")
-    if written is None or not written.replace(_TEMPLATE.strip(), "").strip():
-        raise TaskQueueError("nothing was written, so nothing is added")
-    return written.replace(_TEMPLATE.strip(), "").rstrip() + "\n"
+    adding.demand_no_file_name(text)
+    return text

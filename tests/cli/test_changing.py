@@ -239,58 +239,6 @@ def test_sources_are_added_paused_resumed_and_removed(bench: Bench) -> None:
     assert (bench.pending("web")).is_dir()
 
 
-@pytest.mark.parametrize("variable", ["EDITOR", "VISUAL"])
-def test_add_without_a_text_opens_the_editor(bench: Bench, variable: str) -> None:
-    """What was written there becomes the document, without our remark; a command with options is fine."""
-    script = """
-        test "$1" = --wait
-        grep -q "what is to be done" "$2"
-        { echo "# Fix it"; cat "$2"; } >"$2.new"
-        mv "$2.new" "$2"
-    """
-    editor = an_editor(bench, script)
-
-    answer = bench.on_a_terminal("tasks", "add", columns=80, **{variable: f"{editor} --wait"})
-
-    assert answer.code == 0, answer.out
-    assert [path.read_text() for path in bench.pending().glob("task-*-fix-it.md")] == ["# Fix it\n"]
-
-
-@pytest.mark.parametrize(
-    ("script", "says"),
-    [
-        ("true", "nothing was written"),
-        (': >"$1"', "nothing was written"),
-        ('touch -d 2030-01-01 "$1"', "nothing was written"),
-        ("exit 3", "Editing failed"),
-    ],
-    ids=["closed without a change", "emptied", "saved without a change", "failed"],
-)
-def test_an_editor_that_writes_nothing_adds_nothing(bench: Bench, script: str, says: str) -> None:
-    """A person who thinks better of it leaves no task behind."""
-    answer = bench.on_a_terminal("tasks", "add", EDITOR=str(an_editor(bench, script)))
-
-    assert answer.code == 1
-    assert says in answer.out
-    assert list(bench.pending().iterdir()) == []
-
-
-def test_an_editor_that_is_missing_is_told(bench: Bench) -> None:
-    """By its name."""
-    answer = bench.on_a_terminal("tasks", "add", EDITOR="no-such-editor")
-
-    assert answer.code == 1
-    assert "no-such-editor" in answer.out
-    assert list(bench.pending().iterdir()) == []
-
-
-def an_editor(bench: Bench, script: str) -> Path:
-    path = bench.home / "editor"
-    path.write_text(f"#!/bin/sh\nset -e\n{script}\n")
-    path.chmod(0o700)
-    return path
-
-
 def test_fifty_concurrent_sources_all_stay(bench: Bench) -> None:
     """As many processes at once, each with a source of its own: none overwrites what another wrote."""
     names = [f"s{number:02}" for number in range(50)]

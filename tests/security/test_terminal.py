@@ -73,6 +73,8 @@ READING = [
     ("tasks", "logs", NAME),
     ("tasks", "logs", NAME, "--raw"),
     ("tasks", "check", f"tasks/a/pending/{NAME}.md", "tasks/a/pending/task-bad.md", ON_ONE_LINE),
+    ("tasks", "templates"),
+    ("tasks", "templates", ON_ONE_LINE),
     ("tasks", "wait", NAME, "task-bad", "--timeout", "0"),
     ("tasks", "show", "task-" + ON_ONE_LINE),
     ("sources", "list"),

@@ -39,22 +39,34 @@ def without_title(title: str, body: str) -> str:
     return body
 
 
-def _prose(body: str) -> Iterator[str]:
-    """Lines outside of code fences that are not blank; one underlined with ``=`` comes again as ``#``."""
+def fences_in(body: str) -> Iterator[bool]:
+    """For each line of *body*, whether it is part of a fenced block of code, its fences included."""
     fence = ""
-    previous = ""
     for line in body.split("\n"):
         match = _FENCE.fullmatch(line)
         if fence:
+            yield True
             if match and match[1].startswith(fence) and not match[2].strip():
                 fence = ""
         elif match and not (match[1][0] == "`" and "`" in match[2]):
+            yield True
             fence = match[1]
-        elif previous and _UNDERLINE.fullmatch(line):
+        else:
+            yield False
+
+
+def _prose(body: str) -> Iterator[str]:
+    """Lines outside of code fences that are not blank; one underlined with ``=`` comes again as ``#``."""
+    previous = ""
+    for line, fenced in zip(body.split("\n"), fences_in(body), strict=True):
+        if fenced:
+            previous = ""
+            continue
+        if previous and _UNDERLINE.fullmatch(line):
             yield "# " + previous.strip()
         elif line.strip():
             yield line
-        previous = "" if fence or match else line.strip()
+        previous = line.strip()
 
 
 def _heading_in(line: str) -> str:
