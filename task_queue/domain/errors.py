@@ -45,12 +45,16 @@ class TaskFileError(TaskQueueError):
 
     @classmethod
     def of(cls, faults: Sequence[TaskFileError]) -> TaskFileError:
-        """All of *faults* (at least one) in one, in the order of their lines; of very many the first."""
+        """All of *faults* (at least one) in one, in the order of their lines; of very many the first.
+
+        Of the class that all of them have; TaskFileError where they differ.
+        """
         each = sorted((one for fault in faults for one in fault.faults), key=lambda one: one.line or 0)
         if len(each) == 1:
             return each[0]
         hidden = len(each) - _MOST_FAULTS
-        several = cls("", line=each[0].line)
+        kinds = {type(one) for one in each}
+        several = (kinds.pop() if len(kinds) == 1 else cls)("", line=each[0].line)
         several._faults = (
             tuple(each) if hidden <= 0 else (*each[:_MOST_FAULTS], cls(f"and {hidden} more faults"))
         )

@@ -133,6 +133,16 @@ def test_every_fault_of_a_document_is_named_at_once() -> None:
     assert str(error) == "; ".join(map(str, error.faults))
 
 
+def test_several_faults_of_one_class_stay_of_that_class() -> None:
+    """Who handles a kind of fault handles several of it."""
+
+    class OfOwner(TaskFileError):
+        pass
+
+    assert type(TaskFileError.of([OfOwner("a"), OfOwner("b")])) is OfOwner
+    assert type(TaskFileError.of([OfOwner("a"), TaskFileError("b")])) is TaskFileError
+
+
 def test_of_very_many_faults_the_first_are_named() -> None:
     """A result with its evidence stays readable."""
     error = refusal(("---\n" + "".join(f"k{n}: x\n" for n in range(60)) + "---\nx").encode())

@@ -1,4 +1,4 @@
-"""Every attack in ``docs/security.md``, and every case of two actors at once, names a test that exists."""
+"""Every attack in ``docs/security.md``, every case of two actors at once and every promise on adding tasks names a test that exists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.house.tables import ROOT, table_in
 
 
-@pytest.mark.parametrize("table", ["attack", "case"])
+@pytest.mark.parametrize("table", ["attack", "case", "promise"])
 def test_each_row_names_a_test_that_exists(table: str) -> None:
     """A renamed test must not leave an attack or a case without one."""
     rows = table_in("contributing/tests.md", table)
