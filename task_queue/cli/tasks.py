@@ -1,4 +1,4 @@
-"""``tasks``: the commands that only read. Those that change something are in ``tasks_change``."""
+"""``tasks``: the commands that only read. Those that change something are in ``tasks_add`` and ``tasks_change``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 
 import click
 
-from task_queue.app import awaiting
 from task_queue.app.answers import ListView, ShowView, TaskLine, needs_attention
-from task_queue.app.awaiting import WaitTimedOut
+from task_queue.app.event_feed import from_now_on
 from task_queue.app.files import number_in, records_in, text_in, time_in
 from task_queue.app.finding import task_named, unknown_task
 from task_queue.app.installation import Installation
@@ -20,8 +19,9 @@ from task_queue.app.listing import list_of, show_of
 from task_queue.app.transcript import lines_of, logs_of
 from task_queue.app.transcript_text import readable
 from task_queue.cli import render
-from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
+from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.lazy import LazyCommand, LazyGroup
+from task_queue.cli.live import await_end, view_of
 from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
 from task_queue.cli.session import (
     as_json_option,
@@ -31,13 +31,16 @@ from task_queue.cli.session import (
 from task_queue.cli.spelling import moment, money, span
 from task_queue.cli.status import attention_notice
 from task_queue.domain.permission.rules import call_of
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import TaskState
 
+_SCHEMA_VERSION = 1
 _TITLE = 60
 _FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
-    "add": LazyCommand("tasks_change:add", "Add a task: text, stdin, a file, or your editor."),
+    "add": LazyCommand("tasks_add:add", "Add tasks: text, stdin, files, or your editor."),
+    "templates": LazyCommand("tasks_templates:templates", "The templates for tasks add."),
+    "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
     "show": LazyCommand("tasks:show", "Everything that is known about one task."),
     "logs": LazyCommand("tasks:transcript", "What the agent did; with --follow, as it happens."),
@@ -51,7 +54,7 @@ _COMMANDS = {
 
 @click.group(cls=LazyGroup, entries=_COMMANDS)
 def tasks() -> None:
-    """Add, list, show, follow, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")
@@ -130,24 +133,28 @@ def transcript(
 @click.command()
 @click.argument("task", nargs=-1, required=True)
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds; then exit with 1.")
+@as_json_option
 @pass_installation
-def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | None) -> int:
-    """Wait until each TASK has ended; exit code 1 if one did not succeed."""
+def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | None, as_json: bool) -> int:
+    """Wait until each TASK has ended; exit code 1 if one did not succeed. What happens meanwhile goes to stderr."""
+    since = from_now_on(installation, warn=render.note)
     sources = installation.sources()
-    return await_end(installation, [task_named(text, sources) for text in task], timeout_s=timeout)
-
-
-def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: float | None) -> int:
-    """Show how each ends, in the order in which they do; 0 if all succeeded."""
-    code = 0
-    for ended in awaiting.wait(installation, task_ids, timeout_s=timeout_s):
-        if isinstance(ended, WaitTimedOut):
-            render.note(f"not ended in time: {', '.join(ended.task_ids)}")
-            return FAILED
-        said = ", ".join(part for part in (ended.outcome, ended.error) if part)
-        render.show(line(word(ended.state.value), f"  {ended.task_id}", f"  {said}" if said else ""))
-        code = code if ended.state is TaskState.COMPLETED else FAILED
-    return code
+    awaited = await_end(
+        installation,
+        [task_named(text, sources) for text in task],
+        since=since,
+        timeout_s=timeout,
+        as_json=as_json,
+    )
+    if as_json:
+        render.say_json(
+            {
+                "tasks": [view_of(end) for end in awaited.ends],
+                "not_ended": awaited.left,
+                "schema_version": _SCHEMA_VERSION,
+            }
+        )
+    return awaited.code
 
 
 def _listed(view: ListView) -> Iterator[Renderable]:

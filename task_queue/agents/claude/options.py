@@ -19,6 +19,7 @@ from claude_agent_sdk import ClaudeAgentOptions
 from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.agents.mcp_servers import publish
+from task_queue.domain.document.title import with_title
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.mcp_servers import ServerConfig
 from task_queue.domain.permission.profiles import permissions_for
@@ -81,7 +82,7 @@ def publish_copy(order: Order) -> None:
     try:
         data, _ = durable.read_regular(order.document, limit=_MAX_BUFFER_BYTES)
     except OSError:
-        data = f"# {order.title}\n\n{order.body}\n".encode()
+        data = f"{with_title(order.title, order.body)}\n".encode()
     durable.make_directory(order.agent_copy.parent)
     durable.replace(order.agent_copy, data)
 
@@ -209,7 +210,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         else ""
     )
     head = f"Carry out this task. Its text is also in {order.agent_copy}.{note}"
-    return f"{head}\n\n# {order.title}\n\n{order.body}"
+    return f"{head}\n\n{with_title(order.title, order.body)}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:

@@ -209,14 +209,18 @@ def _check_covered(allow: Iterable[str], ceiling: Profile, added: Iterable[str])
     if ceiling is Profile.BYPASS:
         return
     owned = (*_listed(ceiling), *added)
-    for rule in allow:
-        if not any(covers(wider, rule) for wider in owned):
-            raise NotConfiguredError(
-                f"allow: {rule} is more than the owner's configuration allows",
-                hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
-                " or of the source",
-                keys=(f"allow: {rule}", "allow"),
-            )
+    wide = [rule for rule in allow if not any(covers(wider, rule) for wider in owned)]
+    if wide:
+        raise NotConfiguredError.of([_too_wide(rule) for rule in wide])
+
+
+def _too_wide(rule: str) -> NotConfiguredError:
+    return NotConfiguredError(
+        f"allow: {rule} is more than the owner's configuration allows",
+        hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
+        " or of the source",
+        keys=(f"allow: {rule}", "allow"),
+    )
 
 
 def _allowed_by_itself(profile: Profile, *, allow_only: bool, audits: bool) -> tuple[str, ...]:
