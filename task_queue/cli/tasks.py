@@ -45,6 +45,7 @@ _COMMANDS = {
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
     "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
+    "ack": LazyCommand("tasks_ack:ack", "You have seen what needs attention: do not show it again."),
     "wait": LazyCommand("tasks:wait", "Wait until tasks have ended."),
 }
 

@@ -87,6 +87,8 @@ READING = [
 CHANGING = [
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
+    ("tasks", "ack", NAME),
+    ("tasks", "ack", "--all"),
     ("tasks", "cancel", NAME),
     ("tasks", "add", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
     ("tasks", "resume-account"),
