@@ -16,7 +16,6 @@ from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
-    from task_queue.app.ended import EndingView
     from task_queue.domain.document.layers import Layers
     from task_queue.store.folder.layout import Layout
 
@@ -206,6 +205,21 @@ class StatusView:
     attention: tuple[AttentionView, ...]
     """What a person should look at; ``status`` exits with 3 when there is any."""
     schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class EndingView:
+    """How a task ended, in the words of every list."""
+
+    outcome: str
+    cause: str = ""
+    """Why it did not succeed, in one line."""
+    landed: str = ""
+    """Where its commits are; empty without any."""
+
+    def __str__(self) -> str:
+        told = ", ".join(part for part in (self.outcome, self.landed) if part)
+        return f"{told}: {self.cause}" if self.cause else told
 
 
 @dataclass(eq=False, repr=False, slots=True)

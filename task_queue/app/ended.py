@@ -6,10 +6,9 @@ import contextlib
 import heapq
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
-from task_queue.app.answers import ListedSource, TaskLine
+from task_queue.app.answers import EndingView, ListedSource, TaskLine
 from task_queue.app.documents import title_of
 from task_queue.app.files import Record, number_in, record, text_in, time_in
 from task_queue.domain.document import naming
@@ -17,21 +16,6 @@ from task_queue.domain.task import ENDED, TaskId, TaskState
 
 _LOOK_AT = 10_000
 """Of more documents in one folder it is not asked when each was moved there: then names decide."""
-
-
-@dataclass(eq=False, repr=False, slots=True)
-class EndingView:
-    """How a task ended, in the words of every list."""
-
-    outcome: str
-    cause: str = ""
-    """Why it did not succeed, in one line."""
-    landed: str = ""
-    """Where its commits are; empty without any."""
-
-    def __str__(self) -> str:
-        told = ", ".join(part for part in (self.outcome, self.landed) if part)
-        return f"{told}: {self.cause}" if self.cause else told
 
 
 def last_ended(

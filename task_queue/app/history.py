@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from task_queue.app.answers import SCHEMA_VERSION, ListedSource
+from task_queue.app.answers import SCHEMA_VERSION, EndingView, ListedSource
 from task_queue.app.documents import title_of
-from task_queue.app.ended import EndingView, ending_in, one_line
+from task_queue.app.ended import ending_in, one_line
 from task_queue.app.files import number_in, record, text_in, texts_in
 from task_queue.app.installation import Installation
 from task_queue.domain.document import naming
