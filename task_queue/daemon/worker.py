@@ -15,7 +15,7 @@ from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting
+from task_queue.domain.document.ordering import DependencyFailed, Next, OnHold, Ready, Waiting
 from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
@@ -24,6 +24,7 @@ from task_queue.domain.errors import (
     TaskQueueError,
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
+from task_queue.domain.standstill import Lull
 from task_queue.domain.task import TaskId
 from task_queue.platform.disk import is_refusal
 from task_queue.platform.wakeup import Wakeup
@@ -56,8 +57,8 @@ class Worker:
         self.ignored: tuple[tuple[str, str], ...] = ()
         self.drained = False
         """Nothing waits and nothing runs (for ``run --drain``)."""
-        self.only_waits = False
-        """Every task that may be begun waits for another one, and none for a time: nothing starts by itself."""
+        self.lull: Lull | None = None
+        """What its tasks wait for, where nothing could be started at the last look and no document is being written."""
         self.failed_turns = 0
         """In a row, of which each ended in ``trouble``."""
         self._engine = context.engine
@@ -175,7 +176,7 @@ class Worker:
         return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**doublings), LONGEST_DISK_TROUBLE_S)
 
     def _turn(self) -> float | None:
-        self.only_waits = False
+        self.lull = None
         if not self._recovered:
             self._recover()
         survey = self._survey()
@@ -205,9 +206,9 @@ class Worker:
         if self._unannounced:
             self._announce_dropped(*islice(self._unannounced, _ANNOUNCED_AT_ONCE))
             return 0
-        wait_s = _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
-        self.only_waits = found is None and wait_s is None
-        return wait_s
+        if survey.look_again_after is None:
+            self.lull = _lull_of(backlog, found, now)
+        return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
     def _recover(self) -> None:
         self._engine.open()
@@ -352,6 +353,11 @@ class Worker:
         for name, reason in sorted(set(survey.ignored) - set(self.ignored)):
             self._emit(events.FileIgnored(self.source, name, reason))
         self.ignored = survey.ignored
+
+
+def _lull_of(backlog: Backlog, found: Next | None, now: datetime) -> Lull:
+    delayed, until = backlog.first_delayed(now) or (None, None)
+    return Lull(() if found is None else backlog.heads(), delayed, until)
 
 
 def _wait_s(until: datetime | None, now: datetime) -> float | None:
