@@ -268,7 +268,7 @@ class ServedSources:
         lull = worker.lull
         if stuck is not None:
             yield Held(stuck, needs_person=True)
-        elif worker.running is not None or worker.trouble is not None or lull is None:
+        elif worker.running is not None or lull is None:
             yield None
         else:
             yield from (self._admission.held(source_id, task) for task in lull.held)

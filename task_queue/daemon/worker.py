@@ -66,6 +66,8 @@ class Worker:
         self._quota = context.quota
         self._orders = context.orders
         self._failed_starts = 0
+        self._awaits_start = False
+        """The trouble is that an attempt could not be started: only one that can be, or no task at all, ends it."""
         self._state_of = context.state_of
         self._clock = context.clock
         self._emit = context.emit
@@ -150,20 +152,21 @@ class Worker:
         try:
             wait_s = self._turn()
         except EngineUnavailable as error:
-            self._recovered = False
+            self._recovered = self._awaits_start = False
             self._note_trouble(error)
             return self._again_after(error.__cause__)
         except ExecutorError as error:
             self._note_trouble(error)
             return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**self._failed_starts), LONGEST_TROUBLE_S)
         except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
-            self._recovered = False
+            self._recovered = self._awaits_start = False
             self._note_trouble(EngineUnavailable(str(error)))
             return self._again_after(error)
         finally:
             self.running = None
         self.failed_turns = 0
-        if self.trouble is not None:
+        self._awaits_start = self._awaits_start and not self.drained
+        if self.trouble is not None and not self._awaits_start:
             self.trouble, self.needs_person = None, False
             self._emit(events.SourceRecovered(self.source))
         return wait_s
@@ -271,11 +274,12 @@ class Worker:
             return True
         except ExecutorError:
             self._failed_starts = min(self._failed_starts + 1, 10)  # each costs the task an attempt's folder
+            self._awaits_start = True
             raise
         finally:
             self._admission.leave(self.source)
             self._quota.give_back(self.source, task.id, ended=ended)
-        self._failed_starts = 0
+        self._failed_starts, self._awaits_start = 0, False
         return True
 
     def _end_cancelled(self) -> None:

@@ -251,6 +251,35 @@ def test_a_task_that_cannot_be_ordered_is_rejected() -> None:
     assert bench.engine.results[TaskId("task-a")].outcome is OutcomeKind.REJECTED
 
 
+def test_a_failed_start_is_told_until_one_succeeds() -> None:
+    """It was told for one look only: then its task waited for the next try, and the source seemed to be well."""
+    bench = Bench(SUCCESS)
+    bench.drop("task-a")
+    bench.orders.refusal = ExecutorError("the SDK cannot be imported")
+
+    bench.turn(3)
+    told, recovered = bench.worker.trouble, "SourceRecovered" in bench.kinds()
+    bench.orders.refusal = None
+    bench.clock.advance(60)
+    bench.turn()
+
+    assert (told, recovered) == ("the SDK cannot be imported", False)
+    assert bench.worker.trouble is None
+    assert "SourceRecovered" in bench.kinds()
+
+
+def test_no_start_is_awaited_where_no_task_is_left() -> None:
+    bench = Bench()
+    bench.drop("task-a")
+    bench.orders.refusal = ExecutorError("the SDK cannot be imported")
+    bench.turn()
+    bench.engine.requests.request_cancel(TaskId("task-a"))
+
+    bench.turn(3)
+
+    assert bench.worker.trouble is None
+
+
 def test_what_the_configuration_lost_since_the_claim_costs_no_attempt() -> None:
     """The task is given back, and the source goes on with the next one."""
     bench = Bench(SUCCESS, SUCCESS)
