@@ -64,4 +64,5 @@ def _by_name(names: Iterable[str], shown: int) -> list[WaitingView]:
     import heapq
 
     why = "in the order of names"
-    return [WaitingView(naming.task_id_of(name), "", 5, why) for name in heapq.nsmallest(shown, names)]
+    ids = heapq.nsmallest(shown, map(naming.task_id_of, names), key=naming.natural)
+    return [WaitingView(task_id, "", 5, why) for task_id in ids]

@@ -197,6 +197,17 @@ def common_workspace(document: dict[str, Any]) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
+def workspace_of(document: dict[str, Any], source: SourceEntry) -> Path | None:
+    """The directory in which tasks of *source* work that name none, resolved; None where there is none."""
+    base = source.project_workspace or _text(document.get("project_workspace"))
+    named: str | None = None
+    for layer in layers_of(document, source).defaults:
+        named = layer.get("workspace", named)
+    if not base and not named:
+        return None
+    return Path(os.path.realpath(Path(base or "/") / Path(named or "").expanduser()))
+
+
 def why_not_closed(path: Path) -> str | None:
     """Why agents could not be kept out of *path*, of which every character counts; None if they can.
 

@@ -80,12 +80,15 @@ class Snapshots:
             self._states[task_id] = states.state_in(layouts, task_id)
         return self._states[task_id]
 
-    def reasons(self, source: str, *, now: datetime, running: int, holds: Holds) -> list[tuple[Waiting, str]]:
+    def reasons(
+        self, source: str, *, now: datetime, running: int, holds: Holds, also: Iterable[Waiting] = ()
+    ) -> list[tuple[Waiting, str]]:
         """What waits in *source*, in the order in which it would run, and why each does. Raises OSError.
 
-        Without tasks that will be rejected or are cancelled: these are in the survey, and ahead of none.
+        Without tasks that will be rejected or are cancelled: these are in the survey, and ahead of none. *also* is
+        looked at as if it were there.
         """
-        waiting = self.survey(source).waiting
+        waiting = (*self.survey(source).waiting, *also)
         from task_queue.domain.document.ordering import reasons_for
 
         depends = any(task.depends_on for task in waiting)

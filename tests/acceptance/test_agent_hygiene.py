@@ -20,6 +20,7 @@ from task_queue.demo.scripted_model import (
     child_environment,
     in_turn,
 )
+from tests.acceptance.audits import a_repository
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.processes import look
@@ -84,6 +85,55 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
         assert not [block for block in environments if secret.encode() in block]
     assert "CLAUDE_CODE_OAUTH_TOKEN is set in the daemon's environment" in doctor
     assert "pass_env" in doctor
+
+
+SPOKEN = {
+    "GITHUB_PAT": "pat-of-somebody",
+    "MYSQL_PWD": "hunter2",
+    "SENTRY_DSN": "https://dsn-key@o1.sentry.example/42",
+    "ANTHROPIC_CUSTOM_HEADERS": "X-Gateway: gateway-key",
+    "JUST_A_NAME": "a-value-that-says-nothing",
+}
+GRANTED = {"DATABASE_URL": "postgres://me:db-password@db.example/x", "NPM_AUTH": "npm-key-of-ours"}
+
+
+def test_hooks_and_checks_get_what_is_granted_and_no_file_a_value(make_rig: MakeRig) -> None:
+    """A command, a hook and a check each print their environment; ``checks.env`` names two variables."""
+    rig = make_rig(
+        agent={"env": {**SPOKEN, "DATABASE_URL": GRANTED["DATABASE_URL"]}, "pass_env": ["FROM_OURS"]},
+        checks={"env": list(GRANTED)},
+    )
+    seen = {name: rig.home.parent / name for name in ("command", "hook", "check")}
+    hook = a_repository(rig) / ".git/hooks/pre-commit"
+    hook.write_text(f"#!/bin/sh\nenv > {seen['hook']}\n")
+    hook.chmod(0o755)
+    rig.start(environment={"FROM_OURS": "passed-on-value", "NPM_AUTH": GRANTED["NPM_AUTH"]})
+    rig.drop_command(
+        "task-a",
+        f"env | tee {seen['command']}; echo done > work.txt",
+        isolation="worktree",
+        verify=json.dumps(f"env > {seen['check']}; env; exit 3"),
+    )
+    rig.drop_command("task-b", "echo done > other.txt", isolation="worktree")
+
+    first, second = rig.result("task-a"), rig.result("task-b")
+
+    assert (first["outcome"], second["outcome"]) == ("verify_failed", "succeeded"), (first, second)
+    got = {who: place.read_text() for who, place in seen.items()}
+    mine = (*SPOKEN.values(), "passed-on-value")
+    assert all(value in got["command"] for value in mine)
+    assert not [value for value in mine for who in ("hook", "check") if value in got[who]]
+    assert all(value in got[who] for value in GRANTED.values() for who in ("hook", "check"))
+    assert GRANTED["NPM_AUTH"] not in got["command"]
+    written = {
+        str(path): path.read_text(errors="replace")
+        for path in rig.home.rglob("*")
+        if path.is_file() and path != rig.config and ".git" not in path.parts
+    }
+    assert any(name.endswith("transcript.jsonl") for name in written)
+    parts = ("dsn-key", "gateway-key", "db-password")
+    for value in (*mine, *GRANTED.values(), *parts):
+        assert not [name for name, text in written.items() if value in text], value
 
 
 OTHER = "a-value-whose-name-says-nothing"

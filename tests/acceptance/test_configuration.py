@@ -38,7 +38,7 @@ def test_a_broken_configuration_leaves_what_looks_and_cancels(rig: Rig) -> None:
     assert rig.cli("status").returncode == 3
     cancelled = rig.cli("tasks", "cancel", "task-b")
     assert (cancelled.returncode, rig.result("task-b")["outcome"]) == (0, "cancelled"), cancelled
-    added = rig.cli("tasks", "add", "Do it.")
+    added = rig.cli("tasks", "add", "Do it.", "--source", "a")
     assert (added.returncode, added.stdout) == (1, ""), added
     assert "line 1, column 20" in added.stderr
 
@@ -69,7 +69,7 @@ def test_one_place_checks_the_configuration_for_all_that_act_on_it(rig: Rig) -> 
     content = json.loads(rig.config.read_text())
     rig.config.write_text(json.dumps({**content, "limits": {"memory_mb": "lots"}}))
 
-    for words in (("tasks", "add", "Do it."), ("run", "--drain"), ("daemon",)):
+    for words in (("tasks", "add", "Do it.", "--source", "a"), ("run", "--drain"), ("daemon",)):
         refused = rig.cli(*words)
         assert refused.returncode == 1, refused
         assert "limits.memory_mb: must be a whole number" in refused.stderr, refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.domain.document.layers import Layers, layers_of, naming_the_line, usable_layers
+from task_queue.domain.document.layers import Layers, layers_of, naming_the_line, task_under, usable_layers
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.task import Task, TaskId
 
@@ -53,6 +53,35 @@ def test_what_applies_is_known_of_a_task_whose_executor_is_gone() -> None:
 
     assert (known.executor, known.priority, known.max_attempts) == ("make", 8, 2)
     assert layers.known_settings_of({"permissions": "bypass"}).priority == 8
+
+
+def test_what_the_owner_forbids_is_named_beside_what_is_misspelled() -> None:
+    """Each with its line."""
+    layers = layers_of({"model": "opus"}, executors=("make",))
+    document = b"""---
+executor: mkae
+max_budget_usd: 3
+priority: 11
+permissions: bypass
+fallback_model: opus
+---
+# Do it
+"""
+
+    with pytest.raises(TaskFileError) as caught:
+        task_under(layers, document, TaskId("task-a"))
+
+    assert [fault.line for fault in caught.value.faults] == [2, 3, 4, 5, 6]
+    assert all(fault.hint for fault in caught.value.faults if fault.line in {2, 3, 5})
+
+
+def test_every_rule_that_is_too_wide_is_named() -> None:
+    document = b"---\nallow: [Docker, Read, mcp__x__y]\n---\nx"
+
+    with pytest.raises(TaskFileError) as caught:
+        task_under(layers_of({}, executors=()), document, TaskId("task-a"))
+
+    assert [str(fault).split()[3] for fault in caught.value.faults] == ["Docker", "mcp__x__y"]
 
 
 def test_what_is_broken_is_left_out_and_named() -> None:

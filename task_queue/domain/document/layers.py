@@ -5,16 +5,17 @@ The worker, the runner's order and every front end ask here, so that a task has 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
+from task_queue.domain.document.taskfile import read_task
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.permission.profiles import narrowed
-from task_queue.domain.task import Task
+from task_queue.domain.task import Task, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,25 @@ class Layers:
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*.
 
-        Raises TaskFileError where no configuration could make that fit, NotConfiguredError where another one could.
+        Raises TaskFileError where no configuration could make that fit, NotConfiguredError where another one could;
+        with all that is wrong.
         """
-        permissions = narrowed(self.defaults, given)
+        faults: list[TaskFileError] = []
+        narrow: Mapping[str, Any] = {}
         try:
-            settings = resolve(*self.defaults, given, permissions)
+            narrow = narrowed(self.defaults, given)
+        except NotConfiguredError as error:
+            faults.append(error)
+        settings = Settings()
+        try:
+            settings = resolve(*self.defaults, given, narrow)
         except TaskFileError as error:
-            resolve(given)
-            raise NotConfiguredError(str(error), hint=error.hint, keys=error.keys) from error
-        if self.executors is not None and settings.executor not in {CLAUDE, *self.executors}:
-            raise _unknown_executor(settings.executor, self.executors)
+            faults += _faults_under_defaults(error, given)
+        executor = _last("executor", *self.defaults, given) or CLAUDE
+        if self.executors is not None and executor not in {CLAUDE, *self.executors}:
+            faults.append(_unknown_executor(executor, self.executors))
+        if faults:
+            raise TaskFileError.of(faults)
         return settings
 
     def known_settings_of(self, given: Mapping[str, Any]) -> Settings:
@@ -103,8 +113,40 @@ def naming_the_line(task: Task) -> Generator[None]:
     try:
         yield
     except TaskFileError as error:
-        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
+        for fault in error.faults:
+            fault.line = next((task.lines[key] for key in fault.keys if key in task.lines), fault.line)
         raise
+
+
+def task_under(layers: Layers, data: bytes, task_id: TaskId) -> tuple[Task, Settings]:
+    """The task that *data* describes and the settings that apply to it.
+
+    Raises TaskFileError with all that is wrong, with the document alone and under the owner's configuration.
+    """
+    task, faults = read_task(data, task_id)
+    try:
+        with naming_the_line(task):
+            settings = layers.settings_of(task.given)
+    except TaskFileError as error:
+        raise TaskFileError.of((*faults, error)) from error
+    if faults:
+        raise TaskFileError.of(faults)
+    return task, settings
+
+
+def _last(key: str, *layers: Mapping[str, Any]) -> Any:
+    return next((layer[key] for layer in reversed(layers) if key in layer), None)
+
+
+def _faults_under_defaults(error: TaskFileError, given: Mapping[str, Any]) -> Iterator[TaskFileError]:
+    """Those of *error*, of *given* together with defaults: the document's own are those that it has alone, too."""
+    own: set[str] = set()
+    try:
+        resolve(given)
+    except TaskFileError as alone:
+        own = {fault.what for fault in alone.faults}
+    for fault in error.faults:
+        yield fault if fault.what in own else NotConfiguredError(fault.what, hint=fault.hint, keys=fault.keys)
 
 
 def _unknown_executor(name: str, configured: tuple[str, ...]) -> NotConfiguredError:

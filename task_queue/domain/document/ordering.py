@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
+from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def place_in_order(task: Waiting) -> tuple[int, datetime, TaskId]:
-    """Sorts waiting tasks: higher priority first, then the older, then by name."""
-    return -task.priority, task.dropped_at, task.id
+def place_in_order(task: Waiting) -> tuple[int, datetime, str, TaskId]:
+    """Sorts waiting tasks: higher priority first, then the older, then by name, numbers in it by their value."""
+    return -task.priority, task.dropped_at, natural(task.id), task.id
 
 
 def delayed_until(task: Waiting, now: datetime) -> datetime | None:

@@ -15,12 +15,12 @@ from typing import Any, cast
 from task_queue.config.roots import demand_allowed, directory_named
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
-from task_queue.domain.document.layers import Layers, naming_the_line
+from task_queue.domain.document.layers import Layers, naming_the_line, task_under
 from task_queue.domain.document.ordering import MOST_PAUSED, NEVER_TRIED, History, Waiting, waiting_for
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
-from task_queue.domain.task import Task
+from task_queue.domain.task import Task, TaskId
 from task_queue.platform.durable import read_regular
 from task_queue.platform.json_files import json_object, text_in, time_in
 from task_queue.store.folder.intake_check import FileStamp
@@ -50,8 +50,7 @@ def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History
     if FileStamp.of(about) != stamp:
         return None
     try:
-        task = parse(data, naming.task_id_of(path.name))
-        settings, lacks = _settings_of(task, layers)
+        task, settings, lacks = _understood(data, naming.task_id_of(path.name), layers)
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
@@ -65,18 +64,28 @@ def settings_under(layers: Layers, given: Mapping[str, Any]) -> Settings:
     Raises as ``Layers.settings_of``.
     """
     settings = layers.settings_of(given)
-    if "workspace" in given and settings.workspace is not None:
-        demand_allowed(directory_named(settings.workspace, base=layers.workspace), layers.roots)
+    _demand_workspace(layers, given, settings)
     return settings
 
 
-def _settings_of(task: Task, layers: Layers) -> tuple[Settings, str]:
-    """What applies to *task*, and what the configuration lacks for it. Raises TaskFileError."""
+def _understood(data: bytes, task_id: TaskId, layers: Layers) -> tuple[Task, Settings, str]:
+    """The task that *data* describes, what applies to it, and what the configuration lacks for it.
+
+    Raises TaskFileError.
+    """
     try:
+        task, settings = task_under(layers, data, task_id)
         with naming_the_line(task):
-            return settings_under(layers, task.given), ""
+            _demand_workspace(layers, task.given, settings)
     except NotConfiguredError as error:
-        return layers.known_settings_of(task.given), error.in_full
+        task = parse(data, task_id)
+        return task, layers.known_settings_of(task.given), error.in_full
+    return task, settings, ""
+
+
+def _demand_workspace(layers: Layers, given: Mapping[str, Any], settings: Settings) -> None:
+    if "workspace" in given and settings.workspace is not None:
+        demand_allowed(directory_named(settings.workspace, base=layers.workspace), layers.roots)
 
 
 def _trailing(attempts: list[dict[str, Any]]) -> int:
