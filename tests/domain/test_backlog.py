@@ -133,6 +133,9 @@ class Backlogs(RuleBasedStateMachine):
             ]
             first = self.backlog.first_delayed(self.now)
             assert (first and (first[1], first[0].id)) == min(alone, default=None)
+        heads = self.backlog.heads()
+        assert found is None or found.task in heads
+        assert set(heads) <= set(self.tasks.values())
         assert list(self.backlog) == sorted(self.tasks.values(), key=place_in_order)
         needed = {need for task in self.tasks.values() for need in task.depends_on}
         assert all(self.backlog.depends_on(need) for need in needed)

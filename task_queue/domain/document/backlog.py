@@ -132,7 +132,7 @@ class Backlog:
 
     def heads(self) -> tuple[Waiting, ...]:
         """The first of each kind of tasks that the last ``next`` found ready or doomed."""
-        return tuple(self._tasks[heap[0][1]] for heap in self._ready.values() if heap)
+        return tuple(self._tasks[heap[0][-1]] for heap in self._ready.values() if heap)
 
     def first_delayed(self, now: datetime) -> tuple[Waiting, datetime] | None:
         """Of those that wait for a time and nothing else the one whose wait ends first, and when; after ``next``."""
