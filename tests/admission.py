@@ -51,9 +51,9 @@ class FakeAdmission:
             self._probe = None
         self._wake_all()
 
-    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:  # noqa: ARG002 - the port's signature
+    def pause(self, pause: Pause) -> datetime:
         self._since = self._clock.now()
-        self._paused_until = until or self._clock.now() + timedelta(hours=1)
+        self._paused_until = pause.until or self._clock.now() + timedelta(hours=1)
         self._probe = None
         return self._paused_until
 

@@ -198,9 +198,9 @@ class OpenAdmission:
 
     def leave(self, source: str) -> None: ...
 
-    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:  # noqa: ARG002 - the port's
-        self.pauses.append(why)
-        return until or datetime(2026, 2, 7, 13, 0, tzinfo=UTC)
+    def pause(self, pause: Pause) -> datetime:
+        self.pauses.append(pause.why)
+        return pause.until or datetime(2026, 2, 7, 13, 0, tzinfo=UTC)
 
     def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:  # noqa: ARG002 - the port's
         self.pauses.append(f"{name}: {pause.why}")

@@ -76,6 +76,7 @@ def _state(known: Record) -> Account:
         since=time_in(known, "since"),
         utilization=number_in(known, "utilization"),
         told_at=time_in(known, "told_at"),
+        needs_person=known.get("needs_person") is True,
         models=_models(known),
     )
 
@@ -100,6 +101,7 @@ def _models(known: Record) -> dict[str, ModelPause]:
                 is_class=fields.get("is_class") is True,
                 names=texts_in(fields, "names"),
                 sources=texts_in(fields, "sources"),
+                needs_person=fields.get("needs_person") is True,
             )
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ def of_task(circumstances: Circumstances, listed: ListedSource, task_id: TaskId)
 
 
 def _of_queue(
-    daemon: DaemonView, account: AccountView, sources: Iterable[SourceView], said: Mapping[str, Record]
+    daemon: DaemonView, account: AccountView, sources: Collection[SourceView], said: Mapping[str, Record]
 ) -> Iterator[AttentionView]:
     """Of the daemon, the account and each source."""
     if not daemon.running:
@@ -79,6 +79,9 @@ def _of_queue(
         if words.get("needs_person") is True:
             sentence = f"source '{source_id}': {text_in(words, 'why')}"
             yield AttentionView(AttentionKind.SOURCE, sentence, "task-queue doctor", source=source_id)
+    if account.stopped and any(source.pending.number for source in sources):
+        sentence = "everything is stopped, and tasks wait"
+        yield AttentionView(AttentionKind.STOPPED, sentence, "task-queue resume")
     for source in sources:
         yield from _of_source(source)
 
@@ -200,6 +203,12 @@ def _of_source(source: SourceView) -> Iterator[AttentionView]:
     if source.state in {"unavailable", "stopped"}:
         sentence = f"source '{source.id}' is {source.state}" + (f": {source.why}" if source.why else "")
         yield AttentionView(AttentionKind.SOURCE, sentence, "task-queue doctor", source=source.id)
+    if source.state == "paused" and source.pending.number:
+        sentence = (
+            f"source '{source.id}' is paused, and {_numbered(source.pending.number, 'task')} wait in it"
+        )
+        command = f"task-queue sources resume --source-id {source.id}"
+        yield AttentionView(AttentionKind.SOURCE, sentence, command, source=source.id)
     for lock in filter(lambda lock: lock.needs_person, source.locks):
         sentence = f"source '{source.id}': {lock.name}: {lock.why}"
         yield AttentionView(AttentionKind.LOCK, sentence, "task-queue status --detailed", source=source.id)

@@ -63,7 +63,13 @@ class Circumstances:
 
     def holds(self, source: ListedSource) -> Holds:
         """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too."""
-        from task_queue.domain.holds import STOPPED, AgentHold, Holds, source_paused  # where a task waits
+        from task_queue.domain.holds import (
+            STOPPED,
+            AgentHold,
+            Held,
+            Holds,
+            source_paused,
+        )  # where a task waits
 
         said = self.said.get(source.id, {})
         why = text_in(said, "why")
@@ -75,7 +81,7 @@ class Circumstances:
             everything = source.trouble or broken or (why if said.get("holds") == "everything" else None)
         agents = self._agents_held(source)
         if agents is None and why is not None and said.get("holds") == "agents":
-            agents = AgentHold(why)
+            agents = AgentHold(Held(why))
         return Holds(everything, agents)
 
     def _agents_held(self, source: ListedSource) -> Hold | None:
@@ -90,7 +96,7 @@ class Circumstances:
         if paused is not None:
             return paused
         if any(budget is not None and used >= budget for budget, used in budgets):
-            return budget_spent(spent)
+            return budget_spent(spent, now=self.now)
         below = self._limits.get("hold_below_priority")
         if account is None:
             return None

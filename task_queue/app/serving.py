@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from task_queue.app.answers import TaskLine
 from task_queue.app.installation import Installation
@@ -51,24 +52,37 @@ class Left:
     stuck: Mapping[str, str]
     """Why nothing more of a source could start, by source: of those for which a person must act."""
     waiting: Sequence[TaskLine]
-    """The first tasks of each source that wait for others: these failed, are not there, or wait themselves."""
+    """The first tasks of each other source that wait: for a person, for each other, or for longer than was allowed."""
     more: bool
     """There are more of these."""
+    stopped: bool = False
+    """Work was stopped before it was over."""
+    next_start: datetime | None = None
+    """Nothing can start before, and that was longer than was allowed."""
 
 
-def work(installation: Installation, emit: Emit, *, tasks: int | None, drain: bool) -> Left:
-    """Work until stopped, until *tasks* have ended or, with *drain*, until nothing starts by itself.
+def work(
+    installation: Installation,
+    emit: Emit,
+    *,
+    tasks: int | None,
+    drain: bool,
+    patience: timedelta | None,
+    waits: Callable[[datetime, str], None],
+) -> Left:
+    """Work until stopped, until *tasks* have ended or, with one of the two, until nothing starts by itself.
 
-    *emit* hears of it. Raises as ``serve``.
+    *emit* hears of it; *waits* hears until when nothing can start, and why. It is over where that takes longer than
+    *patience*, if that is given. Raises as ``serve``.
     """
-    until = Until(drained=drain, tasks=tasks)
-    stuck = process.serve(installation.locations, emit, notifier=Notifier(None), until=until)
-    if not drain or tasks is not None:
-        return Left(stuck, (), more=False)
+    until = Until(drained=drain, tasks=tasks, patience=patience, waits=waits)
+    end = process.serve(installation.locations, emit, notifier=Notifier(None), until=until)
+    if end.enough or not (drain or tasks):
+        return Left({}, (), more=False)
     now = installation.again()
-    sources = [source for source in now.sources() if source.id not in stuck]
+    sources = [source for source in now.sources() if source.id not in end.stuck]
     left = list_of(now.circumstances(), sources, states=(TaskState.PENDING,), limit=_LEFT_SHOWN)
-    return Left(stuck, left.tasks, left.more)
+    return Left(end.stuck, left.tasks, left.more, end.stopped, end.next_start)
 
 
 def end_leftovers(installation: Installation) -> int:

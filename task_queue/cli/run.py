@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import click
 
 from task_queue.app.installation import Installation
@@ -22,6 +24,17 @@ from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskState
 
 
+def _read_patience(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    from task_queue.domain.document.readers import Duration
+
+    try:
+        return Duration(timedelta(), timedelta(days=3650))(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.option(
     "--cycles",
@@ -30,17 +43,29 @@ from task_queue.domain.task import TaskState
     help="Begin at most N tasks; end when they have ended, or when none is left.",
 )
 @click.option("--drain", is_flag=True, help="End when nothing runs and nothing more can start by itself.")
+@click.option(
+    "--patience",
+    metavar="D",
+    callback=_read_patience,
+    help="With --cycles or --drain: end, with exit code 3, when the next start is further away than D, such as 10m or"
+    " 2h. Without it, a known time is waited for, however long.",
+)
 @pass_installation
-def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
+def run(installation: Installation, *, cycles: int | None, drain: bool, patience: timedelta | None) -> int:
     """Work in the foreground until stopped.
 
-    With --cycles and --drain, exit code 1 if a task did not succeed or is left because of another task,
-    3 if what is left waits for a person.
+    With --cycles and --drain, exit code 1 if a task did not succeed; else 3 if what is left waits for a person, or
+    for longer than --patience.
     """
     from task_queue.app.serving import work
+    from task_queue.domain.document.readers import spelled
 
+    if patience is not None and not (drain or cycles):
+        raise click.UsageError("--patience needs --cycles or --drain.")
     bounds = [*(["--cycles", str(cycles)] if cycles else []), *(["--drain"] if drain else [])]
-    run_isolated(installation, "run", *bounds)
+    run_isolated(
+        installation, "run", *bounds, *([] if patience is None else ["--patience", spelled(patience)])
+    )
     unsuccessful: list[str] = []
 
     def emit(event: Event) -> None:
@@ -50,7 +75,10 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
-    left = work(installation, emit, tasks=cycles, drain=drain)
+    def waits(until: datetime, why: str) -> None:
+        render.note(f"waiting: nothing can start before {moment(until)} ({why})")
+
+    left = work(installation, emit, tasks=cycles, drain=drain, patience=patience, waits=waits)
     if not (drain or cycles):
         return 0
     for source_id, why in left.stuck.items():
@@ -59,9 +87,12 @@ def run(installation: Installation, *, cycles: int | None, drain: bool) -> int:
         render.show_error(f"not done: {task.task_id} in source '{task.source}': {task.note}", None)
     if left.more:
         render.show_error("not done: more tasks, see: task-queue tasks list --state pending", None)
-    if unsuccessful or left.waiting:
+    if left.next_start is not None:
+        later = f"nothing can start before {moment(left.next_start)}, which is further away than --patience"
+        render.show_error(later, None)
+    if unsuccessful or (left.stopped and left.waiting):
         return FAILED
-    return NEEDS_ATTENTION if left.stuck else 0
+    return NEEDS_ATTENTION if left.stuck or left.waiting else 0
 
 
 def _line_for(event: Event) -> str | None:

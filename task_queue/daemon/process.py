@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,6 +48,7 @@ from task_queue.domain.events import (
     QueueStopped,
     TaskSettled,
 )
+from task_queue.domain.standstill import Standstill
 from task_queue.domain.work.baseline import BrokenBase
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of
@@ -86,6 +88,24 @@ class Until:
     """Once nothing runs and nothing will start by itself: what is left waits for a person, or for other tasks."""
     tasks: int | None = None
     """Once that many tasks have ended, or nothing is left; no more than that are begun."""
+    patience: timedelta | None = None
+    """Once nothing can start for longer than that; None: any time that is known is waited for."""
+    waits: Callable[[datetime, str], None] = lambda _until, _why: None
+    """Hears that nothing can start before a time, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How ``serve`` ended."""
+
+    stuck: Mapping[str, str]
+    """Why nothing more of a source could start, by source: of those for which a person must act."""
+    enough: bool = False
+    """As many tasks have ended as were to."""
+    stopped: bool = False
+    """A person, or a signal, ended it before."""
+    next_start: datetime | None = None
+    """Nothing can start before, and that was too long."""
 
 
 def serve(
@@ -95,10 +115,9 @@ def serve(
     notifier: Notifier,
     until: Until = Until(),
     log_place: str = "file",
-) -> Mapping[str, str]:
+) -> End:
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
 
-    Returns why nothing more of a source could start, by source: of those for which a person must act.
     *log_place*, ``journal`` or ``file``, is shown to those who want to read the log.
     """
     descriptors.raised_from()
@@ -133,6 +152,9 @@ class Daemon:
         self._wakeup = Wakeup()
         self._until = until
         self._quota = Quota(until.tasks, changed=self._wakeup.wake)
+        self._still: Standstill | None = None
+        """As ``run`` saw it last."""
+        self._announced: Standstill | None = None
         self._stop_asked = False
         self._reload_asked = False
         self._admission = SharedAdmission(
@@ -158,7 +180,7 @@ class Daemon:
         self._warnings: list[str] = []
         self._state: dict[str, Any] = {}
 
-    def run(self, is_still_the_only_one: Callable[[], bool]) -> Mapping[str, str]:
+    def run(self, is_still_the_only_one: Callable[[], bool]) -> End:
         with _signals(self._on_signal):
             try:
                 self._emit(DaemonStarted(os.getpid(), __version__))
@@ -170,7 +192,12 @@ class Daemon:
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
-                return self._sources.stuck()
+                return End(
+                    self._sources.stuck(),
+                    enough=self._quota.is_filled,
+                    stopped=self._stop_asked,
+                    next_start=self._still.until if self._still else None,
+                )
             finally:
                 self._notifier.stopping()
                 self._housekeeping.stop()
@@ -208,7 +235,20 @@ class Daemon:
     def _is_over(self) -> bool:
         if not self._until.drained and self._until.tasks is None:
             return False
-        return self._sources.has_recovered and self._quota.close(lambda: self._sources.drained)
+        over = self._sources.has_recovered and self._quota.close(self._is_at_its_end)
+        if not over and self._still != self._announced:
+            self._announced = self._still
+            if self._still is not None and self._still.until is not None:
+                self._until.waits(self._still.until, self._still.why)
+        return over
+
+    def _is_at_its_end(self) -> bool:
+        """Nothing starts any more, or not before it is too late for who waits."""
+        self._still = self._sources.standstill()
+        if self._still is None:
+            return False
+        until, patience = self._still.until, self._until.patience
+        return until is None or (patience is not None and until - self._clock.now() > patience)
 
     def _tip_of(self, broken: BrokenBase) -> str | None:
         git = Git(Path(broken.repository), agent_environment(self._config.agent, os.environ))

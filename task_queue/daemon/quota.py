@@ -76,6 +76,11 @@ class Quota:
         if gone:
             self._wake_refused()
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether as many tasks have ended as were to."""
+        return self._tasks is not None and self._ended >= self._tasks
+
     def close(self, nothing_left: Callable[[], bool]) -> bool:
         """Whether the run is over: enough tasks have ended or there is *nothing_left*, and none is in hand.
 
@@ -83,8 +88,7 @@ class Quota:
         """
         with self._lock:
             if not self._closed and not self._in_hand:
-                enough = self._tasks is not None and self._ended >= self._tasks
-                self._closed = enough or nothing_left()
+                self._closed = self.is_filled or nothing_left()
             return self._closed
 
     def _is_full(self) -> bool:

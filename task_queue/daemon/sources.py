@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,7 +34,9 @@ from task_queue.domain.events import (
     SourceResumed,
     TaskSettled,
 )
+from task_queue.domain.holds import Held
 from task_queue.domain.model import Result
+from task_queue.domain.standstill import Standstill, standstill_of
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import descriptors
 from task_queue.ports.clock import Clock
@@ -243,23 +245,35 @@ class ServedSources:
                 self._changed.append(source_id)
                 self._fill_room()
 
-    @property
-    def drained(self) -> bool:
-        """Nothing runs, and nothing will start by itself: nothing is left, or only a person can change that.
+    def standstill(self) -> Standstill | None:
+        """Until when nothing will start by itself, None if something runs, or may start at any moment.
 
-        Tasks that wait for others count as such only where every worker rests, so that none is about to end one.
+        Only where every worker rests, so that none is about to end a task for which others wait.
         """
+        if self._left_out_with_tasks():
+            return None
         served = list(self._served.values())
         before = [each.worker.rest for each in served]
-        over = not self._left_out_with_tasks() and all(self._is_over(each) for each in served)
-        return over and all(
+        still = standstill_of(wait for each in served for wait in self._waits_of(each))
+        rests = all(
             self._is_given_up(each) or (rest is not None and rest == each.worker.rest)
             for each, rest in zip(served, before, strict=True)
         )
+        return still if rests else None
 
-    def _is_over(self, served: _ServedSource) -> bool:
-        worker = served.worker
-        return worker.drained or worker.only_waits or self._why_stuck(served) is not None
+    def _waits_of(self, served: _ServedSource) -> Iterator[Held | None]:
+        """What *served* waits for: nothing where nothing is left; None for a task that may start at any moment."""
+        worker, source_id = served.worker, served.source.id
+        stuck = self._why_stuck(served)
+        lull = worker.lull
+        if stuck is not None:
+            yield Held(stuck, needs_person=True)
+        elif worker.running is not None or lull is None:
+            yield None
+        else:
+            yield from (self._admission.held(source_id, task) for task in lull.held)
+            if lull.delayed is not None:
+                yield Held(f"{lull.delayed.id} is delayed", lull.until)
 
     def _is_given_up(self, served: _ServedSource) -> bool:
         """Whether its worker can do nothing, however often it looks."""

@@ -363,7 +363,7 @@ class Supervision:
     def _paused(self, claim: Claim, pause: Pause) -> events.AccountPaused:
         """Let the account, or the part of it that is meant, rest."""
         if pause.model is None:
-            until = self._admission.pause(pause.why, pause.until, briefly=pause.briefly)
+            until = self._admission.pause(pause)
             return events.AccountPaused(self._source, pause.why, until)
         task = self._task(claim)
         asked = None if task is None else self._orders.settings_of(task).model

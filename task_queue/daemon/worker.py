@@ -15,7 +15,7 @@ from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting
+from task_queue.domain.document.ordering import DependencyFailed, Next, OnHold, Ready, Waiting
 from task_queue.domain.errors import (
     ClaimHeld,
     EngineUnavailable,
@@ -24,6 +24,7 @@ from task_queue.domain.errors import (
     TaskQueueError,
 )
 from task_queue.domain.model import Claim, Outcome, OutcomeKind
+from task_queue.domain.standstill import Lull
 from task_queue.domain.task import TaskId
 from task_queue.platform.disk import is_refusal
 from task_queue.platform.wakeup import Wakeup
@@ -56,8 +57,8 @@ class Worker:
         self.ignored: tuple[tuple[str, str], ...] = ()
         self.drained = False
         """Nothing waits and nothing runs (for ``run --drain``)."""
-        self.only_waits = False
-        """Every task that may be begun waits for another one, and none for a time: nothing starts by itself."""
+        self.lull: Lull | None = None
+        """What its tasks wait for, where nothing could be started at the last look and no document is being written."""
         self.failed_turns = 0
         """In a row, of which each ended in ``trouble``."""
         self._engine = context.engine
@@ -65,6 +66,8 @@ class Worker:
         self._quota = context.quota
         self._orders = context.orders
         self._failed_starts = 0
+        self._awaits_start = False
+        """The trouble is that an attempt could not be started: only one that can be, or no task at all, ends it."""
         self._state_of = context.state_of
         self._clock = context.clock
         self._emit = context.emit
@@ -149,20 +152,21 @@ class Worker:
         try:
             wait_s = self._turn()
         except EngineUnavailable as error:
-            self._recovered = False
+            self._recovered = self._awaits_start = False
             self._note_trouble(error)
             return self._again_after(error.__cause__)
         except ExecutorError as error:
             self._note_trouble(error)
             return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**self._failed_starts), LONGEST_TROUBLE_S)
         except OSError as error:  # the machine's trouble, not a defect: no descriptors left, /proc unreadable
-            self._recovered = False
+            self._recovered = self._awaits_start = False
             self._note_trouble(EngineUnavailable(str(error)))
             return self._again_after(error)
         finally:
             self.running = None
         self.failed_turns = 0
-        if self.trouble is not None:
+        self._awaits_start = self._awaits_start and not self.drained
+        if self.trouble is not None and not self._awaits_start:
             self.trouble, self.needs_person = None, False
             self._emit(events.SourceRecovered(self.source))
         return wait_s
@@ -175,7 +179,7 @@ class Worker:
         return min(LOOK_AGAIN_AFTER_TROUBLE_S * float(2**doublings), LONGEST_DISK_TROUBLE_S)
 
     def _turn(self) -> float | None:
-        self.only_waits = False
+        self.lull = None
         if not self._recovered:
             self._recover()
         survey = self._survey()
@@ -205,9 +209,9 @@ class Worker:
         if self._unannounced:
             self._announce_dropped(*islice(self._unannounced, _ANNOUNCED_AT_ONCE))
             return 0
-        wait_s = _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
-        self.only_waits = found is None and wait_s is None
-        return wait_s
+        if survey.look_again_after is None:
+            self.lull = _lull_of(backlog, found, now)
+        return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
 
     def _recover(self) -> None:
         self._engine.open()
@@ -270,11 +274,12 @@ class Worker:
             return True
         except ExecutorError:
             self._failed_starts = min(self._failed_starts + 1, 10)  # each costs the task an attempt's folder
+            self._awaits_start = True
             raise
         finally:
             self._admission.leave(self.source)
             self._quota.give_back(self.source, task.id, ended=ended)
-        self._failed_starts = 0
+        self._failed_starts, self._awaits_start = 0, False
         return True
 
     def _end_cancelled(self) -> None:
@@ -352,6 +357,11 @@ class Worker:
         for name, reason in sorted(set(survey.ignored) - set(self.ignored)):
             self._emit(events.FileIgnored(self.source, name, reason))
         self.ignored = survey.ignored
+
+
+def _lull_of(backlog: Backlog, found: Next | None, now: datetime) -> Lull:
+    delayed, until = backlog.first_delayed(now) or (None, None)
+    return Lull(() if found is None else backlog.heads(), delayed, until)
 
 
 def _wait_s(until: datetime | None, now: datetime) -> float | None:

@@ -26,6 +26,8 @@ class AttentionKind(StrEnum):
     CHANGED_JUDGES = "changed_judges"
 
     DAEMON = "daemon"
+    STOPPED = "stopped"
+    """A person has stopped everything, and tasks wait."""
     CONFIGURATION = "configuration"
     ACCOUNT = "account"
     SOURCE = "source"

@@ -5,9 +5,10 @@ Pure: the account, what was spent and the time are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from task_queue.domain.attempt.account import (
     Account,
@@ -15,59 +16,81 @@ from task_queue.domain.attempt.account import (
     models_paused,
     pause_ends_at,
     utilization_now,
+    utilization_told_until,
 )
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.local_time import next_midnight
 
-Hold = Callable[[Waiting], str | None]
-"""Why a task is held; depends on nothing of it but what ``backlog`` groups tasks by."""
 STOPPED = "everything is stopped; go on with: task-queue resume"
 
 
 @dataclass(frozen=True, slots=True)
-class AgentHold:
-    """Keeps agents from starting, while commands may run; with *below*, only those of a lower priority."""
+class Held:
+    """Why a task is held, and what ends that: a time, a person, or else what runs at the moment."""
 
     why: str
-    below: int | None = None
+    until: datetime | None = None
+    """From then on it may start, as far as is known."""
+    needs_person: bool = False
+    """Nothing changes before a person acts, also where it is tried again at *until*."""
+
+
+class Hold(Protocol):
+    """Says of a task whether it is held; depends on nothing of it but what ``backlog`` groups tasks by."""
+
+    def on(self, task: Waiting) -> Held | None: ...
 
     def __call__(self, task: Waiting) -> str | None:
-        held = task.executor == CLAUDE and (self.below is None or task.priority < self.below)
-        return self.why if held else None
+        """Why *task* is held."""
+        held = self.on(task)
+        return None if held is None else held.why
 
 
 @dataclass(frozen=True, slots=True)
-class ModelHold:
+class AgentHold(Hold):
+    """Keeps agents from starting, while commands may run; with *below*, only those of a lower priority."""
+
+    held: Held
+    below: int | None = None
+
+    def on(self, task: Waiting) -> Held | None:
+        holds = task.executor == CLAUDE and (self.below is None or task.priority < self.below)
+        return self.held if holds else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHold(Hold):
     """Keeps the agents of one source from starting that would use a model which is paused."""
 
-    why: str
+    held: Held
     name: str
     pause: ModelPause
     source: str
 
-    def __call__(self, task: Waiting) -> str | None:
-        held = task.executor == CLAUDE and self.pause.concerns(self.name, task.model, source=self.source)
-        return self.why if held else None
+    def on(self, task: Waiting) -> Held | None:
+        holds = task.executor == CLAUDE and self.pause.concerns(self.name, task.model, source=self.source)
+        return self.held if holds else None
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnedHold:
+class ReturnedHold(Hold):
     """Keeps those from trying a paused account that came back because of it, while others may."""
 
-    why: str
+    held: Held
 
-    def __call__(self, task: Waiting) -> str | None:
-        return self.why if task.executor == CLAUDE and task.paused else None
+    def on(self, task: Waiting) -> Held | None:
+        return self.held if task.executor == CLAUDE and task.paused else None
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Hold):
     """The first of several that holds a task."""
 
     holds: tuple[Hold, ...]
 
-    def __call__(self, task: Waiting) -> str | None:
-        return next((why for hold in self.holds if (why := hold(task)) is not None), None)
+    def on(self, task: Waiting) -> Held | None:
+        return next((held for hold in self.holds if (held := hold.on(task)) is not None), None)
 
 
 def any_of(*holds: Hold | None) -> Hold | None:
@@ -104,7 +127,8 @@ def account_paused(account: Account, now: datetime) -> AgentHold | None:
     until = pause_ends_at(account, now)
     if until is None:
         return None
-    return AgentHold(f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {account.why}")
+    why = f"account paused until {until.astimezone():%Y-%m-%d %H:%M}: {account.why}"
+    return AgentHold(Held(why, until, account.needs_person))
 
 
 def models_held(account: Account, now: datetime, *, source: str) -> Hold | None:
@@ -112,7 +136,11 @@ def models_held(account: Account, now: datetime, *, source: str) -> Hold | None:
     return any_of(
         *(
             ModelHold(
-                f"{name} paused until {pause.paused_until.astimezone():%Y-%m-%d %H:%M}: {pause.why}",
+                Held(
+                    f"{name} paused until {pause.paused_until.astimezone():%Y-%m-%d %H:%M}: {pause.why}",
+                    pause.paused_until,
+                    pause.needs_person,
+                ),
                 name,
                 pause,
                 source,
@@ -129,8 +157,10 @@ def near_the_limit(
     used = utilization_now(account, now)
     if used is None or above is None or below is None or used <= above:
         return None
-    return AgentHold(f"{used:.0%} of the usage limit are used: only priority {below} and above starts", below)
+    why = f"{used:.0%} of the usage limit are used: only priority {below} and above starts"
+    return AgentHold(Held(why, utilization_told_until(account)), below)
 
 
-def budget_spent(spent_today_usd: float) -> AgentHold:
-    return AgentHold(f"the daily budget is spent ({spent_today_usd:.2f} USD today); goes on at midnight")
+def budget_spent(spent_today_usd: float, *, now: datetime) -> AgentHold:
+    why = f"the daily budget is spent ({spent_today_usd:.2f} USD today); goes on at midnight"
+    return AgentHold(Held(why, next_midnight(now)))

@@ -350,6 +350,8 @@ class Pause:
     """*model* is a class of models, ``opus`` for one."""
     briefly: bool = False
     """Where *until* is unknown, the wait begins with a minute: no endpoint was reached."""
+    needs_person: bool = False
+    """The login, the billing or the model was refused: time alone does not end that."""
 
 
 Disposition = Complete | Fail | Retry | Release | Pause

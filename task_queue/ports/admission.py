@@ -34,8 +34,8 @@ class Admission(Protocol):
 
     def leave(self, source: str) -> None: ...
 
-    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:
-        """Let nothing start on the account; returns until when (a guess where *until* is unknown)."""
+    def pause(self, pause: Pause) -> datetime:
+        """Let nothing start on the account; returns until when (a guess where that is unknown)."""
         ...
 
     def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:

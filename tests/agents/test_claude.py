@@ -385,7 +385,7 @@ def test_what_an_ended_agent_spent_is_charged_once(bench: MakeBench, how: signal
     """After a SIGTERM the next one's total holds it, after a kill it does not; both ways the sum is right."""
     run = bench(in_turn(replace(SLEEP, input_tokens=100_000), Say("continued", input_tokens=50_000)))
 
-    _, ended = run.run_and(lambda: os.kill(_cli(run), how), when=(run.workspace / "pid").exists)
+    _, ended = run.run_and(lambda: os.kill(_cli(run), how), when=lambda: _acts_on_record(run))
     for pid in run.processes():
         processes.kill(pid)
     run.resuming("the agent died")
@@ -545,6 +545,18 @@ def test_an_agent_that_refuses_its_setup_is_an_error_of_the_queue(bench: MakeBen
 
 def _seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
+
+
+def _acts_on_record(run: Bench) -> bool:
+    """Whether the tool runs, and the CLI has both sent the answer that calls it and kept it in its session.
+
+    It does the two after it has started the tool: a kill in between loses the answer, and the session begins anew.
+    """
+    sent = any("tool_use" in str(frame) for _, frame in run.transcript.lines)
+    sessions = (run.root / "home").rglob("*.jsonl")
+    return (
+        (run.workspace / "pid").exists() and sent and any("tool_use" in each.read_text() for each in sessions)
+    )
 
 
 def _cli(run: Bench) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.model import Outcome, OutcomeKind
+from task_queue.domain.model import Outcome, OutcomeKind, Pause
 from task_queue.domain.task import TaskId
 from task_queue.ports.admission import Admission
 from tests.claims import a_claim
@@ -37,7 +37,7 @@ class AdmissionBench:
     def paused(self) -> None:
         """Until an hour from now, or a little later."""
         until = self.clock.now() + timedelta(hours=1)
-        told = self.admission.pause("usage limit", until)
+        told = self.admission.pause(Pause("usage limit", until))
         assert until <= told <= until + timedelta(minutes=10)
 
     def after_the_pause(self) -> None:

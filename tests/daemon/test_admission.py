@@ -18,6 +18,7 @@ from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Pause, Work, WorkProduct
 from task_queue.domain.task import TaskId
 from tests.admission import FakeAdmission
@@ -117,7 +118,7 @@ def test_an_adopted_attempt_sets_its_share_aside(tmp_path: Path) -> None:
 def test_a_pause_holds_every_source_until_its_time(bench: GateBench) -> None:
     """One minute after the announced reset at the earliest."""
     reset = bench.clock.now() + timedelta(hours=2)
-    until = bench.admission.pause("usage limit", reset)
+    until = bench.admission.pause(Pause("usage limit", reset))
 
     held = bench.enter("a"), bench.enter("b")
     bench.clock.advance(2 * 3600 + 61)
@@ -129,14 +130,14 @@ def test_a_pause_holds_every_source_until_its_time(bench: GateBench) -> None:
 
 def test_commands_do_not_wait_for_the_agents_account(bench: GateBench) -> None:
     """They are billed to nobody."""
-    bench.admission.pause("usage limit", None)
+    bench.admission.pause(Pause("usage limit"))
 
     assert bench.enter("a", executor="make") is None
 
 
 def test_a_pause_survives_a_restart(bench: GateBench) -> None:
     """It lies on the disk."""
-    bench.admission.pause("usage limit", None)
+    bench.admission.pause(Pause("usage limit"))
     bench.admission = bench.new_admission(Bounds())
 
     assert "usage limit" in (bench.enter("a") or "")
@@ -144,7 +145,7 @@ def test_a_pause_survives_a_restart(bench: GateBench) -> None:
 
 def test_one_task_tries_the_account_first(bench: GateBench) -> None:
     """The others follow once it got an answer."""
-    bench.admission.pause("usage limit", None)
+    bench.admission.pause(Pause("usage limit"))
     bench.clock.advance(16 * 60)
 
     first, second = bench.enter("a"), bench.enter("b")
@@ -158,7 +159,7 @@ def test_one_task_tries_the_account_first(bench: GateBench) -> None:
 
 def test_a_probe_that_was_stopped_shows_nothing(bench: GateBench) -> None:
     """The account stays to be tried by the next task."""
-    bench.admission.pause("usage limit", None)
+    bench.admission.pause(Pause("usage limit"))
     bench.clock.advance(16 * 60)
     bench.run(OutcomeKind.INTERRUPTED)
 
@@ -169,7 +170,7 @@ def test_a_probe_that_was_stopped_shows_nothing(bench: GateBench) -> None:
 @pytest.mark.parametrize("kind", [OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.DENIED])
 def test_a_probe_that_ended_opens_the_account(bench: GateBench, kind: OutcomeKind) -> None:
     """Whatever became of its task: the account answered."""
-    bench.admission.pause("usage limit", None)
+    bench.admission.pause(Pause("usage limit"))
     bench.clock.advance(16 * 60)
     bench.run(kind)
 
@@ -178,7 +179,7 @@ def test_a_probe_that_ended_opens_the_account(bench: GateBench, kind: OutcomeKin
 
 def test_a_probe_that_got_no_answer_shows_nothing(bench: GateBench) -> None:
     """Its setup failed, or no endpoint could be reached: the account was not asked."""
-    bench.admission.pause("usage limit", None)
+    bench.admission.pause(Pause("usage limit"))
     bench.clock.advance(16 * 60)
     bench.run(OutcomeKind.UNAVAILABLE)
 
@@ -190,7 +191,7 @@ def test_a_probe_that_got_no_answer_shows_nothing(bench: GateBench) -> None:
 @pytest.mark.parametrize("opened_by", ["time", "a person"])
 def test_the_task_that_paused_it_does_not_try_first(bench: GateBench, opened_by: str) -> None:
     """Another one does, of whichever source; without another, it does."""
-    bench.admission.pause("refused", None)
+    bench.admission.pause(Pause("refused"))
     bench.clock.advance(14 * 60)
     assert bench.enter("a", paused=1) is not None
     assert bench.enter("b", paused=0) is not None
@@ -215,7 +216,7 @@ def test_the_task_that_paused_it_does_not_try_first(bench: GateBench, opened_by:
 
 def test_of_those_that_were_sent_back_the_one_tries_that_was_so_least_often(bench: GateBench) -> None:
     """So each has its turn."""
-    bench.admission.pause("refused", None)
+    bench.admission.pause(Pause("refused"))
     bench.clock.advance(14 * 60)
     bench.enter("b", paused=1)
     bench.clock.advance(2 * 60)
@@ -226,7 +227,7 @@ def test_of_those_that_were_sent_back_the_one_tries_that_was_so_least_often(benc
 
 def test_a_task_that_is_gone_keeps_none_from_trying(bench: GateBench) -> None:
     """It was cancelled while the account was paused: its worker looks, and chooses none."""
-    bench.admission.pause("refused", None)
+    bench.admission.pause(Pause("refused"))
     bench.clock.advance(14 * 60)
     bench.enter("b", paused=0)
     bench.clock.advance(2 * 60)
@@ -240,7 +241,7 @@ def test_a_task_that_is_gone_keeps_none_from_trying(bench: GateBench) -> None:
 
 def test_a_source_that_cannot_ask_keeps_none_from_trying(bench: GateBench) -> None:
     """It is unavailable, or was removed, since its worker asked."""
-    bench.admission.pause("refused", None)
+    bench.admission.pause(Pause("refused"))
     bench.enter("b", paused=0)
     bench.clock.advance(16 * 60)
 
@@ -300,7 +301,7 @@ def test_an_unreachable_endpoint_is_tried_soon(bench: GateBench) -> None:
     """1, 2, 4 minutes, doubled up to 15."""
     minutes: list[float] = []
     for _ in range(6):
-        until = bench.admission.pause("no endpoint", None, briefly=True)
+        until = bench.admission.pause(Pause("no endpoint", briefly=True))
         minutes.append((until - bench.clock.now()).total_seconds() / 60)
         bench.clock.time = until
 
@@ -311,7 +312,7 @@ def test_an_attempt_that_began_in_a_pause_tried_it(bench: GateBench) -> None:
     """What it finds is not of its task's making."""
     before = bench.clock.now() - timedelta(seconds=1)
     assert not bench.admission.was_paused(before)
-    bench.admission.pause("refused", None)
+    bench.admission.pause(Pause("refused"))
 
     assert not bench.admission.was_paused(before)
     assert bench.admission.was_paused(bench.clock.now())
@@ -321,7 +322,7 @@ def test_unknown_resets_are_guessed_longer_and_longer(bench: GateBench) -> None:
     """15, 30, 60 minutes, doubled up to 6 hours; an announced reset starts over."""
     minutes: list[float] = []
     for _ in range(7):
-        until = bench.admission.pause("usage limit", None)
+        until = bench.admission.pause(Pause("usage limit"))
         minutes.append((until - bench.clock.now()).total_seconds() / 60)
         bench.clock.time = until
 
@@ -330,7 +331,7 @@ def test_unknown_resets_are_guessed_longer_and_longer(bench: GateBench) -> None:
 
 def test_a_clock_set_back_does_not_lengthen_a_pause(bench: GateBench) -> None:
     """A task tries the account, and pauses it anew if it is too early."""
-    bench.admission.pause("usage limit", bench.clock.now() + timedelta(hours=2))
+    bench.admission.pause(Pause("usage limit", bench.clock.now() + timedelta(hours=2)))
     bench.clock.time -= timedelta(days=1)
 
     assert bench.enter("a") is None
@@ -339,7 +340,7 @@ def test_a_clock_set_back_does_not_lengthen_a_pause(bench: GateBench) -> None:
 
 def test_a_person_opens_the_account(bench: GateBench) -> None:
     """By removing its file, which is what tasks resume-account does."""
-    bench.admission.pause("log in again", None)
+    bench.admission.pause(Pause("log in again"))
     assert bench.enter("a") is not None
     (bench.folder / "accounts.json").unlink()
     bench.admission.look_at_account_file()
@@ -351,7 +352,7 @@ def test_a_person_opens_the_account(bench: GateBench) -> None:
 def test_an_attempt_that_ends_does_not_close_it_again(bench: GateBench) -> None:
     """What it tells of the limit is written only after a look at whether a person opened the account."""
     assert bench.enter("b") is None
-    bench.admission.pause("limit", None)
+    bench.admission.pause(Pause("limit"))
     (bench.folder / "accounts.json").unlink()
 
     bench.admission.ended("b", *bench.ending(OutcomeKind.SUCCEEDED, Work(utilization=0.5)))
@@ -565,3 +566,79 @@ class TestFakeAdmission(AdmissionContract):
     def bench(self) -> AdmissionBench:
         clock = FakeClock()
         return AdmissionBench(FakeAdmission(clock), clock)
+
+
+@pytest.mark.parametrize(
+    ("pause", "needs_person"),
+    [
+        (Pause("usage limit"), False),
+        (Pause("no endpoint", briefly=True), False),
+        (Pause("not logged in", needs_person=True), True),
+        (Pause("refused", model="opus", needs_person=True), True),
+        (Pause("opus limit", model="opus", is_class=True), False),
+    ],
+    ids=["limit", "endpoint", "login", "a model", "a class of models"],
+)
+def test_a_pause_says_when_it_ends_and_whether_a_person_must_act(
+    bench: GateBench, pause: Pause, needs_person: bool
+) -> None:
+    """Also after a restart, and only until the account works."""
+    if pause.model is None:
+        until = bench.admission.pause(pause)
+    else:
+        until = bench.admission.pause_model("a", pause.model, pause, asked=pause.model)
+
+    for admission in (bench.admission, bench.new_admission(Bounds())):
+        held = admission.held("b", bench.task(model="opus"))
+        assert held is not None
+        assert (held.until, held.needs_person) == (until, needs_person)
+        assert admission.held("b", bench.task(model="opus", executor="make")) is None
+    bench.clock.advance((until - bench.clock.now()).total_seconds() + 1)
+    assert bench.admission.held("b", bench.task(model="opus")) is None
+
+
+def test_a_spent_budget_ends_at_midnight(tmp_path: Path) -> None:
+    """And what is only set aside ends when what runs has ended."""
+    bench = GateBench(tmp_path, Bounds(daily_budget_usd=1.0))
+    bench.run(OutcomeKind.FAILED, work=Work(total_cost_usd=0.6))
+    bench.admission.count_in("a", 0.4)
+    set_aside = bench.admission.held("b", bench.task())
+    bench.admission.leave("a")
+    bench.run(OutcomeKind.FAILED, work=Work(total_cost_usd=0.6))
+    spent = bench.admission.held("b", bench.task())
+
+    assert set_aside is not None
+    assert (set_aside.until, set_aside.needs_person) == (None, False)
+    assert spent is not None
+    assert spent.until == next_midnight(bench.clock.now())
+
+
+def test_what_is_closed_or_full_needs_a_person(tmp_path: Path) -> None:
+    """A pause of the source, a stop of everything and a full disk; a taken place does not."""
+    bench = GateBench(tmp_path, Bounds(places=1, closed=frozenset("a")))
+    paused = bench.admission.held("a", bench.task())
+    bench.enter("b")
+    taken = bench.admission.held("c", bench.task())
+    bench.admission.set_stopped(True)
+    stopped = bench.admission.held("c", bench.task())
+    bench.admission.set_stopped(False)
+    bench.admission.configure(Bounds(min_free_mb=2**40, folders={"c": tmp_path}))
+    full = bench.admission.held("c", bench.task())
+
+    assert [held and held.needs_person for held in (paused, taken, stopped, full)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_question_is_no_look(bench: GateBench) -> None:
+    """Whoever asks what holds a task changes nothing for the workers."""
+    bench.admission.pause(Pause("limit"))
+    bench.clock.advance(3600)
+
+    for _ in range(3):
+        bench.admission.held("b", bench.task(paused=0))
+
+    assert bench.enter("a", paused=1) is None

@@ -13,7 +13,7 @@ from task_queue.daemon.supervision import CANCEL_GRACE_S, Supervision
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.events import Event
-from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Result
+from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Pause, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Stop
 from tests.admission import FakeAdmission
@@ -88,7 +88,7 @@ class Bench:
 
     def tries_the_account(self) -> None:
         """The pause is over, and the attempt of this source is the first after it."""
-        self.admission.pause("usage limit", self.clock.now())
+        self.admission.pause(Pause("usage limit", self.clock.now()))
         task = Waiting(TASK, self.clock.now(), priority=5, executor="claude")
         assert self.admission.enter("test", task, lambda: None) is None
 

@@ -11,6 +11,7 @@ from task_queue.domain.attempt.lifecycle import MAX_RETURNS
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError, NeedsPersonError, NotConfiguredError, TaskFileError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.standstill import Lull
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
@@ -250,6 +251,35 @@ def test_a_task_that_cannot_be_ordered_is_rejected() -> None:
     assert bench.engine.results[TaskId("task-a")].outcome is OutcomeKind.REJECTED
 
 
+def test_a_failed_start_is_told_until_one_succeeds() -> None:
+    """It was told for one look only: then its task waited for the next try, and the source seemed to be well."""
+    bench = Bench(SUCCESS)
+    bench.drop("task-a")
+    bench.orders.refusal = ExecutorError("the SDK cannot be imported")
+
+    bench.turn(3)
+    told, recovered = bench.worker.trouble, "SourceRecovered" in bench.kinds()
+    bench.orders.refusal = None
+    bench.clock.advance(60)
+    bench.turn()
+
+    assert (told, recovered) == ("the SDK cannot be imported", False)
+    assert bench.worker.trouble is None
+    assert "SourceRecovered" in bench.kinds()
+
+
+def test_no_start_is_awaited_where_no_task_is_left() -> None:
+    bench = Bench()
+    bench.drop("task-a")
+    bench.orders.refusal = ExecutorError("the SDK cannot be imported")
+    bench.turn()
+    bench.engine.requests.request_cancel(TaskId("task-a"))
+
+    bench.turn(3)
+
+    assert bench.worker.trouble is None
+
+
 def test_what_the_configuration_lost_since_the_claim_costs_no_attempt() -> None:
     """The task is given back, and the source goes on with the next one."""
     bench = Bench(SUCCESS, SUCCESS)
@@ -283,6 +313,36 @@ def test_a_full_house_claims_nothing() -> None:
 
     assert bench.worker.hold_reason == "all 4 places for agents are taken"
     assert state_of(bench, "task-a") is TaskState.PENDING
+
+
+def test_a_lull_says_what_is_waited_for() -> None:
+    """The first of each kind that is held, and the delayed task that waits for nothing else."""
+    bench = Bench()
+    bench.drop("task-agent")
+    bench.drop("task-low", "---\npriority: 1\n---\n# Low")
+    bench.drop("task-second")
+    bench.drop("task-blocked", "---\nnot_before: 2026-02-08\ndepends_on: task-nowhere\n---\n# Blocked")
+    bench.drop("task-later", "---\nnot_before: 2099-01-01T00:00:00+00:00\n---\n# Later")
+    bench.admission.refusal = "account paused"
+
+    bench.turn()
+
+    lull = bench.worker.lull
+    assert lull is not None
+    assert {task.id for task in lull.held} == {"task-agent", "task-low"}
+    assert lull.delayed is not None
+    assert (lull.delayed.id, lull.until) == ("task-later", datetime(2099, 1, 1, tzinfo=UTC))
+
+
+def test_a_worker_that_works_is_in_no_lull() -> None:
+    bench = Bench(SUCCESS)
+    bench.drop("task-a")
+    bench.turn()
+    while_it_had_work = bench.worker.lull
+    bench.turn()
+
+    assert while_it_had_work is None
+    assert bench.worker.lull == Lull()
 
 
 def test_a_failed_dependency_fails_the_dependent_when_asked_to() -> None:
@@ -405,7 +465,7 @@ def test_a_task_that_comes_back_again_and_again_waits_for_a_person() -> None:
 
     assert started == ["task-a"] * MAX_RETURNS + ["task-b"]
     assert waits.needs_person == "came back 8 times in a row without an answer of the model: setup failed"
-    assert bench.worker.only_waits
+    assert bench.worker.lull == Lull()
     bench.engine.requests.requeue(TaskId("task-a"))
     for _ in range(2):
         bench.turn()

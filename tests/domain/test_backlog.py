@@ -13,6 +13,7 @@ from task_queue.domain.attempt.account import ModelPause
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import (
+    AwaitsDependency,
     DependencyFailed,
     Next,
     OnHold,
@@ -22,7 +23,7 @@ from task_queue.domain.document.ordering import (
     place_in_order,
     standing,
 )
-from task_queue.domain.holds import AgentHold, Hold, ModelHold, ReturnedHold, any_of
+from task_queue.domain.holds import AgentHold, Held, Hold, ModelHold, ReturnedHold, any_of
 from task_queue.domain.task import TaskId, TaskState
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
@@ -38,14 +39,15 @@ MORE = st.fixed_dictionaries(
         "model": st.sampled_from([None, "opus", "sonnet"]),
         "paused": st.integers(0, 2),
         "needs_person": st.sampled_from(["", "", "came back"]),
+        "lacks": st.sampled_from(["", "", "no executor"]),
     }
 )
 OPUS = ModelPause(NOW, "limit", NOW, is_class=True, sources=("a",))
 HOLDS = (
     st.none()
-    | st.builds(AgentHold, st.just("held"), st.none() | st.integers(4, 6))
-    | st.just(ModelHold("opus held", "opus", OPUS, "a"))
-    | st.just(any_of(ReturnedHold("another first"), AgentHold("held", 5)))
+    | st.builds(AgentHold, st.just(Held("held")), st.none() | st.integers(4, 6))
+    | st.just(ModelHold(Held("opus held"), "opus", OPUS, "a"))
+    | st.just(any_of(ReturnedHold(Held("another first")), AgentHold(Held("held"), 5)))
 )
 
 
@@ -124,6 +126,16 @@ class Backlogs(RuleBasedStateMachine):
         times = [delayed_until(task, self.now) for task in self.tasks.values()]
         if not self.was_set_back:  # else a delay may come back to a task that has to wait for another anyway
             assert self.backlog.next_due(self.now) == min((time for time in times if time), default=None)
+            alone = [
+                (time, task.id)
+                for task, time in zip(self.tasks.values(), times, strict=True)
+                if time and not isinstance(standing(task, self.states.get), AwaitsDependency)
+            ]
+            first = self.backlog.first_delayed(self.now)
+            assert (first and (first[1], first[0].id)) == min(alone, default=None)
+        heads = self.backlog.heads()
+        assert found is None or found.task in heads
+        assert set(heads) <= set(self.tasks.values())
         assert list(self.backlog) == sorted(self.tasks.values(), key=place_in_order)
         needed = {need for task in self.tasks.values() for need in task.depends_on}
         assert all(self.backlog.depends_on(need) for need in needed)

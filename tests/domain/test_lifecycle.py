@@ -55,7 +55,7 @@ FIRST_DELAY = timedelta(seconds=30)
         (K.UNAVAILABLE, Retry(FIRST_DELAY, counted=False)),
         (K.INTERRUPTED, Release()),
         (K.LIMITED, Pause("why")),
-        (K.ACCOUNT, Pause("why")),
+        (K.ACCOUNT, Pause("why", needs_person=True)),
         (K.DENIED, Fail()),
         (K.AUDIT_REJECTED, Fail()),
         (K.VERIFY_FAILED, Fail()),
@@ -150,7 +150,7 @@ def test_an_unreachable_endpoint_pauses_the_account_briefly() -> None:
 def test_a_part_of_the_account_pauses_alone() -> None:
     """A limit is for a class of models, a refusal for one."""
     assert after(K.LIMITED, model="opus") == Pause("why", model="opus", is_class=True)
-    assert after(K.ACCOUNT, model="claude-x") == Pause("why", model="claude-x")
+    assert after(K.ACCOUNT, model="claude-x") == Pause("why", model="claude-x", needs_person=True)
 
 
 @pytest.mark.parametrize(

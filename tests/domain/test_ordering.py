@@ -279,12 +279,13 @@ def test_a_hundred_thousand_waiting_tasks_are_no_burden() -> None:
     assert listed - claimed < 10
 
 
-def test_only_a_person_frees_what_a_failure_blocks_and_what_depends_on_itself() -> None:
+def test_only_a_person_frees_what_is_blocked_lacks_something_or_depends_on_itself() -> None:
     """Whatever else holds them; what only waits, will fail or does not mind is not among them."""
     waiting = (
         a_task("blocked", needs="failed"),
         a_task("late", needs="failed", not_before=NOW + timedelta(days=9), priority=9),
         a_task("two", needs="unknown failed"),
+        a_task("lacking", needs="unknown", lacks="executor 'x' is not configured"),
         a_task("doomed", needs="failed", on_dependency_failure=OnDependencyFailure.FAIL),
         a_task("careless", needs="failed", on_dependency_failure=OnDependencyFailure.RUN),
         a_task("waits", needs="blocked"),
@@ -296,16 +297,22 @@ def test_only_a_person_frees_what_a_failure_blocks_and_what_depends_on_itself() 
         a_task("free"),
     )
     everywhere = {task.id: task for task in waiting}
-    known = {**dict.fromkeys(("blocked", "one", "other"), PENDING), "failed": FAILED, "done": COMPLETED}
+    known = {
+        **dict.fromkeys(("unknown", "blocked", "one", "other"), PENDING),
+        "failed": FAILED,
+        "done": COMPLETED,
+    }
 
     stuck = stuck_in(waiting, state_of=states(**known), everywhere=everywhere)
 
     assert [(task.id, why) for task, why in stuck] == [
         ("task-late", "is blocked by task-failed (failed)"),
         ("task-blocked", "is blocked by task-failed (failed)"),
+        ("task-lacking", "waits: executor 'x' is not configured"),
         ("task-one", "depends on itself through task-other"),
         ("task-other", "depends on itself through task-one"),
         ("task-two", "is blocked by task-failed (failed)"),
+        ("task-unknown", "waits for task-nowhere (there is no such task)"),
     ]
 
 
@@ -322,7 +329,7 @@ def test_what_is_stuck_is_what_the_reasons_call_so(drawn: list[tuple[str, str, b
     assert {task.id: why for task, why in stuck} == {
         task_id: f"is {why}" if why.startswith("blocked") else why
         for task_id, why in reasons_told.items()
-        if why.startswith(("blocked", "depends on itself"))
+        if why.startswith(("blocked", "depends on itself")) or why.endswith("(there is no such task)")
     }
 
 

@@ -17,7 +17,15 @@ from task_queue.domain.attempt.account import (
 )
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.holds import AgentHold, Hold, ReturnedHold, account_paused, models_held, near_the_limit
+from task_queue.domain.holds import (
+    AgentHold,
+    Held,
+    Hold,
+    ReturnedHold,
+    account_paused,
+    models_held,
+    near_the_limit,
+)
 from task_queue.domain.model import Ending, OutcomeKind, Pause
 from task_queue.ports.admission import AccountStore
 
@@ -121,14 +129,18 @@ class AccountGuard:
         asked = kind is not OutcomeKind.UNAVAILABLE or ending.work.num_turns > 0
         return self.probe == source and asked and kind not in _DOES_NOT_OPEN
 
-    def why_not(self, source: str, task: Waiting, now: datetime) -> str | None:
-        """Why *task* may not try the account, None if it may. What the account sent back tries last of all sources."""
+    def asks(self, source: str, task: Waiting, now: datetime) -> None:
+        """The worker of *source* has chosen *task* to begin."""
         self._looked.discard(source)
         if task.executor != CLAUDE:
             self._candidates.pop(source, None)
-            return None
-        if self._needs_trial:
+        elif self._needs_trial:
             self._candidates[source] = task.paused, now
+
+    def held(self, source: str, task: Waiting, now: datetime) -> Held | None:
+        """Why *task* may not use the account, None if it may. What the account sent back tries last of all sources."""
+        if task.executor != CLAUDE:
+            return None
         hold = self.hold(source, now)
         others = [each for other, each in self._candidates.items() if other != source]
         gives_way = any(
@@ -137,7 +149,7 @@ class AccountGuard:
         )
         if isinstance(hold, ReturnedHold) and not gives_way:
             return None
-        return None if hold is None else hold(task)
+        return None if hold is None else hold.on(task)
 
     def hold(self, source: str, now: datetime) -> AgentHold | ReturnedHold | None:
         """What keeps agents of *source* from using the account, None if nothing does."""
@@ -145,8 +157,10 @@ class AccountGuard:
             return None
         pause = account_paused(self.account, now)
         if pause is None and self.probe not in {None, source}:
-            return AgentHold(f"a task of source {self.probe} tries first whether the account works again")
-        return pause or ReturnedHold("another task tries first whether the account works again")
+            return AgentHold(
+                Held(f"a task of source {self.probe} tries first whether the account works again")
+            )
+        return pause or ReturnedHold(Held("another task tries first whether the account works again"))
 
     @property
     def _needs_trial(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from task_queue.daemon.admission.bounds import Bounds
-from task_queue.domain.holds import AgentHold, budget_spent
+from task_queue.domain.holds import AgentHold, Held, budget_spent
 from task_queue.ports.admission import Spending
 
 
@@ -33,8 +33,8 @@ class DailyBudgets:
         if left is None or left > 0:
             return None
         if any(of != source for of in self._set_aside) and self._left(source, bounds, now, reserved=False):
-            return AgentHold("what is left of the daily budget is set aside for the tasks that run")
-        return budget_spent(self._spending.spent_on(now.astimezone().date()))
+            return AgentHold(Held("what is left of the daily budget is set aside for the tasks that run"))
+        return budget_spent(self._spending.spent_on(now.astimezone().date()), now=now)
 
     def _left(self, source: str, bounds: Bounds, now: datetime, *, reserved: bool = True) -> float | None:
         today = now.astimezone().date()

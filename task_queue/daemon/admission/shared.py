@@ -21,7 +21,7 @@ from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
-from task_queue.domain.holds import STOPPED, Hold, any_of, source_paused
+from task_queue.domain.holds import STOPPED, Held, Hold, any_of, source_paused
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
 from task_queue.domain.work.baseline import broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by, trouble_at
@@ -103,6 +103,12 @@ class SharedAdmission:
         with self._lock:
             return self._needs_person(source)
 
+    def held(self, source: str, task: Waiting) -> Held | None:
+        """What keeps *task* of *source* from starting now, None if nothing does."""
+        self._look_at_base(source)
+        with self._lock:
+            return self._held(source, task)
+
     def why_closed(self, source: str) -> str | None:
         """Why nothing of *source* starts until a person acts, if that is so; a person may have stopped it."""
         self._look_at_base(source)
@@ -169,9 +175,8 @@ class SharedAdmission:
         with self._lock:
             return self._budgets.set_aside(source, wanted_usd, self._bounds, self._clock.now())
 
-    def pause(self, why: str, until: datetime | None, *, briefly: bool = False) -> datetime:
+    def pause(self, pause: Pause) -> datetime:
         with self._lock:
-            pause = Pause(why, until, briefly=briefly)
             return self._guard.pause(pause, now=self._clock.now(), jitter=self._jitter())
 
     def pause_model(self, source: str, name: str, pause: Pause, *, asked: str | None) -> datetime:
@@ -222,20 +227,27 @@ class SharedAdmission:
                 self.account_works()
 
     def _why_not(self, source: str, task: Waiting) -> str | None:
-        bounds = self._bounds
+        if self._why_closed(source) is None:
+            self._guard.asks(source, task, self._clock.now())
+        held = self._held(source, task)
+        if held is not None:
+            return held.why
+        limit = self._bounds.starts_per_10min
+        return self._breaker.trip(source, self._clock.now(), starts_per_10min=limit)
+
+    def _held(self, source: str, task: Waiting) -> Held | None:
         closed = self._why_closed(source)
         if closed is not None:
-            return closed
-        held = self._guard.why_not(source, task, self._clock.now())
+            return Held(closed, needs_person=True)
+        held = self._guard.held(source, task, self._clock.now())
         others = self._other_holds(source) if held is None else None
-        held = others(task) if others is not None else held
+        held = others.on(task) if others is not None else held
         if held is not None:
             return held
-        if len(self._inside) >= bounds.places:
-            return f"all {bounds.places} places for agents are taken"
-        return self._disk_holds(source) or self._breaker.trip(
-            source, self._clock.now(), starts_per_10min=bounds.starts_per_10min
-        )
+        if len(self._inside) >= self._bounds.places:
+            return Held(f"all {self._bounds.places} places for agents are taken")
+        full = self._disk_holds(source)
+        return None if full is None else Held(full, needs_person=True)
 
     def _why_closed(self, source: str) -> str | None:
         if self._stopped:

@@ -39,6 +39,8 @@ class ModelPause:
     """Models that tasks named which met it."""
     sources: tuple[str, ...] = ()
     """Where a task that names no model met it: others like it would there, too."""
+    needs_person: bool = False
+    """As of the whole account."""
 
     def concerns(self, name: str, model: str | None, *, source: str) -> bool:
         """Whether a task of *source* that names *model* is of the paused *name*."""
@@ -57,6 +59,8 @@ class Account:
     since: datetime | None = None
     guesses: int = 0
     """How many pauses in a row had no announced end."""
+    needs_person: bool = False
+    """The login or the billing was refused: time alone does not end that, though it is tried again."""
     utilization: float | None = None
     """Share of the usage limit that was used up at the last report, 0 to 1."""
     told_at: datetime | None = None
@@ -68,7 +72,14 @@ class Account:
 def paused(account: Account, pause: Pause, *, now: datetime, jitter: float) -> Account:
     """After a limit, or a refused login. *jitter* in [0, 1) spreads the wake-ups."""
     wake_at, guesses = _end_of(pause, account.guesses, now=now, jitter=jitter)
-    return replace(account, paused_until=wake_at, why=pause.why, since=now, guesses=guesses)
+    return replace(
+        account,
+        paused_until=wake_at,
+        why=pause.why,
+        since=now,
+        guesses=guesses,
+        needs_person=pause.needs_person,
+    )
 
 
 def model_paused(
@@ -79,7 +90,7 @@ def model_paused(
     wake_at, guesses = _end_of(pause, known.guesses, now=now, jitter=jitter)
     names = known.names if asked is None else tuple(sorted({*known.names, asked}))
     sources = tuple(sorted({*known.sources, source})) if asked is None else known.sources
-    found = ModelPause(wake_at, pause.why, now, guesses, pause.is_class, names, sources)
+    found = ModelPause(wake_at, pause.why, now, guesses, pause.is_class, names, sources, pause.needs_person)
     return replace(account, models={**account.models, name: found})
 
 
@@ -124,7 +135,7 @@ def pause_ends_at(account: Account, now: datetime) -> datetime | None:
 
 def opened(account: Account) -> Account:
     """After a task has shown that the account works again."""
-    return replace(account, paused_until=None, why="", since=None, guesses=0)
+    return replace(account, paused_until=None, why="", since=None, guesses=0, needs_person=False)
 
 
 def with_utilization(account: Account, utilization: float, *, now: datetime) -> Account:
@@ -138,3 +149,8 @@ def utilization_now(account: Account, now: datetime) -> float | None:
         return None
     is_fresh = timedelta() <= now - account.told_at <= _UTILIZATION_HOLDS_FOR
     return account.utilization if is_fresh else None
+
+
+def utilization_told_until(account: Account) -> datetime | None:
+    """Until when the last report on the limit counts, None if there was none."""
+    return None if account.told_at is None else account.told_at + _UTILIZATION_HOLDS_FOR

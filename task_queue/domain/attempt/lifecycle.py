@@ -74,7 +74,13 @@ def decide(outcome: Outcome, *, earlier: Iterable[Attempt], policy: Policy, jitt
             return Release(outcome.resets_at)  # the day's budget is spent, not the task's own
         case OutcomeKind.LIMITED | OutcomeKind.ACCOUNT:
             is_class = outcome.kind is OutcomeKind.LIMITED and outcome.model is not None
-            return Pause(outcome.reason, outcome.resets_at, model=outcome.model, is_class=is_class)
+            return Pause(
+                outcome.reason,
+                outcome.resets_at,
+                model=outcome.model,
+                is_class=is_class,
+                needs_person=outcome.kind is OutcomeKind.ACCOUNT,
+            )
         case OutcomeKind.UNAVAILABLE if outcome.unreachable:
             return Pause(outcome.reason, briefly=True)
         case OutcomeKind.UNAVAILABLE:

@@ -130,6 +130,32 @@ class Backlog:
             if not self._unsorted:  # else a state turned out to have changed
                 return found
 
+    def heads(self) -> tuple[Waiting, ...]:
+        """The first of each kind of tasks that the last ``next`` found ready or doomed."""
+        return tuple(self._tasks[heap[0][-1]] for heap in self._ready.values() if heap)
+
+    def first_delayed(self, now: datetime) -> tuple[Waiting, datetime] | None:
+        """Of those that wait for a time and nothing else the one whose wait ends first, and when; after ``next``."""
+        due = self.next_due(now)
+        if due is None:
+            return None
+        first = self._tasks[self._delayed[0][1]]
+        if not self._awaits_another(first):
+            return first, due
+        alone = (
+            (until, task_id)
+            for until, task_id in self._delayed
+            if (task := self._tasks.get(task_id)) is not None
+            and delayed_until(task, now) == until
+            and not self._awaits_another(task)
+        )
+        until, task_id = min(alone, default=(None, None))
+        return None if until is None or task_id is None else (self._tasks[task_id], until)
+
+    def _awaits_another(self, task: Waiting) -> bool:
+        stands = standing(task, self._states.__getitem__) if task.may_have_to_stand else None
+        return isinstance(stands, AwaitsDependency)
+
     def next_due(self, now: datetime) -> datetime | None:
         """The earliest time after *now* at which a delayed task's wait ends."""
         self._advance(now)

@@ -109,6 +109,8 @@ class AwaitsDependency:
     reason: str
     needs_person: bool = False
     """Nothing but a person can end it."""
+    predicate: str = ""
+    """The reason as what a sentence says of the task, where that is not the same."""
 
 
 Next = Ready | DependencyFailed | OnHold
@@ -181,15 +183,15 @@ def standing(task: Waiting, state_of: StateOf) -> DependencyFailed | AwaitsDepen
                 case OnDependencyFailure.FAIL:
                     return DependencyFailed(task, f"it depends on {dependency}, which failed")
                 case OnDependencyFailure.BLOCK:
-                    return AwaitsDependency(f"blocked by {dependency} (failed)", needs_person=True)
+                    why = f"blocked by {dependency} (failed)"
+                    return AwaitsDependency(why, needs_person=True, predicate=f"is {why}")
                 case OnDependencyFailure.RUN:
                     continue
                 case _:
                     assert_never(task.on_dependency_failure)
         if held is None and state is not TaskState.COMPLETED:
-            held = AwaitsDependency(
-                f"waits for {dependency}" + (" (there is no such task)" if state is None else "")
-            )
+            missing = " (there is no such task)" if state is None else ""
+            held = AwaitsDependency(f"waits for {dependency}{missing}", needs_person=state is None)
     return held
 
 
@@ -251,7 +253,7 @@ def stuck_in(
         if task.id in loops and everywhere.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])
         elif stands.needs_person:
-            yield task, stands.reason if task.lacks or task.needs_person else f"is {stands.reason}"
+            yield task, stands.predicate or stands.reason
 
 
 def _behind(ahead: int) -> str:
