@@ -70,7 +70,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--short", action="store_true")
     short = parser.parse_args().short
-    attacks, of_two_users = named_in_the_table(), list(_OF_TWO_USERS)
+    attacks = named_in_the_table()
+    of_two_users: list[str] = list(_OF_TWO_USERS)
     if short:
         attacks = [test for test in attacks if test.startswith(_QUICK)]
         of_two_users = [test for test in of_two_users if test.startswith(_QUICK)]
