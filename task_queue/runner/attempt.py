@@ -11,7 +11,13 @@ from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
-from task_queue.agents.project_settings import accepted_only, without_programs
+from task_queue.agents.instructions import changed_between, instructions_of
+from task_queue.agents.project_settings import (
+    accepted_only,
+    without_programs,
+    without_project,
+    without_reserved,
+)
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
@@ -202,9 +208,13 @@ class OngoingAttempt:
             meter=self.order.meter if keeps_session else Meter(),
         )
         order = self._with_accepted_settings(order, name_of(phase))
+        if request.audits:
+            order = self._with_instructions_of_others(order)
         self.watch.begin()
         result = agent.run_session(order, self.transcript, request)
         self.watch.look()
+        for note in result.notes:
+            self._note(note)
         cost = result.work.total_cost_usd or 0.0
         self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
         allowance = self.order.allowance_usd
@@ -245,6 +255,11 @@ class OngoingAttempt:
             self.notes.append(
                 f"from {phase} on without the project's settings, which are not as they were accepted: {unaccepted}"
             )
+        agent, reserved = without_reserved(agent, order.workspace)
+        if reserved is not None:
+            self._note(
+                f"without the project's settings, which set variables that are the queue's own: {reserved}"
+            )
         if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
             # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.
             agent, named = without_programs(agent, order.workspace)
@@ -254,6 +269,25 @@ class OngoingAttempt:
                 )
             agent = replace(agent, runs_hooks=False)
         return replace(order, agent=agent)
+
+    def changed_instructions(self) -> tuple[str, ...]:
+        """Files that would instruct the auditor, and are not as they were before the task."""
+        checkout = self.opened()
+        before = base_of(self.steps.done).instructions
+        if checkout.branch is None:  # what an earlier attempt left is still there
+            before = self.steps.first_instructions() or before
+        now = instructions_of(checkout.directory)
+        return changed_between(now if before is None else before, now, checkout.changed_paths())
+
+    def _with_instructions_of_others(self, order: Order) -> Order:
+        """An implementer does not write the instructions of its auditor."""
+        changed = self.changed_instructions()
+        if not changed:
+            return order
+        self._note(
+            f"audited without the project's settings, because the task changed instructions: {named(changed)}"
+        )
+        return replace(order, agent=without_project(order.agent))
 
     def keep_leftovers(self) -> None:
         if self.checkout is None:

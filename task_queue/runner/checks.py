@@ -209,7 +209,7 @@ class Checks:
         checks = self._verification.run(
             commands,
             directory=place.directory,
-            environment=order.env_without_secrets,
+            environment=order.env_of_checks,
             marker=order.marker,
             overall_s=min(OVERALL_TIMEOUT_S, within_s),
             sandbox=None
