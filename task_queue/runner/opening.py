@@ -94,7 +94,7 @@ def _opened(order: Order, git: Git, prepared: Prepared | None, *, since: str) ->
     if branch is not None:
         notes += _brought_back(git, repository, order.git.worktrees / key_of(task_id))
     notes += keep_interrupted_work(
-        git, repository, but=task_id if order.claim.resumes else None, apart=branch is not None
+        git, repository, but=task_id if prepared is not None else None, apart=branch is not None
     )
     began_on = f"refs/heads/{target}" if branch is not None and not is_new else None
     kept, moved = _checkpoint(order, git, repository, prepared, since=since, began_on=began_on)

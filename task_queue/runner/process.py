@@ -30,6 +30,7 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
 from task_queue.runner.announcing import AnnouncingTranscript
+from task_queue.runner.steps import forget_witness
 
 TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
 """In it the agent's CLI keeps what it otherwise keeps in ``/tmp/claude-<uid>``, which another user could make first."""
@@ -168,6 +169,7 @@ def _commit(log: AttemptWriter, order: Order, outcome: Outcome, work: Work, star
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         else:
+            forget_witness(order)
             return
 
 
