@@ -16,6 +16,7 @@ from task_queue.config.credentials import check_env_file, credentials, secret_pl
 from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT, why_not_closed
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import demand_trusted_folders
+from task_queue.config.roots import demand_allowed, directory_named
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
@@ -88,13 +89,20 @@ class ConfiguredOrders:
         config = self.config
         if not self._parsed or self._parsed[0][0] is not config:
             source = config.source(self.listed.id) or self.listed
-            layers = layers_of(config.defaults, source.defaults, executors=config.executors)
+            workspace = config.workspace_of(source)
+            layers = layers_of(
+                config.defaults,
+                source.defaults,
+                executors=config.executors,
+                workspace=None if workspace is None else str(workspace),
+                roots=map(str, config.workspace_roots()),
+            )
             self._parsed[:] = [(config, layers)]
         return self._parsed[0][1]
 
     def settings_of(self, task: Task) -> Settings:
         with naming_the_line(task):
-            return self.layers().settings_of(task.given)
+            return self.layers().known_settings_of(task.given)
 
     def check(self, task: Waiting) -> None:
         """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
@@ -122,7 +130,7 @@ class ConfiguredOrders:
             return self._order_for(claim, task, journal, place)
 
     def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
-        settings = self.settings_of(task)
+        settings = self.layers().settings_of(task.given)
         env = self._environment(settings.executor)
         if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
@@ -253,6 +261,7 @@ class ConfiguredOrders:
             setting_sources=configured.setting_sources,
             mcp_servers=configured.mcp_servers,
             allow_only=bool(task.given.get("allow")),
+            task_deny=tuple(task.given.get("deny") or ()),
             scrub_env=configured.scrub_env,
             hide_login=configured.hide_login,
             prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
@@ -301,9 +310,9 @@ class ConfiguredOrders:
                     f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
                 )
             return default
-        workspace = Path(os.path.realpath((default or Path("/")) / Path(settings.workspace).expanduser()))
+        workspace = directory_named(settings.workspace, base=default)
         if "workspace" in task.given:
-            self._check_root(workspace)
+            demand_allowed(workspace, self.config.workspace_roots())
         problem = _why_unusable(workspace)
         if problem is not None:
             raise TaskFileError(
@@ -315,16 +324,6 @@ class ConfiguredOrders:
 
     def _no_workspace(self) -> NeedsPersonError:
         return NeedsPersonError(f"source '{self.source.id}' has no workspace", hint=WORKSPACE_HINT)
-
-    def _check_root(self, workspace: Path) -> None:
-        roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]
-        if not any(workspace.is_relative_to(root) for root in roots):
-            allowed = ", ".join(str(root) for root in roots) or "none is configured"
-            raise TaskFileError(
-                f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
-                hint="add its directory to roots in the configuration",
-                keys=("workspace",),
-            )
 
     def _check_outside_of_queues(self, task: Task, workspace: Path, settings: Settings) -> None:
         """Every profile denies the queue's folders to the agent: in one of them it could do nothing."""

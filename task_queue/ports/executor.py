@@ -57,6 +57,8 @@ class AgentSetup:
     """Whether the CLI starts the hooks of all settings that it loads."""
     allow_only: bool = False
     """The task's own ``allow`` takes the place of its profile's."""
+    task_deny: tuple[str, ...] = ()
+    """Those of the deny rules that the task's own document has."""
     scrub_env: bool = False
     hide_login: bool = True
     prompts_dir: Path | None = None

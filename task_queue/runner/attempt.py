@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -138,15 +138,23 @@ class OngoingAttempt:
         if left:
             self.transcript.write("note", f"ended {left} processes that were left running")
 
-    def judge_anew(self) -> bool:
+    def judge_hooks(self, paths: Collection[str]) -> bool:
+        """Whether what hooks made of *paths* at the commit is to be verified and audited first: once in a round."""
+        if judged_work(self.steps.done).hooked:
+            return False
+        why = f"changed by the repository's hooks, and judged again with that: {named(paths)}"
+        return self.judge_anew(why, hooked=True)
+
+    def judge_anew(self, why: str = "", *, hooked: bool = False) -> bool:
         """Whether files changed after the round that made them: then these are to be verified and audited."""
         round_end = judged_work(self.steps.done)
         changed = self.opened().changed_since(round_end.tree)
         if not changed or not may_judge_anew(self.steps.done):
             return False
-        self._note(f"changed after the round had ended, and judged as it is now: {named(changed)}")
+        self._note(why or f"changed after the round had ended, and judged as it is now: {named(changed)}")
         checkout = self.opened()
-        self.steps.add(replace(round_end, denials=(), tree=checkout.state(), head=checkout.head()))
+        now = replace(round_end, denials=(), tree=checkout.state(), head=checkout.head())
+        self.steps.add(replace(now, hooked=round_end.hooked or hooked))
         return True
 
     def made(self) -> str | None:

@@ -200,24 +200,20 @@ class WorkflowExecutor:
         run.collect(late=True)
         checkout = run.opened()
 
-        def prove(commit: str) -> str | None:
-            return self._checks.prove_commit(
-                checkout, commit, transcript=run.transcript, within_s=run.left_for_hooks_s
-            )
-
-        run.steps.add(
-            commit_work(
-                checkout,
-                judged_work(run.steps.done),
-                attempt=run.prepared().attempt,
-                cost_usd=run.order.spent_usd,
-                within_s=run.left_for_hooks_s,
-                earlier=run.committed_before(),
-                made=run.made(),
-                announce=lambda commit: run.steps.add(CommitMade(commit)),
-                prove=prove,
-            )
+        committed = commit_work(
+            checkout,
+            judged_work(run.steps.done),
+            attempt=run.prepared().attempt,
+            cost_usd=run.order.spent_usd,
+            within_s=run.left_for_hooks_s,
+            earlier=run.committed_before(),
+            made=run.made(),
+            announce=lambda commit: run.steps.add(CommitMade(commit)),
+            goes_back=run.judge_hooks,
         )
+        if committed is None:
+            return
+        run.steps.add(committed)
         run.tidy()
 
     def _verify(self, run: OngoingAttempt, phase: Verify) -> Outcome | None:

@@ -195,7 +195,7 @@ def test_a_key_outside_the_configuration_stays_secret(
 
 
 def test_a_task_narrows_and_never_widens(make_agent: MakeAgent) -> None:
-    """More than the owner allows is rejected before anything is spent; less is what the agent gets."""
+    """More than the owner allows waits for the owner, unstarted; less is what the agent gets."""
     rig = make_agent(in_turn(UseTool("Bash", {"command": "touch made"}), Say("done")))
     rig.start()
     rig.drop("task-20260207-000001-more", "---\npermissions: bypass\n---\n# All\n\nDo it.\n")
@@ -205,14 +205,16 @@ def test_a_task_narrows_and_never_widens(make_agent: MakeAgent) -> None:
     )
     rig.drop("task-20260207-000002-less", "---\nallow: Bash(git status *)\n---\n# Less\n\nDo it.\n")
 
-    more = rig.result("task-20260207-000001-more")
     less = rig.result("task-20260207-000002-less", timeout=60)
 
-    assert more["outcome"] == "rejected"
-    assert more["error"].startswith("line 2: permissions: bypass is more")
-    assert '"permissions": "bypass"' in more["error"]
-    listed = rig.result("task-20260207-000003-list")["error"]
-    assert listed.startswith("line 6: allow: Mcp is more"), listed
+    held = {
+        task["task_id"]: task["note"] for task in rig.json("tasks", "list", "--state", "pending")["tasks"]
+    }
+    more, listed = held["task-20260207-000001-more"], held["task-20260207-000003-list"]
+    assert more.startswith("waits: line 2: permissions: bypass is more")
+    assert '"permissions": "bypass"' in more
+    assert listed.startswith("waits: line 6: allow: Mcp is more"), listed
+    assert not (rig.queue() / "logs" / "task-20260207-000001-more").exists()
     assert less["outcome"] == "denied", less
     assert less["permission_denials"][0]["rule"] == "Bash(touch:*)"
     assert not (rig.workspace / "made").exists()

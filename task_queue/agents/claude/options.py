@@ -16,8 +16,10 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
+from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.agents.mcp_servers import publish
+from task_queue.domain.document.title import with_title
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.mcp_servers import ServerConfig
 from task_queue.domain.permission.profiles import permissions_for
@@ -80,7 +82,7 @@ def publish_copy(order: Order) -> None:
     try:
         data, _ = durable.read_regular(order.document, limit=_MAX_BUFFER_BYTES)
     except OSError:
-        data = f"# {order.title}\n\n{order.body}\n".encode()
+        data = f"{with_title(order.title, order.body)}\n".encode()
     durable.make_directory(order.agent_copy.parent)
     durable.replace(order.agent_copy, data)
 
@@ -147,8 +149,9 @@ def options_for(
         allow=settings.allow,
         allow_only=order.agent.allow_only,
         deny=settings.deny,
+        task_deny=order.agent.task_deny,
         queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
-        closed_dirs=map(str, (*order.closed_dirs, order.agent_copy.parent)),
+        closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
         mcp_servers=servers,
         audits=request.audits,
     )
@@ -177,6 +180,7 @@ def options_for(
                 **({} if order.agent.runs_hooks else {"disableAllHooks": True}),
             }
         ),
+        hooks=hooks_for(permissions, order.workspace),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
         mcp_servers=publish(servers, order) or {},
         strict_mcp_config=True,
@@ -206,7 +210,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         else ""
     )
     head = f"Carry out this task. Its text is also in {order.agent_copy}.{note}"
-    return f"{head}\n\n# {order.title}\n\n{order.body}"
+    return f"{head}\n\n{with_title(order.title, order.body)}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:

@@ -41,6 +41,8 @@ class Implemented:
     """The files as the round left them, which is what is judged; empty where nothing names them."""
     head: str = ""
     """The commit that was checked out then; empty where there was none."""
+    hooked: bool = False
+    """The files are as the repository's hooks made them at the commit."""
 
 
 @dataclass(frozen=True, slots=True)
