@@ -1,4 +1,4 @@
-"""Every attack in ``docs/security.md``, every case of two actors at once and every promise on adding tasks names a test that exists."""
+"""Every attack in ``docs/security.md``, every case of two actors and every promise on adding tasks names a test."""
 
 from __future__ import annotations
 
