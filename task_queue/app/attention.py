@@ -22,6 +22,7 @@ from task_queue.store.folder.states import ended_state
 
 if TYPE_CHECKING:
     from task_queue.app.circumstances import Circumstances
+    from task_queue.domain.document.ordering import Waiting
 
 NAMED = 20
 """Of each source, so many tasks that wait, and so many results; the others are counted."""
@@ -109,11 +110,16 @@ def _stuck(circumstances: Circumstances, listed: ListedSource) -> Iterator[Atten
     except OSError:
         return  # the source is unavailable, which is said elsewhere
     for task, why in stuck:
-        kind, verb = (
-            (AttentionKind.RETURNED, "retry") if task.needs_person else (AttentionKind.BLOCKED, "show")
-        )
+        kind, verb = _kind_of(task)
         command = f"task-queue tasks {verb} {shlex.quote(task.id)}"
         yield AttentionView(kind, f"task {task.id} {why}", command, task_id=task.id, source=listed.id)
+
+
+def _kind_of(task: Waiting) -> tuple[AttentionKind, str]:
+    """With the command, of those for tasks, that settles it or shows it."""
+    if task.lacks:
+        return AttentionKind.NOT_CONFIGURED, "show"
+    return (AttentionKind.RETURNED, "retry") if task.needs_person else (AttentionKind.BLOCKED, "show")
 
 
 def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterator[AttentionView]:

@@ -54,7 +54,7 @@ def _in_order(circumstances: Circumstances, listed: ListedSource, *, running: in
             why=why,
             attempts=task.tries,
             not_before=delayed_until(task, now),
-            needs_person=bool(task.needs_person),
+            needs_person=bool(task.needs_person or task.lacks),
         )
         for task, why in reasons
     ]

@@ -156,7 +156,25 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
 
     executors: object = document.get("executors")
     names = cast("dict[str, object]", executors) if isinstance(executors, dict) else {}
-    return usable_layers(document.get("defaults"), source.defaults, executors=names)[0]
+    own, common = source.project_workspace, _text(document.get("project_workspace"))
+    return usable_layers(
+        document.get("defaults"),
+        source.defaults,
+        executors=names,
+        workspace=own or common,
+        roots=_roots_of(document),
+    )[0]
+
+
+def _roots_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """As ``Config.workspace_roots``."""
+    listed: object = document.get("roots")
+    roots = cast("list[object]", listed) if isinstance(listed, list) else []
+    given = roots or (
+        document.get("project_workspace"),
+        *(entry.project_workspace for entry in sources_of(document)),
+    )
+    return tuple(dict.fromkeys(each for each in given if isinstance(each, str) and each))
 
 
 def _faults(defaults: object, where: str) -> tuple[str, ...]:

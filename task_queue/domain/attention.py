@@ -33,6 +33,8 @@ class AttentionKind(StrEnum):
     """A check that passed on an earlier commit of a source's target fails on the present one."""
     LOCK = "lock"
     BLOCKED = "blocked"
+    NOT_CONFIGURED = "not_configured"
+    """A task asks for what the configuration in force does not have, and goes on once it has it."""
     RETURNED = "returned"
     """A task came back again and again for a cause of its own, and is not tried again without a person."""
     MORE = "more"

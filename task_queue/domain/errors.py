@@ -79,6 +79,10 @@ class TaskFileError(TaskQueueError):
         return "; ".join(fault.in_full for fault in self._faults) if self._faults else super().in_full
 
 
+class NotConfiguredError(TaskFileError):
+    """The document is in order, but the configuration in force does not have or allow what it asks for: it waits."""
+
+
 class UnknownTaskError(TaskQueueError):
     """A person named a task that is not there, or not in the state that the request needs."""
 

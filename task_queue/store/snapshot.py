@@ -107,7 +107,7 @@ class Snapshots:
     def stuck(self, source: str) -> list[tuple[Waiting, str]]:
         """What waits in *source* and only a person can free, with why, in the order of ``reasons``. Raises OSError."""
         waiting = self.survey(source).waiting
-        if not any(task.depends_on or task.needs_person for task in waiting):
+        if not any(task.may_have_to_stand for task in waiting):
             return []
         from task_queue.domain.document.ordering import stuck_in
 

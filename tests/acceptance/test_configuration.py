@@ -43,6 +43,27 @@ def test_a_broken_configuration_leaves_what_looks_and_cancels(rig: Rig) -> None:
     assert "line 1, column 20" in added.stderr
 
 
+def test_a_command_that_is_gone_for_a_moment_holds_its_tasks(rig: Rig) -> None:
+    """An edit of a few seconds rejects none of them: others go on, and they themselves once it is back."""
+    content = json.loads(rig.config.read_text())
+    other = {"kind": "command", "argv": ["/bin/sh"]}
+    rig.config.write_text(json.dumps({**content, "executors": {"other": other}}))
+    rig.start()
+    for number in range(5):
+        rig.drop_command(f"task-{number}", "true", priority=9)
+    (rig.pending() / "task-other.md").write_text("---\nexecutor: other\n---\ntrue\n")
+    assert rig.result("task-other")["success"]
+    held = rig.json("tasks", "list", "--state", "pending")["tasks"]
+
+    rig.config.write_text(json.dumps({**content, "executors": {**content["executors"], "other": other}}))
+
+    assert {task["note"] for task in held} == {
+        "waits: line 2: executor 'sh' is not configured; configured are: claude, other"
+    }
+    results = [rig.result(f"task-{number}") for number in range(5)]
+    assert [len(result["attempts"]) for result in results if result["success"]] == [1] * 5
+
+
 def test_one_place_checks_the_configuration_for_all_that_act_on_it(rig: Rig) -> None:
     """What the daemon would refuse is refused by the command that hands a task in, too."""
     content = json.loads(rig.config.read_text())

@@ -7,7 +7,14 @@ import pytest
 from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.permission.profiles import PROFILES, changes_expected, narrowed, permissions_for
+from task_queue.domain.permission.profiles import (
+    PROFILES,
+    DeniedBy,
+    DenyRule,
+    changes_expected,
+    narrowed,
+    permissions_for,
+)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -21,10 +28,10 @@ def test_the_queue_is_closed_in_every_profile(profile: Profile) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_nothing_ever_asks(profile: Profile) -> None:
-    """Neither the mode nor a tool can wait for a person."""
+    """Neither the mode nor a tool can wait for a person; where the CLI asks, the queue answers."""
     permissions = permissions_for(profile)
 
-    assert permissions.mode in {"dontAsk", "bypassPermissions"}
+    assert permissions.mode in {"dontAsk", "bypassPermissions"} or permissions.opens_guarded
     assert "AskUserQuestion" in permissions.disallowed_tools
 
 
@@ -81,6 +88,49 @@ def test_a_closed_folder_can_be_read() -> None:
     rules = permissions_for(Profile.BYPASS, closed_dirs=["/o"]).settings["permissions"]["deny"]
 
     assert rules == ["Edit(//o)", "Edit(//o/**)"]
+
+
+def test_samples_of_env_files_are_ordinary_unless_a_given_rule_says_otherwise() -> None:
+    """The CLI lets the last rule decide that matches a path."""
+    rules = permissions_for(Profile.GUARDED, deny=["Read(**/.env.*)"]).settings["permissions"]["deny"]
+
+    samples = [f"Read(!**/.env.{name})" for name in ("example", "sample", "template", "dist")]
+    first, last = (i for i, rule in enumerate(rules) if rule == "Read(**/.env.*)")
+    assert all(first < rules.index(sample) < last for sample in samples)
+
+
+def test_trusted_is_guarded_that_pushes_and_writes_guarded_places() -> None:
+    """And nothing else."""
+    guarded, trusted = permissions_for(Profile.GUARDED), permissions_for(Profile.TRUSTED)
+
+    assert set(guarded.denied) - set(trusted.denied) == {
+        DenyRule(DeniedBy.PROFILE, "Bash(git push:*)"),
+    }
+    assert set(trusted.denied) <= set(guarded.denied)
+    assert trusted.allowed_tools == guarded.allowed_tools
+    assert trusted.disallowed_tools == guarded.disallowed_tools
+    assert (trusted.opens_guarded, guarded.opens_guarded) == (True, False)
+
+
+def test_a_trusted_tasks_own_list_and_its_auditor_are_not_trusted_with_more() -> None:
+    for permissions in (
+        permissions_for(Profile.TRUSTED, allow=["Edit"], allow_only=True),
+        permissions_for(Profile.TRUSTED, audits=True),
+    ):
+        assert permissions.mode == "dontAsk"
+        assert not permissions.opens_guarded
+
+
+def test_each_deny_rule_says_whose_it_is() -> None:
+    permissions = permissions_for(
+        Profile.GUARDED, deny=["Bash(a:*)", "Bash(b:*)"], task_deny=["Bash(b:*)"], queue_dirs=["/q"]
+    )
+
+    by = {each.rule: each.by for each in permissions.denied}
+    assert by["Bash(sudo:*)"] is DeniedBy.PROFILE
+    assert by["Bash(a:*)"] is DeniedBy.OWNER
+    assert by["Bash(b:*)"] is DeniedBy.TASK
+    assert by["Read(//q/**)"] is DeniedBy.QUEUE
 
 
 def test_glob_characters_of_a_path_are_literal() -> None:

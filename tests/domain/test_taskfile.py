@@ -136,11 +136,11 @@ def test_every_fault_of_a_document_is_named_at_once() -> None:
 def test_several_faults_of_one_class_stay_of_that_class() -> None:
     """Who handles a kind of fault handles several of it."""
 
-    class OwnersError(TaskFileError):
+    class OfOwnerError(TaskFileError):
         pass
 
-    assert type(TaskFileError.of([OwnersError("a"), OwnersError("b")])) is OwnersError
-    assert type(TaskFileError.of([OwnersError("a"), TaskFileError("b")])) is TaskFileError
+    assert type(TaskFileError.of([OfOwnerError("a"), OfOwnerError("b")])) is OfOwnerError
+    assert type(TaskFileError.of([OfOwnerError("a"), TaskFileError("b")])) is TaskFileError
 
 
 def test_of_very_many_faults_the_first_are_named() -> None:

@@ -1,4 +1,4 @@
-"""Every attack in ``docs/security.md``, every case of two actors and every promise on adding tasks names a test."""
+"""Attacks of ``docs/security.md``, cases of two actors at once and promises on adding tasks name tests that exist."""
 
 from __future__ import annotations
 

@@ -16,9 +16,12 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
+from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
+from task_queue.agents.mcp_servers import publish
 from task_queue.domain.document.title import with_title
 from task_queue.domain.errors import ExecutorError
+from task_queue.domain.permission.mcp_servers import ServerConfig
 from task_queue.domain.permission.profiles import permissions_for
 from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -129,9 +132,16 @@ def close_records(environment: Mapping[str, str]) -> None:
 
 
 def options_for(
-    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
+    order: Order,
+    request: SessionRequest,
+    *,
+    stderr: Callable[[str], None],
+    servers: Mapping[str, ServerConfig],
 ) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
+    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing.
+
+    *servers*: the MCP servers that it gets.
+    """
     env = environment_of(order)
     settings = order.settings
     permissions = permissions_for(
@@ -139,8 +149,10 @@ def options_for(
         allow=settings.allow,
         allow_only=order.agent.allow_only,
         deny=settings.deny,
+        task_deny=order.agent.task_deny,
         queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
-        closed_dirs=map(str, (*order.closed_dirs, order.agent_copy.parent)),
+        closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
+        mcp_servers=servers,
         audits=request.audits,
     )
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
@@ -168,7 +180,9 @@ def options_for(
                 **({} if order.agent.runs_hooks else {"disableAllHooks": True}),
             }
         ),
+        hooks=hooks_for(permissions, order.workspace),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
+        mcp_servers=publish(servers, order) or {},
         strict_mcp_config=True,
         model=settings.model,
         fallback_model=settings.fallback_model,

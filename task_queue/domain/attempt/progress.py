@@ -64,6 +64,8 @@ class Progress:
     """Tokens so far by kind; exact only once there is a result."""
     billed_to: str | None = None
     model: str | None = None
+    mcp_servers: dict[str, str] = field(default_factory=dict[str, str])
+    """Status by name, as the session began."""
     not_loaded: str | None = None
     """What the CLI said about plugins that it could not load."""
     retries: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
@@ -214,6 +216,10 @@ class Progress:
                 source = frame.get("apiKeySource")
                 self.billed_to = "subscription" if source in {"none", "oauth"} else "api_key"
                 self.model = frame.get("model")
+                self.mcp_servers = {
+                    str(server.get("name")): str(server.get("status"))
+                    for server in frame.get("mcp_servers") or ()
+                }
                 if errors := [each for each in frame.get("plugin_errors") or () if _is_of_our_plugin(each)]:
                     self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
             case "system", "hook_started":

@@ -182,8 +182,8 @@ class Backlog:
         until = delayed_until(task, now)
         if until is not None:
             return until
-        stands = task.depends_on or task.needs_person
-        return (standing(task, self._states.__getitem__) if stands else None) or Ready(task)
+        stands = standing(task, self._states.__getitem__) if task.may_have_to_stand else None
+        return stands or Ready(task)
 
     def _sort(self, now: datetime) -> None:
         while self._unsorted:

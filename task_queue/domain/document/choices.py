@@ -55,6 +55,7 @@ class Profile(StrEnum):
     """What an agent may do (``permissions``); ``domain.permission.profiles`` orders them."""
 
     GUARDED = "guarded"
+    TRUSTED = "trusted"
     SANDBOXED = "sandboxed"
     READONLY = "readonly"
     BYPASS = "bypass"

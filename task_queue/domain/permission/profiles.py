@@ -1,7 +1,10 @@
 """What an agent may do without a person to ask: from a task's profile and rules to the CLI's own options.
 
-Nothing here asks: what is not allowed is denied at once. The queue's own folders are denied in every profile, for
-reading and for writing. Deny rules win over allow rules.
+Nothing here asks a person: what is not allowed is denied at once. The queue's own folders are denied in every profile,
+for reading and for writing. Deny rules win over allow rules.
+
+The CLI itself guards places such as ``.vscode`` and ``.git``; no rule opens them. ``trusted`` has the CLI ask, and the
+queue answers at once: yes in the workspace, no elsewhere (``Permissions.opens_guarded``).
 
 A reader has no shell. A rule that allows a program allows its options (``git log --output=FILE``), and the programs
 that only look run what the repository configures (``core.fsmonitor``, ``textconv``). The tool is taken away as a whole,
@@ -12,17 +15,19 @@ its skills and its subagents can allow more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal, assert_never
 
 from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.errors import NotConfiguredError
+from task_queue.domain.permission.mcp_servers import tools_of
 from task_queue.domain.permission.rules import below, covers, tool_of
 
-Mode = Literal["dontAsk", "bypassPermissions"]
+Mode = Literal["dontAsk", "default", "bypassPermissions"]
 
-PROFILES = (Profile.READONLY, Profile.SANDBOXED, Profile.GUARDED, Profile.BYPASS)
+PROFILES = (Profile.READONLY, Profile.SANDBOXED, Profile.GUARDED, Profile.TRUSTED, Profile.BYPASS)
 """From the narrowest to the widest."""
 _DEFAULT_PROFILE = Profile.GUARDED
 
@@ -45,11 +50,34 @@ _USELESS = (
     *("AskUserQuestion", "EnterPlanMode", "ExitPlanMode", "ScheduleWakeup", "Monitor", "Workflow"),
     *("EnterWorktree", "ExitWorktree", "CronCreate", "CronDelete", "CronList", "SendMessage", "ListAgents"),
 )
+_SAMPLES = ("example", "sample", "template", "dist")
+"""Ends of the names of files that show which variables a ``.env`` needs, and hold no value of it."""
+_PUSHING = "Bash(git push:*)"
 _DANGEROUS = (
-    *("Bash(git push:*)", "Bash(sudo:*)", "Bash(git reset --hard:*)", "Bash(git clean:*)"),
-    *("Read(**/.env)", "Read(**/.env.*)", "Read(~/.ssh/**)", "Read(~/.aws/**)"),
-    *("Edit(~/.ssh/**)", "Edit(~/.aws/**)"),
+    *(_PUSHING, "Bash(sudo:*)", "Bash(git reset --hard:*)", "Bash(git clean:*)"),
+    *("Read(**/.env)", "Read(**/.env.*)", *(f"Read(!**/.env.{name})" for name in _SAMPLES)),
+    *("Read(~/.ssh/**)", "Read(~/.aws/**)", "Edit(~/.ssh/**)", "Edit(~/.aws/**)"),
 )
+
+
+class DeniedBy(StrEnum):
+    """Who says that something must not be done."""
+
+    QUEUE = "queue"
+    """Its own folders, and what else every profile closes."""
+    PROFILE = "profile"
+    OWNER = "owner"
+    """``deny`` of the configuration."""
+    TASK = "task"
+    """``deny`` of the task's document."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenyRule:
+    """One rule, and whose it is."""
+
+    by: DeniedBy
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +87,15 @@ class Permissions:
     mode: Mode
     allowed_tools: tuple[str, ...]
     disallowed_tools: tuple[str, ...]
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
-    """For ``--settings``: deny rules travel here, because a flag's value is split at commas and spaces."""
+    denied: tuple[DenyRule, ...] = ()
     sandbox: dict[str, Any] | None = None
+    opens_guarded: bool = False
+    """Places in the workspace that the CLI itself guards may be written."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """For ``--settings``: deny rules travel here, because a flag's value is split at commas and spaces."""
+        return {"permissions": {"deny": [each.rule for each in self.denied]}}
 
 
 def permissions_for(
@@ -70,20 +104,33 @@ def permissions_for(
     allow: Iterable[str] = (),
     allow_only: bool = False,
     deny: Iterable[str] = (),
+    task_deny: Iterable[str] = (),
     queue_dirs: Iterable[str] = (),
     closed_dirs: Iterable[str] = (),
+    mcp_servers: Iterable[str] = (),
     audits: bool = False,
 ) -> Permissions:
-    """*allow* adds to the profile's list, or with *allow_only* replaces it.
+    """*allow* adds to the profile's list, or with *allow_only* replaces it. *task_deny* names those of *deny* that
+    the task's document has. A profile that works may use *mcp_servers*.
 
     *queue_dirs* and *closed_dirs* (to be read only) are absolute paths. With *audits* they are for the auditor of what
     an agent of this *profile* did: it only reads, *allow* does not count, and a sandbox remains one.
     """
-    rules = [
-        *deny,
-        *(rule for path in queue_dirs for verb in ("Read", "Edit") for rule in _closed(verb, path)),
-    ]
-    rules += [rule for path in closed_dirs for rule in _closed("Edit", path)]
+    bypasses = profile is Profile.BYPASS and not allow_only and not audits
+    trusts = profile is Profile.TRUSTED and not allow_only and not audits
+    its_own = frozenset(task_deny)
+    # The last rule that matches a path decides, if one begins with "!" (CLI 2.1.332): what is given comes last.
+    denied = (
+        *(DenyRule(DeniedBy.PROFILE, rule) for rule in _denied_by_itself(profile, audits=audits)),
+        *(DenyRule(DeniedBy.TASK if rule in its_own else DeniedBy.OWNER, rule) for rule in deny),
+        *(
+            DenyRule(DeniedBy.QUEUE, rule)
+            for verbs, paths in ((("Read", "Edit"), queue_dirs), (("Edit",), closed_dirs))
+            for path in paths
+            for verb in verbs
+            for rule in _closed(verb, path)
+        ),
+    )
     allow = () if audits else tuple(allow)
     useless: tuple[str, ...] = _USELESS
     sandbox: dict[str, Any] | None = None
@@ -92,8 +139,6 @@ def permissions_for(
     elif profile is Profile.READONLY:
         has_shell = any(tool_of(rule) == "Bash" for rule in allow)
         useless = (*_USELESS, *(tool for tool in _WORKING if not (tool == "Bash" and has_shell)))
-    if audits or profile is not Profile.BYPASS:
-        rules += _DANGEROUS
     if profile is Profile.SANDBOXED:
         # Without failIfUnavailable the CLI runs commands unconfined where bubblewrap or socat is missing.
         sandbox = {
@@ -102,13 +147,18 @@ def permissions_for(
             "allowUnsandboxedCommands": False,
             "failIfUnavailable": True,
         }
-    bypasses = profile is Profile.BYPASS and not allow_only and not audits
+    reads = audits or profile is Profile.READONLY
     return Permissions(
-        mode="bypassPermissions" if bypasses else "dontAsk",
-        allowed_tools=(*_allowed_by_itself(profile, allow_only=allow_only, audits=audits), *allow),
+        mode="bypassPermissions" if bypasses else "default" if trusts else "dontAsk",
+        allowed_tools=(
+            *_allowed_by_itself(profile, allow_only=allow_only, audits=audits),
+            *(() if reads or allow_only else map(tools_of, mcp_servers)),
+            *allow,
+        ),
         disallowed_tools=useless,
-        settings={"permissions": {"deny": rules}},
+        denied=denied,
         sandbox=sandbox,
+        opens_guarded=trusts,
     )
 
 
@@ -129,7 +179,7 @@ def changes_expected(settings: Settings, *, allow_only: bool) -> bool:
 def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
     """``permissions``, ``allow`` and ``deny`` of a task that says *given*, under the *owner*'s layers, lowest first.
 
-    A task can narrow what its owner allows and never widen it; raises TaskFileError where it tries. The deny
+    A task can narrow what its owner allows and never widen it; raises NotConfiguredError where it tries. The deny
     rules of all layers hold together. A task's ``allow`` takes the place of everything that was allowed.
     """
     layers = tuple(owner)
@@ -139,7 +189,7 @@ def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> di
     ceiling: Profile = owners.get("permissions", _DEFAULT_PROFILE)
     profile: Profile = given.get("permissions", ceiling)
     if PROFILES.index(profile) > PROFILES.index(ceiling):
-        raise TaskFileError(
+        raise NotConfiguredError(
             f"permissions: {profile} is more than the owner's configuration allows, which is {ceiling}",
             hint=f'to allow it, the owner puts "permissions": "{profile}" into defaults of the configuration'
             " or of the source",
@@ -161,11 +211,11 @@ def _check_covered(allow: Iterable[str], ceiling: Profile, added: Iterable[str])
     owned = (*_listed(ceiling), *added)
     wide = [rule for rule in allow if not any(covers(wider, rule) for wider in owned)]
     if wide:
-        raise TaskFileError.of([_too_wide(rule) for rule in wide])
+        raise NotConfiguredError.of([_too_wide(rule) for rule in wide])
 
 
-def _too_wide(rule: str) -> TaskFileError:
-    return TaskFileError(
+def _too_wide(rule: str) -> NotConfiguredError:
+    return NotConfiguredError(
         f"allow: {rule} is more than the owner's configuration allows",
         hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
         " or of the source",
@@ -179,6 +229,12 @@ def _allowed_by_itself(profile: Profile, *, allow_only: bool, audits: bool) -> t
     return _BOOKKEEPING if allow_only else _listed(profile)
 
 
+def _denied_by_itself(profile: Profile, *, audits: bool) -> tuple[str, ...]:
+    if audits or profile not in {Profile.TRUSTED, Profile.BYPASS}:
+        return _DANGEROUS
+    return () if profile is Profile.BYPASS else tuple(rule for rule in _DANGEROUS if rule != _PUSHING)
+
+
 def _listed(profile: Profile) -> tuple[str, ...]:
     """What *profile* allows by itself; bypass needs no list."""
     match profile:
@@ -186,13 +242,13 @@ def _listed(profile: Profile) -> tuple[str, ...]:
             return ()
         case Profile.READONLY:
             return (*_READING, *_HARMLESS)
-        case Profile.SANDBOXED | Profile.GUARDED:
+        case Profile.SANDBOXED | Profile.GUARDED | Profile.TRUSTED:
             return (*_READING, *_WORKING, *_HARMLESS)
         case _:
             assert_never(profile)
 
 
-def _closed(verb: Literal["Read", "Edit"], path: str) -> tuple[str, str]:
+def _closed(verb: str, path: str) -> tuple[str, str]:
     """One folder or file. ``Edit`` covers every file tool that writes (CLI 2.1.330); both hold in a sandbox, too."""
     root = below(path)
     return f"{verb}({root})", f"{verb}({root}/**)"

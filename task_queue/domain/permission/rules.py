@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from task_queue.domain.permission.commands import Words, simple_commands
+
 _RULE = re.compile(r"([^()\s]+)(?:\((.*)\))?", re.DOTALL)
 _GLOB = re.compile(r"[\\*?\[\]!{}]")
 _PATH_TOOLS = {"Read", "Edit", "Glob", "Grep", "NotebookEdit", "Write"}
@@ -26,6 +28,7 @@ _WITH_SUBCOMMANDS = frozenset(
     {"git", "npm", "pnpm", "yarn", "cargo", "go", "docker", "kubectl", "pip", "uv", "poetry", "make", "gh"}
 )
 _CALL_CHARS = 100
+_LONGEST_CLUSTER = len("-rfv")
 _NOT_ON_THE_LIST = {"mode", None}
 """What the CLI gives as reason when no rule applied: there was no person to ask."""
 
@@ -55,6 +58,22 @@ def covers(wider: str, narrower: str) -> bool:
     if tool == "WebFetch":
         return spec.startswith("domain:*.") and its_spec.endswith(spec.removeprefix("domain:*"))
     return False
+
+
+def stops(rule: str, command: str) -> bool:
+    """Whether deny *rule* is about something that the shell *command* runs, whatever stands before it.
+
+    More than the CLI sees by itself (2.1.332): ``Bash(git push:*)`` also speaks for ``git -C . push`` and for
+    ``sh -c 'git push'``, and ``Bash(git reset --hard:*)`` for ``git reset -q --hard``.
+    """
+    tool, spec = _split(rule)
+    if tool != "Bash" or spec is None:
+        return False
+    prefix = _prefix(spec)
+    wanted = _words(spec if prefix is None else prefix)
+    if not wanted or any("*" in word for word in wanted):
+        return False  # the CLI alone reads patterns
+    return any(_begins(words, wanted, exact=prefix is None) for words in simple_commands(command))
 
 
 def remedy_for(denial: Mapping[str, Any]) -> Remedy:
@@ -136,6 +155,36 @@ def _prefix(spec: str) -> str | None:
         if spec.endswith(end):
             return spec.removesuffix(end)
     return None
+
+
+def _words(spec: str) -> Words:
+    import shlex  # every reading command imports this module, and hardly one asks
+
+    try:
+        return tuple(shlex.split(spec))
+    except ValueError:
+        return ()
+
+
+def _begins(words: Words, wanted: Words, *, exact: bool) -> bool:
+    if exact:
+        return words == wanted
+    named = next((i for i, word in enumerate(wanted) if word.startswith("-")), len(wanted))
+    options = wanted[named:]
+    if any(not option.startswith("-") for option in options):
+        return words[: len(wanted)] == wanted
+    rest = words[named:]
+    return words[:named] == wanted[:named] and all(_has(rest, option) for option in options)
+
+
+def _has(words: Words, option: str) -> bool:
+    """Wherever it stands; a short cluster also in parts or in another order, such as ``-r -f`` for ``-rf``."""
+    if option in words:
+        return True
+    if option.startswith("--"):
+        return any(word.startswith(f"{option}=") for word in words)
+    letters = {char for word in words if re.fullmatch(r"-[A-Za-z]+", word) for char in word[1:]}
+    return len(option) <= _LONGEST_CLUSTER and set(option[1:]) <= letters
 
 
 def _covers_path(spec: str, narrower: str) -> bool:
