@@ -83,6 +83,9 @@ READING = [
     ("events",),
     ("events", "--json"),
     ("events", "--after", ON_ONE_LINE, "--type", ON_ONE_LINE),
+    ("history",),
+    ("history", "--json"),
+    ("history", ON_ONE_LINE),
     ("worktrees", "list"),
     ("worktrees", "open", NAME),
     ("doctor",),
@@ -90,6 +93,8 @@ READING = [
 CHANGING = [
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
+    ("tasks", "ack", NAME),
+    ("tasks", "ack", "--all"),
     ("tasks", "cancel", NAME),
     ("tasks", "add", "--source", "a", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
     ("tasks", "add", "--source", "a", "x", "--title", ON_ONE_LINE, "--verify", ON_ONE_LINE, "--dry-run"),

@@ -101,6 +101,7 @@ class ClaudeExecutor:
                 session_id=order.claim.session_id,
                 session_cost_usd=order.meter.reported,
                 session_estimated_usd=order.meter.estimated,
+                session_model_usage=dict(order.meter.models),
             )
             return SessionResult(spent, work)
         return asyncio.run(self._continue_or_restart(order, transcript, request))

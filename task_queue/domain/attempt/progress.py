@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from task_queue.domain.attempt.model_usage import grown
 from task_queue.domain.attempt.prices import estimated_usd
 from task_queue.domain.attempt.spending import Meter, charge
 from task_queue.domain.permission.rules import explained
@@ -162,6 +163,7 @@ class Progress:
         result: Mapping[str, Any] = self.result or {}
         total: float | None = result.get("total_cost_usd")
         spent = charge(before, reported=total, answers_usd=self.answers_usd)
+        models: dict[str, Any] = dict(result.get("modelUsage") or {})
         return Work(
             output=str(result.get("result") or self.last_text),
             # The CLI counts a refused request as a turn, too (2.1.332).
@@ -172,7 +174,8 @@ class Progress:
             cost_incomplete=total is None and self.turns > 0,
             session_id=session_id,
             usage=dict(result.get("usage") or self.usage),
-            model_usage=dict(result.get("modelUsage") or {}),
+            model_usage=grown(before.models, models) if models else {},
+            session_model_usage=models or dict(before.models),
             permission_denials=self._explained_denials(),
             billed_to=self.billed_to,
             session_cost_usd=spent.after.reported,
