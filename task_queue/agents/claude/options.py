@@ -19,7 +19,7 @@ from claude_agent_sdk import ClaudeAgentOptions
 from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.domain.errors import ExecutorError
-from task_queue.domain.permission.profiles import permissions_for
+from task_queue.domain.permission.profiles import Permissions, permissions_for
 from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
@@ -128,22 +128,27 @@ def close_records(environment: Mapping[str, str]) -> None:
             ) from error
 
 
-def options_for(
-    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
-) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
-    env = environment_of(order)
+def rules_in_force(order: Order, request: SessionRequest) -> Permissions:
+    """What the agent of this session may do."""
     settings = order.settings
-    permissions = permissions_for(
+    return permissions_for(
         settings.permissions,
         allow=settings.allow,
         allow_only=order.agent.allow_only,
         deny=settings.deny,
         task_deny=order.agent.task_deny,
-        queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
+        queue_dirs=(*map(str, order.queue_dirs), *_own_places(environment_of(order))),
         closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
         audits=request.audits,
     )
+
+
+def options_for(
+    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
+) -> ClaudeAgentOptions:
+    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
+    settings = order.settings
+    permissions = rules_in_force(order, request)
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
         cwd=str(order.workspace),
