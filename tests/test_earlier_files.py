@@ -48,9 +48,12 @@ def test_a_result_is_written_as_it_always_was() -> None:
     """Every key, flat, in the same order; a result is read by more programs than ours."""
     data = (BEFORE / "result-failed.json").read_bytes()
 
-    # Since then a result also says what needs a person, what failed before the task began, and how it landed.
-    since = encode(decode(Result, data)).replace(b',\n   "returned": false', b"")
+    # Since then a result also says what needs a person, what failed before the task began, how it landed, what
+    # changed, and what each attempt used.
+    of_attempts = b',\n   "model_usage": {},\n   "session_model_usage": {}'
+    since = encode(decode(Result, data)).replace(b',\n   "returned": false', b"").replace(of_attempts, b"")
     newer = b' "attention": [],\n "baseline": null,\n "landing": null,\n'
+    newer += b' "subjects": [],\n "stat": "",\n "files": [],\n "file_count": 0,\n "uncommitted": [],\n'
     assert since.replace(newer, b"", 1) == data
 
 

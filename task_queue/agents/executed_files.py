@@ -23,9 +23,12 @@ from task_queue.domain.permission.called import (
     words_of,
 )
 from task_queue.domain.permission.consent import UNKNOWN
+from task_queue.domain.permission.mcp_servers import command_of, environment_of_server, servers_in
+from task_queue.domain.permission.project_env import environment_in
 from task_queue.platform import durable
 
-_FILES = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
+_MCP = ".mcp.json"
+_FILES = (".claude/settings.json", ".claude/settings.local.json", _MCP)
 # Agents, commands and skills name tools that they may use, and hooks; task-queue holds our own prompts.
 _FOLDERS = ("hooks", "agents", "commands", "skills", "output-styles", "workflows", "plugins", "task-queue")
 _OF_PARENTS = ("agents", "commands", "skills", "output-styles", "workflows")
@@ -44,33 +47,47 @@ def hashes_of(workspace: Path, *, strict: bool = False) -> dict[str, str]:
 
     Also of the files that commands in the settings name. *strict*: a command that may execute others has no hash.
     """
-    found = _Files(workspace)
+    found = FileHashes(workspace)
     for name in _FILES:
         found.add(workspace / name)
     for folder, names in _folders(workspace):
         for name in names:
             found.add_tree(folder / ".claude" / name)
-    found.add_nested_skills()
+    for folder in found.folders_below():
+        if folder.name == ".claude" and folder.parent != found.root:
+            found.add_tree(folder / "skills")
     for settings in _FILES:
         content = _json(workspace / settings)
         for plugin in folders_in(content):
             if (workspace / plugin).is_dir():
                 found.add_tree(workspace / plugin)
-        found.add_called(settings, commands_in(content), strict=strict)
+        if settings == _MCP:
+            for server in servers_in(content).values():
+                found.add_called(settings, filter(None, [command_of(server)]), strict=strict)
+                found.add_named(settings, environment_of_server(server))
+        else:
+            found.add_called(settings, commands_in(content), strict=strict)
+            found.add_named(settings, environment_in(content).values())
     for path in [path for path in found.hashes if path.endswith(".md")]:
-        found.add_called(path, commands_in_text(_text(workspace / path)), strict=strict)
+        found.add_called(path, commands_in_text(text_of(workspace / path)), strict=strict)
     return found.hashes
 
 
-class _Files:
+class FileHashes:
+    """Collects ``hashes``: by path from *workspace*, as ``hashes_of`` gives them."""
+
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
+        self.root = Path(os.path.realpath(workspace))
         self.hashes: dict[str, str] = {}
 
-    def add(self, path: Path) -> None:
+    def add(self, path: Path) -> bool:
+        """Whether *path* is there and was not added before."""
         name = os.path.relpath(path, self._workspace)
-        if name not in self.hashes and os.path.lexists(path):
+        is_new = name not in self.hashes and os.path.lexists(path)
+        if is_new:
             self.hashes[name] = hash_of(path)
+        return is_new
 
     def add_tree(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> None:
         try:
@@ -94,9 +111,9 @@ class _Files:
         except OSError as error:
             self._give_up(folder, error.strerror or str(error))
 
-    def add_nested_skills(self) -> None:
-        """Those in folders of the workspace, and in what its links lead to."""
-        root = os.path.realpath(self._workspace)
+    def folders_below(self) -> Iterator[Path]:
+        """Folders in the workspace, and in what its links lead to, but for those of git."""
+        root = str(self.root)
         linked: set[str] = set()
         left = [root]
         looked_at = 0
@@ -116,9 +133,8 @@ class _Files:
                     linked.add(target)
                 elif not entry.is_dir():
                     continue
-                if entry.name == ".claude" and folder != root:
-                    self.add_tree(Path(entry.path) / "skills")
                 left.append(entry.path)
+                yield Path(entry.path)
 
     def add_called(self, where: str, commands: Iterable[str], *, strict: bool) -> None:
         for command in commands:
@@ -132,6 +148,15 @@ class _Files:
                 self.hashes[f"{where}: {shown}"] = (
                     f"{UNKNOWN}its words do not name every file that it executes"
                 )
+
+    def add_named(self, where: str, values: Iterable[str]) -> None:
+        """Files that *values* of variables name, and the folders, as in a PATH of the project's."""
+        for value in values:
+            self.add_called(where, [value, *value.split(os.pathsep)], strict=False)
+            for entry in filter(None, value.split(os.pathsep)):
+                folder = self._workspace / entry
+                if folder.is_dir() and Path(os.path.realpath(folder)).is_relative_to(self.root):
+                    self.add_tree(folder)
 
     def _give_up(self, path: Path, why: str) -> None:
         self.hashes[os.path.relpath(path, self._workspace)] = f"{UNKNOWN}{why}"
@@ -169,11 +194,12 @@ def hash_of(path: Path) -> str:
 
 def _json(path: Path) -> object:
     with suppress(ValueError, RecursionError):
-        return json.loads(_text(path))
+        return json.loads(text_of(path))
     return None
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Of a file, through links; empty where it cannot be read."""
     try:
         return durable.read_regular(Path(os.path.realpath(path)), limit=_FILE_LIMIT)[0].decode(
             errors="replace"

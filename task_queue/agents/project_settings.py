@@ -1,4 +1,4 @@
-"""Project settings that execute something: accepted as they are at first sight, afterwards only by their owner.
+"""Project settings that execute something: accepted as they are before any task ran, afterwards only by their owner.
 
 An agent can write ``.claude/settings.json`` in its workspace, and with it hooks that run outside of every
 permission, in all later tasks; or prompts, and with them what its own auditor reads. So what a workspace holds
@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.agents.executed_files import hashes_of
 from task_queue.domain.permission.consent import Difference, comparable, difference_in, differences
+from task_queue.domain.permission.project_env import environment_in, executing_in, reserved_in
 from task_queue.platform import durable
 from task_queue.platform.json_files import json_object
 from task_queue.ports.executor import AgentSetup
@@ -48,8 +49,21 @@ class SettingsTrust:
         self._store = store
         self._lock = threading.Lock()
 
+    def begin(self, workspaces: Iterable[Path]) -> None:
+        """Before the first task of all: accept *workspaces* as they are, as far as it can be; later this does nothing.
+
+        Raises as ``changes`` does.
+        """
+        with self._lock:
+            if self._read().hashes:
+                return
+            for workspace in dict.fromkeys(workspaces):
+                self._write(self._read(), workspace, hashes_of(workspace))
+
     def changes(self, workspace: Path, *, strict: bool = False) -> tuple[Difference, ...]:
-        """How *workspace* differs from what was accepted; seen for the first time, it is accepted as far as it can be.
+        """How *workspace* differs from what was accepted. One that is new is accepted only before the first task.
+
+        Later, an earlier task could have written what is there, wherever it is.
 
         *strict* as for ``hashes_of``. Raises OSError or ValueError where the store cannot be read: then nothing is
         to be trusted.
@@ -59,8 +73,9 @@ class SettingsTrust:
             accepted = self._read()
             if str(workspace) in accepted.hashes:
                 return differences(accepted.hashes[str(workspace)], found)
-            self._write(accepted, workspace, found)
-            return differences(found, found)
+            own = {} if accepted.hashes else found
+            self._write(accepted, workspace, own)
+            return differences(comparable(own), found)
 
     def accepted_in(self, workspace: Path) -> dict[str, str]:
         """The hashes that ``changes`` compares with, by path; raises as it does."""
@@ -140,8 +155,21 @@ def accepted_only(
     ]
     if not changes:
         return agent, None
-    sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
-    return replace(agent, setting_sources=sources), "; ".join(map(str, changes))
+    return without_project(agent), "; ".join(map(str, changes))
+
+
+def loads_project(agent: AgentSetup) -> bool:
+    """Whether *agent* loads anything that the project's owner has to accept."""
+    return bool(OF_PROJECT.intersection(agent.setting_sources)) or agent.mcp_servers in {"project", "both"}
+
+
+def without_project(agent: AgentSetup) -> AgentSetup:
+    """*agent* with neither settings nor MCP servers of the project."""
+    return replace(
+        agent,
+        setting_sources=tuple(source for source in agent.setting_sources if source not in OF_PROJECT),
+        mcp_servers="user" if agent.mcp_servers in {"user", "both"} else "none",
+    )
 
 
 def without_programs(agent: AgentSetup, directory: Path) -> tuple[AgentSetup, str | None]:
@@ -159,10 +187,26 @@ def without_programs(agent: AgentSetup, directory: Path) -> tuple[AgentSetup, st
             found.append(f"{name} {content}")
         elif content is not None:
             found += [f"{key} in {name}" for key in _PROGRAMS if key in content]
+            found += [f"{variable} in env of {name}" for variable in executing_in(environment_in(content))]
     if not found:
         return agent, None
-    sources = tuple(source for source in agent.setting_sources if source not in OF_PROJECT)
-    return replace(agent, setting_sources=sources), ", ".join(found)
+    return without_project(agent), ", ".join(found)
+
+
+def without_reserved(agent: AgentSetup, directory: Path) -> tuple[AgentSetup, str | None]:
+    """*agent* without project settings where those in *directory* set a variable that is the queue's own.
+
+    Whatever their owner accepted: who pays, and where to, is said in the configuration. The note names the variables.
+    """
+    if not OF_PROJECT.intersection(agent.setting_sources):
+        return agent, None
+    contents = {name: json_object(directory / name, limit=_FILE_LIMIT) for name in _SETTINGS}
+    found = [
+        f"{variable} in env of {name}"
+        for name, content in contents.items()
+        for variable in reserved_in(environment_in(content))
+    ]
+    return (without_project(agent), ", ".join(found)) if found else (agent, None)
 
 
 OF_PROJECT = frozenset({"project", "local"})

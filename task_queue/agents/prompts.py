@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from task_queue.domain.document.choices import Workflow
+from task_queue.domain.document.title import with_title, without_title
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.markdown import code, fenced
 from task_queue.domain.work.workflow import Audited, Implemented, SentBack, Step, Verified, denials_in
@@ -104,8 +105,11 @@ class Prompts:
             return None
         if order.settings.workflow is Workflow.SKILL:
             return f"/{SKILL} {order.agent_copy}"
-        values = {"title": order.title, "body": order.body, "document": str(order.agent_copy)}
-        return filled(self.texts["task"], values) + _left(left)
+        template = self.texts["task"]
+        placed = without_title if "{title}" in template else with_title
+        body = placed(order.title, order.body)
+        values = {"title": order.title, "body": body, "document": str(order.agent_copy)}
+        return filled(template, values) + _left(left)
 
     def system(self, order: Order, left: Sequence[str] = ()) -> str:
         """For the implementer's system prompt; *left* too where the first message is no more than the skill's name."""
@@ -126,7 +130,7 @@ class Prompts:
             "round": str(rounds[-1].round if rounds else 1),
             "document": code(order.agent_copy),
             "title": order.title,
-            "task": fenced(f"# {order.title}\n\n{order.body}", "markdown"),
+            "task": fenced(with_title(order.title, order.body), "markdown"),
             "changes": _changes(changes) + _beside(beside),
             "verification": _verification(verified),
             "judges": "\n".join(

@@ -16,6 +16,7 @@ from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
+    from task_queue.app.ended import EndingView
     from task_queue.domain.document.layers import Layers
     from task_queue.store.folder.layout import Layout
 
@@ -221,6 +222,8 @@ class TaskLine:
     cost_usd: float | None = None
     needs_person: bool = False
     """It waits, and is not tried again before a person asks for it."""
+    ending: EndingView | None = None
+    """None where it has not ended, or its result cannot be read."""
     available_actions: tuple[Action, ...] = ()
     """What may be done with it now; follows from the state."""
 
@@ -267,6 +270,7 @@ class ShowView:
     document: Path
     result_path: Path
     """Where its result is written once it has ended."""
+    report_path: Path
     waiting: WaitingView | None = None
     running: RunningView | None = None
     result: dict[str, Any] | None = None

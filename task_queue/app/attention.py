@@ -18,10 +18,12 @@ from task_queue.app.merged_branches import MergedBranches
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.store.folder.acknowledgements import acknowledgement_of
 from task_queue.store.folder.states import ended_state
 
 if TYPE_CHECKING:
     from task_queue.app.circumstances import Circumstances
+    from task_queue.domain.document.ordering import Waiting
 
 NAMED = 20
 """Of each source, so many tasks that wait, and so many results; the others are counted."""
@@ -109,11 +111,16 @@ def _stuck(circumstances: Circumstances, listed: ListedSource) -> Iterator[Atten
     except OSError:
         return  # the source is unavailable, which is said elsewhere
     for task, why in stuck:
-        kind, verb = (
-            (AttentionKind.RETURNED, "retry") if task.needs_person else (AttentionKind.BLOCKED, "show")
-        )
+        kind, verb = _kind_of(task)
         command = f"task-queue tasks {verb} {shlex.quote(task.id)}"
         yield AttentionView(kind, f"task {task.id} {why}", command, task_id=task.id, source=listed.id)
+
+
+def _kind_of(task: Waiting) -> tuple[AttentionKind, str]:
+    """With the command, of those for tasks, that settles it or shows it."""
+    if task.lacks:
+        return AttentionKind.NOT_CONFIGURED, "show"
+    return (AttentionKind.RETURNED, "retry") if task.needs_person else (AttentionKind.BLOCKED, "show")
 
 
 def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterator[AttentionView]:
@@ -151,7 +158,9 @@ def _more_results(listed: ListedSource, names: list[str], named: int) -> Iterato
 
 def _is_there(listed: ListedSource, name: str) -> bool:
     """Whether the result called *name* may need a person; it is only read where its name does not say its task."""
-    if ended_state(listed.folders, TaskId(name.removesuffix(".json"))) is not None:
+    task_id = TaskId(name.removesuffix(".json"))
+    seen = os.path.lexists(listed.folders.acknowledgement(task_id))
+    if not seen and ended_state(listed.folders, task_id) is not None:
         return os.path.lexists(listed.folders.results / name)
     return any(_of_result(listed, listed.folders.results / name, MergedBranches()))
 
@@ -166,7 +175,7 @@ def _numbered(number: int, what: str) -> str:
 
 
 def _of_result(listed: ListedSource, path: Path, landings: MergedBranches) -> Iterator[AttentionView]:
-    """As the result has it, which was written when its task ended, without what a person has settled since.
+    """As the result has it, which was written when its task ended, without what a person has settled or seen since.
 
     Nothing once the document is gone from where it ended: then a person has retried, filed or deleted it by hand.
     """
@@ -177,8 +186,11 @@ def _of_result(listed: ListedSource, path: Path, landings: MergedBranches) -> It
     task_id = TaskId(text_in(content, "task_id") or "")
     if not needs or not naming.is_task_id(task_id) or ended_state(listed.folders, task_id) is None:
         return
+    seen, completed_at = acknowledgement_of(listed.folders, task_id), text_in(content, "completed_at") or ""
     for each in needs:
         kind, sentence, command = (text_in(each, key) or "" for key in ("kind", "sentence", "command"))
+        if seen is not None and seen.covers(sentence, completed_at=completed_at):
+            continue
         if kind == AttentionKind.NOT_LANDED and landings.has_settled(command):
             continue
         yield AttentionView(kind, f"task {task_id}: {sentence}", command, task_id=task_id, source=listed.id)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
 
 from task_queue.app.answers import ListedSource, TaskLine
 from task_queue.app.documents import title_of
-from task_queue.app.files import number_in, record, text_in, time_in
+from task_queue.app.files import Record, number_in, record, text_in, time_in
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
 
@@ -17,11 +19,29 @@ _LOOK_AT = 10_000
 """Of more documents in one folder it is not asked when each was moved there: then names decide."""
 
 
-def last_ended(listed: ListedSource, limit: int) -> tuple[TaskLine, ...]:
-    """The *limit* tasks of the source that ended last, the newest first."""
-    moved = [found for state in ENDED for found in _moved(listed, state)]
+@dataclass(eq=False, repr=False, slots=True)
+class EndingView:
+    """How a task ended, in the words of every list."""
+
+    outcome: str
+    cause: str = ""
+    """Why it did not succeed, in one line."""
+    landed: str = ""
+    """Where its commits are; empty without any."""
+
+    def __str__(self) -> str:
+        told = ", ".join(part for part in (self.outcome, self.landed) if part)
+        return f"{told}: {self.cause}" if self.cause else told
+
+
+def last_ended(
+    listed: ListedSource, limit: int, states: Iterable[TaskState] = ENDED
+) -> tuple[list[TaskLine], bool]:
+    """The *limit* tasks of the source in *states* that ended last, the newest first; and whether there are more."""
+    moved = [found for state in states for found in _moved(listed, state)]
     newest = heapq.nlargest(limit, moved)
-    return tuple(ended_line(listed, state, naming.task_id_of(name)) for _, name, state in newest)
+    lines = [ended_line(listed, state, naming.task_id_of(name)) for _, name, state in newest]
+    return lines, len(moved) > limit
 
 
 def _moved(listed: ListedSource, state: TaskState) -> Iterator[tuple[float, str, TaskState]]:
@@ -42,13 +62,48 @@ def ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskL
     if result is None or isinstance(result, str):
         note = "no result" if result is None else f"its result {result}"
         return TaskLine(task_id, listed.id, state, title, note)
-    note = text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed")
+    ending = ending_in(result)
     return TaskLine(
         task_id,
         listed.id,
         state,
         title,
-        note,
+        str(ending),
         time_in(result, "completed_at"),
         number_in(result, "total_cost_usd"),
+        ending=ending,
     )
+
+
+def ending_in(result: Record) -> EndingView:
+    succeeded = result.get("success") is True
+    outcome = text_in(result, "outcome") or ("succeeded" if succeeded else "failed")
+    cause = "" if succeeded else one_line(text_in(result, "error") or "")
+    return EndingView(outcome, cause, _where_landed(result))
+
+
+def one_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _where_landed(result: Record) -> str:
+    from task_queue.domain.model import LandingState  # only where something ended
+
+    landing: object = result.get("landing")
+    branch, commits = text_in(result, "branch"), result.get("commits")
+    if isinstance(landing, dict):
+        about = cast("Record", landing)
+        target = text_in(about, "target") or "its target"
+        match text_in(about, "state"):
+            case LandingState.LANDED:
+                return f"landed on {target}"
+            case LandingState.WAITING:
+                return f"waits to land on {target}"
+            case LandingState.GIVEN_UP:
+                return "its branch was given up"
+            case _:
+                return f"left on {branch or 'its branch'}"
+    if isinstance(commits, list) and commits:
+        number = len(cast("list[object]", commits))
+        return f"{number} commit{'' if number == 1 else 's'}" + (f" on {branch}" if branch else "")
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,9 @@ from task_queue.app.user_actions import record_action
 from task_queue.domain.errors import TaskQueueError, UnknownTaskError
 from task_queue.domain.event_record import event_types
 from task_queue.store.event_log import EVENTS_LOST
-from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
+from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
 
-__all__ = ["EventReader", "LoggedEvent", "Reindexed", "open_events", "reindex"]
+__all__ = ["EventReader", "LoggedEvent", "Reindexed", "from_now_on", "open_events", "reindex"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,15 @@ def open_events(
             raise TaskQueueError(f"there is no type of event '{name}'", hint=f"types: {', '.join(known)}")
     task_id = None if task is None else _named(task, installation)
     return EventReader(installation.locations.events, after, types=types, task_id=task_id, warn=warn)
+
+
+def from_now_on(installation: Installation, *, warn: Callable[[str], None]) -> EventReader:
+    """Only what follows, of all tasks."""
+    reader = EventReader(installation.locations.events, END, warn=warn)
+    with suppress(OSError):
+        list(reader.events())
+    # Where there is no log yet, all that will be in it follows.
+    return EventReader(installation.locations.events, warn=warn) if reader.cursor == END else reader
 
 
 def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reindexed:

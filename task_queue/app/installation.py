@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from task_queue.app.circumstances import Circumstances
     from task_queue.config.schema import Config
 
-_DEFAULT_SOURCE = "ad-hoc"
-
 
 class Installation:
     """One configuration as it stands now. Nothing is read before it is asked for, and then once."""
@@ -95,20 +93,15 @@ class Installation:
     def entries(self) -> tuple[SourceEntry, ...]:
         return document.sources_of(self.content)
 
-    def entry(self, source_id: str | None) -> SourceEntry:
-        """The source *source_id*; without a name the only one, or ``ad-hoc``."""
+    def entry(self, source_id: str) -> SourceEntry:
+        """The source *source_id*; raises TaskQueueError if there is none of that name."""
         entries = self.entries()
         known = ", ".join(entry.id for entry in entries)
-        if source_id is None and len(entries) == 1:
-            return entries[0]
-        wanted = _DEFAULT_SOURCE if source_id is None else source_id
         for entry in entries:
-            if entry.id == wanted:
+            if entry.id == source_id:
                 return entry
         if not entries:
             raise TaskQueueError("there is no source yet", hint="make the usual ones with: task-queue init")
-        if source_id is None:
-            raise TaskQueueError("several sources could be meant", hint=f"name one with --source: {known}")
         raise TaskQueueError(f"there is no source '{source_id}'", hint=f"known sources: {known}")
 
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:

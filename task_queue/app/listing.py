@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from task_queue.app.answers import (
 from task_queue.app.attention import NAMED, attention_of, of_task
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of
-from task_queue.app.ended import ended_line
+from task_queue.app.ended import last_ended
 from task_queue.app.files import (
     names_in,
     number_in,
@@ -62,7 +61,7 @@ def list_of(
             more = more or (TaskState.PENDING in wanted and view.pending.number > limit)
         for state in ENDED:
             if state in wanted:
-                ended, cut = _newest(listed, state, limit)
+                ended, cut = last_ended(listed, limit, (state,))
                 lines += ended
                 more = more or cut
     attention = attention_of(circumstances, views, problems=problems, named=max(limit, NAMED))
@@ -188,17 +187,6 @@ def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState
             )
 
 
-def _newest(listed: ListedSource, state: TaskState, limit: int) -> tuple[list[TaskLine], bool]:
-    """By name, in which the time stands: reading each of a million results is out of the question."""
-    names = names_in(listed.folders.ended(state))
-    if isinstance(names, str):
-        return [], False
-    documents = [name for name in names if naming.why_not_a_task(name) is None]
-    newest = heapq.nlargest(limit, documents)
-    lines = [ended_line(listed, state, naming.task_id_of(name)) for name in newest]
-    return lines, len(documents) > limit
-
-
 def _show_ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> ShowView:
     folders = listed.folders
     document = document_of(listed, task_id, state)
@@ -211,6 +199,7 @@ def _show_ended(listed: ListedSource, task_id: TaskId, state: TaskState) -> Show
         title=title_of(document),
         document=document,
         result_path=folders.result(task_id),
+        report_path=folders.report(task_id),
         result=None if result is None or isinstance(result, str) else dict(result),
         attempts=_attempts(folders, task_id, folders.result(task_id)),
         problems=problems if result is not None else ("there is no result",),
@@ -234,6 +223,7 @@ def _show_current(
         title=title,
         document=path,
         result_path=listed.folders.result(task_id),
+        report_path=listed.folders.report(task_id),
         waiting=waiting,
         running=running,
         attempts=_attempts(listed.folders, task_id, listed.folders.journal(path.name)),

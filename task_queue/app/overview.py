@@ -40,7 +40,7 @@ def status_of(
         from task_queue.app.ended import last_ended  # it reads documents, and what that takes costs 15 ms
 
         for listed, view in zip(circumstances.sources, views, strict=True):
-            view.ended = last_ended(listed, ended_shown)
+            view.ended = tuple(last_ended(listed, ended_shown)[0])
     return StatusView(
         daemon=daemon,
         account=account,

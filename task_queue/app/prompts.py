@@ -83,6 +83,5 @@ def _prompt_folders(installation: Installation) -> PromptFolders:
 
 
 def _prompts_dir(installation: Installation) -> Path | None:
-    """None where the configuration is in a folder that is not ours: agents may write there."""
-    folder = installation.locations.private[0]
-    return None if folder == installation.locations.config else folder / "prompts"
+    folder = installation.locations.own_folder
+    return None if folder is None else folder / "prompts"

@@ -54,7 +54,7 @@ def _in_order(circumstances: Circumstances, listed: ListedSource, *, running: in
             why=why,
             attempts=task.tries,
             not_before=delayed_until(task, now),
-            needs_person=bool(task.needs_person),
+            needs_person=bool(task.needs_person or task.lacks),
         )
         for task, why in reasons
     ]
@@ -64,4 +64,5 @@ def _by_name(names: Iterable[str], shown: int) -> list[WaitingView]:
     import heapq
 
     why = "in the order of names"
-    return [WaitingView(naming.task_id_of(name), "", 5, why) for name in heapq.nsmallest(shown, names)]
+    ids = heapq.nsmallest(shown, map(naming.task_id_of, names), key=naming.natural)
+    return [WaitingView(task_id, "", 5, why) for task_id in ids]

@@ -13,7 +13,8 @@ _COMMANDS = {
     "sources": LazyCommand("sources:sources", "List, add, remove, pause and resume sources."),
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
-    "tasks": LazyCommand("tasks:tasks", "Add, list, show, follow, cancel, retry, land and wait for tasks."),
+    "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, cancel, retry, land and wait."),
+    "history": LazyCommand("history:history", "What ended and how, the newest first."),
     "worktrees": LazyCommand(
         "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
     ),

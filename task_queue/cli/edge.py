@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from task_queue.cli.render import show_error, show_traceback
-from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.errors import TaskFileError, TaskQueueError
 
 FAILED = 1
 NEEDS_ATTENTION = 3
@@ -61,7 +61,8 @@ def _run(command: click.Command, arguments: Sequence[str], *, debug: bool) -> in
     except TaskQueueError as error:
         if debug:
             show_traceback()
-        show_error(str(error), error.hint)
+        for fault in error.faults if isinstance(error, TaskFileError) else (error,):
+            show_error(str(fault), fault.hint)
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 
 import click
 
@@ -13,6 +14,18 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
 )
 source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
+
+
+def past_moment_in(installation: Installation, text: str | None) -> datetime | None:
+    """What ``--since`` names."""
+    from task_queue.domain.past_time import past_moment
+
+    if text is None:
+        return None
+    try:
+        return past_moment(text, installation.now())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from None
 
 
 def run_isolated(installation: Installation, *command: str) -> None:

@@ -27,6 +27,18 @@ def size(number: int) -> str:
     return f"{number} B"
 
 
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def from_home(path: Path) -> str:
+    """*path* as a shell takes it, with ``~`` for the user's home."""
+    home = Path("~").expanduser()
+    return f"~/{path.relative_to(home)}" if path != home and path.is_relative_to(home) else str(path)
+
+
 def moment(time: datetime | None) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
 

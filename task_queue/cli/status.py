@@ -34,6 +34,7 @@ from task_queue.cli.render import (
 )
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
+from task_queue.domain.attention import is_of_a_result
 
 _WATCH_EVERY_S = 1.0
 _FEW = 5
@@ -105,6 +106,8 @@ def attention_notice(attention: tuple[AttentionView, ...]) -> Iterator[Renderabl
     if attention:
         sentences = [f"{each.sentence}; next: {each.command}" for each in attention]
         yield render.notice("needs attention", sentences)
+        if any(is_of_a_result(each.kind) for each in attention):
+            yield paragraph(faint("what you have seen is hidden by: task-queue tasks ack TASK (or --all)"))
         yield line()
 
 

@@ -1,57 +1,56 @@
-"""``tasks``: the commands that only read. Those that change something are in ``tasks_change``."""
+"""``tasks``: the commands that only read. Those that change something are in ``tasks_add`` and ``tasks_change``."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
 import click
 
-from task_queue.app import awaiting
-from task_queue.app.answers import ListView, ShowView, TaskLine, needs_attention
-from task_queue.app.awaiting import WaitTimedOut
-from task_queue.app.files import number_in, records_in, text_in, time_in
-from task_queue.app.finding import task_named, unknown_task
+from task_queue.app.answers import ListView, TaskLine, needs_attention
+from task_queue.app.event_feed import from_now_on
+from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
-from task_queue.app.listing import list_of, show_of
+from task_queue.app.listing import list_of
 from task_queue.app.transcript import lines_of, logs_of
 from task_queue.app.transcript_text import readable
 from task_queue.cli import render
-from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
+from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.lazy import LazyCommand, LazyGroup
-from task_queue.cli.render import Part, Renderable, block, item, line, strong, table, word
+from task_queue.cli.live import await_end, view_of
+from task_queue.cli.render import Part, Renderable, line, strong, table, word
 from task_queue.cli.session import (
     as_json_option,
     pass_installation,
     source_option,
 )
-from task_queue.cli.spelling import moment, money, span
+from task_queue.cli.spelling import moment, money
 from task_queue.cli.status import attention_notice
-from task_queue.domain.permission.rules import call_of
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.cli.tasks_show import files
+from task_queue.domain.task import TaskState
 
+_SCHEMA_VERSION = 1
 _TITLE = 60
-_FIELD = 9
 _STATES = [state.value for state in TaskState]
 _COMMANDS = {
-    "add": LazyCommand("tasks_change:add", "Add a task: text, stdin, a file, or your editor."),
+    "add": LazyCommand("tasks_add:add", "Add tasks: text, stdin, files, or your editor."),
+    "templates": LazyCommand("tasks_templates:templates", "The templates for tasks add."),
+    "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
-    "show": LazyCommand("tasks:show", "Everything that is known about one task."),
+    "show": LazyCommand("tasks_show:show", "Everything that is known about one task."),
     "logs": LazyCommand("tasks:transcript", "What the agent did; with --follow, as it happens."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
     "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
+    "ack": LazyCommand("tasks_ack:ack", "You have seen what needs attention: do not show it again."),
     "wait": LazyCommand("tasks:wait", "Wait until tasks have ended."),
 }
 
 
 @click.group(cls=LazyGroup, entries=_COMMANDS)
 def tasks() -> None:
-    """Add, list, show, follow, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")
@@ -81,22 +80,6 @@ def list_tasks(
     return NEEDS_ATTENTION if needs_attention(view.attention) else 0
 
 
-@click.command()
-@click.argument("task")
-@as_json_option
-@pass_installation
-def show(installation: Installation, *, task: str, as_json: bool) -> None:
-    """Everything that is known about TASK."""
-    task_id = task_named(task, installation.sources())
-    view = show_of(installation.circumstances(), task_id)
-    if view is None:
-        raise unknown_task(task_id)
-    if as_json:
-        render.say_json(view)
-    else:
-        render.show(*_shown(view))
-
-
 @click.command("logs")
 @click.argument("task")
 @click.option("--follow", "-f", is_flag=True, help="Wait for more, until the attempt has ended.")
@@ -117,7 +100,7 @@ def transcript(
         render.say_json(logs)
         return
     if not raw:
-        render.show(*_files(logs.document, logs.result_path), line())
+        render.show(*files(logs.document, logs.result_path), line())
     if not logs.transcript.exists() and not follow:
         render.note(f"task {logs.task_id} has no transcript yet")
         return
@@ -130,24 +113,28 @@ def transcript(
 @click.command()
 @click.argument("task", nargs=-1, required=True)
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds; then exit with 1.")
+@as_json_option
 @pass_installation
-def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | None) -> int:
-    """Wait until each TASK has ended; exit code 1 if one did not succeed."""
+def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | None, as_json: bool) -> int:
+    """Wait until each TASK has ended; exit code 1 if one did not succeed. What happens meanwhile goes to stderr."""
+    since = from_now_on(installation, warn=render.note)
     sources = installation.sources()
-    return await_end(installation, [task_named(text, sources) for text in task], timeout_s=timeout)
-
-
-def await_end(installation: Installation, task_ids: list[TaskId], *, timeout_s: float | None) -> int:
-    """Show how each ends, in the order in which they do; 0 if all succeeded."""
-    code = 0
-    for ended in awaiting.wait(installation, task_ids, timeout_s=timeout_s):
-        if isinstance(ended, WaitTimedOut):
-            render.note(f"not ended in time: {', '.join(ended.task_ids)}")
-            return FAILED
-        said = ", ".join(part for part in (ended.outcome, ended.error) if part)
-        render.show(line(word(ended.state.value), f"  {ended.task_id}", f"  {said}" if said else ""))
-        code = code if ended.state is TaskState.COMPLETED else FAILED
-    return code
+    awaited = await_end(
+        installation,
+        [task_named(text, sources) for text in task],
+        since=since,
+        timeout_s=timeout,
+        as_json=as_json,
+    )
+    if as_json:
+        render.say_json(
+            {
+                "tasks": [view_of(end) for end in awaited.ends],
+                "not_ended": awaited.left,
+                "schema_version": _SCHEMA_VERSION,
+            }
+        )
+    return awaited.code
 
 
 def _listed(view: ListView) -> Iterator[Renderable]:
@@ -166,88 +153,3 @@ def _row(task: TaskLine) -> tuple[Part, ...]:
     cost = f", {money(task.cost_usd)}" if task.cost_usd is not None else ""
     at = f", {moment(task.at)}" if task.at else ""
     return task.task_id, title, task.note + cost + at
-
-
-def _shown(view: ShowView) -> Iterator[Renderable]:
-    yield line(strong(view.task_id), "  ", word(view.state.value))
-    yield from _fields(("title", view.title), ("source", view.source))
-    yield from _files(view.document, view.result_path)
-    if view.waiting:
-        yield from _fields(("waits", view.waiting.why), ("priority", str(view.waiting.priority)))
-    if view.running:
-        yield from _fields(("attempt", str(view.running.attempt)), ("runner", view.running.runner))
-        yield from _fields(("since", moment(view.running.since)), ("tool", view.running.tool or ""))
-    if view.result is not None:
-        yield from _about_result(view.result, view.task_id)
-    for need in view.attention:
-        yield from _fields(("needs", f"{need.sentence}; next: {need.command}"))
-    for problem in view.problems:
-        yield from _fields(("problem", problem))
-    if view.attempts:
-        yield line()
-        yield line(strong("attempts"))
-    for attempt in view.attempts:
-        uncounted = ", not counted" if attempt.counted is False else ""
-        spent = money(attempt.cost_usd, estimated=attempt.estimated_usd)
-        cost = f", {spent}" if attempt.cost_usd is not None else ""
-        took = ""
-        if attempt.started_at and attempt.ended_at:
-            took = f", {span((attempt.ended_at - attempt.started_at).total_seconds())}"
-        yield item(str(attempt.number), f"{attempt.outcome or 'not ended'}{uncounted}{took}{cost}", indent=2)
-        if attempt.reason:
-            yield item("", attempt.reason, indent=3)
-        yield item("", str(attempt.folder), indent=3)
-
-
-def _about_result(result: dict[str, Any], task_id: str) -> Iterator[Renderable]:
-    cost = number_in(result, "total_cost_usd")
-    estimated = number_in(result, "estimated_cost_usd") or 0.0
-    turns = result.get("num_turns")
-    yield from _fields(
-        (
-            "outcome",
-            text_in(result, "outcome") or ("succeeded" if result.get("success") is True else "failed"),
-        ),
-        ("error", text_in(result, "error") or ""),
-        ("started", _moment_in(result, "started_at")),
-        ("ended", _moment_in(result, "completed_at")),
-        ("turns", str(turns) if turns else ""),
-        ("cost", money(cost, estimated=estimated) if cost is not None else ""),
-        ("billed to", text_in(result, "billed_to") or ""),
-        ("workspace", text_in(result, "workspace") or ""),
-        ("session", text_in(result, "session_id") or ""),
-    )
-    if result.get("dead_letter") is True and not result.get("attention"):
-        again = f"task-queue tasks retry {shlex.quote(task_id)}"
-        yield from _fields(("note", f"its attempts are used up; try again with: {again}"))
-    for key, name in (("evidence", "evidence"), ("changed_judges", "judge"), ("notes", "note")):
-        listed: object = result.get(key)
-        for each in listed if isinstance(listed, list) else ():  # pyright: ignore[reportUnknownVariableType] # a file's own JSON
-            yield from _fields((name, str(each)))  # pyright: ignore[reportUnknownArgumentType] # as above
-    for denial in records_in(result, "permission_denials"):
-        rule, why = text_in(denial, "rule"), text_in(denial, "why_no_rule")
-        remedy = f"; allow it with: {rule}" if rule else f"; {why}" if why else ""
-        yield from _fields(("denied", f"{call_of(denial)}{remedy}"))
-    output = text_in(result, "output")
-    if output:
-        yield line()
-        yield line(strong("output"))
-        yield block(output, indent=2)
-
-
-def _files(document: Path, result: Path) -> Iterator[Renderable]:
-    """Where a person finds what was asked and what came of it."""
-    not_yet = "" if result.exists() else " (not written yet)"
-    yield from _fields(("document", str(document)), ("result", f"{result}{not_yet}"))
-
-
-def _moment_in(result: dict[str, Any], key: str) -> str:
-    """As lists show it; what cannot be read as a time is shown as it stands."""
-    at = time_in(result, key)
-    return moment(at) if at else text_in(result, key) or ""
-
-
-def _fields(*fields: tuple[str, str]) -> Iterator[Renderable]:
-    for name, value in fields:
-        if value:
-            yield item(name, value, indent=2, column=_FIELD)

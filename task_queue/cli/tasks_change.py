@@ -1,62 +1,18 @@
-"""``tasks add``, ``cancel``, ``retry`` and ``land``: what a person changes."""
+"""``tasks cancel``, ``retry`` and ``land``: what a person changes."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
-from task_queue.app import adding, changing
+from task_queue.app import changing
 from task_queue.app.changing import Cancelling
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
-from task_queue.cli.session import as_json_option, pass_installation, source_option
-from task_queue.cli.tasks import await_end
-from task_queue.domain.document.taskfile import MAX_BYTES
-from task_queue.domain.errors import TaskQueueError
+from task_queue.cli.session import as_json_option, pass_installation
 
 _SCHEMA_VERSION = 1
-_TEMPLATE = "\n\n<!-- Write what is to be done above. An empty document adds nothing. -->\n"
-
-
-@click.command()
-@click.argument("text", required=False)
-@click.option(
-    "--file", "-f", "path", type=click.Path(path_type=Path), help="Take the document from this file."
-)
-@source_option
-@click.option("--name", help="Words for the file name, instead of the title.")
-@click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
-@as_json_option
-@pass_installation
-def add(
-    installation: Installation,
-    *,
-    text: str | None,
-    path: Path | None,
-    source_id: str | None,
-    name: str | None,
-    wait: bool,
-    as_json: bool,
-) -> int:
-    """Add TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
-    installation.demand_trust()
-    installation.entry(source_id)  # asked before a person writes
-    document = _document(text, path)
-    added = adding.add(
-        installation, document, source_id=source_id, name=name or (adding.kept_name(path) if path else None)
-    )
-    if as_json:
-        answer = {"task_id": added.task_id, "source": added.source, "schema_version": _SCHEMA_VERSION}
-        render.say_json(answer)
-    else:
-        render.say(added.task_id)
-    if not added.daemon_runs:
-        render.note("the daemon does not run; start it with: task-queue daemon, or: task-queue run --drain")
-    return await_end(installation, [added.task_id], timeout_s=None) if wait else 0
 
 
 @click.command()
@@ -120,19 +76,3 @@ def land(installation: Installation, *, task: str, as_json: bool) -> int:
     else:
         render.say(f"{'landed' if landed.is_in_target else 'not landed'}: {landed.said}")
     return 0 if landed.is_in_target else FAILED
-
-
-def _document(text: str | None, path: Path | None) -> str:
-    if text is not None and path is not None:
-        raise click.UsageError("TEXT and --file exclude each other")
-    if path is not None:
-        return adding.read_document(path)
-    if text == "-" or (text is None and not sys.stdin.isatty()):
-        return adding.decoded(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
-    if text is not None:
-        adding.demand_no_file_name(text)
-        return text
-    written = click.edit(_TEMPLATE, extension=".md")
-    if written is None or not written.replace(_TEMPLATE.strip(), "").strip():
-        raise TaskQueueError("nothing was written, so nothing is added")
-    return written.replace(_TEMPLATE.strip(), "").rstrip() + "\n"

@@ -156,7 +156,25 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
 
     executors: object = document.get("executors")
     names = cast("dict[str, object]", executors) if isinstance(executors, dict) else {}
-    return usable_layers(document.get("defaults"), source.defaults, executors=names)[0]
+    own, common = source.project_workspace, _text(document.get("project_workspace"))
+    return usable_layers(
+        document.get("defaults"),
+        source.defaults,
+        executors=names,
+        workspace=own or common,
+        roots=_roots_of(document),
+    )[0]
+
+
+def _roots_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """As ``Config.workspace_roots``."""
+    listed: object = document.get("roots")
+    roots = cast("list[object]", listed) if isinstance(listed, list) else []
+    given = roots or (
+        document.get("project_workspace"),
+        *(entry.project_workspace for entry in sources_of(document)),
+    )
+    return tuple(dict.fromkeys(each for each in given if isinstance(each, str) and each))
 
 
 def _faults(defaults: object, where: str) -> tuple[str, ...]:
@@ -177,6 +195,17 @@ def common_workspace(document: dict[str, Any]) -> str | None:
     """Where tasks work whose source names no directory; None where the document names none, either."""
     named = document.get("project_workspace") or _default_workspace(document.get("defaults"))
     return named if isinstance(named, str) and named else None
+
+
+def workspace_of(document: dict[str, Any], source: SourceEntry) -> Path | None:
+    """The directory in which tasks of *source* work that name none, resolved; None where there is none."""
+    base = source.project_workspace or _text(document.get("project_workspace"))
+    named: str | None = None
+    for layer in layers_of(document, source).defaults:
+        named = layer.get("workspace", named)
+    if not base and not named:
+        return None
+    return Path(os.path.realpath(Path(base or "/") / Path(named or "").expanduser()))
 
 
 def why_not_closed(path: Path) -> str | None:

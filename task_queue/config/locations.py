@@ -70,6 +70,17 @@ class Locations:
         return (folder if folder.name == _PROGRAM else self.config, self.runtime_dir, self.state_dir)
 
     @property
+    def own_folder(self) -> Path | None:
+        """The configuration's folder; None where it is not ours, because agents may write there."""
+        folder = self.private[0]
+        return None if folder == self.config else folder
+
+    @property
+    def drafts(self) -> Path:
+        """Documents that a person writes and has not added yet."""
+        return self.state_dir / "drafts"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """Every folder of the queue outside the sources and the configuration."""
         return (self.state_dir, self.runtime_dir, self.worktrees, self.temporary, self.documents)

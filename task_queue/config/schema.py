@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,9 +25,10 @@ from task_queue.domain.errors import ConfigError
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
-from task_queue.ports.executor import SettingSource
+from task_queue.ports.executor import McpSource, SettingSource
 
 _PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class _Section(BaseModel):
@@ -64,6 +66,12 @@ def _source_id(text: str) -> str:
 def _period(text: str) -> str:
     _PERIOD(text)
     return text
+
+
+def _variable(name: str) -> str:
+    if not _VARIABLE.fullmatch(name):
+        raise ValueError(f"'{name}' is not the name of a variable")
+    return name
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -107,6 +115,7 @@ class Agent(_Section):
     cli_path: AbsolutePath | None = None
     account: Literal["subscription", "api_key", "cloud", "any"] = "any"
     setting_sources: tuple[SettingSource, ...] = ("project",)
+    mcp_servers: McpSource = "none"
     prewarm: bool = False
     hide_login: bool = True
     """Off for a ``cli_path`` that does not pass open file descriptors on, such as one that starts a container."""
@@ -118,6 +127,13 @@ class Agent(_Section):
             " as .env and package.json in the workspace."
         ),
     ] = False
+
+
+class CheckSettings(_Section):
+    """What the queue itself runs on the work: ``verify``, ``setup``, git and its hooks."""
+
+    env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
+    """Names of secret variables that they get, too: as the agent has them, else from our environment."""
 
 
 class GitSettings(_Section):
@@ -181,6 +197,7 @@ class Config(_Section):
     task_source_directories: tuple[Source, ...]
     defaults: dict[str, Any] = {}
     agent: Agent = Agent()
+    checks: CheckSettings = CheckSettings()
     git: GitSettings = GitSettings()
     executors: dict[str, ConfiguredCommand] = {}
     limits: Limits = Limits()

@@ -182,7 +182,7 @@ class LandingTries:
 
 def _what_matters(order: Order, product: WorkProduct) -> object:
     """A try is not repeated while this is the same: the tips, and the files in the way. Raises GitError."""
-    git = guarded(Git(order.workspace, order.env_without_secrets), order.git.trusted)
+    git = guarded(Git(order.workspace, order.env_of_checks), order.git.trusted)
     target = (product.landing or {}).get("target")
     tips = [commit_of(git, f"refs/heads/{branch}") for branch in (target, product.branch)]
     return facts(git), tips

@@ -6,14 +6,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from task_queue.agents.project_settings import OF_PROJECT, SettingsTrust
+from task_queue.agents.mcp_servers import project_servers
+from task_queue.agents.project_settings import SettingsTrust, loads_project, without_project
 from task_queue.config.credentials import check_env_file, credentials, secret_places
 from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT, why_not_closed
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import demand_trusted_folders
+from task_queue.config.roots import demand_allowed, directory_named
 from task_queue.config.schema import Config, Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
@@ -38,7 +41,7 @@ from task_queue.git.program import Git
 from task_queue.git.repository import root_of
 from task_queue.platform.disk import starts_programs
 from task_queue.ports.attempt_log import AttemptPlace
-from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order, SettingSource
+from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitSetup, Order
 
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
@@ -86,13 +89,20 @@ class ConfiguredOrders:
         config = self.config
         if not self._parsed or self._parsed[0][0] is not config:
             source = config.source(self.listed.id) or self.listed
-            layers = layers_of(config.defaults, source.defaults, executors=config.executors)
+            workspace = config.workspace_of(source)
+            layers = layers_of(
+                config.defaults,
+                source.defaults,
+                executors=config.executors,
+                workspace=None if workspace is None else str(workspace),
+                roots=map(str, config.workspace_roots()),
+            )
             self._parsed[:] = [(config, layers)]
         return self._parsed[0][1]
 
     def settings_of(self, task: Task) -> Settings:
         with naming_the_line(task):
-            return self.layers().settings_of(task.given)
+            return self.layers().known_settings_of(task.given)
 
     def check(self, task: Waiting) -> None:
         """Whether tasks like *task* can be run now: asked before a claim, because each claim makes a folder.
@@ -120,7 +130,7 @@ class ConfiguredOrders:
             return self._order_for(claim, task, journal, place)
 
     def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
-        settings = self.settings_of(task)
+        settings = self.layers().settings_of(task.given)
         env = self._environment(settings.executor)
         if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
@@ -131,15 +141,18 @@ class ConfiguredOrders:
         cap = settings.max_budget_usd
         executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
+        self._note_first_task(workspace)
         if executor is ExecutorKind.CLAUDE:
             self._check_outside_of_queues(task, workspace, settings)
-        setting_sources, notes, accepted_settings = (
-            self._trusted_sources(workspace, strict=settings.permissions is Profile.SANDBOXED)
-            if executor is ExecutorKind.CLAUDE
-            else ((), (), None)
-        )
         needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
-        secret = credentials(self.config.agent, self.environ) if needs_key else {}
+        is_strict = settings.permissions is Profile.SANDBOXED
+        agent, notes = (
+            self._with_what_is_accepted(self._agent(task), workspace, strict=is_strict)
+            if executor is ExecutorKind.CLAUDE
+            else (self._agent(task), ())
+        )
+        is_needed = needs_key or bool(self.config.checks.env)
+        outside = credentials(self.config.agent, self.environ) if is_needed else {}
         return Order(
             claim=claim,
             source=self.source.id,
@@ -155,20 +168,10 @@ class ConfiguredOrders:
             settings=settings,
             executor=executor,
             argv=self._argv(settings.executor),
-            env={**env, **secret},
-            secret_names=tuple(secret),
-            agent=AgentSetup(
-                cli_path=self.config.agent.cli_path,
-                config_dir=self.config.agent.config_dir,
-                account=self.config.agent.account,
-                setting_sources=setting_sources,
-                accepted_settings=accepted_settings,
-                allow_only=bool(task.given.get("allow")),
-                task_deny=tuple(task.given.get("deny") or ()),
-                scrub_env=self.config.agent.scrub_env,
-                hide_login=self.config.agent.hide_login,
-                prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
-            ),
+            env={**env, **outside} if needs_key else env,
+            secret_names=tuple(outside),
+            checks_env=self._granted_to_checks({**env, **outside}),
+            agent=agent,
             git=GitSetup(
                 worktrees=self.worktrees / self.source.id,
                 keep=self.config.git.keep,
@@ -213,8 +216,9 @@ class ConfiguredOrders:
         watch = OwnerWatch()
         try:
             settings = self.settings_of(task)
-            environment = without_secrets(self._environment(settings.executor))
-            git = guarded(Git(self._workspace(task, settings), environment), self._trusted_programs)
+            env = self._environment(settings.executor)
+            git_env = {**without_secrets(env), **self._granted_to_checks(env)}
+            git = guarded(Git(self._workspace(task, settings), git_env), self._trusted_programs)
             root = root_of(git)
             if root is None:
                 return product
@@ -248,26 +252,51 @@ class ConfiguredOrders:
         except (TaskFileError, ExecutorError, OSError):
             return None
 
-    def _trusted_sources(
-        self, workspace: Path, *, strict: bool
-    ) -> tuple[tuple[SettingSource, ...], tuple[str, ...], dict[str, str] | None]:
-        """Which settings the agent may load, what a person should know about that, and the hashes accepted."""
-        wanted = self.config.agent.setting_sources
-        of_project = OF_PROJECT.intersection(wanted)
-        if not of_project:
-            return wanted, (), None
+    def _agent(self, task: Task) -> AgentSetup:
+        configured = self.config.agent
+        return AgentSetup(
+            cli_path=configured.cli_path,
+            config_dir=configured.config_dir,
+            account=configured.account,
+            setting_sources=configured.setting_sources,
+            mcp_servers=configured.mcp_servers,
+            allow_only=bool(task.given.get("allow")),
+            task_deny=tuple(task.given.get("deny") or ()),
+            scrub_env=configured.scrub_env,
+            hide_login=configured.hide_login,
+            prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
+        )
+
+    def _note_first_task(self, workspace: Path) -> None:
+        """What is in the workspaces before any task ran is their owner's."""
+        configured = filter(None, map(self.config.workspace_of, self.config.sources))
+        with suppress(OSError, ValueError):  # said where it matters
+            self.trust.begin((workspace, *configured))
+
+    def _with_what_is_accepted(
+        self, agent: AgentSetup, workspace: Path, *, strict: bool
+    ) -> tuple[AgentSetup, tuple[str, ...]]:
+        """*agent* with what it may load of the project, and what a person should know about that."""
+        left_out: tuple[str, ...] = ()
+        if agent.mcp_servers in {"none", "user"} and (servers := project_servers(workspace)):
+            named = ", ".join(servers)
+            left_out = (
+                f"without the MCP servers of .mcp.json ({named}): agent.mcp_servers is {agent.mcp_servers}",
+            )
+        if not loads_project(agent):
+            return agent, left_out
         try:
             changes = [str(change) for change in self.trust.changes(workspace, strict=strict)]
             accepted = self.trust.accepted_in(workspace)
         except (OSError, ValueError) as error:
             changes, accepted = [f"what was accepted cannot be read: {error}"], {}
         if not changes:
-            return wanted, (), accepted
+            return replace(agent, accepted_settings=accepted), left_out
         note = (
             f"ran without the project's settings, which are not as they were accepted: {'; '.join(changes)};"
             " look at them, then: task-queue doctor --accept-settings"
         )
-        return tuple(source for source in wanted if source not in of_project), (note,), None
+        return without_project(agent), (note, *left_out)
 
     def _workspace(self, task: Task, settings: Settings) -> Path:
         """The directory the task works in, checked. A default that is missing is the source's trouble."""
@@ -281,9 +310,9 @@ class ConfiguredOrders:
                     f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
                 )
             return default
-        workspace = Path(os.path.realpath((default or Path("/")) / Path(settings.workspace).expanduser()))
+        workspace = directory_named(settings.workspace, base=default)
         if "workspace" in task.given:
-            self._check_root(workspace)
+            demand_allowed(workspace, self.config.workspace_roots())
         problem = _why_unusable(workspace)
         if problem is not None:
             raise TaskFileError(
@@ -295,16 +324,6 @@ class ConfiguredOrders:
 
     def _no_workspace(self) -> NeedsPersonError:
         return NeedsPersonError(f"source '{self.source.id}' has no workspace", hint=WORKSPACE_HINT)
-
-    def _check_root(self, workspace: Path) -> None:
-        roots = [Path(os.path.realpath(root)) for root in self.config.workspace_roots()]
-        if not any(workspace.is_relative_to(root) for root in roots):
-            allowed = ", ".join(str(root) for root in roots) or "none is configured"
-            raise TaskFileError(
-                f"the workspace {workspace} is outside the directories that a task may name ({allowed})",
-                hint="add its directory to roots in the configuration",
-                keys=("workspace",),
-            )
 
     def _check_outside_of_queues(self, task: Task, workspace: Path, settings: Settings) -> None:
         """Every profile denies the queue's folders to the agent: in one of them it could do nothing."""
@@ -339,6 +358,11 @@ class ConfiguredOrders:
         if executor == CLAUDE and problem:
             raise NeedsPersonError(problem, hint="keep it in a folder with another name")
         return env
+
+    def _granted_to_checks(self, env: Mapping[str, str]) -> dict[str, str]:
+        """What ``checks.env`` names: as the agent has it in *env*, else as we do."""
+        everything = {**self.environ, **env}
+        return {name: everything[name] for name in self.config.checks.env if name in everything}
 
     def _argv(self, executor: str) -> tuple[str, ...]:
         if executor == CLAUDE:

@@ -23,7 +23,13 @@ from task_queue.domain.attempt.results import attempts_before, bare_ending, jour
 from task_queue.domain.attempt.spending import Meter, meter_of
 from task_queue.domain.document.choices import CLAUDE, OnLostSession
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import ClaimLost, EngineUnavailable, ExecutorError, TaskFileError
+from task_queue.domain.errors import (
+    ClaimLost,
+    EngineUnavailable,
+    ExecutorError,
+    NotConfiguredError,
+    TaskFileError,
+)
 from task_queue.domain.model import (
     Claim,
     Complete,
@@ -92,6 +98,8 @@ class Supervision:
             order = self._orders.order_for(claim, task, self._queue.journal(claim), place)
             order = replace(order, token=self._queue.token_of(claim))
             attempt = self._runners.start(order)
+        except NotConfiguredError as error:  # usually seen before the claim
+            self.commit(claim, Outcome(OutcomeKind.UNAVAILABLE, error.in_full), by="worker")
         except TaskFileError as error:
             self.commit(claim, Outcome(OutcomeKind.REJECTED, error.in_full), by="worker")
         except ExecutorError as error:

@@ -33,10 +33,32 @@ class AttentionKind(StrEnum):
     """A check that passed on an earlier commit of a source's target fails on the present one."""
     LOCK = "lock"
     BLOCKED = "blocked"
+    NOT_CONFIGURED = "not_configured"
+    """A task asks for what the configuration in force does not have, and goes on once it has it."""
     RETURNED = "returned"
     """A task came back again and again for a cause of its own, and is not tried again without a person."""
     MORE = "more"
     """Of one source, more need a person than are named."""
+
+
+_OF_THE_QUEUE = frozenset(
+    {
+        AttentionKind.DAEMON,
+        AttentionKind.CONFIGURATION,
+        AttentionKind.ACCOUNT,
+        AttentionKind.SOURCE,
+        AttentionKind.BROKEN_BASE,
+        AttentionKind.LOCK,
+        AttentionKind.BLOCKED,
+        AttentionKind.RETURNED,
+        AttentionKind.MORE,
+    }
+)
+
+
+def is_of_a_result(kind: str) -> bool:
+    """Whether it may be acknowledged; what concerns the queue or a waiting task goes with its cause alone."""
+    return kind not in _OF_THE_QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +68,16 @@ class Attention:
     """Foreign text may be in it; on one line."""
     command: str
     """What settles it, or shows what there is to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A person has seen what a result says, and needs nothing more of it."""
+
+    completed_at: str
+    """Of the result that was seen, as its file has it: one that a retry leads to is another one."""
+    sentences: frozenset[str]
+
+    def covers(self, sentence: str, *, completed_at: str) -> bool:
+        """Whether *sentence* is one that was seen, of a result that was completed then."""
+        return completed_at == self.completed_at and sentence in self.sentences

@@ -5,6 +5,10 @@ What the agent did is never an exception; it is an Outcome (see ``model``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_MOST_FAULTS = 20
+
 
 class TaskQueueError(Exception):
     """One sentence that says where and what; ``hint`` says what to do now."""
@@ -27,7 +31,8 @@ class TaskFileError(TaskQueueError):
     """A task document that cannot be run as it stands. ``line`` is 1-based, None where no line is to blame.
 
     ``keys`` are those of the front matter that are to blame, the first that the document has, where only its
-    reader knows the line; one item of a list is spelled ``key: item``.
+    reader knows the line; one item of a list is spelled ``key: item``. ``faults`` are all that is wrong with the
+    document, each a TaskFileError; the error itself where there is one only.
     """
 
     def __init__(
@@ -36,10 +41,46 @@ class TaskFileError(TaskQueueError):
         super().__init__(message, hint=hint)
         self.line = line
         self.keys = keys
+        self._faults: tuple[TaskFileError, ...] = ()
+
+    @classmethod
+    def of(cls, faults: Sequence[TaskFileError]) -> TaskFileError:
+        """All of *faults* (at least one) in one, in the order of their lines; of very many the first.
+
+        Of the class that all of them have; TaskFileError where they differ.
+        """
+        each = sorted((one for fault in faults for one in fault.faults), key=lambda one: one.line or 0)
+        if len(each) == 1:
+            return each[0]
+        hidden = len(each) - _MOST_FAULTS
+        kinds = {type(one) for one in each}
+        several = (kinds.pop() if len(kinds) == 1 else cls)("", line=each[0].line)
+        several._faults = (
+            tuple(each) if hidden <= 0 else (*each[:_MOST_FAULTS], cls(f"and {hidden} more faults"))
+        )
+        return several
+
+    @property
+    def what(self) -> str:
+        """The message without the line."""
+        return super().__str__()
+
+    @property
+    def faults(self) -> tuple[TaskFileError, ...]:
+        return self._faults or (self,)
 
     def __str__(self) -> str:
-        message = super().__str__()
-        return message if self.line is None else f"line {self.line}: {message}"
+        if self._faults:
+            return "; ".join(map(str, self._faults))
+        return self.what if self.line is None else f"line {self.line}: {self.what}"
+
+    @property
+    def in_full(self) -> str:
+        return "; ".join(fault.in_full for fault in self._faults) if self._faults else super().in_full
+
+
+class NotConfiguredError(TaskFileError):
+    """The document is in order, but the configuration in force does not have or allow what it asks for: it waits."""
 
 
 class UnknownTaskError(TaskQueueError):

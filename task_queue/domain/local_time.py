@@ -16,6 +16,16 @@ def instant_of(local: datetime) -> datetime:
     return max(local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
+def next_time(clock: time, now: datetime) -> datetime:
+    """The next instant after *now* at which local clocks show *clock*, in UTC."""
+    today = now.astimezone().date()
+    return next(
+        instant
+        for days in range(3)
+        if (instant := instant_of(datetime.combine(today + timedelta(days=days), clock))) > now
+    )
+
+
 def next_midnight(now: datetime) -> datetime:
     """When the local day of *now* is over, in UTC."""
     tomorrow = now.astimezone().date() + timedelta(days=1)

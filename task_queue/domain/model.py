@@ -149,6 +149,8 @@ class Work:
     session_id: str | None = None
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
     model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    session_model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The CLI's cumulative count of the whole session, by model."""
     permission_denials: tuple[dict[str, Any], ...] = ()
     billed_to: str | None = None
     session_cost_usd: float | None = None
@@ -211,6 +213,9 @@ class Attempt:
     cost_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     seconds_by_phase: dict[str, float] = field(default_factory=dict[str, float])
     """Both empty where the attempt was ended before it could report."""
+    model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    session_model_usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    """As in ``Work``."""
     steps: str = ""
     """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.attempt.proof``."""
     returned: bool = False

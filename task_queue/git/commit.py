@@ -66,12 +66,14 @@ class CommitResult:
     overtaken: tuple[str, ...] = ()
     """Paths that they changed, too: left uncommitted."""
     by_hooks: tuple[str, ...] = ()
-    """Paths that hooks made into something else than what was judged."""
+    """Paths that hooks made into something else than what was judged: not in *ours*."""
     left_out: tuple[LeftOut, ...] = ()
     rewritten: bool = False
     """The commit that the task began on is no longer part of the history."""
     refused: str | None = None
     """What git and its hooks said when they refused the commit; the changes are where they were."""
+    to_judge: bool = False
+    """Nothing was committed, because what hooks made of the files is judged first."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -146,14 +148,14 @@ def final_commit(
     held: bool = False,
     made: str | None = None,
     announce: Callable[[str], None] = lambda _: None,
-    prove: Callable[[str], str | None] = lambda _: None,
+    goes_back: Callable[[Collection[str]], bool] = lambda _: False,
     take_back: Callable[[], None] | None = None,
 ) -> CommitResult:
     """Commit what *judged* has changed since the checkpoint and was not uncommitted before it; nothing if *held*.
 
-    The files come from the tree that was judged and from no other place. What a hook makes of them goes to *prove*,
-    which says why that must not be committed. Where the branch has more commits by now, *take_back* lets it be
-    where it was judged; without it, the commit is made on them.
+    The files come from the tree that was judged and from no other place. Where a hook makes something else of them,
+    *goes_back* gets the paths and says whether that is judged first; if not, it is left out. Where the branch has
+    more commits by now, *take_back* lets it be where it was judged; without it, the commit is made on them.
 
     The commit is given to *announce* before a branch has it, and an earlier call's comes back as *made*. Without
     it, a commit counts as the queue's if it has exactly what the queue would commit: *trailers* must hold Task-Id
@@ -191,7 +193,7 @@ def final_commit(
             signature=signature or Signature(),
             ends_at=time.monotonic() + within_s,
             announce=announce,
-            prove=prove,
+            goes_back=goes_back,
         )
     if result.ours is not None:
         result = replace(result, paths=_follow_in_index(there, result.ours, just_made=ours is None))
@@ -227,6 +229,11 @@ def _earlier_call(
 def _late_commits(git: Git, judged: str | None, ours: str | None) -> tuple[str, ...]:
     """Commits that came after the verdict, but for the queue's own."""
     return tuple(commit for commit in _commits_since(git, judged) if commit != ours)
+
+
+def _after(git: Git, commit: str, onto: str | None) -> tuple[str, ...]:
+    """Commits that a hook made after the queue's, or in its place."""
+    return () if head_of(git) == commit else _late_commits(git, onto, commit)
 
 
 def _paths_of(git: Git, before: str | None, after: str | None) -> frozenset[str]:
@@ -274,7 +281,7 @@ def _commit(
     signature: Signature,
     ends_at: float,
     announce: Callable[[str], None],
-    prove: Callable[[str], str | None],
+    goes_back: Callable[[Collection[str]], bool],
 ) -> CommitResult:
     onto = result.head
     with _staged(git, repository, onto, entries) as ours:
@@ -293,19 +300,18 @@ def _commit(
         if refused is not None:
             return replace(result, refused=refused)
         _take_back_unjudged(ours, wanted, changed_since)
-        tree = ours.change("write-tree").text
-        by_hooks = tuple(step.path for step in steps_between(git, wanted, tree))
+        by_hooks = tuple(step.path for step in steps_between(git, wanted, ours.change("write-tree").text))
+    result = replace(result, by_hooks=by_hooks)
+    if by_hooks and goes_back(by_hooks):
+        return replace(result, to_judge=True)
     parents = ("-p", onto) if onto else ()
     how = ("-S",) if signs(git) else ("--no-gpg-sign",)
-    commit = _signed(git, signature).change("commit-tree", *how, tree, *parents, "-F", "-", stdin=said).text
-    if by_hooks and (why := prove(commit)) is not None:
-        changed = ", ".join(by_hooks)
-        return replace(result, refused=f"what a hook made of {changed} fails the checks: {why}")
+    commit = _signed(git, signature).change("commit-tree", *how, wanted, *parents, "-F", "-", stdin=said).text
     announce(commit)
     _advance(git, repository, commit, onto)
     with suppress(GitError):  # git does not ask this hook, either
         _signed(git, signature).within(_left_s(ends_at)).run_hook("post-commit")
-    return replace(result, ours=commit, head=commit, by_hooks=by_hooks)
+    return replace(result, ours=commit, head=head_of(git), late=(*result.late, *_after(git, commit, onto)))
 
 
 def _hooks_refuse(git: Git, text: Path, ends_at: float) -> str | None:

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.work.programs import is_same, trusted_after
-from task_queue.git.owners_programs import OwnersPrograms, key_of_path, programs_in, record_of, repository_of
+from task_queue.git.owners_programs import (
+    OwnersPrograms,
+    key_of_path,
+    programs_elsewhere,
+    programs_in,
+    record_of,
+    repository_of,
+)
 from task_queue.git.program import Git
 from task_queue.git.repository import root_of
 from task_queue.platform import durable, identity
@@ -44,23 +51,25 @@ def guarded(git: Git, folder: Path | None) -> Git:
     if folder is None or (place := _place_of(git, folder)) is None:
         return git
     with _locked(place):
-        known = _read(place)
-        trusted = _trusted_in(known, programs_in(git)) if known is not None else programs_in(git)
+        known = _read(place) or _at_first(git, folder)
+        trusted = _trusted_in(known, programs_in(git))
     return replace(git, guard=OwnersPrograms(git, place, trusted))
 
 
 def begin_guarding(git: Git, folder: Path | None) -> Git:
     """As ``guarded``; from now on, until ``end_guarding``, an agent of this process may be at work there."""
-    if folder is None or (place := _place_of(git, folder)) is None:
+    if folder is None:
+        return git
+    if (place := _place_of(git, folder)) is None:
+        _note_none(git, folder)
         return git
     with _locked(place):
-        known, now = _read(place), programs_in(git)
-        if known is None:
-            known = _Known(now)
+        known, now = _read(place) or _at_first(git, folder), programs_in(git)
         trusted = _trusted_in(known, now)
         died = any(not identity.is_alive(runner) for runner in known.at_work)
         alive = tuple(each for each in known.at_work if identity.is_alive(each) and each != own_identity())
         _write(place, _Known(trusted, now if died else known.suspect, (*alive, own_identity())))
+    _mark_of_none(git, folder).unlink(missing_ok=True)
     return replace(git, guard=OwnersPrograms(git, place, trusted))
 
 
@@ -107,6 +116,28 @@ def disarmed(git: Git) -> str | None:
 
 def _trusted_in(known: _Known, now: dict[str, list[str]]) -> dict[str, list[str]]:
     return known.trusted if known.at_work else trusted_after(now, known.trusted, known.suspect)
+
+
+def _at_first(git: Git, folder: Path) -> _Known:
+    """What is trusted of a repository that no task was in: not its own settings where a task may have made it."""
+    now = programs_in(git)
+    if not _mark_of_none(git, folder).exists():
+        return _Known(now)
+    return _Known(programs_elsewhere(git), suspect=now)
+
+
+def _note_none(git: Git, folder: Path) -> None:
+    mark = _mark_of_none(git, folder)
+    try:
+        durable.make_directory(folder)
+        durable.replace(mark, b"")
+    except OSError as error:
+        raise GitError(f"{mark}: {error.strerror}", hint="make the state folder writable") from error
+
+
+def _mark_of_none(git: Git, folder: Path) -> Path:
+    """Says that a task worked there while it was in no repository."""
+    return folder / f"{key_of_path(git.directory)}.none"
 
 
 def _place_of(git: Git, folder: Path) -> Path | None:

@@ -134,7 +134,7 @@ def _land_once(
     place = checkout_of(git, target)
     new = tip
     if not continues(git, old, tip):
-        merged = _merged(git, request, place, old=old, tip=tip, within_s=within_s)
+        merged = _merged(git, request, place, old=old, tip=tip, add_note=add_note, within_s=within_s)
         if not isinstance(merged, str):
             return Blocked(merged.why) if isinstance(merged, Refused) else merged
         new = merged
@@ -149,7 +149,14 @@ def _land_once(
 
 
 def _merged(
-    git: Git, request: LandingPlan, place: Path | None, *, old: str, tip: str, within_s: float
+    git: Git,
+    request: LandingPlan,
+    place: Path | None,
+    *,
+    old: str,
+    tip: str,
+    add_note: Callable[[str], None],
+    within_s: float,
 ) -> str | Conflict | Refused | Blocked:
     """The merge commit; its hooks do not run where the merge could not land anyway."""
     files = merged_tree(git, old, tip)
@@ -163,6 +170,7 @@ def _merged(
         message=request.message,
         beside=request.beside,
         ends_at=time.monotonic() + within_s,
+        add_note=add_note,
     )
 
 

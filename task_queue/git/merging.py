@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from task_queue.git.own_repository import hooks_folder
 from task_queue.git.program import Git, said_by
 from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.signing import require_signing, signs
+from task_queue.git.snapshot import steps_between
 from task_queue.git.untrusted import fetch_from_view, isolated_view
 
 _LEAST_S = 1.0
@@ -50,9 +52,17 @@ def merged_tree(git: Git, old: str, tip: str) -> str | Conflict | Refused:
 
 
 def merge_commit(
-    git: Git, *, old: str, tip: str, branch: str, message: str, beside: Path, ends_at: float
+    git: Git,
+    *,
+    old: str,
+    tip: str,
+    branch: str,
+    message: str,
+    beside: Path,
+    ends_at: float,
+    add_note: Callable[[str], None],
 ) -> str | Refused:
-    """A commit that no branch has: *tip* of *branch*, merged into *old*.
+    """A commit that no branch has: *tip* of *branch*, merged into *old*. What hooks make of its files is left out.
 
     *beside* is where the throw-away checkout may be; *ends_at*, by the monotonic clock, when the hooks have
     to be done. Raises GitError.
@@ -66,6 +76,7 @@ def merge_commit(
         )
         if begun.code != 0:
             return Refused(f"git refused: {said_by(begun)}")
+        tree = there.change("write-tree").text
         own = directory / ".git"
         text = own / "MERGE_MSG"
         hooked = replace(
@@ -82,7 +93,12 @@ def merge_commit(
         message = there.read("stripspace", stdin=text.read_bytes()).out.decode(errors="surrogateescape")
         if not message.strip():
             return Refused("a hook left no commit message")
-        return _commit(git, there, old, tip, message)
+        by_hooks = [step.path for step in steps_between(there, tree, there.change("write-tree").text)]
+        if by_hooks:
+            add_note(
+                f"not in the merge, because hooks changed it and nothing judged it: {', '.join(by_hooks)}"
+            )
+        return _commit(git, there, tree, parents=("-p", old, "-p", tip), message=message)
 
 
 def _run(git: Git, hook: tuple[str, ...], ends_at: float) -> Refused | None:
@@ -94,10 +110,8 @@ def _run(git: Git, hook: tuple[str, ...], ends_at: float) -> Refused | None:
     return Refused(f"the hook {hook[0]} refused: {said_by(answer)}") if answer.code != 0 else None
 
 
-def _commit(git: Git, there: Git, old: str, tip: str, message: str) -> str:
-    """With the files as the hooks left them, and signed where the owner's repository says so."""
-    parents = ("-p", old, "-p", tip)
-    tree = there.change("write-tree").text
+def _commit(git: Git, there: Git, tree: str, *, parents: tuple[str, ...], message: str) -> str:
+    """Signed where the owner's repository says so."""
     files = there.change("commit-tree", "--no-gpg-sign", tree, *parents, "-m", "Files of a merge").text
     ref = f"refs/task-queue/merge-{os.getpid()}"
     with isolated_view(git, there.directory / ".git") as apart:

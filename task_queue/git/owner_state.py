@@ -85,6 +85,7 @@ def state_of(place: OwnerPlace) -> RepositoryState:
             for dirty in dirty_in(status)
             if not _is_below(place.root / dirty.path, place.leave_out)
         },
+        exclusions=dict(_exclusions(place)),
     )
 
 
@@ -156,6 +157,16 @@ def _hooks(place: OwnerPlace) -> Iterator[tuple[str, str]]:
                     yield _visible(path.name), f"{mode:o} {_hash(file.read(_HOOK_LIMIT))}"
     except OSError as error:
         raise GitError(f"{place.hooks}: {error.strerror}", hint="make it readable") from error
+
+
+def _exclusions(place: OwnerPlace) -> Iterator[tuple[str, str]]:
+    """But for ``.gitignore``, which is among the files."""
+    environment = place.git.environment
+    named = place.git.ask("config", "--path", "--get", "core.excludesFile").text
+    usual = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "/"), ".config"))
+    for path in (place.common_dir / "info/exclude", place.root / (named or usual / "git/ignore")):
+        with suppress(OSError):
+            yield _visible(str(path)), _hash(durable.read_regular(path, limit=_LIMIT)[0])
 
 
 def _path(place: OwnerPlace, key: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,8 +134,14 @@ def programs_in(git: Git) -> dict[str, list[str]]:
     return {**that_name_programs(_entries(git)[0]), **_hooks_of(paths_of(git.unguarded()).hooks)}
 
 
-def _entries(git: Git) -> tuple[list[tuple[str, str]], tuple[Path, ...]]:
-    """All that is configured, and the files that say so."""
+def programs_elsewhere(git: Git) -> dict[str, list[str]]:
+    """What the account and the machine name, and no hook: nothing of the repository. Raises GitError."""
+    entries = _entries(git, but=("local", "worktree"))[0]
+    return {**that_name_programs(entries), _HOOKS_PATH: [str(repository_of(git) / "hooks")]}
+
+
+def _entries(git: Git, *, but: Collection[str] = ()) -> tuple[list[tuple[str, str]], tuple[Path, ...]]:
+    """All that is configured, *but* in these scopes, and the files that say so."""
     fields = iter(
         git.unguarded().read("config", "--list", "--includes", "-z", "--show-scope", "--show-origin").fields
     )
@@ -143,7 +149,7 @@ def _entries(git: Git) -> tuple[list[tuple[str, str]], tuple[Path, ...]]:
     origins: dict[Path, None] = {}
     for scope, origin, entry in zip(fields, fields, fields, strict=True):
         key, _, value = entry.partition("\n")
-        if scope != "command":
+        if scope not in ("command", *but):
             found.append((key, value if "\n" in entry else "true"))
             origins[git.directory / origin.removeprefix("file:")] = None
     return found, tuple(origins)

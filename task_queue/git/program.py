@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from task_queue.domain.errors import GitError, GitTookTooLong
+from task_queue.git.closed import with_working_tree
 from task_queue.platform.identity import kill_group
 from task_queue.platform.sandbox import Sandbox
 from task_queue.platform.wakeup import readable
@@ -214,8 +215,10 @@ class Git:
         command = next(word for number, word in enumerate(arguments) if not _is_switch(arguments, number))
         if self.sandbox is None or command in _RUNS_NOTHING:
             return argv
-        files = self.work_tree or self.directory
-        return self.sandbox.with_writable(files).around(argv, directory=self.directory)
+        sandbox = self.sandbox.with_writable(self.work_tree or self.directory)
+        if self.git_dir is not None and self.work_tree is not None:
+            sandbox = with_working_tree(sandbox, self.git_dir)
+        return sandbox.around(argv, directory=self.directory)
 
     def unguarded(self) -> Git:
         """To look at the configuration as it stands; for nothing else."""

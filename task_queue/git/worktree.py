@@ -18,6 +18,7 @@ from task_queue.domain.document.naming import branch_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.git.checkpoint import ref_of
+from task_queue.git.closed import with_repository
 from task_queue.git.own_repository import Borrowed, RepositoryPaths, borrowed_of, make_repository, paths_of
 from task_queue.git.program import Git, said_by
 from task_queue.git.records import CheckoutRecord, record_of, remember, remove_tree
@@ -149,8 +150,7 @@ def _sandbox(git: Git, where: RepositoryPaths) -> Sandbox:
     """For one who looks after the task's end, and knows no more of it."""
     home = Path(git.environment.get("HOME", "/"))
     readable = (home, git.directory, where.common_dir)
-    fixed = (where.common_dir / "config", where.common_dir / "hooks")
-    return Sandbox(readable, (where.common_dir,), fixed, secrets_below(home))
+    return with_repository(Sandbox(readable, hidden=secrets_below(home)), where.common_dir)
 
 
 def admin_folder(git: Git, directory: Path) -> Path:

@@ -20,6 +20,8 @@ from task_queue.ports.attempt_log import LogAddress
 
 SettingSource = Literal["user", "project", "local"]
 """Where the agent's own settings are read from."""
+McpSource = Literal["none", "project", "user", "both"]
+"""Whose MCP servers the agent gets."""
 
 
 class Stop(StrEnum):
@@ -48,8 +50,9 @@ class AgentSetup:
     account: str = "any"
     """Who may be billed."""
     setting_sources: tuple[SettingSource, ...] = ("project",)
+    mcp_servers: McpSource = "none"
     accepted_settings: Mapping[str, str] | None = None
-    """Hashes of the project settings that their owner accepted; None where none are loaded."""
+    """Hashes of the files of the project that their owner accepted; None where none are loaded."""
     runs_hooks: bool = True
     """Whether the CLI starts the hooks of all settings that it loads."""
     allow_only: bool = False
@@ -119,7 +122,9 @@ class Order:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     """The whole environment of the agent's process."""
     secret_names: tuple[str, ...] = ()
-    """Variables in *env* that are secret, whatever their names say."""
+    """Variables in *env* and *checks_env* that are secret, whatever their names say."""
+    checks_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What checks, hooks and git get besides the harmless part of *env*."""
     agent: AgentSetup = field(default_factory=AgentSetup)
     interruption: str | None = None
     """For a continued session: how the earlier attempt ended."""
@@ -149,13 +154,14 @@ class Order:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values that no file may hold."""
-        return secrets_in(self.env, self.secret_names)
+        """Values that no file may hold; of *checks_env* also where the agent has none or another."""
+        found = {*secrets_in(self.env, self.secret_names), *secrets_in(self.checks_env, self.secret_names)}
+        return tuple(sorted(found, key=len, reverse=True))
 
     @property
-    def env_without_secrets(self) -> dict[str, str]:
-        """For git, hooks and checks."""
-        return without_secrets(self.env, self.secret_names)
+    def env_of_checks(self) -> dict[str, str]:
+        """For git, hooks and checks: no secrets but those that the configuration gives them."""
+        return {**without_secrets(self.env, self.secret_names), **self.checks_env}
 
     @property
     def marker(self) -> str:

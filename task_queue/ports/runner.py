@@ -58,7 +58,10 @@ class Orders(Protocol):
     """Turns a claimed task into what its runner needs, according to the configuration in force."""
 
     def settings_of(self, task: Task) -> Settings:
-        """Raises TaskFileError where the layers do not fit together."""
+        """What applies to a claimed task, also where the configuration lacks something for it by now.
+
+        Raises TaskFileError where the document is not a valid task.
+        """
         ...
 
     def check(self, task: Waiting) -> None:
@@ -66,7 +69,8 @@ class Orders(Protocol):
         ...
 
     def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
-        """Raises TaskFileError if this task cannot be run, ExecutorError if no task can be run now."""
+        """Raises ExecutorError if no task can be run now, and if this task cannot be run NotConfiguredError (not by the
+        configuration in force) or TaskFileError (by none)."""
         ...
 
     def compared(self, claim: Claim, task: Task, product: WorkProduct) -> WorkProduct:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
-from task_queue.agents.project_settings import accepted_only, without_programs
+from task_queue.agents.instructions import changed_between, instructions_of
+from task_queue.agents.project_settings import (
+    accepted_only,
+    without_programs,
+    without_project,
+    without_reserved,
+)
 from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
@@ -132,15 +138,23 @@ class OngoingAttempt:
         if left:
             self.transcript.write("note", f"ended {left} processes that were left running")
 
-    def judge_anew(self) -> bool:
+    def judge_hooks(self, paths: Collection[str]) -> bool:
+        """Whether what hooks made of *paths* at the commit is to be verified and audited first: once in a round."""
+        if judged_work(self.steps.done).hooked:
+            return False
+        why = f"changed by the repository's hooks, and judged again with that: {named(paths)}"
+        return self.judge_anew(why, hooked=True)
+
+    def judge_anew(self, why: str = "", *, hooked: bool = False) -> bool:
         """Whether files changed after the round that made them: then these are to be verified and audited."""
         round_end = judged_work(self.steps.done)
         changed = self.opened().changed_since(round_end.tree)
         if not changed or not may_judge_anew(self.steps.done):
             return False
-        self._note(f"changed after the round had ended, and judged as it is now: {named(changed)}")
+        self._note(why or f"changed after the round had ended, and judged as it is now: {named(changed)}")
         checkout = self.opened()
-        self.steps.add(replace(round_end, denials=(), tree=checkout.state(), head=checkout.head()))
+        now = replace(round_end, denials=(), tree=checkout.state(), head=checkout.head())
+        self.steps.add(replace(now, hooked=round_end.hooked or hooked))
         return True
 
     def made(self) -> str | None:
@@ -194,9 +208,13 @@ class OngoingAttempt:
             meter=self.order.meter if keeps_session else Meter(),
         )
         order = self._with_accepted_settings(order, name_of(phase))
+        if request.audits:
+            order = self._with_instructions_of_others(order)
         self.watch.begin()
         result = agent.run_session(order, self.transcript, request)
         self.watch.look()
+        for note in result.notes:
+            self._note(note)
         cost = result.work.total_cost_usd or 0.0
         self.costs[name_of(phase)] = self.costs.get(name_of(phase), 0.0) + cost
         allowance = self.order.allowance_usd
@@ -237,6 +255,11 @@ class OngoingAttempt:
             self.notes.append(
                 f"from {phase} on without the project's settings, which are not as they were accepted: {unaccepted}"
             )
+        agent, reserved = without_reserved(agent, order.workspace)
+        if reserved is not None:
+            self._note(
+                f"without the project's settings, which set variables that are the queue's own: {reserved}"
+            )
         if is_confined(self.order):  # its auditor, too, which starts what the agent wrote
             # The CLI starts hooks outside of its sandbox, and what they run is among the agent's files.
             agent, named = without_programs(agent, order.workspace)
@@ -246,6 +269,25 @@ class OngoingAttempt:
                 )
             agent = replace(agent, runs_hooks=False)
         return replace(order, agent=agent)
+
+    def changed_instructions(self) -> tuple[str, ...]:
+        """Files that would instruct the auditor, and are not as they were before the task."""
+        checkout = self.opened()
+        before = base_of(self.steps.done).instructions
+        if checkout.branch is None:  # what an earlier attempt left is still there
+            before = self.steps.first_instructions() or before
+        now = instructions_of(checkout.directory)
+        return changed_between(now if before is None else before, now, checkout.changed_paths())
+
+    def _with_instructions_of_others(self, order: Order) -> Order:
+        """An implementer does not write the instructions of its auditor."""
+        changed = self.changed_instructions()
+        if not changed:
+            return order
+        self._note(
+            f"audited without the project's settings, because the task changed instructions: {named(changed)}"
+        )
+        return replace(order, agent=without_project(order.agent))
 
     def keep_leftovers(self) -> None:
         if self.checkout is None:

@@ -240,4 +240,4 @@ def outcome_of(error: GitError, checkout: Checkout | None) -> Outcome:
 
 def git_of(order: Order) -> Git:
     """Git for *order*: hooks and filters get its marker, by which they are found and ended, and no credentials."""
-    return Git(order.workspace, {**order.env_without_secrets, MARKER_VARIABLE: order.marker})
+    return Git(order.workspace, {**order.env_of_checks, MARKER_VARIABLE: order.marker})

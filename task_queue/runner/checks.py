@@ -98,17 +98,6 @@ class Checks:
             tree=tree,
         )
 
-    def prove_commit(
-        self, checkout: Checkout, commit: str, *, transcript: Transcript, within_s: float
-    ) -> str | None:
-        """Run the task's commands on *commit*, of which hooks made something that was not judged; what fails."""
-        if not checkout.order.settings.verify:
-            return None
-        assert checkout.git is not None
-        tree = tree_of(checkout.git, commit)
-        failed = [c for c in self._on_the_work(checkout, tree, transcript, within_s) if not c.passed]
-        return _findings(failed) if failed else None
-
     def prove(
         self, checkout: Checkout, commit: str, *, proven: str | None, transcript: Transcript, within_s: float
     ) -> str | Blocked | None:
@@ -220,7 +209,7 @@ class Checks:
         checks = self._verification.run(
             commands,
             directory=place.directory,
-            environment=order.env_without_secrets,
+            environment=order.env_of_checks,
             marker=order.marker,
             overall_s=min(OVERALL_TIMEOUT_S, within_s),
             sandbox=None

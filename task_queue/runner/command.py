@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 from task_queue.agents.command import CommandExecutor
 from task_queue.domain.attempt.rebuild import CHECKOUT
@@ -161,28 +163,27 @@ class CheckedCommand:
         moved = checkout.require_present()
         notes += [moved] if moved is not None else []
         notes += checkout.collect()
-        done = Implemented(1, tree=checkout.state(), head=checkout.head())
-        left_s = ends_at - time.monotonic()
-        verified = self._checks.verify(checkout, 1, judges, transcript, tree=done.tree, within_s=left_s)
-        steps.append(verified)
-        if settings.verify:
-            outcome = _after(verified, outcome)
-        if outcome.kind is not OutcomeKind.SUCCEEDED:
-            return outcome, work
-        end_tree(checkout.order.marker, root=os.getpid())
-        checkout.require_present()
-        notes += checkout.collect(late=True)
-        for_hooks_s = min(HOOKS_TIMEOUT_S, max(LEAST_FOR_HOOKS_S, ends_at - time.monotonic()))
-        committed = commit_work(
-            checkout,
-            done,
-            attempt=attempt,
-            cost_usd=0.0,
-            within_s=for_hooks_s,
-            prove=lambda commit: self._checks.prove_commit(
-                checkout, commit, transcript=transcript, within_s=for_hooks_s
-            ),
-        )
+        committed = None
+        for may_go_back in (True, False):  # what hooks make of the files is verified once
+            done = Implemented(1, tree=checkout.state(), head=checkout.head())
+            left_s = ends_at - time.monotonic()
+            verified = self._checks.verify(checkout, 1, judges, transcript, tree=done.tree, within_s=left_s)
+            steps.append(verified)
+            if settings.verify:
+                outcome = _after(verified, outcome)
+            if outcome.kind is not OutcomeKind.SUCCEEDED:
+                return outcome, work
+            end_tree(checkout.order.marker, root=os.getpid())
+            checkout.require_present()
+            notes += checkout.collect(late=True)
+            for_hooks_s = min(HOOKS_TIMEOUT_S, max(LEAST_FOR_HOOKS_S, ends_at - time.monotonic()))
+            goes_back = partial(_goes_back, checkout, done.tree) if may_go_back else _stays
+            committed = commit_work(
+                checkout, done, attempt=attempt, cost_usd=0.0, within_s=for_hooks_s, goes_back=goes_back
+            )
+            if committed is not None:
+                break
+        assert committed is not None
         steps.append(committed)
         if settings.landing is Landing.MERGE and committed.commits:
             steps.append(
@@ -247,6 +248,15 @@ def _watch_in_place(git: Git, order: Order) -> OwnerWatch:
             )
             watch.begin()
     return watch
+
+
+def _goes_back(checkout: Checkout, tree: str, _: Collection[str]) -> bool:
+    """Whether the files are not those of *tree*, which was verified, since hooks changed them."""
+    return bool(checkout.changed_since(tree))
+
+
+def _stays(_: Collection[str]) -> bool:
+    return False
 
 
 def _note_more_follows(transcript: Transcript) -> None:

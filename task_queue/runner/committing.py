@@ -40,11 +40,12 @@ def commit_work(
     earlier: Collection[str] = (),
     made: str | None = None,
     announce: Callable[[str], None] = lambda _: None,
-    prove: Callable[[str], str | None] = lambda _: None,
-) -> workflow.Committed:
+    goes_back: Callable[[Collection[str]], bool] = lambda _: False,
+) -> workflow.Committed | None:
     """Commit the *work* that was judged, hooks *within_s*; *earlier* are commits of earlier rounds.
 
-    For *made*, *announce* and *prove* see ``final_commit``. What differs from the work by now is left out and named.
+    For *made*, *announce* and *goes_back* see ``final_commit``; None where something goes back to be judged.
+    What else differs from the work by now is left out and named.
     """
     if checkout.git is None or checkout.repository is None or checkout.checkpoint is None:
         return workflow.Committed()
@@ -85,9 +86,11 @@ def commit_work(
         held=bool(too_many) and in_place,
         made=made,
         announce=announce,
-        prove=prove,
+        goes_back=goes_back,
         take_back=back if checkout.branch is not None and head is not None else None,
     )
+    if result.to_judge:
+        return None
     notes += _differs(result, late)
     if too_many and in_place:
         notes.append(f"left uncommitted: {too_many}")
@@ -148,7 +151,10 @@ def _differs(result: CommitResult, late: Collection[str]) -> list[str]:
     """What is to be said of all that is not exactly what was judged."""
     notes: list[str] = []
     if result.by_hooks:
-        notes.append(f"the repository's hooks changed what was judged: {named(result.by_hooks)}")
+        changed = named(result.by_hooks)
+        notes.append(
+            f"not in the commit, because the repository's hooks changed it and nothing judged it: {changed}"
+        )
     if result.late and result.ours is not None:
         commits = ", ".join(commit[:12] for commit in result.late[:MOST_NAMED])
         notes.append(f"commits that came after the verdict, and that nothing judged: {commits}")

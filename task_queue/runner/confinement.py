@@ -10,6 +10,7 @@ from pathlib import Path
 
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
+from task_queue.git.closed import with_repository, with_working_tree
 from task_queue.git.own_repository import RepositoryPaths, paths_of
 from task_queue.git.owners_programs import WRAPPERS
 from task_queue.git.program import Git
@@ -18,15 +19,6 @@ from task_queue.ports.executor import ExecutorKind, Order
 
 _FIXED = (".git", ".claude", ".mcp.json")
 """In a workspace: what would be executed outside of the sandbox later."""
-_FIXED_IN_GIT = (
-    "commondir",
-    "config",
-    "config.worktree",
-    "hooks",
-    "info",
-    "modules",
-    "worktrees/*/config.worktree",
-)
 
 
 def is_confined(order: Order) -> bool:
@@ -62,14 +54,14 @@ def sandboxed_git(git: Git, order: Order) -> Git:
 def _for_git(order: Order, git: Git, where: RepositoryPaths) -> Sandbox:
     """It writes objects, refs and indexes; what names programs stays as it is."""
     inside = Path(git.ask("rev-parse", "--path-format=absolute", "--show-toplevel").text or git.directory)
-    fixed = [path for name in _FIXED_IN_GIT for path in where.common_dir.glob(name)]
     common = _common(order, (inside, where.common_dir))
     # Files of a queue's folder that the repository tracks would look deleted if they were hidden.
     tracked = tuple(path for path in common.hidden if path.resolve().is_relative_to(inside.resolve()))
     hidden = tuple(path for path in common.hidden if path not in tracked)
     if order.git.trusted is not None:
         common = common.with_readable(order.git.trusted / WRAPPERS)
-    return replace(common, writable=(where.common_dir,), fixed=(*fixed, *tracked), hidden=hidden)
+    common = with_repository(replace(common, fixed=tracked, hidden=hidden), where.common_dir)
+    return common if where.git_dir == where.common_dir else with_working_tree(common, where.git_dir)
 
 
 def _common(order: Order, readable: tuple[Path, ...]) -> Sandbox:

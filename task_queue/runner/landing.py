@@ -75,12 +75,12 @@ def land_branch(
         ]:
             why = f"it lacks {', '.join(each[:12] for each in missing)}, which the task made"
         case Advanced(commit=commit, how=how):
-            return Landed(commit, f"{checkout.branch} is in {target} ({how})", tuple(notes))
+            return Landed(commit, f"{checkout.branch} is in {target} ({how})", tuple(dict.fromkeys(notes)))
         case Conflict(paths=paths):
             why = f"it conflicts with {target} in {', '.join(paths)}"
         case Blocked(why=why):
             pass
-    return Landed(None, f"{checkout.branch} was not merged: {why}", tuple(notes))
+    return Landed(None, f"{checkout.branch} was not merged: {why}", tuple(dict.fromkeys(notes)))
 
 
 def left_unproven(checkout: Checkout, refused: Unproven) -> Landed:

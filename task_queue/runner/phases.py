@@ -12,6 +12,7 @@ from typing import assert_never
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
+from task_queue.agents.instructions import instructions_of
 from task_queue.domain.attempt.rebuild import PHASE
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Workflow
@@ -143,10 +144,11 @@ class WorkflowExecutor:
                     return failed
                 judges = self._checks.judges_before(checkout)
                 attempt = run.order.claim.attempt
+                instructions = instructions_of(checkout.directory) if plan_for(run.order).audit else None
                 run.steps.add(
-                    Prepared(attempt, kept.base, judges, kept.commit)
+                    Prepared(attempt, kept.base, judges, kept.commit, instructions)
                     if kept
-                    else Prepared(attempt, None, judges)
+                    else Prepared(attempt, None, judges, instructions=instructions)
                 )
             case Implement():
                 return self._implement(run, phase)
@@ -198,24 +200,20 @@ class WorkflowExecutor:
         run.collect(late=True)
         checkout = run.opened()
 
-        def prove(commit: str) -> str | None:
-            return self._checks.prove_commit(
-                checkout, commit, transcript=run.transcript, within_s=run.left_for_hooks_s
-            )
-
-        run.steps.add(
-            commit_work(
-                checkout,
-                judged_work(run.steps.done),
-                attempt=run.prepared().attempt,
-                cost_usd=run.order.spent_usd,
-                within_s=run.left_for_hooks_s,
-                earlier=run.committed_before(),
-                made=run.made(),
-                announce=lambda commit: run.steps.add(CommitMade(commit)),
-                prove=prove,
-            )
+        committed = commit_work(
+            checkout,
+            judged_work(run.steps.done),
+            attempt=run.prepared().attempt,
+            cost_usd=run.order.spent_usd,
+            within_s=run.left_for_hooks_s,
+            earlier=run.committed_before(),
+            made=run.made(),
+            announce=lambda commit: run.steps.add(CommitMade(commit)),
+            goes_back=run.judge_hooks,
         )
+        if committed is None:
+            return
+        run.steps.add(committed)
         run.tidy()
 
     def _verify(self, run: OngoingAttempt, phase: Verify) -> Outcome | None:
@@ -289,6 +287,8 @@ class WorkflowExecutor:
     def _sent_back(self, run: OngoingAttempt, refused: Unproven) -> SentBack:
         """The next round begins with the target merged in, and with the checks' findings on that."""
         checkout = run.opened()
+        instructions = base_of(run.steps.done).instructions
+        is_as_before = not run.changed_instructions()
         baseline = self._checks.baseline(checkout, refused.onto, run.transcript, within_s=run.left_s)
         judges = self._checks.judges_in(checkout, refused.onto)
         run.checkout, merge = with_target_merged_in(checkout, refused)
@@ -304,6 +304,7 @@ class WorkflowExecutor:
             merge=merge,
             judges=judges,
             baseline=asdict(baseline) if baseline else None,
+            instructions=instructions_of(run.checkout.directory) if is_as_before else instructions,
             checkpoint=run.checkout.checkpoint.commit if run.checkout.checkpoint else "",
         )
 

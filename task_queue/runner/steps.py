@@ -46,8 +46,17 @@ class Steps:
         self._log = log
         self._secrets = order.secrets
         self._token = order.token
+        self._sealed = order.steps
         self._written = 0
         self.done: list[Step] = _earlier_steps(order, log) if order.claim.resumes else []
+
+    def first_instructions(self) -> dict[str, str] | None:
+        """As they were before the first attempt, if its steps are known to be genuine."""
+        for number, seal in sorted(self._sealed.items()):
+            for step in _read(self._log.steps(number), seal):
+                if isinstance(step, Prepared) and step.instructions is not None:
+                    return step.instructions
+        return None
 
     def add(self, step: Step) -> None:
         """Note *step* as done. Raises OSError if that cannot be made durable."""

@@ -80,12 +80,15 @@ class Snapshots:
             self._states[task_id] = states.state_in(layouts, task_id)
         return self._states[task_id]
 
-    def reasons(self, source: str, *, now: datetime, running: int, holds: Holds) -> list[tuple[Waiting, str]]:
+    def reasons(
+        self, source: str, *, now: datetime, running: int, holds: Holds, also: Iterable[Waiting] = ()
+    ) -> list[tuple[Waiting, str]]:
         """What waits in *source*, in the order in which it would run, and why each does. Raises OSError.
 
-        Without tasks that will be rejected or are cancelled: these are in the survey, and ahead of none.
+        Without tasks that will be rejected or are cancelled: these are in the survey, and ahead of none. *also* is
+        looked at as if it were there.
         """
-        waiting = self.survey(source).waiting
+        waiting = (*self.survey(source).waiting, *also)
         from task_queue.domain.document.ordering import reasons_for
 
         depends = any(task.depends_on for task in waiting)
@@ -104,7 +107,7 @@ class Snapshots:
     def stuck(self, source: str) -> list[tuple[Waiting, str]]:
         """What waits in *source* and only a person can free, with why, in the order of ``reasons``. Raises OSError."""
         waiting = self.survey(source).waiting
-        if not any(task.depends_on or task.needs_person for task in waiting):
+        if not any(task.may_have_to_stand for task in waiting):
             return []
         from task_queue.domain.document.ordering import stuck_in
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from task_queue.domain.secrets import REDACTED, SECRET_SHAPE
+from task_queue.domain.secrets import redacted
 
 _MAX_ENVELOPE_BYTES = 64 * 1024
 _CUTS = (16 * 1024, 4 * 1024, 1024, 256)
@@ -34,8 +34,7 @@ class FileTranscript:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
         self._room = limit_mb * 2**20 - os.fstat(self._fd).st_size
-        # As they look inside a JSON string, where every text of an envelope is.
-        self._secrets = tuple(json.dumps(secret, ensure_ascii=False)[1:-1] for secret in secrets)
+        self._secrets = tuple(secrets)
         self._now = now
         self._seq = 0
         self._full = False
@@ -71,22 +70,17 @@ class FileTranscript:
     def _line(self, direction: str, raw: Mapping[str, Any] | str) -> bytes:
         self._seq += 1
         at = self._now().isoformat(timespec="milliseconds")
-        envelope: dict[str, Any] = {"t": at, "seq": self._seq, "dir": direction, "raw": raw}
-        line = self._encoded(envelope)
+        # Redacted before anything is cut, so that no half of a secret is left at the edge.
+        shown = redacted(raw, self._secrets)
+        envelope: dict[str, Any] = {"t": at, "seq": self._seq, "dir": direction, "raw": shown}
+        line = _dumped(envelope)
         for length in _CUTS:
             if len(line) <= _MAX_ENVELOPE_BYTES:
                 return line
-            # Cut what is redacted already, so that no half of a secret is left at the edge.
-            line = _dumped(_cut(json.loads(line), length))
+            line = _dumped(_cut(envelope, length))
         if len(line) <= _MAX_ENVELOPE_BYTES:
             return line
-        return self._encoded(envelope | {"raw": _outline(raw, len(line))})
-
-    def _encoded(self, envelope: Mapping[str, Any]) -> bytes:
-        text = json.dumps(envelope, ensure_ascii=False)
-        for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
-        return (SECRET_SHAPE.sub(REDACTED, text) + "\n").encode(errors="replace")
+        return _dumped(envelope | {"raw": _outline(shown, len(line))})
 
     def _append(self, line: bytes) -> None:
         """One write, so that lines of two writers never mix; a short one is undone."""

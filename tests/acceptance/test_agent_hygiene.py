@@ -20,6 +20,7 @@ from task_queue.demo.scripted_model import (
     child_environment,
     in_turn,
 )
+from tests.acceptance.audits import a_repository
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.processes import look
@@ -86,6 +87,55 @@ def test_secrets_stay_where_they_are(make_agent: MakeAgent) -> None:
     assert "pass_env" in doctor
 
 
+SPOKEN = {
+    "GITHUB_PAT": "pat-of-somebody",
+    "MYSQL_PWD": "hunter2",
+    "SENTRY_DSN": "https://dsn-key@o1.sentry.example/42",
+    "ANTHROPIC_CUSTOM_HEADERS": "X-Gateway: gateway-key",
+    "JUST_A_NAME": "a-value-that-says-nothing",
+}
+GRANTED = {"DATABASE_URL": "postgres://me:db-password@db.example/x", "NPM_AUTH": "npm-key-of-ours"}
+
+
+def test_hooks_and_checks_get_what_is_granted_and_no_file_a_value(make_rig: MakeRig) -> None:
+    """A command, a hook and a check each print their environment; ``checks.env`` names two variables."""
+    rig = make_rig(
+        agent={"env": {**SPOKEN, "DATABASE_URL": GRANTED["DATABASE_URL"]}, "pass_env": ["FROM_OURS"]},
+        checks={"env": list(GRANTED)},
+    )
+    seen = {name: rig.home.parent / name for name in ("command", "hook", "check")}
+    hook = a_repository(rig) / ".git/hooks/pre-commit"
+    hook.write_text(f"#!/bin/sh\nenv > {seen['hook']}\n")
+    hook.chmod(0o755)
+    rig.start(environment={"FROM_OURS": "passed-on-value", "NPM_AUTH": GRANTED["NPM_AUTH"]})
+    rig.drop_command(
+        "task-a",
+        f"env | tee {seen['command']}; echo done > work.txt",
+        isolation="worktree",
+        verify=json.dumps(f"env > {seen['check']}; env; exit 3"),
+    )
+    rig.drop_command("task-b", "echo done > other.txt", isolation="worktree")
+
+    first, second = rig.result("task-a"), rig.result("task-b")
+
+    assert (first["outcome"], second["outcome"]) == ("verify_failed", "succeeded"), (first, second)
+    got = {who: place.read_text() for who, place in seen.items()}
+    mine = (*SPOKEN.values(), "passed-on-value")
+    assert all(value in got["command"] for value in mine)
+    assert not [value for value in mine for who in ("hook", "check") if value in got[who]]
+    assert all(value in got[who] for value in GRANTED.values() for who in ("hook", "check"))
+    assert GRANTED["NPM_AUTH"] not in got["command"]
+    written = {
+        str(path): path.read_text(errors="replace")
+        for path in rig.home.rglob("*")
+        if path.is_file() and path != rig.config and ".git" not in path.parts
+    }
+    assert any(name.endswith("transcript.jsonl") for name in written)
+    parts = ("dsn-key", "gateway-key", "db-password")
+    for value in (*mine, *GRANTED.values(), *parts):
+        assert not [name for name, text in written.items() if value in text], value
+
+
 OTHER = "a-value-whose-name-says-nothing"
 
 
@@ -145,7 +195,7 @@ def test_a_key_outside_the_configuration_stays_secret(
 
 
 def test_a_task_narrows_and_never_widens(make_agent: MakeAgent) -> None:
-    """More than the owner allows is rejected before anything is spent; less is what the agent gets."""
+    """More than the owner allows waits for the owner, unstarted; less is what the agent gets."""
     rig = make_agent(in_turn(UseTool("Bash", {"command": "touch made"}), Say("done")))
     rig.start()
     rig.drop("task-20260207-000001-more", "---\npermissions: bypass\n---\n# All\n\nDo it.\n")
@@ -155,14 +205,16 @@ def test_a_task_narrows_and_never_widens(make_agent: MakeAgent) -> None:
     )
     rig.drop("task-20260207-000002-less", "---\nallow: Bash(git status *)\n---\n# Less\n\nDo it.\n")
 
-    more = rig.result("task-20260207-000001-more")
     less = rig.result("task-20260207-000002-less", timeout=60)
 
-    assert more["outcome"] == "rejected"
-    assert more["error"].startswith("line 2: permissions: bypass is more")
-    assert '"permissions": "bypass"' in more["error"]
-    listed = rig.result("task-20260207-000003-list")["error"]
-    assert listed.startswith("line 6: allow: Mcp is more"), listed
+    held = {
+        task["task_id"]: task["note"] for task in rig.json("tasks", "list", "--state", "pending")["tasks"]
+    }
+    more, listed = held["task-20260207-000001-more"], held["task-20260207-000003-list"]
+    assert more.startswith("waits: line 2: permissions: bypass is more")
+    assert '"permissions": "bypass"' in more
+    assert listed.startswith("waits: line 6: allow: Mcp is more"), listed
+    assert not (rig.queue() / "logs" / "task-20260207-000001-more").exists()
     assert less["outcome"] == "denied", less
     assert less["permission_denials"][0]["rule"] == "Bash(touch:*)"
     assert not (rig.workspace / "made").exists()

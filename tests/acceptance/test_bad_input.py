@@ -35,7 +35,6 @@ REJECTED = {
     "task-key-twice": (b"---\npriority: 3\npriority: 4\n---\n# Do it\n", "line 3"),
     "task-unknown-key": (b"---\npririty: 3\n---\n# Do it\n", "did you mean 'priority'"),
     "task-bad-value": (b"---\ntitle: x\npriority: 11\n---\n# Do it\n", "line 3"),
-    "task-unknown-executor": (b"---\nexecutor: shh\n---\ntrue\n", "did you mean 'sh'"),
 }
 RUNS = {
     "task-crlf-and-bom": b"\xef\xbb\xbf---\r\nexecutor: sh\r\n---\r\ntrue\r\n",

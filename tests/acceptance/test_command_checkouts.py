@@ -43,6 +43,27 @@ def test_a_command_works_in_its_own_checkout_and_lands(make_rig: MakeRig) -> Non
     assert "Task-Id: task-a" in git(repository, "log", "-1", "--format=%B")
 
 
+def test_what_a_hook_makes_of_a_commands_work_is_verified_again(make_rig: MakeRig) -> None:
+    """Once; what it adds at every commit is left out in the end."""
+    rig = make_rig(defaults=LANDING)
+    repository = a_repository(rig)
+    hook = repository / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\necho formatted > work.txt; echo x >> count; git add work.txt count\n")
+    hook.chmod(0o755)
+    rig.start()
+    rig.drop_command("task-a", "echo line > work.txt", verify=f"cat work.txt >> {rig.home}/verified")
+
+    result = rig.result("task-a")
+
+    assert result["outcome"] == "succeeded", result
+    assert (rig.home / "verified").read_text() == "line\nformatted\n"
+    assert [git(repository, "show", f"main:{name}") for name in ("work.txt", "count")] == ["formatted", "x"]
+    assert (
+        "not in the commit, because the repository's hooks changed it and nothing judged it: count"
+        in (result["notes"])
+    )
+
+
 def test_a_command_that_fails_leaves_the_workspace_alone(make_rig: MakeRig) -> None:
     """What it left is kept, and its next try goes on there."""
     rig = make_rig(defaults={**LANDING, "max_attempts": 1})

@@ -38,9 +38,30 @@ def test_a_broken_configuration_leaves_what_looks_and_cancels(rig: Rig) -> None:
     assert rig.cli("status").returncode == 3
     cancelled = rig.cli("tasks", "cancel", "task-b")
     assert (cancelled.returncode, rig.result("task-b")["outcome"]) == (0, "cancelled"), cancelled
-    added = rig.cli("tasks", "add", "Do it.")
+    added = rig.cli("tasks", "add", "Do it.", "--source", "a")
     assert (added.returncode, added.stdout) == (1, ""), added
     assert "line 1, column 20" in added.stderr
+
+
+def test_a_command_that_is_gone_for_a_moment_holds_its_tasks(rig: Rig) -> None:
+    """An edit of a few seconds rejects none of them: others go on, and they themselves once it is back."""
+    content = json.loads(rig.config.read_text())
+    other = {"kind": "command", "argv": ["/bin/sh"]}
+    rig.config.write_text(json.dumps({**content, "executors": {"other": other}}))
+    rig.start()
+    for number in range(5):
+        rig.drop_command(f"task-{number}", "true", priority=9)
+    (rig.pending() / "task-other.md").write_text("---\nexecutor: other\n---\ntrue\n")
+    assert rig.result("task-other")["success"]
+    held = rig.json("tasks", "list", "--state", "pending")["tasks"]
+
+    rig.config.write_text(json.dumps({**content, "executors": {**content["executors"], "other": other}}))
+
+    assert {task["note"] for task in held} == {
+        "waits: line 2: executor 'sh' is not configured; configured are: claude, other"
+    }
+    results = [rig.result(f"task-{number}") for number in range(5)]
+    assert [len(result["attempts"]) for result in results if result["success"]] == [1] * 5
 
 
 def test_one_place_checks_the_configuration_for_all_that_act_on_it(rig: Rig) -> None:
@@ -48,7 +69,7 @@ def test_one_place_checks_the_configuration_for_all_that_act_on_it(rig: Rig) -> 
     content = json.loads(rig.config.read_text())
     rig.config.write_text(json.dumps({**content, "limits": {"memory_mb": "lots"}}))
 
-    for words in (("tasks", "add", "Do it."), ("run", "--drain"), ("daemon",)):
+    for words in (("tasks", "add", "Do it.", "--source", "a"), ("run", "--drain"), ("daemon",)):
         refused = rig.cli(*words)
         assert refused.returncode == 1, refused
         assert "limits.memory_mb: must be a whole number" in refused.stderr, refused

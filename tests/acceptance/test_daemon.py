@@ -295,17 +295,14 @@ def test_a_missing_workspace_holds_the_source_until_it_is_there(rig: Rig) -> Non
     assert sum(attempt["counted"] for attempt in result["attempts"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("workspace", "says"), [("/etc", "outside the directories"), ("nowhere", "does not exist")]
-)
-def test_a_task_that_names_a_bad_workspace_is_rejected(rig: Rig, workspace: str, says: str) -> None:
+def test_a_task_that_names_a_bad_workspace_is_rejected(rig: Rig) -> None:
     """That is the task's own fault, and costs nothing."""
     rig.start()
-    rig.drop_command("task-a", "true", workspace=workspace)
+    rig.drop_command("task-a", "true", workspace="nowhere")
 
     result = rig.result("task-a")
     assert result["outcome"] == "rejected"
-    assert says in result["error"]
+    assert "does not exist" in result["error"]
 
 
 def test_a_file_written_slowly_runs_whole(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -230,3 +231,25 @@ def test_status_is_shown_again_and_again(rig: Rig, follow: Follow) -> None:
     screens.shows("a       serving        0        0          1       0", after=running)
     assert screens.interrupted() == INTERRUPTED
     assert screens.errors.read_text().strip() == ""
+
+
+def test_who_adds_and_waits_sees_what_happens_and_then_the_end(rig: Rig) -> None:
+    """Lines on stderr as it happens; on stdout one document with the outcome, which the exit code tells, too."""
+    rig.start()
+    options = ("--source", "a", "--executor", "sh", "--max-attempts", "1", "--wait")
+
+    good = rig.cli("tasks", "add", "true", *options, "--json")
+    bad = rig.cli("tasks", "add", "exit 7", *options, "--json")
+    plain = rig.cli("tasks", "add", "true", *options)
+
+    assert (good.returncode, bad.returncode, plain.returncode) == (0, 1, 0)
+    ends = [json.loads(answer.stdout) for answer in (good, bad)]
+    assert [(end["state"], end["outcome"]) for end in ends] == [
+        ("completed", "succeeded"),
+        ("failed", "failed"),
+    ]
+    assert "exit code 7" in ends[1]["error"]
+    lines = [line[10:] for line in bad.stderr.splitlines()[1:]]
+    assert lines == ["attempt 1 begins", "attempt 1: command"]
+    task_id, last = plain.stdout.splitlines()
+    assert (task_id.startswith("task-"), last.split()[:3]) == (True, ["completed", task_id, "succeeded"])

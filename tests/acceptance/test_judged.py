@@ -20,7 +20,7 @@ from tests.waiting import eventually
 
 OURS = "Mine\n\nTask-Id: task-a\nTask-Queue-Attempt: 1\nTask-Queue-Cost: 0.0000 USD"
 COMMIT = f"git add --all; git -c user.name=A -c user.email=a@example.org commit -qm {shlex.quote(OURS)}"
-HOOK = "printf '#!/bin/sh\\necho planted > evil.txt; git add evil.txt\\n' > .git/hooks/pre-commit"
+HOOK = "printf '#!/bin/sh\\ntouch .git/ran; echo planted > evil.txt; git add evil.txt\\n' > .git/hooks/pre-commit"
 _PLANTING = f"mkdir -p .git/hooks; {HOOK}; chmod +x .git/hooks/pre-commit"
 PLANT = f"echo {b64encode(_PLANTING.encode()).decode()} | base64 -d | sh"
 """Spelled so that the CLI, which looks at a command's words, lets it run."""
@@ -85,44 +85,48 @@ def test_a_process_that_waits_for_the_verdict_is_ended_before_it(
     assert result["commits"] == [git(repository, "rev-parse", "main")]
 
 
-def test_a_hook_planted_in_its_own_checkout_does_not_run(make_agent_rig: MakeAgentRig) -> None:
+@PLACES
+def test_a_hook_that_the_agent_planted_does_not_run(
+    make_agent_rig: MakeAgentRig, place: dict[str, Any]
+) -> None:
+    """It would: the control lets it."""
     script = TwoAgents(verdict("pass"), work=f"{PLANT}; echo x > work.txt")
 
-    _, repository, result = carried_out(make_agent_rig, script, **OWN)
+    _, repository, result = carried_out(make_agent_rig, script, **place)
+    worked_in = Path(result["workspace"])
 
     assert (result["outcome"], files_of(repository)) == ("succeeded", ["first.txt", "work.txt"])
+    assert not (worked_in / ".git/ran").exists()
+    assert git(worked_in, "hook", "run", "pre-commit") == ""
+    assert (worked_in / ".git/ran").exists()
 
 
-def test_what_a_hook_planted_in_place_adds_is_in_no_commit_unless_it_passes(
+def test_what_a_hook_of_the_owner_makes_of_it_is_verified_and_audited_again(
     make_agent_rig: MakeAgentRig,
 ) -> None:
-    script = TwoAgents(verdict("pass"), work=f"{PLANT}; echo x > work.txt")
-
-    _, repository, result = carried_out(make_agent_rig, script, verify=["test ! -e evil.txt"])
-
-    assert result["outcome"] == "succeeded"
-    assert "evil.txt" not in files_of(repository)
-
-
-def test_what_a_hook_of_the_owner_makes_of_it_is_verified_again_and_said(
-    make_agent_rig: MakeAgentRig,
-) -> None:
-    """In place, where nothing is proven by a landing."""
-    script = TwoAgents(verdict("pass"))
+    """In place, where nothing is proven by a landing. What it adds at every commit is left out in the end."""
+    script = TwoAgents(verdict("pass"), verdict("pass"))
     rig = make_agent_rig(script, **audited(verify=["cat work.txt >> ../verified"]))
     repository = a_repository(rig)
     hook = repository / ".git/hooks/pre-commit"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho formatted > work.txt\ngit add work.txt\n")
+    hook.write_text("#!/bin/sh\necho formatted > work.txt\necho x >> count\ngit add work.txt count\n")
     hook.chmod(0o755)
     rig.start()
     rig.ask("task-a", "# Write a line")
 
     result = rig.result("task-a", timeout=SLOW)
 
-    assert git(repository, "show", "main:work.txt") == "formatted"
+    assert (git(repository, "show", "main:work.txt"), git(repository, "show", "main:count")) == (
+        "formatted",
+        "x",
+    )
     assert (repository.parent / "verified").read_text() == "round\nformatted\n"
-    assert "the repository's hooks changed what was judged: work.txt" in result["notes"]
+    assert ["+formatted" in diff for diff in script.audits] == [False, True]
+    assert {
+        "changed by the repository's hooks, and judged again with that: count, work.txt",
+        "not in the commit, because the repository's hooks changed it and nothing judged it: count",
+    } <= set(result["notes"])
 
 
 @pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from typing import Any
 
 import pytest
@@ -37,15 +38,21 @@ class Sandboxed:
         self.of_submodule = self.repository / ".git" / "modules" / "sub" / "config"
         self.of_submodule.parent.mkdir(parents=True)
         self.of_submodule.write_text("[core]\n")
-        home = shlex.quote(str(self.rig.home))
+        shutil.rmtree(self.repository / ".git/hooks")  # as a template without hooks leaves it
+        git(self.repository, "worktree", "add", "-q", "-b", "other", str(self.rig.home / "other"))
+        home, inside = shlex.quote(str(self.rig.home)), shlex.quote(str(self.repository / ".git"))
         lines = [
             "echo ran >> seen.txt",
             f"echo out >> {home}/escaped",
             f"echo no > {home}/tasks/a/pending/task-forged.md",
             f"cat {home}/config.json {home}/tasks/a/logs/*/*/* {home}/.local/state/task-queue/*/* >> seen.txt",
-            f"echo forged >> {shlex.quote(str(self.repository))}/.git/config",
-            f"echo 'exit 0' > {shlex.quote(str(self.repository))}/.git/hooks/post-commit",
+            f"echo forged >> {inside}/config",
+            f"mkdir {inside}/hooks; echo 'exit 0' > {inside}/hooks/post-commit",
             f"echo forged >> {shlex.quote(str(self.of_submodule))}",
+            f"mkdir {inside}/modules/forged {inside}/worktrees/forged",
+            f"for name in commondir config.worktree gitdir HEAD; do echo forged > {inside}/worktrees/other/$name; done",
+            f"mv {inside}/worktrees {inside}/hooks {inside}/modules {home}",
+            f"rm {inside}/worktrees/*/gitdir",
             "true",
         ]
         text = "\n".join(f"{line} 2>/dev/null" if "true" not in line else line for line in lines)
@@ -69,6 +76,12 @@ class Sandboxed:
     def assert_confined(self) -> None:
         assert not (self.rig.home / "escaped").exists()
         assert "forged" not in self.of_submodule.read_text()
+        of_other = self.repository / ".git/worktrees/other"
+        for name in ("commondir", "gitdir", "HEAD"):
+            assert "forged" not in (of_other / name).read_text()
+        assert not (of_other / "config.worktree").exists()
+        assert {path.name for path in (self.repository / ".git/worktrees").iterdir()} <= {"other", "task-a"}
+        assert {path.name for path in (self.repository / ".git/modules").iterdir()} == {"sub"}
         assert not (self.rig.pending() / "task-forged.md").exists()
         assert "forged" not in (self.repository / ".git/config").read_text()
         assert not (self.repository / ".git/hooks/post-commit").exists()
@@ -105,7 +118,7 @@ def test_what_set_up_starts_in_verification_is_confined(make_agent_rig: MakeAgen
 
 @ISOLATIONS
 def test_what_a_hook_starts_is_confined(make_agent_rig: MakeAgentRig, isolation: str) -> None:
-    """A tracked hook of the owner's runs a script that the agent wrote; it can add to the commit."""
+    """A tracked hook of the owner's runs a script that the agent wrote; what it adds is judged, and in the commit."""
     task = Sandboxed(make_agent_rig, isolation, "lint.sh")
     task.commit("lint.sh", "true\n")
     task.commit(".husky/pre-commit", "#!/bin/sh\nsh ./lint.sh\ngit add seen.txt\n", mode=0o755)

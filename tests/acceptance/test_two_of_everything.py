@@ -143,9 +143,9 @@ def test_many_add_tasks_of_one_name(rig: Rig) -> None:
     draft.write_text("---\nexecutor: sh\n---\necho ran >> log\n")
     rig.start()
 
-    answers = at_once(rig, *[("tasks", "add", "--file", str(draft), "--wait", "--json")] * 4)
+    answers = at_once(rig, *[("tasks", "add", "--source", "a", "--file", str(draft), "--wait", "--json")] * 4)
 
-    ids = {json.loads(out[: out.index("}") + 1])["task_id"] for _, out in answers}
+    ids = {json.loads(out[out.index("{") :])["task_id"] for _, out in answers}
     assert len(ids) == 4
     assert rig.side_effects("log") == ["ran"] * 4
 

@@ -41,6 +41,8 @@ def test_work_that_passes_its_audit_is_committed(make_agent_rig: MakeAgentRig) -
     assert "- `work.txt` +1 -0\n" in report
     assert f"- `{result['commits'][0][:12]}` Write a line\n" in report
     assert result["total_cost_usd"] == pytest.approx(sum(result["cost_by_phase"].values()))
+    by_model = sum(used["costUSD"] for used in result["model_usage"].values())
+    assert by_model == pytest.approx(result["total_cost_usd"])
     assert git(repository, "for-each-ref", "refs/task-queue") == ""
     assert not list((repository / ".git").glob("task-queue-at-work/*"))
 

@@ -118,7 +118,7 @@ def test_the_login_is_in_no_environment_while_the_agent_starts(bench: MakeBench,
     run = bench(in_turn(Say("done")))
     run.order.env["ANTHROPIC_API_KEY"] = "a-login-out-of-sight"  # type: ignore[index]
     launch = launch_of(run.order)
-    options = options_for(run.order, SessionRequest(resume=False), stderr=print)
+    options = options_for(run.order, SessionRequest(resume=False), stderr=print, servers={})
     cli = tmp_path / "cli"
     cli.write_text("#!/bin/sh\ncat <&$CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR\necho\nenv\ncat\n")
     cli.chmod(0o700)

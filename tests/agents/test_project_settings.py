@@ -187,3 +187,34 @@ def test_what_cannot_be_compared_is_never_accepted(workspace: Path, tmp_path: Pa
 def _in_order(trust: SettingsTrust, workspace: Path) -> list[Difference]:
     """Removed, changed, added."""
     return sorted(trust.pending(workspace), key=lambda each: ["removed", "changed", "added"].index(each.what))
+
+
+def test_a_workspace_that_comes_later_waits_for_its_owner(workspace: Path, tmp_path: Path) -> None:
+    """Wherever it is: a task that ran before could have written its settings."""
+    trust = SettingsTrust(tmp_path / "trusted-settings.json")
+    beside, below = tmp_path / "beside", workspace / "below"
+    trust.changes(workspace)
+    for later in (beside, below):
+        (later / ".claude").mkdir(parents=True)
+        (later / ".claude" / "settings.json").write_text("{}")
+
+        assert [str(change) for change in trust.changes(later)] == [".claude/settings.json was added"]
+        assert trust.pending(later)
+        trust.accept(later)
+        assert trust.changes(later) == ()
+
+
+def test_all_workspaces_are_accepted_before_the_first_task_and_none_after_it(
+    workspace: Path, tmp_path: Path
+) -> None:
+    """A task that loads no settings counts, too: it can write them."""
+    trust = SettingsTrust(tmp_path / "trusted-settings.json")
+    other, late = tmp_path / "other", tmp_path / "late"
+    for folder in (other, late):
+        (folder / ".claude").mkdir(parents=True)
+        (folder / ".claude" / "settings.json").write_text("{}")
+    trust.begin([workspace, other])
+    trust.begin([late])
+
+    assert trust.changes(workspace) == trust.changes(other) == ()
+    assert len(trust.changes(late)) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from task_queue.agents import prompts as skill
-from task_queue.agents.claude.options import SessionRequest
+from task_queue.agents.claude.options import SessionRequest, prompt_for
 from task_queue.agents.prompts import NAMES, PromptFolders, prompts_for, which
 from task_queue.demo.scripted_model import Say, ScriptedModel, in_turn
 from task_queue.domain.document.choices import Workflow
@@ -114,6 +114,44 @@ def test_the_first_message_holds_the_task_as_it_is(run: Bench) -> None:
     assert "# Add {body}\n\nPrint {title} and {}." in message
     assert str(order.agent_copy) in message
     assert prompts.task(order, True) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("Fix the login", "# Fix the login\n\nIt fails."),
+        ("Fix the login", "Fix the login\n=============\n\nIt fails."),
+        ("Fix the login", "\nFix the login\n"),
+        ("Fix the login", "It fails.\n\n## Fix the login\n"),
+        ("Fix the login", "It fails."),
+    ],
+    ids=["heading", "underlined", "only line", "later heading", "from the front matter"],
+)
+def test_the_title_stands_once_in_what_each_agent_is_asked(run: Bench, title: str, body: str) -> None:
+    """The implementer's message, also after a lost session, and the auditor's."""
+    order = replace(run.order, title=title, body=body)
+    prompts = prompts_for(order)
+
+    asked = [
+        prompts.task(order, False) or "",
+        prompts.audit(order, None, []),
+        prompt_for(order, resumes=False, session_lost=True),
+    ]
+
+    assert [text.count(title) for text in asked] == [1, 1, 1]
+    assert all("It fails." in text for text in asked if "It fails." in body)
+
+
+def test_a_text_of_ones_own_with_a_place_for_the_title_has_it_there(run: Bench, tmp_path: Path) -> None:
+    (tmp_path / "task.md").write_text("Do {title}\n\n{body}\n")
+    order = replace(
+        run.order,
+        title="Fix it",
+        body="# Fix it\n\nNow.",
+        agent=replace(run.order.agent, prompts_dir=tmp_path),
+    )
+
+    assert prompts_for(order).task(order, False) == "Do Fix it\n\nNow.\n"
 
 
 def test_a_new_attempt_is_told_what_an_earlier_one_left(run: Bench) -> None:

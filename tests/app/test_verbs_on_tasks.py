@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,20 +12,33 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.adding import add, decoded, demand_no_file_name, kept_name, read_document
+from task_queue.app.adding import Added, Draft, add, decoded, demand_no_file_name, kept_name, read_document
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
 from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
+from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
+from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of, show_of
+from task_queue.app.sources import pause_source
+from task_queue.app.standing import Standing
 from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.errors import ConfigError, TaskFileError, TaskQueueError, UnknownTaskError
+from task_queue.domain.events import PhaseStarted
+from task_queue.domain.holds import source_paused
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.store.event_log import EventLog
 from task_queue.store.folder.intake import QueueFull
 from tests.app.bench import A, Bench
 
 B = TaskId("task-b")
 VERBS: dict[Action, Callable[..., object]] = {Action.CANCEL: cancel, Action.RETRY: retry}
+
+
+def add_to(
+    installation: Installation, text: str, *, source_id: str = "ad-hoc", name: str | None = None
+) -> Added:
+    return add(installation, Draft(text, name), source=installation.entry(source_id))
 
 
 def in_state(bench: Bench, state: TaskState) -> None:
@@ -35,10 +49,11 @@ def in_state(bench: Bench, state: TaskState) -> None:
 
 
 def test_a_document_becomes_a_task_named_by_time_and_title(bench: Bench) -> None:
-    added = add(bench.installation, "# Fix the login\n")
+    added = add_to(bench.installation, "# Fix the login\n")
 
     document = bench.layout().pending / f"{added.task_id}.md"
     assert (added.source, added.daemon_runs) == ("ad-hoc", False)
+    assert (added.directory, added.standing) == (bench.home, Standing(1, 1, "next"))
     assert added.task_id.endswith("-fix-the-login")
     assert f"{bench.clock.now().astimezone():%Y%m%d-%H%M%S}" in added.task_id
     assert document.read_text() == "# Fix the login\n"
@@ -47,15 +62,17 @@ def test_a_document_becomes_a_task_named_by_time_and_title(bench: Bench) -> None
 def test_source_and_name_can_be_given(bench: Bench) -> None:
     bench.daemon_runs()
 
-    added = add(bench.installation, "# x", source_id="planned", name="task-mine.md")
+    added = add_to(bench.installation, "# x", source_id="planned", name="task-mine.md")
 
     assert (added.task_id, added.source, added.daemon_runs) == ("task-mine", "planned", True)
 
 
-@pytest.mark.parametrize("text", ["", "---\npriorty: 1\n---\nx", "---\npriority: 1\n---\n"])
+@pytest.mark.parametrize(
+    "text", ["", "---\npriorty: 1\n---\nx", "---\npriority: 1\n---\n", "---\nexecutor: none-such\n---\nx"]
+)
 def test_a_document_that_could_not_run_is_refused(bench: Bench, text: str) -> None:
     with pytest.raises(TaskFileError):
-        add(bench.installation, text)
+        add_to(bench.installation, text)
 
     assert list(bench.layout().pending.iterdir()) == []
 
@@ -63,15 +80,15 @@ def test_a_document_that_could_not_run_is_refused(bench: Bench, text: str) -> No
 def test_a_full_queue_takes_nothing_more(bench: Bench) -> None:
     content = json.loads(bench.config.read_text())
     bench.write(bench.config, content | {"limits": {"max_pending": 1}})
-    add(bench.anew(), "# One")
+    add_to(bench.anew(), "# One")
 
     with pytest.raises(QueueFull):
-        add(bench.anew(), "# Two")
+        add_to(bench.anew(), "# Two")
 
 
 def test_an_unknown_source_is_refused_with_those_that_there_are(bench: Bench) -> None:
     with pytest.raises(TaskQueueError, match="no source 'web'") as caught:
-        add(bench.installation, "# x", source_id="web")
+        add_to(bench.installation, "# x", source_id="web")
 
     assert "ad-hoc, planned" in (caught.value.hint or "")
 
@@ -82,13 +99,29 @@ def test_no_verb_obeys_a_configuration_that_others_can_write(bench: Bench, verb:
     bench.config.chmod(0o666)
 
     verbs: dict[str, Callable[[], object]] = {
-        "add": lambda: add(bench.installation, "# x"),
+        "add": lambda: add_to(bench.installation, "# x"),
         "cancel": lambda: cancel(bench.installation, A),
         "retry": lambda: retry(bench.installation, A),
     }
 
     with pytest.raises(ConfigError, match="not trusted"):
         verbs[verb]()
+
+
+def test_a_person_learns_where_the_new_task_stands(bench: Bench) -> None:
+    """What runs counts, priority decides, and a paused source says so."""
+    bench.place("pending", "task-runs")
+    bench.claim("task-runs")
+    bench.place("pending", "task-low", "---\npriority: 1\n---\n# Low\n")
+
+    urgent = add_to(bench.anew(), "---\npriority: 9\n---\n# Urgent")
+    usual = add_to(bench.anew(), "# Usual")
+    pause_source(bench.installation, "planned")
+    paused = add_to(bench.anew(), "# Later", source_id="planned")
+
+    assert urgent.standing == Standing(2, 3, "behind 1 other")
+    assert usual.standing == Standing(3, 4, "behind 2 others")
+    assert paused.standing == Standing(1, 1, source_paused("planned"))
 
 
 def test_what_is_handed_in_is_text(tmp_path: Path) -> None:
@@ -233,6 +266,36 @@ def test_wait_tells_each_end_as_it_comes(bench: Bench) -> None:
         TaskEnd(B, TaskState.COMPLETED, None, None),
         TaskEnd(A, TaskState.FAILED, "failed", "exit code 7"),
     ]
+
+
+@pytest.mark.parametrize("log", ["there", "not there yet", "unreadable"])
+def test_wait_passes_on_what_happens_to_these_tasks(bench: Bench, log: str) -> None:
+    """From when it began to look, before each end; a log that cannot be read keeps no one waiting."""
+    about = EventLog(bench.installation.locations.events)
+    if log == "there":
+        about.emit(PhaseStarted("ad-hoc", A, 1, "earlier"))
+    else:
+        shutil.rmtree(bench.installation.locations.events)
+    since = from_now_on(bench.installation, warn=lambda _: None)
+    bench.place("pending", A)
+
+    def work() -> None:
+        about.emit(PhaseStarted("ad-hoc", B, 1, "audit"))
+        about.emit(PhaseStarted("ad-hoc", A, 1, "implement"))
+        bench.move(A, "completed")
+
+    def spoil() -> None:
+        bench.installation.locations.events.write_text("no folder")
+        bench.move(A, "completed")
+
+    bench.meanwhile = spoil if log == "unreadable" else work
+    seen = list(wait(bench.installation, [A], since=since))
+    since.close()
+    about.close()
+
+    assert seen[-1] == TaskEnd(A, TaskState.COMPLETED, None, None)
+    said = [event.data for event in seen if isinstance(event, LoggedEvent)]
+    assert said == ([] if log == "unreadable" else [{"phase": "implement"}])
 
 
 def test_wait_gives_up_in_time_and_names_what_has_not_ended(bench: Bench) -> None:

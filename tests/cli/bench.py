@@ -58,10 +58,10 @@ class Bench:
             "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
         }
 
-    def run(self, *arguments: str, given: str = "", **environ: str) -> Answer:
+    def run(self, *arguments: str, given: str = "", folder: Path | None = None, **environ: str) -> Answer:
         done = subprocess.run(
             [sys.executable, "-m", "task_queue.cli", *arguments],
-            cwd=self.project,
+            cwd=folder or self.project,
             env=self.environ | environ,
             input=given.encode(),
             capture_output=True,

@@ -99,6 +99,54 @@ def test_add_hands_in_a_document(bench: Bench, arguments: tuple[str, ...], given
     assert list((bench.pending().parent / "staging").iterdir()) == []
 
 
+def test_add_says_on_stderr_where_the_task_stands(bench: Bench) -> None:
+    """The answer is the id alone, for ``$(task-queue tasks add ...)``."""
+    shop = bench.home / "shop"
+    shop.mkdir()
+    bench.run("sources", "add", str(shop / "tasks"), "--id", "shop", "--project-workspace", str(shop))
+
+    answers = [bench.run("tasks", "add", name, folder=shop) for name in ("1 bun", "2 buns", "3 buns")]
+
+    documents = [shop / "tasks" / "pending" / f"{answer.out.removesuffix(chr(10))}.md" for answer in answers]
+    assert all(document.exists() for document in documents)
+    assert [answer.err.splitlines()[0] for answer in answers] == [
+        "queued in shop (~/shop), 1st of 1: next",
+        "queued in shop (~/shop), 2nd of 2: behind 1 other",
+        "queued in shop (~/shop), 3rd of 3: behind 2 others",
+    ]
+
+
+def test_add_where_no_source_works_adds_nothing(bench: Bench) -> None:
+    answer = bench.run("tasks", "add", "x", folder=bench.home)
+
+    assert (answer.code, answer.out) == (1, "")
+    assert "no source works in" in answer.err
+    assert list(bench.pending().iterdir()) == []
+
+
+def test_check_says_each_fault_with_its_place(bench: Bench) -> None:
+    """As a compiler does; add says the same, each with its hint."""
+    (bench.project / "good.md").write_text("# Good\n")
+    (bench.project / "bad.md").write_text("---\npriorty: 1\ntimeout: soon\n---\nx\n")
+
+    checked = bench.run("tasks", "check", "good.md", "bad.md")
+    listed = bench.run("tasks", "check", "bad.md", "--json").json
+    added = bench.run("tasks", "add", "--file", "bad.md")
+
+    assert checked.code == added.code == 1
+    assert [line[:25] for line in checked.out.splitlines()] == [
+        "good.md: ok, Good",
+        "bad.md:2: unknown key 'pr",
+        "bad.md:3: timeout: must b",
+    ]
+    assert [fault["line"] for fault in listed["files"][0]["faults"]] == [2, 3]
+    assert [line[:22] for line in added.err.splitlines() if line.startswith("error")] == [
+        "error: line 2: unknown",
+        "error: line 3: timeout",
+    ]
+    assert bench.run("tasks", "check", "good.md").code == 0
+
+
 @pytest.mark.parametrize("text", ["---\npriorty: 1\n---\nx", "", "---\npriority: 1\n---\n"])
 def test_add_refuses_what_could_not_run(bench: Bench, text: str) -> None:
     """The mistake is told now, not in failed/ later."""
@@ -171,7 +219,9 @@ def test_wait_ends_with_its_timeout(bench: Bench) -> None:
     """A task that goes nowhere does not hold a script for ever."""
     (bench.pending() / "task-a.md").write_text("# A\n")
 
-    assert bench.run("tasks", "wait", "task-a", "--timeout", "0.1").code == 1
+    answer = bench.run("tasks", "wait", "task-a", "--timeout", "0.1", "--json")
+
+    assert (answer.code, answer.json["not_ended"]) == (1, ["task-a"])
 
 
 def test_sources_are_added_paused_resumed_and_removed(bench: Bench) -> None:
@@ -187,58 +237,6 @@ def test_sources_are_added_paused_resumed_and_removed(bench: Bench) -> None:
     assert paused == {"ad-hoc": False, "planned": False, "web": True}
     assert len(bench.run("sources", "list", "--json").json["sources"]) == 2
     assert (bench.pending("web")).is_dir()
-
-
-@pytest.mark.parametrize("variable", ["EDITOR", "VISUAL"])
-def test_add_without_a_text_opens_the_editor(bench: Bench, variable: str) -> None:
-    """What was written there becomes the document, without our remark; a command with options is fine."""
-    script = """
-        test "$1" = --wait
-        grep -q "what is to be done" "$2"
-        { echo "# Fix it"; cat "$2"; } >"$2.new"
-        mv "$2.new" "$2"
-    """
-    editor = an_editor(bench, script)
-
-    answer = bench.on_a_terminal("tasks", "add", columns=80, **{variable: f"{editor} --wait"})
-
-    assert answer.code == 0, answer.out
-    assert [path.read_text() for path in bench.pending().glob("task-*-fix-it.md")] == ["# Fix it\n"]
-
-
-@pytest.mark.parametrize(
-    ("script", "says"),
-    [
-        ("true", "nothing was written"),
-        (': >"$1"', "nothing was written"),
-        ('touch -d 2030-01-01 "$1"', "nothing was written"),
-        ("exit 3", "Editing failed"),
-    ],
-    ids=["closed without a change", "emptied", "saved without a change", "failed"],
-)
-def test_an_editor_that_writes_nothing_adds_nothing(bench: Bench, script: str, says: str) -> None:
-    """A person who thinks better of it leaves no task behind."""
-    answer = bench.on_a_terminal("tasks", "add", EDITOR=str(an_editor(bench, script)))
-
-    assert answer.code == 1
-    assert says in answer.out
-    assert list(bench.pending().iterdir()) == []
-
-
-def test_an_editor_that_is_missing_is_told(bench: Bench) -> None:
-    """By its name."""
-    answer = bench.on_a_terminal("tasks", "add", EDITOR="no-such-editor")
-
-    assert answer.code == 1
-    assert "no-such-editor" in answer.out
-    assert list(bench.pending().iterdir()) == []
-
-
-def an_editor(bench: Bench, script: str) -> Path:
-    path = bench.home / "editor"
-    path.write_text(f"#!/bin/sh\nset -e\n{script}\n")
-    path.chmod(0o700)
-    return path
 
 
 def test_fifty_concurrent_sources_all_stay(bench: Bench) -> None:

@@ -141,29 +141,70 @@ def test_a_dependency_may_have_a_numbered_record(bench: Bench) -> None:
     assert whys(bench) == {A: "next"}
 
 
+def _with_make(content: dict[str, Any]) -> None:
+    content["executors"] = {"make": {"kind": "command", "argv": ["make"]}}
+    content["defaults"] = {"executor": "make"}
+
+
 @pytest.mark.parametrize(
-    ("key", "words"),
+    ("keys", "words"),
     [
-        ("permissions: bypass", "permissions: bypass is more than the owner's configuration allows"),
-        ("executor: mkae", "line 2: executor 'mkae' is not configured; did you mean 'make'?"),
-        ("max_budget_usd: 3", "max_budget_usd cannot be kept with executor make"),
+        (("timeout: soon",), "line 2: timeout: must be a duration"),
+        (("executor: make", "max_budget_usd: 3"), "max_budget_usd cannot be kept with executor make"),
+        (("model: x", "fallback_model: x", "permissions: bypass"), "fallback_model is the same as model"),
     ],
 )
-def test_what_the_configuration_rejects_is_ahead_of_none(bench: Bench, key: str, words: str) -> None:
+def test_a_document_that_no_configuration_fits_is_ahead_of_none(
+    bench: Bench, keys: tuple[str, ...], words: str
+) -> None:
     """It is settled as rejected before anything else; the next task is the next."""
-
-    def change(content: dict[str, Any]) -> None:
-        content["executors"] = {"make": {"kind": "command", "argv": ["make"]}}
-        content["defaults"] = {"executor": "make"}
-
-    configure(bench, change)
-    drop(bench, A, key)
+    configure(bench, _with_make)
+    drop(bench, A, *keys)
     drop(bench, B)
 
     told = whys(bench)
     assert told[B] == "next"
     assert told[A].startswith("will be rejected: ")
     assert words in told[A]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("permissions: bypass", "permissions: bypass is more than the owner's configuration allows"),
+        ("allow: Mcp", "allow: Mcp is more than the owner's configuration allows"),
+        ("executor: mkae", "executor 'mkae' is not configured; did you mean 'make'?"),
+        ("max_budget_usd: 3", "max_budget_usd cannot be kept with executor make"),
+        ("workspace: /etc", "the workspace /etc is outside the directories that a task may name"),
+        ("workspace: ~nobody-here", "is outside the directories that a task may name"),
+    ],
+)
+def test_what_the_configuration_lacks_holds_its_task(bench: Bench, key: str, words: str) -> None:
+    """It needs a person, and is ahead of none; the line is named."""
+    configure(bench, _with_make)
+    configure(bench, lambda content: content.update({"roots": [str(bench.home / "allowed")]}))
+    drop(bench, A, "priority: 9", key)
+    drop(bench, B)
+
+    told = whys(bench)
+    assert told[B] == "next"
+    assert told[A].startswith("waits: line 3: ")
+    assert words in told[A]
+    for command in (("status",), ("tasks", "list"), ("tasks", "show", A)):
+        (need,) = [each for each in bench.run(*command, "--json").json["attention"] if each.get("task_id")]
+        assert (need["kind"], need["task_id"]) == ("not_configured", A)
+        assert words in need["sentence"]
+    assert bench.run("tasks", "list").code == 3
+
+
+def test_what_was_lacking_is_there(bench: Bench) -> None:
+    """The task is one like others once the configuration has it."""
+    drop(bench, A, "executor: make")
+    assert whys(bench)[A].startswith("waits: ")
+
+    configure(bench, _with_make)
+
+    assert whys(bench) == {A: "next"}
 
 
 def test_a_cancelled_task_is_ahead_of_none(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import pytest
 from task_queue.daemon.worker import LONGEST_WAIT_FOR_A_TIME_S
 from task_queue.domain.attempt.lifecycle import MAX_RETURNS
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.errors import ExecutorError, NeedsPersonError, TaskFileError
+from task_queue.domain.errors import ExecutorError, NeedsPersonError, NotConfiguredError, TaskFileError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.executor import Order
@@ -243,11 +243,34 @@ def test_a_task_that_cannot_be_ordered_is_rejected() -> None:
     """A fault of the document that shows only when the layers are put together."""
     bench = Bench()
     bench.drop("task-a")
-    bench.orders.refusal = TaskFileError("executor 'cluade' is not configured", hint="did you mean 'claude'?")
+    bench.orders.refusal = TaskFileError("the workspace nowhere does not exist")
 
     bench.turn()
 
     assert bench.engine.results[TaskId("task-a")].outcome is OutcomeKind.REJECTED
+
+
+def test_what_the_configuration_lost_since_the_claim_costs_no_attempt() -> None:
+    """The task is given back, and the source goes on with the next one."""
+    bench = Bench(SUCCESS, SUCCESS)
+    bench.drop("task-a")
+    bench.drop("task-b")
+    bench.orders.refusal = NotConfiguredError("executor 'make' is not configured")
+
+    bench.turn()
+    bench.orders.refusal = None
+    bench.turn()
+    done = bench.engine.results[TaskId("task-b")].success
+    bench.clock.advance(60)
+    bench.turn()
+
+    assert done
+    assert bench.worker.trouble is None
+    attempts = bench.engine.results[TaskId("task-a")].attempts
+    assert [(attempt.outcome, attempt.counted) for attempt in attempts] == [
+        (OutcomeKind.UNAVAILABLE, False),
+        (OutcomeKind.SUCCEEDED, True),
+    ]
 
 
 def test_a_full_house_claims_nothing() -> None:

@@ -14,7 +14,10 @@ from task_queue.domain.errors import TaskFileError
 
 
 def read(front: str) -> tuple[Field, ...]:
-    return frontmatter.read(front)
+    fields, faults = frontmatter.read(front)
+    if faults:
+        raise TaskFileError.of(faults)
+    return fields
 
 
 def refusal(front: str) -> TaskFileError:
@@ -193,6 +196,30 @@ def test_limits_on_size_and_number_of_keys() -> None:
     assert refusal(allowed + "more: x\n").line == frontmatter.MAX_KEYS + 2
     assert "more than 16384" in str(refusal("#" + comment))
     assert "more than 16384" in str(refusal("#" + "é" * (frontmatter.MAX_BYTES // 2)))
+
+
+def test_all_faults_are_found_and_the_rest_is_read() -> None:
+    """What cannot be used is passed over, with its lines; only YAML that cannot be followed ends the reading."""
+    front = """priority: 1
+priority: 2
+deny: *all
+labels:
+  colour: {deep: [x]}
+title: Right
+allow: [Read, [x]]
+timeout: "2h
+"""
+
+    fields, faults = frontmatter.read(front)
+
+    assert [field.key for field in fields] == ["priority", "title"]
+    assert [(fault.line, fault.hint is not None) for fault in faults] == [
+        (3, False),
+        (4, True),
+        (6, True),
+        (8, True),
+        (9, True),
+    ]
 
 
 YAMLISH = st.text(

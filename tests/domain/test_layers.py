@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from task_queue.domain.document.layers import Layers, layers_of, naming_the_line, usable_layers
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.document.layers import Layers, layers_of, naming_the_line, task_under, usable_layers
+from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.task import Task, TaskId
 
 
@@ -18,7 +18,7 @@ def test_the_document_wins_over_the_source_and_that_over_the_configuration() -> 
 
 
 def test_a_task_cannot_ask_for_more_than_its_owner_allows() -> None:
-    with pytest.raises(TaskFileError, match="more than the owner's configuration allows"):
+    with pytest.raises(NotConfiguredError, match="more than the owner's configuration allows"):
         Layers().settings_of({"permissions": "bypass"})
     assert layers_of({"permissions": "bypass"}, executors=()).settings_of({}).permissions == "bypass"
 
@@ -29,9 +29,59 @@ def test_an_executor_must_be_configured() -> None:
     task = Task(TaskId("task-a"), "A", "a", {"executor": "mkae"}, "0" * 64, {"executor": 4})
 
     assert layers.settings_of({"executor": "make"}).executor == "make"
-    with pytest.raises(TaskFileError, match="'mkae' is not configured") as caught, naming_the_line(task):
+    with pytest.raises(NotConfiguredError, match="'mkae' is not configured") as caught, naming_the_line(task):
         layers.settings_of(task.given)
     assert (caught.value.line, caught.value.hint) == (4, "did you mean 'make'?")
+
+
+def test_a_task_that_no_configuration_fits_is_told_from_one_that_another_would() -> None:
+    """The budget beside the command is the document's own mistake, or that of the defaults."""
+    layers = layers_of({"executor": "make", "priority": 8}, executors=("make",))
+
+    with pytest.raises(NotConfiguredError, match="max_budget_usd"):
+        layers.settings_of({"max_budget_usd": 1.0})
+    with pytest.raises(TaskFileError, match="max_budget_usd") as caught:
+        layers.settings_of({"max_budget_usd": 1.0, "executor": "make"})
+    assert not isinstance(caught.value, NotConfiguredError)
+
+
+def test_what_applies_is_known_of_a_task_whose_executor_is_gone() -> None:
+    """A command that runs is still judged as one."""
+    layers = layers_of({"priority": 8}, executors=())
+
+    known = layers.known_settings_of({"executor": "make", "max_attempts": 2})
+
+    assert (known.executor, known.priority, known.max_attempts) == ("make", 8, 2)
+    assert layers.known_settings_of({"permissions": "bypass"}).priority == 8
+
+
+def test_what_the_owner_forbids_is_named_beside_what_is_misspelled() -> None:
+    """Each with its line."""
+    layers = layers_of({"model": "opus"}, executors=("make",))
+    document = b"""---
+executor: mkae
+max_budget_usd: 3
+priority: 11
+permissions: bypass
+fallback_model: opus
+---
+# Do it
+"""
+
+    with pytest.raises(TaskFileError) as caught:
+        task_under(layers, document, TaskId("task-a"))
+
+    assert [fault.line for fault in caught.value.faults] == [2, 3, 4, 5, 6]
+    assert all(fault.hint for fault in caught.value.faults if fault.line in {2, 3, 5})
+
+
+def test_every_rule_that_is_too_wide_is_named() -> None:
+    document = b"---\nallow: [Docker, Read, mcp__x__y]\n---\nx"
+
+    with pytest.raises(TaskFileError) as caught:
+        task_under(layers_of({}, executors=()), document, TaskId("task-a"))
+
+    assert [str(fault).split()[3] for fault in caught.value.faults] == ["Docker", "mcp__x__y"]
 
 
 def test_what_is_broken_is_left_out_and_named() -> None:

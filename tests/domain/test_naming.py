@@ -195,3 +195,20 @@ def test_what_is_not_seen_is_seen_in_a_branch(hidden: str) -> None:
     assert part.isascii()
     assert part != naming.ref_part_of(TaskId("task-ab"))
     assert unquote(part) == f"task-a{hidden}b"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("task-2", "task-10"),
+        ("task-2-b", "task-10-a"),
+        ("task-a", "task-a-2"),
+        ("task-a-2", "task-a-10"),
+        ("task-007", "task-10"),
+        ("task-1.9", "task-1.10"),
+        ("task-9", "task-a"),
+        ("task-20260207-120000-x", "task-20260207-120000-x-2"),
+    ],
+)
+def test_names_sort_as_a_person_counts(first: str, second: str) -> None:
+    assert naming.natural(first) < naming.natural(second)

@@ -324,3 +324,19 @@ def test_what_is_stuck_is_what_the_reasons_call_so(drawn: list[tuple[str, str, b
         for task_id, why in reasons_told.items()
         if why.startswith(("blocked", "depends on itself"))
     }
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 120)), unique=True, max_size=9))
+def test_numbers_in_names_count_as_numbers(names: list[tuple[int, int]]) -> None:
+    """Of tasks that are equal otherwise; whether all are sorted or the next one is asked for again and again."""
+    tasks = [a_task(f"{letter}-{number}-{'x' * (number % 3)}") for letter, number in names]
+    expected = [f"task-{letter}-{number}-{'x' * (number % 3)}" for letter, number in sorted(names)]
+    backlog = Backlog(tasks)
+    run: list[str] = []
+    while found := backlog.next(now=NOW, state_of=states()):
+        run.append(found.task.id)
+        backlog.discard(found.task.id)
+
+    assert [task.id for task, _ in reasons_for(tasks, now=NOW, state_of=states())] == expected
+    assert [task.id for task in Backlog(tasks)] == expected
+    assert run == expected

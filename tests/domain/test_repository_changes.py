@@ -25,6 +25,7 @@ BEFORE = RepositoryState(
     stash=(A,),
     hooks={"pre-commit": "1"},
     uncommitted={"mine.txt": "changed"},
+    exclusions={"/o/.git/info/exclude": "1"},
 )
 
 
@@ -67,6 +68,11 @@ def test_nothing_differs() -> None:
         (replace(BEFORE, hooks={}), "hooks were changed: pre-commit", "ls -l /o/.git/hooks"),
         (replace(BEFORE, stash=(B, A)), "the stash was changed", "git -C /o stash list"),
         (replace(BEFORE, stash=()), "the stash was changed", "git -C /o stash list"),
+        (
+            replace(BEFORE, exclusions={"/o/.git/info/exclude": "2"}),
+            "what hides files from git was changed, so that the diff may lack some: /o/.git/info/exclude",
+            "git -C /o status --ignored",
+        ),
     ],
 )
 @pytest.mark.parametrize("in_place", [False, True])

@@ -26,7 +26,14 @@ from task_queue.domain.errors import TaskFileError
 
 
 def value_of(key: str, value: Given) -> Any:
-    return parse_given([Field(key, value, 7)])[key]
+    return given_by(Field(key, value, 7))[key]
+
+
+def given_by(*entries: Field) -> dict[str, Any]:
+    values, faults = parse_given(entries)
+    if faults:
+        raise TaskFileError.of(faults)
+    return values
 
 
 def refusal(key: str, value: Given) -> str:
@@ -226,7 +233,7 @@ def test_a_title_is_one_line() -> None:
 )
 def test_readers_raise_nothing_but_a_task_file_error(key: str, value: Given) -> None:
     try:
-        resolve(parse_given([Field(key, value, 2)]))
+        resolve(given_by(Field(key, value, 2)))
     except TaskFileError as error:
         assert len(str(error)) < 1000  # noqa: PT017 - either way of ending is right
 

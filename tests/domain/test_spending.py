@@ -109,11 +109,13 @@ def test_a_dead_runners_conversations_are_added_up() -> None:
         ("in", ["nonsense"]),
     )
 
-    work = work_so_far(CLAIM, lines, before=Meter(3.0))
+    work = work_so_far(CLAIM, lines, before=Meter(3.0, models={"claude-opus-4": {"costUSD": 3.0}}))
 
     cut_off = estimated_usd("claude-opus-4", {"input_tokens": 100_000, "output_tokens": 1}, 0)
     assert work.estimated_cost_usd == pytest.approx(cut_off, rel=0.01)
     assert work.total_cost_usd == pytest.approx(2.0 + 0.5 + work.estimated_cost_usd)
+    assert work.model_usage == {"claude-opus-4": {"costUSD": 2.5}}
+    assert work.session_model_usage == {"claude-opus-4": {"costUSD": 5.0}}
     assert (work.num_turns, work.cost_incomplete) == (3, True)
     assert (work.session_cost_usd, work.session_estimated_usd) == (5.0, work.estimated_cost_usd)
 
@@ -180,7 +182,9 @@ def _answer(number: int, session: str) -> tuple[str, Any]:
 
 
 def _result(reported: float, session: str = SESSION) -> tuple[str, Any]:
-    return "in", {"type": "result", "total_cost_usd": reported, "num_turns": 1, "session_id": session}
+    models = {"claude-opus-4": {"costUSD": reported}}
+    frame = {"total_cost_usd": reported, "num_turns": 1, "session_id": session, "modelUsage": models}
+    return "in", {"type": "result", **frame}
 
 
 def _transcript(*envelopes: tuple[str, Any]) -> list[str]:

@@ -118,6 +118,39 @@ def test_what_is_refused_names_the_line(data: bytes, line: int, said: str) -> No
     assert said in str(error)
 
 
+def test_every_fault_of_a_document_is_named_at_once() -> None:
+    """In the order of the lines: who corrects the first should not meet the next on the second try."""
+    error = refusal(b"---\npriorty: 1\ntimeout: soon\nallow: [Read(, 7]\nlanding: mrge\n---\n")
+
+    assert [fault.line for fault in error.faults] == [None, 2, 3, 4, 5]
+    assert [str(fault).partition(": ")[2][:14] for fault in error.faults[1:]] == [
+        "unknown key 'p",
+        "timeout: must ",
+        "allow: 'Read('",
+        "landing: must ",
+    ]
+    assert "'7' is not a permission rule" in str(error.faults[3])
+    assert str(error) == "; ".join(map(str, error.faults))
+
+
+def test_several_faults_of_one_class_stay_of_that_class() -> None:
+    """Who handles a kind of fault handles several of it."""
+
+    class OfOwnerError(TaskFileError):
+        pass
+
+    assert type(TaskFileError.of([OfOwnerError("a"), OfOwnerError("b")])) is OfOwnerError
+    assert type(TaskFileError.of([OfOwnerError("a"), TaskFileError("b")])) is TaskFileError
+
+
+def test_of_very_many_faults_the_first_are_named() -> None:
+    """A result with its evidence stays readable."""
+    error = refusal(("---\n" + "".join(f"k{n}: x\n" for n in range(60)) + "---\nx").encode())
+
+    assert len(error.faults) == 21
+    assert str(error.faults[-1]) == "and 40 more faults"
+
+
 def test_a_document_over_the_limit_is_refused_before_it_is_read() -> None:
     """50 MB cost no more than looking at the length."""
     huge = b"x" * 50_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -206,29 +207,61 @@ def test_what_is_written_after_the_verdict_is_in_no_commit(scratch: Scratch) -> 
     scratch.run("add", "evil.txt")
     late = Judged(judged.tree, judged.head, changed_since=frozenset({"work.txt", "evil.txt"}))
 
-    done = finish(scratch, since, judged=late, prove=lambda _: "never asked")
+    asked: list[str] = []
 
-    assert (files_of(scratch, done.ours), done.refused) == (["work.txt"], None)
+    def goes_back(paths: Collection[str]) -> bool:
+        asked.extend(paths)
+        return True
+
+    done = finish(scratch, since, judged=late, goes_back=goes_back)
+
+    assert (files_of(scratch, done.ours), asked) == (["work.txt"], [])
     assert scratch.run("show", "HEAD:work.txt") == "judged"
 
 
-def test_what_a_hook_made_is_proven_before_it_is_committed(scratch: Scratch) -> None:
+@pytest.mark.parametrize("hook", ["pre-commit", "prepare-commit-msg", "commit-msg"])
+def test_what_a_hook_makes_of_the_files_goes_back_or_is_left_out(scratch: Scratch, hook: str) -> None:
     since = begin(scratch)
-    scratch.hook("pre-commit", "echo planted > evil.txt; git add evil.txt")
+    scratch.hook(hook, "echo planted > evil.txt; git add evil.txt")
     scratch.write("work.txt")
     judged = judge(scratch, since)
-    asked: list[str] = []
+    asked: list[tuple[str, ...]] = []
 
-    def prove(commit: str) -> str | None:
-        asked.append(scratch.run("show", f"{commit}:evil.txt"))
-        return "it is planted" if len(asked) == 1 else None
+    def goes_back(paths: Collection[str]) -> bool:
+        asked.append(tuple(paths))
+        return len(asked) == 1
 
-    refused = finish(scratch, since, judged=judged, prove=prove)
-    done = finish(scratch, since, judged=judged, prove=prove)
+    sent_back = finish(scratch, since, judged=judged, goes_back=goes_back)
+    done = finish(scratch, since, judged=judged, goes_back=goes_back)
 
-    assert "evil.txt fails the checks: it is planted" in str(refused.refused)
-    assert (refused.ours, asked) == (None, ["planted", "planted"])
-    assert (done.by_hooks, files_of(scratch, done.ours)) == (("evil.txt",), ["evil.txt", "work.txt"])
+    assert (sent_back.ours, sent_back.to_judge, asked) == (None, True, [("evil.txt",)] * 2)
+    assert (done.by_hooks, files_of(scratch, done.ours)) == (("evil.txt",), ["work.txt"])
+    assert scratch.status() == ["?? evil.txt"]
+
+
+def test_what_a_hook_adds_once_more_is_left_out(scratch: Scratch) -> None:
+    """Judged with what it had made before, a commit has that and nothing later; also where nobody sees it in a file."""
+    since = begin(scratch)
+    scratch.hook("pre-commit", "echo x >> count; git add count; git update-index --chmod=+x work.txt")
+    scratch.write("work.txt")
+
+    assert finish(scratch, since, goes_back=lambda _: True).to_judge
+    done = finish(scratch, since)
+
+    assert (scratch.run("show", "HEAD:count"), done.by_hooks) == ("x", ("count", "work.txt"))
+
+
+def test_a_commit_that_a_hook_makes_after_it_is_named(scratch: Scratch) -> None:
+    """In the place of the queue's, or on it."""
+    since = begin(scratch)
+    amend = "echo planted > evil.txt; git add evil.txt; git commit -q --amend --no-edit"
+    scratch.hook("post-commit", f"rm -f .git/hooks/post-commit; {amend}")
+    scratch.write("work.txt")
+
+    done = finish(scratch, since)
+
+    assert (done.head, done.late) == (head := scratch.run("rev-parse", "HEAD"), (head,))
+    assert files_of(scratch, done.ours) == ["work.txt"]
 
 
 def test_a_replaced_object_stays_what_its_name_says(scratch: Scratch) -> None:
@@ -332,7 +365,7 @@ def test_a_hook_that_refuses_is_heard(scratch: Scratch) -> None:
 
 
 def test_hooks_see_what_is_committed_and_may_add_to_it(scratch: Scratch) -> None:
-    """A formatter that stages its result, and a commit-msg hook that appends a trailer."""
+    """A formatter that stages its result, which is judged, and a commit-msg hook that appends a trailer."""
     scratch.write("mine.txt")
     scratch.run("add", "mine.txt")
     since = begin(scratch)
@@ -343,11 +376,12 @@ def test_hooks_see_what_is_committed_and_may_add_to_it(scratch: Scratch) -> None
     scratch.hook("commit-msg", 'printf "\\nChange-Id: I123\\n" >> "$1"')
     scratch.write("first.txt", "changed\n")
 
-    done = finish(scratch, since)
+    assert finish(scratch, since, goes_back=lambda _: True).by_hooks == ("first.txt",)
+    done = finish(scratch, since, goes_back=lambda _: True)
 
     assert (scratch.root / ".git/seen").read_text() == "first.txt\n"
     assert scratch.run("show", "HEAD:first.txt") == "formatted"
-    assert (scratch.status(), done.by_hooks) == (["A  mine.txt"], ("first.txt",))
+    assert (scratch.status(), done.by_hooks) == (["A  mine.txt"], ())
 
 
 def test_what_the_agent_staged_and_then_changed_leaves_nothing_staged(scratch: Scratch) -> None:

@@ -414,3 +414,29 @@ def test_another_repository_in_the_place_of_the_owners_is_refused(
             in_place(scratch, trusted, act)
 
     assert hostile.ran == ""
+
+
+@pytest.mark.parametrize("kind", ["clean", "hooks", "hooksPath", "fsmonitor"])
+def test_a_repository_that_a_task_made_where_there_was_none_is_not_trusted(
+    scratch: Scratch, tmp_path: Path, hostile: Hostile, kind: str
+) -> None:
+    """Until the owner accepts it; what the account names goes on working."""
+    trusted, workspace = tmp_path / "state", scratch.at(tmp_path / "workspace")
+    workspace.root.mkdir()
+    end_guarding(begin_guarding(workspace.git, trusted))
+    workspace.run("init", "-q")
+    workspace.commit("first.txt")
+    hostile.configure(kind, workspace)
+
+    facts(guarded(workspace.git, trusted))
+    git = in_place(workspace, trusted, lambda: workspace.write("work.txt"))
+    git = in_place(workspace, trusted, lambda: workspace.write("more.txt"))
+
+    assert hostile.ran == ""
+    left = disarmed(git)
+    if kind == "fsmonitor":
+        return
+    assert left is not None
+    Path(left.rpartition("rm ")[2]).unlink()
+    in_place(workspace, trusted, lambda: workspace.write("again.txt"))
+    assert hostile.ran

@@ -361,8 +361,8 @@ def test_hooks_run_where_git_would_run_them(scratch: Scratch, side: Scratch) -> 
     assert scratch.run("reflog", "-1", "--format=%gs") == "merge side: Fast-forward"
 
 
-def test_what_a_hook_changes_is_in_the_merge(scratch: Scratch, side: Scratch) -> None:
-    """What it stages, and what it makes of the message."""
+def test_what_a_hook_makes_of_the_files_is_not_in_the_merge(scratch: Scratch, side: Scratch) -> None:
+    """Nothing judged it; what it makes of the message is."""
     scratch.commit("other.txt")
     scratch.hook("pre-merge-commit", "echo by the hook > hooked.txt; git add hooked.txt")
     scratch.hook("commit-msg", 'echo "Ticket: 7" >> "$1"')
@@ -370,7 +370,8 @@ def test_what_a_hook_changes_is_in_the_merge(scratch: Scratch, side: Scratch) ->
     landed = bring(scratch)
 
     assert isinstance(landed, Advanced)
-    assert (scratch.root / "hooked.txt").read_text() == "by the hook\n"
+    assert not (scratch.root / "hooked.txt").exists()
+    assert told(scratch) == "not in the merge, because hooks changed it and nothing judged it: hooked.txt"
     assert scratch.run("log", "-1", "--format=%s, %b") == "Land it, Ticket: 7\n"
     assert scratch.status() == []
 

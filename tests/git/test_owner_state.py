@@ -99,6 +99,25 @@ def test_tracked_hooks_come_with_commits(owner: Scratch) -> None:
     assert list(state_of(place).hooks) == ["commit-msg"]
 
 
+@pytest.mark.parametrize("where", [".git/info/exclude", "home/.config/git/ignore", "named"])
+def test_what_hides_files_from_git_is_seen(owner: Scratch, where: str) -> None:
+    """Also made anew, and where it names itself."""
+    place = place_of(owner)
+    path = owner.root / where if where.startswith(".git") else owner.root.parent / where
+    if where == "named":
+        owner.run("config", "core.excludesFile", str(path))
+    before = state_of(place)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("evil.txt\n")
+
+    (change,) = changes_since(place, before)
+    assert (change.is_urgent, change.sentence) == (
+        True,
+        f"what hides files from git was changed, so that the diff may lack some: {path}",
+    )
+
+
 def test_folders_of_the_queue_are_left_out(owner: Scratch) -> None:
     place = place_of(owner, owner.root / "tasks")
     before = state_of(place)

@@ -97,7 +97,7 @@ FOLLOWS: dict[OutcomeKind, tuple[str, ...]] = {
     ),
     K.UNAVAILABLE: (f"{NIGHT}[exit-75]",),
     K.ACCOUNT: (f"{QUEUE}test_a_refused_login_pauses_the_account", f"{NIGHT}[logged-out]"),
-    K.REJECTED: ("tests/acceptance/test_agent_hygiene.py::test_a_task_narrows_and_never_widens",),
+    K.REJECTED: ("tests/acceptance/test_bad_input.py::test_many_bad_files_at_once",),
     K.INTERRUPTED: (f"{QUEUE}test_a_stopped_agent_goes_on_in_its_session",),
 }
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from task_queue.cli.commands import cli
 from task_queue.config.schema import (
     Agent,
+    CheckSettings,
     Config,
     ConfiguredCommand,
     GitSettings,
@@ -125,17 +126,19 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",
     "task_source_directories[].paused": "nothing new starts; `sources pause` and `resume` set it",
     "defaults": "front-matter keys for every task",
-    "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`",
-    "agent.pass_env": "variables that the agent gets from the daemon's environment, such as `ANTHROPIC_API_KEY`",
+    "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`; [secret](#secret-variables), unless the name is harmless",
+    "agent.pass_env": "variables that the agent gets from the daemon's environment, such as `ANTHROPIC_API_KEY`; the same holds",
     "agent.env_file": "a file with lines `NAME=VALUE`, such as `ANTHROPIC_API_KEY=...`; yours alone (0600), else it is refused",
     "agent.key_command": "program (absolute path) and arguments; it prints `ANTHROPIC_API_KEY` in one line",
     "agent.config_dir": "a `CLAUDE_CONFIG_DIR` for the queue alone",
     "agent.cli_path": "path of the CLI, instead of the one in the SDK",
     "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
+    "agent.mcp_servers": "whose [MCP servers](#mcp-servers) the agent gets: `none`, `project` (its `.mcp.json`), `user` or `both`",
     "agent.prewarm": "has no effect yet",
     "agent.hide_login": "the agent gets an API key or OAuth token through a pipe, so that it is not in the environment of its tools",
     "agent.scrub_env": "also removes all other credentials from that environment; needs bubblewrap",
+    "checks.env": "names of [secret variables](#secret-variables) that `verify`, `setup`, git and hooks get, too: as the agent has them, else as the daemon has them",
     "executors.<name>.kind": "`command`",
     "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
     "limits.running": "agents at once",
@@ -252,6 +255,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "agent": ("agent", Agent),
         "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
+        "checks": ("checks", CheckSettings),
         "git": ("git", GitSettings),
     }
     for name, field in Config.model_fields.items():

@@ -19,6 +19,7 @@ FOREIGN = {
     "list_commands": "called by click",
     "get_command": "called by click",
     "format_commands": "called by click",
+    "format_options": "called by click",
     "formatTime": "called by logging",
     "handle_error": "called by socketserver",
     "do_HEAD": "called by http.server",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import glob
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
 
+import yaml
+
 from tests.house.tables import ROOT
 
+PACKAGE = ROOT / "task_queue"
 PLUGIN = {
     ".claude-plugin/plugin.json",
     "agents/auditor.md",
@@ -29,14 +33,29 @@ def test_the_plugin_is_whole() -> None:
     assert found == PLUGIN
 
 
+def test_the_head_of_each_plugin_file_is_yaml() -> None:
+    """As other programs read it, with a name and a description that are text."""
+    heads = {name: (PACKAGE / "plugin" / name).read_text() for name in PLUGIN if name.endswith(".md")}
+    parsed = {
+        name: yaml.safe_load(text.split("---\n")[1])
+        for name, text in heads.items()
+        if text.startswith("---\n")
+    }
+    fields = {name: {key: type(value) for key, value in head.items()} for name, head in parsed.items()}
+
+    assert set(fields) == {name for name in PLUGIN if name.startswith(("agents/", "skills/"))}
+    assert all(fields[name]["name"] is fields[name]["description"] is str for name in fields)
+    assert all(kind is str for head in fields.values() for kind in head.values())
+    assert json.loads((PACKAGE / "plugin" / ".claude-plugin" / "plugin.json").read_text())["name"]
+
+
 def test_every_file_of_the_package_gets_into_the_wheel() -> None:
     """``**`` does not see folders that begin with a dot, so those are named."""
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    package = ROOT / "task_queue"
-    shipped = {path for pattern in patterns["task_queue"] for path in _glob(package, pattern)}
+    shipped = {path for pattern in patterns["task_queue"] for path in _glob(PACKAGE, pattern)}
     data = {
         path
-        for path in package.rglob("*")
+        for path in PACKAGE.rglob("*")
         if path.is_file() and path.suffix not in {".py", ".pyc"} and path.name != "__pycache__"
     }
 

@@ -205,8 +205,8 @@ MUTATIONS = (
     Mutation(
         "front ends ignore the defaults",
         "task_queue/config/document.py",
-        'usable_layers(document.get("defaults"), source.defaults, executors=names)',
-        "usable_layers(executors=names)",
+        '        document.get("defaults"),\n        source.defaults,\n        executors=names,',
+        "        executors=names,",
         _TOLD,
     ),
     Mutation(

@@ -149,7 +149,7 @@ def test_an_edited_document_is_kept_before_what_ran_is_filed(tmp_path: Path) -> 
 def test_what_a_person_asks_for_is_durable_when_the_command_ends(tmp_path: Path) -> None:
     """A new task is whole before the worker can see it; a request to cancel is there."""
     with proof_bench(tmp_path / "home") as bench:
-        added = bench.trace("tasks", "add", f"{ACT}", "--name", f"{TASK}.md", results=True)
+        added = bench.trace("tasks", "add", "--source", "a", f"{ACT}", "--name", f"{TASK}.md", results=True)
         wait_for(added.ended, "the task is added")
         cancelled = bench.trace("tasks", "cancel", TASK, results=True)
         wait_for(cancelled.ended, "the request is made")

@@ -61,7 +61,19 @@ def gained(rig: AgentRig, pid: int) -> list[str]:
 
 def add(rig: AgentRig, text: str, **variables: str) -> Any:
     return subprocess.run(
-        as_user(OWNER, *PROGRAM, "--config", str(rig.config), "tasks", "add", "--name", "task-a", "-"),
+        as_user(
+            OWNER,
+            *PROGRAM,
+            "--config",
+            str(rig.config),
+            "tasks",
+            "add",
+            "--source",
+            "a",
+            "--name",
+            "task-a",
+            "-",
+        ),
         env={**rig.environment, **variables},
         cwd=rig.home,
         input=text,

@@ -1,4 +1,4 @@
-"""Every attack in ``docs/security.md``, and every case of two actors at once, names a test that exists."""
+"""Attacks of ``docs/security.md``, cases of two actors at once and promises on adding tasks name tests that exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.house.tables import ROOT, table_in
 
 
-@pytest.mark.parametrize("table", ["attack", "case"])
+@pytest.mark.parametrize("table", ["attack", "case", "promise"])
 def test_each_row_names_a_test_that_exists(table: str) -> None:
     """A renamed test must not leave an attack or a case without one."""
     rows = table_in("contributing/tests.md", table)

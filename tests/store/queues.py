@@ -97,6 +97,8 @@ _KEYS = st.fixed_dictionaries(
         "max_attempts": st.just(1),
         "executor": st.sampled_from(["claude", "make", "unknown"]),
         "permissions": st.sampled_from(["guarded", "readonly", "bypass"]),
+        "workspace": st.sampled_from([".", ".", "/etc"]),
+        "timeout": st.sampled_from(["1h", "1h", "1h", "soon"]),
     },
 )
 _RARELY = st.integers(0, 7).map(lambda number: number == 0)

@@ -18,7 +18,10 @@ from claude_agent_sdk import ClaudeAgentOptions
 
 from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
+from task_queue.agents.mcp_servers import publish
+from task_queue.domain.document.title import with_title
 from task_queue.domain.errors import ExecutorError
+from task_queue.domain.permission.mcp_servers import ServerConfig
 from task_queue.domain.permission.profiles import Permissions, permissions_for
 from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
@@ -79,7 +82,7 @@ def publish_copy(order: Order) -> None:
     try:
         data, _ = durable.read_regular(order.document, limit=_MAX_BUFFER_BYTES)
     except OSError:
-        data = f"# {order.title}\n\n{order.body}\n".encode()
+        data = f"{with_title(order.title, order.body)}\n".encode()
     durable.make_directory(order.agent_copy.parent)
     durable.replace(order.agent_copy, data)
 
@@ -128,8 +131,8 @@ def close_records(environment: Mapping[str, str]) -> None:
             ) from error
 
 
-def rules_in_force(order: Order, request: SessionRequest) -> Permissions:
-    """What the agent of this session may do."""
+def rules_in_force(order: Order, request: SessionRequest, servers: Mapping[str, ServerConfig]) -> Permissions:
+    """What the agent of this session may do, with the MCP *servers* that it gets."""
     settings = order.settings
     return permissions_for(
         settings.permissions,
@@ -139,16 +142,24 @@ def rules_in_force(order: Order, request: SessionRequest) -> Permissions:
         task_deny=order.agent.task_deny,
         queue_dirs=(*map(str, order.queue_dirs), *_own_places(environment_of(order))),
         closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
+        mcp_servers=servers,
         audits=request.audits,
     )
 
 
 def options_for(
-    order: Order, request: SessionRequest, *, stderr: Callable[[str], None]
+    order: Order,
+    request: SessionRequest,
+    *,
+    stderr: Callable[[str], None],
+    servers: Mapping[str, ServerConfig],
 ) -> ClaudeAgentOptions:
-    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing."""
+    """Options of the session that carries out *order*; raises ExecutorError where the CLI is missing.
+
+    *servers*: the MCP servers that it gets.
+    """
     settings = order.settings
-    permissions = rules_in_force(order, request)
+    permissions = rules_in_force(order, request, servers)
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
         cwd=str(order.workspace),
@@ -176,6 +187,7 @@ def options_for(
         ),
         hooks=hooks_for(permissions, order.workspace),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
+        mcp_servers=publish(servers, order) or {},
         strict_mcp_config=True,
         model=settings.model,
         fallback_model=settings.fallback_model,
@@ -203,7 +215,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         else ""
     )
     head = f"Carry out this task. Its text is also in {order.agent_copy}.{note}"
-    return f"{head}\n\n# {order.title}\n\n{order.body}"
+    return f"{head}\n\n{with_title(order.title, order.body)}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError
@@ -35,6 +36,7 @@ from task_queue.agents.claude.options import (
 )
 from task_queue.agents.claude.recording import RecordingTransport
 from task_queue.agents.claude.watch import Timers, Watch
+from task_queue.agents.mcp_servers import LoadedServers, servers_for
 from task_queue.domain.attempt.progress import Progress
 from task_queue.domain.attempt.rebuild import SESSION_LOST
 from task_queue.domain.attempt.spending import Meter
@@ -43,6 +45,7 @@ from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.permission.mcp_servers import not_started
 from task_queue.domain.permission.profiles import note_of
 from task_queue.platform.identity import is_held_still
 from task_queue.ports.executor import Order, Stop, Transcript
@@ -70,6 +73,8 @@ class SessionResult:
     outcome: Outcome
     work: Work
     structure: object = None
+    notes: tuple[str, ...] = ()
+    """What the agent worked without."""
 
 
 class ClaudeExecutor:
@@ -98,6 +103,7 @@ class ClaudeExecutor:
                 session_id=order.claim.session_id,
                 session_cost_usd=order.meter.reported,
                 session_estimated_usd=order.meter.estimated,
+                session_model_usage=dict(order.meter.models),
             )
             return SessionResult(spent, work)
         return asyncio.run(self._continue_or_restart(order, transcript, request))
@@ -136,7 +142,8 @@ class ClaudeExecutor:
         progress = session.watch.progress
         work = progress.work(session_id=order.claim.session_id, before=order.meter)
         structure: object = (progress.result or {}).get("structured_output")
-        return SessionResult(outcome, replace(work, billed_to=_will_pay(progress, order.env)), structure)
+        work = replace(work, billed_to=_will_pay(progress, order.env))
+        return SessionResult(outcome, work, structure, session.notes)
 
 
 class _CliSession:
@@ -160,6 +167,7 @@ class _CliSession:
         self._client: ClaudeSDKClient
         self._transport: RecordingTransport
         self._exception: str | None = None
+        self._servers = LoadedServers({}) if request.audits else servers_for(order)
         self.watch = Watch(
             timers=replace(
                 timers,
@@ -169,6 +177,13 @@ class _CliSession:
             started_at=time.monotonic(),
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What it was to load, and did not."""
+        started = self.watch.progress.mcp_servers if self.watch.progress.turns else None
+        missing = () if started is None else not_started(self._servers.servers, started)
+        return (*self._servers.notes, *missing)
+
     def wake(self) -> None:
         """Look again at what was asked; may be called from a signal handler."""
         self._loop.call_soon_threadsafe(self._changed.set)
@@ -176,13 +191,17 @@ class _CliSession:
     async def run(self, *, asked: Callable[[], Stop | None], prompt: str) -> Observation:
         close_records(environment_of(self._order))
         publish_copy(self._order)
-        options = options_for(self._order, self._request, stderr=self._saw_stderr)
+        options = options_for(
+            self._order, self._request, stderr=self._saw_stderr, servers=self._servers.servers
+        )
         self._transport = RecordingTransport(options, launch_of(self._order), self._saw)
         self._client = ClaudeSDKClient(options, transport=self._transport)
         try:
             timer = None if asked() else await self._run_conversation(prompt, asked)
         finally:
             self._order.agent_copy.unlink(missing_ok=True)
+            if isinstance(options.mcp_servers, Path):
+                options.mcp_servers.unlink(missing_ok=True)
         stop = asked()
         seen = self.watch.progress.observation(
             session_id=self._order.claim.session_id,
@@ -227,7 +246,7 @@ class _CliSession:
                 await self._client.disconnect()
 
     def _note_rules(self) -> None:
-        note = note_of(rules_in_force(self._order, self._request))
+        note = note_of(rules_in_force(self._order, self._request, self._servers.servers))
         self._transcript.write("note", note)
         self.watch.progress.add("note", note)
 

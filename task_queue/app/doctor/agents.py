@@ -18,7 +18,7 @@ from task_queue.domain.document.settings import parse_defaults
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import DeniedBy
 from task_queue.domain.permission.rules import call_of, covers
-from task_queue.domain.secrets import without_secrets
+from task_queue.domain.secrets import says_secret
 from task_queue.store.folder.layout import Layout
 
 _LAST_RESULTS = 20
@@ -41,7 +41,7 @@ def stray_credentials(config: Config, locations: Locations) -> Iterator[DoctorCh
 def keys(config: Config, environ: Mapping[str, str]) -> Iterator[DoctorCheck]:
     """Whether a key is where others may find it, and whether those outside the configuration can be used."""
     env = config.agent.env
-    for name in sorted(env.keys() - without_secrets(env).keys()):
+    for name in sorted(filter(says_secret, env)):
         yield DoctorCheck(
             "warning",
             f"{name} is in the configuration",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from task_queue.domain.attempt.model_usage import grown
 from task_queue.domain.attempt.prices import estimated_usd
 from task_queue.domain.attempt.spending import Meter, charge
 from task_queue.domain.permission.rules import RULES_IN_FORCE
@@ -64,6 +65,8 @@ class Progress:
     """Tokens so far by kind; exact only once there is a result."""
     billed_to: str | None = None
     model: str | None = None
+    mcp_servers: dict[str, str] = field(default_factory=dict[str, str])
+    """Status by name, as the session began."""
     not_loaded: str | None = None
     """What the CLI said about plugins that it could not load."""
     retries: deque[Mapping[str, Any]] = field(default_factory=_few_frames)
@@ -164,6 +167,7 @@ class Progress:
         result: Mapping[str, Any] = self.result or {}
         total: float | None = result.get("total_cost_usd")
         spent = charge(before, reported=total, answers_usd=self.answers_usd)
+        models: dict[str, Any] = dict(result.get("modelUsage") or {})
         return Work(
             output=str(result.get("result") or self.last_text),
             # The CLI counts a refused request as a turn, too (2.1.332).
@@ -174,7 +178,8 @@ class Progress:
             cost_incomplete=total is None and self.turns > 0,
             session_id=session_id,
             usage=dict(result.get("usage") or self.usage),
-            model_usage=dict(result.get("modelUsage") or {}),
+            model_usage=grown(before.models, models) if models else {},
+            session_model_usage=models or dict(before.models),
             permission_denials=self._explained_denials(),
             billed_to=self.billed_to,
             session_cost_usd=spent.after.reported,
@@ -223,6 +228,10 @@ class Progress:
                 source = frame.get("apiKeySource")
                 self.billed_to = "subscription" if source in {"none", "oauth"} else "api_key"
                 self.model = frame.get("model")
+                self.mcp_servers = {
+                    str(server.get("name")): str(server.get("status"))
+                    for server in frame.get("mcp_servers") or ()
+                }
                 if errors := [each for each in frame.get("plugin_errors") or () if _is_of_our_plugin(each)]:
                     self.not_loaded = str(errors)[: _MAX_ARGUMENT_CHARS * 4]
             case "system", "hook_started":

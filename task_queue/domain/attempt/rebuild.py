@@ -58,7 +58,10 @@ def work_so_far(claim: Claim, lines: Iterable[str], *, before: Meter) -> Work:
     lines = tuple(lines)
     costs: dict[str, float] = {}
     total = Work(
-        session_id=claim.session_id, session_cost_usd=before.reported, session_estimated_usd=before.estimated
+        session_id=claim.session_id,
+        session_cost_usd=before.reported,
+        session_estimated_usd=before.estimated,
+        session_model_usage=dict(before.models),
     )
     for spoken in _conversations(lines):
         mine = spoken.session_id in {None, claim.session_id}

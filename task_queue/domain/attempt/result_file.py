@@ -22,6 +22,7 @@ KEYS = (
     "attention",
     "baseline",
     "landing",
+    *("subjects", "stat", "files", "file_count", "uncommitted"),
     "schema_version",
 )
 """Of a result's file, in its order."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from task_queue.domain.attempt.lifecycle import MAX_RETURNS, is_returned, returns_in
+from task_queue.domain.attempt.model_usage import summed
 from task_queue.domain.attempt.needs import attention_of
 from task_queue.domain.model import (
     Attempt,
@@ -54,6 +55,8 @@ def attempt_of(claim: Claim, ending: Ending, *, probed: bool = False) -> Attempt
         session_estimated_usd=ending.work.session_estimated_usd,
         cost_by_phase=ending.work.product.cost_by_phase if ending.work.product else {},
         seconds_by_phase=ending.work.product.seconds_by_phase if ending.work.product else {},
+        model_usage=ending.work.model_usage,
+        session_model_usage=ending.work.session_model_usage,
         steps=ending.steps,
         returned=is_returned(ending.outcome, probed=probed),
     )
@@ -148,7 +151,7 @@ def result_of(
         ),
         cost_incomplete=any(attempt.cost_incomplete for attempt in attempts),
         estimated_cost_usd=sum(attempt.estimated_cost_usd for attempt in attempts),
-        model_usage=work.model_usage,
+        model_usage=summed(attempt.model_usage for attempt in attempts),
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,

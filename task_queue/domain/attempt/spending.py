@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from task_queue.domain.attempt.model_usage import ModelUsage, summed
 
 if TYPE_CHECKING:
     from task_queue.domain.model import Attempt, Work
@@ -12,12 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What a session has been charged so far, in USD."""
+    """What a session has been charged so far, in USD, and what it has used."""
 
     reported: float = 0.0
     """The CLI's cumulative total when it reported last."""
     estimated: float = 0.0
     """Charged since then by estimate."""
+    models: ModelUsage = field(default_factory=dict[str, dict[str, Any]])
+    """The CLI's cumulative count by model when it reported last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,17 @@ def meter_of(attempts: Iterable[Attempt], session_id: str) -> Meter:
     """Where the session's meter stands after *attempts*."""
     mine = [attempt for attempt in attempts if attempt.session_id == session_id]
     reported = [attempt.session_cost_usd for attempt in mine if attempt.session_cost_usd is not None]
-    return Meter(reported[-1] if reported else 0.0, mine[-1].session_estimated_usd if mine else 0.0)
+    last = mine[-1] if mine else None
+    return Meter(
+        reported[-1] if reported else 0.0,
+        last.session_estimated_usd if last else 0.0,
+        last.session_model_usage if last else {},
+    )
 
 
 def meter_after(work: Work) -> Meter:
     """Where the session's meter stands after *work*."""
-    return Meter(work.session_cost_usd or 0.0, work.session_estimated_usd)
+    return Meter(work.session_cost_usd or 0.0, work.session_estimated_usd, work.session_model_usage)
 
 
 def added(total: Work, more: Work, *, keeps_session: bool) -> Work:
@@ -72,7 +81,8 @@ def added(total: Work, more: Work, *, keeps_session: bool) -> Work:
         cost_incomplete=total.cost_incomplete or more.cost_incomplete,
         session_id=reported.session_id,
         usage=_sums(total.usage, more.usage),
-        model_usage=more.model_usage or total.model_usage,
+        model_usage=summed((total.model_usage, more.model_usage)),
+        session_model_usage=reported.session_model_usage,
         permission_denials=(*total.permission_denials, *(more.permission_denials if keeps_session else ())),
         billed_to=more.billed_to or total.billed_to,
         session_cost_usd=reported.session_cost_usd,

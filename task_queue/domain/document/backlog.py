@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import TypeVar
 
-from task_queue.domain.document.naming import unnumbered
+from task_queue.domain.document.naming import natural, unnumbered
 from task_queue.domain.document.ordering import (
     AwaitsDependency,
     DependencyFailed,
@@ -33,6 +34,9 @@ _Kind = tuple[str, int, str | None, int]
 
 No executor and no model for tasks that are doomed, which no hold concerns.
 """
+_ByAge = tuple[datetime, str, TaskId]
+"""Within a kind: dropped at, the name as it sorts, and the id."""
+_HeapItem = TypeVar("_HeapItem", _ByAge, tuple[datetime, TaskId])
 _SLACK = 64
 
 
@@ -43,7 +47,7 @@ class Backlog:
         self._tasks: dict[TaskId, Waiting] = {}
         self._unsorted: set[TaskId] = set()
         """Tasks of which it has to be looked at again what they wait for."""
-        self._ready: dict[_Kind, list[tuple[datetime, TaskId]]] = {}
+        self._ready: dict[_Kind, list[_ByAge]] = {}
         self._delayed: list[tuple[datetime, TaskId]] = []
         # An entry of a heap may be out of date: it is checked when it comes to the top.
         self._entries = 0
@@ -160,7 +164,7 @@ class Backlog:
         """The first of *kind* that is still so; the states that it depends on are looked at now."""
         heap = self._ready[kind]
         while heap:
-            dropped_at, task_id = heap[0]
+            dropped_at, _, task_id = heap[0]
             task = self._tasks.get(task_id)
             if task is not None and task.dropped_at == dropped_at:
                 for dependency in task.depends_on:
@@ -178,8 +182,8 @@ class Backlog:
         until = delayed_until(task, now)
         if until is not None:
             return until
-        stands = task.depends_on or task.needs_person
-        return (standing(task, self._states.__getitem__) if stands else None) or Ready(task)
+        stands = standing(task, self._states.__getitem__) if task.may_have_to_stand else None
+        return stands or Ready(task)
 
     def _sort(self, now: datetime) -> None:
         while self._unsorted:
@@ -191,7 +195,8 @@ class Backlog:
             elif isinstance(found, AwaitsDependency):
                 self._held.add(task.id)
             else:
-                self._push(self._ready.setdefault(_kind_of(found), []), (task.dropped_at, task.id))
+                place = (task.dropped_at, natural(task.id), task.id)
+                self._push(self._ready.setdefault(_kind_of(found), []), place)
 
     def _look_at_moved(self, state_of: StateOf) -> None:
         moved, self._moved = self._moved, set()
@@ -215,7 +220,7 @@ class Backlog:
             self._delayed.clear()
         self._now = now
         while self._delayed and self._delayed[0][0] <= now:
-            task_id = self._pop(self._delayed)[1]
+            _, task_id = self._pop(self._delayed)
             if task_id in self._timed:
                 self._unsorted.add(task_id)
 
@@ -226,11 +231,11 @@ class Backlog:
         self._entries = 0
         self._unsorted.update(self._tasks)
 
-    def _push(self, heap: list[tuple[datetime, TaskId]], entry: tuple[datetime, TaskId]) -> None:
+    def _push(self, heap: list[_HeapItem], entry: _HeapItem) -> None:
         heapq.heappush(heap, entry)
         self._entries += 1
 
-    def _pop(self, heap: list[tuple[datetime, TaskId]]) -> tuple[datetime, TaskId]:
+    def _pop(self, heap: list[_HeapItem]) -> _HeapItem:
         self._entries -= 1
         return heapq.heappop(heap)
 

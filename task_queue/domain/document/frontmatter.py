@@ -8,7 +8,7 @@ it a billion times, and can name classes. A task document needs none of it: valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +23,8 @@ MAX_KEYS = 64
 Given = str | tuple[str, ...]
 """A value as it is spelled in the document."""
 
+_DEEPEST = 4
+"""An unusable value is passed over down to here; deeper ones take the parser too long."""
 _FIRST_LINE = 2  # line 1 of the document is the opening ---
 _OPENING = re.compile(r"---[ \t]*(?:\n|\Z)")
 _CLOSING = re.compile(r"^---[ \t]*$", re.MULTILINE)
@@ -60,85 +62,140 @@ def split(text: str) -> tuple[str | None, str]:
     return text[opening.end() : closing.start()], text[closing.end() + 1 :]
 
 
-def read(front: str) -> tuple[Field, ...]:
-    """The keys of *front* (as ``split`` gives it), in the document's order; raises only TaskFileError."""
+def read(front: str) -> tuple[tuple[Field, ...], tuple[TaskFileError, ...]]:
+    """The keys of *front* (as ``split`` gives it) that can be read, in its order, and all that is wrong with it."""
     size = len(front.encode(errors="replace"))
     if size > MAX_BYTES:
-        raise TaskFileError(
+        too_large = TaskFileError(
             f"the front matter has {size} bytes, more than {MAX_BYTES}",
             line=1,
             hint="is the line with --- that closes it in the right place?",
         )
-    # Imported here: a document without front matter, and every command that reads none, does without it.
-    import yaml
-
+        return (), (too_large,)
+    reading = _FrontMatter(front)
     try:
-        # The pure-Python parser, and its events only: it does not recurse, and the first event that is
-        # nested too deep ends it. (The C parser dies of 32,000 opening brackets.)
-        return tuple(_fields(front, _without_features(front, yaml.parse(front, Loader=yaml.SafeLoader))))
-    except yaml.MarkedYAMLError as error:
-        _refuse_syntax(front, error)
-    except yaml.reader.ReaderError as error:
-        raise TaskFileError(
-            "the front matter contains a control character", line=_line(front, error.position)
-        ) from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # PyYAML lets int() and chr() fail on absurd escapes and versions ("\UFFFFFFFF").
-        raise TaskFileError("the front matter has an escape or a number out of range", line=1) from error
+        reading.read()
+    except TaskFileError as error:
+        reading.faults.append(error)
+    return tuple(reading.fields), tuple(reading.faults)
 
 
-def _fields(front: str, events: Iterator[yaml.Event]) -> Iterator[Field]:
-    import yaml
+class _FrontMatter:
+    """One pass over the events of YAML. What a later line does not depend on is noted, and the pass goes on."""
 
-    next(events)  # the start of the stream
-    if isinstance(next(events), yaml.StreamEndEvent):
-        return
-    if not isinstance(event := next(events), yaml.MappingStartEvent):
-        raise _refused("the front matter is not made of 'key: value' lines", front, event)
-    lines: dict[str, int] = {}
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
-        if not isinstance(event, yaml.ScalarEvent):
-            raise _refused("a key must be a plain word", front, event)
-        key: str = event.value
-        if key == "<<":
-            raise _refused("merge keys (<<) are not supported", front, event)
-        if key in lines:
-            raise _refused(f"{key!r} is given twice, first in line {lines[key]}", front, event)
-        if len(lines) == MAX_KEYS:
-            raise _refused(f"the front matter has more than {MAX_KEYS} keys", front, event)
-        lines[key] = _at(front, event)
-        if isinstance(event := next(events), yaml.ScalarEvent):
-            yield Field(key, event.value, lines[key])
-            continue
+    def __init__(self, front: str) -> None:
+        self._front = front
+        self.fields: list[Field] = []
+        self.faults: list[TaskFileError] = []
+
+    def read(self) -> None:
+        """Raises TaskFileError for what ends the pass."""
+        # Imported here: a document without front matter, and every command that reads none, does without it.
+        import yaml
+
+        try:
+            # The pure-Python parser, and its events only: it does not recurse, and the first event that is
+            # nested too deep ends it. (The C parser dies of 32,000 opening brackets.)
+            self._read(yaml.parse(self._front, Loader=yaml.SafeLoader))
+        except yaml.MarkedYAMLError as error:
+            _refuse_syntax(self._front, error)
+        except yaml.reader.ReaderError as error:
+            raise TaskFileError(
+                "the front matter contains a control character", line=_line(self._front, error.position)
+            ) from error
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # PyYAML lets int() and chr() fail on absurd escapes and versions ("\UFFFFFFFF").
+            raise TaskFileError("the front matter has an escape or a number out of range", line=1) from error
+
+    def _read(self, events: Iterator[yaml.Event]) -> None:
+        import yaml
+
+        front = self._front
+        next(events)  # the start of the stream
+        if isinstance(next(events), yaml.StreamEndEvent):
+            return
+        if not isinstance(event := next(events), yaml.MappingStartEvent):
+            raise _feature(front, event) or _refused(
+                "the front matter is not made of 'key: value' lines", front, event
+            )
+        self._note(_feature(front, event))
+        lines: dict[str, int] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise _feature(front, event) or _refused("a key must be a plain word", front, event)
+            key: str = event.value
+            fault = _feature(front, event)
+            if key == "<<":
+                fault = _refused("merge keys (<<) are not supported", front, event)
+            elif key in lines:
+                fault = _refused(f"{key!r} is given twice, first in line {lines[key]}", front, event)
+            elif len(lines) == MAX_KEYS:
+                raise _refused(f"the front matter has more than {MAX_KEYS} keys", front, event)
+            lines.setdefault(key, _at(front, event))
+            self._note(fault)
+            field = self._value(key, lines[key], events)
+            if field is not None and fault is None:
+                self.fields.append(field)
+        next(events)  # the end of the document
+        if not isinstance(event := next(events), yaml.StreamEndEvent):
+            raise _refused("the front matter holds a second YAML document", front, event)
+
+    def _value(self, key: str, line: int, events: Iterator[yaml.Event]) -> Field | None:
+        """The value that follows *key*; None if it cannot be used, which is noted."""
+        import yaml
+
+        front = self._front
+        event = next(events)
+        fault = _feature(front, event)
+        if isinstance(event, yaml.ScalarEvent):
+            self._note(fault)
+            return Field(key, event.value, line) if fault is None else None
         items: list[yaml.ScalarEvent] = []
-        if isinstance(event, yaml.SequenceStartEvent):
-            while isinstance(event := next(events), yaml.ScalarEvent):
+        deep = 1 if isinstance(event, yaml.CollectionStartEvent) else 0
+        if isinstance(event, yaml.MappingStartEvent):
+            fault = fault or _nested(key, front, event)
+        while deep:
+            event = next(events)
+            fault = fault or _feature(front, event)
+            if isinstance(event, yaml.CollectionStartEvent):
+                fault = fault or _nested(key, front, event)
+                deep += 1
+                if deep > _DEEPEST:
+                    raise fault
+            elif isinstance(event, yaml.CollectionEndEvent):
+                deep -= 1
+            elif isinstance(event, yaml.ScalarEvent):
                 items.append(event)
-        if not isinstance(event, yaml.SequenceEndEvent):
-            nested = f"{key}: the value is nested; only a text or a list of texts is possible"
-            raise _refused(nested, front, event, hint=_QUOTE)
-        yield Field(
-            key, tuple(item.value for item in items), lines[key], tuple(_at(front, item) for item in items)
+        self._note(fault)
+        if fault is not None:
+            return None
+        return Field(
+            key, tuple(item.value for item in items), line, tuple(_at(front, item) for item in items)
         )
-    next(events)  # the end of the document
-    if not isinstance(event := next(events), yaml.StreamEndEvent):
-        raise _refused("the front matter holds a second YAML document", front, event)
+
+    def _note(self, fault: TaskFileError | None) -> None:
+        if fault is not None:
+            self.faults.append(fault)
 
 
-def _without_features(front: str, events: Iterable[yaml.Event]) -> Iterator[yaml.Event]:
-    """*events* up to the first that uses one of the features that make YAML dangerous."""
+def _nested(key: str, front: str, event: yaml.Event) -> TaskFileError:
+    nested = f"{key}: the value is nested; only a text or a list of texts is possible"
+    return _refused(nested, front, event, hint=_QUOTE)
+
+
+def _feature(front: str, event: yaml.Event) -> TaskFileError | None:
+    """Where *event* uses one of the features that make YAML dangerous."""
     import yaml
 
-    for event in events:
-        if isinstance(event, yaml.AliasEvent):
-            raise _refused("aliases (*name) are not supported", front, event, hint=_QUOTE)
-        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-            raise _refused("anchors (&name) are not supported", front, event, hint=_QUOTE)
-        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            raise _refused("tags (!name) are not supported", front, event, hint=_QUOTE)
-        if isinstance(event, yaml.ScalarEvent) and _UNUSABLE.search(event.value):
-            raise _refused("a value contains a control character", front, event)
-        yield event
+    if isinstance(event, yaml.AliasEvent):
+        return _refused("aliases (*name) are not supported", front, event, hint=_QUOTE)
+    if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+        return _refused("anchors (&name) are not supported", front, event, hint=_QUOTE)
+    if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+        return _refused("tags (!name) are not supported", front, event, hint=_QUOTE)
+    if isinstance(event, yaml.ScalarEvent) and _UNUSABLE.search(event.value):
+        return _refused("a value contains a control character", front, event)
+    return None
 
 
 def _refused(message: str, front: str, event: yaml.Event, *, hint: str | None = None) -> TaskFileError:

@@ -5,16 +5,17 @@ The worker, the runner's order and every front end ask here, so that a task has 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.document.taskfile import read_task
+from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.permission.profiles import narrowed
-from task_queue.domain.task import Task
+from task_queue.domain.task import Task, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +26,67 @@ class Layers:
     """Lowest precedence first: the configuration's, the source's."""
     executors: tuple[str, ...] | None = None
     """The configured commands; None where every name is accepted."""
+    workspace: str | None = None
+    """Where the source's tasks work unless they say otherwise."""
+    roots: tuple[str, ...] = ("/",)
+    """Directories in which a task may name its own."""
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
-        """What applies to a task whose document says *given*; raises TaskFileError where that does not fit."""
-        settings = resolve(*self.defaults, given, narrowed(self.defaults, given))
-        if self.executors is not None and settings.executor not in {CLAUDE, *self.executors}:
-            raise _unknown_executor(settings.executor, self.executors)
+        """What applies to a task whose document says *given*.
+
+        Raises TaskFileError where no configuration could make that fit, NotConfiguredError where another one could;
+        with all that is wrong.
+        """
+        faults: list[TaskFileError] = []
+        narrow: Mapping[str, Any] = {}
+        try:
+            narrow = narrowed(self.defaults, given)
+        except NotConfiguredError as error:
+            faults.append(error)
+        settings = Settings()
+        try:
+            settings = resolve(*self.defaults, given, narrow)
+        except TaskFileError as error:
+            faults += _faults_under_defaults(error, given)
+        executor = _last("executor", *self.defaults, given) or CLAUDE
+        if self.executors is not None and executor not in {CLAUDE, *self.executors}:
+            faults.append(_unknown_executor(executor, self.executors))
+        if faults:
+            raise TaskFileError.of(faults)
         return settings
 
+    def known_settings_of(self, given: Mapping[str, Any]) -> Settings:
+        """The same also for a task that the configuration in force would not let begin, as far as it can be said.
 
-def layers_of(*defaults: Mapping[str, object], executors: Iterable[str]) -> Layers:
+        Raises TaskFileError where no configuration could make it fit.
+        """
+        try:
+            return self.settings_of(given)
+        except NotConfiguredError:
+            own = resolve(given)
+        try:
+            return resolve(*self.defaults, given)
+        except TaskFileError:
+            return own
+
+
+def layers_of(
+    *defaults: Mapping[str, object],
+    executors: Iterable[str],
+    workspace: str | None = None,
+    roots: Iterable[str] = ("/",),
+) -> Layers:
     """Of a checked configuration; raises ValueError that names the key and the reason."""
-    return Layers(tuple(parse_defaults(each) for each in defaults if each), tuple(executors))
+    parsed = tuple(parse_defaults(each) for each in defaults if each)
+    return Layers(parsed, tuple(executors), workspace, tuple(roots))
 
 
-def usable_layers(*defaults: object, executors: Iterable[str] = ()) -> tuple[Layers, tuple[str, ...]]:
+def usable_layers(
+    *defaults: object,
+    executors: Iterable[str] = (),
+    workspace: str | None = None,
+    roots: Iterable[str] = ("/",),
+) -> tuple[Layers, tuple[str, ...]]:
     """Of a configuration as it is: what can be used of *defaults*, and what is wrong with the rest."""
     layers: list[Mapping[str, Any]] = []
     faults: list[str] = []
@@ -57,7 +104,7 @@ def usable_layers(*defaults: object, executors: Iterable[str] = ()) -> tuple[Lay
                 faults.append(str(error))
         if parsed:
             layers.append(parsed)
-    return Layers(tuple(layers), tuple(executors)), tuple(faults)
+    return Layers(tuple(layers), tuple(executors), workspace, tuple(roots)), tuple(faults)
 
 
 @contextmanager
@@ -66,14 +113,46 @@ def naming_the_line(task: Task) -> Generator[None]:
     try:
         yield
     except TaskFileError as error:
-        error.line = next((task.lines[key] for key in error.keys if key in task.lines), error.line)
+        for fault in error.faults:
+            fault.line = next((task.lines[key] for key in fault.keys if key in task.lines), fault.line)
         raise
 
 
-def _unknown_executor(name: str, configured: tuple[str, ...]) -> TaskFileError:
+def task_under(layers: Layers, data: bytes, task_id: TaskId) -> tuple[Task, Settings]:
+    """The task that *data* describes and the settings that apply to it.
+
+    Raises TaskFileError with all that is wrong, with the document alone and under the owner's configuration.
+    """
+    task, faults = read_task(data, task_id)
+    try:
+        with naming_the_line(task):
+            settings = layers.settings_of(task.given)
+    except TaskFileError as error:
+        raise TaskFileError.of((*faults, error)) from error
+    if faults:
+        raise TaskFileError.of(faults)
+    return task, settings
+
+
+def _last(key: str, *layers: Mapping[str, Any]) -> Any:
+    return next((layer[key] for layer in reversed(layers) if key in layer), None)
+
+
+def _faults_under_defaults(error: TaskFileError, given: Mapping[str, Any]) -> Iterator[TaskFileError]:
+    """Those of *error*, of *given* together with defaults: the document's own are those that it has alone, too."""
+    own: set[str] = set()
+    try:
+        resolve(given)
+    except TaskFileError as alone:
+        own = {fault.what for fault in alone.faults}
+    for fault in error.faults:
+        yield fault if fault.what in own else NotConfiguredError(fault.what, hint=fault.hint, keys=fault.keys)
+
+
+def _unknown_executor(name: str, configured: tuple[str, ...]) -> NotConfiguredError:
     import difflib  # only where a name is wrong: it costs reading commands 5 ms
 
     known = [CLAUDE, *configured]
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"did you mean '{near[0]}'?" if near else f"configured are: {', '.join(known)}"
-    return TaskFileError(f"executor '{name}' is not configured", hint=meant, keys=("executor",))
+    return NotConfiguredError(f"executor '{name}' is not configured", hint=meant, keys=("executor",))

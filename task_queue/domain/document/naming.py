@@ -27,6 +27,7 @@ _LITTER = re.compile(
     re.DOTALL,
 )
 _REF_SAFE = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\%@{]")
+_DIGITS = re.compile(r"0*([0-9]+)")
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?:[2-9]|[1-9][0-9]+)")
 
 
@@ -137,6 +138,11 @@ def ref_part_of(task_id: TaskId) -> str:
 def branch_of(task_id: TaskId) -> str:
     """The branch that an isolated task works on."""
     return f"task-queue/{ref_part_of(task_id)}"
+
+
+def natural(name: str) -> str:
+    """Sorts names so that ``task-2`` comes before ``task-10``; equal only for names that differ in leading zeros."""
+    return _DIGITS.sub(lambda match: f"{len(match[1]):03}{match[1]}", name)
 
 
 def time_in(document: str) -> datetime | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
+from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Waiting:
     """How often in a row it came back because of the account, up to ``MOST_PAUSED``."""
     needs_person: str = ""
     """Why it is not tried again before a person asks for it."""
+    lacks: str = ""
+    """What the configuration in force lacks for it."""
     depends_on: tuple[TaskId, ...] = ()
     on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
     dedupe_key: str | None = None
@@ -52,6 +55,11 @@ class Waiting:
     model: str | None = None
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
+
+    @property
+    def may_have_to_stand(self) -> bool:
+        """Whether it may wait for something else than a time, a place or the account; see ``standing``."""
+        return bool(self.depends_on or self.needs_person or self.lacks)
 
     def tried(self, history: History) -> Waiting:
         """The same task after what its history says."""
@@ -107,21 +115,22 @@ Next = Ready | DependencyFailed | OnHold
 
 
 def waiting_for(
-    task: Task, settings: Settings, *, dropped_at: datetime, history: History = NEVER_TRIED
+    task: Task, settings: Settings, *, dropped_at: datetime, history: History = NEVER_TRIED, lacks: str = ""
 ) -> Waiting:
-    """What ordering needs of *task*, to which *settings* apply."""
+    """What ordering needs of *task*, to which *settings* apply; *lacks* as in ``Waiting``."""
     return Waiting(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
+        lacks=lacks,
         **_of_history(history),
         **_of_settings(settings),
     )
 
 
 def under(settings: Settings, task: Waiting) -> Waiting:
-    """*task* after other *settings* came into force for it."""
-    return replace(task, **_of_settings(settings))
+    """*task* after other *settings* came into force for it, by a configuration that lacks nothing for it."""
+    return replace(task, lacks="", **_of_settings(settings))
 
 
 def _of_history(history: History) -> dict[str, Any]:
@@ -147,9 +156,9 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def place_in_order(task: Waiting) -> tuple[int, datetime, TaskId]:
-    """Sorts waiting tasks: higher priority first, then the older, then by name."""
-    return -task.priority, task.dropped_at, task.id
+def place_in_order(task: Waiting) -> tuple[int, datetime, str, TaskId]:
+    """Sorts waiting tasks: higher priority first, then the older, then by name, numbers in it by their value."""
+    return -task.priority, task.dropped_at, natural(task.id), task.id
 
 
 def delayed_until(task: Waiting, now: datetime) -> datetime | None:
@@ -163,7 +172,8 @@ def delayed_until(task: Waiting, now: datetime) -> datetime | None:
 
 def standing(task: Waiting, state_of: StateOf) -> DependencyFailed | AwaitsDependency | None:
     """What keeps *task* from running, if anything; a failed dependency outweighs one still to come."""
-    held = AwaitsDependency(task.needs_person, needs_person=True) if task.needs_person else None
+    why = f"waits: {task.lacks}" if task.lacks else task.needs_person
+    held = AwaitsDependency(why, needs_person=True) if why else None
     for dependency in task.depends_on:
         state = state_of(dependency)
         if state is TaskState.FAILED:
@@ -232,7 +242,7 @@ def stuck_in(
 
     *everywhere* is what waits in all sources. Whatever else they wait for (a time, an account) does not matter.
     """
-    found = sorted((task for task in waiting if task.depends_on or task.needs_person), key=place_in_order)
+    found = sorted((task for task in waiting if task.may_have_to_stand), key=place_in_order)
     loops = _loops(everywhere) if any(task.depends_on for task in found) else {}
     for task in found:
         stands = standing(task, state_of)
@@ -241,7 +251,7 @@ def stuck_in(
         if task.id in loops and everywhere.get(task.id) is task:
             yield task, _through(task.id, loops[task.id])
         elif stands.needs_person:
-            yield task, stands.reason if task.needs_person else f"is {stands.reason}"
+            yield task, stands.reason if task.lacks or task.needs_person else f"is {stands.reason}"
 
 
 def _behind(ahead: int) -> str:

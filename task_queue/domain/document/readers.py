@@ -27,6 +27,8 @@ _PARTS = re.compile(
 _RULE = re.compile(r"[A-Za-z_][A-Za-z0-9_*.-]*(?:\([^\n]*\))?")
 _YEARS = range(1970, 3000)  # far enough from the ends of datetime that no change of zone overflows
 _SHOWN = 60
+_MOST_ITEMS = 5
+"""So many bad items of a list are named."""
 
 
 class Reader(Protocol):
@@ -198,7 +200,7 @@ class Several:
 
     def __call__(self, given: Given, /) -> tuple[object, ...]:
         parts = [part.strip() for part in given.split(",")] if isinstance(given, str) else given
-        return () if given == "none" else tuple(dict.fromkeys(self.item(part) for part in parts))
+        return () if given == "none" else tuple(dict.fromkeys(_each(self.item, parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ class EachWhole:
 
     def __call__(self, given: Given, /) -> tuple[object, ...]:
         parts = (given,) if isinstance(given, str) else given
-        return () if given == "none" else tuple(self.item(part) for part in parts)
+        return () if given == "none" else _each(self.item, parts)
 
 
 class Command:
@@ -268,6 +270,22 @@ def _one(given: Given) -> str:
     if not text:
         raise ValueError("has no value; give one or remove the key")
     return text
+
+
+def _each(item: Reader, parts: Iterable[str]) -> tuple[object, ...]:
+    """What each of *parts* means; raises one ValueError for all that mean nothing."""
+    read: list[object] = []
+    faults: list[str] = []
+    for part in parts:
+        try:
+            read.append(item(part))
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        hidden = len(faults) - _MOST_ITEMS
+        more = [f"and {hidden} more"] if hidden > 0 else []
+        raise ValueError("; ".join([*dict.fromkeys(faults[:_MOST_ITEMS]), *more]))
+    return tuple(read)
 
 
 def _span(text: str) -> timedelta | None:

@@ -95,6 +95,10 @@ class Key:
     """Makes no sense as a default for many tasks."""
 
     @property
+    def takes_several(self) -> bool:
+        return isinstance(self.read, Several | EachWhole)
+
+    @property
     def effective(self) -> bool:
         return self.effect_comes_with is None
 
@@ -225,18 +229,20 @@ KEYS: tuple[Key, ...] = (
 _BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 
 
-def parse_given(entries: Iterable[Field]) -> dict[str, Any]:
-    """The values of the keys that a document sets; raises TaskFileError with the line of the bad one."""
+def parse_given(entries: Iterable[Field]) -> tuple[dict[str, Any], tuple[TaskFileError, ...]]:
+    """The values of the keys that a document sets, and what is wrong with the others, each with its line."""
     given: dict[str, Any] = {}
+    faults: list[TaskFileError] = []
     for entry in entries:
         key = _BY_NAME.get(entry.key)
         if key is None:
-            raise TaskFileError(_unknown(entry.key), line=entry.line)
+            faults.append(TaskFileError(_unknown(entry.key), line=entry.line))
+            continue
         try:
             given[key.name] = key.read(entry.value)
         except ValueError as error:
-            raise TaskFileError(f"{key.name}: {error}", line=entry.line) from None
-    return given
+            faults.append(TaskFileError(f"{key.name}: {error}", line=entry.line))
+    return given, tuple(faults)
 
 
 def parse_defaults(defaults: Mapping[str, object]) -> dict[str, Any]:
@@ -266,16 +272,21 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     if merged.get("executor", CLAUDE) != CLAUDE:
         merged["workflow"] = Workflow.SINGLE
     settings = Settings(**merged)
+    faults: list[TaskFileError] = []
     if settings.executor != CLAUDE and settings.max_budget_usd is not None:
-        raise TaskFileError(
+        fault = TaskFileError(
             f"max_budget_usd cannot be kept with executor {settings.executor}: what it spends is unknown",
             hint="remove it, or write max_budget_usd: none where a default sets it",
             keys=("max_budget_usd", "executor"),
         )
+        faults.append(fault)
     if settings.model is not None and settings.model == settings.fallback_model:
-        raise TaskFileError(
+        fault = TaskFileError(
             f"fallback_model is the same as model: {settings.model}", keys=("fallback_model", "model")
         )
+        faults.append(fault)
+    if faults:
+        raise TaskFileError.of(faults)
     return settings
 
 

@@ -21,7 +21,8 @@ from typing import Any, Literal, assert_never
 
 from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.errors import NotConfiguredError
+from task_queue.domain.permission.mcp_servers import tools_of
 from task_queue.domain.permission.rules import RULES_IN_FORCE, below, covers, tool_of
 
 Mode = Literal["dontAsk", "default", "bypassPermissions"]
@@ -112,10 +113,11 @@ def permissions_for(
     task_deny: Iterable[str] = (),
     queue_dirs: Iterable[str] = (),
     closed_dirs: Iterable[str] = (),
+    mcp_servers: Iterable[str] = (),
     audits: bool = False,
 ) -> Permissions:
     """*allow* adds to the profile's list, or with *allow_only* replaces it. *task_deny* names those of *deny* that
-    the task's document has.
+    the task's document has. A profile that works may use *mcp_servers*.
 
     *queue_dirs* and *closed_dirs* (to be read only) are absolute paths. With *audits* they are for the auditor of what
     an agent of this *profile* did: it only reads, *allow* does not count, and a sandbox remains one.
@@ -151,10 +153,15 @@ def permissions_for(
             "allowUnsandboxedCommands": False,
             "failIfUnavailable": True,
         }
+    reads = audits or profile is Profile.READONLY
     return Permissions(
         profile=profile,
         mode="bypassPermissions" if bypasses else "default" if trusts else "dontAsk",
-        allowed_tools=(*_allowed_by_itself(profile, allow_only=allow_only, audits=audits), *allow),
+        allowed_tools=(
+            *_allowed_by_itself(profile, allow_only=allow_only, audits=audits),
+            *(() if reads or allow_only else map(tools_of, mcp_servers)),
+            *allow,
+        ),
         disallowed_tools=useless,
         denied=denied,
         sandbox=sandbox,
@@ -212,7 +219,7 @@ def changes_expected(settings: Settings, *, allow_only: bool) -> bool:
 def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
     """``permissions``, ``allow`` and ``deny`` of a task that says *given*, under the *owner*'s layers, lowest first.
 
-    A task can narrow what its owner allows and never widen it; raises TaskFileError where it tries. The deny
+    A task can narrow what its owner allows and never widen it; raises NotConfiguredError where it tries. The deny
     rules of all layers hold together. A task's ``allow`` takes the place of everything that was allowed.
     """
     layers = tuple(owner)
@@ -222,7 +229,7 @@ def narrowed(owner: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> di
     ceiling: Profile = owners.get("permissions", _DEFAULT_PROFILE)
     profile: Profile = given.get("permissions", ceiling)
     if PROFILES.index(profile) > PROFILES.index(ceiling):
-        raise TaskFileError(
+        raise NotConfiguredError(
             f"permissions: {profile} is more than the owner's configuration allows, which is {ceiling}",
             hint=f'to allow it, the owner puts "permissions": "{profile}" into defaults of the configuration'
             " or of the source",
@@ -242,14 +249,18 @@ def _check_covered(allow: Iterable[str], ceiling: Profile, added: Iterable[str])
     if ceiling is Profile.BYPASS:
         return
     owned = (*_listed(ceiling), *added)
-    for rule in allow:
-        if not any(covers(wider, rule) for wider in owned):
-            raise TaskFileError(
-                f"allow: {rule} is more than the owner's configuration allows",
-                hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
-                " or of the source",
-                keys=(f"allow: {rule}", "allow"),
-            )
+    wide = [rule for rule in allow if not any(covers(wider, rule) for wider in owned)]
+    if wide:
+        raise NotConfiguredError.of([_too_wide(rule) for rule in wide])
+
+
+def _too_wide(rule: str) -> NotConfiguredError:
+    return NotConfiguredError(
+        f"allow: {rule} is more than the owner's configuration allows",
+        hint=f'to allow it, the owner adds "{rule}" to "allow" in defaults of the configuration'
+        " or of the source",
+        keys=(f"allow: {rule}", "allow"),
+    )
 
 
 def _allowed_by_itself(profile: Profile, *, allow_only: bool, audits: bool) -> tuple[str, ...]:

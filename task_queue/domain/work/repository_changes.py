@@ -35,6 +35,8 @@ class RepositoryState:
     hooks: dict[str, str] = field(default_factory=dict[str, str])
     uncommitted: dict[str, str] = field(default_factory=dict[str, str])
     """The path of each uncommitted file: what is staged and what is not, as git-status(1) has it."""
+    exclusions: dict[str, str] | None = None
+    """Each file outside of the working tree that hides files from git; None in the record of an earlier release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,13 @@ def _of_settings(
         )
     if names := _differing(before.hooks, after.hooks):
         yield RepositoryChange(f"hooks were changed: {_named(names)}", f"ls -l {shlex.quote(hooks)}")
+    if before.exclusions is not None and (
+        names := _differing(before.exclusions, after.exclusions or dict[str, str]())
+    ):
+        yield RepositoryChange(
+            f"what hides files from git was changed, so that the diff may lack some: {_named(names)}",
+            f"{git} status --ignored",
+        )
     if before.stash != after.stash:
         yield RepositoryChange("the stash was changed", f"{git} stash list")
 

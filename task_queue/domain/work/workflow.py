@@ -25,6 +25,8 @@ class Prepared:
     """Files that judge the work, with their hashes before it."""
     checkpoint: str = ""
     """The commit that the work is compared with: its ref is the agent's to move."""
+    instructions: dict[str, str] | None = None
+    """Files that instruct every agent there, with their hashes before it; None: not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Implemented:
     """The files as the round left them, which is what is judged; empty where nothing names them."""
     head: str = ""
     """The commit that was checked out then; empty where there was none."""
+    hooked: bool = False
+    """The files are as the repository's hooks made them at the commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ class SentBack:
     """The commit that the work is compared with from here on."""
     baseline: dict[str, Any] | None = None
     """What the commands say of *base_commit*."""
+    instructions: dict[str, str] | None = None
+    """As for ``Prepared``, with those of *base_commit*."""
 
 
 Step = Prepared | Implemented | Verified | Audited | CommitMade | Committed | Landed | SentBack

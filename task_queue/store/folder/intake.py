@@ -36,12 +36,21 @@ def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int
             layout.pending.is_dir()
         ):  # a queue of the original system has no staging/ before our daemon was there
             durable.make_directory(layout.staging)
-        return _handed_in(layout, text.encode(), _stem(name, now))
+        return _handed_in(layout, text.encode(), stem_of(name, now))
     except OSError as error:
         where = error.filename or pending
         raise EngineUnavailable(
             f"{where}: {error.strerror}", hint="check the folder with: task-queue doctor"
         ) from error
+
+
+def stem_of(name: str, now: datetime) -> str:
+    """The id that a task named after *name* (see ``drop``) gets at *now*, unless it is taken."""
+    if naming.why_not_a_task(name) is None:
+        return naming.task_id_of(name)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG_LENGTH].strip("-")
+    return f"task-{now.astimezone():%Y%m%d-%H%M%S}-{slug or 'task'}"
 
 
 def _handed_in(layout: Layout, data: bytes, stem: str) -> TaskId:
@@ -85,11 +94,3 @@ def _check_room(layout: Layout, max_pending: int) -> None:
                     f"{layout.pending}: {max_pending} tasks wait already",
                     hint="wait until some are done, or raise limits.max_pending in the configuration",
                 )
-
-
-def _stem(name: str, now: datetime) -> str:
-    if naming.why_not_a_task(name) is None:
-        return naming.task_id_of(name)
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG_LENGTH].strip("-")
-    return f"task-{now.astimezone():%Y%m%d-%H%M%S}-{slug or 'task'}"

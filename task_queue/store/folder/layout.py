@@ -41,6 +41,10 @@ class Layout:
         return self.results / ".attention"
 
     @property
+    def acknowledged(self) -> Path:
+        return self.results / ".acknowledged"
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 
@@ -68,6 +72,10 @@ class Layout:
     def needs(self, task_id: TaskId) -> Path:
         """There while the result may need a person: an index for readers; the result decides."""
         return self.needing / naming.result_of(task_id)
+
+    def acknowledgement(self, task_id: TaskId) -> Path:
+        """There once a person has seen the result; says which one, and what of it."""
+        return self.acknowledged / naming.result_of(task_id)
 
     def report(self, task_id: TaskId) -> Path:
         return self.reports / naming.report_of(task_id)

@@ -193,10 +193,15 @@ class Pending:
         if self._layers is None or (layers := self._layers_of()) is self._layers or layers == self._layers:
             return
         self._layers = layers
+        if not self._documents:
+            return
+        from task_queue.store.folder.reading import settings_under  # where nothing waits, it is not needed
+
         for name, document in self._documents.items():
             if document.waiting is not None:
                 try:
-                    document.waiting = under(layers.settings_of(document.given or {}), document.waiting)
+                    settings = settings_under(layers, document.given or {})
+                    document.waiting = under(settings, document.waiting)
                     self._place(name)
                     continue
                 except TaskFileError:

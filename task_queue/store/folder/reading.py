@@ -12,12 +12,15 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, cast
 
+from task_queue.config.roots import demand_allowed, directory_named
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document import naming
-from task_queue.domain.document.layers import Layers, naming_the_line
+from task_queue.domain.document.layers import Layers, naming_the_line, task_under
 from task_queue.domain.document.ordering import MOST_PAUSED, NEVER_TRIED, History, Waiting, waiting_for
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
-from task_queue.domain.errors import TaskFileError
+from task_queue.domain.errors import NotConfiguredError, TaskFileError
+from task_queue.domain.task import Task, TaskId
 from task_queue.platform.durable import read_regular
 from task_queue.platform.json_files import json_object, text_in, time_in
 from task_queue.store.folder.intake_check import FileStamp
@@ -47,14 +50,42 @@ def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History
     if FileStamp.of(about) != stamp:
         return None
     try:
-        task = parse(data, naming.task_id_of(path.name))
-        with naming_the_line(task):
-            settings = layers.settings_of(task.given)
+        task, settings, lacks = _understood(data, naming.task_id_of(path.name), layers)
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
-    waiting = waiting_for(task, settings, dropped_at=dropped_at, history=history)
+    waiting = waiting_for(task, settings, dropped_at=dropped_at, history=history, lacks=lacks)
     return Reading(waiting, task.given or None)
+
+
+def settings_under(layers: Layers, given: Mapping[str, Any]) -> Settings:
+    """What applies to a task whose document says *given*, by a configuration that lacks nothing for it.
+
+    Raises as ``Layers.settings_of``.
+    """
+    settings = layers.settings_of(given)
+    _demand_workspace(layers, given, settings)
+    return settings
+
+
+def _understood(data: bytes, task_id: TaskId, layers: Layers) -> tuple[Task, Settings, str]:
+    """The task that *data* describes, what applies to it, and what the configuration lacks for it.
+
+    Raises TaskFileError.
+    """
+    try:
+        task, settings = task_under(layers, data, task_id)
+        with naming_the_line(task):
+            _demand_workspace(layers, task.given, settings)
+    except NotConfiguredError as error:
+        task = parse(data, task_id)
+        return task, layers.known_settings_of(task.given), error.in_full
+    return task, settings, ""
+
+
+def _demand_workspace(layers: Layers, given: Mapping[str, Any], settings: Settings) -> None:
+    if "workspace" in given and settings.workspace is not None:
+        demand_allowed(directory_named(settings.workspace, base=layers.workspace), layers.roots)
 
 
 def _trailing(attempts: list[dict[str, Any]]) -> int:

@@ -1,0 +1,163 @@
+"""``history``: what ended, the newest first, however much there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from task_queue.app.answers import SCHEMA_VERSION, ListedSource
+from task_queue.app.documents import title_of
+from task_queue.app.ended import EndingView, ending_in, one_line
+from task_queue.app.files import number_in, record, text_in, texts_in
+from task_queue.app.installation import Installation
+from task_queue.domain.document import naming
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.task import ENDED, TaskId, TaskState
+from task_queue.store.event_files import NumberedRecord
+from task_queue.store.event_history import newest_first
+
+_SETTLED = "settled"
+_NO_LIMIT = 10**9
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class EndedView:
+    """One end of a task, as the event log has it; what only the result says is there for the last end alone."""
+
+    task_id: TaskId
+    source: str
+    state: str
+    title: str
+    ending: EndingView
+    at: datetime
+    attempt: int | None
+    took_s: float | None
+    cost_usd: float | None
+    attention: tuple[str, ...] = ()
+    """The kinds of what needed a person when it ended."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class HistoryView:
+    """What ended, the newest first; ``more`` says that the limit cut some off."""
+
+    tasks: tuple[EndedView, ...]
+    more: bool
+    schema_version: int = SCHEMA_VERSION
+
+
+def history(
+    installation: Installation,
+    *,
+    since: datetime | None = None,
+    source_id: str | None = None,
+    outcomes: Collection[str] = (),
+    text: str | None = None,
+    limit: int | None = None,
+) -> HistoryView:
+    """Ends of tasks, from the event log; a task that was tried again has several.
+
+    *outcomes*: only these, or these states. *text*: only where an id or a cause contains it, in whatever case.
+    Raises TaskQueueError for an unknown source or outcome, OSError.
+    """
+    _demand_known(outcomes)
+    listed = {source.id: source for source in installation.sources()}
+    if source_id is not None:
+        installation.entry(source_id)
+    wanted = _may_be_wanted(source_id, outcomes, text)
+    ends = _ends(installation, wanted, since=since, source_id=source_id, outcomes=outcomes, text=text)
+    most = _NO_LIMIT if limit is None else limit
+    shown = list(islice(ends, most))
+    seen: set[tuple[str, str]] = set()
+    tasks: list[EndedView] = []
+    for event in shown:
+        task = (event.record.source or "", event.record.task_id or "")
+        tasks.append(_view(event, None if task in seen else listed.get(task[0])))
+        seen.add(task)
+    return HistoryView(tuple(tasks), more=next(ends, None) is not None)
+
+
+def _demand_known(outcomes: Collection[str]) -> None:
+    from task_queue.domain.model import OutcomeKind
+
+    known = (*(kind.value for kind in OutcomeKind), *(state.value for state in ENDED))
+    for outcome in outcomes:
+        if outcome not in known:
+            raise TaskQueueError(f"there is no outcome '{outcome}'", hint=f"outcomes: {', '.join(known)}")
+
+
+def _ends(
+    installation: Installation,
+    may_be_wanted: Callable[[bytes], bool],
+    *,
+    since: datetime | None,
+    source_id: str | None,
+    outcomes: Collection[str],
+    text: str | None,
+) -> Iterator[NumberedRecord]:
+    told: set[tuple[str | None, str | None, int | None]] = set()
+    for event in newest_first(installation.locations.events, [_SETTLED], may_be_wanted=may_be_wanted):
+        if since is not None and event.at < since:
+            return
+        about = event.record
+        end = (about.source, about.task_id, about.attempt)
+        if end in told or (source_id is not None and about.source != source_id):
+            continue  # a daemon that was killed while it settled says it twice
+        if outcomes and not {text_in(about.data, "outcome"), text_in(about.data, "state")} & set(outcomes):
+            continue
+        if text is not None and text.casefold() not in _searched(event):
+            continue
+        told.add(end)
+        yield event
+
+
+def _searched(event: NumberedRecord) -> str:
+    return f"{event.record.task_id}\n{text_in(event.record.data, 'reason')}".casefold()
+
+
+def _may_be_wanted(
+    source_id: str | None, outcomes: Collection[str], text: str | None
+) -> Callable[[bytes], bool]:
+    """By the bytes of a line: to decode one takes twenty times as long."""
+    source = b"" if source_id is None else json.dumps(source_id, ensure_ascii=False).encode()
+    words = [json.dumps(outcome).encode() for outcome in outcomes]
+    plain = text is not None and text.isascii() and json.dumps(text)[1:-1] == text
+    needle = text.lower().encode() if text is not None and plain else b""
+
+    def may_be(line: bytes) -> bool:
+        return (
+            source in line
+            and (not words or any(word in line for word in words))
+            and (not needle or needle in line.lower())
+        )
+
+    return may_be
+
+
+def _view(event: NumberedRecord, listed: ListedSource | None) -> EndedView:
+    """*listed*: of the source whose result is that of this end."""
+    data, task_id = event.record.data, TaskId(event.record.task_id or "")
+    state = text_in(data, "state") or ""
+    cause = "" if state == TaskState.COMPLETED else one_line(text_in(data, "reason") or "")
+    ending, title = EndingView(text_in(data, "outcome") or "", cause), ""
+    if listed is not None and naming.is_task_id(task_id):
+        result = record(listed.folders.result(task_id))
+        if isinstance(result, dict) and text_in(result, "outcome") == ending.outcome:
+            ending = ending_in(result)
+        if state in ENDED:
+            title = title_of(listed.folders.ended(TaskState(state)) / naming.document_of(task_id))
+    return EndedView(
+        task_id=task_id,
+        source=event.record.source or "",
+        state=state,
+        title=title,
+        ending=ending,
+        at=event.at,
+        attempt=event.record.attempt,
+        took_s=number_in(data, "took"),
+        cost_usd=number_in(data, "cost_usd"),
+        attention=texts_in(data, "attention"),
+    )

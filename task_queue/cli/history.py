@@ -1,0 +1,73 @@
+"""``history``: what ended, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from task_queue.app.history import EndedView, HistoryView
+from task_queue.app.history import history as history_of
+from task_queue.app.installation import Installation
+from task_queue.cli import render
+from task_queue.cli.render import Part, Renderable, line, table
+from task_queue.cli.session import as_json_option, pass_installation, past_moment_in, source_option
+from task_queue.cli.spelling import moment, money, span
+from task_queue.domain.past_time import FORM
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--since", metavar="WHEN", help=f"Only what ended since: {FORM}.")
+@source_option
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    metavar="OUTCOME",
+    help="Only this outcome, completed or failed (repeatable).",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@as_json_option
+@pass_installation
+def history(
+    installation: Installation,
+    *,
+    text: str | None,
+    since: str | None,
+    source_id: str | None,
+    outcomes: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """What ended and how, the newest first; only what has TEXT in its id or cause, if given."""
+    view = history_of(
+        installation,
+        since=past_moment_in(installation, since),
+        source_id=source_id,
+        outcomes=outcomes,
+        text=text,
+        limit=limit,
+    )
+    if as_json:
+        render.say_json(view)
+    else:
+        render.show(*_shown(view))
+
+
+def _shown(view: HistoryView) -> Iterator[Renderable]:
+    if view.tasks:
+        yield table([_row(task) for task in view.tasks], lead=2)
+    else:
+        yield line("Nothing ended, as far as the event log says.")
+    if view.more:
+        yield line("There are more: see --limit.")
+
+
+def _row(task: EndedView) -> tuple[Part, ...]:
+    figures = [str(task.ending)]
+    if task.cost_usd is not None:
+        figures.append(money(task.cost_usd))
+    if task.took_s is not None:
+        figures.append(span(task.took_s))
+    return moment(task.at), task.task_id, ", ".join(figures)

@@ -1,0 +1,47 @@
+"""``tasks ack``: what a person has seen."""
+
+from __future__ import annotations
+
+import click
+
+from task_queue.app.acknowledging import acknowledge, acknowledge_all
+from task_queue.app.finding import task_named
+from task_queue.app.installation import Installation
+from task_queue.cli import render
+from task_queue.cli.session import as_json_option, pass_installation, source_option
+
+
+@click.command()
+@click.argument("task", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every result that needs attention now.")
+@source_option
+@as_json_option
+@pass_installation
+def ack(
+    installation: Installation,
+    *,
+    task: tuple[str, ...],
+    everything: bool,
+    source_id: str | None,
+    as_json: bool,
+) -> None:
+    """You have seen what the results of each TASK say: they need no attention any more.
+
+    What a result says later, or that of a retry, is shown again.
+    """
+    if bool(task) == everything:
+        raise click.UsageError("name tasks, or give --all")
+    if source_id is not None and not everything:
+        raise click.UsageError("--source goes with --all")
+    if everything:
+        done = acknowledge_all(installation, source_id)
+    else:
+        sources = installation.sources()
+        done = acknowledge(installation, dict.fromkeys(task_named(text, sources) for text in task))
+    if as_json:
+        render.say_json(done)
+        return
+    for task_id in done.task_ids:
+        render.say(f"acknowledged: {task_id}")
+    if not done.task_ids:
+        render.note("no result needs attention")

@@ -1,0 +1,42 @@
+"""The newest events of some types first, without reading those in between: a search from the end of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from task_queue.platform import durable
+from task_queue.store import event_files as files
+from task_queue.store.event_files import EventFolder, NumberedRecord
+
+
+def newest_first(
+    folder: Path, types: Collection[str], *, may_be_wanted: Callable[[bytes], bool] = lambda _line: True
+) -> Iterator[NumberedRecord]:
+    """Events of *types* in the log in *folder*, as it is now; what cannot be read is left out. Raises OSError.
+
+    A line is decoded only where the name of one of the types stands as that of a type, and *may_be_wanted* says so.
+    Segments are read and not mapped: a writer takes back what it could write only a part of.
+    """
+    log = EventFolder(folder)
+    epoch = log.current_epoch()
+    if epoch is None:
+        return
+    for first in reversed(log.firsts(epoch)):
+        with durable.open_regular(log.segment(epoch, first)) as file:
+            for line in _newest_in(file.read(), types):
+                event = files.decoded(line) if may_be_wanted(line) else None
+                if event is not None and event.record.type in types:
+                    yield event
+
+
+def _newest_in(segment: bytes, types: Collection[str]) -> Iterator[bytes]:
+    end = segment.rfind(b"\n") + 1  # a line without an end may still be written
+    marks = [b'"type":"%s"' % name.encode() for name in types]
+    places = {mark: segment.rfind(mark, 0, end) for mark in marks}
+    while (place := max(places.values(), default=-1)) >= 0:
+        start = segment.rfind(b"\n", 0, place) + 1
+        yield segment[start : segment.find(b"\n", place)]
+        places = {
+            mark: found if found < start else segment.rfind(mark, 0, start) for mark, found in places.items()
+        }
