@@ -36,6 +36,8 @@ def readable(line: str) -> str | None:
             return f"phase: {_of(frame, 'phase')}"
         case "site":  # the word of the transcript
             return f"checkout: {_of(frame, 'workspace')}"
+        case "permissions":
+            return f"permissions: {_of(frame, 'profile')}"
         case "vouched":  # between the runner and the process that files the result
             return None
         case _:

@@ -22,7 +22,7 @@ from task_queue.agents.mcp_servers import publish
 from task_queue.domain.document.title import with_title
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.mcp_servers import ServerConfig
-from task_queue.domain.permission.profiles import permissions_for
+from task_queue.domain.permission.profiles import Permissions, permissions_for
 from task_queue.platform import durable
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
@@ -131,6 +131,22 @@ def close_records(environment: Mapping[str, str]) -> None:
             ) from error
 
 
+def rules_in_force(order: Order, request: SessionRequest, servers: Mapping[str, ServerConfig]) -> Permissions:
+    """What the agent of this session may do, with the MCP *servers* that it gets."""
+    settings = order.settings
+    return permissions_for(
+        settings.permissions,
+        allow=settings.allow,
+        allow_only=order.agent.allow_only,
+        deny=settings.deny,
+        task_deny=order.agent.task_deny,
+        queue_dirs=(*map(str, order.queue_dirs), *_own_places(environment_of(order))),
+        closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
+        mcp_servers=servers,
+        audits=request.audits,
+    )
+
+
 def options_for(
     order: Order,
     request: SessionRequest,
@@ -142,19 +158,8 @@ def options_for(
 
     *servers*: the MCP servers that it gets.
     """
-    env = environment_of(order)
     settings = order.settings
-    permissions = permissions_for(
-        settings.permissions,
-        allow=settings.allow,
-        allow_only=order.agent.allow_only,
-        deny=settings.deny,
-        task_deny=order.agent.task_deny,
-        queue_dirs=(*map(str, order.queue_dirs), *_own_places(env)),
-        closed_dirs=tuple(map(str, (*order.closed_dirs, order.agent_copy.parent))),
-        mcp_servers=servers,
-        audits=request.audits,
-    )
+    permissions = rules_in_force(order, request, servers)
     queue_dirs = ", ".join(map(str, order.queue_dirs)) or "none"
     return ClaudeAgentOptions(
         cwd=str(order.workspace),

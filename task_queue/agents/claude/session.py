@@ -31,6 +31,7 @@ from task_queue.agents.claude.options import (
     options_for,
     prompt_for,
     publish_copy,
+    rules_in_force,
     session_lost_prompt,
 )
 from task_queue.agents.claude.recording import RecordingTransport
@@ -45,6 +46,7 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.permission.mcp_servers import not_started
+from task_queue.domain.permission.profiles import note_of
 from task_queue.platform.identity import is_held_still
 from task_queue.ports.executor import Order, Stop, Transcript
 
@@ -230,6 +232,7 @@ class _CliSession:
         os.environ[_SDK_CONNECT_TIMEOUT] = str(int(self.watch.timers.wall_clock_s * 1000))
         try:
             await self._client.connect()
+            self._note_rules()
             await self._client.query(self._message(prompt))
             self.watch.prompted(time.monotonic())
             self._changed.set()
@@ -241,6 +244,11 @@ class _CliSession:
         finally:
             with suppress(Exception):
                 await self._client.disconnect()
+
+    def _note_rules(self) -> None:
+        note = note_of(rules_in_force(self._order, self._request, self._servers.servers))
+        self._transcript.write("note", note)
+        self.watch.progress.add("note", note)
 
     async def _drain(self) -> None:
         # Frames are read where the transport sees them; here they are only taken off the SDK's queue.

@@ -10,13 +10,14 @@ from pathlib import Path
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.doctor.check import DoctorCheck
-from task_queue.app.files import Record, names_in, record, records_in
+from task_queue.app.files import Record, names_in, record, records_in, texts_in
 from task_queue.config.credentials import CREDENTIALS, credentials
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.document.settings import parse_defaults
 from task_queue.domain.errors import ExecutorError
-from task_queue.domain.permission.rules import call_of, covers, remedy_for
+from task_queue.domain.permission.profiles import DeniedBy
+from task_queue.domain.permission.rules import call_of, covers
 from task_queue.domain.secrets import says_secret
 from task_queue.store.folder.layout import Layout
 
@@ -81,19 +82,20 @@ def denials(config: Config) -> Iterator[DoctorCheck]:
         allowed = _allowed(config, source)
         for result in _last_results(source):
             for denial in records_in(result, "permission_denials"):
-                text = f"{result.get('task_id')} was denied: {call_of(denial)}"
+                by_task = denial.get("denied_by") == DeniedBy.TASK
                 missing = [
                     rule
-                    for rule in remedy_for(denial).rules
-                    if rule not in reported and not any(covers(wider, rule) for wider in allowed)
+                    for rule in texts_in(denial, "rules")
+                    if rule not in reported and (by_task or not any(covers(wider, rule) for wider in allowed))
                 ]
                 reported.update(missing)
                 if missing:
                     rules = ", ".join(f'"{rule}"' for rule in missing)
+                    where = "of the task's document" if by_task else "in defaults of the configuration"
                     yield DoctorCheck(
                         "warning",
-                        text,
-                        f'to allow it, add to "allow" in defaults of the configuration: {rules}',
+                        f"{result.get('task_id')} was denied: {call_of(denial)}",
+                        f'to allow it, add to "allow" {where}: {rules}',
                     )
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from task_queue.domain.attempt.model_usage import grown
 from task_queue.domain.attempt.prices import estimated_usd
 from task_queue.domain.attempt.spending import Meter, charge
-from task_queue.domain.permission.rules import explained
+from task_queue.domain.permission.rules import RULES_IN_FORCE
 
-if TYPE_CHECKING:  # those who watch need neither, and their many classes cost status 8 ms
+if TYPE_CHECKING:  # those who watch need none of them, and their many classes cost status 8 ms
     from task_queue.domain.attempt.verdict import Observation, Timer
     from task_queue.domain.model import Work
 
@@ -75,6 +75,8 @@ class Progress:
     disabled: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     """Calls of tools that a rule removed; the CLI does not count them among the denials."""
     denials: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    rules_in_force: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the session's note says of them."""
     last_error: str | None = None
     stderr: deque[str] = field(default_factory=lambda: deque[str](maxlen=50))
     _message_ids: set[str] = field(default_factory=set[str])
@@ -121,6 +123,8 @@ class Progress:
                 self._sent(frame)
             elif direction == "in":
                 self._received(frame)
+            elif direction == "note" and frame.get("type") == RULES_IN_FORCE:
+                self.rules_in_force = frame
 
     def observation(
         self,
@@ -184,7 +188,10 @@ class Progress:
         )
 
     def _explained_denials(self) -> tuple[dict[str, Any], ...]:
-        """What was denied, with what the CLI said of the reason and the rule that would have let it pass."""
+        """What was denied, by whom, and the rules that would have let it pass."""
+        from task_queue.domain.permission.advice import explained
+        from task_queue.domain.permission.profiles import permissions_in
+
         listed: list[Mapping[str, Any]] = list((self.result or {}).get("permission_denials") or ())
         if self.result is None:
             listed = list(self.denials)
@@ -193,12 +200,14 @@ class Progress:
             frame.get("tool_use_id"): frame.get("decision_reason_type")
             for frame in (*self.denials, *self.disabled)
         }
+        permissions = permissions_in(self.rules_in_force)
         return tuple(
             explained(
                 {
                     **{key: denial.get(key) for key in ("tool_name", "tool_use_id", "tool_input")},
                     "decision_reason_type": reasons.get(denial.get("tool_use_id")),
-                }
+                },
+                permissions,
             )
             for denial in listed
         )

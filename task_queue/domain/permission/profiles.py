@@ -23,7 +23,7 @@ from task_queue.domain.document.choices import Profile, WorkType
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import NotConfiguredError
 from task_queue.domain.permission.mcp_servers import tools_of
-from task_queue.domain.permission.rules import below, covers, tool_of
+from task_queue.domain.permission.rules import RULES_IN_FORCE, below, covers, tool_of
 
 Mode = Literal["dontAsk", "default", "bypassPermissions"]
 
@@ -69,7 +69,9 @@ class DeniedBy(StrEnum):
     OWNER = "owner"
     """``deny`` of the configuration."""
     TASK = "task"
-    """``deny`` of the task's document."""
+    """``deny`` of the task's document, or its own ``allow``."""
+    CLI = "cli"
+    """The CLI guards some places itself, and has only some tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class DenyRule:
 class Permissions:
     """The permission options of one session."""
 
+    profile: Profile
     mode: Mode
     allowed_tools: tuple[str, ...]
     disallowed_tools: tuple[str, ...]
@@ -91,6 +94,9 @@ class Permissions:
     sandbox: dict[str, Any] | None = None
     opens_guarded: bool = False
     """Places in the workspace that the CLI itself guards may be written."""
+    own_list: bool = False
+    """``allow`` of the task takes the place of the profile's list."""
+    audits: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -149,6 +155,7 @@ def permissions_for(
         }
     reads = audits or profile is Profile.READONLY
     return Permissions(
+        profile=profile,
         mode="bypassPermissions" if bypasses else "default" if trusts else "dontAsk",
         allowed_tools=(
             *_allowed_by_itself(profile, allow_only=allow_only, audits=audits),
@@ -159,7 +166,40 @@ def permissions_for(
         denied=denied,
         sandbox=sandbox,
         opens_guarded=trusts,
+        own_list=allow_only,
+        audits=audits,
     )
+
+
+def note_of(permissions: Permissions) -> dict[str, Any]:
+    """What a transcript says of the rules in force, so that each denial can be explained from it alone."""
+    return {
+        "type": RULES_IN_FORCE,
+        "profile": permissions.profile,
+        "mode": permissions.mode,
+        "own_list": permissions.own_list,
+        "audits": permissions.audits,
+        "allow": list(permissions.allowed_tools),
+        "removed": list(permissions.disallowed_tools),
+        "deny": [[each.by, each.rule] for each in permissions.denied],
+    }
+
+
+def permissions_in(note: Mapping[str, Any]) -> Permissions | None:
+    """From what ``note_of`` gave; None where it is something else."""
+    try:
+        return Permissions(
+            profile=Profile(note["profile"]),
+            mode=note["mode"],
+            allowed_tools=tuple(map(str, note["allow"])),
+            disallowed_tools=tuple(map(str, note["removed"])),
+            denied=tuple(DenyRule(DeniedBy(by), str(rule)) for by, rule in note["deny"]),
+            opens_guarded=note["mode"] == "default",
+            own_list=bool(note["own_list"]),
+            audits=bool(note["audits"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def changes_expected(settings: Settings, *, allow_only: bool) -> bool:

@@ -1,44 +1,26 @@
-"""Permission rules as the CLI spells them: which covers which, and which would have let a denied call pass.
+"""Permission rules as the CLI spells them: which covers which, and which stands against a command.
 
-Every statement about the CLI was measured with 2.1.330: each part of a compound command needs a rule of its
-own, ``Edit(path)`` speaks for every file tool that writes and ``Write(path)`` for none, and a path that
-begins with two slashes is absolute.
+Every statement about the CLI was measured with 2.1.330: ``Edit(path)`` speaks for every file tool that writes and
+``Write(path)`` for none, and a path that begins with two slashes is absolute.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from task_queue.domain.permission.commands import Words, simple_commands
 
+RULES_IN_FORCE = "permissions"
+"""Type of the note in a transcript that ``profiles.note_of`` writes."""
 _RULE = re.compile(r"([^()\s]+)(?:\((.*)\))?", re.DOTALL)
 _GLOB = re.compile(r"[\\*?\[\]!{}]")
 _PATH_TOOLS = {"Read", "Edit", "Glob", "Grep", "NotebookEdit", "Write"}
 _WRITERS = {"Edit", "Write", "NotebookEdit"}
-_PARTS = re.compile(r"&&|\|\||[;|&\n]")
-_HOST = re.compile(r"[a-z]+://(?:[^/@]*@)?([A-Za-z0-9.-]+)")
 _OPERATORS = re.compile(r"[;|&<>`$(){}\n\\]")
-_REDIRECTION = re.compile(r">\s*[^\s&>]")
-# The second word of these says what is done; of others it is an argument.
-_WITH_SUBCOMMANDS = frozenset(
-    {"git", "npm", "pnpm", "yarn", "cargo", "go", "docker", "kubectl", "pip", "uv", "poetry", "make", "gh"}
-)
 _CALL_CHARS = 100
 _LONGEST_CLUSTER = len("-rfv")
-_NOT_ON_THE_LIST = {"mode", None}
-"""What the CLI gives as reason when no rule applied: there was no person to ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What would have let a denied call pass: allow rules, or, where none would, why not."""
-
-    rules: tuple[str, ...] = ()
-    why_none: str | None = None
 
 
 def covers(wider: str, narrower: str) -> bool:
@@ -74,29 +56,6 @@ def stops(rule: str, command: str) -> bool:
     if not wanted or any("*" in word for word in wanted):
         return False  # the CLI alone reads patterns
     return any(_begins(words, wanted, exact=prefix is None) for words in simple_commands(command))
-
-
-def remedy_for(denial: Mapping[str, Any]) -> Remedy:
-    """For one denial as the CLI reports it; its ``decision_reason_type`` says whether a rule stood against it."""
-    tool = str(denial.get("tool_name"))
-    given: Mapping[str, Any] = denial.get("tool_input") or {}
-    if denial.get("decision_reason_type") not in _NOT_ON_THE_LIST:
-        return Remedy(why_none="a deny rule stands against it: the profile's, the owner's or the queue's own")
-    if tool == "Bash":
-        return _for_command(str(given.get("command") or ""))
-    path = given.get("file_path") or given.get("notebook_path") or given.get("path")
-    if tool in _PATH_TOOLS and path:
-        return Remedy((_for_path(tool, str(path)),))
-    if tool == "WebFetch" and given.get("url"):
-        host = _HOST.match(str(given["url"]))
-        return Remedy((f"WebFetch(domain:{host[1].lower()})",)) if host else Remedy((tool,))
-    return Remedy((tool,))
-
-
-def explained(denial: Mapping[str, Any]) -> dict[str, Any]:
-    """*denial* with ``rule``: what would have let it pass (None, and ``why_no_rule``, where nothing would)."""
-    remedy = remedy_for(denial)
-    return {**denial, "rule": ", ".join(remedy.rules) or None, "why_no_rule": remedy.why_none}
 
 
 def call_of(denial: Mapping[str, Any]) -> str:
@@ -196,37 +155,3 @@ def _covers_path(spec: str, narrower: str) -> bool:
 
 def _anchor(path: str) -> str:
     return next((start for start in ("//", "~/", "/", "./") if path.startswith(start)), "")
-
-
-def _for_command(command: str) -> Remedy:
-    if "$(" in command or "`" in command or "<(" in command:
-        return Remedy(("Bash",))  # the words do not show what runs inside
-    if _REDIRECTION.search(command):
-        return Remedy(("Bash",))  # a redirection is judged as a write of its own
-    rules = tuple(dict.fromkeys(rule for part in _PARTS.split(command) if (rule := _for_words(part))))
-    return Remedy(rules or ("Bash",))
-
-
-def _for_words(command: str) -> str | None:
-    import shlex  # every reading command imports this module, and hardly one asks
-
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return "Bash"
-    if not words:
-        return None
-    leading = words[:1]
-    if words[0] in _WITH_SUBCOMMANDS and len(words) > 1 and not words[1].startswith("-"):
-        leading = words[:2]
-    if any(_OPERATORS.search(word) or "*" in word or " " in word for word in leading):
-        return "Bash"
-    return f"Bash({' '.join(leading)}:*)"
-
-
-def _for_path(tool: str, path: str) -> str:
-    verb = "Edit" if tool in _WRITERS else "Read"
-    if not path.startswith("/"):
-        return verb
-    folder = path if tool in {"Glob", "Grep"} else str(PurePosixPath(path).parent)
-    return f"{verb}({below(folder)}/**)"

@@ -16,6 +16,8 @@ from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.markdown import code, escaped, fenced
 from task_queue.domain.model import OutcomeKind, Result, WorkProduct
+from task_queue.domain.permission.profiles import DeniedBy
+from task_queue.domain.permission.rules import call_of
 from task_queue.domain.work.audit import Finding, Verdict, Void, read_verdict
 from task_queue.domain.work.verification import Check
 
@@ -226,11 +228,11 @@ def _cost_notes(result: Result) -> Iterator[str]:
 
 
 def _denial(denial: Mapping[str, Any]) -> str:
-    """The tool, and the rule that would have let it pass (``rules.explained``)."""
-    tool = str(denial.get("tool_name"))
+    """The call, who denied it, and what would have let it pass (``advice.explained``)."""
+    call = call_of(denial)
     if denial.get("rule"):
-        return f"{tool}; would pass with allow: {denial['rule']}"
-    return f"{tool}; {denial.get('why_no_rule') or 'no rule would let it pass'}"
+        return f"{call}; would pass with allow: {denial['rule']}"
+    return f"{call}; {denial.get('why_no_rule') or 'no rule would let it pass'}"
 
 
 def _summary(text: str) -> str:
@@ -270,8 +272,12 @@ def _next_steps(result: Result) -> Iterator[str]:
         yield f"correct the document in {code('failed/')}, then: {retry}"
     else:
         yield f"try again, with the document as it is or as you edit it in {code('failed/')}: {retry}"
-    if any(denial.get("rule") for denial in result.permission_denials):
-        yield f"to allow what was denied, add its rule to {code('allow')} in the owner's configuration first"
+    for whose in dict.fromkeys(
+        "the document" if denial.get("denied_by") == DeniedBy.TASK else "the owner's configuration"
+        for denial in result.permission_denials
+        if denial.get("rule")
+    ):
+        yield f"to allow what was denied, add its rule to {code('allow')} in {whose} first"
     yield f"see what happened: {code(f'task-queue tasks show {shlex.quote(result.task_id)}')}"
 
 
