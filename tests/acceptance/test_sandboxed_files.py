@@ -33,7 +33,7 @@ class Sandboxed:
             "workflow": workflow,
             "landing": "merge",
         }
-        self.document["agent"]["env"]["NOTE"] = SECRET
+        self.document["note"] = SECRET  # no variable, whose value would be redacted
         self.repository = a_repository(self.rig)
         self.of_submodule = self.repository / ".git" / "modules" / "sub" / "config"
         self.of_submodule.parent.mkdir(parents=True)
