@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 
@@ -56,7 +56,9 @@ def values_of(typed: Mapping[str, object], now: datetime) -> dict[str, Given]:
         value = typed.get(key.name)
         if value is None or value == ():
             continue
-        given: Given = tuple(map(str, value)) if isinstance(value, tuple) else str(value)
+        given: Given = (
+            tuple(map(str, cast("tuple[object, ...]", value))) if isinstance(value, tuple) else str(value)
+        )
         if len(given) == 1 and isinstance(given, tuple):
             given = given[0]
         if isinstance(key.read, Moment) and isinstance(given, str):
