@@ -12,19 +12,16 @@ from task_queue.app.answers import AccountView, PausedModelView
 from task_queue.app.files import (
     Record,
     number_in,
-    object_in,
     record,
-    tail_of,
     text_in,
     texts_in,
     time_in,
-    whole_in,
 )
+from task_queue.app.spent import spent_since
+from task_queue.domain.local_time import start_of_day
 
 if TYPE_CHECKING:
     from task_queue.domain.attempt.account import Account, ModelPause
-
-_TAIL_BYTES = 1 << 20
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -52,7 +49,7 @@ def account_from(
     content = record(files.accounts)
     known = content if isinstance(content, dict) else {}
     state = _state(known) if known else None
-    spent, estimated = _spent_on_day_of(now, files.ledger)
+    spent, estimated = spent_since(start_of_day(now), files.ledger)
     view = AccountView(
         expected=expected if isinstance(expected, str) else "any",
         paused_until=time_in(known, "paused_until"),
@@ -110,26 +107,3 @@ def _paused_models(account: Account, now: datetime) -> dict[str, PausedModelView
     from task_queue.domain.attempt.account import models_paused
 
     return {name: PausedModelView(each.paused_until, each.why) for name, each in models_paused(account, now)}
-
-
-def _spent_on_day_of(now: datetime, ledger: Path) -> tuple[Mapping[str, float], float]:
-    """By source, and how much of it by estimate; from the end of the ledger, where today's lines are.
-
-    An attempt entered twice counts once.
-    """
-    lines, _ = tail_of(ledger, _TAIL_BYTES)
-    entries: dict[tuple[str, str, int], tuple[float, float]] = {}
-    for line in lines:
-        entry = object_in(line)
-        if isinstance(entry, str):
-            continue
-        source, at, usd = text_in(entry, "source"), time_in(entry, "at"), number_in(entry, "usd")
-        task_id, attempt = text_in(entry, "task_id"), whole_in(entry, "attempt")
-        if source is None or task_id is None or attempt is None or at is None or usd is None:
-            continue
-        if at.date() == now.astimezone().date():
-            entries[source, task_id, attempt] = usd, number_in(entry, "estimated_usd") or 0.0
-    spent: dict[str, float] = {}
-    for (source, _, _), (usd, _) in entries.items():
-        spent[source] = spent.get(source, 0.0) + usd
-    return spent, sum(estimated for _, estimated in entries.values())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from typing import cast
 
 from task_queue.app.answers import SCHEMA_VERSION, EndingView, ListedSource
 from task_queue.app.documents import title_of
 from task_queue.app.ended import ending_in, one_line
-from task_queue.app.files import number_in, record, text_in, texts_in
+from task_queue.app.files import Record, number_in, record, text_in, texts_in
 from task_queue.app.installation import Installation
 from task_queue.domain.document import naming
 from task_queue.domain.errors import TaskQueueError
@@ -32,12 +34,16 @@ class EndedView:
     state: str
     title: str
     ending: EndingView
+    problem: str
+    """Why nobody can say what came of it: the last end of a task whose result is missing or cannot be read."""
     at: datetime
     attempt: int | None
     took_s: float | None
     cost_usd: float | None
     attention: tuple[str, ...] = ()
     """The kinds of what needed a person when it ended."""
+    models: Mapping[str, float] = field(default_factory=dict[str, float])
+    """USD by model, as far as the result says."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -142,22 +148,45 @@ def _view(event: NumberedRecord, listed: ListedSource | None) -> EndedView:
     data, task_id = event.record.data, TaskId(event.record.task_id or "")
     state = text_in(data, "state") or ""
     cause = "" if state == TaskState.COMPLETED else one_line(text_in(data, "reason") or "")
-    ending, title = EndingView(text_in(data, "outcome") or "", cause), ""
-    if listed is not None and naming.is_task_id(task_id):
-        result = record(listed.folders.result(task_id))
-        if isinstance(result, dict) and text_in(result, "outcome") == ending.outcome:
-            ending = ending_in(result)
-        if state in ENDED:
-            title = title_of(listed.folders.ended(TaskState(state)) / naming.document_of(task_id))
-    return EndedView(
+    view = EndedView(
         task_id=task_id,
         source=event.record.source or "",
         state=state,
-        title=title,
-        ending=ending,
+        title="",
+        ending=EndingView(text_in(data, "outcome") or "", cause),
+        problem="",
         at=event.at,
         attempt=event.record.attempt,
         took_s=number_in(data, "took"),
         cost_usd=number_in(data, "cost_usd"),
         attention=texts_in(data, "attention"),
     )
+    if listed is not None and naming.is_task_id(task_id) and state in ENDED:
+        _complete(view, listed)
+    return view
+
+
+def _complete(view: EndedView, listed: ListedSource) -> None:
+    """With what document and result say, while the document is where this end left it."""
+    document = listed.folders.ended(TaskState(view.state)) / naming.document_of(view.task_id)
+    if not os.path.lexists(document):
+        return
+    view.title = title_of(document)
+    result = record(listed.folders.result(view.task_id))
+    if isinstance(result, dict) and text_in(result, "outcome") == view.ending.outcome:
+        view.ending = ending_in(result)
+        view.models = costs_by_model(result)
+    else:
+        view.problem = "there is no result" if result is None else f"its result {result}"
+        if isinstance(result, dict):
+            view.problem = "its result is of another end"
+
+
+def costs_by_model(result: Record) -> dict[str, float]:
+    usage: object = result.get("model_usage")
+    found: dict[str, float] = {}
+    for model, counts in (cast("dict[str, object]", usage) if isinstance(usage, dict) else {}).items():
+        usd = number_in(cast("Record", counts), "costUSD") if isinstance(counts, dict) else None
+        if usd:
+            found[model] = usd
+    return found

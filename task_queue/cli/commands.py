@@ -14,6 +14,7 @@ _COMMANDS = {
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
     "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, cancel, retry, land and wait."),
+    "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),
     "worktrees": LazyCommand(
         "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."

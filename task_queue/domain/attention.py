@@ -43,24 +43,30 @@ class AttentionKind(StrEnum):
     """Of one source, more need a person than are named."""
 
 
-_OF_THE_QUEUE = frozenset(
-    {
-        AttentionKind.DAEMON,
-        AttentionKind.CONFIGURATION,
-        AttentionKind.ACCOUNT,
-        AttentionKind.SOURCE,
-        AttentionKind.BROKEN_BASE,
-        AttentionKind.LOCK,
-        AttentionKind.BLOCKED,
-        AttentionKind.RETURNED,
-        AttentionKind.MORE,
-    }
+_OF_RESULTS = (
+    AttentionKind.REVIEW,
+    AttentionKind.DEAD_LETTER,
+    AttentionKind.FAILED,
+    AttentionKind.REPOSITORY_CHANGED,
+    AttentionKind.UNWANTED,
+    AttentionKind.NOT_LANDED,
+    AttentionKind.CHANGED_JUDGES,
+    AttentionKind.UNCOMMITTED,
+    AttentionKind.MUCH_CHANGED,
+    AttentionKind.DENIED,
+    AttentionKind.NOTHING_CHANGED,
 )
+"""The most urgent first."""
 
 
 def is_of_a_result(kind: str) -> bool:
     """Whether it may be acknowledged; what concerns the queue or a waiting task goes with its cause alone."""
-    return kind not in _OF_THE_QUEUE
+    return kind in _OF_RESULTS
+
+
+def urgency(kind: str) -> int:
+    """The most urgent has the smallest: what keeps the queue from working, then results in the order of their harm."""
+    return 0 if not is_of_a_result(kind) else 1 + _OF_RESULTS.index(AttentionKind(kind))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,12 @@ def next_time(clock: time, now: datetime) -> datetime:
     )
 
 
+def start_of_day(now: datetime) -> datetime:
+    """When the local day of *now* began, in UTC; the earlier one where midnight exists twice."""
+    midnight = datetime.combine(now.astimezone().date(), time())
+    return min(midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
 def next_midnight(now: datetime) -> datetime:
     """When the local day of *now* is over, in UTC."""
     tomorrow = now.astimezone().date() + timedelta(days=1)

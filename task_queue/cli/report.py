@@ -1,0 +1,57 @@
+"""``report``: the morning in one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from task_queue.app.installation import Installation
+from task_queue.app.report import ReportView
+from task_queue.app.report import report as report_of
+from task_queue.app.report_page import Row, as_html, as_markdown, headline, period, sections_of
+from task_queue.cli import render
+from task_queue.cli.render import Renderable, faint, item, line, strong
+from task_queue.cli.session import as_json_option, pass_installation, past_moment_in
+from task_queue.domain.past_time import FORM
+
+_FORMATS = ("text", "markdown", "json", "html")
+
+
+@click.command()
+@click.option(
+    "--since", metavar="WHEN", default="24h", show_default=True, help=f"{FORM[0].upper()}{FORM[1:]}."
+)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@as_json_option
+@pass_installation
+def report(installation: Installation, *, since: str, form: str, as_json: bool) -> None:
+    """What needs you, what was done, what failed and why, what runs, what was spent and what limits did."""
+    moment = past_moment_in(installation, since)
+    assert moment is not None
+    view = report_of(installation, since=moment)
+    if as_json or form == "json":
+        render.say_json(view)
+    elif form == "text":
+        render.show(*_screen(view))
+    else:
+        render.say_block((as_markdown if form == "markdown" else as_html)(view).rstrip("\n"))
+
+
+def _screen(view: ReportView) -> Iterator[Renderable]:
+    yield line(strong(headline(view)))
+    yield line(faint(period(view)))
+    for section in sections_of(view):
+        yield line()
+        yield line(strong(section.title))
+        for row in section.rows:
+            yield from _row(row)
+
+
+def _row(row: Row) -> Iterator[Renderable]:
+    if row.name:
+        yield item(row.name, row.said, indent=2)
+    else:
+        yield item("", row.said, indent=2)
+    if row.command:
+        yield item("", line(row.command), indent=4)
