@@ -13,7 +13,7 @@ _COMMANDS = {
     "sources": LazyCommand("sources:sources", "List, add, remove, pause and resume sources."),
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
-    "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, cancel, retry, land and wait."),
+    "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, change, cancel, retry, land, wait."),
     "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),
     "worktrees": LazyCommand(
