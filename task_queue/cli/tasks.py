@@ -53,7 +53,7 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, entries=_COMMANDS)
+@click.group(cls=LazyGroup, entries=_COMMANDS, default="list")
 def tasks() -> None:
     """Add, check, list, show, follow, change, cancel, retry, land and wait for tasks."""
 
