@@ -10,12 +10,13 @@ from task_queue.app import prompts
 from task_queue.app.installation import Installation
 from task_queue.app.prompts import NAMES, SKILL
 from task_queue.cli import render
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
 
 _name = click.argument("name", type=click.Choice(NAMES), default=SKILL)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def skill() -> None:
     """The /task-worker skill and the prompts: show them, say which apply, copy them to change them."""
 
