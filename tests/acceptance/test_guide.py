@@ -1,4 +1,4 @@
-"""Each page of the guide, typed as it is printed: in an empty home, with the real agent and a scripted model."""
+"""The read-me and each page of the guide, typed as printed: in an empty home, with a scripted model."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_the_total_of_nothing_is_zero() -> None:
     assert total([]) == 0
 """
 _COLUMNS = "120"
-_QUICK = ("overnight", "tasks", "faq")
+_QUICK = ("README", "tasks", "faq")
 """The others are typed by ``make test`` only."""
 TYPED = [
     pytest.param(page, id=page.stem, marks=[] if page.stem in _QUICK else pytest.mark.long)
-    for page in PAGES
+    for page in (ROOT / "README.md", *PAGES)
     if any(block.is_typed for block in blocks_of(page))
 ]
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from task_queue.config import schema
+from task_queue.demo.cast import DEMO_TASKS
 from task_queue.domain.document import taskfile
 from task_queue.domain.task import TaskId
+from tests.house.picture import PICTURE, draw, the_same_each_time
 from tests.house.printed import GUIDE, PAGES, REASONS, Printed, blocks_of, missing, said_by, session_of
+from tests.house.tables import ROOT
 
-_SHELL = re.compile(r"^```(?:sh|bash|console|shell)?\n", re.MULTILINE)
+_FETCHES = re.compile(r"url\((?!#)|@import|href")
 
 
 def _examples(kind: str) -> list[Any]:
@@ -26,7 +30,9 @@ def _examples(kind: str) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *PAGES], ids=lambda page: f"{page.parent.name}-{page.stem}"
+)
 def test_what_is_not_typed_says_why(page: Path) -> None:
     """No block of commands has another name, by which the tests would not see it."""
     blocks = blocks_of(page)
@@ -79,3 +85,21 @@ def test_what_was_not_said_is_missing() -> None:
 
     assert missing("task-...  done\n...\n", said[3]) == []
     assert missing("task-...  done\nother\n", said[3]) == ["other"]
+
+
+def test_the_picture_shows_the_demo_and_fetches_nothing() -> None:
+    """It is drawn again with ``make picture``; the words stand in it as text."""
+    drawing = PICTURE.read_text()
+    words = "".join(ET.fromstring(drawing).itertext())
+
+    assert "](docs/picture.svg)" in (ROOT / "README.md").read_text()
+    assert all(task.task_id in words for task in DEMO_TASKS)
+    assert _FETCHES.findall(drawing) == []
+
+
+def test_a_picture_is_the_same_each_time() -> None:
+    """Whatever the time, the folder and the commits of the run."""
+    first = "2026-11-28 14:25 to 2026-11-29 14:25, git -C /tmp/a/project show " + "1" * 40
+    second = "2027-01-01 01:02 to 2027-01-02 01:02, git -C /tmp/b/project show " + "a" * 40
+
+    assert draw(the_same_each_time(first, Path("/tmp/a"))) == draw(the_same_each_time(second, Path("/tmp/b")))
