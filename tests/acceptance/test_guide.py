@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import claude_agent_sdk
 import pytest
 
 from task_queue.demo.scripted_model import (
@@ -89,6 +90,7 @@ def a_home(home: Path) -> Path:
     for name, module in (("task-queue", "task_queue.cli"), ("pytest", "pytest -p no:cacheprovider")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
         (programs / name).chmod(0o700)
+    (programs / "claude").symlink_to(Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude")
     (home / ".gitconfig").write_text(
         "[user]\nname = A\nemail = a@example.org\n[init]\ndefaultBranch = main\n[advice]\ndetachedHead = false\n"
     )
@@ -114,11 +116,10 @@ def typed(home: Path, page: Path) -> subprocess.CompletedProcess[str]:
             ["sh", "-e", "-c", f"cd shop\ngit init -q\ngit add .\ngit commit -qm Start\n{made}\n{script}"],
             cwd=home,
             env={
+                **child_environment(home, model),
                 "PATH": f"{programs}:{os.environ['PATH']}",
-                "HOME": str(home),
                 "PYTHONPATH": str(ROOT),
                 "COLUMNS": _COLUMNS,
-                "LANG": "C.UTF-8",
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
