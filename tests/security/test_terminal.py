@@ -93,6 +93,10 @@ READING = [
     ("worktrees", "list"),
     ("worktrees", "open", NAME),
     ("doctor",),
+    ("config", "path"),
+    ("config", "get", "sources"),
+    ("config", "get", ON_ONE_LINE),
+    ("config", "check"),
 ]
 CHANGING = [
     ("tasks", "retry", NAME),
@@ -125,6 +129,10 @@ CHANGING = [
     ("service", "status"),
     ("service", "install", ON_ONE_LINE),
     ("service", "uninstall", ON_ONE_LINE),
+    ("config", "set", "sources.a.description", ON_ONE_LINE),
+    ("config", "get", "sources.a.description"),
+    ("config", "set", ON_ONE_LINE, ON_ONE_LINE),
+    ("config", "edit", "--file", ON_ONE_LINE),
     ("run", ON_ONE_LINE),
     ("daemon", ON_ONE_LINE),
     ("tasks", "logs", NAME, "--follow"),
