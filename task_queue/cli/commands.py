@@ -27,6 +27,7 @@ _COMMANDS = {
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
     "skill": LazyCommand("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
+    "notify": LazyCommand("notify:notify", "Try whether notifications arrive."),
     "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
     "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }

@@ -25,6 +25,7 @@ from task_queue.config.schema import (
     ConfiguredCommand,
     GitSettings,
     Limits,
+    NotificationTarget,
     Source,
 )
 from task_queue.domain.attempt.lifecycle import Policy, decide
@@ -166,7 +167,13 @@ CONFIGURATION: dict[str, str] = {
     "sweep_seconds": "how often the daemon looks at every source without an event",
     "stop_grace_seconds": "how long an agent may take to stop so that it can be continued",
     "retention": "has no effect yet",
-    "notifications": "has no effect yet",
+    "notifications.<name>.command": "program (absolute path) and arguments; a [message](notifications.md) is on its standard input, as JSON",
+    "notifications.<name>.url": "or a URL of [apprise](notifications.md#a-service-by-its-url), which is installed with `task-queue[apprise]`",
+    "notifications.<name>.on": "[events and kinds of attention](notifications.md#what-a-target-gets); `attention`: all that needs you",
+    "notifications.<name>.window": "after a message, what follows is collected for that long",
+    "notifications.<name>.quiet": "local hours in which nothing is sent, such as `22:00-07:00`",
+    "notifications.<name>.report_at": "local time of a daily report, such as `07:30`",
+    "notifications.<name>.timeout": "how long one delivery may take",
     "api": "has no effect yet",
     "created_at": "written by `init`",
     "updated_at": "written with each change",
@@ -255,6 +262,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "agent": ("agent", Agent),
         "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
+        "notifications": ("notifications.<name>", NotificationTarget),
         "checks": ("checks", CheckSettings),
         "git": ("git", GitSettings),
     }

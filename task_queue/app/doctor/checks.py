@@ -12,6 +12,7 @@ from task_queue.app.daemon_state import daemon_from
 from task_queue.app.doctor.agents import denials, keys, project_settings, stray_credentials
 from task_queue.app.doctor.check import DoctorCheck, DoctorView
 from task_queue.app.doctor.login import agent_cli
+from task_queue.app.doctor.notifications import notifications
 from task_queue.app.installation import Installation
 from task_queue.config import document, schema
 from task_queue.config.schema import Config
@@ -21,7 +22,7 @@ from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at, trouble_at
 from task_queue.store.folder.layout import Layout
 
-_WITHOUT_EFFECT = ("retention", "notifications", "api")
+_WITHOUT_EFFECT = ("retention", "api")
 _FEW_WATCHES = 8192
 
 
@@ -51,6 +52,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from keys(config, os.environ)
         yield from project_settings(installation.locations)
         yield from denials(config)
+        yield from notifications(config, installation.locations)
     yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
