@@ -263,6 +263,18 @@ class NotificationTarget(_Section):
         return _PERIOD(self.timeout).total_seconds()
 
 
+class MetricsSettings(_Section):
+    """Figures for Prometheus."""
+
+    file: AbsolutePath | None = None
+    """Every user can read it."""
+    every: Period = "60s"
+
+    @property
+    def every_s(self) -> float:
+        return _PERIOD(self.every).total_seconds()
+
+
 class Config(_Section):
     version: Annotated[str, Field(pattern=r"^2\.\d+$")]
     project_workspace: AbsolutePath | None = None
@@ -280,6 +292,7 @@ class Config(_Section):
     retention: dict[str, Any] | None = None
     notifications: dict[SourceId, NotificationTarget] | None = None
     """By the name of the target."""
+    metrics: MetricsSettings = MetricsSettings()
     api: dict[str, Any] | None = None
     created_at: str | None = None
     updated_at: str | None = None

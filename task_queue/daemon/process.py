@@ -33,6 +33,7 @@ from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.landings import InForce, LandingTries
+from task_queue.daemon.metrics import MetricsFile
 from task_queue.daemon.notifications import Notifications
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
@@ -181,6 +182,13 @@ class Daemon:
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._landings = LandingTries(lambda: InForce(locations, self._config, os.environ), self._emit)
         self._notifications = Notifications(locations, lambda: self._config, clock=self._clock)
+        self._metrics = MetricsFile(
+            lambda: self._config,
+            clock=self._clock,
+            account_of=lambda: self._admission.account,
+            is_stopped=lambda: self._halted,
+        )
+        self._subscribers = (*self._subscribers, self._metrics.emit)
         self._warnings: list[str] = []
         self._state: dict[str, Any] = {}
 
@@ -194,6 +202,7 @@ class Daemon:
                 self._housekeeping.start()
                 self._landings.start()
                 self._notifications.start()
+                self._metrics.start()
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
@@ -210,6 +219,7 @@ class Daemon:
                 self._stop_serving()
                 self._notifier.extend_timeout(2 * _STOP_SLACK_S)
                 self._notifications.stop(patience_s=_STOP_SLACK_S)
+                self._metrics.stop()
                 self._runners.close()
                 self._write_state(stopped=True)
                 self._emit(DaemonStopped(os.getpid()))
@@ -307,6 +317,7 @@ class Daemon:
         self._housekeeping.look_soon()
         self._landings.look_soon()
         self._notifications.look_soon()
+        self._metrics.look_soon()
 
     def _halt_if_asked(self) -> None:
         """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""

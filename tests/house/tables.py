@@ -25,6 +25,7 @@ from task_queue.config.schema import (
     ConfiguredCommand,
     GitSettings,
     Limits,
+    MetricsSettings,
     NotificationTarget,
     Source,
 )
@@ -34,6 +35,7 @@ from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.event_record import ABOUT, type_of
 from task_queue.domain.events import Event
+from task_queue.domain.metrics import METRICS
 from task_queue.domain.model import (
     Complete,
     Disposition,
@@ -174,6 +176,8 @@ CONFIGURATION: dict[str, str] = {
     "notifications.<name>.quiet": "local hours in which nothing is sent, such as `22:00-07:00`",
     "notifications.<name>.report_at": "local time of a daily report, such as `07:30`",
     "notifications.<name>.timeout": "how long one delivery may take",
+    "metrics.file": "[figures for Prometheus](metrics.md) are written there",
+    "metrics.every": "how often",
     "api": "has no effect yet",
     "created_at": "written by `init`",
     "updated_at": "written with each change",
@@ -262,6 +266,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "agent": ("agent", Agent),
         "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
+        "metrics": ("metrics", MetricsSettings),
         "notifications": ("notifications.<name>", NotificationTarget),
         "checks": ("checks", CheckSettings),
         "git": ("git", GitSettings),
@@ -288,6 +293,14 @@ def events_table() -> str:
     return _table(("type", "when", "data"), rows)
 
 
+def metrics_table() -> str:
+    rows = [
+        (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.help)
+        for each in METRICS
+    ]
+    return _table(("name", "type", "labels", "meaning"), rows)
+
+
 def commands() -> str:
     return "\n".join(_commands(cli, "task-queue")) + "\n"
 
@@ -304,6 +317,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration_table,
     "commands": commands,
     "events": events_table,
+    "metrics": metrics_table,
 }
 
 

@@ -53,6 +53,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from project_settings(installation.locations)
         yield from denials(config)
         yield from notifications(config, installation.locations)
+        yield from _metrics(config)
     yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
@@ -151,6 +152,17 @@ def _free_space(config: Config) -> Iterator[DoctorCheck]:
             yield DoctorCheck(
                 "problem", f"source '{source.id}': {why}", "nothing is claimed until it is mended"
             )
+
+
+def _metrics(config: Config) -> Iterator[DoctorCheck]:
+    file = config.metrics.file
+    if file is None:
+        return
+    if os.access(file.parent, os.W_OK | os.X_OK):
+        yield DoctorCheck("ok", f"metrics are written to {file}")
+    else:
+        what = f"metrics cannot be written: {file.parent} is missing, or you may not write there"
+        yield DoctorCheck("problem", what, "make the folder, or change 'metrics.file'")
 
 
 def _programs() -> Iterator[DoctorCheck]:
