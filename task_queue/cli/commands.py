@@ -31,6 +31,7 @@ _COMMANDS = {
     "skill": LazyCommand(
         "skill:skill", "The skill and the prompts of the agents: show, which, eject, plugin."
     ),
+    "notify": LazyCommand("notify:notify", "Try whether notifications arrive."),
     "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
     "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }
