@@ -30,18 +30,26 @@ def readable(line: str) -> str | None:
             return _system(frame)
         case "command" | "output" | "exit" as what:
             return _command(what, frame)
-        case "workflow":
-            return f"workflow: {_of(frame, 'name')}"
-        case "phase":
-            return f"phase: {_of(frame, 'phase')}"
-        case "site":  # the word of the transcript
-            return f"checkout: {_of(frame, 'workspace')}"
-        case "permissions":
-            return f"permissions: {_of(frame, 'profile')}"
+        case "workflow" | "phase" | "check_started" | "site" | "permissions" as what:
+            return _note(what, frame)
         case "vouched":  # between the runner and the process that files the result
             return None
         case _:
             return f"{kind}: {_short(json.dumps(frame))}" if kind in {"note", "err"} else None
+
+
+def _note(what: str, frame: Mapping[str, Any]) -> str:
+    match what:
+        case "workflow":
+            return f"workflow: {_of(frame, 'name')}"
+        case "phase":
+            return f"phase: {_of(frame, 'phase')}"
+        case "check_started":
+            return f"{_of(frame, 'purpose')}: {_of(frame, 'command')}"
+        case "site":  # the word of the transcript
+            return f"checkout: {_of(frame, 'workspace')}"
+        case _:
+            return f"permissions: {_of(frame, 'profile')}"
 
 
 def _result(frame: Mapping[str, Any]) -> str:
