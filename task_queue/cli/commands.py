@@ -27,6 +27,9 @@ _COMMANDS = {
     "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
+    "completion": LazyCommand(
+        "completion:completion", "Print the script that completes words in your shell."
+    ),
     "skill": LazyCommand("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
     "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
     "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
