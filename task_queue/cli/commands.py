@@ -30,7 +30,11 @@ _COMMANDS = {
     "completion": LazyCommand(
         "completion:completion", "Print the script that completes words in your shell."
     ),
-    "skill": LazyCommand("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
+    "config": LazyCommand("configuration:config", "The configuration: path, get, set, edit, check."),
+    "skill": LazyCommand(
+        "skill:skill", "The skill and the prompts of the agents: show, which, eject, plugin."
+    ),
+    "notify": LazyCommand("notify:notify", "Try whether notifications arrive."),
     "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
     "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }

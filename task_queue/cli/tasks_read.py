@@ -1,4 +1,4 @@
-"""``tasks list``, ``logs`` and ``wait``: what happens to tasks."""
+"""``tasks list`` and ``wait``: what happens to tasks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from task_queue.app.event_feed import from_now_on
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
-from task_queue.app.transcript import lines_of, logs_of
-from task_queue.app.transcript_text import readable
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import NEEDS_ATTENTION
@@ -26,7 +24,6 @@ from task_queue.cli.session import (
 )
 from task_queue.cli.spelling import moment, money
 from task_queue.cli.status import attention_notice
-from task_queue.cli.tasks_show import files
 from task_queue.domain.task import TaskState
 
 _SCHEMA_VERSION = 1
@@ -59,36 +56,6 @@ def list_tasks(
     else:
         render.show(*_listed(view))
     return NEEDS_ATTENTION if needs_attention(view.attention) else 0
-
-
-@click.command("logs")
-@task_argument()
-@click.option("--follow", "-f", is_flag=True, help="Wait for more, until the attempt has ended.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt, instead of the last.")
-@click.option("--raw", is_flag=True, help="The transcript's JSON lines as they are.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Only the paths; machine-readable, with schema_version."
-)
-@pass_installation
-def transcript(
-    installation: Installation, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
-) -> None:
-    """Paths of TASK, its result and its transcript, and what the agent did; with --follow, as it happens."""
-    if as_json and (follow or raw):
-        raise click.UsageError("--json excludes --follow and --raw")
-    logs = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
-    if as_json:
-        render.say_json(logs)
-        return
-    if not raw:
-        render.show(*files(logs.document, logs.result_path), line())
-    if not logs.transcript.exists() and not follow:
-        render.note(f"task {logs.task_id} has no transcript yet")
-        return
-    for envelope in lines_of(installation, logs, follow=follow):
-        text = envelope if raw else readable(envelope)
-        if text:
-            render.say_block(text)
 
 
 @click.command()

@@ -47,7 +47,7 @@ class Checks:
                 if commands
                 else _place_of(checkout)
             )
-            checks = self._run(commands, checkout, place, transcript, within_s=within_s)
+            checks = self._run(commands, checkout, place, transcript, within_s=within_s, what="set-up")
         checkout.hide_made()
         for check in checks:
             if not check.passed:
@@ -190,7 +190,9 @@ class Checks:
         """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
         with _fresh(checkout, commit) as place:
             ends_at = time.monotonic() + within_s
-            made_ready = self._run(_set_up_of(checkout), checkout, place, transcript, within_s=within_s)
+            made_ready = self._run(
+                _set_up_of(checkout), checkout, place, transcript, within_s=within_s, what="set-up"
+            )
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
             verify = checkout.order.settings.verify
@@ -204,7 +206,9 @@ class Checks:
         transcript: Transcript,
         *,
         within_s: float,
+        what: str = "check",
     ) -> tuple[Check, ...]:
+        """*what* they are in the transcript."""
         order = checkout.order
         checks = self._verification.run(
             commands,
@@ -217,7 +221,7 @@ class Checks:
             else sandbox_for_commands(order, place.root, owner=checkout.owner),
         )
         for check in checks:
-            transcript.write("note", {"type": "check", **asdict(check)})
+            transcript.write("note", {"type": what, **asdict(check)})
         return checks
 
 

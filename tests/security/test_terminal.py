@@ -95,6 +95,10 @@ READING = [
     ("doctor",),
     ("completion", "bash"),
     ("completion", ON_ONE_LINE),
+    ("config", "path"),
+    ("config", "get", "sources"),
+    ("config", "get", ON_ONE_LINE),
+    ("config", "check"),
 ]
 CHANGING = [
     ("tasks", "retry", NAME),
@@ -127,6 +131,10 @@ CHANGING = [
     ("service", "status"),
     ("service", "install", ON_ONE_LINE),
     ("service", "uninstall", ON_ONE_LINE),
+    ("config", "set", "sources.a.description", ON_ONE_LINE),
+    ("config", "get", "sources.a.description"),
+    ("config", "set", ON_ONE_LINE, ON_ONE_LINE),
+    ("config", "edit", "--file", ON_ONE_LINE),
     ("run", ON_ONE_LINE),
     ("daemon", ON_ONE_LINE),
     ("tasks", "logs", NAME, "--follow"),
