@@ -93,6 +93,8 @@ READING = [
     ("worktrees", "list"),
     ("worktrees", "open", NAME),
     ("doctor",),
+    ("completion", "bash"),
+    ("completion", ON_ONE_LINE),
     ("config", "path"),
     ("config", "get", "sources"),
     ("config", "get", ON_ONE_LINE),
