@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any, cast
 
+from task_queue.domain.attempt.current_phase import CHECK, CHECK_STARTED, PHASE
 from task_queue.domain.attempt.progress import telling_argument
-from task_queue.domain.attempt.rebuild import CHECKOUT, PHASE, SESSION_LOST, VOUCHED
+from task_queue.domain.attempt.rebuild import CHECKOUT, SESSION_LOST, VOUCHED
 from task_queue.domain.document.readers import spelled
 from task_queue.domain.permission.rules import RULES_IN_FORCE
 from task_queue.domain.work.verification import Check
@@ -174,8 +175,10 @@ def _entry_of(frame: Mapping[str, Any], at: datetime | None, direction: str | No
     match frame.get("type"), frame.get("subtype"):
         case str(name), _ if name == PHASE:
             return TranscriptEntry(EntryKind.PHASE, at, _of(frame, "phase"))
-        case "check" | "set-up" as what, _:
-            return _check(frame, at, "set-up" if what == "set-up" else "check")
+        case str(name), _ if name == CHECK:
+            return _check(frame, at, "set-up" if frame.get("purpose") == "setup" else "check")
+        case str(name), _ if name == CHECK_STARTED:
+            return None
         case "command", _:
             argv: object = frame.get("argv")
             words = cast("list[object]", argv) if isinstance(argv, list) else [argv]

@@ -1,4 +1,5 @@
-"""``tasks``: the commands that only read. Those that change something are in ``tasks_add`` and ``tasks_change``."""
+"""``tasks``: the commands that only read. Those that change something are in ``tasks_add``, ``tasks_change``
+and ``tasks_revise``."""
 
 from __future__ import annotations
 
@@ -38,6 +39,10 @@ _COMMANDS = {
     "logs": LazyCommand("tasks_logs:logs", "What the agent did; with --follow, as it happens."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
+    "edit": LazyCommand("tasks_revise:edit", "Change the document of a waiting task in your editor."),
+    "priority": LazyCommand("tasks_revise:priority", "Change the priority of a waiting task."),
+    "move": LazyCommand("tasks_revise:move", "Let a waiting task wait in another source."),
+    "rm": LazyCommand("tasks_revise:rm", "Take a waiting or ended task out of the queue; a copy is kept."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
     "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
     "ack": LazyCommand("tasks_ack:ack", "You have seen what needs attention: do not show it again."),
@@ -45,9 +50,9 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, entries=_COMMANDS)
+@click.group(cls=LazyGroup, entries=_COMMANDS, default="list")
 def tasks() -> None:
-    """Add, check, list, show, follow, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, change, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")

@@ -11,15 +11,24 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from task_queue.config import document
+from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import Duration
 from task_queue.domain.errors import ConfigError
@@ -29,6 +38,7 @@ from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.executor import McpSource, SettingSource
 
 _PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -73,6 +83,32 @@ def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise ValueError(f"'{name}' is not the name of a variable")
     return name
+
+
+def _event_or_kind(word: str) -> str:
+    known = notification.words()
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1)
+        meant = (
+            f"; did you mean '{near[0]}'?"
+            if near
+            else f": '{notification.ATTENTION}', or one of docs/notifications.md"
+        )
+        raise ValueError(f"'{word}' is neither an event nor a kind of attention that events name{meant}")
+    return word
+
+
+def _clock(text: str) -> str:
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(f"must be a local time such as 07:30, not '{text}'")
+    return text
+
+
+def _hours(text: str) -> str:
+    begins, dash, ends = text.partition("-")
+    if not dash or begins == ends or not _CLOCK.fullmatch(begins) or not _CLOCK.fullmatch(ends):
+        raise ValueError(f"must be two local times such as 22:00-07:00, not '{text}'")
+    return text
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -192,6 +228,54 @@ class Limits(_Section):
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
 
 
+class NotificationTarget(_Section):
+    """Somewhere messages go: a command, or a URL of apprise."""
+
+    command: Annotated[tuple[str, ...], AfterValidator(_absolute_program)] = ()
+    """The message is JSON on its standard input, and its fields are variables."""
+    url: str | None = None
+    """Often holds a secret."""
+    on: tuple[Annotated[str, AfterValidator(_event_or_kind)], ...] = (notification.ATTENTION,)
+    """Events, kinds of attention, or ``attention``: all that needs a person."""
+    window: Period = "10m"
+    """After a message, what follows is collected for so long."""
+    quiet: Annotated[str, AfterValidator(_hours)] | None = None
+    report_at: Annotated[str, AfterValidator(_clock)] | None = None
+    timeout: Period = "30s"
+    """Of one delivery."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NotificationTarget:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("needs either 'command' or 'url'")
+        return self
+
+    @property
+    def rhythm(self) -> notification.Rhythm:
+        quiet = None
+        if self.quiet is not None:
+            begins, _, ends = self.quiet.partition("-")
+            quiet = notification.Quiet(time.fromisoformat(begins), time.fromisoformat(ends))
+        report_at = None if self.report_at is None else time.fromisoformat(self.report_at)
+        return notification.Rhythm(_PERIOD(self.window), quiet, report_at)
+
+    @property
+    def timeout_s(self) -> float:
+        return _PERIOD(self.timeout).total_seconds()
+
+
+class MetricsSettings(_Section):
+    """Figures for Prometheus."""
+
+    file: AbsolutePath | None = None
+    """Every user can read it."""
+    every: Period = "60s"
+
+    @property
+    def every_s(self) -> float:
+        return _PERIOD(self.every).total_seconds()
+
+
 class Config(_Section):
     version: Annotated[str, Field(pattern=r"^2\.\d+$")]
     project_workspace: AbsolutePath | None = None
@@ -207,7 +291,9 @@ class Config(_Section):
     sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     stop_grace_seconds: Seconds = 30.0
     retention: dict[str, Any] | None = None
-    notifications: dict[str, Any] | None = None
+    notifications: dict[SourceId, NotificationTarget] | None = None
+    """By the name of the target."""
+    metrics: MetricsSettings = MetricsSettings()
     api: dict[str, Any] | None = None
     created_at: str | None = None
     updated_at: str | None = None

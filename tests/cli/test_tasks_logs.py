@@ -38,7 +38,7 @@ def told() -> list[tuple[int, str, Any]]:
         (0, "note", {"type": "workflow", "name": "audited"}),
         (0, "note", {"type": "phase", "phase": "prepare"}),
         (1, "note", {"type": "site", "workspace": "/srv/shop", "isolation": "worktree"}),
-        (9, "note", check("npm ci", what="set-up", duration_ms=8_200)),
+        (9, "note", check("npm ci", purpose="setup", duration_ms=8_200)),
         (9, "note", {"type": "phase", "phase": "implement 1"}),
         (10, "note", {"type": "permissions", "profile": "guarded", "allow": ["Bash"]}),
         (10, "out", {"type": "user", "message": {"content": "Carry out the task.\n\n# Fix the total"}}),
@@ -71,8 +71,8 @@ def told() -> list[tuple[int, str, Any]]:
     ]
 
 
-def check(command: str, *, what: str = "check", **more: Any) -> dict[str, Any]:
-    return {"type": what, "command": command, "exit_code": 0, **more}
+def check(command: str, *, purpose: str = "verify", **more: Any) -> dict[str, Any]:
+    return {"type": "check", "purpose": purpose, "command": command, "exit_code": 0, **more}
 
 
 def said(block: dict[str, Any], *, by: str = "assistant") -> dict[str, Any]:

@@ -103,6 +103,11 @@ CHANGING = [
     ("tasks", "land", NAME),
     ("tasks", "ack", NAME),
     ("tasks", "ack", "--all"),
+    ("tasks", "edit", NAME, "--file", ON_ONE_LINE),
+    ("tasks", "priority", NAME, "9"),
+    ("tasks", "priority", "task-bad", ON_ONE_LINE),
+    ("tasks", "move", NAME, ON_ONE_LINE),
+    ("tasks", "rm", NAME),
     ("tasks", "cancel", NAME),
     ("tasks", "add", "--source", "a", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
     ("tasks", "add", "--source", "a", "x", "--title", ON_ONE_LINE, "--verify", ON_ONE_LINE, "--dry-run"),
@@ -131,6 +136,7 @@ CHANGING = [
     ("run", ON_ONE_LINE),
     ("daemon", ON_ONE_LINE),
     ("tasks", "logs", NAME, "--follow"),
+    ("tasks", "rm", NAME, "--yes"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What a new queue still lacks before a night. Nothing is started and nobody is asked: files and variables only."""
+"""What a new queue still lacks before a night. Only files and variables are looked at: no program is started."""
 
 from __future__ import annotations
 
