@@ -9,7 +9,7 @@ import pytest
 from tests.house.tables import ROOT, table_in
 
 
-@pytest.mark.parametrize("table", ["attack", "case", "promise"])
+@pytest.mark.parametrize("table", ["attack", "case", "promise", "of notifications", "of metrics"])
 def test_each_row_names_a_test_that_exists(table: str) -> None:
     """A renamed test must not leave an attack or a case without one."""
     rows = table_in("contributing/tests.md", table)

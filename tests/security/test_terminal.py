@@ -111,6 +111,7 @@ CHANGING = [
     ("worktrees", "prune", "--dry-run"),
     ("worktrees", "prune"),
     ("reindex",),
+    ("notify", "test", ON_ONE_LINE),
     ("stop",),
     ("resume",),
     ("init", f"project-{NAME}"),
