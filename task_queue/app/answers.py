@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from task_queue.domain.actions import Action, available_actions
+from task_queue.domain.attempt.current_phase import CurrentPhase
 from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
@@ -97,6 +98,16 @@ class AccountView:
 
 
 @dataclass(eq=False, repr=False, slots=True)
+class MeasureView:
+    """How much of a limit of a running task is used up, over all its attempts; the time is that of this one."""
+
+    name: str
+    """``time`` (seconds), ``turns`` or ``cost`` (USD, an estimate)."""
+    used: float
+    limit: float
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class RunningView:
     """One claimed task, its runner, and where its agent stands."""
 
@@ -121,6 +132,10 @@ class RunningView:
     """Of this attempt so far, an estimate; without those answers that were not read."""
     silent_s: float | None = None
     marker: str = ""
+    phase: CurrentPhase | None = None
+    """None where its transcript does not say it, or not yet."""
+    measures: tuple[MeasureView, ...] = ()
+    """One for each limit that is set and known to be used up to some part."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -312,6 +327,8 @@ class LogsView:
     result_path: Path
     """Where its result is written once it has ended."""
     attempt: int
+    attempts: tuple[int, ...]
+    """Those that have begun, in order."""
     transcript: Path
     """Of that attempt; written from the moment at which its agent starts."""
     schema_version: int = SCHEMA_VERSION

@@ -12,6 +12,7 @@ from task_queue.platform.json_files import (
     Record,
     json_object,
     last_lines,
+    lines_with,
     number_in,
     object_in,
     records_in,
@@ -24,6 +25,7 @@ from task_queue.platform.json_files import (
 __all__ = [
     "Record",
     "count_tasks",
+    "lines_with",
     "names_in",
     "number_in",
     "object_in",

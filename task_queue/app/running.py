@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from task_queue.app.answers import FileView, RunningView
-from task_queue.app.files import Record, record, tail_of, text_in, time_in, whole_in
+from task_queue.app.answers import FileView, MeasureView, RunningView
+from task_queue.app.files import Record, lines_with, number_in, record, tail_of, text_in, time_in, whole_in
+from task_queue.domain.attempt.current_phase import CurrentPhase
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
 from task_queue.platform.identity import ProcessIdentity
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from task_queue.domain.attempt.progress import Progress
 
 _TRANSCRIPT_TAIL = 4 * 2**20
+_SEARCHED_FOR_PHASE = 64 * 2**20
 _CLAIM_KEYS = ("attempt", "session_id", "pid_start_ticks", "boot_id")
 _OF_THE_ORIGINAL = (
     "of the original system; the daemon moves it away unless process {pid} is a live task-queue daemon"
@@ -72,14 +74,17 @@ def _running(source: str, folders: Layout, claim: Record, now: datetime) -> Runn
     folder = folders.attempt(task_id, attempt)
     transcript = folder / "transcript.jsonl"
     lines, whole = tail_of(transcript, _TRANSCRIPT_TAIL)
-    progress = _progress(lines)
+    progress, phase = _progress(lines)
+    if lines and not whole and phase.name is None:
+        phase = _earlier_phase(transcript)
+    run = record(folder / "run.json")
     return RunningView(
         task_id=task_id,
         title=title_of(folder / "task.md"),
         attempt=attempt,
         worker=text_in(claim, "worker") or "",
         since=time_in(claim, "started_at"),
-        runner=_runner_of(folder),
+        runner=_runner_of(run, folder),
         resumes=claim.get("resumes") is True,
         cancelling="/" not in document and os.path.lexists(folders.cancel(document)),
         turn=progress.turns if lines else None,
@@ -89,11 +94,12 @@ def _running(source: str, folders: Layout, claim: Record, now: datetime) -> Runn
         cost_usd=progress.answers_usd or None,
         silent_s=_silence(transcript, now),
         marker=f"{source}:{task_id}:{attempt}:{text_in(claim, 'session_id')}",
+        phase=phase if phase.name else None,
+        measures=tuple(_measures(run, now, progress if whole else None)) if isinstance(run, dict) else (),
     )
 
 
-def _runner_of(folder: Path) -> str:
-    run = record(folder / "run.json")
+def _runner_of(run: Record | str | None, folder: Path) -> str:
     if run is None:
         return "starting"
     if isinstance(run, str):
@@ -105,13 +111,45 @@ def _runner_of(folder: Path) -> str:
     return life_of(process, folder / ALIVE)
 
 
-def _progress(lines: list[str]) -> Progress:
-    from task_queue.domain.attempt.progress import Progress, progress_of  # only where something runs
+def _progress(lines: Iterable[str]) -> tuple[Progress, CurrentPhase]:
+    from task_queue.domain.attempt.progress import Progress, envelopes_in  # only where something runs
 
+    progress, phase = Progress(), CurrentPhase()
+    for direction, frame, at in envelopes_in(lines):
+        phase.add(direction, frame, at)
+        try:
+            progress.add(direction, frame)
+        except RecursionError:
+            return Progress(), phase  # frames of an unknown shape: the rest of the answer is still right
+    return progress, phase
+
+
+def _earlier_phase(transcript: Path) -> CurrentPhase:
+    """Of an attempt that has written much since the phase began."""
     try:
-        return progress_of(lines)
-    except (AttributeError, TypeError, ValueError, RecursionError):
-        return Progress()  # frames of an unknown shape: the rest of the answer is still right
+        for line in lines_with(b'"type": "phase"', transcript, limit=_SEARCHED_FOR_PHASE):
+            _, phase = _progress([line])
+            if phase.name is not None:
+                return phase
+    except OSError:
+        pass
+    return CurrentPhase()
+
+
+def _measures(run: Record, now: datetime, progress: Progress | None) -> Iterator[MeasureView]:
+    """*progress* is None where it is not that of the whole attempt."""
+    bounds: object = run.get("bounds")
+    if not isinstance(bounds, dict):
+        return
+    known, since = cast("Record", bounds), time_in(run, "started_at")
+    timeout_s, turns = number_in(known, "timeout_s"), number_in(known, "max_turns")
+    budget = number_in(known, "max_budget_usd")
+    if timeout_s and since is not None:
+        yield MeasureView("time", max(0.0, (now - since).total_seconds()), timeout_s)
+    if turns and progress is not None:
+        yield MeasureView("turns", progress.turns + (number_in(known, "turns_before") or 0.0), turns)
+    if budget and progress is not None:
+        yield MeasureView("cost", progress.answers_usd + (number_in(known, "usd_before") or 0.0), budget)
 
 
 def _tool(progress: Progress) -> str | None:

@@ -9,7 +9,7 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.app.report import ReportView
 from task_queue.app.report import report as report_of
-from task_queue.app.report_page import Row, as_html, as_markdown, headline, period, sections_of
+from task_queue.app.report_page import Fact, as_html, as_markdown, headline, period, sections_of
 from task_queue.cli import render
 from task_queue.cli.render import Renderable, faint, item, line, strong
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in
@@ -48,7 +48,7 @@ def _screen(view: ReportView) -> Iterator[Renderable]:
             yield from _row(row)
 
 
-def _row(row: Row) -> Iterator[Renderable]:
+def _row(row: Fact) -> Iterator[Renderable]:
     if row.name:
         yield item(row.name, row.said, indent=2)
     else:

@@ -42,7 +42,7 @@ _MANY = 500
 """Of more the order is not known, and a person does not read so many; ``--json`` has them all."""
 _ALL = 1_000_000
 _LABEL = 7
-_TOOL = 60
+_LONG = 60
 _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 
 
@@ -186,22 +186,35 @@ _RUNNER = {
 
 
 def doing(task: RunningView, now: datetime) -> str:
-    """Attempt, time, turn, tool, cost and silence of a running task, in one line."""
+    """Attempt, phase, time, turn, tool, cost and silence of a running task, in one line."""
+    of = {measure.name: measure for measure in task.measures}
     parts = [f"attempt {task.attempt}"]
-    if task.since:
+    if task.phase:
+        parts.append(_shortened(str(task.phase)))
+    if "time" in of:
+        parts.append(f"{span(of['time'].used)} of {span(of['time'].limit)}")
+    elif task.since:
         parts.append(span((now - task.since).total_seconds()))
     if task.runner != "alive":
         parts.append(_RUNNER.get(task.runner, "its runner is gone; the daemon will recover it"))
     if task.cancelling:
         parts.append("being cancelled")
-    if task.turn:
+    if "turns" in of and of["turns"].used:
+        parts.append(f"turn {of['turns'].used:.0f} of {of['turns'].limit:.0f}")
+    elif task.turn:
         parts.append(f"turn {task.turn}{'' if task.turns_counted else '+'}")
     if task.tool:
-        parts.append(task.tool if len(task.tool) <= _TOOL else task.tool[: _TOOL - 1] + "…")
+        parts.append(_shortened(task.tool))
     if task.retrying:
         parts.append(task.retrying)
-    if task.cost_usd is not None:
+    if "cost" in of:
+        parts.append(f"about {money(of['cost'].used)} of {money(of['cost'].limit)}")
+    elif task.cost_usd is not None:
         parts.append(f"about {money(task.cost_usd)}")
     if task.silent_s is not None and task.silent_s >= 1:
         parts.append(f"silent {span(task.silent_s)}")
     return ", ".join(parts)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONG else text[: _LONG - 1] + "…"

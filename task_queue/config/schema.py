@@ -25,6 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from task_queue.config import document
 from task_queue.domain import notification
@@ -355,41 +356,69 @@ def load(path: Path) -> Config:
 
 
 def validate(content: Mapping[str, Any], path: Path) -> Config:
-    """*content* as read from *path*, checked."""
-    try:
-        config = Config.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        raise _explained(error, content, path) from None
-    _check_defaults(config.defaults, path, "defaults")
-    for index, source in enumerate(config.sources):
-        _check_defaults(source.defaults, path, f"{document.SOURCES}[{index}].defaults")
+    """*content* as read from *path*, checked; raises the first of its WrongValueErrors."""
+    config, faults = _checked(content, path)
+    if faults:
+        raise faults[0]
+    assert config is not None
     return config
 
 
-def _check_defaults(defaults: Mapping[str, Any], path: Path, where: str) -> None:
-    if not defaults:
-        return
+def faults_in(content: Mapping[str, Any], path: Path) -> tuple[WrongValueError, ...]:
+    """All that is wrong with *content*."""
+    return _checked(content, path)[1]
+
+
+class WrongValueError(ConfigError):
+    """What stands at ``key`` cannot be used: ``reason`` is the rest of a sentence."""
+
+    def __init__(self, path: Path, key: str, reason: str, *, hint: str) -> None:
+        super().__init__(f"{path}: {key}: {reason}", hint=hint)
+        self.key, self.reason = key, reason
+
+
+def _checked(content: Mapping[str, Any], path: Path) -> tuple[Config | None, tuple[WrongValueError, ...]]:
+    try:
+        config = Config.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        config = None
+        found = {_key_path(each["loc"]): _explained(each, content, path) for each in error.errors()}
+    else:
+        found = {}
+    for place, defaults in _defaults_in(content):
+        fault = _fault_of_defaults(defaults, path, place)
+        if fault is not None and place not in found:
+            found[place] = fault
+    return config, tuple(found.values())
+
+
+def _defaults_in(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    listed: Any = content.get(document.SOURCES)
+    items: list[Any] = [content, *(listed if isinstance(listed, list) else ())]
+    for number, item in enumerate(items):
+        defaults: Any = item.get("defaults") if isinstance(item, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] # JSON
+        if isinstance(defaults, dict) and defaults:
+            yield "defaults" if number == 0 else f"{document.SOURCES}[{number - 1}].defaults", defaults  # pyright: ignore[reportUnknownVariableType] # JSON
+
+
+def _fault_of_defaults(defaults: Mapping[str, Any], path: Path, where: str) -> WrongValueError | None:
     from task_queue.domain.document.settings import parse_defaults
 
     try:
         parse_defaults(defaults)
     except ValueError as error:
-        raise ConfigError(
-            f"{path}: {where}: {error}", hint="correct it, then run: task-queue doctor"
-        ) from None
+        return WrongValueError(path, where, str(error), hint="correct it, then run: task-queue doctor")
+    return None
 
 
-def _explained(error: ValidationError, content: Mapping[str, Any], path: Path) -> ConfigError:
-    first = error.errors()[0]
-    key = _key_path(first["loc"])
-    if first["type"] == "missing":
-        near = difflib.get_close_matches(str(first["loc"][-1]), list(content), n=1)
+def _explained(error: ErrorDetails, content: Mapping[str, Any], path: Path) -> WrongValueError:
+    key = _key_path(error["loc"])
+    if error["type"] == "missing":
+        near = difflib.get_close_matches(str(error["loc"][-1]), list(content), n=1)
         hint = f"is '{near[0]}' a misspelling of it?" if near else "add the key"
-        return ConfigError(f"{path}: {key}: is missing", hint=hint)
-    return ConfigError(
-        f"{path}: {key}: {_SENTENCES.get(first['type'], first['msg']).removeprefix('Value error, ')}",
-        hint=f"correct '{key}', then run: task-queue doctor",
-    )
+        return WrongValueError(path, key, "is missing", hint=hint)
+    reason = _SENTENCES.get(error["type"], error["msg"]).removeprefix("Value error, ")
+    return WrongValueError(path, key, reason, hint=f"correct '{key}', then run: task-queue doctor")
 
 
 _SENTENCES: Mapping[str, str] = MappingProxyType(

@@ -237,6 +237,17 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptLimits:
+    """What an attempt may use at most, and what earlier attempts of the task have used of it; None: no bound."""
+
+    timeout_s: float | None = None
+    max_turns: int | None = None
+    turns_before: int = 0
+    max_budget_usd: float | None = None
+    usd_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """Who runs an attempt. Published once, never replaced.
 
@@ -252,6 +263,8 @@ class RunRecord:
     abandoned: bool = False
     claim: Claim | None = None
     """What it works for, so that a claim that was removed by hand can be put back."""
+    bounds: AttemptLimits | None = None
+    """For people who watch; nothing is decided by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def redacted(value: Any, secrets: Iterable[str]) -> Any:
             items: list[Any] = [redacted(item, secrets) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
             return tuple(items) if isinstance(value, tuple) else items
         case dict():
-            return {
+            return {  # pyright: ignore[reportUnknownVariableType]  # JSON
                 key if _WORD.fullmatch(str(key)) else redacted(key, secrets): item  # pyright: ignore[reportUnknownArgumentType]  # JSON
                 if key in _STRUCTURE and isinstance(item, str) and _WORD.fullmatch(item)
                 else redacted(item, secrets)

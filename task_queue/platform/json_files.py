@@ -19,6 +19,7 @@ from task_queue.platform import durable
 
 RECORD_LIMIT = 16 * 2**20
 """Bytes; no record of the queue comes near it."""
+_SEARCHED_AT_ONCE = 4 * 2**20
 Record = Mapping[str, Any]
 
 
@@ -57,6 +58,23 @@ def last_lines(path: Path, *, limit: int, unended: bool = True) -> tuple[list[st
         lines.pop()
     whole = size <= limit
     return (lines if whole else lines[1:]), whole
+
+
+def lines_with(words: bytes, path: Path, *, limit: int) -> Iterator[str]:
+    """The lines of *path* that hold *words*, from its end; only the last *limit* bytes are searched. Raises OSError."""
+    with durable.open_regular(path) as file:
+        end = file.seek(0, os.SEEK_END)
+        last, unfinished = max(0, end - limit), b""
+        while end > last:
+            begin = max(last, end - _SEARCHED_AT_ONCE)
+            file.seek(begin)
+            unfinished, *whole = (file.read(end - begin) + unfinished).split(b"\n")
+            end = begin
+            for line in reversed(whole):
+                if words in line:
+                    yield line.decode(errors="replace")
+        if last == 0 and words in unfinished:
+            yield unfinished.decode(errors="replace")
 
 
 def text_in(content: Record, key: str) -> str | None:

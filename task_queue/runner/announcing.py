@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
-from task_queue.domain.attempt.rebuild import PHASE
+from task_queue.domain.attempt.current_phase import PHASE
 from task_queue.domain.events import AttemptStarted, PhaseEnded, PhaseStarted, TurnTaken
 from task_queue.domain.work.workflow import Finish
 from task_queue.ports.emit import Emit

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from task_queue.domain.attempt.current_phase import CHECK, CHECK_STARTED
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.work.baseline import Baseline, BaseResult, baseline_of, known_of
 from task_queue.domain.work.verification import Check, changed_judges, judges_for, passed
@@ -47,7 +48,7 @@ class Checks:
                 if commands
                 else _place_of(checkout)
             )
-            checks = self._run(commands, checkout, place, transcript, within_s=within_s)
+            checks = self._run(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
         checkout.hide_made()
         for check in checks:
             if not check.passed:
@@ -182,7 +183,8 @@ class Checks:
             return self._at(checkout, commit, transcript, within_s)
         commands = checkout.order.settings.verify
         with checkout.making():
-            return self._run(commands, checkout, _place_of(checkout), transcript, within_s=within_s)
+            place = _place_of(checkout)
+            return self._run(commands, checkout, place, transcript, purpose="verify", within_s=within_s)
 
     def _at(
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
@@ -190,11 +192,13 @@ class Checks:
         """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
         with _fresh(checkout, commit) as place:
             ends_at = time.monotonic() + within_s
-            made_ready = self._run(_set_up_of(checkout), checkout, place, transcript, within_s=within_s)
+            made_ready = self._run(
+                _set_up_of(checkout), checkout, place, transcript, purpose="setup", within_s=within_s
+            )
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
             verify = checkout.order.settings.verify
-            return failed or self._run(verify, checkout, place, transcript, within_s=left_s)
+            return failed or self._run(verify, checkout, place, transcript, purpose="verify", within_s=left_s)
 
     def _run(
         self,
@@ -203,8 +207,12 @@ class Checks:
         place: _CommandPlace,
         transcript: Transcript,
         *,
+        purpose: str,
         within_s: float,
     ) -> tuple[Check, ...]:
+        def announce(command: str) -> None:
+            transcript.write("note", {"type": CHECK_STARTED, "purpose": purpose, "command": command})
+
         order = checkout.order
         checks = self._verification.run(
             commands,
@@ -215,9 +223,10 @@ class Checks:
             sandbox=None
             if place.is_owners
             else sandbox_for_commands(order, place.root, owner=checkout.owner),
+            announce=announce,
         )
         for check in checks:
-            transcript.write("note", {"type": "check", **asdict(check)})
+            transcript.write("note", {"type": CHECK, "purpose": purpose, **asdict(check)})
         return checks
 
 

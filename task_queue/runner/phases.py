@@ -13,7 +13,7 @@ from typing import assert_never
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.agents.instructions import instructions_of
-from task_queue.domain.attempt.rebuild import PHASE
+from task_queue.domain.attempt.current_phase import PHASE
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Workflow
 from task_queue.domain.errors import GitError
@@ -119,13 +119,14 @@ class WorkflowExecutor:
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
         plan = plan_for(run.order)
+        rounds = {"rounds": plan.max_iterations} if plan.verify or plan.audit else {}
         if run.steps.done:
             run.drop_lost_steps(plan)
         while True:
             if self._asked is not None:
                 return _outcome_of_stop(self._asked)
             phase = next_phase(run.steps.done, plan)
-            run.transcript.write("note", {"type": PHASE, "phase": name_of(phase)})
+            run.transcript.write("note", {"type": PHASE, "phase": name_of(phase), **rounds})
             with run.timed(phase):
                 ended = self._do(run, phase)
             if ended is not None:

@@ -21,7 +21,7 @@ from typing import assert_never
 from task_queue.domain.attempt.proof import is_signed_by_runner, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
 from task_queue.domain.errors import ClaimLost, ExecutorError
-from task_queue.domain.model import Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
+from task_queue.domain.model import AttemptLimits, Ending, Outcome, OutcomeKind, RunRecord, Work, WorkProduct
 from task_queue.domain.secrets import redacted
 from task_queue.platform import identity, temporary
 from task_queue.platform.memory import MemoryGuard
@@ -130,6 +130,17 @@ def _own_record(order: Order, started_at: datetime) -> RunRecord:
         runner=this_process(),
         started_at=started_at,
         claim=order.claim,
+        bounds=_bounds_of(order),
+    )
+
+
+def _bounds_of(order: Order) -> AttemptLimits:
+    settings = order.settings
+    timeout_s = settings.timeout.total_seconds()
+    if order.executor is ExecutorKind.COMMAND:  # it has neither turns nor a price
+        return AttemptLimits(timeout_s)
+    return AttemptLimits(
+        timeout_s, settings.max_turns, order.turns_used, settings.max_budget_usd, order.spent_usd
     )
 
 

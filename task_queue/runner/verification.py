@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +52,24 @@ class Verification:
         timeout_s: float = COMMAND_TIMEOUT_S,
         overall_s: float = OVERALL_TIMEOUT_S,
         sandbox: Sandbox | None = None,
+        announce: Callable[[str], None] = lambda _: None,
     ) -> tuple[Check, ...]:
         """Each command is a line for /bin/sh, run in *directory* with *environment* and the attempt's marker.
 
-        None for *sandbox*: it can do what the user can.
+        None for *sandbox*: it can do what the user can. *announce* gets each command just before it starts.
         """
         variables = {**environment, MARKER_VARIABLE: marker, "PWD": str(directory)}
         ends_at = time.monotonic() + overall_s
         return tuple(
-            self._one(command, directory, variables, sandbox, ends_at=ends_at, timeout_s=timeout_s)
+            self._one(
+                command,
+                directory,
+                variables,
+                sandbox,
+                ends_at=ends_at,
+                timeout_s=timeout_s,
+                announce=announce,
+            )
             for command in commands
         )
 
@@ -73,6 +82,7 @@ class Verification:
         *,
         ends_at: float,
         timeout_s: float,
+        announce: Callable[[str], None],
     ) -> Check:
         began = time.monotonic()
         ends_at = min(ends_at, began + timeout_s)
@@ -82,6 +92,7 @@ class Verification:
             return Check(
                 command, None, 0, "not started: the time for all commands was used up", timed_out=True
             )
+        announce(command)
         try:
             process = _spawn(command, directory, environment, sandbox)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command

@@ -49,6 +49,21 @@ def test_a_running_task_is_shown_by_status(rig: Rig) -> None:
     assert "task-long" in rig.cli("workers", "list").stdout
 
 
+def test_status_names_the_check_that_runs(rig: Rig) -> None:
+    """And how much of its time a task has used: a command has neither turns nor a price."""
+    rig.start()
+    check = UNTIL_TOLD.replace("log", "checks")
+    rig.drop_command("task-checked", "true", verify=json.dumps(check), timeout="30m")
+    rig.started("checks")
+
+    (running,) = rig.json("status")["sources"][0]["running"]
+
+    phase = running["phase"]
+    assert (phase["name"], phase["purpose"], phase["command"]) == ("verify", "verify", check)
+    assert [(each["name"], each["limit"]) for each in running["measures"]] == [("time", 1800.0)]
+    assert "verify `echo start >> checks; " in rig.cli("status").stdout
+
+
 def test_status_detailed_works(rig: Rig) -> None:
     """It crashed with a NameError."""
     rig.start()

@@ -171,3 +171,22 @@ def test_changes_of_what_judges_are_found(tmp_path: Path) -> None:
 )
 def test_which_files_judge(path: str, commands: list[str], *, expected: bool) -> None:
     assert is_judge(path, judges_for(commands)) is expected
+
+
+def test_each_command_is_announced_before_it_starts(tmp_path: Path) -> None:
+    """So that ``status`` can say which one runs; one that never starts is not."""
+    seen: list[tuple[str, bool]] = []
+
+    def announce(command: str) -> None:
+        seen.append((command, (tmp_path / "one").exists()))
+
+    Verification().run(
+        ["touch one", "sleep 60", "true"],
+        directory=tmp_path,
+        environment=ENV,
+        marker=f"verify:{tmp_path}",
+        overall_s=0.5,
+        announce=announce,
+    )
+
+    assert seen == [("touch one", False), ("sleep 60", True)]

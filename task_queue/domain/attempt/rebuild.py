@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from task_queue.domain.attempt.current_phase import PHASE
 from task_queue.domain.attempt.exits import outcome_of_exit
 from task_queue.domain.attempt.progress import Progress, envelopes_in, progress_of
 from task_queue.domain.attempt.proof import is_signed_by_runner
@@ -19,8 +20,6 @@ from task_queue.domain.model import Claim, Ending, Work, WorkProduct
 
 SESSION_LOST = "session lost"
 """Type of the note that says that the next conversation has a fresh session under the old id."""
-PHASE = "phase"
-"""Type of the note that says which phase begins."""
 CHECKOUT = "site"
 """Type of the note that says where the attempt works: keys of ``WorkProduct``."""
 VOUCHED = "vouched"

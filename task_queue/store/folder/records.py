@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from task_queue.domain.model import SCHEMA_VERSION, Claim, Owner, RunRecord
+from task_queue.domain.model import SCHEMA_VERSION, AttemptLimits, Claim, Owner, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.platform.identity import ProcessIdentity
 from task_queue.platform.owners import owner_of, process_of
@@ -124,6 +124,8 @@ class RunFile:
     claim: LockFile | None = None
     """What the lock says, so that a lock deleted by hand can be put back."""
     pid_namespace: str = ""
+    bounds: AttemptLimits | None = None
+    """For people who watch."""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -140,6 +142,7 @@ class RunFile:
             abandoned=run.abandoned,
             claim=LockFile.of(run.claim) if run.claim else None,
             pid_namespace=process.pid_namespace,
+            bounds=run.bounds,
         )
 
     @property
@@ -156,6 +159,7 @@ class RunFile:
             started_at=self.started_at,
             abandoned=self.abandoned,
             claim=self.claim.claim if self.claim else None,
+            bounds=self.bounds,
         )
 
 
