@@ -124,6 +124,7 @@ CHANGING = [
     ("stop",),
     ("resume",),
     ("init", f"project-{NAME}"),
+    ("skill", "plugin"),
     ("skill", "which"),
     ("skill", "show", ON_ONE_LINE),
     ("skill", "eject", ON_ONE_LINE),
