@@ -70,10 +70,10 @@ class Bench:
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def on_a_terminal(self, *arguments: str, columns: int = 80, **environ: str) -> Answer:
-        """The same with a terminal of that width in place of stdin, stdout and stderr."""
+    def on_a_terminal(self, *arguments: str, columns: int = 80, rows: int = 50, **environ: str) -> Answer:
+        """The same with a terminal of that size in place of stdin, stdout and stderr."""
         ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         command = subprocess.Popen(
             [sys.executable, "-m", "task_queue.cli", *arguments],
             cwd=self.project,
