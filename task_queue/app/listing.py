@@ -171,7 +171,9 @@ def _locked_id(lock: Path) -> TaskId | None:
 def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState]) -> Iterator[TaskLine]:
     if TaskState.RUNNING in wanted:
         for task in view.running:
-            note = f"attempt {task.attempt}" + (f", runner {task.runner}" if task.runner != "alive" else "")
+            note = f"attempt {task.attempt}"
+            note += f", {task.phase}" if task.phase else ""
+            note += f", runner {task.runner}" if task.runner != "alive" else ""
             yield TaskLine(
                 task.task_id, listed.id, TaskState.RUNNING, task.title, note, task.since, task.cost_usd
             )

@@ -9,11 +9,14 @@ import click
 from task_queue.app.history import EndedView, HistoryView
 from task_queue.app.history import history as history_of
 from task_queue.app.installation import Installation
-from task_queue.cli import render
-from task_queue.cli.render import Part, Renderable, line, table
+from task_queue.cli import render, screen
+from task_queue.cli.render import Part, line, table_rows
+from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in, source_option
 from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.past_time import FORM
+
+_LIMIT = 20
 
 
 @click.command()
@@ -27,7 +30,7 @@ from task_queue.domain.past_time import FORM
     metavar="OUTCOME",
     help="Only this outcome, completed or failed (repeatable).",
 )
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), show_default=str(_LIMIT))
 @as_json_option
 @pass_installation
 def history(
@@ -37,7 +40,7 @@ def history(
     since: str | None,
     source_id: str | None,
     outcomes: tuple[str, ...],
-    limit: int,
+    limit: int | None,
     as_json: bool,
 ) -> None:
     """What ended and how, the newest first; only what has TEXT in its id or cause, if given."""
@@ -47,21 +50,21 @@ def history(
         source_id=source_id,
         outcomes=outcomes,
         text=text,
-        limit=limit,
+        limit=limit or _LIMIT,
     )
     if as_json:
         render.say_json(view)
     else:
-        render.show(*_shown(view))
+        screen.show(_shown(view), whole=limit is not None, command="task-queue history")
 
 
-def _shown(view: HistoryView) -> Iterator[Renderable]:
+def _shown(view: HistoryView) -> Iterator[Listing]:
     if view.tasks:
-        yield table([_row(task) for task in view.tasks], lead=2)
+        yield Listing(table_rows([_row(task) for task in view.tasks], lead=2), 1)
     else:
-        yield line("Nothing ended, as far as the event log says.")
+        yield Listing([line("Nothing ended, as far as the event log says.")], 1)
     if view.more:
-        yield line("There are more: see --limit.")
+        yield Listing([line("There are more: see --limit.")], 0)
 
 
 def _row(task: EndedView) -> tuple[Part, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,6 +33,8 @@ _UNBOUNDED = 100_000
 _READABLE = 30
 """A column of sentences that is narrower is better read below its row."""
 _GAP = 2
+_BAR = 10
+_NEARLY_USED_UP = 0.8
 _COLOURS = {
     "alive": "green",
     "completed": "green",
@@ -60,9 +62,9 @@ def say_block(text: str) -> None:
     click.echo(printable(text, keep_lines=True))
 
 
-def say_json(view: object) -> None:
-    """A view's keys as they stand, on many lines."""
-    click.echo(as_json(view))
+def say_json(view: object, *, on_one_line: bool = False) -> None:
+    """A view's keys as they stand, on many lines if not *on_one_line*."""
+    click.echo(as_json(view, on_one_line=on_one_line))
 
 
 def note(text: str) -> None:
@@ -89,11 +91,6 @@ def show_traceback() -> None:
     import traceback
 
     traceback.print_exc()
-
-
-def clear() -> None:
-    """Begin again at the top of the screen."""
-    click.clear()
 
 
 def strong(text: str) -> Text:
@@ -140,6 +137,11 @@ def paragraph(body: Part, *, indent: int = 0) -> Text:
     return _hanging(line(" " * indent), body)
 
 
+def stacked(lines: Sequence[Text]) -> Text:
+    """Several lines as one thing, which is shown whole or not at all."""
+    return _joined(lines)
+
+
 def block(text: str, *, indent: int = 0, cut: bool = False) -> Text:
     """Foreign text that keeps its lines; *cut*: a terminal shows of each what fits."""
     lines = printable(text, keep_lines=True).expandtabs().splitlines()
@@ -162,44 +164,75 @@ def table(
     Where a terminal is too narrow, the last column wraps; if that is not enough, only the first *lead*
     columns stay side by side and the others go below. A table that is all lead is never broken up.
     """
-    from rich.padding import Padding
-    from rich.table import Table
+    return _joined(table_rows(rows, head=head, lead=lead, numbers=numbers, indent=indent))
 
+
+def table_rows(
+    rows: Sequence[Sequence[Part]],
+    *,
+    head: Sequence[str] = (),
+    lead: int = 1,
+    numbers: int = 0,
+    indent: int = 0,
+) -> list[Text]:
+    """The rows of a table, each for itself; the first is that of its *head*, if it has one."""
     cells = [[_text(part) for part in row] for row in rows]
     columns = len(head) or len(cells[0])
-    needed = _needed(cells, [len(title) for title in head] or [0] * columns, wraps=lead < columns) + indent
-    if needed > _width() and lead < columns:
-        return _joined([_stacked(row, lead=lead, indent=indent) for row in cells])
-    grid = Table(
-        box=None,
-        show_header=bool(head),
-        pad_edge=False,
-        padding=(0, _GAP, 0, 0),
-        header_style="bold",
-        width=needed if needed > _width() else None,
-    )
-    for number in range(columns):
-        grid.add_column(
-            head[number] if head else "",
-            no_wrap=number < columns - 1,
-            justify="right" if number >= columns - numbers else "left",
-        )
-    for row in cells:
-        grid.add_row(*row)
-    return Padding(grid, (0, 0, 0, indent)) if indent else grid
+    widths = _widths(cells, [len(title) for title in head] or [0] * columns, wraps=lead < columns)
+    if indent + sum(widths) + _GAP * (columns - 1) > _width() and lead < columns:
+        return [_stacked(row, lead=lead, indent=indent) for row in cells]
+    titled = [[strong(title) for title in head], *cells] if head else cells
+    return [_beside(row, widths, numbers=numbers, indent=indent) for row in titled]
 
 
-def notice(title: str, sentences: Sequence[str]) -> Renderable:
-    """What a person must not overlook."""
-    from rich.console import Group
+def notice(title: str) -> tuple[Renderable, Renderable | None]:
+    """The lines above and below what a person must not overlook; in a pipe there is none below."""
+    if not on_terminal():
+        return strong(title), None
+    top = _joined([line(_styled("─ ", "yellow"), strong(title), " ")])
+    top.append("─" * max(0, _width() - top.cell_len), "yellow")
+    return top, _styled("─" * _width(), "yellow")
 
-    if not _console(stderr=False).is_terminal:
-        return Group(strong(title), *(_hanging(line("- "), each) for each in sentences))
-    from rich.box import HORIZONTALS
-    from rich.panel import Panel
 
-    content = _joined([_hanging(line("- "), each, margin=2 * _GAP) for each in sentences])
-    return Panel(content, box=HORIZONTALS, title=strong(title), title_align="left", border_style="yellow")
+def bullet(sentence: str) -> Text:
+    """One of several sentences."""
+    return _hanging(line(" - " if on_terminal() else "- "), sentence)
+
+
+def bars(shares: Mapping[str, float], *, indent: int = 0) -> Text:
+    """A bar with its name for each share of a limit, 0 to 1 and more, side by side as far as there is room."""
+    full, empty = ("█", "░") if "utf" in (sys.stdout.encoding or "").lower() else ("#", "-")
+    drawn: list[Text] = []
+    for name, share in shares.items():
+        filled = min(_BAR, int(share * _BAR))
+        colour = "yellow" if share >= _NEARLY_USED_UP else "green"
+        bar = _styled(full * filled, colour)
+        drawn.append(line(f"{name} ", bar, faint(empty * (_BAR - filled)), f" {share:.0%}".ljust(5)))
+    lines: list[Text] = []
+    for each in drawn:
+        if lines and lines[-1].cell_len + _GAP + each.cell_len <= _width():
+            lines[-1].append(" " * _GAP).append_text(each)
+        else:
+            lines.append(line(" " * indent, each))
+    return _joined(lines)
+
+
+def on_terminal() -> bool:
+    return _console(stderr=False).is_terminal
+
+
+def size() -> tuple[int, int]:
+    """Columns and rows of the terminal, as they are now."""
+    found = _console(stderr=False).size
+    return found.width, found.height
+
+
+def laid_out(*things: Renderable) -> list[tuple[str, int]]:
+    """The lines of *things*, colours included, each with the number of rows over which the terminal wraps it."""
+    from rich.text import Text
+
+    lines = _captured(_console(stderr=False), *things)
+    return [(each, max(1, -(-Text.from_ansi(each).cell_len // _width()))) for each in lines]
 
 
 @cache
@@ -215,6 +248,12 @@ def _console(*, stderr: bool) -> Console:
 
 def _print(console: Console, *things: Renderable) -> None:
     """By way of click, which keeps the order with plain lines, and lets ``edge`` see a reader that has gone."""
+    text = "".join(f"{each}\n" for each in _captured(console, *things))
+    click.echo(text, nl=False, err=console.stderr, color=True)
+
+
+def _captured(console: Console, *things: Renderable) -> list[str]:
+    """The lines of *things*, without the space at their ends."""
     from rich.text import Text
 
     with console.capture() as captured:
@@ -223,14 +262,15 @@ def _print(console: Console, *things: Renderable) -> None:
             overflow = thing.overflow if isinstance(thing, Text) else None
             console.print(thing, crop=False, no_wrap=True, overflow=overflow)
     lines = captured.get().split("\n")
-    click.echo("\n".join(each.rstrip() for each in lines), nl=False, err=console.stderr, color=True)
+    return [each.rstrip() for each in lines[:-1]]
 
 
 def _width() -> int:
     return _console(stderr=False).width
 
 
-def _needed(cells: list[list[Text]], widths: list[int], *, wraps: bool) -> int:
+def _widths(cells: list[list[Text]], widths: list[int], *, wraps: bool) -> list[int]:
+    """What each column needs."""
     for row in cells:
         for number, cell in enumerate(row):
             needs = cell.cell_len
@@ -238,7 +278,19 @@ def _needed(cells: list[list[Text]], widths: list[int], *, wraps: bool) -> int:
                 longest_word = max(map(len, cell.plain.split()), default=0)
                 needs = max(longest_word, min(needs, _READABLE))
             widths[number] = max(widths[number], needs)
-    return sum(widths) + _GAP * (len(widths) - 1)
+    return widths
+
+
+def _beside(row: list[Text], widths: list[int], *, numbers: int, indent: int) -> Text:
+    before = line(" " * indent)
+    for number, cell in enumerate(row):
+        space = " " * (widths[number] - cell.cell_len)
+        is_number = number >= len(row) - numbers
+        shown = line(space, cell) if is_number else cell
+        if number == len(row) - 1:
+            return _hanging(before, shown) if not is_number else line(before, shown)
+        before = line(before, shown, "" if is_number else space, " " * _GAP)
+    return before
 
 
 def _stacked(row: list[Text], *, lead: int, indent: int) -> Text:

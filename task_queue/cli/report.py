@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import click
@@ -10,8 +11,9 @@ from task_queue.app.installation import Installation
 from task_queue.app.report import ReportView
 from task_queue.app.report import report as report_of
 from task_queue.app.report_page import Fact, as_html, as_markdown, headline, period, sections_of
-from task_queue.cli import render
-from task_queue.cli.render import Renderable, faint, item, line, strong
+from task_queue.cli import render, screen
+from task_queue.cli.render import Renderable, faint, item, line, stacked, strong
+from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in
 from task_queue.domain.past_time import FORM
 
@@ -33,25 +35,20 @@ def report(installation: Installation, *, since: str, form: str, as_json: bool) 
     if as_json or form == "json":
         render.say_json(view)
     elif form == "text":
-        render.show(*_screen(view))
+        screen.show(_screen(view), whole=False, command=f"task-queue report --since {shlex.quote(since)}")
     else:
         render.say_block((as_markdown if form == "markdown" else as_html)(view).rstrip("\n"))
 
 
-def _screen(view: ReportView) -> Iterator[Renderable]:
-    yield line(strong(headline(view)))
-    yield line(faint(period(view)))
-    for section in sections_of(view):
-        yield line()
-        yield line(strong(section.title))
-        for row in section.rows:
-            yield from _row(row)
+def _screen(view: ReportView) -> Iterator[Listing]:
+    yield Listing([line(strong(headline(view))), line(faint(period(view)))], 0)
+    for rank, section in enumerate(sections_of(view), 1):
+        head = [line(), line(strong(section.title))]
+        yield Listing(list(map(_row, section.rows)), rank, head=head, indent=2)
 
 
-def _row(row: Fact) -> Iterator[Renderable]:
-    if row.name:
-        yield item(row.name, row.said, indent=2)
-    else:
-        yield item("", row.said, indent=2)
+def _row(row: Fact) -> Renderable:
+    lines = [item(row.name or "", row.said, indent=2)]
     if row.command:
-        yield item("", line(row.command), indent=4)
+        lines.append(item("", line(row.command), indent=4))
+    return stacked(lines)

@@ -52,10 +52,10 @@ def money(usd: float | None, *, estimated: float = 0.0) -> str:
     return f"${usd:.2f} (estimated)" if estimated >= usd else f"${usd:.2f} (${estimated:.2f} of it estimated)"
 
 
-def as_json(view: Any) -> str:
+def as_json(view: Any, *, on_one_line: bool = False) -> str:
     """A view's keys as they stand. Everything beyond ASCII is escaped, so no control character gets through."""
     content = asdict(view) if is_dataclass(view) and not isinstance(view, type) else view
-    return json.dumps(content, indent=2, default=_plain)
+    return json.dumps(content, indent=None if on_one_line else 2, default=_plain)
 
 
 def _plain(value: object) -> object:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
+from enum import IntEnum
+from typing import NoReturn
 
 import click
 
@@ -20,18 +23,21 @@ from task_queue.app.answers import (
     needs_attention,
 )
 from task_queue.app.installation import Installation
-from task_queue.cli import render
+from task_queue.cli import render, screen
 from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.live_screen import LiveScreen
 from task_queue.cli.render import (
     Renderable,
     faint,
     item,
     line,
     paragraph,
+    stacked,
     strong,
-    table,
+    table_rows,
     word,
 )
+from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.attention import is_of_a_result
@@ -42,6 +48,7 @@ _MANY = 500
 """Of more the order is not known, and a person does not read so many; ``--json`` has them all."""
 _ALL = 1_000_000
 _LABEL = 7
+_BELOW = 11
 _LONG = 60
 _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 
@@ -52,12 +59,17 @@ _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
     is_flag=True,
     help=f"More of what waits (at most {_MANY}), what ended last, all that is ignored, paths.",
 )
-@click.option("--watch", is_flag=True, help="Show it again every second.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Show it again every second until Ctrl-C, cut to the window; with --json a document a line.",
+)
 @as_json_option
 @pass_installation
 def status(installation: Installation, *, detailed: bool, watch: bool, as_json: bool) -> int:
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
-    while True:
+
+    def look(installation: Installation) -> tuple[StatusView, datetime]:
         now = installation.now()
         view = app_status.status(
             installation,
@@ -65,20 +77,82 @@ def status(installation: Installation, *, detailed: bool, watch: bool, as_json: 
             waiting_shown=_ALL if as_json else _MANY if detailed else _FEW,
             ended_shown=_FEW if detailed else 0,
         )
-        if watch:
-            render.clear()
-        if as_json:
-            render.say_json(view)
-        else:
-            render.show(*_screen(view, now, detailed=detailed))
-        if not watch:
-            return NEEDS_ATTENTION if needs_attention(view.attention) else 0
-        time.sleep(_WATCH_EVERY_S)
-        installation = installation.again()
+        return view, now
+
+    if watch:
+        _watch(installation, look, detailed=detailed, as_json=as_json)
+    view, now = look(installation)
+    if as_json:
+        render.say_json(view)
+    else:
+        screen.show(_screen(view, now, detailed=detailed), whole=detailed, command="task-queue status")
+    return NEEDS_ATTENTION if needs_attention(view.attention) else 0
 
 
-def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
+def _watch(
+    installation: Installation,
+    look: Callable[[Installation], tuple[StatusView, datetime]],
+    *,
+    detailed: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Until Ctrl-C, or until the reader has gone."""
+    on_screen = not as_json and render.on_terminal()
+    with LiveScreen() if on_screen else nullcontext() as live:
+        while True:
+            view, now = look(installation)
+            if as_json:
+                render.say_json(view, on_one_line=True)
+            elif live is None:
+                screen.show(_screen(view, now, detailed=detailed), whole=True, command="")
+                render.say()
+            else:
+                columns, rows = render.size()
+                lines = screen.lines_for(_screen(view, now, detailed=detailed), rows=rows)
+                live.draw(lines, columns=columns, rows=rows)
+            time.sleep(_WATCH_EVERY_S)
+            installation = installation.again()
+
+
+class _Rank(IntEnum):
+    """What is cut last comes first."""
+
+    ATTENTION = 0
+    RUNNING = 1
+    DAEMON = 2
+    TROUBLE = 3
+    COUNTS = 4
+    WAITING = 5
+    REST = 6
+
+
+def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Listing]:
     yield from attention_notice(view.attention)
+    yield Listing(list(_about_all(view, detailed=detailed)), _Rank.DAEMON, foot=[line()])
+    if view.sources:
+        head, *rows = table_rows(
+            [_counts(source) for source in view.sources], head=_HEAD, lead=len(_HEAD), numbers=4
+        )
+        yield Listing(rows, _Rank.COUNTS, head=[head], more="and {} more sources")
+    else:
+        yield Listing([line("No sources. Make the usual ones with: task-queue init")], _Rank.DAEMON)
+    for source in view.sources:
+        yield from _about(source, now, detailed=detailed)
+
+
+def attention_notice(attention: tuple[AttentionView, ...]) -> Iterator[Listing]:
+    """Before everything else; nothing where nothing needs a person."""
+    if not attention:
+        return
+    above, below = render.notice("needs attention")
+    foot = [] if below is None else [below]
+    if any(is_of_a_result(each.kind) for each in attention):
+        foot.append(paragraph(faint("what you have seen is hidden by: task-queue tasks ack TASK (or --all)")))
+    entries = [render.bullet(f"{each.sentence}; next: {each.command}") for each in attention]
+    yield Listing(entries, _Rank.ATTENTION, head=[above], foot=[*foot, line()], indent=3)
+
+
+def _about_all(view: StatusView, *, detailed: bool) -> Iterator[Renderable]:
     yield item(strong("daemon"), _daemon(view.daemon), column=_LABEL)
     if view.account.stopped:
         yield item(word("stopped"), "by a person; go on with: task-queue resume", column=_LABEL)
@@ -87,28 +161,6 @@ def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[Rend
         yield item("note", warning, column=_LABEL)
     if detailed:
         yield item("config", line(str(view.config)), column=_LABEL)
-    yield line()
-    if view.sources:
-        rows = [_counts(source) for source in view.sources]
-        yield table(rows, head=_HEAD, lead=len(_HEAD), numbers=4)
-    else:
-        yield line("No sources. Make the usual ones with: task-queue init")
-    for source in view.sources:
-        about = list(_about(source, now, detailed=detailed))
-        if about:
-            yield line()
-            yield line(strong(source.id))
-            yield from about
-
-
-def attention_notice(attention: tuple[AttentionView, ...]) -> Iterator[Renderable]:
-    """Before everything else; nothing where nothing needs a person."""
-    if attention:
-        sentences = [f"{each.sentence}; next: {each.command}" for each in attention]
-        yield render.notice("needs attention", sentences)
-        if any(is_of_a_result(each.kind) for each in attention):
-            yield paragraph(faint("what you have seen is hidden by: task-queue tasks ack TASK (or --all)"))
-        yield line()
 
 
 def _daemon(daemon: DaemonView) -> render.Part:
@@ -135,8 +187,30 @@ def _counts(source: SourceView) -> tuple[render.Part, ...]:
     return source.id, word(source.state), *map(str, numbers)
 
 
-def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
+def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Listing]:
     """What the line of counts does not say of *source*; nothing where all is quiet."""
+
+    def listing(entries: Sequence[Renderable], rank: _Rank, *, hidden: int = 0, more: str = "") -> Listing:
+        more = f"and {{}} more{more}"
+        return Listing(entries, rank, hidden=hidden, more=more, indent=2, group=source.id)
+
+    yield listing(list(_served(source, detailed=detailed)), _Rank.TROUBLE)
+    yield listing([_running(task, now) for task in source.running], _Rank.RUNNING, more=" that run")
+    if not source.order_known:
+        remark = "too many wait to read each; they are shown in the order of their names"
+        yield listing([paragraph(faint(remark), indent=2)], _Rank.WAITING)
+    option = "--json" if detailed else "--detailed"
+    hidden = max(0, source.pending.number - len(source.waiting)) if source.waiting else 0
+    waiting = _labelled("waiting", [(task.task_id, task.why) for task in source.waiting])
+    yield listing(waiting, _Rank.WAITING, hidden=hidden, more=f" ({option} shows them)")
+    yield listing(_labelled("ended", [(task.task_id, _how_ended(task)) for task in source.ended]), _Rank.REST)
+    ignored = source.ignored if detailed else source.ignored[:_FEW]
+    rows = _labelled("ignored", [(file.name, file.why) for file in ignored])
+    yield listing(rows, _Rank.REST, hidden=len(source.ignored) - len(ignored), more=" ignored files")
+    yield listing(_labelled("lock", [(lock.name, lock.why) for lock in source.locks]), _Rank.REST)
+
+
+def _served(source: SourceView, *, detailed: bool) -> Iterator[Renderable]:
     if source.why:
         yield paragraph(source.why, indent=2)
     if detailed:
@@ -147,29 +221,21 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Ren
             yield item("watched", f"by {source.watch}", indent=2, column=_LABEL)
     if source.watch_why:
         yield item("watched", f"by {source.watch}: {source.watch_why}", indent=2, column=_LABEL)
-    for task in source.running:
-        yield line("  ", word("running"), "  ", task.task_id)
-        yield paragraph(doing(task, now), indent=11)
-    if not source.order_known:
-        yield paragraph(
-            faint("too many wait to read each; they are shown in the order of their names"), indent=2
+
+
+def _running(task: RunningView, now: datetime) -> Renderable:
+    lines = [line("  ", word("running"), "  ", task.task_id), paragraph(doing(task, now), indent=_BELOW)]
+    if task.measures and render.on_terminal():
+        lines.append(
+            render.bars({each.name: each.used / each.limit for each in task.measures}, indent=_BELOW)
         )
-    yield from _labelled("waiting", [(task.task_id, task.why) for task in source.waiting])
-    hidden = source.pending.number - len(source.waiting)
-    if hidden > 0:
-        option = "--json" if detailed else "--detailed"
-        yield line("  ", faint(f"and {hidden:,} more ({option} shows them)"))
-    yield from _labelled("ended", [(task.task_id, _how_ended(task)) for task in source.ended])
-    shown = source.ignored if detailed else source.ignored[:_FEW]
-    yield from _labelled("ignored", [(file.name, file.why) for file in shown])
-    if len(source.ignored) > len(shown):
-        yield line("  ", faint(f"and {len(source.ignored) - len(shown)} more ignored files"))
-    yield from _labelled("lock", [(lock.name, lock.why) for lock in source.locks])
+    return stacked(lines)
 
 
-def _labelled(label: str, rows: list[tuple[str, str]]) -> Iterator[Renderable]:
-    if rows:
-        yield table([(label.ljust(_LABEL), name, why) for name, why in rows], lead=2, indent=2)
+def _labelled(label: str, rows: list[tuple[str, str]]) -> Sequence[Renderable]:
+    if not rows:
+        return ()
+    return table_rows([(label.ljust(_LABEL), name, why) for name, why in rows], lead=2, indent=2)
 
 
 def _how_ended(task: TaskLine) -> str:

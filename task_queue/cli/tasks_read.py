@@ -12,11 +12,12 @@ from task_queue.app.event_feed import from_now_on
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
-from task_queue.cli import render
+from task_queue.cli import render, screen
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.live import await_end, view_of
-from task_queue.cli.render import Part, Renderable, line, strong, table, word
+from task_queue.cli.render import Part, line, strong, table_rows, word
+from task_queue.cli.screen import Listing
 from task_queue.cli.session import (
     as_json_option,
     pass_installation,
@@ -28,19 +29,24 @@ from task_queue.domain.task import TaskState
 
 _SCHEMA_VERSION = 1
 _TITLE = 60
+_LIMIT = 20
+_IMPORTANT = (TaskState.RUNNING, TaskState.FAILED, TaskState.PENDING, TaskState.COMPLETED)
 _STATES = [state.value for state in TaskState]
 
 
 @click.command("list")
 @source_option
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these (repeatable).")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Per source and state."
-)
+@click.option("--limit", type=click.IntRange(min=1), show_default=str(_LIMIT), help="Per source and state.")
 @as_json_option
 @pass_installation
 def list_tasks(
-    installation: Installation, *, source_id: str | None, states: tuple[str, ...], limit: int, as_json: bool
+    installation: Installation,
+    *,
+    source_id: str | None,
+    states: tuple[str, ...],
+    limit: int | None,
+    as_json: bool,
 ) -> int:
     """What runs, what waits and why, and what ended last. Exit code 3 if something needs attention, as in status."""
     wanted = [TaskState(state) for state in states or _STATES]
@@ -48,13 +54,13 @@ def list_tasks(
         installation.circumstances(),
         installation.sources(source_id),
         states=wanted,
-        limit=limit,
+        limit=limit or _LIMIT,
         problems=installation.problems,
     )
     if as_json:
         render.say_json(view)
     else:
-        render.show(*_listed(view))
+        screen.show(_listed(view), whole=limit is not None, command="task-queue tasks list")
     return NEEDS_ATTENTION if needs_attention(view.attention) else 0
 
 
@@ -85,15 +91,16 @@ def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | 
     return awaited.code
 
 
-def _listed(view: ListView) -> Iterator[Renderable]:
+def _listed(view: ListView) -> Iterator[Listing]:
     yield from attention_notice(view.attention)
     for (source, state), tasks in groupby(view.tasks, key=lambda task: (task.source, task.state)):
-        yield line(strong(source), ", ", word(state.value))
-        yield table([_row(task) for task in tasks], indent=2)
+        head = line(strong(source), ", ", word(state.value))
+        rows = table_rows([_row(task) for task in tasks], indent=2)
+        yield Listing(rows, 1 + _IMPORTANT.index(state), head=[head], indent=2)
     if not view.tasks:
-        yield line("No tasks.")
+        yield Listing([line("No tasks.")], 0)
     if view.more:
-        yield line("There are more: see --limit.")
+        yield Listing([line("There are more: see --limit.")], 0)
 
 
 def _row(task: TaskLine) -> tuple[Part, ...]:

@@ -70,10 +70,12 @@ class Bench:
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def on_a_terminal(self, *arguments: str, columns: int = 80, typed: str = "", **environ: str) -> Answer:
-        """The same with a terminal of that width in place of stdin, stdout and stderr; *typed* is typed at once."""
+    def on_a_terminal(
+        self, *arguments: str, columns: int = 80, rows: int = 50, typed: str = "", **environ: str
+    ) -> Answer:
+        """The same with a terminal of that size in place of stdin, stdout and stderr; *typed* is typed at once."""
         ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         command = subprocess.Popen(
             [sys.executable, "-m", "task_queue.cli", *arguments],
             cwd=self.project,

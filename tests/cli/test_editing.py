@@ -24,7 +24,7 @@ def test_add_without_a_text_opens_the_editor(bench: Bench, variable: str) -> Non
     """
     editor = an_editor(bench, script)
 
-    answer = bench.on_a_terminal("tasks", "add", columns=80, **{variable: f"{editor} --wait"})
+    answer = bench.on_a_terminal("tasks", "add", columns=80, rows=24, **{variable: f"{editor} --wait"})
 
     assert answer.code == 0, answer.out
     assert [path.read_text() for path in bench.pending().glob("task-*-fix-it.md")] == ["# Fix it\n"]
