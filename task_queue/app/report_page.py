@@ -45,7 +45,12 @@ class PageSection:
 def sections_of(report: ReportView) -> tuple[PageSection, ...]:
     """What there is to say; nothing of what did not happen, but for what needs a person and what was spent."""
     needs = tuple(
-        Fact(each.task_id or each.source or "", each.sentence, each.command) for each in report.attention
+        Fact(
+            each.task_id or each.source or "",
+            each.sentence.removeprefix(f"task {each.task_id}: "),
+            each.command,
+        )
+        for each in report.attention
     )
     found = (
         PageSection("Needs you", needs or (Fact("", "nothing"),)),

@@ -30,11 +30,15 @@ def steps_to(content: Mapping[str, Any], key: str) -> KeySteps:
     rest = key
     if key.partition(".")[0] == _BY_ID:
         listed: list[Any] = content.get(document.SOURCES) or []
-        ids = {entry.get("id"): number for number, entry in enumerate(listed) if isinstance(entry, dict)}
+        ids = {
+            str(cast("dict[str, object]", entry).get("id")): number
+            for number, entry in enumerate(listed)
+            if isinstance(entry, dict)
+        }
         rest = key.removeprefix(_BY_ID).removeprefix(".")
         if not rest:
             return (document.SOURCES,)
-        name = _longest(rest, [each for each in ids if isinstance(each, str)])
+        name = _longest(rest, ids)
         if name is None:
             known = ", ".join(map(str, ids)) or "none"
             raise ConfigError(f"there is no source for '{key}'", hint=f"known sources: {known}")
@@ -66,14 +70,15 @@ def value_at(content: object, steps: KeySteps) -> tuple[object] | None:
 
 def put(content: dict[str, Any], steps: KeySteps, value: object) -> None:
     """Write *value* there; objects on the way are made. Raises ConfigError where something else is in the way."""
-    at: Any = content
+    at: object = content
     for number, step in enumerate(steps[:-1]):
-        at = at.setdefault(step, {}) if isinstance(at, dict) else at[step]  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType] # JSON
+        named = cast("dict[str | int, object]", at)
+        at = named.setdefault(step, {}) if isinstance(at, dict) else named[step]
         if not isinstance(at, dict | list):
             raise ConfigError(
                 f"'{spelled(steps[: number + 1])}' is not an object", hint="set that key itself"
             )
-    at[steps[-1]] = value
+    cast("dict[str | int, object]", at)[steps[-1]] = value
 
 
 def default_at(steps: KeySteps) -> tuple[object] | None:
@@ -134,7 +139,7 @@ def _concealed(value: object, steps: KeySteps, secrets: tuple[str, ...]) -> obje
     if not isinstance(value, str):
         return value
     name = next((step for step in reversed(steps) if isinstance(step, str)), "")
-    is_address = steps[0] in _WITH_ADDRESSES and ("://" in value or says_secret(name))
+    is_address = next(iter(steps), "") in _WITH_ADDRESSES and ("://" in value or says_secret(name))
     if is_address or is_secret("PATH", value):  # a login in a URL, whatever the name
         return HIDDEN
     return redacted(value, secrets)

@@ -82,7 +82,7 @@ def test_a_night_in_the_order_in_which_it_matters(bench: Bench) -> None:
 
     assert headline(view) == "1 done, 1 failed, 1 needs you, $0.25"
     assert {section.title: [row.said for row in section.rows] for section in sections_of(view)} == {
-        "Needs you": ["task task-broken: it failed (pytest)"],
+        "Needs you": ["it failed (pytest)"],
         "Done": ["Mend it: succeeded, landed on main ($0.25)"],
         "Failed": ["Mend it: verify_failed: pytest -q failed ($0.25)"],
         "Spent": ["$0.25", "$0.25 ████████████", "$0.20 ████████████", "$0.05 ███"],
