@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from task_queue.app.finding import task_named
+from task_queue.app.finding import known_or_as_typed
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
-from task_queue.domain.errors import TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import event_types
 from task_queue.store.event_log import EVENTS_LOST
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
@@ -43,7 +43,7 @@ def open_events(
     for name in types:
         if name not in known:
             raise TaskQueueError(f"there is no type of event '{name}'", hint=f"types: {', '.join(known)}")
-    task_id = None if task is None else _named(task, installation)
+    task_id = None if task is None else known_or_as_typed(task, installation.sources())
     return EventReader(installation.locations.events, after, types=types, task_id=task_id, warn=warn)
 
 
@@ -77,11 +77,3 @@ def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reind
     settled = rebuild(installation.locations.events, results, warn=warn, see=see)
     record_action(installation, "reindex")
     return Reindexed(settled, attention)
-
-
-def _named(text: str, installation: Installation) -> str:
-    """The log knows tasks whose files are gone, too."""
-    try:
-        return task_named(text, installation.sources())
-    except UnknownTaskError:
-        return text

@@ -34,6 +34,17 @@ def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
     return candidates[0]
 
 
+def known_or_as_typed(text: str, sources: Sequence[ListedSource]) -> str:
+    """The id that *text* means, or *text* where no task has it: not yet, or not any more.
+
+    Raises AmbiguousTaskError.
+    """
+    try:
+        return task_named(text, sources)
+    except UnknownTaskError:
+        return text
+
+
 def found(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSource, TaskState]:
     """The source of *task_id* and where it stands; raises UnknownTaskError."""
     answer = state_of(sources, task_id)

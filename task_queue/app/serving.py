@@ -28,20 +28,27 @@ def become(installation: Installation, *command: str) -> None:
     isolated.become("task_queue.cli", "--config", str(installation.locations.config), *command)
 
 
-def serve(installation: Installation) -> None:
+def serve(
+    installation: Installation, *, starts: Callable[[str], None], ready: Callable[[Sequence[str]], None]
+) -> None:
     """Serve every source until stopped, with a log, and in touch with the service manager if there is one.
 
-    Raises ConfigError, or TaskQueueError if another daemon serves it.
+    *starts* is called with where the log is, *ready* with the ids of the sources once they are served; neither where
+    the log is the journal, which has both. Raises ConfigError, or TaskQueueError if another daemon serves it.
     """
     # Before the log is opened: a FIFO in its place would hold us up.
     instance.demand_regular_files(installation.locations)
     manager = service_manager()
     log.set_up(installation.locations.state_dir, journal_stream=manager.journal_stream)
+    to_journal = log.is_journal(2, manager.journal_stream)
+    if not to_journal:
+        starts(str(installation.locations.log))
     process.serve(
         installation.locations,
         log.record,
         notifier=Notifier(manager.notify_socket),
-        log_place="journal" if log.is_journal(2, manager.journal_stream) else "file",
+        log_place="journal" if to_journal else "file",
+        ready=(lambda _sources: None) if to_journal else ready,
     )
 
 

@@ -27,6 +27,9 @@ _COMMANDS = {
     "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
+    "completion": LazyCommand(
+        "completion:completion", "Print the script that completes words in your shell."
+    ),
     "config": LazyCommand("configuration:config", "The configuration: path, get, set, edit, check."),
     "skill": LazyCommand(
         "skill:skill", "The skill and the prompts of the agents: show, which, eject, plugin."

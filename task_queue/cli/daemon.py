@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from task_queue.app.installation import Installation
@@ -15,11 +17,18 @@ from task_queue.cli.session import pass_installation, run_isolated
 )
 @pass_installation
 def daemon(installation: Installation, *, sweep: bool) -> None:
-    """Serve every source until stopped."""
+    """Serve every source until stopped. Says where its log is, and when it is ready."""
     from task_queue.app import serving
 
     if sweep:
         render.say(f"ended {serving.end_leftovers(installation)} processes")
     else:
         run_isolated(installation, "daemon")
-        serving.serve(installation)
+        serving.serve(
+            installation, starts=lambda log: render.note(f"the daemon starts; its log: {log}"), ready=_ready
+        )
+
+
+def _ready(sources: Sequence[str]) -> None:
+    served = ", ".join(sources) or "no source yet (task-queue sources add)"
+    render.note(f"ready; it serves {served}; end it with Ctrl-C")

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 import click
 
+from task_queue.cli.completing import tasks_in
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.readers import Choice, Duration, Moment, Money, OrNone, Reader, Whole
 from task_queue.domain.document.settings import KEYS, Key
@@ -39,6 +40,7 @@ def key_options(function: Function) -> Function:
             key.name,
             metavar=_metavar(key.read),
             multiple=key.takes_several,
+            shell_complete=tasks_in() if key.name == "depends_on" else None,
             help=f"{key.help[0].upper()}{key.help[1:]}{' (repeatable)' if key.takes_several else ''}.",
         )(function)
     return function

@@ -14,6 +14,7 @@ from task_queue.app import event_feed
 from task_queue.app.event_feed import EventReader, LoggedEvent
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.completing import tasks_in
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment
 
@@ -29,7 +30,7 @@ _TYPE_WIDTH = 21
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type (repeatable).")
-@click.option("--task", metavar="ID", help="Only events of this task.")
+@click.option("--task", metavar="ID", help="Only events of this task.", shell_complete=tasks_in())
 @click.option("--json", "as_json", is_flag=True, help="One event a line, with its cursor and schema_version.")
 @pass_installation
 def events(

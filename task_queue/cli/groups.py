@@ -19,6 +19,7 @@ class CommandGroup(click.Group):
         named = {*self.list_commands(ctx), *ctx.help_option_names}
         if (
             self._default is not None
+            and not ctx.resilient_parsing
             and named.isdisjoint(args)
             and all(arg.startswith("-") for arg in args[:1])
         ):

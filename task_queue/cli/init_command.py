@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from task_queue.app.doctor.missing import missing
 from task_queue.app.installation import Installation
 from task_queue.app.sources import initialize
 from task_queue.cli import render
@@ -16,7 +17,10 @@ from task_queue.cli.session import pass_installation
 @click.argument("workspace", type=click.Path(path_type=Path, exists=True, file_okay=False), default=".")
 @pass_installation
 def init(installation: Installation, workspace: Path) -> None:
-    """Make tasks/ad-hoc and tasks/planned in WORKSPACE (default: here) and register them. Safe to repeat."""
+    """Make tasks/ad-hoc and tasks/planned in WORKSPACE (default: here) and register them. Safe to repeat.
+
+    It ends with what is still missing: a login, a verify command, the service.
+    """
     done = initialize(installation, workspace)
     for source in done.sources:
         render.say(f"{'made' if source.is_new else 'there already'}: {source.id} in {source.queue}")
@@ -28,4 +32,9 @@ def init(installation: Installation, workspace: Path) -> None:
     render.say(
         "agents use your login with claude; if a key is to pay, put it into agent.env_file, not into agent.env"
     )
+    lacks = missing(installation.again())
+    if lacks:
+        render.say("still missing:")
+    for check in lacks:
+        render.say(f"  {check.what}: {check.fix}")
     render.say('next: task-queue tasks add "what is to be done", then: task-queue run --drain')

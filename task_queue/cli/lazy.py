@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from task_queue.cli.groups import CommandGroup, with_common_options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class LazyGroup(CommandGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in self._entries and not name.startswith("-"):
+        if name not in self._entries and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             for near in get_close_matches(name, self._entries, n=1):
@@ -50,3 +53,11 @@ class LazyGroup(CommandGroup):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in self._entries.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Without an import of each command, which click would make."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self._entries if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._entries[name].help) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]

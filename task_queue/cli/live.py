@@ -1,20 +1,26 @@
-"""Waiting for tasks with a line for each thing that happens to them: on stderr, the ends on stdout."""
+"""A line on stderr for each thing that happens to tasks: while a person waits for them, and while ``run`` works."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
 
 from task_queue.app import awaiting
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut
-from task_queue.app.event_feed import EventReader, LoggedEvent
+from task_queue.app.event_feed import EventReader, LoggedEvent, from_now_on
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.render import line, word
 from task_queue.cli.spelling import span
 from task_queue.domain.task import TaskId, TaskState
+
+_LOOK_S = 0.5
 
 
 @dataclass(slots=True)
@@ -48,7 +54,7 @@ def await_end(
                 sentence = sentence_of(seen)
                 if sentence is not None:
                     of = f"{seen.task_id}: " if len(wanted) > 1 else ""
-                    render.note(f"{seen.at.astimezone():%H:%M:%S}  {of}{sentence}")
+                    _note(seen.at, of + sentence)
             case WaitTimedOut():
                 awaited.left = seen.task_ids
                 render.note(f"not ended in time: {', '.join(seen.task_ids)}")
@@ -61,6 +67,50 @@ def await_end(
                     )
     since.close()
     return awaited
+
+
+class LiveLines:
+    """What this process says, and of the event log the phases, which runners write there; in order, with times."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._phases = from_now_on(installation, warn=lambda _: None)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._show_phases()
+        self._phases.close()
+
+    def say(self, text: str) -> None:
+        """After the phases that began before."""
+        with self._lock:
+            self._show_phases()
+            _note(self._installation.now(), text)
+
+    def _look(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            with self._lock:
+                self._show_phases()
+
+    def _show_phases(self) -> None:
+        with suppress(OSError):  # a log that cannot be read stops no work
+            for event in self._phases.events():
+                if event.type == "phase_started":
+                    _note(event.at, f"{event.task_id}: {sentence_of(event)}")
+
+
+def _note(at: datetime, text: str) -> None:
+    render.note(f"{at.astimezone():%H:%M:%S}  {text}")
 
 
 def view_of(end: TaskEnd) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from task_queue.app.installation import Installation
 from task_queue.app.notifying import send_test
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import item
 from task_queue.cli.session import as_json_option, pass_installation
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def notify() -> None:
     """Messages to the targets of the configuration's ``notifications``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 import click
@@ -9,14 +10,16 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
+from task_queue.cli.live import LiveLines
 from task_queue.cli.session import pass_installation, run_isolated
-from task_queue.cli.spelling import moment, span
+from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.events import (
     AccountPaused,
     Event,
     SourceClosed,
     SourceOpened,
     TaskClaimed,
+    TaskLanded,
     TaskReleased,
     TaskSettled,
 )
@@ -50,9 +53,12 @@ def _read_patience(_: click.Context, __: click.Parameter, text: str | None) -> t
     help="With --cycles or --drain: end, with exit code 3, when the next start is further away than D, such as 10m or"
     " 2h. Without it, a known time is waited for, however long.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Say only what was not done, and why.")
 @pass_installation
-def run(installation: Installation, *, cycles: int | None, drain: bool, patience: timedelta | None) -> int:
-    """Work in the foreground until stopped.
+def run(
+    installation: Installation, *, cycles: int | None, drain: bool, patience: timedelta | None, quiet: bool
+) -> int:
+    """Work in the foreground until stopped. What happens goes to stderr: starts, phases, ends with their cost.
 
     With --cycles and --drain, exit code 1 if a task did not succeed; else 3 if what is left waits for a person, or
     for longer than --patience.
@@ -63,22 +69,26 @@ def run(installation: Installation, *, cycles: int | None, drain: bool, patience
     if patience is not None and not (drain or cycles):
         raise click.UsageError("--patience needs --cycles or --drain.")
     bounds = [*(["--cycles", str(cycles)] if cycles else []), *(["--drain"] if drain else [])]
+    bounds += ["--quiet"] if quiet else []
     run_isolated(
         installation, "run", *bounds, *([] if patience is None else ["--patience", spelled(patience)])
     )
     unsuccessful: list[str] = []
+    lines = None if quiet else LiveLines(installation)
 
     def emit(event: Event) -> None:
         line = _line_for(event)
-        if line is not None:
-            render.note(line)
+        if line is not None and lines is not None:
+            lines.say(line)
         if isinstance(event, TaskSettled) and event.state is not TaskState.COMPLETED:
             unsuccessful.append(event.task_id)
 
     def waits(until: datetime, why: str) -> None:
-        render.note(f"waiting: nothing can start before {moment(until)} ({why})")
+        if lines is not None:
+            lines.say(f"waiting: nothing can start before {moment(until)} ({why})")
 
-    left = work(installation, emit, tasks=cycles, drain=drain, patience=patience, waits=waits)
+    with lines or nullcontext():
+        left = work(installation, emit, tasks=cycles, drain=drain, patience=patience, waits=waits)
     if not (drain or cycles):
         return 0
     for source_id, why in left.stuck.items():
@@ -105,7 +115,12 @@ def _line_for(event: Event) -> str | None:
         case TaskSettled():
             usual = event.outcome in {OutcomeKind.SUCCEEDED, OutcomeKind.FAILED}
             ended = event.state if usual else f"{event.state}, {event.outcome}"
-            return f"{event.task_id}: {ended}: {event.reason}"
+            cost = f", {money(event.cost_usd)}" if event.cost_usd is not None else ""
+            return (
+                f"{event.task_id}: {ended}: {event.reason} (after {span(event.took.total_seconds())}{cost})"
+            )
+        case TaskLanded():
+            return f"{event.task_id}: {event.said}"
         case TaskReleased():
             later = f" in {span(event.delay.total_seconds())}" if event.delay else ""
             return f"{event.task_id}: {event.outcome}: {event.reason}; will be tried again{later}"

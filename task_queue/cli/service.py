@@ -7,8 +7,10 @@ from dataclasses import asdict
 import click
 
 from task_queue.app import service as unit
+from task_queue.app.completion import SHELLS, install_scripts, remove_scripts
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.completing import script_for
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
@@ -24,9 +26,14 @@ def service() -> None:
 @service.command()
 @pass_installation
 def install(installation: Installation) -> None:
-    """Write the unit, enable it and start it. Safe to repeat: after an upgrade, or to move it elsewhere."""
+    """Write the unit, enable it and start it; bash and fish complete words in new shells.
+
+    Safe to repeat: after an upgrade, or to move it elsewhere.
+    """
     installed = unit.install_here(installation)
     render.say(f"installed and started: {installed.unit}")
+    for path in install_scripts({shell: script_for(shell) for shell in SHELLS}):
+        render.say(f"completion of words in new shells: {path}")
     if not installed.lingers:
         render.note(f"it ends when you log out; to keep it running: loginctl enable-linger {installed.user}")
 
@@ -35,6 +42,7 @@ def install(installation: Installation) -> None:
 def uninstall() -> None:
     """Stop the service and remove its unit. Tasks, results and settings stay where they are."""
     removed = unit.uninstall(unit.user_units())
+    remove_scripts()
     render.say("stopped and removed" if removed else "nothing to remove: the unit is not installed")
 
 

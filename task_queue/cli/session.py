@@ -8,12 +8,15 @@ from datetime import datetime
 import click
 
 from task_queue.app.installation import Installation
+from task_queue.cli import completing
 
 pass_installation = click.make_pass_decorator(Installation)
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine-readable, with schema_version."
 )
-source_option = click.option("--source", "source_id", metavar="ID", help="Only this source.")
+source_option = click.option(
+    "--source", "source_id", metavar="ID", help="Only this source.", shell_complete=completing.sources
+)
 
 
 def past_moment_in(installation: Installation, text: str | None) -> datetime | None:

@@ -8,13 +8,15 @@ import click
 
 from task_queue.app import sources as app
 from task_queue.app.installation import Installation
-from task_queue.cli import render
+from task_queue.cli import completing, render
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import as_json_option, pass_installation
 
-_named = click.argument("source", required=False)
-_id_option = click.option("--source-id", metavar="ID", help="The same as SOURCE.")
+_named = click.argument("source", required=False, shell_complete=completing.sources)
+_id_option = click.option(
+    "--source-id", metavar="ID", help="The same as SOURCE.", shell_complete=completing.sources
+)
 
 
 @click.group(cls=CommandGroup, default="list")

@@ -8,11 +8,13 @@ from task_queue.app.acknowledging import acknowledge, acknowledge_all
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.completing import task_argument
 from task_queue.cli.session import as_json_option, pass_installation, source_option
+from task_queue.domain.task import TaskState
 
 
 @click.command()
-@click.argument("task", nargs=-1)
+@task_argument(TaskState.COMPLETED, TaskState.FAILED, nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every result that needs attention now.")
 @source_option
 @as_json_option

@@ -6,16 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from task_queue.app import adding, templates
 from task_queue.app.adding import Added, Draft
 from task_queue.app.event_feed import EventReader, from_now_on
+from task_queue.app.finding import known_or_as_typed
 from task_queue.app.installation import Installation
 from task_queue.app.source_here import source_here
-from task_queue.cli import render
+from task_queue.cli import completing, render
 from task_queue.cli.document_keys import KeyedCommand, key_options, values_of
 from task_queue.cli.edge import FAILED
 from task_queue.cli.editing import edited
@@ -45,9 +46,15 @@ _SCHEMA_VERSION = 1
     "--source",
     "source_id",
     metavar="ID",
+    shell_complete=completing.sources,
     help="The source that gets it, else the one that works in the present folder.",
 )
-@click.option("--template", metavar="NAME", help="Put the text into a template: see tasks templates.")
+@click.option(
+    "--template",
+    metavar="NAME",
+    help="Put the text into a template: see tasks templates.",
+    shell_complete=completing.templates,
+)
 @click.option("--edit", is_flag=True, help="Open the document in your editor before it is added.")
 @click.option("--name", help="Words for the file name, instead of the title.")
 @click.option("--dry-run", is_flag=True, help="Print the document and where it would wait; add nothing.")
@@ -75,7 +82,7 @@ def add(
         raise click.UsageError("--dry-run and --wait exclude each other")
     installation.demand_trust()
     # Both are asked before a person writes.
-    values = values_of(typed, installation.now())
+    values = values_of(_with_whole_ids(installation, typed), installation.now())
     source = installation.entry(source_id) if source_id else source_here(installation, Path.cwd())
     begun = None if template is None else templates.template(installation, template)
     drafts = _drafts(text, paths, edit=edit, name=name)
@@ -222,6 +229,16 @@ def _composed(draft: Draft, template: str | None, values: Mapping[str, Given], *
         if alone:
             raise
         raise TaskQueueError(f"{draft.origin}: {error}", hint=error.hint) from error
+
+
+def _with_whole_ids(installation: Installation, typed: Mapping[str, object]) -> Mapping[str, object]:
+    """*typed* with the id of the task that each part of one in ``--depends-on`` means; others are to come."""
+    parts = cast("tuple[str, ...]", typed.get("depends_on") or ())
+    ids = [known_or_as_typed(part, installation.sources()) for part in parts]
+    for part, task_id in zip(parts, ids, strict=True):
+        if part != task_id:
+            render.note(f"it depends on {task_id}")
+    return {**typed, "depends_on": tuple(ids)}
 
 
 def _typed(text: str | None) -> str:

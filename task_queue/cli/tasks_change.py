@@ -9,14 +9,16 @@ from task_queue.app.changing import Cancelling
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import as_json_option, pass_installation
+from task_queue.domain.task import TaskState
 
 _SCHEMA_VERSION = 1
 
 
 @click.command()
-@click.argument("task")
+@task_argument(TaskState.PENDING, TaskState.RUNNING)
 @pass_installation
 def cancel(installation: Installation, *, task: str) -> int:
     """End the waiting or running TASK for good, its whole process tree included."""
@@ -40,7 +42,7 @@ def cancel(installation: Installation, *, task: str) -> int:
 
 
 @click.command()
-@click.argument("task")
+@task_argument(TaskState.FAILED, TaskState.PENDING)
 @click.option(
     "--fresh", is_flag=True, help="Begin anew, in a new session and checkout; the earlier work is kept."
 )
@@ -53,7 +55,7 @@ def retry(installation: Installation, *, task: str, fresh: bool) -> None:
 
 
 @click.command()
-@click.argument("task")
+@task_argument(TaskState.COMPLETED)
 @as_json_option
 @pass_installation
 def land(installation: Installation, *, task: str, as_json: bool) -> int:

@@ -8,7 +8,7 @@ import click
 
 from task_queue.app.checking import CheckedDocument, check_files
 from task_queue.app.installation import Installation
-from task_queue.cli import render
+from task_queue.cli import completing, render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.session import as_json_option, pass_installation
 
@@ -21,6 +21,7 @@ _SCHEMA_VERSION = 1
     "--source",
     "source_id",
     metavar="ID",
+    shell_complete=completing.sources,
     help="Under whose settings, else of the source whose queue holds the file or that works in the present folder.",
 )
 @as_json_option

@@ -14,6 +14,7 @@ from task_queue.app.transcript import lines_of, logs_of, why_over
 from task_queue.app.transcript_selection import Selection
 from task_queue.app.transcript_text import TOOLS, EntryKind, TranscriptEntry, TranscriptReader
 from task_queue.cli import render
+from task_queue.cli.completing import task_argument
 from task_queue.cli.render import Part, Renderable, block, faint, item, line, strong, word
 from task_queue.cli.session import pass_installation, past_moment_in
 from task_queue.cli.tasks_show import files
@@ -29,7 +30,7 @@ _MOST_LINES = 8
 
 
 @click.command()
-@click.argument("task")
+@task_argument()
 @click.option(
     "--follow", "-f", is_flag=True, help="Wait for more, until the attempt has ended; say why it has."
 )

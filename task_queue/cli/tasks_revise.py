@@ -13,12 +13,14 @@ from task_queue.app import adding, revising
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.revising import Revised
-from task_queue.cli import render
+from task_queue.cli import completing, render
+from task_queue.cli.completing import task_argument
 from task_queue.cli.editing import Purpose, edited
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import ordinal
 from task_queue.domain.document.readers import Whole
 from task_queue.domain.document.settings import KEYS
+from task_queue.domain.task import TaskState
 from task_queue.domain.text import printable
 
 _SCHEMA_VERSION = 1
@@ -26,7 +28,7 @@ _PRIORITIES = next(key.read for key in KEYS if key.name == "priority" and isinst
 
 
 @click.command()
-@click.argument("task")
+@task_argument(TaskState.PENDING)
 @click.option(
     "--file", "path", metavar="PATH", help="Begin with the text of this file, such as a kept draft."
 )
@@ -51,7 +53,7 @@ def edit(installation: Installation, *, task: str, path: str | None, as_json: bo
 
 
 @click.command()
-@click.argument("task")
+@task_argument(TaskState.PENDING)
 @click.argument("priority", metavar="N", type=click.IntRange(_PRIORITIES.low, _PRIORITIES.high))
 @as_json_option
 @pass_installation
@@ -63,8 +65,8 @@ def priority(installation: Installation, *, task: str, priority: int, as_json: b
 
 
 @click.command()
-@click.argument("task")
-@click.argument("source")
+@task_argument(TaskState.PENDING)
+@click.argument("source", shell_complete=completing.sources)
 @as_json_option
 @pass_installation
 def move(installation: Installation, *, task: str, source: str, as_json: bool) -> None:
@@ -75,7 +77,7 @@ def move(installation: Installation, *, task: str, source: str, as_json: bool) -
 
 
 @click.command()
-@click.argument("task")
+@task_argument(TaskState.PENDING, TaskState.COMPLETED, TaskState.FAILED)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @as_json_option
 @pass_installation

@@ -16,6 +16,7 @@ from task_queue.app.finding import task_named, unknown_task
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
 from task_queue.cli import render
+from task_queue.cli.completing import task_argument
 from task_queue.cli.render import Renderable, block, item, line, strong, word
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
@@ -27,7 +28,7 @@ _FEW = 10
 
 
 @click.command()
-@click.argument("task")
+@task_argument()
 @click.option("--detailed", is_flag=True, help="Raw evidence, every file, paths of the attempts.")
 @as_json_option
 @pass_installation

@@ -12,6 +12,7 @@ from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.worktrees import WorktreeLine
 from task_queue.cli import render
+from task_queue.cli.completing import task_argument
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import table
 from task_queue.cli.session import as_json_option, pass_installation, source_option
@@ -42,7 +43,7 @@ def list_worktrees(installation: Installation, *, source_id: str | None, as_json
 
 
 @worktrees.command("open")
-@click.argument("task")
+@task_argument()
 @pass_installation
 def open_worktree(installation: Installation, *, task: str) -> None:
     """Print the directory of TASK's checkout: cd "$(task-queue worktrees open TASK)"."""

@@ -151,7 +151,7 @@ def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | Non
     state_dir = (_base(environ, "XDG_STATE_HOME") or home / ".local" / "state") / _PROGRAM / key
     runtime = _base(environ, "XDG_RUNTIME_DIR")
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
-    data = (_base(environ, "XDG_DATA_HOME") or home / ".local" / "share") / _PROGRAM
+    data = data_home(environ) / _PROGRAM
     lock = runtime_dir / f"daemon-{key}.lock"
     return Locations(
         path,
@@ -189,6 +189,13 @@ def config_home(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or Path.home())
     return _base(environ, "XDG_CONFIG_HOME") or home / ".config"
+
+
+def data_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where programs keep what belongs to their user (XDG); shells look for completions there, too."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or Path.home())
+    return _base(environ, "XDG_DATA_HOME") or home / ".local" / "share"
 
 
 @dataclass(frozen=True, slots=True)

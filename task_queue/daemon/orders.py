@@ -110,7 +110,7 @@ class ConfiguredOrders:
         Raises ExecutorError.
         """
         try:  # as of the source's own folders: each may have changed since the daemon started
-            demand_trusted_folders(*self.private[1:], self.worktrees, self.temporary)
+            demand_trusted_folders(*self.private[1:], self.worktrees, self.temporary, self.documents)
         except ConfigError as error:
             raise NeedsPersonError(str(error), hint=error.hint) from error
         default = self.config.workspace_of(self.source)

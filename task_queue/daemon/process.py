@@ -13,7 +13,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -119,15 +119,19 @@ def serve(
     notifier: Notifier,
     until: Until = Until(),
     log_place: str = "file",
+    ready: Callable[[Sequence[str]], None] = lambda _sources: None,
 ) -> End:
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
 
-    *log_place*, ``journal`` or ``file``, is shown to those who want to read the log.
+    *log_place*, ``journal`` or ``file``, is shown to those who want to read the log. *ready* is called with the ids
+    of the sources once they are served.
     """
     descriptors.raised_from()
     with only_daemon(locations) as is_still_the_only_one:
         config = _take_over(locations)
-        daemon = Daemon(locations, config, emit, notifier=notifier, until=until, log_place=log_place)
+        daemon = Daemon(
+            locations, config, emit, notifier=notifier, until=until, log_place=log_place, ready=ready
+        )
         return daemon.run(is_still_the_only_one)
 
 
@@ -141,7 +145,9 @@ class Daemon:
         notifier: Notifier,
         until: Until,
         log_place: str,
+        ready: Callable[[Sequence[str]], None],
     ) -> None:
+        self._ready = ready
         self._log_place = log_place
         self._locations = locations
         self._config = config
@@ -204,6 +210,7 @@ class Daemon:
                 self._notifications.start()
                 self._metrics.start()
                 self._notifier.ready()
+                self._ready([source.id for source in self._config.sources])
                 log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
                 return End(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from task_queue.domain.attention import AttentionKind, is_of_a_result
 from task_queue.domain.event_record import event_types
@@ -73,8 +73,8 @@ def notice_of(
     kind = _NEEDS_OF.get(type_)
     needs: tuple[str, ...] = () if kind is None else (str(kind),)
     if type_ == _SETTLED:
-        kinds = data.get("attention")
-        needs = tuple(map(str, kinds)) if isinstance(kinds, list | tuple) else ()
+        kinds: object = data.get("attention")
+        needs = tuple(map(str, cast("list[object]", kinds))) if isinstance(kinds, list) else ()
     return Notice(at, type_, _sentence(type_, data)[:_LONGEST], source, task_id, needs)
 
 

@@ -41,13 +41,15 @@ def hidden_now(git: Git) -> Hidden:
     """*git* is in the root of a working tree. Two calls of git."""
     ignored = git.read(*_IGNORED, "--directory").fields
     found = dict(_rules_for(git, ignored))
+    unseen = {rules for rules in set(found.values()) if rules and _is_unseen(rules, found)}
     marked = marked_folders(ignored)
     paths: dict[str, str] = {}
+    named = "/"  # the last folder
     for path, rules in sorted(found.items()):  # a folder comes before what is in it, which git lists as well
-        is_named = any(path.startswith(folder) for folder in paths if folder.endswith("/"))
-        if rules and not is_named and by_product_of(path, marked) is None and _is_unseen(rules, found):
+        if rules in unseen and not path.startswith(named) and by_product_of(path, marked) is None:
             paths[path] = rules
-    outside = {rules: _hash(git.directory / rules) for rules in paths.values() if _is_outside(rules)}
+            named = path if path.endswith("/") else named
+    outside = {rules: _hash(git.directory / rules) for rules in set(paths.values()) if _is_outside(rules)}
     return Hidden(paths, outside)
 
 

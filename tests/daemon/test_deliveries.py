@@ -105,10 +105,12 @@ def test_a_command_that_fails_is_told_with_its_last_line(tmp_path: Path, script:
     assert delivered(a_program(tmp_path, script)) == Delivered(False, said)
 
 
-def test_a_program_that_is_missing_is_told() -> None:
-    said = "/nowhere/notify cannot be started: No such file or directory"
+def test_a_program_that_is_missing_is_told(tmp_path: Path) -> None:
+    program = f"{tmp_path}/missing"
 
-    assert delivered(("/nowhere/notify",)) == Delivered(False, said)
+    assert delivered((program,)) == Delivered(
+        False, f"{program} cannot be started: No such file or directory"
+    )
 
 
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:

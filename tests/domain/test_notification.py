@@ -111,6 +111,7 @@ def test_quiet_hours_end_by_the_clock_on_the_wall() -> None:
     until = NIGHT.until(begins)
 
     assert until == datetime(2026, 3, 29, 7).astimezone(UTC)
+    assert until is not None
     assert until - begins == timedelta(hours=8)
 
 

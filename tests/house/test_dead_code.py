@@ -16,8 +16,6 @@ FOREIGN = {
     "on_watch_deleted": "called by watchdog",
     "on_queue_overflow": "called by watchdog",
     "on_event": "called by watchdog",
-    "list_commands": "called by click",
-    "get_command": "called by click",
     "format_commands": "called by click",
     "format_options": "called by click",
     "formatTime": "called by logging",

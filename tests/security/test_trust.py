@@ -115,6 +115,7 @@ def folders_of_state(rig: Rig) -> dict[str, Path]:
         "runtime": found.runtime_dir,
         "worktrees": found.worktrees,
         "tmp": found.temporary,
+        "documents": found.documents,
     }
     for folder in names.values():
         durable.make_directory(folder)
@@ -137,7 +138,7 @@ WRONGS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONGS)
-@pytest.mark.parametrize("which", ["state", "runtime", "worktrees", "tmp"])
+@pytest.mark.parametrize("which", ["state", "runtime", "worktrees", "tmp", "documents"])
 def test_state_that_another_user_could_change_is_not_used(rig: Rig, which: str, wrong: str) -> None:
     """Neither by the daemon nor by a command that acts; each names the folder and the fix, and doctor does."""
     if "another" in wrong and os.geteuid() != 0:
@@ -165,10 +166,11 @@ def test_state_that_another_user_could_change_is_not_used(rig: Rig, which: str, 
     assert fix in flat(doctor.stdout)
 
 
-def test_state_that_opens_up_while_the_daemon_runs_holds_the_next_task(rig: Rig) -> None:
+@pytest.mark.parametrize("which", ["tmp", "documents"])
+def test_state_that_opens_up_while_the_daemon_runs_holds_the_next_task(rig: Rig, which: str) -> None:
     """It goes on by itself once the folder is closed again."""
     rig.start()
-    folder = folders_of_state(rig)["tmp"]
+    folder = folders_of_state(rig)[which]
     folder.chmod(0o777)
     rig.drop_command("task-a", "echo ran >> log")
     eventually(lambda: f"{folder} is not trusted" in json.dumps(rig.state()), what="the source says why")
