@@ -29,14 +29,18 @@ def steps_to(content: Mapping[str, Any], key: str) -> KeySteps:
     at: object = content
     rest = key
     if key.partition(".")[0] == _BY_ID:
-        listed: list[Any] = content.get(document.SOURCES) or []
-        ids = {entry.get("id"): number for number, entry in enumerate(listed) if isinstance(entry, dict)}
+        listed = cast("list[object]", content.get(document.SOURCES) or [])
+        ids = {
+            str(cast("dict[str, object]", entry).get("id")): number
+            for number, entry in enumerate(listed)
+            if isinstance(entry, dict)
+        }
         rest = key.removeprefix(_BY_ID).removeprefix(".")
         if not rest:
             return (document.SOURCES,)
-        name = _longest(rest, [each for each in ids if isinstance(each, str)])
+        name = _longest(rest, ids)
         if name is None:
-            known = ", ".join(map(str, ids)) or "none"
+            known = ", ".join(ids) or "none"
             raise ConfigError(f"there is no source for '{key}'", hint=f"known sources: {known}")
         steps, at, rest = (document.SOURCES, ids[name]), listed[ids[name]], rest[len(name) + 1 :]
     while rest:
@@ -68,11 +72,12 @@ def put(content: dict[str, Any], steps: KeySteps, value: object) -> None:
     """Write *value* there; objects on the way are made. Raises ConfigError where something else is in the way."""
     at: Any = content
     for number, step in enumerate(steps[:-1]):
-        at = at.setdefault(step, {}) if isinstance(at, dict) else at[step]  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType] # JSON
-        if not isinstance(at, dict | list):
+        following: Any = at.setdefault(step, {}) if isinstance(step, str) else at[step]
+        if not isinstance(following, list if isinstance(steps[number + 1], int) else dict):
             raise ConfigError(
                 f"'{spelled(steps[: number + 1])}' is not an object", hint="set that key itself"
             )
+        at = cast("Any", following)
     at[steps[-1]] = value
 
 
@@ -134,13 +139,13 @@ def _concealed(value: object, steps: KeySteps, secrets: tuple[str, ...]) -> obje
     if not isinstance(value, str):
         return value
     name = next((step for step in reversed(steps) if isinstance(step, str)), "")
-    is_address = steps[0] in _WITH_ADDRESSES and ("://" in value or says_secret(name))
+    is_address = next(iter(steps), "") in _WITH_ADDRESSES and ("://" in value or says_secret(name))
     if is_address or is_secret("PATH", value):  # a login in a URL, whatever the name
         return HIDDEN
     return redacted(value, secrets)
 
 
-def _longest(rest: str, names: Mapping[str, object] | list[str]) -> str | None:
+def _longest(rest: str, names: Mapping[str, object]) -> str | None:
     fitting = [name for name in names if rest == name or rest.startswith(f"{name}.")]
     return max(fitting, key=len, default=None)
 
