@@ -29,7 +29,7 @@ def steps_to(content: Mapping[str, Any], key: str) -> KeySteps:
     at: object = content
     rest = key
     if key.partition(".")[0] == _BY_ID:
-        listed: list[Any] = content.get(document.SOURCES) or []
+        listed = cast("list[object]", content.get(document.SOURCES) or [])
         ids = {
             str(cast("dict[str, object]", entry).get("id")): number
             for number, entry in enumerate(listed)
@@ -40,7 +40,7 @@ def steps_to(content: Mapping[str, Any], key: str) -> KeySteps:
             return (document.SOURCES,)
         name = _longest(rest, ids)
         if name is None:
-            known = ", ".join(map(str, ids)) or "none"
+            known = ", ".join(ids) or "none"
             raise ConfigError(f"there is no source for '{key}'", hint=f"known sources: {known}")
         steps, at, rest = (document.SOURCES, ids[name]), listed[ids[name]], rest[len(name) + 1 :]
     while rest:
@@ -70,15 +70,15 @@ def value_at(content: object, steps: KeySteps) -> tuple[object] | None:
 
 def put(content: dict[str, Any], steps: KeySteps, value: object) -> None:
     """Write *value* there; objects on the way are made. Raises ConfigError where something else is in the way."""
-    at: object = content
+    at: Any = content
     for number, step in enumerate(steps[:-1]):
-        named = cast("dict[str | int, object]", at)
-        at = named.setdefault(step, {}) if isinstance(at, dict) else named[step]
-        if not isinstance(at, dict | list):
+        following: Any = at.setdefault(step, {}) if isinstance(step, str) else at[step]
+        if not isinstance(following, list if isinstance(steps[number + 1], int) else dict):
             raise ConfigError(
                 f"'{spelled(steps[: number + 1])}' is not an object", hint="set that key itself"
             )
-    cast("dict[str | int, object]", at)[steps[-1]] = value
+        at = cast("Any", following)
+    at[steps[-1]] = value
 
 
 def default_at(steps: KeySteps) -> tuple[object] | None:
@@ -145,7 +145,7 @@ def _concealed(value: object, steps: KeySteps, secrets: tuple[str, ...]) -> obje
     return redacted(value, secrets)
 
 
-def _longest(rest: str, names: Mapping[str, object] | list[str]) -> str | None:
+def _longest(rest: str, names: Mapping[str, object]) -> str | None:
     fitting = [name for name in names if rest == name or rest.startswith(f"{name}.")]
     return max(fitting, key=len, default=None)
 

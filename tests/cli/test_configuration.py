@@ -77,6 +77,7 @@ def test_what_is_set_is_what_is_got(bench: Bench, key: str, given: str, value: o
         ("sources.ad-hoc.defaults.priority", "11", "task_source_directories[0].defaults: "),
         ("settle_seconds.x", "2", "there is no key 'settle_seconds.x'"),
         ("project_workspace.x", "2", "'project_workspace' is not an object"),
+        ("task_source_directories.x", "2", "'task_source_directories' is not an object"),
         ("", "2", "'' is not a key"),
         (".", "2", "'.' is not a key"),
         ("limits.", "2", "'limits.' is not a key"),
