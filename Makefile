@@ -14,7 +14,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs picture proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -23,6 +23,7 @@ help:
 	@echo 'make lint types unit   the parts of make test'
 	@echo 'make spine             how many lines lead from a drop to its result'
 	@echo 'make docs              write the generated tables and docs/schemas again'
+	@echo 'make picture           play the demo and write docs/picture.svg again'
 	@echo 'make proof-crash       kill it at every step, and look'
 	@echo 'make proof             the same, and recovery killed, calls that fail, power cuts, mutations'
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
@@ -61,6 +62,9 @@ spine: $(VENV)/.complete
 docs: $(VENV)/.complete
 	$(BIN)/python -m task_queue.schemas
 	$(BIN)/python -m tests.house.tables
+
+picture: $(VENV)/.complete
+	$(BIN)/python -m tests.house.picture
 
 proof-systemd: $(VENV)/.complete
 	$(BIN)/python -m tests.systemd.prove --daemon real

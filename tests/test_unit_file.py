@@ -74,10 +74,10 @@ def test_it_starts_the_program_where_it_is_installed(tmp_path: Path, place: str,
 
 
 def test_the_readmes_installation_is_one_of_the_places() -> None:
-    readme = (ROOT / "README.md").read_text()
-
-    assert f"~/{PLACES[1]}/pip install" in readme
-    assert f"cp {service.UNIT} ~/.config/systemd/user/" in readme
+    assert f"~/{PLACES[1]}/pip install" in (ROOT / "README.md").read_text()
+    assert (
+        f"cp {service.UNIT} ~/.config/systemd/user/" in (ROOT / "docs" / "guide" / "service.md").read_text()
+    )
 
 
 def test_of_two_installations_the_usual_place_wins(tmp_path: Path) -> None:

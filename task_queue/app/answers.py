@@ -327,6 +327,8 @@ class LogsView:
     result_path: Path
     """Where its result is written once it has ended."""
     attempt: int
+    attempts: tuple[int, ...]
+    """Those that have begun, in order."""
     transcript: Path
     """Of that attempt; written from the moment at which its agent starts."""
     schema_version: int = SCHEMA_VERSION

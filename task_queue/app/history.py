@@ -35,7 +35,7 @@ class EndedView:
     title: str
     ending: EndingView
     problem: str
-    """Why nobody can say what came of it: the last end of a task whose result is missing or cannot be read."""
+    """Why it is not known what came of it: the last end of a task whose result is missing or cannot be read."""
     at: datetime
     attempt: int | None
     took_s: float | None

@@ -1,4 +1,4 @@
-"""The texts that agents are given: which apply here, and how a person gets a copy to change."""
+"""The texts that agents are given: which apply here, and how a person gets a copy to change; the plugin for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ from task_queue.agents.prompts import NAMES, SKILL, PromptFolders, Text
 from task_queue.app.installation import Installation
 from task_queue.domain.errors import TaskQueueError
 
-__all__ = ["NAMES", "SKILL", "Copies", "TextLine", "TextsView", "copy_packaged", "packaged", "text", "texts"]
+__all__ = [
+    "NAMES",
+    "SESSION_PLUGIN",
+    "SKILL",
+    "Copies",
+    "TextLine",
+    "TextsView",
+    "copy_packaged",
+    "packaged",
+    "text",
+    "texts",
+]
+
+SESSION_PLUGIN = Path(__file__).parents[1] / "session_plugin"
+"""A Claude Code plugin with the skill /queue, and the marketplace that offers it; agents of the queue do not get it."""
 
 _NO_PLACE = "the configuration is in another user's folder, so there is no place for prompts beside it"
 

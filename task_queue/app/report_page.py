@@ -24,7 +24,7 @@ _STYLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Fact:
     """One fact. ``name`` is an id or a name, ``said`` a sentence, ``command`` what settles it; foreign text in all."""
 
     name: str
@@ -33,29 +33,29 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PageSection:
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[Fact, ...]
 
     @property
     def hidden(self) -> int:
         return max(0, len(self.rows) - _MOST)
 
 
-def sections_of(report: ReportView) -> tuple[Section, ...]:
+def sections_of(report: ReportView) -> tuple[PageSection, ...]:
     """What there is to say; nothing of what did not happen, but for what needs a person and what was spent."""
     needs = tuple(
-        Row(each.task_id or each.source or "", each.sentence, each.command) for each in report.attention
+        Fact(each.task_id or each.source or "", each.sentence, each.command) for each in report.attention
     )
     found = (
-        Section("Needs you", needs or (Row("", "nothing"),)),
-        Section("Result unknown", tuple(Row(task.task_id, task.problem) for task in report.unclear)),
-        Section("Done", tuple(map(_ended, report.done))),
-        Section("Failed", tuple(map(_ended, report.failed))),
-        Section("Running", tuple(map(_running, report.running))),
-        Section("Waiting", (Row("", f"{report.waiting:,} tasks"),) if report.waiting else ()),
-        Section("Spent", tuple(_spent(report.spent))),
-        Section("Limits", tuple(Row(_clock(each.at), each.said) for each in report.limits)),
+        PageSection("Needs you", needs or (Fact("", "nothing"),)),
+        PageSection("Result unknown", tuple(Fact(task.task_id, task.problem) for task in report.unclear)),
+        PageSection("Done", tuple(map(_ended, report.done))),
+        PageSection("Failed", tuple(map(_ended, report.failed))),
+        PageSection("Running", tuple(map(_running, report.running))),
+        PageSection("Waiting", (Fact("", f"{report.waiting:,} tasks"),) if report.waiting else ()),
+        PageSection("Spent", tuple(_spent(report.spent))),
+        PageSection("Limits", tuple(Fact(_clock(each.at), each.said) for each in report.limits)),
     )
     return tuple(section for section in found if section.rows)
 
@@ -107,26 +107,26 @@ def as_html(report: ReportView) -> str:
     return "\n".join([*parts, "</body></html>"]) + "\n"
 
 
-def _ended(task: EndedView) -> Row:
+def _ended(task: EndedView) -> Fact:
     figures = "" if task.cost_usd is None else f" (${task.cost_usd:.2f})"
     title = f"{task.title}: " if task.title else ""
-    return Row(task.task_id, f"{title}{task.ending}{figures}")
+    return Fact(task.task_id, f"{title}{task.ending}{figures}")
 
 
-def _running(task: RunningView) -> Row:
+def _running(task: RunningView) -> Fact:
     title = f"{task.title}: " if task.title else ""
     since = f" since {_clock(task.since)}" if task.since else ""
-    return Row(task.task_id, f"{title}attempt {task.attempt}{since}")
+    return Fact(task.task_id, f"{title}attempt {task.attempt}{since}")
 
 
-def _spent(spent: SpentView) -> Iterator[Row]:
+def _spent(spent: SpentView) -> Iterator[Fact]:
     """The sum, then each source and model with a bar: the largest of its kind has the longest."""
     estimated = f", ${spent.estimated_usd:.2f} of it estimated" if spent.estimated_usd else ""
-    yield Row("", f"${spent.usd:.2f}{estimated}")
+    yield Fact("", f"${spent.usd:.2f}{estimated}")
     for costs in (spent.by_source, spent.by_model):
         largest = max(costs.values(), default=0.0)
         for name, usd in costs.items():
-            yield Row(name, f"${usd:.2f} {bar(usd, largest)}")
+            yield Fact(name, f"${usd:.2f} {bar(usd, largest)}")
 
 
 def bar(number: float, largest: float, *, width: int = _BAR) -> str:

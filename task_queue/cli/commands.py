@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from task_queue import __version__
+from task_queue.cli.groups import use_configuration
 from task_queue.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
@@ -13,7 +14,7 @@ _COMMANDS = {
     "sources": LazyCommand("sources:sources", "List, add, remove, pause and resume sources."),
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
-    "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, cancel, retry, land and wait."),
+    "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, change, cancel, retry, land, wait."),
     "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),
     "worktrees": LazyCommand(
@@ -26,7 +27,11 @@ _COMMANDS = {
     "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
-    "skill": LazyCommand("skill:skill", "The skill and the prompts of the agents: show, which, eject."),
+    "config": LazyCommand("configuration:config", "The configuration: path, get, set, edit, check."),
+    "skill": LazyCommand(
+        "skill:skill", "The skill and the prompts of the agents: show, which, eject, plugin."
+    ),
+    "notify": LazyCommand("notify:notify", "Try whether notifications arrive."),
     "doctor": LazyCommand("doctor:doctor", "Check everything, and say how to fix it."),
     "demo": LazyCommand("demo:demo", "The whole pipeline in a scratch folder, without an account."),
 }
@@ -41,15 +46,4 @@ _COMMANDS = {
 @click.pass_context
 def cli(context: click.Context, config: str | None) -> None:
     """Drop a Markdown file into a folder: an agent does the work and leaves a result beside it."""
-    from task_queue.app.installation import Installation  # help needs none of what it imports
-
-    installation = Installation(config)
-    context.obj = installation
-    context.call_on_close(lambda: _warn(installation.unreadable))
-
-
-def _warn(of: str | None) -> None:
-    if of is not None:
-        from task_queue.cli.render import note  # rich, which help does without
-
-        note(f"warning: {of}")
+    use_configuration(context, config)

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from task_queue.cli.groups import CommandGroup, with_common_options
+
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
@@ -18,7 +20,7 @@ class LazyCommand:
     help: str
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     def __init__(self, *args: Any, entries: Mapping[str, LazyCommand], **options: Any) -> None:
         super().__init__(*args, **options)
         self._entries = entries
@@ -43,7 +45,7 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = entry.where.partition(":")
         command: click.Command = getattr(import_module(f"task_queue.cli.{module}"), attribute)
-        return command
+        return with_common_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         with formatter.section("Commands"):

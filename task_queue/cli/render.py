@@ -142,10 +142,13 @@ def stacked(lines: Sequence[Text]) -> Text:
     return _joined(lines)
 
 
-def block(text: str, *, indent: int = 0) -> Text:
-    """Foreign text that keeps its lines."""
+def block(text: str, *, indent: int = 0, cut: bool = False) -> Text:
+    """Foreign text that keeps its lines; *cut*: a terminal shows of each what fits."""
     lines = printable(text, keep_lines=True).expandtabs().splitlines()
-    return line(_joined([_styled(" " * indent + each, "") for each in lines]))
+    whole = _indented(lines, indent)
+    whole.no_wrap = True
+    whole.overflow = "ellipsis" if cut else "ignore"
+    return whole
 
 
 def table(
@@ -310,6 +313,12 @@ def _hanging(head: Text, body: Part, *, margin: int = 0) -> Text:
             lines[-1].append(" ")
         lines[-1].append_text(each)
     return _joined(lines)
+
+
+def _indented(lines: Sequence[str], indent: int) -> Text:
+    from rich.text import Text
+
+    return Text("\n".join(" " * indent + each for each in lines))
 
 
 def _joined(lines: Sequence[Text]) -> Text:

@@ -10,7 +10,7 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.app.report import ReportView
 from task_queue.app.report import report as report_of
-from task_queue.app.report_page import Row, as_html, as_markdown, headline, period, sections_of
+from task_queue.app.report_page import Fact, as_html, as_markdown, headline, period, sections_of
 from task_queue.cli import render, screen
 from task_queue.cli.render import Renderable, faint, item, line, stacked, strong
 from task_queue.cli.screen import Listing
@@ -47,7 +47,7 @@ def _screen(view: ReportView) -> Iterator[Listing]:
         yield Listing(list(map(_row, section.rows)), rank, head=head, indent=2)
 
 
-def _row(row: Row) -> Renderable:
+def _row(row: Fact) -> Renderable:
     lines = [item(row.name or "", row.said, indent=2)]
     if row.command:
         lines.append(item("", line(row.command), indent=4))

@@ -10,12 +10,13 @@ from task_queue.app import service as unit
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
 
 _SCHEMA_VERSION = 1
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def service() -> None:
     """Install, remove and inspect the systemd user unit."""
 

@@ -1,4 +1,4 @@
-"""``skill``: the texts that agents are given, which of them apply, and how to have your own."""
+"""``skill``: the texts that agents are given, which of them apply, and how to have your own; the plugin with /queue."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import click
 
 from task_queue.app import prompts
 from task_queue.app.installation import Installation
-from task_queue.app.prompts import NAMES, SKILL
+from task_queue.app.prompts import NAMES, SESSION_PLUGIN, SKILL
 from task_queue.cli import render
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
 
 _name = click.argument("name", type=click.Choice(NAMES), default=SKILL)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def skill() -> None:
     """The /task-worker skill and the prompts: show them, say which apply, copy them to change them."""
 
@@ -56,3 +57,9 @@ def eject(installation: Installation, *, directory: Path | None) -> None:
     if not copies.applies:
         beside = f" and in {copies.beside_configuration}" if copies.beside_configuration else ""
         render.note(f"texts apply in a workspace's .claude/task-queue{beside}")
+
+
+@skill.command()
+def plugin() -> None:
+    """Print the folder of the plugin that brings /queue into your own Claude Code sessions."""
+    render.say(SESSION_PLUGIN)

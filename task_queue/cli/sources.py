@@ -9,13 +9,15 @@ import click
 from task_queue.app import sources as app
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import as_json_option, pass_installation
 
-_id_option = click.option("--source-id", required=True, metavar="ID", help="Which source.")
+_named = click.argument("source", required=False)
+_id_option = click.option("--source-id", metavar="ID", help="The same as SOURCE.")
 
 
-@click.group()
+@click.group(cls=CommandGroup, default="list")
 def sources() -> None:
     """List, add, remove, pause and resume sources."""
 
@@ -76,27 +78,36 @@ def add(
 
 
 @sources.command()
+@_named
 @_id_option
 @pass_installation
-def rm(installation: Installation, *, source_id: str) -> None:
-    """Stop serving the source. Its folders and files stay."""
-    entry = app.remove_source(installation, source_id)
+def rm(installation: Installation, *, source: str | None, source_id: str | None) -> None:
+    """Stop serving SOURCE. Its folders and files stay."""
+    entry = app.remove_source(installation, _one_of(source, source_id))
     render.say(f"removed {entry.id}; its files stay in {entry.queue}")
 
 
 @sources.command()
+@_named
 @_id_option
 @pass_installation
-def pause(installation: Installation, *, source_id: str) -> None:
-    """Start no new task of the source; a running one goes on."""
-    app.pause_source(installation, source_id)
-    render.say(f"paused {source_id}: nothing new starts; what runs goes on")
+def pause(installation: Installation, *, source: str | None, source_id: str | None) -> None:
+    """Start no new task of SOURCE; a running one goes on."""
+    entry = app.pause_source(installation, _one_of(source, source_id))
+    render.say(f"paused {entry.id}: nothing new starts; what runs goes on")
 
 
 @sources.command()
+@_named
 @_id_option
 @pass_installation
-def resume(installation: Installation, *, source_id: str) -> None:
-    """Start tasks of a paused source again."""
-    app.resume_source(installation, source_id)
-    render.say(f"resumed {source_id}")
+def resume(installation: Installation, *, source: str | None, source_id: str | None) -> None:
+    """Start tasks of the paused SOURCE again."""
+    entry = app.resume_source(installation, _one_of(source, source_id))
+    render.say(f"resumed {entry.id}")
+
+
+def _one_of(source: str | None, source_id: str | None) -> str:
+    if (source is None) == (source_id is None):
+        raise click.UsageError("name one source, such as: task-queue sources pause ad-hoc")
+    return source or source_id or ""

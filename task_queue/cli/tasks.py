@@ -1,4 +1,5 @@
-"""``tasks``: the commands that only read. Those that change something are in ``tasks_add`` and ``tasks_change``."""
+"""``tasks``: the commands that only read. Those that change something are in ``tasks_add``, ``tasks_change``
+and ``tasks_revise``."""
 
 from __future__ import annotations
 
@@ -12,8 +13,6 @@ from task_queue.app.event_feed import from_now_on
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
-from task_queue.app.transcript import lines_of, logs_of
-from task_queue.app.transcript_text import readable
 from task_queue.cli import render, screen
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.lazy import LazyCommand, LazyGroup
@@ -27,7 +26,6 @@ from task_queue.cli.session import (
 )
 from task_queue.cli.spelling import moment, money
 from task_queue.cli.status import attention_notice
-from task_queue.cli.tasks_show import files
 from task_queue.domain.task import TaskState
 
 _SCHEMA_VERSION = 1
@@ -41,9 +39,13 @@ _COMMANDS = {
     "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks:list_tasks", "What runs, what waits, and what ended last."),
     "show": LazyCommand("tasks_show:show", "Everything that is known about one task."),
-    "logs": LazyCommand("tasks:transcript", "What the agent did; with --follow, as it happens."),
+    "logs": LazyCommand("tasks_logs:logs", "What the agent did; with --follow, as it happens."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
+    "edit": LazyCommand("tasks_revise:edit", "Change the document of a waiting task in your editor."),
+    "priority": LazyCommand("tasks_revise:priority", "Change the priority of a waiting task."),
+    "move": LazyCommand("tasks_revise:move", "Let a waiting task wait in another source."),
+    "rm": LazyCommand("tasks_revise:rm", "Take a waiting or ended task out of the queue; a copy is kept."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
     "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
     "ack": LazyCommand("tasks_ack:ack", "You have seen what needs attention: do not show it again."),
@@ -51,9 +53,9 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, entries=_COMMANDS)
+@click.group(cls=LazyGroup, entries=_COMMANDS, default="list")
 def tasks() -> None:
-    """Add, check, list, show, follow, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, change, cancel, retry, land and wait for tasks."""
 
 
 @click.command("list")
@@ -84,36 +86,6 @@ def list_tasks(
     else:
         screen.show(_listed(view), whole=limit is not None, command="task-queue tasks list")
     return NEEDS_ATTENTION if needs_attention(view.attention) else 0
-
-
-@click.command("logs")
-@click.argument("task")
-@click.option("--follow", "-f", is_flag=True, help="Wait for more, until the attempt has ended.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt, instead of the last.")
-@click.option("--raw", is_flag=True, help="The transcript's JSON lines as they are.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Only the paths; machine-readable, with schema_version."
-)
-@pass_installation
-def transcript(
-    installation: Installation, *, task: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
-) -> None:
-    """Paths of TASK, its result and its transcript, and what the agent did; with --follow, as it happens."""
-    if as_json and (follow or raw):
-        raise click.UsageError("--json excludes --follow and --raw")
-    logs = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
-    if as_json:
-        render.say_json(logs)
-        return
-    if not raw:
-        render.show(*files(logs.document, logs.result_path), line())
-    if not logs.transcript.exists() and not follow:
-        render.note(f"task {logs.task_id} has no transcript yet")
-        return
-    for envelope in lines_of(installation, logs, follow=follow):
-        text = envelope if raw else readable(envelope)
-        if text:
-            render.say_block(text)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from task_queue.app.answers import DaemonView, SourceView, StatusView
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, Renderable, item, line, strong, table, word
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment
@@ -22,7 +23,7 @@ _FIELD = 7
 _HEAD = ("SOURCE", "STATE", "THREAD", "TASK")
 
 
-@click.group()
+@click.group(cls=CommandGroup, default="list")
 def workers() -> None:
     """What each worker does."""
 

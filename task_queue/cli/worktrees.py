@@ -12,6 +12,7 @@ from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.worktrees import WorktreeLine
 from task_queue.cli import render
+from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import table
 from task_queue.cli.session import as_json_option, pass_installation, source_option
 from task_queue.cli.spelling import size, span
@@ -20,7 +21,7 @@ _SCHEMA_VERSION = 1
 _HEAD = ("TASK", "SOURCE", "STATE", "BRANCH", "SIZE", "UNUSED FOR", "KEPT BECAUSE")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def worktrees() -> None:
     """The checkouts of tasks that are kept: list them, go there, remove those that nothing needs."""
 

@@ -35,6 +35,14 @@ class ConfigMissing(ConfigError):  # noqa: N818 - a state to act on, not a mista
     """There is no configuration yet."""
 
 
+class NotJsonError(ConfigError):
+    """The file's text cannot be read as JSON: ``reason`` says why, at ``line`` and ``column`` (from 1)."""
+
+    def __init__(self, path: Path, reason: str, *, line: int, column: int, hint: str) -> None:
+        super().__init__(f"{path}: line {line}, column {column}: {reason}", hint=hint)
+        self.reason, self.line, self.column = reason, line, column
+
+
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
     """One source as the document lists it; ``path`` is its ``pending/`` folder."""
@@ -97,10 +105,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise ConfigError(
-            f"{path}: line {line}, column {column}: byte {error.object[error.start]:#04x} is not UTF-8",
-            hint="save the file as UTF-8",
-        ) from None
+        reason = f"byte {error.object[error.start]:#04x} is not UTF-8"
+        raise NotJsonError(path, reason, line=line, column=column, hint="save the file as UTF-8") from None
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read: {error.strerror}",
@@ -110,17 +116,12 @@ def read_text(path: Path) -> str:
 
 def parse(text: str, path: Path) -> dict[str, Any]:
     if not text.strip():
-        raise ConfigError(
-            f"{path}: line 1, column 1: the file is empty",
-            hint="restore it; or remove it, and make a new one with: task-queue init",
-        )
+        hint = "restore it; or remove it, and make a new one with: task-queue init"
+        raise NotJsonError(path, "the file is empty", line=1, column=1, hint=hint)
     try:
         document: object = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{path}: line {error.lineno}, column {error.colno}: {error.msg}",
-            hint=_LEFT,
-        ) from None
+        raise NotJsonError(path, error.msg, line=error.lineno, column=error.colno, hint=_LEFT) from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply", hint=_LEFT) from None
     except ValueError as error:

@@ -130,6 +130,16 @@ def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
                 content.setdefault("defaults", dict(_IN_GIT))
 
 
+def replace_text(config: Path, text: str, *, instead_of: str) -> None:
+    """Write *text* as it stands. Raises ConfigError if the file does not say *instead_of* any more."""
+    document.demand_trust(config)
+    real = _real(config)
+    with locked(real.with_name(f".{real.name}.lock")):
+        if document.read_text(real) != instead_of:
+            raise ConfigError(f"{config}: was changed meanwhile", hint="edit it as it is now")
+        durable.replace(real, text.encode())
+
+
 @contextlib.contextmanager
 def editing(config: Path, now: datetime) -> Generator[dict[str, Any], None, None]:
     """The document, to be changed in place; written when the block ends without an exception and changed it."""

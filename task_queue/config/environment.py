@@ -24,6 +24,7 @@ PASSED = (
 )
 _GENERAL = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 _GENERAL_OF_A_HOME = (".local/bin", "bin")
+_OF_A_DESKTOP = ("USER", "LOGNAME", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY")
 _OF_AN_ENVIRONMENT = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME")
 """Each names the folder of a Python environment."""
 _PROMPTS = {"VIRTUAL_ENV_PROMPT": "VIRTUAL_ENV", "CONDA_DEFAULT_ENV": "CONDA_PREFIX"}
@@ -62,6 +63,16 @@ def template_environment(environ: Mapping[str, str] | None = None) -> dict[str, 
     """What the runner template needs to start: no variable that changes what Python imports."""
     ours = os.environ if environ is None else environ
     return {name: ours[name] for name in ("PATH", "HOME", "LANG") if name in ours}
+
+
+def notifier_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a notifier needs to reach the network, the desktop and the queue's own files: no credential of an agent."""
+    ours = os.environ if environ is None else environ
+    return {
+        name: value
+        for name, value in ours.items()
+        if name in (*PASSED, *_OF_A_DESKTOP) or name.startswith("XDG_")
+    }
 
 
 def _without_environment(passed: Mapping[str, str], own: Path, *, home: str) -> dict[str, str]:

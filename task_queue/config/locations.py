@@ -108,6 +108,11 @@ class Locations:
         return self.state_dir / "broken-bases"
 
     @property
+    def notifications(self) -> Path:
+        """What the targets of notifications still get, and up to which event they were looked through."""
+        return self.state_dir / "notifications.json"
+
+    @property
     def drops(self) -> Path:
         return self.state_dir / "dropped.json"
 
@@ -124,6 +129,7 @@ class Locations:
             self.ledger,
             self.claims,
             self.drops,
+            self.notifications,
             self.stopped,
             self.trusted_settings,
         )

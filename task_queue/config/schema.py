@@ -11,14 +11,24 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from task_queue.config import document
+from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import Duration
 from task_queue.domain.errors import ConfigError
@@ -28,6 +38,7 @@ from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.executor import McpSource, SettingSource
 
 _PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -72,6 +83,32 @@ def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise ValueError(f"'{name}' is not the name of a variable")
     return name
+
+
+def _event_or_kind(word: str) -> str:
+    known = notification.words()
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1)
+        meant = (
+            f"; did you mean '{near[0]}'?"
+            if near
+            else f": '{notification.ATTENTION}', or one of docs/notifications.md"
+        )
+        raise ValueError(f"'{word}' is neither an event nor a kind of attention that events name{meant}")
+    return word
+
+
+def _clock(text: str) -> str:
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(f"must be a local time such as 07:30, not '{text}'")
+    return text
+
+
+def _hours(text: str) -> str:
+    begins, dash, ends = text.partition("-")
+    if not dash or begins == ends or not _CLOCK.fullmatch(begins) or not _CLOCK.fullmatch(ends):
+        raise ValueError(f"must be two local times such as 22:00-07:00, not '{text}'")
+    return text
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -191,6 +228,54 @@ class Limits(_Section):
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
 
 
+class NotificationTarget(_Section):
+    """Somewhere messages go: a command, or a URL of apprise."""
+
+    command: Annotated[tuple[str, ...], AfterValidator(_absolute_program)] = ()
+    """The message is JSON on its standard input, and its fields are variables."""
+    url: str | None = None
+    """Often holds a secret."""
+    on: tuple[Annotated[str, AfterValidator(_event_or_kind)], ...] = (notification.ATTENTION,)
+    """Events, kinds of attention, or ``attention``: all that needs a person."""
+    window: Period = "10m"
+    """After a message, what follows is collected for so long."""
+    quiet: Annotated[str, AfterValidator(_hours)] | None = None
+    report_at: Annotated[str, AfterValidator(_clock)] | None = None
+    timeout: Period = "30s"
+    """Of one delivery."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NotificationTarget:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("needs either 'command' or 'url'")
+        return self
+
+    @property
+    def rhythm(self) -> notification.Rhythm:
+        quiet = None
+        if self.quiet is not None:
+            begins, _, ends = self.quiet.partition("-")
+            quiet = notification.Quiet(time.fromisoformat(begins), time.fromisoformat(ends))
+        report_at = None if self.report_at is None else time.fromisoformat(self.report_at)
+        return notification.Rhythm(_PERIOD(self.window), quiet, report_at)
+
+    @property
+    def timeout_s(self) -> float:
+        return _PERIOD(self.timeout).total_seconds()
+
+
+class MetricsSettings(_Section):
+    """Figures for Prometheus."""
+
+    file: AbsolutePath | None = None
+    """Every user can read it."""
+    every: Period = "60s"
+
+    @property
+    def every_s(self) -> float:
+        return _PERIOD(self.every).total_seconds()
+
+
 class Config(_Section):
     version: Annotated[str, Field(pattern=r"^2\.\d+$")]
     project_workspace: AbsolutePath | None = None
@@ -206,7 +291,9 @@ class Config(_Section):
     sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     stop_grace_seconds: Seconds = 30.0
     retention: dict[str, Any] | None = None
-    notifications: dict[str, Any] | None = None
+    notifications: dict[SourceId, NotificationTarget] | None = None
+    """By the name of the target."""
+    metrics: MetricsSettings = MetricsSettings()
     api: dict[str, Any] | None = None
     created_at: str | None = None
     updated_at: str | None = None
@@ -269,41 +356,69 @@ def load(path: Path) -> Config:
 
 
 def validate(content: Mapping[str, Any], path: Path) -> Config:
-    """*content* as read from *path*, checked."""
-    try:
-        config = Config.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        raise _explained(error, content, path) from None
-    _check_defaults(config.defaults, path, "defaults")
-    for index, source in enumerate(config.sources):
-        _check_defaults(source.defaults, path, f"{document.SOURCES}[{index}].defaults")
+    """*content* as read from *path*, checked; raises the first of its WrongValueErrors."""
+    config, faults = _checked(content, path)
+    if faults:
+        raise faults[0]
+    assert config is not None
     return config
 
 
-def _check_defaults(defaults: Mapping[str, Any], path: Path, where: str) -> None:
-    if not defaults:
-        return
+def faults_in(content: Mapping[str, Any], path: Path) -> tuple[WrongValueError, ...]:
+    """All that is wrong with *content*."""
+    return _checked(content, path)[1]
+
+
+class WrongValueError(ConfigError):
+    """What stands at ``key`` cannot be used: ``reason`` is the rest of a sentence."""
+
+    def __init__(self, path: Path, key: str, reason: str, *, hint: str) -> None:
+        super().__init__(f"{path}: {key}: {reason}", hint=hint)
+        self.key, self.reason = key, reason
+
+
+def _checked(content: Mapping[str, Any], path: Path) -> tuple[Config | None, tuple[WrongValueError, ...]]:
+    try:
+        config = Config.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        config = None
+        found = {_key_path(each["loc"]): _explained(each, content, path) for each in error.errors()}
+    else:
+        found = {}
+    for place, defaults in _defaults_in(content):
+        fault = _fault_of_defaults(defaults, path, place)
+        if fault is not None and place not in found:
+            found[place] = fault
+    return config, tuple(found.values())
+
+
+def _defaults_in(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    listed: Any = content.get(document.SOURCES)
+    items: list[Any] = [content, *(listed if isinstance(listed, list) else ())]
+    for number, item in enumerate(items):
+        defaults: Any = item.get("defaults") if isinstance(item, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] # JSON
+        if isinstance(defaults, dict) and defaults:
+            yield "defaults" if number == 0 else f"{document.SOURCES}[{number - 1}].defaults", defaults  # pyright: ignore[reportUnknownVariableType] # JSON
+
+
+def _fault_of_defaults(defaults: Mapping[str, Any], path: Path, where: str) -> WrongValueError | None:
     from task_queue.domain.document.settings import parse_defaults
 
     try:
         parse_defaults(defaults)
     except ValueError as error:
-        raise ConfigError(
-            f"{path}: {where}: {error}", hint="correct it, then run: task-queue doctor"
-        ) from None
+        return WrongValueError(path, where, str(error), hint="correct it, then run: task-queue doctor")
+    return None
 
 
-def _explained(error: ValidationError, content: Mapping[str, Any], path: Path) -> ConfigError:
-    first = error.errors()[0]
-    key = _key_path(first["loc"])
-    if first["type"] == "missing":
-        near = difflib.get_close_matches(str(first["loc"][-1]), list(content), n=1)
+def _explained(error: ErrorDetails, content: Mapping[str, Any], path: Path) -> WrongValueError:
+    key = _key_path(error["loc"])
+    if error["type"] == "missing":
+        near = difflib.get_close_matches(str(error["loc"][-1]), list(content), n=1)
         hint = f"is '{near[0]}' a misspelling of it?" if near else "add the key"
-        return ConfigError(f"{path}: {key}: is missing", hint=hint)
-    return ConfigError(
-        f"{path}: {key}: {_SENTENCES.get(first['type'], first['msg']).removeprefix('Value error, ')}",
-        hint=f"correct '{key}', then run: task-queue doctor",
-    )
+        return WrongValueError(path, key, "is missing", hint=hint)
+    reason = _SENTENCES.get(error["type"], error["msg"]).removeprefix("Value error, ")
+    return WrongValueError(path, key, reason, hint=f"correct '{key}', then run: task-queue doctor")
 
 
 _SENTENCES: Mapping[str, str] = MappingProxyType(

@@ -15,6 +15,7 @@ from datetime import timedelta
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
+from task_queue.domain.document.naming import key_of_copy
 from task_queue.domain.errors import GitError
 from task_queue.git.tidying import repositories_in, tidy
 from task_queue.platform import temporary
@@ -80,7 +81,7 @@ class Housekeeping:
         copies = list((self._locations.documents / source.id).glob("*.md"))
         unfinished = unfinished_in(source.path)
         for copy in copies:
-            if copy.stem not in unfinished:
+            if key_of_copy(copy.name) not in unfinished:
                 copy.unlink(missing_ok=True)
 
     def _tidy(self, source: Source, config: Config) -> None:

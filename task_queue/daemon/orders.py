@@ -22,7 +22,7 @@ from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
-from task_queue.domain.document.naming import key_of
+from task_queue.domain.document.naming import copy_of
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import (
@@ -159,7 +159,7 @@ class ConfiguredOrders:
             title=task.title,
             body=task.body,
             document=place.document,
-            agent_copy=self.documents / self.source.id / f"{key_of(claim.task_id)}.md",
+            agent_copy=self.documents / self.source.id / copy_of(claim.task_id, source=self.source.id),
             scratch=place.scratch,
             temporary=self.temporary,
             log=place.log,

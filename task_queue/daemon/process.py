@@ -33,6 +33,8 @@ from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.landings import InForce, LandingTries
+from task_queue.daemon.metrics import MetricsFile
+from task_queue.daemon.notifications import Notifications
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.sources import ServedSources
@@ -65,6 +67,8 @@ _LOOK_AFTER_S = 1.0
 _CHECK_EVERY_S = 2.0
 _CHECK_WORKERS_AND_DISKS_EVERY_S = 5.0
 _STOP_SLACK_S = 15.0
+_SECRET = frozenset(("agent", "notifications"))
+"""Sections of the configuration that may hold secrets."""
 
 
 @dataclass(slots=True)
@@ -177,6 +181,14 @@ class Daemon:
         )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._landings = LandingTries(lambda: InForce(locations, self._config, os.environ), self._emit)
+        self._notifications = Notifications(locations, lambda: self._config, clock=self._clock)
+        self._metrics = MetricsFile(
+            lambda: self._config,
+            clock=self._clock,
+            account_of=lambda: self._admission.account,
+            is_stopped=lambda: self._halted,
+        )
+        self._subscribers = (*self._subscribers, self._metrics.emit)
         self._warnings: list[str] = []
         self._state: dict[str, Any] = {}
 
@@ -189,6 +201,8 @@ class Daemon:
                 self._apply(self._config)
                 self._housekeeping.start()
                 self._landings.start()
+                self._notifications.start()
+                self._metrics.start()
                 self._notifier.ready()
                 log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
@@ -203,6 +217,9 @@ class Daemon:
                 self._housekeeping.stop()
                 self._landings.stop(patience_s=self._config.stop_grace_seconds)
                 self._stop_serving()
+                self._notifier.extend_timeout(2 * _STOP_SLACK_S)
+                self._notifications.stop(patience_s=_STOP_SLACK_S)
+                self._metrics.stop()
                 self._runners.close()
                 self._write_state(stopped=True)
                 self._emit(DaemonStopped(os.getpid()))
@@ -261,6 +278,7 @@ class Daemon:
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
             subscriber(event)
+        self._notifications.look_soon()
         if isinstance(event, TaskSettled):
             self._landings.look_soon()
 
@@ -298,6 +316,8 @@ class Daemon:
         self._sources.apply()
         self._housekeeping.look_soon()
         self._landings.look_soon()
+        self._notifications.look_soon()
+        self._metrics.look_soon()
 
     def _halt_if_asked(self) -> None:
         """``task-queue stop`` leaves a file, ``resume`` removes it: so a stop holds across restarts."""
@@ -397,7 +417,7 @@ def _take_over(locations: Locations) -> Config:
     demand_trust(locations)
     content = document.read(locations.config)
     config = schema.validate(content, locations.config)
-    shown = {key: value for key, value in content.items() if key != "agent"}
+    shown = {key: value for key, value in content.items() if key not in _SECRET}
     shown["executors"] = dict.fromkeys(config.executors)  # their names
     with suppress(OSError):  # a full disk stops no reload
         durable.replace(locations.in_force, json.dumps(shown).encode())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import assert_never
 
 from task_queue.domain.errors import UnknownTaskError
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
 
 
 class Action(StrEnum):
@@ -14,6 +13,19 @@ class Action(StrEnum):
 
     CANCEL = "cancel"
     RETRY = "retry"
+    EDIT = "edit"
+    PRIORITY = "priority"
+    MOVE = "move"
+    RM = "rm"
+
+
+_OF_WAITING = (Action.CANCEL, Action.EDIT, Action.PRIORITY, Action.MOVE, Action.RM)
+_AVAILABLE = {
+    TaskState.PENDING: _OF_WAITING,
+    TaskState.RUNNING: (Action.CANCEL,),
+    TaskState.FAILED: (Action.RETRY, Action.RM),
+    TaskState.COMPLETED: (Action.RM,),
+}
 
 
 def available_actions(state: TaskState, *, needs_person: bool = False) -> tuple[Action, ...]:
@@ -22,29 +34,21 @@ def available_actions(state: TaskState, *, needs_person: bool = False) -> tuple[
     To cancel a task twice is one request. A failed task may be tried again, also when its attempts are used up;
     a waiting one where it is not tried again without a person (*needs_person*).
     """
-    match state:
-        case TaskState.PENDING if needs_person:
-            return Action.RETRY, Action.CANCEL
-        case TaskState.PENDING | TaskState.RUNNING:
-            return (Action.CANCEL,)
-        case TaskState.FAILED:
-            return (Action.RETRY,)
-        case TaskState.COMPLETED:
-            return ()
-        case _:
-            assert_never(state)
+    if state is TaskState.PENDING and needs_person:
+        return Action.RETRY, *(action for action in _OF_WAITING if action is not Action.MOVE)
+    return _AVAILABLE[state]
 
 
 def demand(action: Action, task_id: TaskId, state: TaskState, *, needs_person: bool = False) -> None:
     """Raises UnknownTaskError, which names the state, unless *action* is available."""
     if action in available_actions(state, needs_person=needs_person):
         return
-    match action:
-        case Action.CANCEL:
-            raise UnknownTaskError(f"task {task_id} has ended already ({state})")
-        case Action.RETRY:
-            raise UnknownTaskError(
-                f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
-            )
-        case _:
-            assert_never(action)
+    if action is Action.RETRY:
+        raise UnknownTaskError(
+            f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
+        )
+    if state in ENDED:
+        raise UnknownTaskError(f"task {task_id} has ended already ({state})")
+    raise UnknownTaskError(
+        f"task {task_id} is {state}", hint=f"end it first with: task-queue tasks cancel {task_id}"
+    )

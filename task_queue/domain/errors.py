@@ -91,6 +91,10 @@ class AmbiguousTaskError(TaskQueueError):
     """A person named a task by a part that several ids have; ``hint`` lists them."""
 
 
+class TaskMovedOn(TaskQueueError):  # noqa: N818 - what happened to the task, not a fault
+    """A task began, ended or was changed while a person was about to change it: nothing was done to it."""
+
+
 class EngineError(TaskQueueError):
     """A source's tasks cannot be kept or arbitrated."""
 

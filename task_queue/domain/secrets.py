@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 REDACTED = "[redacted]"
@@ -90,11 +90,12 @@ def redacted(value: Any, secrets: Iterable[str]) -> Any:
             items: list[Any] = [redacted(item, secrets) for item in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
             return tuple(items) if isinstance(value, tuple) else items
         case dict():
+            record = cast("dict[Any, Any]", value)
             return {
-                key if _WORD.fullmatch(str(key)) else redacted(key, secrets): item  # pyright: ignore[reportUnknownArgumentType]  # JSON
+                key if _WORD.fullmatch(str(key)) else redacted(key, secrets): item
                 if key in _STRUCTURE and isinstance(item, str) and _WORD.fullmatch(item)
                 else redacted(item, secrets)
-                for key, item in value.items()  # pyright: ignore[reportUnknownVariableType]  # JSON
+                for key, item in record.items()
             }
         case _:
             return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from task_queue.domain.document.naming import ref_part_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.task import TaskId
 from task_queue.domain.work.unwanted import CommitRules
+from task_queue.git.hidden import Hidden, hidden_now
 from task_queue.git.made import committed_as_made, dirty_work, set_apart
 from task_queue.git.program import Git
 from task_queue.git.repository import Repository, commit_of, dirty_paths, head_of
@@ -63,6 +64,8 @@ class Checkpoint:
     """What was uncommitted, with what the checkpoint holds there (``absent``: it was deleted)."""
     left_out: tuple[LeftOut, ...] = ()
     """What was uncommitted and is not in the checkpoint."""
+    hidden: Hidden | None = None
+    """What git did not see then; None in a checkpoint of an earlier release."""
 
     @property
     def others_paths(self) -> frozenset[str]:
@@ -103,12 +106,16 @@ def checkpoint(
     kept = take_snapshot(there, repository, dirty=dirty, max_file_bytes=max_file_bytes)
     if own is not None:
         kept = _without_own(there, repository, kept, own, base=base)
+    is_again = own is not None and earlier is not None
+    before_task = _found(there, earlier, ref=ref, attempt=None) if is_again else None
+    hidden = (before_task.hidden if before_task else None) or hidden_now(there)
     about = {
         "attempt": attempt,
         "base": base,
         "branch": repository.branch,
         "staged": kept.staged,
         "left_out": [[entry.path, entry.why] for entry in kept.left_out],
+        "hidden": asdict(hidden),
     }
     before = [earlier] if earlier else []
     return _published(there, ref, f"Before {task_id}", about, tree=kept.tree, before=before, replaces=earlier)
@@ -253,6 +260,7 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Ch
             return None
         base, staged = about["base"], about["staged"]
         left_out = tuple(LeftOut(path, why) for path, why in about["left_out"])
+        hidden = Hidden(**about["hidden"]) if "hidden" in about else None
     except (ValueError, KeyError, TypeError) as error:
         raise GitError(
             f"{git.directory}: {ref} was not written by task-queue",
@@ -263,7 +271,7 @@ def _found(git: Git, commit: str | None, *, ref: str, attempt: int | None) -> Ch
     for step in steps_between(git, against, staged):
         # Staged, and then put back in the file: the file equals the last commit, yet the path is the user's.
         dirty.setdefault(step.path, step.before)
-    return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out)
+    return Checkpoint(commit, ref, base, about["branch"], staged, dirty, left_out, hidden)
 
 
 def _published(

@@ -33,12 +33,12 @@ def publish(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Put *data* in place of what *path* holds; readers see the old or the new, never a mixture.
 
     A link is replaced, never followed: it may lead to a file that its maker could not write.
     """
-    temporary = _write_temporary(path.parent, data)
+    temporary = _write_temporary(path.parent, data, mode=mode)
     try:
         temporary.rename(path)
     except OSError:
@@ -176,12 +176,12 @@ def sweep_temporaries(folder: Path) -> int:
     return swept
 
 
-def _write_temporary(directory: Path, data: bytes) -> Path:
+def _write_temporary(directory: Path, data: bytes, *, mode: int = 0o600) -> Path:
     temporary = directory / f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_serial)}-{os.urandom(4).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600)
     try:
-        os.fchmod(fd, 0o600)
+        os.fchmod(fd, mode)
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]

@@ -16,6 +16,7 @@ from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_no
 from task_queue.git.collect import collect
 from task_queue.git.exclude import hide_made
 from task_queue.git.guarding import end_guarding
+from task_queue.git.hidden import hidden_now
 from task_queue.git.interrupted import record_end
 from task_queue.git.leftovers import keep_leftovers
 from task_queue.git.made import begin_making, end_making, forget_made, set_apart
@@ -144,7 +145,18 @@ class Checkout:
         changes = changes_between(self.git, self.checkpoint.commit, now.tree)
         new = [entry for entry in now.left_out if entry.path not in self.checkpoint.others_paths]
         left_out = [f"{entry.path} ({entry.why})" for entry in new]
-        return replace(changes, left_out=(*left_out, *self.inside_submodules()))
+        return replace(changes, left_out=(*left_out, *self.inside_submodules(), *self.hidden()))
+
+    def hidden(self) -> tuple[str, ...]:
+        """What rules of the task's making hide from git, each with those rules; in no commit and no diff."""
+        if self.git is None or self.repository is None or self.checkpoint is None:
+            return ()
+        if self.checkpoint.hidden is None:
+            return ()
+        new = hidden_now(self.git.at(self.repository.root)).since(self.checkpoint.hidden)
+        more = (f"and {len(new) - MOST_NAMED} more",) if len(new) > MOST_NAMED else ()
+        named_ones = list(new.items())[:MOST_NAMED]
+        return (*(f"{path} (hidden from git by {rules})" for path, rules in named_ones), *more)
 
     def inside_submodules(self) -> tuple[str, ...]:
         """Of a task's own checkout: in place, they are among what a snapshot leaves out."""

@@ -226,7 +226,7 @@ class Checks:
             announce=announce,
         )
         for check in checks:
-            transcript.write("note", {"type": CHECK, **asdict(check)})
+            transcript.write("note", {"type": CHECK, "purpose": purpose, **asdict(check)})
         return checks
 
 

@@ -111,7 +111,7 @@ def commit_work(
     notes += [f"not in the commit: {entry.path}, {entry.why}" for entry in result.left_out]
     if result.ours is not None:
         notes += _after_commit(checkout)
-    notes += [f"not in the commit: {inside}" for inside in checkout.inside_submodules()]
+    notes += [f"not in the commit: {each}" for each in (*checkout.inside_submodules(), *checkout.hidden())]
     owner = checkout.owner
     target = commit_of(owner, f"refs/heads/{checkout.target}") if owner and checkout.target else None
     notes += doubts_about_agents(

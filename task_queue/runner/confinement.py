@@ -70,6 +70,7 @@ def _common(order: Order, readable: tuple[Path, ...]) -> Sandbox:
         Path(order.env[name]) for name in ("XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR") if order.env.get(name)
     ]
     private += [order.agent.config_dir] if order.agent.config_dir is not None else []
+    private += [order.agent_copy.parents[1]]  # of every source
     private += secrets_below(Path(home)) if home else ()
     return Sandbox(
         readable=(*((Path(home),) if home else ()), *readable), hidden=(*order.queue_dirs, *private)

@@ -22,8 +22,14 @@ OURS = "Mine\n\nTask-Id: task-a\nTask-Queue-Attempt: 1\nTask-Queue-Cost: 0.0000 
 COMMIT = f"git add --all; git -c user.name=A -c user.email=a@example.org commit -qm {shlex.quote(OURS)}"
 HOOK = "printf '#!/bin/sh\\ntouch .git/ran; echo planted > evil.txt; git add evil.txt\\n' > .git/hooks/pre-commit"
 _PLANTING = f"mkdir -p .git/hooks; {HOOK}; chmod +x .git/hooks/pre-commit"
-PLANT = f"echo {b64encode(_PLANTING.encode()).decode()} | base64 -d | sh"
-"""Spelled so that the CLI, which looks at a command's words, lets it run."""
+
+
+def spelled(command: str) -> str:
+    """So that the CLI, which looks at a command's words, lets it run."""
+    return f"echo {b64encode(command.encode()).decode()} | base64 -d | sh"
+
+
+PLANT = spelled(_PLANTING)
 OWN = {"isolation": "worktree", "landing": "merge"}
 PLACES = pytest.mark.parametrize("place", [{}, OWN], ids=["in place", "a checkout"])
 
@@ -150,6 +156,25 @@ def test_attributes_and_replacements_do_not_hide_it_from_the_auditor(
     carried_out(make_agent_rig, script, **place)
 
     assert "+planted" in script.audits[0]
+
+
+@PLACES
+@pytest.mark.parametrize("rules", [".gitignore", ".git/info/exclude"])
+def test_what_a_task_hides_from_git_is_named_to_its_auditor(
+    make_agent_rig: MakeAgentRig, place: dict[str, Any], rules: str
+) -> None:
+    """By rules that no diff shows; in the repository of a checkout they hide nothing from the queue."""
+    hide = spelled(f"mkdir -p .git/info; printf '.gitignore\\nevil.txt\\n' > {rules}")
+    script = TwoAgents(verdict("pass"), work=f"echo planted > evil.txt; echo x > work.txt; {hide}")
+
+    _, repository, result = carried_out(make_agent_rig, script, **place)
+
+    if place and rules != ".gitignore":
+        assert "+planted" in script.audits[0]
+        return
+    assert "evil.txt (hidden from git by " in script.audits[0]
+    assert any("not in the commit: evil.txt (hidden from git by " in note for note in result["notes"])
+    assert files_of(repository) == ["first.txt", "work.txt"]
 
 
 class Retried:

@@ -116,7 +116,7 @@ def test_a_task_that_comes_back_eight_times_waits_for_a_person(
     assert "came back 8 times in a row" in listed.stdout
     assert status.returncode == 3
     assert "next: task-queue tasks retry task-a" in status.stdout
-    assert shown["available_actions"] == ["retry", "cancel"]
+    assert shown["available_actions"] == ["retry", "cancel", "edit", "priority", "rm"]
     assert [need["kind"] for need in shown["attention"]] == ["returned"]
     (rig.workspace / "ready").touch()
     rig.cli("tasks", "retry", "task-a", check=True)

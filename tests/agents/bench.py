@@ -12,6 +12,7 @@ from typing import Any
 
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.demo.scripted_model import Script, ScriptedModel, child_environment
+from task_queue.domain.document.naming import copy_of
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Outcome, Work
 from task_queue.domain.work.worktrees import Keep
@@ -56,7 +57,7 @@ class Bench:
             title="A task",
             body="Do it.",
             document=document,
-            agent_copy=self.root / "documents" / "task-a.md",
+            agent_copy=self.root / "documents" / "adhoc" / copy_of(claim.task_id, source="adhoc"),
             scratch=attempt_dir,
             temporary=self.root / "tmp",
             log=LogAddress("folder", str(self.queue / "pending")),

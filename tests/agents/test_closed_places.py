@@ -14,6 +14,8 @@ from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.prompts import prompts_for
 from task_queue.demo.scripted_model import Reply, Request, Say, UseTool
 from task_queue.domain.document.choices import Profile, Workflow
+from task_queue.domain.document.naming import copy_of
+from task_queue.domain.task import TaskId
 from tests.agents.bench import Bench, MakeBench
 
 SECRET = "the-key-that-pays"
@@ -30,6 +32,10 @@ def closed_places(run: Bench) -> list[Path]:
     state.mkdir()
     folders = ("pending", "completed", "failed", "logs/task-b/attempt-1", "reports", "results", "planning")
     files = [run.queue / folder / "secret.md" for folder in folders] + [state / "ledger.jsonl", real]
+    copies = run.order.agent_copy.parents[1]
+    files += [
+        copies / source / copy_of(TaskId("secret"), source=source) for source in (run.order.source, "other")
+    ]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(SECRET)
@@ -47,6 +53,7 @@ def ways_to(file: Path, run: Bench) -> Iterator[str]:
     yield f"{name}-folder/{file.name}"
     yield os.path.relpath(file, run.workspace)
     yield f"/proc/self/root{file}"
+    yield f"/proc/{os.getpid()}/root{file}"  # of a process outside of the sandbox
     yield f"/proc/self/cwd/{os.path.relpath(file, run.workspace)}"
     yield f"/{file}"
     yield str(file).upper()
@@ -84,9 +91,10 @@ def test_file_tools_neither_read_nor_write_there(bench: MakeBench, profile: Prof
         for way in ways_to(file, run):
             calls.append(UseTool("Read", {"file_path": way}))
             calls.append(UseTool("Grep", {"pattern": "pays", "path": way, "output_mode": "content"}))
-    for folder in (run.queue, run.queue.parent, run.root, f"/proc/self/root{run.queue}"):
+    copies = run.order.agent_copy.parents[1]
+    for folder in (run.queue, run.queue.parent, run.root, copies, f"/proc/self/root{run.queue}"):
         calls.append(UseTool("Grep", {"pattern": "pays", "path": str(folder), "output_mode": "content"}))
-        calls.append(UseTool("Glob", {"pattern": "**/secret.md", "path": str(folder)}))
+        calls.append(UseTool("Glob", {"pattern": "**/*secret.md", "path": str(folder)}))
     if profile is not Profile.READONLY:
         for file in places:
             for way in ways_to(file, run):
@@ -98,7 +106,7 @@ def test_file_tools_neither_read_nor_write_there(bench: MakeBench, profile: Prof
     assert "Do it." in own
     assert not [answer for answer in closed if SECRET in answer or "secret.md:" in answer]
     assert all(file.read_text() == SECRET for file in places)
-    assert not list(run.queue.rglob(NEW))
+    assert not [*run.queue.rglob(NEW), *copies.rglob(NEW)]
     assert not run.order.agent_copy.exists()
 
 

@@ -15,6 +15,7 @@ import pytest
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.agents.command import CommandExecutor
 from task_queue.demo.scripted_model import Say, ScriptedModel, UseTool, in_turn
+from task_queue.domain.document.naming import copy_of
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.task import TaskId
@@ -112,7 +113,7 @@ def order_for(root: Path, script: str, *, verify: tuple[str, ...] = ()) -> Order
         title="A task",
         body=script,
         document=document,
-        agent_copy=root / "documents" / "task.md",
+        agent_copy=root / "documents" / "test" / copy_of(TaskId("task-a"), source="test"),
         scratch=root,
         temporary=root / "tmp",
         log=LogAddress("none", ""),

@@ -19,6 +19,7 @@ from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of, show_of
+from task_queue.app.revising import edit, move, opened, prioritize, remove
 from task_queue.app.sources import pause_source
 from task_queue.app.standing import Standing
 from task_queue.domain.actions import Action, available_actions
@@ -32,7 +33,14 @@ from task_queue.store.folder.intake import QueueFull
 from tests.app.bench import A, Bench
 
 B = TaskId("task-b")
-VERBS: dict[Action, Callable[..., object]] = {Action.CANCEL: cancel, Action.RETRY: retry}
+VERBS: dict[Action, Callable[[Installation, TaskId], object]] = {
+    Action.CANCEL: cancel,
+    Action.RETRY: retry,
+    Action.EDIT: lambda installation, task_id: edit(installation, opened(installation, task_id), "# Other"),
+    Action.PRIORITY: lambda installation, task_id: prioritize(installation, task_id, 9),
+    Action.MOVE: lambda installation, task_id: move(installation, task_id, "planned"),
+    Action.RM: remove,
+}
 
 
 def add_to(
@@ -93,19 +101,13 @@ def test_an_unknown_source_is_refused_with_those_that_there_are(bench: Bench) ->
     assert "ad-hoc, planned" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("verb", ["add", "cancel", "retry"])
+@pytest.mark.parametrize("verb", ["add", *Action])
 def test_no_verb_obeys_a_configuration_that_others_can_write(bench: Bench, verb: str) -> None:
     bench.place("failed" if verb == "retry" else "pending")
     bench.config.chmod(0o666)
 
-    verbs: dict[str, Callable[[], object]] = {
-        "add": lambda: add_to(bench.installation, "# x"),
-        "cancel": lambda: cancel(bench.installation, A),
-        "retry": lambda: retry(bench.installation, A),
-    }
-
     with pytest.raises(ConfigError, match="not trusted"):
-        verbs[verb]()
+        add_to(bench.installation, "# x") if verb == "add" else VERBS[Action(verb)](bench.installation, A)
 
 
 def test_a_person_learns_where_the_new_task_stands(bench: Bench) -> None:

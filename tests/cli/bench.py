@@ -70,8 +70,10 @@ class Bench:
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def on_a_terminal(self, *arguments: str, columns: int = 80, rows: int = 50, **environ: str) -> Answer:
-        """The same with a terminal of that size in place of stdin, stdout and stderr."""
+    def on_a_terminal(
+        self, *arguments: str, columns: int = 80, rows: int = 50, typed: str = "", **environ: str
+    ) -> Answer:
+        """The same with a terminal of that size in place of stdin, stdout and stderr; *typed* is typed at once."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         command = subprocess.Popen(
@@ -83,6 +85,7 @@ class Bench:
             stderr=theirs,
         )
         os.close(theirs)
+        os.write(ours, typed.encode())
         written = b""
         with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
             while read := os.read(ours, 65536):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.transcript_text import readable
 from task_queue.platform.identity import own_identity
 from tests.cli.bench import Bench, a_bench, write_json
 
@@ -341,25 +340,6 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
 
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == bench.run(*group, "--help").out
-
-
-@pytest.mark.parametrize(
-    ("raw", "says"),
-    [
-        ({"type": "workflow", "name": "audited"}, "workflow: audited"),
-        ({"type": "phase", "phase": "verify"}, "phase: verify"),
-        ({"type": "site", "workspace": "/srv/web", "isolation": "none"}, "checkout: /srv/web"),
-        ({"type": "vouched", "token": "x"}, None),
-        ({"type": "result", "subtype": "success", "num_turns": 1}, "result: success, 1 turn"),
-        (
-            {"type": "result", "subtype": "success", "is_error": True, "num_turns": 2},
-            "result: error, 2 turns",
-        ),
-    ],
-)
-def test_a_transcript_is_told_in_words(raw: dict[str, object], says: str | None) -> None:
-    """The CLI calls a run a success that could not even log in."""
-    assert readable(json.dumps({"dir": "note", "raw": raw})) == says
 
 
 def test_doctor_names_what_has_no_effect_yet(bench: Bench) -> None:

@@ -20,6 +20,13 @@ def test_show_prints_the_skill_or_a_prompt(bench: Bench) -> None:
     assert bench.run("skill", "show", "nonsense").code == 2
 
 
+def test_plugin_prints_a_folder_that_claude_code_can_load(bench: Bench) -> None:
+    folder = Path(bench.run("skill", "plugin").out.rstrip("\n"))
+
+    assert (folder / ".claude-plugin" / "marketplace.json").is_file()
+    assert (folder / "skills" / "queue" / "SKILL.md").is_file()
+
+
 def test_which_says_what_applies(bench: Bench) -> None:
     """The project's own text is told from ours, and --packaged still shows ours."""
     folder = bench.project / ".claude" / "task-queue"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from task_queue.config import document, edit, schema
 from task_queue.config.locations import locate
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.notification import Rhythm
 from task_queue.store.folder.layout import Layout
 
 DATA = Path(__file__).parents[1] / "data"
@@ -369,3 +371,40 @@ def test_every_number_has_a_least_and_a_most() -> None:
         for name, kind in numbers.items()
         if not ({"minimum", "exclusiveMinimum"} & set(kind) and "maximum" in kind)
     ]
+
+
+_WAY = {"command": ["/bin/true"]}
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({}, "needs either 'command' or 'url'"),
+        ({**_WAY, "url": "json://x"}, "needs either 'command' or 'url'"),
+        ({"command": ["true"]}, "must begin with the absolute path of a program"),
+        ({**_WAY, "on": ["faild"]}, "did you mean 'failed'?"),
+        ({**_WAY, "on": ["daemon"]}, "'daemon' is neither an event nor a kind of attention that events name"),
+        ({**_WAY, "quiet": "22:00"}, "must be two local times such as 22:00-07:00"),
+        ({**_WAY, "quiet": "22:00-22:00"}, "must be two local times such as 22:00-07:00"),
+        ({**_WAY, "report_at": "7:30"}, "must be a local time such as 07:30"),
+        ({**_WAY, "report_at": "24:00"}, "must be a local time such as 07:30"),
+        ({**_WAY, "window": "soon"}, "must be a duration"),
+    ],
+)
+def test_a_target_of_notifications_that_cannot_work_is_refused(
+    tmp_path: Path, target: dict[str, Any], said: str
+) -> None:
+    config = a_config(tmp_path, notifications={"phone": target})
+
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        schema.load(config)
+
+    assert "notifications.phone" in str(refused.value)
+
+
+def test_a_target_of_notifications_needs_no_more_than_a_way(tmp_path: Path) -> None:
+    config = schema.load(a_config(tmp_path, notifications={"phone": {"url": "json://x", "sound": "loud"}}))
+
+    assert config.notifications is not None
+    assert config.notifications["phone"].rhythm == Rhythm(timedelta(minutes=10))
+    assert [str(key) for key in config.unknown_keys()] == ["unknown key 'notifications.phone.sound'"]

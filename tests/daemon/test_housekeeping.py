@@ -14,6 +14,7 @@ import pytest
 from task_queue.config.locations import locate
 from task_queue.config.schema import Config, load
 from task_queue.daemon.housekeeping import Housekeeping
+from task_queue.domain.document.naming import copy_of
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.task import TaskId
 from task_queue.git.program import Git
@@ -110,14 +111,15 @@ def test_copies_that_killed_runners_left_go_with_the_end_of_their_task(tmp_path:
     house = House(tmp_path)
     folder = house.locations.documents / "a"
     folder.mkdir(parents=True)
-    for name in ("task-a", "task-runs"):
-        (folder / f"{name}.md").write_text("Do it.")
+    over, runs = (copy_of(TaskId(name), source="a") for name in ("task-a", "task-runs"))
+    for name in (over, runs):
+        (folder / name).write_text("Do it.")
     lock = tmp_path / "a" / "pending" / ".task-runs.lock"
     lock.write_text(json.dumps({"task_id": "task-runs"}))
 
     house.look()
 
-    assert [path.name for path in folder.iterdir()] == ["task-runs.md"]
+    assert [path.name for path in folder.iterdir()] == [runs]
 
 
 def test_one_sources_trouble_is_not_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,10 +9,10 @@ from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.task import TaskId, TaskState
 
 AVAILABLE = {
-    TaskState.PENDING: {Action.CANCEL},
+    TaskState.PENDING: {Action.CANCEL, Action.EDIT, Action.PRIORITY, Action.MOVE, Action.RM},
     TaskState.RUNNING: {Action.CANCEL},
-    TaskState.COMPLETED: set[Action](),
-    TaskState.FAILED: {Action.RETRY},
+    TaskState.COMPLETED: {Action.RM},
+    TaskState.FAILED: {Action.RETRY, Action.RM},
 }
 
 
@@ -31,3 +31,14 @@ def test_an_action_is_demanded_where_it_is_available_and_refused_elsewhere(
 
     assert "task-a" in str(caught.value)
     assert state.value in str(caught.value)
+
+
+def test_a_task_that_was_tried_does_not_leave_its_source() -> None:
+    """It waits for a person, who can do everything else with it."""
+    assert available_actions(TaskState.PENDING, needs_person=True) == (
+        Action.RETRY,
+        Action.CANCEL,
+        Action.EDIT,
+        Action.PRIORITY,
+        Action.RM,
+    )

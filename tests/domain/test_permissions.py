@@ -27,6 +27,19 @@ def test_the_queue_is_closed_in_every_profile(profile: Profile) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+def test_of_the_copies_of_tasks_only_its_own_can_be_read(profile: Profile) -> None:
+    """Names that begin with other characters are closed, in the folder of every source; none can be written."""
+    permissions = permissions_for(profile, own_copies=["/c/web/0110100110010110-task-a.md"])
+
+    rules = set(permissions.settings["permissions"]["deny"])
+    assert {"Edit(//c/**)", "Read(//c/*/1*)", "Read(//c/*/00*)", "Read(//c/*/010*)"} <= rules
+    assert sum(rule.startswith("Read(//c/") for rule in rules) == 16
+    if permissions.sandbox is not None:
+        own = {"denyRead": ["/c"], "allowRead": ["/c/web/0110100110010110-task-a.md"]}
+        assert permissions.sandbox["filesystem"] == own
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_nothing_ever_asks(profile: Profile) -> None:
     """Neither the mode nor a tool can wait for a person; where the CLI asks, the queue answers."""
     permissions = permissions_for(profile)

@@ -173,7 +173,7 @@ def test_a_repository_without_commits(empty: Scratch) -> None:
 
 
 def test_it_takes_few_calls(owner: Scratch, tmp_path: Path) -> None:
-    """Three, one more for a stash, and one for each ref that moved."""
+    """Four, one more for a stash, and one for each ref that moved."""
     log, shim = tmp_path / "calls", tmp_path / "bin" / "git"
     shim.parent.mkdir()
     program = shutil.which("git")
@@ -187,9 +187,9 @@ def test_it_takes_few_calls(owner: Scratch, tmp_path: Path) -> None:
         look()
         return len(log.read_text().splitlines())
 
-    assert calls_of(lambda: state_of(place)) == 4
+    assert calls_of(lambda: state_of(place)) == 5
     before = state_of(place)
     owner.run("stash", "drop")
     owner.run("tag", "-f", "v1", "main~1")
 
-    assert calls_of(lambda: changes_since(place, before)) == 4
+    assert calls_of(lambda: changes_since(place, before)) == 5

@@ -25,6 +25,8 @@ from task_queue.config.schema import (
     ConfiguredCommand,
     GitSettings,
     Limits,
+    MetricsSettings,
+    NotificationTarget,
     Source,
 )
 from task_queue.domain.attempt.lifecycle import Policy, decide
@@ -33,6 +35,7 @@ from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.event_record import ABOUT, type_of
 from task_queue.domain.events import Event
+from task_queue.domain.metrics import METRICS
 from task_queue.domain.model import (
     Complete,
     Disposition,
@@ -166,7 +169,15 @@ CONFIGURATION: dict[str, str] = {
     "sweep_seconds": "how often the daemon looks at every source without an event",
     "stop_grace_seconds": "how long an agent may take to stop so that it can be continued",
     "retention": "has no effect yet",
-    "notifications": "has no effect yet",
+    "notifications.<name>.command": "program (absolute path) and arguments; a [message](notifications.md) is on its standard input, as JSON",
+    "notifications.<name>.url": "or a URL of [apprise](notifications.md#a-service-by-its-url), which is installed with `task-queue[apprise]`",
+    "notifications.<name>.on": "[events and kinds of attention](notifications.md#what-a-target-gets); `attention`: all that needs you",
+    "notifications.<name>.window": "after a message, what follows is collected for that long",
+    "notifications.<name>.quiet": "local hours in which nothing is sent, such as `22:00-07:00`",
+    "notifications.<name>.report_at": "local time of a daily report, such as `07:30`",
+    "notifications.<name>.timeout": "how long one delivery may take",
+    "metrics.file": "[figures for Prometheus](metrics.md) are written there",
+    "metrics.every": "how often",
     "api": "has no effect yet",
     "created_at": "written by `init`",
     "updated_at": "written with each change",
@@ -255,6 +266,8 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "agent": ("agent", Agent),
         "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
+        "metrics": ("metrics", MetricsSettings),
+        "notifications": ("notifications.<name>", NotificationTarget),
         "checks": ("checks", CheckSettings),
         "git": ("git", GitSettings),
     }
@@ -280,6 +293,14 @@ def events_table() -> str:
     return _table(("type", "when", "data"), rows)
 
 
+def metrics_table() -> str:
+    rows = [
+        (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.help)
+        for each in METRICS
+    ]
+    return _table(("name", "type", "labels", "meaning"), rows)
+
+
 def commands() -> str:
     return "\n".join(_commands(cli, "task-queue")) + "\n"
 
@@ -296,6 +317,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration_table,
     "commands": commands,
     "events": events_table,
+    "metrics": metrics_table,
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 from task_queue.domain.attempt.verdict import TABLE, deciding
 from task_queue.domain.event_record import event_types
 from task_queue.domain.model import OutcomeKind
+from task_queue.domain.notification import words
 from tests.acceptance.test_night import NIGHT
 from tests.domain.test_known_lies import LIES
 from tests.domain.test_verdict import CASES
@@ -159,3 +160,10 @@ def test_modules_say_what_they_are_for_and_stay_small(module: Path) -> None:
 
     assert not text.strip() or ast.get_docstring(ast.parse(text)), "has no docstring"
     assert len(text.splitlines()) <= MOST_LINES
+
+
+def test_every_kind_that_a_notification_may_ask_for_is_explained() -> None:
+    """Types of events are in the table of events."""
+    explained = [_CODE.findall(row[0])[0] for row in table_in("notifications.md", "word")]
+
+    assert explained == [word for word in words() if word not in EVENTS]

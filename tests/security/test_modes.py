@@ -18,7 +18,7 @@ def test_nobody_else_can_read_what_we_write(rig: Rig) -> None:
     before = set(rig.home.rglob("*"))
     script = (
         'q="$0 -m task_queue.cli"; $q init . && $q tasks add --source ad-hoc "# Text" && '
-        'printf %s "$1" | $q --config ../config.json tasks add - && $q --config ../config.json run --drain; '
+        'printf %s "$1" | $q --config ../config.json tasks add --source a - && $q --config ../config.json run --drain; '
         "timeout -s TERM 3 $q --config ../config.json daemon"
     )
     done = subprocess.run(

@@ -93,12 +93,21 @@ READING = [
     ("worktrees", "list"),
     ("worktrees", "open", NAME),
     ("doctor",),
+    ("config", "path"),
+    ("config", "get", "sources"),
+    ("config", "get", ON_ONE_LINE),
+    ("config", "check"),
 ]
 CHANGING = [
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
     ("tasks", "ack", NAME),
     ("tasks", "ack", "--all"),
+    ("tasks", "edit", NAME, "--file", ON_ONE_LINE),
+    ("tasks", "priority", NAME, "9"),
+    ("tasks", "priority", "task-bad", ON_ONE_LINE),
+    ("tasks", "move", NAME, ON_ONE_LINE),
+    ("tasks", "rm", NAME),
     ("tasks", "cancel", NAME),
     ("tasks", "add", "--source", "a", f"---\nexecutor: sh\n---\n# {ON_ONE_LINE}", "--name", ON_ONE_LINE),
     ("tasks", "add", "--source", "a", "x", "--title", ON_ONE_LINE, "--verify", ON_ONE_LINE, "--dry-run"),
@@ -120,9 +129,14 @@ CHANGING = [
     ("service", "status"),
     ("service", "install", ON_ONE_LINE),
     ("service", "uninstall", ON_ONE_LINE),
+    ("config", "set", "sources.a.description", ON_ONE_LINE),
+    ("config", "get", "sources.a.description"),
+    ("config", "set", ON_ONE_LINE, ON_ONE_LINE),
+    ("config", "edit", "--file", ON_ONE_LINE),
     ("run", ON_ONE_LINE),
     ("daemon", ON_ONE_LINE),
     ("tasks", "logs", NAME, "--follow"),
+    ("tasks", "rm", NAME, "--yes"),
 ]
 
 

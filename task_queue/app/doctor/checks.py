@@ -12,6 +12,7 @@ from task_queue.app.daemon_state import daemon_from
 from task_queue.app.doctor.agents import denials, keys, project_settings, stray_credentials
 from task_queue.app.doctor.check import DoctorCheck, DoctorView
 from task_queue.app.doctor.login import agent_cli
+from task_queue.app.doctor.notifications import notifications
 from task_queue.app.installation import Installation
 from task_queue.config import document, schema
 from task_queue.config.schema import Config
@@ -21,7 +22,7 @@ from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at, trouble_at
 from task_queue.store.folder.layout import Layout
 
-_WITHOUT_EFFECT = ("retention", "notifications", "api")
+_WITHOUT_EFFECT = ("retention", "api")
 _FEW_WATCHES = 8192
 
 
@@ -51,6 +52,8 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from keys(config, os.environ)
         yield from project_settings(installation.locations)
         yield from denials(config)
+        yield from notifications(config, installation.locations)
+        yield from _metrics(config)
     yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
@@ -149,6 +152,17 @@ def _free_space(config: Config) -> Iterator[DoctorCheck]:
             yield DoctorCheck(
                 "problem", f"source '{source.id}': {why}", "nothing is claimed until it is mended"
             )
+
+
+def _metrics(config: Config) -> Iterator[DoctorCheck]:
+    file = config.metrics.file
+    if file is None:
+        return
+    if os.access(file.parent, os.W_OK | os.X_OK):
+        yield DoctorCheck("ok", f"metrics are written to {file}")
+    else:
+        what = f"metrics cannot be written: {file.parent} is missing, or you may not write there"
+        yield DoctorCheck("problem", what, "make the folder, or change 'metrics.file'")
 
 
 def _programs() -> Iterator[DoctorCheck]:

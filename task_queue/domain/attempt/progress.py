@@ -305,8 +305,8 @@ class Progress:
         given: Mapping[str, Any] = block.get("input") or {}
         self.tools_in_flight[str(block.get("id"))] = block
         self.last_tool = str(block.get("name"))
-        telling = next((given[key] for key in _TELLING if key in given), "")
-        self.last_argument = _shortened(" ".join(str(telling).split()), is_path="file_path" in given)
+        telling = telling_argument(given) or ""
+        self.last_argument = _shortened(" ".join(telling.split()), is_path="file_path" in given)
         if self.last_tool in _WRITING_TOOLS:
             self.files[str(given.get("file_path") or given.get("notebook_path"))] = None
 
@@ -316,6 +316,11 @@ def _shortened(argument: str, *, is_path: bool) -> str:
     if len(argument) <= _MAX_ARGUMENT_CHARS or not is_path:
         return argument[:_MAX_ARGUMENT_CHARS]
     return f"…{argument[1 - _MAX_ARGUMENT_CHARS :]}"
+
+
+def telling_argument(tool_input: Mapping[str, Any]) -> str | None:
+    """Of the arguments of a tool's call the one that says most: a path, a command; None if it has none of these."""
+    return next((str(tool_input[key]) for key in _TELLING if key in tool_input), None)
 
 
 def progress_of(lines: Iterable[str]) -> Progress:

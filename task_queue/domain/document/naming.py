@@ -17,6 +17,8 @@ _SUFFIX = ".md"
 _MAX_NAME_BYTES = 255
 _MAX_COMPANION_BYTES = 200
 _KEPT_BYTES = 180
+MARK_LENGTH = 16
+"""Of the zeros and ones that the name of a task's copy begins with: one pair of tasks in 65536 shares them."""
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"task-([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})([0-9]{2})(?![0-9])")
 _LITTER = re.compile(
@@ -77,6 +79,17 @@ def key_of(task_id: TaskId) -> str:
         return task_id
     digest = hashlib.sha256(raw).hexdigest()[:8]
     return f"{raw[:_KEPT_BYTES].decode(errors='ignore')}-{digest}"
+
+
+def copy_of(task_id: TaskId, *, source: str) -> str:
+    """Name of the copy of a task's text that its agent reads; a few patterns describe all names but one."""
+    number = int.from_bytes(hashlib.sha256(f"{source}/{task_id}".encode()).digest()[:2], "big")
+    return f"{number:0{MARK_LENGTH}b}-{key_of(task_id)}{_SUFFIX}"
+
+
+def key_of_copy(name: str) -> str:
+    """The key of the task whose copy is named *name*."""
+    return name[MARK_LENGTH + 1 :].removesuffix(_SUFFIX)
 
 
 def lock_of(document: str) -> str:

@@ -15,32 +15,43 @@ _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 _PLAIN = re.compile(r"[A-Za-z0-9./~$][A-Za-z0-9 ./_@=~$+-]*(?<! )")
 _PLAIN_ITEM = re.compile(r"[A-Za-z0-9./_-]+")
 _FIRST_LINE = 2
+_MARK = "\ufeff"
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 def with_keys(text: str, values: Mapping[str, Given]) -> str:
     """The document *text* with *values* in its front matter, each in place of what it says of that key.
 
-    Raises TaskFileError if the front matter cannot be read, or not be changed without touching another key.
+    Everything else stays as it is, line ends included. Raises TaskFileError if the front matter cannot be read, or
+    not be changed without touching another key.
     """
     if not values:
         return text
-    front, body = frontmatter.split(text)
+    front, _ = frontmatter.split(text)
     before, faults = frontmatter.read(front or "")
     if faults:
         raise TaskFileError.of(faults)
-    lines = (front or "").split("\n")[:-1] if front else []
+    mark = _MARK if text.startswith(_MARK) else ""
+    raw = _LINE.findall(text.removeprefix(mark))
+    end = "\n" if front is None and not raw else _end_of(raw[0]) or "\n"
+    height = 0 if front is None else front.count("\n")
+    opening, lines, rest = (
+        ([f"---{end}"], [], [f"---{end}", *raw])
+        if front is None
+        else (raw[:1], raw[1 : height + 1], raw[height + 1 :])
+    )
     for index in reversed(range(len(before))):
         field = before[index]
         if field.key in values:
             ends = before[index + 1].line if index + 1 < len(before) else len(lines) + _FIRST_LINE
             lines[field.line - _FIRST_LINE : _last_of(lines, field.line, ends)] = [
-                _spelled(field.key, values[field.key])
+                _spelled(field.key, values[field.key]) + end
             ]
     known = {field.key for field in before}
-    lines += [_spelled(key, value) for key, value in values.items() if key not in known]
-    written = "".join(f"{line}\n" for line in lines)
-    _demand_unchanged(before, written, values)
-    return f"---\n{written}---\n{body}"
+    lines += [_spelled(key, value) + end for key, value in values.items() if key not in known]
+    written = "".join([mark, *opening, *lines, *rest])
+    _demand_unchanged(before, frontmatter.split(written)[0] or "", values)
+    return written
 
 
 def absolute(text: str, now: datetime) -> str:
@@ -50,6 +61,10 @@ def absolute(text: str, now: datetime) -> str:
         return text
     hour, minute, second = (int(part or 0) for part in match.groups())
     return next_time(time(hour, minute, second), now).astimezone().isoformat()
+
+
+def _end_of(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]
 
 
 def _last_of(lines: list[str], line: int, ends: int) -> int:

@@ -14,12 +14,14 @@ its skills and its subagents can allow more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, Literal, assert_never
 
 from task_queue.domain.document.choices import Profile, WorkType
+from task_queue.domain.document.naming import MARK_LENGTH
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import NotConfiguredError
 from task_queue.domain.permission.mcp_servers import tools_of
@@ -113,18 +115,20 @@ def permissions_for(
     task_deny: Iterable[str] = (),
     queue_dirs: Iterable[str] = (),
     closed_dirs: Iterable[str] = (),
+    own_copies: Iterable[str] = (),
     mcp_servers: Iterable[str] = (),
     audits: bool = False,
 ) -> Permissions:
     """*allow* adds to the profile's list, or with *allow_only* replaces it. *task_deny* names those of *deny* that
     the task's document has. A profile that works may use *mcp_servers*.
 
-    *queue_dirs* and *closed_dirs* (to be read only) are absolute paths. With *audits* they are for the auditor of what
-    an agent of this *profile* did: it only reads, *allow* does not count, and a sandbox remains one.
+    *queue_dirs*, *closed_dirs* (to be read only) and *own_copies* (of the task's own text: no copy beside them can be
+    read) are absolute paths. With *audits* they are for the auditor of what an agent of this *profile* did: it only
+    reads, *allow* does not count, and a sandbox remains one.
     """
     bypasses = profile is Profile.BYPASS and not allow_only and not audits
     trusts = profile is Profile.TRUSTED and not allow_only and not audits
-    its_own = frozenset(task_deny)
+    its_own, own_copies = frozenset(task_deny), tuple(own_copies)
     # The last rule that matches a path decides, if one begins with "!" (CLI 2.1.332): what is given comes last.
     denied = (
         *(DenyRule(DeniedBy.PROFILE, rule) for rule in _denied_by_itself(profile, audits=audits)),
@@ -136,6 +140,7 @@ def permissions_for(
             for verb in verbs
             for rule in _closed(verb, path)
         ),
+        *(DenyRule(DeniedBy.QUEUE, rule) for copy in own_copies for rule in _closed_beside(copy)),
     )
     allow = () if audits else tuple(allow)
     useless: tuple[str, ...] = _USELESS
@@ -152,6 +157,10 @@ def permissions_for(
             "autoAllowBashIfSandboxed": not allow_only,
             "allowUnsandboxedCommands": False,
             "failIfUnavailable": True,
+            "filesystem": {
+                "denyRead": [str(_place_of_copies(copy)) for copy in own_copies],
+                "allowRead": list(own_copies),
+            },
         }
     reads = audits or profile is Profile.READONLY
     return Permissions(
@@ -286,6 +295,22 @@ def _listed(profile: Profile) -> tuple[str, ...]:
             return (*_READING, *_WORKING, *_HARMLESS)
         case _:
             assert_never(profile)
+
+
+def _closed_beside(own_copy: str) -> Iterator[str]:
+    """All copies but this one: those whose names begin otherwise (``naming.copy_of``).
+
+    In an absolute path neither ``!`` nor ``[!x]`` does what it should (CLI 2.1.332).
+    """
+    copies, mark = below(str(_place_of_copies(own_copy))), PurePath(own_copy).name[:MARK_LENGTH]
+    yield from _closed("Edit", str(_place_of_copies(own_copy)))
+    for place, char in enumerate(mark):
+        yield f"Read({copies}/*/{mark[:place]}{'10'[int(char)]}*)"
+
+
+def _place_of_copies(copy: str) -> PurePath:
+    """It has a folder for each source."""
+    return PurePath(copy).parents[1]
 
 
 def _closed(verb: str, path: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from task_queue.store.folder.pending import Pending, Settling
 from task_queue.store.folder.queue import FolderQueue
 from task_queue.store.folder.requests import FolderRequests
 from task_queue.store.folder.requeue import Requeue
+from task_queue.store.folder.revising import Revising
 
 
 class FolderEngine:
@@ -73,6 +74,7 @@ class FolderEngine:
             touch=self.touch,
             available=self._available,
         )
+        self.revising = Revising(self.layout, archive, self._available)
 
     def open(self) -> None:
         with self._available():

@@ -31,7 +31,7 @@ def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int
     layout = Layout(pending)
     try:
         if max_pending is not None:
-            _check_room(layout, max_pending)
+            demand_room(layout, max_pending)
         if (
             layout.pending.is_dir()
         ):  # a queue of the original system has no staging/ before our daemon was there
@@ -84,7 +84,8 @@ def _was_used(layout: Layout, document: str) -> bool:
     return any(os.path.lexists(folder / document) for folder in (layout.pending, *ended))
 
 
-def _check_room(layout: Layout, max_pending: int) -> None:
+def demand_room(layout: Layout, max_pending: int) -> None:
+    """Raises QueueFull where *max_pending* tasks wait already, OSError."""
     waiting = 0
     with os.scandir(layout.pending) as entries:
         for entry in entries:

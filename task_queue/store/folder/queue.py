@@ -213,15 +213,20 @@ class FolderQueue:
         return data, about
 
     def _check_still_there(self, claim: Claim) -> None:
-        """A claim taken while another worker was settling the same document must not run it again."""
+        """A claim taken while another worker was settling the same document must not run it again, nor one taken
+        while a person began to change it (``holding``)."""
         self._pending.touch(naming.lock_of(claim.document))
         try:
             about = self._layout.document(claim).lstat()
         except FileNotFoundError:
             about = None
-        if about is None or about.st_ino != DocumentFile.of(claim).ino:
+        if (
+            about is None
+            or about.st_ino != DocumentFile.of(claim).ino
+            or _is_taken_in_hand(self._layout.document(claim))
+        ):
             self._unlock(claim)
-            raise ClaimHeld(f"{claim.document} went away while it was claimed")
+            raise ClaimHeld(f"{claim.document} went away or was changed while it was claimed")
 
     def _put_back_lost_lock(
         self, document: str, data: bytes, record_id: TaskId, last: int, earlier: tuple[Attempt, ...]
@@ -269,6 +274,13 @@ class FolderQueue:
             naming.cancel_of(claim.document),
         ):
             self._pending.touch(name)
+
+
+def _is_taken_in_hand(path: Path) -> bool:
+    try:
+        return is_being_written(path)
+    except OSError:
+        return True
 
 
 def _is_still(path: Path, read: FileStamp) -> bool:

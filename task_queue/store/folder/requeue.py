@@ -84,19 +84,20 @@ class Requeue:
 
     def _bring_back(self, task_id: TaskId) -> None:
         document = naming.document_of(task_id)
-        self._set_result_aside(task_id)
+        set_result_aside(self._layout, self._archive, task_id)
         # Before the document is back: the next settle may come at once, and adds its own.
         forget_need(self._layout, task_id)
         durable.move(self._layout.ended(TaskState.FAILED) / document, self._layout.pending / document)
         self._touch(document)
         self._touch(naming.journal_of(document))
 
-    def _set_result_aside(self, task_id: TaskId) -> None:
-        """Keep the earlier result and report in the task's log folder: new ones take their place."""
-        last = max(self._archive.attempts_used(task_id), default=0)
-        for path in (self._layout.result(task_id), self._layout.report(task_id)):
-            if os.path.lexists(path):
-                make_folder(self._layout, self._layout.log(task_id))
-                kind = path.parent.name.removesuffix("s")
-                aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
-                durable.move(path, self._layout.log(task_id) / aside)
+
+def set_result_aside(layout: Layout, archive: Archive, task_id: TaskId) -> None:
+    """Keep the earlier result and report in the task's log folder, out of the place of others. Raises OSError."""
+    last = max(archive.attempts_used(task_id), default=0)
+    for path in (layout.result(task_id), layout.report(task_id)):
+        if os.path.lexists(path):
+            make_folder(layout, layout.log(task_id))
+            kind = path.parent.name.removesuffix("s")
+            aside = f"{kind}-{last}-{uuid.uuid4().hex[:8]}{path.suffix}"
+            durable.move(path, layout.log(task_id) / aside)
