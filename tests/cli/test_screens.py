@@ -247,3 +247,10 @@ def without_styles(text: str) -> str:
 
 def rows_on_screen(line: str, columns: int) -> int:
     return max(1, -(-len(without_styles(line)) // columns))
+
+
+def test_a_report_is_no_alarm(bench: Bench) -> None:
+    """Exit code 0, although ``status`` and ``tasks list`` exit with 3 for the same queue."""
+    codes = {name: bench.run(*name.split()).code for name in ("status", "tasks list", "report", "history")}
+
+    assert codes == {"status": 3, "tasks list": 3, "report": 0, "history": 0}
