@@ -15,7 +15,8 @@ def newest_first(
 ) -> Iterator[NumberedRecord]:
     """Events of *types* in the log in *folder*, as it is now; what cannot be read is left out. Raises OSError.
 
-    A line is decoded only where the name of one of the types stands as that of a type, and *may_be_wanted* says so.
+    A line is decoded only where the name of one of the types stands as that of a type, and *may_be_wanted* says so;
+    it is asked of many lines together first.
     Segments are read and not mapped: a writer takes back what it could write only a part of.
     """
     log = EventFolder(folder)
@@ -24,7 +25,9 @@ def newest_first(
         return
     for first in reversed(log.firsts(epoch)):
         with durable.open_regular(log.segment(epoch, first)) as file:
-            for line in _newest_in(file.read(), types):
+            segment = file.read()
+        if may_be_wanted(segment):
+            for line in _newest_in(segment, types):
                 event = files.decoded(line) if may_be_wanted(line) else None
                 if event is not None and event.record.type in types:
                     yield event
