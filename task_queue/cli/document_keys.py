@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import cast
 
 import click
 
-from task_queue.cli.completing import tasks_in
+from task_queue.cli.completing import Function, tasks_in
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.readers import Choice, Duration, Moment, Money, OrNone, Reader, Whole
 from task_queue.domain.document.settings import KEYS, Key
 from task_queue.domain.document.writing import absolute
-
-Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class KeyedCommand(click.Command):

@@ -150,7 +150,8 @@ def test_run_tells_by_its_exit_code_that_a_task_did_not_succeed(rig: Rig) -> Non
     done = rig.cli("run", "--drain")
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-2:] == ["task-1: attempt 1 begins", "task-1: failed: exit code 7"]
+    *_, last = done.stderr.splitlines()
+    assert "task-1: failed: exit code 7" in last
 
 
 def test_sighup_reloads(rig: Rig) -> None:
@@ -253,7 +254,7 @@ def test_a_queue_outside_the_workspace_works(make_agent_rig: MakeAgentRig) -> No
     """It always failed: the agent could not read the task's file. Here it reads it where it is told to."""
 
     def script(request: Request) -> UseTool | Say:
-        document = re.search(r"/\S+/task-outside\.md", request.first_text)
+        document = re.search(r"/\S+task-outside\.md", request.first_text)
         assert document
         return UseTool("Read", {"file_path": document[0]}) if request.turn == 1 else Say("read")
 

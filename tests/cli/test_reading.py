@@ -229,7 +229,7 @@ def test_detailed_status_lists_what_ended_last(bench: Bench) -> None:
     assert (ended[0]["task_id"], ended[0]["state"], ended[0]["note"], ended[0]["cost_usd"]) == (
         "task-20260207-115900-broken",
         "failed",
-        "verify_failed",
+        "verify_failed: verification failed",
         0.5,
     )
     assert bench.run("status", "--json").json["sources"][0]["ended"] == []
@@ -333,7 +333,7 @@ def test_a_mistake_is_one_sentence_and_one_hint(
     bench.agrees_with(f"error-{name}", answer.err)
 
 
-@pytest.mark.parametrize("group", [(), ("tasks",), ("sources",), ("service",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("service",), ("worktrees",)], ids=" ".join)
 def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tuple[str, ...]) -> None:
     """The first thing that anybody types: lines that can be read, and wrong usage for a script."""
     answer = bench.run(*group)

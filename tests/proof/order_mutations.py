@@ -40,7 +40,7 @@ _CLOSE = """    with contextlib.suppress(OSError):  # the transcript is evidence
 _COMMIT = "    _commit(log, order, outcome, work, started_at)\n"
 _HISTORY = "            self._write(document, Journal(task_id, forgiven(attempts), fresh=fresh))\n"
 _BACK = "            self._bring_back(task_id)\n"
-_ASIDE = "        self._set_result_aside(task_id)\n"
+_ASIDE = "        set_result_aside(self._layout, self._archive, task_id)\n"
 _NO_NEED = """        # Before the document is back: the next settle may come at once, and adds its own.
         forget_need(self._layout, task_id)
 """
