@@ -104,11 +104,12 @@ class _Rebuilding:
 
     def run(self, results: Mapping[str, Path]) -> int:
         # Where there is no epoch yet, all of one that is begun meanwhile is new.
-        after = END if self._folder.current_epoch() else None
-        meanwhile = EventReader(self._folder.path, after, warn=self._warn)
+        is_begun = self._folder.current_epoch() is not None
+        meanwhile = EventReader(self._folder.path, END if is_begun else None, warn=self._warn)
         try:
-            for _ in meanwhile.events():  # it stands at the end from here on
-                pass
+            if is_begun:
+                for _ in meanwhile.events():  # it stands at the end from here on
+                    pass
         except OSError as error:  # the log is damaged, which is why it is rebuilt
             self._warn(
                 f"{error.filename or self._folder.path}: what is written meanwhile is left out: {error.strerror}"

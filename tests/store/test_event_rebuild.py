@@ -20,6 +20,7 @@ from task_queue.domain.events import TaskSettled
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.lockfile import FileLock
+from task_queue.store.event_files import EventFolder
 from task_queue.store.event_log import EventLog
 from task_queue.store.event_reader import CURSOR_RESET, EventReader, LoggedEvent
 from task_queue.store.event_rebuild import reindex
@@ -342,3 +343,26 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(folder: Path, results: Pa
         assert log.append(EventRecord("written", {"n": 3})) == 4
         assert ns(read(folder)) == [0, 1, 2, 3]
         log.close()
+
+
+def test_an_epoch_that_is_begun_meanwhile_is_copied_from_its_first_event(
+    folder: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that appears just after it was looked for."""
+    look = EventFolder.current_epoch
+    first = iter([True])
+
+    def look_and_begin(self: EventFolder) -> str | None:
+        found = look(self)
+        if next(first, False):
+            log = EventLog(folder)
+            log.append(EventRecord("written", {"n": 0}))
+            log.close()
+        return found
+
+    monkeypatch.setattr(EventFolder, "current_epoch", look_and_begin)
+    reindex(folder, {"web": results}, warn=unexpected)
+
+    reader = EventReader(folder, types=["written"], warn=unexpected)
+    assert [event.data for event in reader.events()] == [{"n": 0}]
+    reader.close()
