@@ -33,7 +33,9 @@ def test_servers_of_the_project_work_for_the_implementer_once_they_are_allowed(
         if audits(request):
             answers = (UseTool(TOOL, {"text": "a line of the auditor"}), verdict("pass"))
             return answers[request.turn - 1] if request.turn <= len(answers) else Say("done")
-        return Say("done") if just_ran(request) else UseTool(TOOL, {"text": "a line"})
+        # A server that is still starting has no tools yet (CLI 2.1.332).
+        missing = request.turn < 10 and "No such tool" in (request.tool_results() or [""])[-1]
+        return Say("done") if just_ran(request) and not missing else UseTool(TOOL, {"text": "a line"})
 
     rig = make_agent_rig(script, **audited())
     repository = a_repository(rig)
