@@ -8,6 +8,7 @@ import sys
 from task_queue.demo.scripted_model import Request, Say, UseTool
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.waiting import eventually
 
 SERVER = """
 import os
@@ -33,9 +34,7 @@ def test_servers_of_the_project_work_for_the_implementer_once_they_are_allowed(
         if audits(request):
             answers = (UseTool(TOOL, {"text": "a line of the auditor"}), verdict("pass"))
             return answers[request.turn - 1] if request.turn <= len(answers) else Say("done")
-        # A server that is still starting has no tools yet (CLI 2.1.332).
-        missing = request.turn < 10 and "No such tool" in (request.tool_results() or [""])[-1]
-        return Say("done") if just_ran(request) and not missing else UseTool(TOOL, {"text": "a line"})
+        return Say("done") if just_ran(request) else UseTool(TOOL, {"text": "a line"})
 
     rig = make_agent_rig(script, **audited())
     repository = a_repository(rig)
@@ -56,6 +55,10 @@ def test_servers_of_the_project_work_for_the_implementer_once_they_are_allowed(
     document = json.loads(rig.config.read_text())
     document["agent"]["mcp_servers"] = "project"
     rig.config.write_text(json.dumps(document))
+    eventually(
+        lambda: rig.cli("events", "--type", "configuration_changed").stdout,
+        what="the configuration is in force",
+    )
     rig.ask("task-b", "# Write a line")
     second = rig.result("task-b", timeout=SLOW)
     (repository / "server.py").write_text(SERVER + "# changed\n")
