@@ -31,6 +31,8 @@ from task_queue.platform.records import UnreadableRecordError, decode, encode
 _FOLDER = "task-queue-before"
 _LIMIT = 2**26
 _HOOK_LIMIT = 2**20
+_OF_THE_CLI = frozenset({b"**/.claude/.cc-writes/", b"**/.claude/settings.local.json"})
+"""Seen in ``~/.config/git/ignore`` with the CLI 2.1.332."""
 _STASH = "refs/stash"
 
 
@@ -160,13 +162,22 @@ def _hooks(place: OwnerPlace) -> Iterator[tuple[str, str]]:
 
 
 def _exclusions(place: OwnerPlace) -> Iterator[tuple[str, str]]:
-    """But for ``.gitignore``, which is among the files."""
+    """But for ``.gitignore``, which is among the files.
+
+    By their rules, without those that the CLI itself adds where it works in a repository.
+    """
     environment = place.git.environment
     named = place.git.ask("config", "--path", "--get", "core.excludesFile").text
     usual = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "/"), ".config"))
     for path in (place.common_dir / "info/exclude", place.root / (named or usual / "git/ignore")):
         with suppress(OSError):
-            yield _visible(str(path)), _hash(durable.read_regular(path, limit=_LIMIT)[0])
+            lines = durable.read_regular(path, limit=_LIMIT)[0].splitlines()
+            if rules := [line for line in lines if _is_rule(line)]:
+                yield _visible(str(path)), _hash(b"\n".join(rules))
+
+
+def _is_rule(line: bytes) -> bool:
+    return bool(line.strip()) and not line.startswith(b"#") and line not in _OF_THE_CLI
 
 
 def _path(place: OwnerPlace, key: str) -> Path:

@@ -118,6 +118,18 @@ def test_what_hides_files_from_git_is_seen(owner: Scratch, where: str) -> None:
     )
 
 
+def test_a_file_that_hides_nothing_is_no_change(owner: Scratch) -> None:
+    """Nor one that hides only what the CLI keeps for itself, which it writes there of its own accord."""
+    place = place_of(owner)
+    before = state_of(place)
+
+    path = owner.root.parent / "home/.config/git/ignore"
+    path.parent.mkdir(parents=True)
+    path.write_text("# nothing\n\n**/.claude/.cc-writes/\n")
+
+    assert changes_since(place, before) == ()
+
+
 def test_folders_of_the_queue_are_left_out(owner: Scratch) -> None:
     place = place_of(owner, owner.root / "tasks")
     before = state_of(place)
