@@ -35,6 +35,7 @@ from task_queue.git.worktree import create, is_empty
 from task_queue.ports.executor import Order
 from task_queue.runner.checkout import Checkout, git_of
 from task_queue.runner.confinement import sandboxed_git
+from task_queue.git.folder_files import first_look_at
 
 
 def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str = "") -> Checkout:
@@ -55,7 +56,9 @@ def _opened(order: Order, git: Git, prepared: Prepared | None, *, since: str) ->
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
-        return Checkout(order, notes=("the workspace is not a git repository: nothing is committed",))
+        files = first_look_at(order)
+        why = "the workspace is not a git repository: nothing is committed"
+        return Checkout(order, notes=(why, files.note) if files.note else (why,), files=files)
     if repository.why_not is not None:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
     require_signing(git)
