@@ -16,6 +16,7 @@ from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect
 from task_queue.git.exclude import hide_made
+from task_queue.git.folder_files import FolderFiles, forget_first_look
 from task_queue.git.guarding import end_guarding
 from task_queue.git.hidden import hidden_now
 from task_queue.git.interrupted import record_end
@@ -29,7 +30,6 @@ from task_queue.git.submodules import only_in_submodules
 from task_queue.git.worktree import require_present
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.ports.executor import Order
-from task_queue.git.folder_files import FolderFiles, forget_first_look
 
 MOST_NAMED = 20
 LEAST_FOR_HOOKS_S = 120.0

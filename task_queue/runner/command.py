@@ -21,6 +21,7 @@ from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Implemented, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.folder_files import FolderFiles, look_at
 from task_queue.git.guarding import guarding
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.owner_watch import OwnerWatch
@@ -32,7 +33,6 @@ from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, git_of, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
-from task_queue.git.folder_files import FolderFiles, look_at
 from task_queue.runner.landing import held_back, land_branch, left_unproven
 from task_queue.runner.opening import open_checkout
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees

@@ -21,6 +21,7 @@ from task_queue.git.checkpoint import (
 )
 from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
+from task_queue.git.folder_files import first_look_at
 from task_queue.git.guarding import begin_guarding, disarmed, end_guarding
 from task_queue.git.interrupted import keep_interrupted_work, record_start
 from task_queue.git.leftovers import earlier_work_of
@@ -35,7 +36,6 @@ from task_queue.git.worktree import create, is_empty
 from task_queue.ports.executor import Order
 from task_queue.runner.checkout import Checkout, git_of
 from task_queue.runner.confinement import sandboxed_git
-from task_queue.git.folder_files import first_look_at
 
 
 def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str = "") -> Checkout:
