@@ -18,6 +18,7 @@ from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
     from task_queue.domain.document.layers import Layers
+    from task_queue.domain.hours import Hours
     from task_queue.store.folder.layout import Layout
 
 SCHEMA_VERSION = 1
@@ -36,6 +37,8 @@ class ListedSource:
     trouble: str | None = None
     """What of its configuration keeps its tasks from running until a person acts."""
     daily_budget_usd: float | None = None
+    hours: Hours | None = None
+    """In which it starts tasks; None: at every hour."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

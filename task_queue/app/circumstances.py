@@ -68,6 +68,7 @@ class Circumstances:
             AgentHold,
             Held,
             Holds,
+            outside_hours,
             source_paused,
         )  # where a task waits
 
@@ -75,10 +76,14 @@ class Circumstances:
         why = text_in(said, "why")
         everything = STOPPED if self.account.stopped else source_paused(source.id) if source.paused else None
         broken = self.broken_bases.get(source.id)
-        if why in {STOPPED, source_paused(source.id), broken}:
+        outside = outside_hours(source.hours, self.now)
+        hours = None if outside is None else outside.why
+        if why in {STOPPED, source_paused(source.id), broken, hours}:
             why = None  # the files say it, and sooner
         if everything is None:
-            everything = source.trouble or broken or (why if said.get("holds") == "everything" else None)
+            everything = (
+                source.trouble or broken or hours or (why if said.get("holds") == "everything" else None)
+            )
         agents = self._agents_held(source)
         if agents is None and why is not None and said.get("holds") == "agents":
             agents = AgentHold(Held(why))
@@ -120,6 +125,7 @@ def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
         paused=entry.paused,
         trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
         daily_budget_usd=entry.daily_budget_usd,
+        hours=document.hours_of_source(entry),
     )
 
 

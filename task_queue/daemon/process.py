@@ -252,6 +252,7 @@ class Daemon:
             self._halt_if_asked()
             self._admission.look_at_account_file()
             self._admission.look_at_broken_bases()
+            self._admission.look_at_hours()
             self._sources.close_retired()
             self._write_state()
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
@@ -391,6 +392,7 @@ def _bounds_of(config: Config) -> Bounds:
             for source in config.sources
             if source.daily_budget_usd is not None
         },
+        hours={source.id: source.hours for source in config.sources if source.hours is not None},
     )
 
 
