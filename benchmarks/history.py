@@ -10,7 +10,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from tests.acceptance.rig import Rig
 
 PAST = 1_000_000
 RUNS = 5
+_DIFFERENT = 5000
+_PLACE = b"@@@"
 _YEARS = timedelta(days=3 * 365)
 _SOURCES = ("a", "b", "c", "d")
 _TYPES = ("coding", "review", "research", "documentation", "general")
@@ -90,12 +92,18 @@ def _write_past(events: Path, number: int) -> None:
     folder = events / epoch
     durable.make_directory(folder)
     (events / "epoch").write_text(f"{epoch}\n")
+    chance = random.Random(7)
+    bodies = [_one_life(chance) for _ in range(_DIFFERENT)]
+    now, step = datetime.now(UTC), _YEARS / number
     chunk: list[bytes] = []
-    size, first = 0, 1
-    for seq, (at, event) in enumerate(_past(number), 1):
-        line = files.line_of(seq, at, files.encoded(record_of(event)))
-        chunk.append(line)
-        size += len(line)
+    size, first, seq = 0, 1, 0
+    for place in range(number):
+        at, name = now - _YEARS + step * place, b"%d" % place
+        for body in chance.choice(bodies):
+            seq += 1
+            line = files.line_of(seq, at, body.replace(_PLACE, name))
+            chunk.append(line)
+            size += len(line)
         if size >= files.SEGMENT_BYTES:
             _write_segment(folder, first, chunk, sealed=True)
             chunk, size, first = [], 0, seq + 1
@@ -108,47 +116,45 @@ def _write_segment(folder: Path, first: int, lines: list[bytes], *, sealed: bool
     path.chmod(0o400 if sealed else 0o600)
 
 
-def _past(number: int) -> Iterator[tuple[datetime, Event]]:
-    chance = random.Random(7)
-    now = datetime.now(UTC)
-    step = _YEARS / number
-    for place in range(number):
-        at = now - _YEARS + step * place
-        source, kind = chance.choice(_SOURCES), chance.choice(_TYPES)
-        task_id = TaskId(f"task-{at:%Y%m%d-%H%M%S}-mend-{place}")
-        ran = timedelta(seconds=round(chance.lognormvariate(5.5, 0.8), 3))
-        outcome = chance.choice(_OUTCOMES)
-        good = outcome is OutcomeKind.SUCCEEDED
-        yield at, TaskDropped(source, task_id)
-        yield at, TaskClaimed(source, task_id, 1, resumes=False)
-        yield at, AttemptStarted(source, task_id, 1, "claude", resumes=False)
-        yield (
-            at,
-            TaskSettled(
-                source,
-                task_id,
-                1,
-                TaskState.COMPLETED if good else TaskState.FAILED,
-                outcome,
-                "" if good else "pytest -q failed",
-                took=ran,
-                turns=chance.randrange(5, 60),
-                cost_usd=round(chance.lognormvariate(-1, 0.7), 6),
-                dead_letter=not good,
-                figures=TaskFigures(
-                    kind,
-                    "claude",
-                    chance.choice(("opus", "sonnet")),
-                    timedelta(seconds=round(chance.lognormvariate(6, 1.5), 3)),
-                    ran,
-                    1,
-                    0,
-                    chance.randrange(10**5, 10**6),
-                    chance.randrange(10**3, 10**5),
-                    {"implement": ran.total_seconds() * 0.7, "verify": 9.0, "audit": 20.0},
-                ),
-            ),
-        )
+def _one_life(chance: random.Random) -> list[bytes]:
+    """The events of one task, without number and time; ``_PLACE`` stands for what makes its id its own."""
+    source, kind = chance.choice(_SOURCES), chance.choice(_TYPES)
+    task_id = TaskId(f"task-20260207-120000-mend-{_PLACE.decode()}")
+    ran = timedelta(seconds=round(chance.lognormvariate(5.5, 0.8), 3))
+    outcome = chance.choice(_OUTCOMES)
+    good = outcome is OutcomeKind.SUCCEEDED
+    figures = TaskFigures(
+        kind,
+        "claude",
+        chance.choice(("opus", "sonnet")),
+        timedelta(seconds=round(chance.lognormvariate(6, 1.5), 3)),
+        ran,
+        1,
+        0,
+        chance.randrange(10**5, 10**6),
+        chance.randrange(10**3, 10**5),
+        {"implement": ran.total_seconds() * 0.7, "verify": 9.0, "audit": 20.0},
+    )
+    settled = TaskSettled(
+        source,
+        task_id,
+        1,
+        TaskState.COMPLETED if good else TaskState.FAILED,
+        outcome,
+        "" if good else "pytest -q failed",
+        took=ran,
+        turns=chance.randrange(5, 60),
+        cost_usd=round(chance.lognormvariate(-1, 0.7), 6),
+        dead_letter=not good,
+        figures=figures,
+    )
+    life: list[Event] = [
+        TaskDropped(source, task_id),
+        TaskClaimed(source, task_id, 1, resumes=False),
+        AttemptStarted(source, task_id, 1, "claude", resumes=False),
+        settled,
+    ]
+    return [files.encoded(record_of(event)) for event in life]
 
 
 def _size(folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Counter(Protocol):
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Counter]:
+def counting(what: str) -> Generator[Counter]:
     """Such as ``reading the event log: 12 of 340``, on stderr if that is a terminal."""
     begun = time.monotonic()
     shown_at = 0.0

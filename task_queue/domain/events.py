@@ -47,6 +47,13 @@ class SourcePaused:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceDrained:
+    """A person drained it, and nothing of it runs any more."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceResumed:
     source: str
 
@@ -309,6 +316,7 @@ Event = (
     | SourceUnavailable
     | SourceRecovered
     | SourcePaused
+    | SourceDrained
     | SourceResumed
     | TaskDropped
     | TaskClaimed
