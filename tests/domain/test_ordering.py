@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -93,6 +94,51 @@ def test_priority_goes_before_age_and_age_before_name() -> None:
     assert next_id(twin, young, old, high) == "task-z"
     assert next_id(twin, young, old) == "task-y"
     assert next_id(twin, young) == "task-b"
+
+
+def test_with_ageing_a_level_of_priority_is_worth_a_time_of_waiting() -> None:
+    """Half an hour a level: what waits for 90 minutes goes before what came now and is two levels higher."""
+    half_an_hour = timedelta(minutes=30)
+    old, low, high = (
+        a_task("old", age=90 * 60, priority=4, ageing=half_an_hour),
+        a_task("low", priority=6, ageing=half_an_hour),
+        a_task("high", priority=8, ageing=half_an_hour),
+    )
+
+    assert [task.id for task in Backlog([low, high, old])] == ["task-high", "task-old", "task-low"]
+    assert next_id(old, low) == "task-old"
+    assert [task.id for task in Backlog([replace(each, ageing=None) for each in (low, high, old)])] == [
+        "task-high",
+        "task-low",
+        "task-old",
+    ]
+
+
+def test_a_task_does_not_age_before_it_may_start() -> None:
+    """Dropped days ago for today, it has waited for an hour."""
+    an_hour = timedelta(hours=1)
+    booked = a_task("booked", age=3 * 86_400, not_before=NOW - an_hour, ageing=an_hour)
+    waiting = a_task("waiting", age=2 * 3600, ageing=an_hour)
+
+    assert next_id(booked, waiting) == "task-waiting"
+    assert next_id(booked, a_task("new", age=60, ageing=an_hour)) == "task-booked"
+
+
+@given(st.lists(st.integers(2, 10), min_size=30, max_size=60))
+def test_with_ageing_nothing_starves(priorities: list[int]) -> None:
+    """A task of the lowest priority runs after a bounded time, whatever is dropped after it."""
+    ageing, now = timedelta(seconds=2), NOW
+    backlog = Backlog([a_task("lowest", priority=1, ageing=ageing)])
+    run: list[str] = []
+    for number, priority in enumerate(priorities):
+        backlog.put(replace(a_task(f"{number}", priority=priority, ageing=ageing), dropped_at=now))
+        found = backlog.next(now=now, state_of=states())
+        assert found is not None
+        backlog.discard(found.task.id)
+        run.append(found.task.id)
+        now += timedelta(seconds=1)
+
+    assert "task-lowest" in run[:20]  # 9 levels of 2 seconds
 
 
 def test_a_delayed_task_lets_others_pass_until_its_time() -> None:

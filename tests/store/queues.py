@@ -74,6 +74,7 @@ class Random:
     account_paused: bool
     swept: bool
     turns: tuple[str, ...]
+    ageing: str | None = None
 
 
 _DELAYS = st.sampled_from([-60, 45, 600])
@@ -127,6 +128,7 @@ def queues() -> st.SearchStrategy[Random]:
         _RARELY,
         _RARELY,
         st.lists(st.sampled_from(SOURCES), max_size=12).map(tuple),
+        st.sampled_from([None, "1s", "2s"]),
     )
 
 
@@ -265,6 +267,7 @@ class Queue:
             "project_workspace": str(root),
             "task_source_directories": sources,
             "defaults": self.queue.defaults,
+            "limits": {"ageing": self.queue.ageing},
             "executors": {"make": {"kind": "command", "argv": ["make"]}},
         }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
@@ -55,6 +55,18 @@ class Waiting:
     model: str | None = None
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
+    ageing: timedelta | None = None
+    """A level of priority is worth as much as that time of waiting; the same for all tasks of a configuration."""
+
+    @property
+    def counts_from(self) -> float:
+        """What orders tasks first where they age, in seconds: since when it could run, earlier for each level of
+        priority. Fixed while it waits, so that no order has to be made again as time passes.
+        """
+        if self.ageing is None:
+            return 0.0
+        since = self.dropped_at if self.not_before is None else max(self.dropped_at, self.not_before)
+        return since.timestamp() - self.priority * self.ageing.total_seconds()
 
     @property
     def may_have_to_stand(self) -> bool:
@@ -117,22 +129,29 @@ Next = Ready | DependencyFailed | OnHold
 
 
 def waiting_for(
-    task: Task, settings: Settings, *, dropped_at: datetime, history: History = NEVER_TRIED, lacks: str = ""
+    task: Task,
+    settings: Settings,
+    *,
+    dropped_at: datetime,
+    history: History = NEVER_TRIED,
+    lacks: str = "",
+    ageing: timedelta | None = None,
 ) -> Waiting:
-    """What ordering needs of *task*, to which *settings* apply; *lacks* as in ``Waiting``."""
+    """What ordering needs of *task*, to which *settings* apply; *lacks* and *ageing* as in ``Waiting``."""
     return Waiting(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
         lacks=lacks,
+        ageing=ageing,
         **_of_history(history),
         **_of_settings(settings),
     )
 
 
-def under(settings: Settings, task: Waiting) -> Waiting:
+def under(settings: Settings, task: Waiting, *, ageing: timedelta | None) -> Waiting:
     """*task* after other *settings* came into force for it, by a configuration that lacks nothing for it."""
-    return replace(task, lacks="", **_of_settings(settings))
+    return replace(task, lacks="", ageing=ageing, **_of_settings(settings))
 
 
 def _of_history(history: History) -> dict[str, Any]:
@@ -158,9 +177,12 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def place_in_order(task: Waiting) -> tuple[int, datetime, str, TaskId]:
-    """Sorts waiting tasks: higher priority first, then the older, then by name, numbers in it by their value."""
-    return -task.priority, task.dropped_at, natural(task.id), task.id
+def place_in_order(task: Waiting) -> tuple[float, int, datetime, str, TaskId]:
+    """Sorts waiting tasks: higher priority first, then the older, then by name, numbers in it by their value.
+
+    Where tasks age, one goes first whose wait and priority together are worth more.
+    """
+    return task.counts_from, -task.priority, task.dropped_at, natural(task.id), task.id
 
 
 def delayed_until(task: Waiting, now: datetime) -> datetime | None:

@@ -201,7 +201,7 @@ class Pending:
             if document.waiting is not None:
                 try:
                     settings = settings_under(layers, document.given or {})
-                    document.waiting = under(settings, document.waiting)
+                    document.waiting = under(settings, document.waiting, ageing=layers.ageing)
                     self._place(name)
                     continue
                 except TaskFileError:
