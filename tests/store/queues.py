@@ -28,6 +28,7 @@ from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.worker import Worker
 from task_queue.domain import events
@@ -40,7 +41,8 @@ from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
-from task_queue.store.folder.states import state_in
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.states import place_in, state_in
 from tests.fakes import FakeClock, FakeOrders, FakeRunners
 
 SOURCES = ("a", "b", "c")
@@ -189,6 +191,8 @@ class Queue:
             broken_bases=BrokenBases(self.locations.broken_bases, lambda _: None),
             jitter=lambda: 0.0,
         )
+        layouts = {source.id: Layout(source.path) for source in self.config.sources}
+        self.cycles = SharedCycles(lambda task_id: place_in(layouts, task_id), wake=lambda _: None)
         self.admission.configure(
             Bounds(
                 places=9,
@@ -227,6 +231,8 @@ class Queue:
         claimed: dict[TaskId, str] = {}
         if self.queue.swept:
             self.engines[source_id].touch()
+        for engine in self.engines.values():
+            engine.survey()  # each worker has looked at what was dropped
         self.workers[source_id].turn()
         done: list[tuple[str, str]] = []
         for event in self.events[before:]:
@@ -283,7 +289,9 @@ class Queue:
             temporary=self.locations.temporary,
             documents=self.locations.documents,
         )
-        engine = FolderEngine(source.path, settle_s=lambda: 0, layers=configured.layers)
+        engine = FolderEngine(
+            source.path, settle_s=lambda: 0, layers=configured.layers, cycles=self.cycles.of(source.id)
+        )
         runners = _Runners(engine, [], self.clock)
         runners.succeeds = lambda document: self._succeeds(source.id, document)
         self.engines[source.id] = engine

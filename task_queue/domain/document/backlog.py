@@ -69,6 +69,11 @@ class Backlog:
     def __iter__(self) -> Iterator[Waiting]:
         return iter(sorted(self._tasks.values(), key=place_in_order))
 
+    @property
+    def has_dependants(self) -> bool:
+        """Whether a task in here depends on another."""
+        return bool(self._dependants)
+
     def get(self, task_id: TaskId) -> Waiting | None:
         return self._tasks.get(task_id)
 

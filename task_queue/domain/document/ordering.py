@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 StateOf = Callable[[TaskId], TaskState | None]
 """The state of a task, None for one that is nowhere."""
 
-_LOOP_SHOWN = 3
 MOST_PAUSED = 8
 
 
@@ -224,23 +223,17 @@ def reasons_for(
     state_of: StateOf,
     running: int = 0,
     holds: Holds | None = None,
-    everywhere: Mapping[TaskId, Waiting] | None = None,
 ) -> Iterator[tuple[Waiting, str]]:
     """Each task and why it waits, for people, in the order in which they would run.
 
-    *running* are ahead of all. *everywhere*: what waits in all sources, in which loops of dependencies are
-    looked for; only among *waiting* if it is None.
+    *running* are ahead of all.
     """
     tasks = sorted(waiting, key=place_in_order)
-    known = {task.id: task for task in tasks} if everywhere is None else everywhere
-    loops = _loops(known)
     everything, screen = (None, None) if holds is None else (holds.everything, holds.agents)
     ahead = running
     for task in tasks:
         stands = standing(task, state_of)
-        if isinstance(stands, AwaitsDependency) and task.id in loops and known.get(task.id) is task:
-            yield task, _through(task.id, loops[task.id])
-        elif (until := delayed_until(task, now)) is not None:
+        if (until := delayed_until(task, now)) is not None:
             yield task, f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
         else:
             match stands:
@@ -259,22 +252,15 @@ def reasons_for(
                     assert_never(stands)
 
 
-def stuck_in(
-    waiting: Iterable[Waiting], *, state_of: StateOf, everywhere: Mapping[TaskId, Waiting]
-) -> Iterator[tuple[Waiting, str]]:
+def stuck_in(waiting: Iterable[Waiting], *, state_of: StateOf) -> Iterator[tuple[Waiting, str]]:
     """Those of *waiting* that only a person can free, and why, in the order in which they would run.
 
-    *everywhere* is what waits in all sources. Whatever else they wait for (a time, an account) does not matter.
+    Whatever else they wait for (a time, an account) does not matter.
     """
     found = sorted((task for task in waiting if task.may_have_to_stand), key=place_in_order)
-    loops = _loops(everywhere) if any(task.depends_on for task in found) else {}
     for task in found:
         stands = standing(task, state_of)
-        if not isinstance(stands, AwaitsDependency):
-            continue
-        if task.id in loops and everywhere.get(task.id) is task:
-            yield task, _through(task.id, loops[task.id])
-        elif stands.needs_person:
+        if isinstance(stands, AwaitsDependency) and stands.needs_person:
             yield task, stands.predicate or stands.reason
 
 
@@ -282,40 +268,3 @@ def _behind(ahead: int) -> str:
     if ahead == 0:
         return "next"
     return "behind 1 other" if ahead == 1 else f"behind {ahead} others"
-
-
-def _loops(waiting: Mapping[TaskId, Waiting]) -> dict[TaskId, tuple[TaskId, ...]]:
-    """For each task that is found to depend on itself, the loop that it is part of.
-
-    Each dependency is followed once, so of loops that share tasks only some are found: never none.
-    """
-    tasks = {task_id: task for task_id, task in waiting.items() if task.depends_on}
-    loops: dict[TaskId, tuple[TaskId, ...]] = {}
-    done: set[TaskId] = set()
-    for start, task in tasks.items():
-        if start in done:
-            continue
-        path = {start: iter(task.depends_on)}
-        while path:
-            tip = next(reversed(path))
-            dependency = next(path[tip], None)
-            if dependency is None:
-                path.popitem()
-                done.add(tip)
-            elif dependency in path:
-                trail = tuple(path)
-                loop = trail[trail.index(dependency) :]
-                for member in loop:
-                    loops.setdefault(member, loop)
-            elif dependency in tasks and dependency not in done:
-                path[dependency] = iter(tasks[dependency].depends_on)
-    return loops
-
-
-def _through(task_id: TaskId, loop: tuple[TaskId, ...]) -> str:
-    place = loop.index(task_id)
-    others = loop[place + 1 :] + loop[:place]
-    if not others:
-        return "depends on itself"
-    more = f" and {len(others) - _LOOP_SHOWN} more" if len(others) > _LOOP_SHOWN else ""
-    return f"depends on itself through {', '.join(others[:_LOOP_SHOWN])}{more}"
