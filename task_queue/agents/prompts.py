@@ -47,7 +47,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 
 
 class Diff(Protocol):
-    """What the work changed, as git reports it."""
+    """What the work changed, as git or a comparison of files reports it."""
 
     @property
     def summary(self) -> str: ...
@@ -269,7 +269,7 @@ def _left(paths: Sequence[str]) -> str:
 
 def _changes(changes: Diff | None) -> str:
     if changes is None:
-        return "There is no git repository here, so nothing says what was there before: look at the files."
+        return "Nothing says what was here before the task: look at the files."
     cut = (
         "\n\nThe patch is cut: it is longer than can be shown. Look at the other files yourself."
         if changes.cut

@@ -18,6 +18,7 @@ from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
     from task_queue.domain.document.layers import Layers
+    from task_queue.domain.hours import Hours
     from task_queue.store.folder.layout import Layout
 
 SCHEMA_VERSION = 1
@@ -36,6 +37,8 @@ class ListedSource:
     trouble: str | None = None
     """What of its configuration keeps its tasks from running until a person acts."""
     daily_budget_usd: float | None = None
+    hours: Hours | None = None
+    """In which it starts tasks; None: at every hour."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -169,7 +172,8 @@ class SourceView:
     path: Path
     description: str
     state: str
-    """``serving``, ``unavailable``, ``paused``, ``stopped``, or ``unserved`` while no daemon serves it."""
+    """``serving``, ``unavailable``, ``paused``, ``draining``, ``drained``, ``stopped``, or ``unserved`` while no
+    daemon serves it."""
     why: str | None
     watch: str | None
     """``events``, or ``sweep`` where the folder cannot be watched."""
@@ -188,6 +192,8 @@ class SourceView:
     task_id: str | None = None
     watch_why: str | None = None
     """Why there are no events."""
+    paused_by: str | None = None
+    """``command`` or ``configuration`` where nothing new starts because a person wants that."""
     ended: tuple[TaskLine, ...] = ()
     """Those that ended last, the newest first; as many as were asked for."""
 

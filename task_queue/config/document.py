@@ -18,6 +18,7 @@ from task_queue.platform import durable, trust
 
 if TYPE_CHECKING:
     from task_queue.domain.document.layers import Layers
+    from task_queue.domain.hours import Hours
 
 SOURCES = "task_source_directories"
 WORKSPACE_HINT = (
@@ -58,6 +59,8 @@ class SourceEntry:
     defaults: object = None
     """As they stand: ``layers_of`` reads them."""
     daily_budget_usd: float | None = None
+    windows: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
 
     @property
     def has_own_isolation(self) -> bool:
@@ -171,6 +174,18 @@ def _section(document: dict[str, Any], name: str) -> dict[str, object]:
     return cast("dict[str, object]", section) if isinstance(section, dict) else {}
 
 
+def hours_of_source(source: SourceEntry) -> Hours | None:
+    """The hours in which *source* starts tasks, None if at every hour, or if what it says cannot be used."""
+    if not source.windows and not source.quiet:
+        return None
+    from task_queue.domain.hours import hours_of  # few sources have any
+
+    try:
+        return hours_of(source.windows, source.quiet)
+    except ValueError:
+        return None
+
+
 def _roots_of(document: dict[str, Any]) -> tuple[str, ...]:
     """As ``Config.workspace_roots``."""
     listed: object = document.get("roots")
@@ -266,6 +281,8 @@ def _entry(item: object) -> SourceEntry | None:
         default_workspace=_default_workspace(values.get("defaults")),
         defaults=values.get("defaults"),
         daily_budget_usd=_number(values.get("daily_budget_usd")),
+        windows=_texts(values.get("windows")),
+        quiet=_texts(values.get("quiet")),
     )
 
 
@@ -275,6 +292,11 @@ def _default_workspace(defaults: object) -> str | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    listed = cast("list[object]", value) if isinstance(value, list) else [value]
+    return tuple(each for each in listed if isinstance(each, str))
 
 
 def _number(value: object) -> float | None:

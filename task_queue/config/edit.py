@@ -107,16 +107,6 @@ def remove_source(config: Path, source_id: str, *, now: datetime) -> SourceEntry
     return entry
 
 
-def set_paused(config: Path, source_id: str, *, paused: bool, now: datetime) -> SourceEntry:
-    """Let nothing new of the source start, or let it go on."""
-    with editing(config, now) as content:
-        _named(content, source_id)
-        for item in _listed(content):
-            if _is(item, source_id):
-                item["paused"] = paused
-    return _named(content, source_id)
-
-
 def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
     """Name the project's directory unless the configuration names one already.
 

@@ -108,6 +108,11 @@ class Locations:
         return self.state_dir / "broken-bases"
 
     @property
+    def pauses(self) -> Path:
+        """The folder with what people asked of sources: to pause, to drain, to resume."""
+        return self.state_dir / "pauses"
+
+    @property
     def notifications(self) -> Path:
         """What the targets of notifications still get, and up to which event they were looked through."""
         return self.state_dir / "notifications.json"

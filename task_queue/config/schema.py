@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -32,6 +33,7 @@ from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.hours import Hours, hours_of, span_of
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
@@ -110,6 +112,17 @@ def _hours(text: str) -> str:
     return text
 
 
+def _span(text: str) -> str:
+    span_of(text)
+    return text
+
+
+def _several(given: object) -> object:
+    if isinstance(given, str):
+        return (given,)
+    return tuple(cast("list[object]", given)) if isinstance(given, list) else given
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
 _MOST_MB = 2**24
@@ -119,6 +132,8 @@ AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Period = Annotated[str, AfterValidator(_period)]
 """A duration as documents spell it."""
+Spans = Annotated[tuple[Annotated[str, AfterValidator(_span)], ...], BeforeValidator(_several)]
+"""One text, or several."""
 
 
 class Source(_Section):
@@ -133,6 +148,20 @@ class Source(_Section):
     setup: tuple[str, ...] = ()
     """Commands that make a fresh working tree ready, e.g. install dependencies."""
     paused: bool = False
+    windows: Spans = ()
+    """Hours in which it starts tasks: see ``domain.hours``."""
+    quiet: Spans = ()
+    """Hours in which it starts none, within its windows too."""
+
+    @model_validator(mode="after")
+    def _opens(self) -> Source:
+        hours_of(self.windows, self.quiet)
+        return self
+
+    @property
+    def hours(self) -> Hours | None:
+        """None if it starts tasks at every hour."""
+        return hours_of(self.windows, self.quiet) if self.windows or self.quiet else None
 
     @property
     def queue(self) -> Path:

@@ -17,6 +17,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.domain.document.naming import key_of_copy
 from task_queue.domain.errors import GitError
+from task_queue.git.folder_files import first_looks_in
 from task_queue.git.tidying import repositories_in, tidy
 from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
@@ -77,12 +78,19 @@ class Housekeeping:
                 log.warning("working trees not looked through source=%s error=%s", source.id, error)
 
     def _remove_copies(self, source: Source) -> None:
-        """Copies of documents that killed runners left, of tasks that have ended; the lock comes before the copy."""
+        """Copies of documents, and lists of files, that killed runners left, of tasks that have ended.
+
+        The lock comes before both.
+        """
+        looks = first_looks_in(self._locations.worktrees / source.id)
         copies = list((self._locations.documents / source.id).glob("*.md"))
         unfinished = unfinished_in(source.path)
         for copy in copies:
             if key_of_copy(copy.name) not in unfinished:
                 copy.unlink(missing_ok=True)
+        for key, look in looks.items():
+            if key not in unfinished:
+                look.unlink(missing_ok=True)
 
     def _tidy(self, source: Source, config: Config) -> None:
         folder = self._locations.worktrees / source.id

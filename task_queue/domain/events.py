@@ -46,6 +46,13 @@ class SourcePaused:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceDrained:
+    """A person drained it, and nothing of it runs any more."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceResumed:
     source: str
 
@@ -304,6 +311,7 @@ Event = (
     | SourceUnavailable
     | SourceRecovered
     | SourcePaused
+    | SourceDrained
     | SourceResumed
     | TaskDropped
     | TaskClaimed

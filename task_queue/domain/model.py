@@ -88,7 +88,10 @@ class WorkProduct:
     stat: str = ""
     """What the task changed, in one line."""
     files: tuple[dict[str, Any], ...] = ()
-    """The first of the changed files: ``path``, ``added``, ``deleted`` (lines; None: binary or very large)."""
+    """The first of the changed files: ``path``, ``added``, ``deleted`` (lines; None: binary or very large).
+
+    In a folder without git: ``path`` and ``change``, which is ``new``, ``changed`` or ``deleted``.
+    """
     file_count: int = 0
     """Of all changed files."""
     landed: str | None = None

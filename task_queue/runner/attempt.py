@@ -24,6 +24,7 @@ from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Work
+from task_queue.domain.work.folder_changes import FolderChanges
 from task_queue.domain.work.workflow import (
     CommitMade,
     Committed,
@@ -65,7 +66,7 @@ class OngoingAttempt:
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self._told_of_settings = False
-        self.left: Changes | None = None
+        self.left: Changes | FolderChanges | None = None
         """What an attempt that did not succeed changed."""
         self.watch = OwnerWatch()
         self.prompts = prompts_for(order)

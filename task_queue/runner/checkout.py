@@ -11,10 +11,12 @@ from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import CheckoutLost, GitError
 from task_queue.domain.model import Outcome, OutcomeKind
+from task_queue.domain.work.folder_changes import FolderChanges
 from task_queue.git.changes import Changes, changes_between
 from task_queue.git.checkpoint import Checkpoint, forget_checkpoint, snapshot_now
 from task_queue.git.collect import collect
 from task_queue.git.exclude import hide_made
+from task_queue.git.folder_files import FolderFiles, forget_first_look
 from task_queue.git.guarding import end_guarding
 from task_queue.git.hidden import hidden_now
 from task_queue.git.interrupted import record_end
@@ -36,7 +38,10 @@ LEAST_FOR_HOOKS_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """``git`` is None where the workspace is not a git repository: then nothing is kept or committed."""
+    """``git`` is None where the workspace is not a git repository: then nothing is kept or committed,
+
+    and ``files`` say what was there before the task.
+    """
 
     order: Order
     git: Git | None = None
@@ -53,6 +58,7 @@ class Checkout:
     """Nothing of an earlier attempt is in it."""
     began_at: str | None = None
     """The commit that the task began on, where it is looked at again without its checkpoint."""
+    files: FolderFiles | None = None
 
     @property
     def owner(self) -> Git | None:
@@ -132,10 +138,10 @@ class Checkout:
     def snapshot(self, git: Git, repository: Repository) -> TreeSnapshot:
         return snapshot_now(git, repository, since=self.checkpoint, rules=self.order.git.rules)
 
-    def changes(self, tree: str | None = None) -> Changes | None:
-        """What differs from the checkpoint now, or in *tree*; None without git."""
+    def changes(self, tree: str | None = None) -> Changes | FolderChanges | None:
+        """What differs from the checkpoint now, or in *tree*; None where nothing says what was there before."""
         if self.git is None or self.repository is None or self.checkpoint is None:
-            return None
+            return self.files.changes() if self.files is not None else None
         now = self.snapshot(self.git, self.repository)
         return self.changes_since_checkpoint(replace(now, tree=tree) if tree else now)
 
@@ -217,6 +223,8 @@ class Checkout:
 
     def leave(self, *, done: bool) -> None:
         """The attempt ends, and keeps nothing to itself; where it is *done*, a checkpoint of nothing goes."""
+        if done and self.files is not None:
+            forget_first_look(self.order)
         if self.git is None or self.repository is None or self.checkpoint is None:
             return
         with contextlib.suppress(GitError):  # its differences then count as an agent's

@@ -21,6 +21,7 @@ from task_queue.domain.model import Outcome, OutcomeKind, Work, WorkProduct
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.workflow import Committed, Implemented, Landed, Prepared, Step, Verified
 from task_queue.git.commit import HOOKS_TIMEOUT_S
+from task_queue.git.folder_files import FolderFiles, look_at
 from task_queue.git.guarding import guarding
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.git.owner_watch import OwnerWatch
@@ -69,13 +70,20 @@ class CheckedCommand:
     def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         """Nothing is committed for it; what it changed of the repository besides its files is said."""
         with guarding(git_of(order), order.git.trusted) as git:
-            watch = _watch_in_place(git, order)
+            watch, files = _watch_in_place(git, order), _files_without_git(git, order)
             outcome, work = self._without_git(order, transcript)
             watch.look()
             watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
-        if watch.changes:
-            work = replace(work, product=watch.said_in(work.product or WorkProduct(str(order.workspace))))
-        return outcome, work
+        product = work.product or WorkProduct(str(order.workspace))
+        changes = files.changes() if files is not None else None
+        if changes is not None and changes.paths:
+            product = replace(
+                product, stat=changes.summary, files=changes.files, file_count=len(changes.paths)
+            )
+        product = watch.said_in(product)
+        return outcome, work if product == WorkProduct(str(order.workspace)) else replace(
+            work, product=product
+        )
 
     def _without_git(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         if not order.settings.verify:
@@ -248,6 +256,13 @@ def _watch_in_place(git: Git, order: Order) -> OwnerWatch:
             )
             watch.begin()
     return watch
+
+
+def _files_without_git(git: Git, order: Order) -> FolderFiles | None:
+    """What is in the workspace before the command; None in a repository, or where git cannot say."""
+    with contextlib.suppress(GitError):
+        return look_at(order) if root_of(git) is None else None
+    return None
 
 
 def _goes_back(checkout: Checkout, tree: str, _: Collection[str]) -> bool:

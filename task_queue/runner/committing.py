@@ -9,6 +9,8 @@ from dataclasses import astuple, replace
 from task_queue.domain.errors import GitError
 from task_queue.domain.work import workflow
 from task_queue.domain.work.commits import TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, Signature
+from task_queue.domain.work.folder_changes import FolderChanges
+from task_queue.git.changes import Changes
 from task_queue.git.collect import hand_over, take_back
 from task_queue.git.commit import (
     CommitResult,
@@ -30,6 +32,13 @@ _OURS = ("task-queue", "task-queue@localhost") * 2
 """Author and committer, as ``Signature`` has them."""
 
 
+def not_committed(changes: Changes | FolderChanges | None) -> workflow.Committed:
+    """What no commit holds: of a folder without git, or of a task that did not succeed."""
+    if changes is None:
+        return workflow.Committed()
+    return workflow.Committed(stat=changes.summary, files=changes.files, file_count=len(changes.paths))
+
+
 def commit_work(
     checkout: Checkout,
     work: workflow.Implemented,
@@ -48,7 +57,7 @@ def commit_work(
     What else differs from the work by now is left out and named.
     """
     if checkout.git is None or checkout.repository is None or checkout.checkpoint is None:
-        return workflow.Committed()
+        return not_committed(checkout.changes())
     require_signing(checkout.git)
     order = checkout.order
     trailers = {

@@ -21,6 +21,7 @@ from task_queue.git.checkpoint import (
 )
 from task_queue.git.collect import collect
 from task_queue.git.exclude import keep_out
+from task_queue.git.folder_files import first_look_at
 from task_queue.git.guarding import begin_guarding, disarmed, end_guarding
 from task_queue.git.interrupted import keep_interrupted_work, record_start
 from task_queue.git.leftovers import earlier_work_of
@@ -55,7 +56,9 @@ def _opened(order: Order, git: Git, prepared: Prepared | None, *, since: str) ->
     cut_off = finish_interrupted_before(git, marker=order.marker)
     repository = facts(git)
     if repository is None:
-        return Checkout(order, notes=("the workspace is not a git repository: nothing is committed",))
+        files = first_look_at(order)
+        why = "the workspace is not a git repository: nothing is committed"
+        return Checkout(order, notes=(why, files.note) if files.note else (why,), files=files)
     if repository.why_not is not None:
         raise GitError(repository.why_not, hint="the task is tried again by itself")
     require_signing(git)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from task_queue.domain.document.choices import Isolation, Landing
 from task_queue.domain.model import LandingState, WorkProduct
+from task_queue.domain.work.folder_changes import FolderChanges
 from task_queue.domain.work.workflow import (
     Audited,
     Committed,
@@ -21,6 +22,7 @@ from task_queue.domain.work.workflow import (
 from task_queue.git.changes import Changes
 from task_queue.git.owner_watch import OwnerWatch
 from task_queue.runner.checkout import Checkout
+from task_queue.runner.committing import not_committed
 
 S = TypeVar("S")
 
@@ -29,7 +31,7 @@ def product_of(
     checkout: Checkout | None,
     steps: Sequence[Step],
     *,
-    left: Changes | None,
+    left: Changes | FolderChanges | None,
     watch: OwnerWatch,
     changes_expected: bool,
     notes: Iterable[str],
@@ -39,7 +41,7 @@ def product_of(
 ) -> WorkProduct:
     """*checkout* is None where the attempt ended before there was a place to work; *left*, where it succeeded."""
     prepared = _last(steps, Prepared)
-    committed = _last(steps, Committed) or _uncommitted(left)
+    committed = _last(steps, Committed) or not_committed(left if left is not None and left.paths else None)
     landed = _last(steps, Landed)
     verified = _last(steps, Verified)
     return WorkProduct(
@@ -78,12 +80,6 @@ def product_of(
         repository_changes=watch.urgent,
         changes_expected=changes_expected,
     )
-
-
-def _uncommitted(left: Changes | None) -> Committed:
-    if left is None or not left.paths:
-        return Committed()
-    return Committed(stat=left.summary, files=left.files, file_count=len(left.paths))
 
 
 def _landing(

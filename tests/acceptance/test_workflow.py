@@ -206,14 +206,22 @@ def test_a_persons_uncommitted_changes_stay_theirs(make_agent_rig: MakeAgentRig)
 
 
 def test_without_git_the_work_is_audited_and_not_committed(make_agent_rig: MakeAgentRig) -> None:
-    """And the result says so."""
-    rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())
+    """And the result says so; it, its report and the auditor's prompt name the files that changed."""
+    script = TwoAgents(verdict("pass"), work="echo round >> work.txt; rm old.txt")
+    rig = make_agent_rig(script, **audited())
+    (rig.workspace / "old.txt").write_text("old")
     rig.start()
     rig.ask("task-a", "# Write a line")
 
     result = rig.result("task-a", timeout=SLOW)
     assert (result["outcome"], result["commits"]) == ("succeeded", [])
     assert "not a git repository" in result["notes"][0]
+    assert result["files"] == [
+        {"path": "old.txt", "change": "deleted"},
+        {"path": "work.txt", "change": "new"},
+    ]
+    assert "- `work.txt` new" in (rig.queue() / "reports/task-a.md").read_text()
+    assert "deleted: old.txt\nnew: work.txt" in script.audits[0]
 
 
 def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:

@@ -155,6 +155,15 @@ class TestCheckedCommand(ExecutorContract):
         order = order_for(tmp_path, LONG, verify=("true",))
         yield from swept(Case(CheckedCommand(MemoryEngine().writer(order.claim)), order, ListTranscript()))
 
+    def test_without_git_it_says_which_files_changed(self, quick: Case) -> None:
+        """Also where nothing verifies them."""
+        quick.order = replace(quick.order, settings=replace(quick.order.settings, verify=()))
+
+        _, work = quick.run()
+
+        assert work.product is not None
+        assert work.product.files == ({"path": "done", "change": "new"},)
+
 
 class TestClaude(ExecutorContract):
     @pytest.fixture

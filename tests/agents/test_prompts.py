@@ -211,7 +211,7 @@ def test_the_auditor_gets_everything_as_material(run: Bench) -> None:
 def test_the_auditor_is_told_where_there_is_nothing(run: Bench) -> None:
     text = prompts_for(run.order).audit(run.order, None, [])
 
-    assert "no git repository" in text
+    assert "Nothing says what was here before" in text
     assert "names no command" in text
 
 

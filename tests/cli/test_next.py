@@ -369,3 +369,19 @@ def test_more_documents_than_are_read_have_no_known_order(bench: Bench) -> None:
     assert source["order_known"] is False
     assert {task["why"] for task in source["waiting"]} == {"in the order of names"}
     assert first == "in the order of names"
+
+
+def test_hours_of_a_source_hold_all_of_its_tasks(bench: Bench) -> None:
+    """Also without a daemon, and as one text instead of a list; until when is said."""
+    day = datetime.now().astimezone() + timedelta(days=3)
+    configure(bench, lambda content: source_of(content).update({"windows": f"{day:%a} 10:00-11:00"}))
+    drop(bench, A)
+    drop(bench, B)
+    why = f"outside the hours of the source: it starts nothing before {day:%Y-%m-%d} 10:00"
+
+    assert whys(bench) == {A: why, B: "behind 1 other"}
+    a_daemon_that_says(bench, why=why, holds="everything")
+    assert whys(bench) == {A: why, B: "behind 1 other"}
+    configure(bench, lambda content: source_of(content).pop("windows"))
+    a_daemon_that_says(bench)
+    assert whys(bench) == {A: "next", B: "behind 1 other"}

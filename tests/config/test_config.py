@@ -208,6 +208,20 @@ def test_listing_survives_values_that_are_wrong(tmp_path: Path) -> None:
             "'a' and 'b' have the same folder",
             id="same folder",
         ),
+        pytest.param(
+            {"task_source_directories": [{"id": "a", "path": "/q/pending", "windows": ["22-06"]}]},
+            r"task_source_directories\[0\]\.windows\[0\]: must be hours such as 22:00-06:00",
+            id="hours",
+        ),
+        pytest.param(
+            {
+                "task_source_directories": [
+                    {"id": "a", "path": "/q/pending", "windows": "22:00-06:00", "quiet": "20:00-08:00"}
+                ]
+            },
+            "'quiet' covers all of 'windows': no task would ever start",
+            id="no hours",
+        ),
         pytest.param({"defaults": {"priority": 99}}, r"^\S+: defaults: ", id="defaults"),
     ],
 )
@@ -279,9 +293,9 @@ def test_a_change_keeps_all_else(tmp_path: Path) -> None:
     content["later"] = {"release": [1, "ü"]}
     config.write_text(json.dumps(content, indent=2, ensure_ascii=False))
 
-    edit.set_paused(config, "planned", paused=True, now=NOW)
+    edit.remove_source(config, "planned", now=NOW)
 
-    content["task_source_directories"][1]["paused"] = True
+    del content["task_source_directories"][1]
     content["updated_at"] = NOW.isoformat()
     assert config.read_text() == json.dumps(content, indent=2, ensure_ascii=False)
 

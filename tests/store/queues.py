@@ -43,6 +43,7 @@ from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.states import place_in, state_in
+from task_queue.store.pauses import Pauses
 from tests.fakes import FakeClock, FakeOrders, FakeRunners
 
 SOURCES = ("a", "b", "c")
@@ -189,6 +190,7 @@ class Queue:
             AccountFile(self.locations.accounts),
             Ledger(self.locations.ledger),
             broken_bases=BrokenBases(self.locations.broken_bases, lambda _: None),
+            pauses=Pauses(self.locations.pauses),
             jitter=lambda: 0.0,
         )
         layouts = {source.id: Layout(source.path) for source in self.config.sources}

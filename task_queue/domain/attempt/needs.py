@@ -60,7 +60,8 @@ def _of_work(result: Result) -> Iterator[Attention]:
     if product.too_many:
         yield Attention(AttentionKind.MUCH_CHANGED, _line(product.too_many), first)
     changed = product.commits or product.file_count
-    if result.success and product.base_commit and product.changes_expected and not changed:
+    was_compared = product.base_commit or product.stat
+    if result.success and was_compared and product.changes_expected and not changed:
         yield Attention(AttentionKind.NOTHING_CHANGED, "it succeeded, and changed nothing", show)
     if result.permission_denials:
         tools = list(dict.fromkeys(str(denial.get("tool_name")) for denial in result.permission_denials))

@@ -113,6 +113,8 @@ def _changes(product: WorkProduct) -> Iterator[str]:
 
 def _file(record: Mapping[str, Any]) -> str:
     """Without figures where lines make no sense."""
+    if record.get("change"):  # of a folder without git
+        return f"{code(record.get('path') or '')} {escaped(str(record['change']))}"
     added, deleted = record.get("added"), record.get("deleted")
     figures = "binary or very large" if added is None else f"+{added} -{deleted or 0}"
     return f"{code(record.get('path') or '')} {figures}"
