@@ -156,6 +156,8 @@ CONFIGURATION: dict[str, str] = {
     "limits.starts_per_10min": "a source that starts more attempts has to wait",
     "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
     "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "limits.ageing": "a level of priority is worth as much as that time of waiting, such as `1h`: see"
+    " [order](task-documents.md#order)",
     "git.author_name": "author of the queue's commits; without it, the repository's",
     "git.author_email": "the same",
     "git.committer_name": "the same for the committer",
