@@ -181,7 +181,8 @@ class SourceView:
     path: Path
     description: str
     state: str
-    """``serving``, ``unavailable``, ``paused``, ``stopped``, or ``unserved`` while no daemon serves it."""
+    """``serving``, ``unavailable``, ``paused``, ``draining``, ``drained``, ``stopped``, or ``unserved`` while no
+    daemon serves it."""
     why: str | None
     watch: str | None
     """``events``, or ``sweep`` where the folder cannot be watched."""
@@ -200,6 +201,8 @@ class SourceView:
     task_id: str | None = None
     watch_why: str | None = None
     """Why there are no events."""
+    paused_by: str | None = None
+    """``command`` or ``configuration`` where nothing new starts because a person wants that."""
     ended: tuple[TaskLine, ...] = ()
     """Those that ended last, the newest first; as many as were asked for."""
     next_due: datetime | None = None

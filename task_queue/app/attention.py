@@ -18,6 +18,7 @@ from task_queue.app.files import Record, names_in, record, records_in, text_in
 from task_queue.app.merged_branches import MergedBranches
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
+from task_queue.domain.source_pause import PAUSED_BY_CONFIGURATION, go_on_command
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder.acknowledgements import acknowledgement_of
 from task_queue.store.folder.states import ended_state
@@ -90,7 +91,7 @@ def _of_queue(
 
 def _of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView]:
     for source_id, why in why_by_source.items():
-        command = f"task-queue sources resume --source-id {source_id}"
+        command = f"task-queue sources resume {source_id}"
         sentence = f"source '{source_id}' is held: {why}"
         yield AttentionView(AttentionKind.BROKEN_BASE, sentence, command, source=source_id)
 
@@ -218,11 +219,9 @@ def _of_source(source: SourceView) -> Iterator[AttentionView]:
     if source.state in {"unavailable", "stopped"}:
         sentence = f"source '{source.id}' is {source.state}" + (f": {source.why}" if source.why else "")
         yield AttentionView(AttentionKind.SOURCE, sentence, "task-queue doctor", source=source.id)
-    if source.state == "paused" and source.pending.number:
-        sentence = (
-            f"source '{source.id}' is paused, and {_numbered(source.pending.number, 'task')} wait in it"
-        )
-        command = f"task-queue sources resume --source-id {source.id}"
+    if source.paused_by is not None and source.pending.number:
+        sentence = f"source '{source.id}' is {source.state}, and {_numbered(source.pending.number, 'task')} wait in it"
+        command = go_on_command(source.id, by_configuration=source.paused_by == PAUSED_BY_CONFIGURATION)
         yield AttentionView(AttentionKind.SOURCE, sentence, command, source=source.id)
     for lock in filter(lambda lock: lock.needs_person, source.locks):
         sentence = f"source '{source.id}': {lock.name}: {lock.why}"

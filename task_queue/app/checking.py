@@ -85,7 +85,7 @@ def _source_of(installation: Installation, path: Path, directory: Path) -> Sourc
 
 
 def _notes(installation: Installation, task: Task, source: SourceEntry | None) -> list[str]:
-    from task_queue.app.listing import state_of
+    from task_queue.app.finding import state_of
 
     notes = [f"{key.name} has no effect in this release" for key in without_effect(task.given)]
     if source is not None:

@@ -17,7 +17,9 @@ from task_queue.app.files import Record, text_in
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations
+from task_queue.domain.source_pause import SourcePause
 from task_queue.store.folder.layout import Layout
+from task_queue.store.pauses import Pauses
 from task_queue.store.snapshot import ReadSource, Snapshots
 
 if TYPE_CHECKING:
@@ -60,6 +62,11 @@ class Circumstances:
             if (why := why_held(locations.broken_bases, source.id)) is not None
         }
         """Why sources wait for their target to be mended, by source."""
+        pauses = Pauses(locations.pauses)
+        self.pauses: Mapping[str, SourcePause] = {
+            source.id: pause for source in self.sources if (pause := pauses.of(source.id)) is not None
+        }
+        """What people paused or drained, by source; without what the configuration pauses."""
 
     def holds(self, source: ListedSource) -> Holds:
         """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too."""
@@ -69,16 +76,21 @@ class Circumstances:
             Held,
             Holds,
             outside_hours,
+            paused_by_configuration,
+            source_drains,
+            source_held,
             source_paused,
         )  # where a task waits
 
         said = self.said.get(source.id, {})
         why = text_in(said, "why")
-        everything = STOPPED if self.account.stopped else source_paused(source.id) if source.paused else None
+        paused = source_held(source.id, self.pauses.get(source.id), by_configuration=source.paused)
+        everything = STOPPED if self.account.stopped else paused
         broken = self.broken_bases.get(source.id)
         outside = outside_hours(source.hours, self.now)
         hours = None if outside is None else outside.why
-        if why in {STOPPED, source_paused(source.id), broken, hours}:
+        pauses = (source_paused(source.id), source_drains(source.id), paused_by_configuration(source.id))
+        if why in {STOPPED, *pauses, broken, hours}:
             why = None  # the files say it, and sooner
         if everything is None:
             everything = (

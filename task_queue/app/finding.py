@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from task_queue.app.answers import ListedSource
-from task_queue.app.listing import ids_with, state_of
+from task_queue.app.files import names_in, record, text_in
+from task_queue.domain.document import naming
 from task_queue.domain.errors import AmbiguousTaskError, UnknownTaskError
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.states import ended_state
 
 _CANDIDATES_SHOWN = 5
 
@@ -56,3 +61,73 @@ def found(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSourc
 def unknown_task(task_id: TaskId) -> UnknownTaskError:
     hint = "see what there is with: task-queue tasks list"
     return UnknownTaskError(f"there is no task {task_id}", hint=hint)
+
+
+def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSource, TaskState] | None:
+    """Which source has *task_id*, and where it stands; cheap enough to ask again and again."""
+    for listed in sources:
+        folders = listed.folders
+        ended = ended_state(folders, task_id)
+        if ended is not None:
+            return listed, ended
+        for document in possible_documents(task_id):
+            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
+                return listed, TaskState.RUNNING
+        if os.path.lexists(folders.pending / naming.document_of(task_id)):
+            return listed, TaskState.PENDING
+    return None
+
+
+def document_of(listed: ListedSource, task_id: TaskId, state: TaskState) -> Path:
+    """Where the document of *task_id* is, which is in *state*; a running one's may have been deleted since."""
+    folders = listed.folders
+    if state in ENDED:
+        return folders.ended(state) / naming.document_of(task_id)
+    if state is TaskState.RUNNING:
+        for document in possible_documents(task_id):
+            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
+                return folders.pending / document
+    return folders.pending / naming.document_of(task_id)
+
+
+def possible_documents(task_id: TaskId) -> set[str]:
+    """What the document of *task_id* may be called in ``pending/``: a numbered record keeps the plain name."""
+    return {naming.document_of(task_id), naming.document_of(naming.unnumbered(task_id))}
+
+
+def ids_with(sources: Sequence[ListedSource], text: str) -> list[TaskId]:
+    """Ids of tasks in which *text* occurs, in the order of their names; a running task's is its record's."""
+    found: set[TaskId] = set()
+    for listed in sources:
+        folders = listed.folders
+        names = names_in(folders.pending)
+        claimed = _claimed(folders, names if isinstance(names, list) else [])
+        found.update(task_id for task_id in claimed.values() if text in task_id)
+        ended = [name for state in ENDED for name in _documents_in(folders.ended(state))]
+        waiting = [name for name in _documents_in(folders.pending) if naming.lock_of(name) not in claimed]
+        found.update(task_id for name in (*ended, *waiting) if text in (task_id := naming.task_id_of(name)))
+    return sorted(found)
+
+
+def _documents_in(folder: Path) -> list[str]:
+    names = names_in(folder)
+    return [name for name in names if naming.why_not_a_task(name) is None] if isinstance(names, list) else []
+
+
+def _claimed(folders: Layout, names: Iterable[str]) -> dict[str, TaskId]:
+    """The id in each readable lock, by the lock's name: ``task-a.md`` may run as ``task-a.2``."""
+    found: dict[str, TaskId] = {}
+    for name in names:
+        if name.startswith(".task-") and name.endswith(".lock"):
+            task_id = _locked_id(folders.pending / name)
+            if task_id is not None:
+                found[name] = task_id
+    return found
+
+
+def _locked_id(lock: Path) -> TaskId | None:
+    content = record(lock)
+    if content is None or isinstance(content, str):
+        return None
+    task_id = text_in(content, "task_id") or ""
+    return TaskId(task_id) if naming.is_task_id(task_id) else None

@@ -29,6 +29,7 @@ from task_queue.app.files import (
     time_in,
     whole_in,
 )
+from task_queue.app.finding import document_of, possible_documents
 from task_queue.app.overview import source_view
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
@@ -81,7 +82,7 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
             shown.attention = tuple(of_task(circumstances, listed, task_id))
             return shown
         # A running task is shown by its lock, even where a person has deleted its document.
-        possible = _possible_documents(task_id)
+        possible = possible_documents(task_id)
         beside = (name for document in possible for name in (document, naming.lock_of(document)))
         if not any(os.path.lexists(folders.pending / name) for name in beside):
             continue
@@ -96,76 +97,6 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
         if problems:
             return _show_current(listed, task_id, None, None, problems)
     return None
-
-
-def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSource, TaskState] | None:
-    """Which source has *task_id*, and where it stands; cheap enough to ask again and again."""
-    for listed in sources:
-        folders = listed.folders
-        ended = ended_state(folders, task_id)
-        if ended is not None:
-            return listed, ended
-        for document in _possible_documents(task_id):
-            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
-                return listed, TaskState.RUNNING
-        if os.path.lexists(folders.pending / naming.document_of(task_id)):
-            return listed, TaskState.PENDING
-    return None
-
-
-def document_of(listed: ListedSource, task_id: TaskId, state: TaskState) -> Path:
-    """Where the document of *task_id* is, which is in *state*; a running one's may have been deleted since."""
-    folders = listed.folders
-    if state in ENDED:
-        return folders.ended(state) / naming.document_of(task_id)
-    if state is TaskState.RUNNING:
-        for document in _possible_documents(task_id):
-            if _locked_id(folders.pending / naming.lock_of(document)) == task_id:
-                return folders.pending / document
-    return folders.pending / naming.document_of(task_id)
-
-
-def _possible_documents(task_id: TaskId) -> set[str]:
-    """What the document of *task_id* may be called in ``pending/``: a numbered record keeps the plain name."""
-    return {naming.document_of(task_id), naming.document_of(naming.unnumbered(task_id))}
-
-
-def ids_with(sources: Sequence[ListedSource], text: str) -> list[TaskId]:
-    """Ids of tasks in which *text* occurs, in the order of their names; a running task's is its record's."""
-    found: set[TaskId] = set()
-    for listed in sources:
-        folders = listed.folders
-        names = names_in(folders.pending)
-        claimed = _claimed(folders, names if isinstance(names, list) else [])
-        found.update(task_id for task_id in claimed.values() if text in task_id)
-        ended = [name for state in ENDED for name in _documents_in(folders.ended(state))]
-        waiting = [name for name in _documents_in(folders.pending) if naming.lock_of(name) not in claimed]
-        found.update(task_id for name in (*ended, *waiting) if text in (task_id := naming.task_id_of(name)))
-    return sorted(found)
-
-
-def _documents_in(folder: Path) -> list[str]:
-    names = names_in(folder)
-    return [name for name in names if naming.why_not_a_task(name) is None] if isinstance(names, list) else []
-
-
-def _claimed(folders: Layout, names: Iterable[str]) -> dict[str, TaskId]:
-    """The id in each readable lock, by the lock's name: ``task-a.md`` may run as ``task-a.2``."""
-    found: dict[str, TaskId] = {}
-    for name in names:
-        if name.startswith(".task-") and name.endswith(".lock"):
-            task_id = _locked_id(folders.pending / name)
-            if task_id is not None:
-                found[name] = task_id
-    return found
-
-
-def _locked_id(lock: Path) -> TaskId | None:
-    content = record(lock)
-    if content is None or isinstance(content, str):
-        return None
-    task_id = text_in(content, "task_id") or ""
-    return TaskId(task_id) if naming.is_task_id(task_id) else None
 
 
 def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState]) -> Iterator[TaskLine]:

@@ -18,6 +18,7 @@ from task_queue.app.circumstances import Circumstances
 from task_queue.app.files import Record, count_tasks, text_in, whole_in
 from task_queue.app.running import running_in
 from task_queue.app.waiting import count_of, waiting_in
+from task_queue.domain.source_pause import SourcePause, SourcePauseState, go_on_command, paused_by
 from task_queue.domain.task import TaskState
 from task_queue.platform import trust
 
@@ -53,8 +54,10 @@ def status_of(
 
 def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_shown: int) -> SourceView:
     folders, said = listed.folders, circumstances.said.get(listed.id)
-    state, why = _state(listed, said)
-    if listed.trouble is not None and not listed.paused:
+    pause = circumstances.pauses.get(listed.id)
+    state, why = _state(listed, said, pause)
+    stands = paused_by(pause, by_configuration=listed.paused)
+    if listed.trouble is not None and stands is None:
         state, why = "unavailable", listed.trouble
     distrust = trust.grave_problem(*folders.folders())
     if distrust is not None:
@@ -75,6 +78,7 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
             pending=empty,
             completed=empty,
             failed=empty,
+            paused_by=stands,
         )
     next_due, next_schedule = _next_due(listed, circumstances.now)
     return SourceView(
@@ -97,6 +101,7 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
         thread_id=whole_in(said, "thread_id") if said else None,
         task_id=text_in(said, "task_id") if said else None,
         watch_why=text_in(said, "watch_why") if said else None,
+        paused_by=stands,
     )
 
 
@@ -109,9 +114,12 @@ def _next_due(listed: ListedSource, now: datetime) -> tuple[datetime | None, str
     return min(times, default=(None, None))
 
 
-def _state(listed: ListedSource, said: Record | None) -> tuple[str, str | None]:
+def _state(listed: ListedSource, said: Record | None, pause: SourcePause | None) -> tuple[str, str | None]:
+    if pause is not None:
+        return pause.state, f"go on with: {go_on_command(listed.id, by_configuration=False)}"
     if listed.paused:
-        return "paused", f"go on with: task-queue sources resume --source-id {listed.id}"
+        command = go_on_command(listed.id, by_configuration=True)
+        return SourcePauseState.PAUSED, f"by the configuration; go on with: {command}"
     if said is None:
         return "unserved", None
     return text_in(said, "state") or "unserved", text_in(said, "why")

@@ -1,17 +1,18 @@
-"""The folders that are served: list, add, remove, pause, resume, and the usual ones for a new project."""
+"""The folders that are served: list, add, remove, and the usual ones for a new project."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from task_queue.app import broken_bases
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.config import document, edit
 from task_queue.config.document import SourceEntry
+from task_queue.domain.source_pause import SourcePause, SourcePauseState, paused_by
 from task_queue.platform import durable
 from task_queue.store.folder.layout import Layout
+from task_queue.store.pauses import Pauses
 
 _USUAL = {
     "ad-hoc": "Quick, spontaneous tasks from conversation",
@@ -30,6 +31,11 @@ class SourceLine:
     added_at: str | None
     project_workspace: str | None
     paused: bool
+    """Nothing new of it starts."""
+    state: str = "open"
+    """Or ``paused``, ``draining``, ``drained``."""
+    paused_by: str | None = None
+    """``command`` or ``configuration``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +62,22 @@ class Initialized:
 
 
 def list_sources(installation: Installation) -> SourcesView:
-    return SourcesView(
-        tuple(
-            SourceLine(
-                entry.id,
-                entry.path,
-                entry.description,
-                entry.added_at,
-                entry.project_workspace,
-                entry.paused,
-            )
-            for entry in installation.entries()
-        )
+    pauses = Pauses(installation.locations.pauses)
+    return SourcesView(tuple(_line(entry, pauses.of(entry.id)) for entry in installation.entries()))
+
+
+def _line(entry: SourceEntry, pause: SourcePause | None) -> SourceLine:
+    by = paused_by(pause, by_configuration=entry.paused)
+    state = "open" if by is None else SourcePauseState.PAUSED if pause is None else pause.state
+    return SourceLine(
+        entry.id,
+        entry.path,
+        entry.description,
+        entry.added_at,
+        entry.project_workspace,
+        by is not None,
+        state,
+        by,
     )
 
 
@@ -96,22 +106,8 @@ def add_source(
 def remove_source(installation: Installation, source_id: str) -> SourceEntry:
     """Serve it no more; its folders and files stay. Raises ConfigError."""
     entry = edit.remove_source(installation.locations.config, source_id, now=installation.now())
+    Pauses(installation.locations.pauses).forget(entry.id)
     record_action(installation, "sources rm", source=entry.id)
-    return entry
-
-
-def pause_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Start nothing new of it; what runs goes on. Raises ConfigError."""
-    entry = edit.set_paused(installation.locations.config, source_id, paused=True, now=installation.now())
-    record_action(installation, "sources pause", source=entry.id)
-    return entry
-
-
-def resume_source(installation: Installation, source_id: str) -> SourceEntry:
-    """Let a source go on that is paused, or held because its target is broken. Raises ConfigError, OSError."""
-    entry = edit.set_paused(installation.locations.config, source_id, paused=False, now=installation.now())
-    broken_bases.let_go_on(installation.locations.broken_bases, entry.id)
-    record_action(installation, "sources resume", source=entry.id)
     return entry
 
 

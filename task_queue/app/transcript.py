@@ -9,9 +9,8 @@ from typing import Any, cast
 
 from task_queue.app.answers import LogsView
 from task_queue.app.files import record, text_in
-from task_queue.app.finding import found
+from task_queue.app.finding import document_of, found, state_of
 from task_queue.app.installation import Installation
-from task_queue.app.listing import document_of, state_of
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable

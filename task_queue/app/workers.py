@@ -51,7 +51,9 @@ def workers_of(view: StatusView) -> WorkersView:
 
 def all_serve(view: StatusView) -> bool:
     """The daemon runs, and each worker serves its source or is paused."""
-    return view.daemon.running and all(source.state in {"serving", "paused"} for source in view.sources)
+    return view.daemon.running and all(
+        source.state == "serving" or source.paused_by for source in view.sources
+    )
 
 
 def _line(source: SourceView) -> tuple[str, str, str | None, int | None, str | None]:

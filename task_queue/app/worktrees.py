@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue.app.answers import ListedSource
+from task_queue.app.finding import state_of
 from task_queue.app.installation import Installation
-from task_queue.app.listing import state_of
 from task_queue.app.user_actions import record_action
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Agent

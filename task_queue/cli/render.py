@@ -38,6 +38,8 @@ _NEARLY_USED_UP = 0.8
 _COLOURS = {
     "alive": "green",
     "completed": "green",
+    "drained": "yellow",
+    "draining": "yellow",
     "failed": "red",
     "gone": "red",
     "ok": "green",

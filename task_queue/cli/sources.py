@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from task_queue.app import pausing
 from task_queue.app import sources as app
 from task_queue.app.installation import Installation
+from task_queue.app.pausing import Draining
 from task_queue.cli import completing, render
+from task_queue.cli.edge import FAILED
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import as_json_option, pass_installation
@@ -17,11 +20,14 @@ _named = click.argument("source", required=False, shell_complete=completing.sour
 _id_option = click.option(
     "--source-id", metavar="ID", help="The same as SOURCE.", shell_complete=completing.sources
 )
+_all_option = click.option(
+    "--all", "everything", is_flag=True, help="Every source that the configuration lists now."
+)
 
 
 @click.group(cls=CommandGroup, default="list")
 def sources() -> None:
-    """List, add, remove, pause and resume sources."""
+    """List, add, remove, pause, drain and resume sources."""
 
 
 @sources.command("list")
@@ -34,8 +40,7 @@ def list_sources(installation: Installation, *, as_json: bool) -> None:
         render.say_json(view)
         return
     rows: list[tuple[Part, ...]] = [
-        (source.id, word("paused" if source.paused else "open"), str(source.path), source.description)
-        for source in view.sources
+        (source.id, word(source.state), str(source.path), source.description) for source in view.sources
     ]
     if rows:
         render.show(table(rows, head=("SOURCE", "STATE", "FOLDER", "DESCRIPTION"), lead=2))
@@ -92,24 +97,83 @@ def rm(installation: Installation, *, source: str | None, source_id: str | None)
 @sources.command()
 @_named
 @_id_option
+@_all_option
 @pass_installation
-def pause(installation: Installation, *, source: str | None, source_id: str | None) -> None:
-    """Start no new task of SOURCE; a running one goes on."""
-    entry = app.pause_source(installation, _one_of(source, source_id))
-    render.say(f"paused {entry.id}: nothing new starts; what runs goes on")
+def pause(installation: Installation, *, source: str | None, source_id: str | None, everything: bool) -> None:
+    """Start no new task of SOURCE; a running one goes on. Lasts until ``sources resume``, over restarts."""
+    entries = pausing.sources_named(installation, _one_or_all(source, source_id, everything))
+    pausing.pause(installation, entries)
+    for entry in entries:
+        render.say(f"paused {entry.id}: nothing new starts; what runs goes on")
 
 
 @sources.command()
 @_named
 @_id_option
+@_all_option
+@click.option("--wait", is_flag=True, help="Return once nothing of it runs any more.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="With --wait: seconds; then exit with 1.")
 @pass_installation
-def resume(installation: Installation, *, source: str | None, source_id: str | None) -> None:
-    """Start tasks of the paused SOURCE again."""
-    entry = app.resume_source(installation, _one_of(source, source_id))
-    render.say(f"resumed {entry.id}")
+def drain(
+    installation: Installation,
+    *,
+    source: str | None,
+    source_id: str | None,
+    everything: bool,
+    wait: bool,
+    timeout: float | None,
+) -> int:
+    """Pause SOURCE, and report once what runs of it has ended: in ``status``, and as the event source_drained."""
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout belongs to --wait")
+    entries = pausing.sources_named(installation, _one_or_all(source, source_id, everything))
+    pausing.drain(installation, entries)
+    if not wait:
+        for entry in entries:
+            render.say(f"draining {entry.id}: nothing new starts; what runs is finished")
+        return 0
+    stand = pausing.wait_until_drained(installation, entries, timeout_s=timeout)
+    for name, how in stand.items():
+        _say_drained(name, how)
+    return 0 if set(stand.values()) == {Draining.DRAINED} else FAILED
+
+
+@sources.command()
+@_named
+@_id_option
+@_all_option
+@pass_installation
+def resume(installation: Installation, *, source: str | None, source_id: str | None, everything: bool) -> int:
+    """Start tasks of the paused SOURCE again. Exit code 1 if the configuration pauses it."""
+    entries = pausing.sources_named(installation, _one_or_all(source, source_id, everything))
+    answers = pausing.resume(installation, entries)
+    for answer in answers:
+        if answer.still_paused is None:
+            render.say(f"resumed {answer.source}")
+        else:
+            render.note(f"{answer.source} is paused by the configuration; go on with: {answer.still_paused}")
+    return FAILED if any(answer.still_paused for answer in answers) else 0
+
+
+def _say_drained(source: str, how: Draining) -> None:
+    match how:
+        case Draining.DRAINED:
+            render.say(f"drained {source}: nothing runs, and nothing new starts")
+        case Draining.STILL_RUNNING:
+            render.note(f"{source} still runs; nothing new starts. See: task-queue status")
+        case Draining.NO_DAEMON:
+            render.note(f"{source} has a claimed task, and no daemon to conclude it: task-queue daemon")
 
 
 def _one_of(source: str | None, source_id: str | None) -> str:
     if (source is None) == (source_id is None):
         raise click.UsageError("name one source, such as: task-queue sources pause ad-hoc")
     return source or source_id or ""
+
+
+def _one_or_all(source: str | None, source_id: str | None, everything: bool) -> str | None:
+    if everything and source is None and source_id is None:
+        return None
+    if everything:
+        raise click.UsageError("name one source or give --all, not both")
+    return _one_of(source, source_id)

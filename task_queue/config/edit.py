@@ -53,7 +53,7 @@ def add_source(
             if _real(entry.path) == pending:
                 raise ConfigError(
                     f"{pending}: is the source '{entry.id}' already",
-                    hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
+                    hint=f"to rename it: task-queue sources rm {entry.id}",
                 )
         if project_workspace is None and document.lacks_workspace(content):
             raise ConfigError(
@@ -105,16 +105,6 @@ def remove_source(config: Path, source_id: str, *, now: datetime) -> SourceEntry
         entry = _named(content, source_id)
         content[SOURCES] = [item for item in _listed(content) if not _is(item, source_id)]
     return entry
-
-
-def set_paused(config: Path, source_id: str, *, paused: bool, now: datetime) -> SourceEntry:
-    """Let nothing new of the source start, or let it go on."""
-    with editing(config, now) as content:
-        _named(content, source_id)
-        for item in _listed(content):
-            if _is(item, source_id):
-                item["paused"] = paused
-    return _named(content, source_id)
 
 
 def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:

@@ -61,6 +61,7 @@ from task_queue.platform.notify import Notifier
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.emit import Emit
 from task_queue.store.event_log import EventLog
+from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +174,7 @@ class Daemon:
             AccountFile(locations.accounts),
             Ledger(locations.ledger),
             broken_bases=BrokenBases(locations.broken_bases, self._tip_of),
+            pauses=Pauses(locations.pauses),
             emit=self._emit,
         )
         self._halted = False
@@ -260,6 +262,7 @@ class Daemon:
             self._admission.look_at_account_file()
             self._admission.look_at_broken_bases()
             self._admission.look_at_hours()
+            self._sources.look_at_pauses()
             self._sources.close_retired()
             self._write_state()
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))

@@ -29,6 +29,7 @@ from task_queue.daemon.worker import Worker
 from task_queue.domain.events import (
     Event,
     SourceClosed,
+    SourceDrained,
     SourceOpened,
     SourcePaused,
     SourceResumed,
@@ -36,6 +37,7 @@ from task_queue.domain.events import (
 )
 from task_queue.domain.holds import Held
 from task_queue.domain.model import Result
+from task_queue.domain.source_pause import SourcePause, SourcePauseState
 from task_queue.domain.standstill import Standstill, standstill_of
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import descriptors
@@ -47,6 +49,7 @@ from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.states import state_in
+from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +67,20 @@ class _ServedSource:
     worker: Worker
     thread: threading.Thread
     retiring: bool = False
+    pause: SourcePauseState | None = None
+    """As it was seen last, whether a command or the configuration pauses it."""
+    resumed: str = ""
+    """The request to resume that was seen last."""
+    drained: SourcePause | None = None
+    """The request to drain of which the end was reported."""
 
     def state(self, *, stopped: bool) -> str:
         if stopped or not self.thread.is_alive():
             return "stopped"
         if self.retiring:
             return "closing"
-        if self.source.paused:
-            return "paused"
+        if self.pause is not None:
+            return self.pause
         return "unavailable" if self.worker.trouble else "serving"
 
 
@@ -110,6 +119,7 @@ class ServedSources:
         self._quota = quota
         self._clock = clock
         self._emit = emit
+        self._pauses = Pauses(locations.pauses)
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
         self._drops = Drops(locations.drops, locations.events)
@@ -140,9 +150,8 @@ class ServedSources:
         for source_id, source in wanted.items():
             if source_id in self._served:
                 served = self._served[source_id]
-                if served.source.paused != source.paused:
-                    self._emit(SourcePaused(source_id) if source.paused else SourceResumed(source_id))
                 served.source = source
+                self._look_at_pause(served)
                 served.worker.wake()
         self._changed.extend(self._served)
 
@@ -156,6 +165,43 @@ class ServedSources:
         else:
             served.engine.touch(name)
         served.worker.wake()
+
+    def look_at_pauses(self) -> None:
+        """A person may have paused, drained or resumed a source; and one that drains may have come to its end."""
+        for served in self._served.values():
+            self._look_at_pause(served)
+
+    def _look_at_pause(self, served: _ServedSource) -> None:
+        source_id, before = served.source.id, served.pause
+        pause, resumed = self._pauses.of(source_id), self._pauses.resumed(source_id)
+        if pause is not None and pause.state is SourcePauseState.DRAINING and self._is_drained(served):
+            pause = self._report_drained(served, pause)
+        if resumed != served.resumed:
+            served.resumed = resumed
+            self._admission.resumed(source_id)
+        by_configuration = SourcePauseState.PAUSED if served.source.paused else None
+        served.pause = by_configuration if pause is None else pause.state
+        if served.pause is before:
+            return
+        if (served.pause is None) is not (before is None):
+            self._emit(SourceResumed(source_id) if served.pause is None else SourcePaused(source_id))
+        served.worker.wake()
+        self._changed.append(source_id)
+
+    def _report_drained(self, served: _ServedSource, pause: SourcePause) -> SourcePause | None:
+        """Reported first: a kill in between reports it twice rather than never."""
+        source_id = served.source.id
+        if served.drained != pause:
+            self._emit(SourceDrained(source_id))
+            served.drained = pause
+        try:
+            self._pauses.note_drained(source_id, pause)
+        except OSError as error:  # tried again at the next look
+            log.warning("end of draining not noted source=%s error=%s", source_id, error)
+        return self._pauses.of(source_id)
+
+    def _is_drained(self, served: _ServedSource) -> bool:
+        return served.worker.has_concluded and self._admission.is_drained(served.source.id)
 
     def check_watches(self) -> None:
         self._watcher.check()
@@ -389,11 +435,19 @@ class ServedSources:
             )
         )
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
-        self._served[source.id] = _ServedSource(source, engine, worker, thread)
+        self._served[source.id] = self._as_it_stands(_ServedSource(source, engine, worker, thread))
         self._changed.append(source.id)
         self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()
         self._watcher.watch(source.id, source.path)
+
+    def _as_it_stands(self, served: _ServedSource) -> _ServedSource:
+        """With the pause that an earlier daemon has reported already."""
+        pause = self._pauses.of(served.source.id)
+        by_configuration = SourcePauseState.PAUSED if served.source.paused else None
+        served.pause = by_configuration if pause is None else pause.state
+        served.resumed = self._pauses.resumed(served.source.id)
+        return served
 
     def _timing(self) -> Timing:
         config = self._config_of()

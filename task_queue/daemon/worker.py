@@ -129,6 +129,11 @@ class Worker:
         """Whether what an earlier daemon left here is concluded, or cannot be (see ``trouble``)."""
         return self._recovered or self.trouble is not None
 
+    @property
+    def has_concluded(self) -> bool:
+        """Whether nothing runs that an earlier daemon left here."""
+        return self._recovered
+
     def serve(self) -> None:
         """Work until stopped. A defect in the queue ends this source only, and is reported."""
         self.thread_id = threading.get_native_id()

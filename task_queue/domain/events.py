@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 
@@ -41,6 +42,13 @@ class SourceRecovered:
 @dataclass(frozen=True, slots=True)
 class SourcePaused:
     """A person paused it: what runs goes on, nothing more is claimed."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDrained:
+    """A person drained it, and nothing of it runs any more."""
 
     source: str
 
@@ -142,6 +150,8 @@ class TaskSettled:
     dead_letter: bool
     attention: tuple[str, ...] = ()
     """Of which kinds it needs a person: ``domain.attention``, or what a later release knows."""
+    figures: TaskFigures | None = None
+    """For statistics; events of earlier releases have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +276,8 @@ class AccountPaused:
     source: str
     why: str
     until: datetime | None
+    model: str | None = None
+    """Only tasks of this model, or class of models, are held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +358,7 @@ Event = (
     | SourceUnavailable
     | SourceRecovered
     | SourcePaused
+    | SourceDrained
     | SourceResumed
     | TaskDropped
     | TaskClaimed

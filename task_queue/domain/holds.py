@@ -22,6 +22,7 @@ from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.hours import Hours
 from task_queue.domain.local_time import next_midnight
+from task_queue.domain.source_pause import SourcePause, SourcePauseState, go_on_command
 
 STOPPED = "everything is stopped; go on with: task-queue resume"
 
@@ -109,8 +110,24 @@ class Holds:
     agents: Hold | None = None
 
 
+def source_held(source: str, pause: SourcePause | None, *, by_configuration: bool) -> str | None:
+    """Why nothing new of *source* starts because a person wants that, with a command or in the configuration."""
+    if pause is not None:
+        return source_paused(source) if pause.state is SourcePauseState.PAUSED else source_drains(source)
+    return paused_by_configuration(source) if by_configuration else None
+
+
 def source_paused(source: str) -> str:
-    return f"the source is paused; go on with: task-queue sources resume --source-id {source}"
+    return f"the source is paused; go on with: {go_on_command(source, by_configuration=False)}"
+
+
+def source_drains(source: str) -> str:
+    command = go_on_command(source, by_configuration=False)
+    return f"the source is drained: only what runs is finished; go on with: {command}"
+
+
+def paused_by_configuration(source: str) -> str:
+    return f"the configuration pauses the source; go on with: {go_on_command(source, by_configuration=True)}"
 
 
 def base_broken(
@@ -119,7 +136,7 @@ def base_broken(
     return (
         f"{target} of {repository} is broken at {commit[:12]}: {', '.join(commands)} passed on an earlier commit and"
         f" fails there (found by {task_id}); the source goes on when {target} is at another commit, or with:"
-        f" task-queue sources resume --source-id {source}"
+        f" {go_on_command(source, by_configuration=False)}"
     )
 
 

@@ -83,7 +83,7 @@ def test_what_people_do_is_in_the_log(rig: Rig) -> None:
     assert [event["task_id"] for event in acts[:2]] == [task_id] * 2
     assert acts[5]["data"]["options"] == {"now": True}
     assert {
-        "cancel_asked", "source_resumed", "configuration_changed", "retried", "queue_stopped", "queue_resumed",
+        "cancel_asked", "source_resumed", "retried", "queue_stopped", "queue_resumed",
     } <= set(types_of(events))  # fmt: skip
     assert "secret" not in json.dumps(events)
 

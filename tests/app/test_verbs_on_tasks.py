@@ -19,8 +19,8 @@ from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of, show_of
+from task_queue.app.pausing import pause, sources_named
 from task_queue.app.revising import edit, move, opened, prioritize, remove
-from task_queue.app.sources import pause_source
 from task_queue.app.standing import Standing
 from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.errors import ConfigError, TaskFileError, TaskQueueError, UnknownTaskError
@@ -118,7 +118,7 @@ def test_a_person_learns_where_the_new_task_stands(bench: Bench) -> None:
 
     urgent = add_to(bench.anew(), "---\npriority: 9\n---\n# Urgent")
     usual = add_to(bench.anew(), "# Usual")
-    pause_source(bench.installation, "planned")
+    pause(bench.installation, sources_named(bench.installation, "planned"))
     paused = add_to(bench.anew(), "# Later", source_id="planned")
 
     assert urgent.standing == Standing(2, 3, "behind 1 other")

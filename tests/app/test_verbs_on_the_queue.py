@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from task_queue.agents.project_settings import SettingsTrust
-from task_queue.app import prompts, sources, stopping, workers
+from task_queue.app import pausing, prompts, sources, stopping, workers
 from task_queue.app.daemon_log import log_file, log_lines
 from task_queue.app.doctor.checks import examine
 from task_queue.app.project_settings import AcceptedSettings, accept_settings
 from task_queue.app.status import status
 from task_queue.app.stopping import Stopping
 from task_queue.app.transcript import lines_of, logs_of
-from task_queue.domain.errors import ConfigError, TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import TaskQueueError, UnknownTaskError
 from tests.app.bench import A, Bench
 
 
@@ -36,9 +36,9 @@ def test_a_source_is_added_paused_resumed_and_removed(bench: Bench, tmp_path: Pa
     here = bench.installation
     sources.add_source(here, tmp_path / "web", source_id="web", description="of the site")
     added = sources.list_sources(bench.anew()).sources[-1]
-    sources.pause_source(here, "web")
+    pausing.pause(here, pausing.sources_named(bench.anew(), "web"))
     paused = sources.list_sources(bench.anew()).sources[-1].paused
-    sources.resume_source(here, "web")
+    pausing.resume(here, pausing.sources_named(bench.anew(), "web"))
     resumed = sources.list_sources(bench.anew()).sources[-1].paused
     sources.remove_source(here, "web")
 
@@ -49,11 +49,11 @@ def test_a_source_is_added_paused_resumed_and_removed(bench: Bench, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "verb", [sources.remove_source, sources.pause_source, sources.resume_source], ids=lambda v: v.__name__
+    "verb", [sources.remove_source, pausing.sources_named], ids=["remove", "pause, drain and resume"]
 )
 def test_an_unknown_source_is_an_error(bench: Bench, verb: object) -> None:
     assert callable(verb)
-    with pytest.raises(ConfigError, match="no source 'web'"):
+    with pytest.raises(TaskQueueError, match="no source 'web'"):
         verb(bench.installation, "web")
 
 

@@ -293,9 +293,9 @@ def test_a_change_keeps_all_else(tmp_path: Path) -> None:
     content["later"] = {"release": [1, "ü"]}
     config.write_text(json.dumps(content, indent=2, ensure_ascii=False))
 
-    edit.set_paused(config, "planned", paused=True, now=NOW)
+    edit.remove_source(config, "planned", now=NOW)
 
-    content["task_source_directories"][1]["paused"] = True
+    del content["task_source_directories"][1]
     content["updated_at"] = NOW.isoformat()
     assert config.read_text() == json.dumps(content, indent=2, ensure_ascii=False)
 

@@ -18,11 +18,12 @@ from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.holds import Held
+from task_queue.domain.holds import Held, paused_by_configuration, source_drains, source_paused
 from task_queue.domain.hours import hours_of
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Pause, Work, WorkProduct
 from task_queue.domain.task import TaskId
+from task_queue.store.pauses import Pauses
 from tests.admission import FakeAdmission
 from tests.claims import a_claim
 from tests.daemon.admission_contract import AdmissionBench, AdmissionContract
@@ -50,6 +51,7 @@ class GateBench:
             AccountFile(self.folder / "accounts.json"),
             Ledger(self.folder / "ledger.jsonl"),
             broken_bases=BrokenBases(self.folder / "broken-bases", lambda _: self.ask_git()),
+            pauses=Pauses(self.folder / "pauses"),
             jitter=lambda: 0.0,
         )
         admission.configure(bounds)
@@ -502,8 +504,30 @@ def test_a_person_lets_a_source_with_a_broken_target_go_on(bench: GateBench) -> 
     assert bench.enter("a") is not None
 
 
-def test_the_breaker_stops_a_source_without_progress(tmp_path: Path) -> None:
-    """It stays stopped until a person pauses and resumes the source; other sources go on."""
+def test_a_pause_holds_its_source_from_the_moment_of_the_request(bench: GateBench) -> None:
+    """Commands, too; another source goes on, and what runs is not disturbed."""
+    pauses = Pauses(bench.folder / "pauses")
+    assert bench.enter("a") is None
+    pauses.drain("a", bench.clock.now())
+    while_it_runs = bench.admission.is_drained("a")
+    bench.admission.leave("a")
+
+    assert (while_it_runs, bench.admission.is_drained("a")) == (False, True)
+    assert bench.enter("a", executor="sh") == source_drains("a")
+    assert bench.enter("b") is None
+    pauses.pause("a", bench.clock.now())
+    assert bench.enter("a") == source_paused("a")
+    assert bench.admission.why_closed("a") == source_paused("a")
+    bench.admission.configure(Bounds(closed=frozenset({"a"})))
+    pauses.resume("a", bench.clock.now())
+    assert bench.enter("a") == paused_by_configuration("a")
+    bench.admission.configure(Bounds())
+    assert bench.enter("a") is None
+
+
+@pytest.mark.parametrize("how", ["command", "configuration"])
+def test_the_breaker_stops_a_source_without_progress(tmp_path: Path, how: str) -> None:
+    """It stays stopped until a person resumes the source, or pauses it for a while; other sources go on."""
     bounds = Bounds(starts_per_10min=3)
     bench = GateBench(tmp_path, bounds)
     for _ in range(3):
@@ -512,8 +536,11 @@ def test_the_breaker_stops_a_source_without_progress(tmp_path: Path) -> None:
     tripped = bench.enter("a")
     bench.clock.advance(3600)
     later, other = bench.enter("a"), bench.enter("b")
-    bench.admission.configure(replace(bounds, closed=frozenset({"a"})))
-    bench.admission.configure(bounds)
+    if how == "command":
+        bench.admission.resumed("a")
+    else:
+        bench.admission.configure(replace(bounds, closed=frozenset({"a"})))
+        bench.admission.configure(bounds)
 
     assert "3 starts in 10 minutes and no task succeeded" in (tripped or "")
     assert (later, other) == (tripped, None)

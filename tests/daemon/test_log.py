@@ -96,6 +96,7 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
     (events.WatchDegraded("web", "nfs"), logging.WARNING, "watch degraded source=web why=nfs"),
     (events.WatchRestored("web"), logging.INFO, "watch restored source=web"),
     (events.SourcePaused("web"), logging.INFO, "source paused source=web"),
+    (events.SourceDrained("web"), logging.INFO, "source drained source=web"),
     (events.SourceResumed("web"), logging.INFO, "source resumed source=web"),
     (events.TaskDropped("web", TASK), logging.DEBUG, "task dropped source=web task=task-a"),
     (

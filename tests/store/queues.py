@@ -41,6 +41,7 @@ from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.states import state_in
+from task_queue.store.pauses import Pauses
 from tests.fakes import FakeClock, FakeOrders, FakeRunners
 
 SOURCES = ("a", "b", "c")
@@ -185,6 +186,7 @@ class Queue:
             AccountFile(self.locations.accounts),
             Ledger(self.locations.ledger),
             broken_bases=BrokenBases(self.locations.broken_bases, lambda _: None),
+            pauses=Pauses(self.locations.pauses),
             jitter=lambda: 0.0,
         )
         self.admission.configure(

@@ -21,13 +21,14 @@ from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
-from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_paused
+from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_held
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
 from task_queue.domain.work.baseline import broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by, trouble_at
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
+from task_queue.store.pauses import Pauses
 
 
 class SharedAdmission:
@@ -40,6 +41,7 @@ class SharedAdmission:
         spending: Spending,
         *,
         broken_bases: BrokenBases,
+        pauses: Pauses,
         jitter: Callable[[], float] = random.random,
         emit: Emit = lambda _: None,
     ) -> None:
@@ -53,6 +55,7 @@ class SharedAdmission:
         self._budgets = DailyBudgets(spending)
         self._breaker = Breaker()
         self._bases = broken_bases
+        self._pauses = pauses
         self._held_by_base: set[str] = set()
         self._outside_hours: set[str] = set()
         """Sources that were held because of their hours."""
@@ -86,6 +89,17 @@ class SharedAdmission:
         if opened:
             self._emit(AccountResumed("a person opened it"))
             self._wake_all()
+
+    def resumed(self, source: str) -> None:
+        """A person let *source* go on."""
+        with self._lock:
+            self._breaker.reset(source)
+        self._wake_all()
+
+    def is_drained(self, source: str) -> bool:
+        """Whether nothing of *source* runs, and nothing new can start."""
+        with self._lock:
+            return source not in self._inside and self._pauses.of(source) is not None
 
     def look_at_broken_bases(self) -> None:
         """A person resumed a source whose target is broken."""
@@ -264,7 +278,9 @@ class SharedAdmission:
     def _why_closed(self, source: str) -> str | None:
         if self._stopped:
             return STOPPED
-        return source_paused(source) if source in self._bounds.closed else self._needs_person(source)
+        by_configuration = source in self._bounds.closed
+        paused = source_held(source, self._pauses.of(source), by_configuration=by_configuration)
+        return paused or self._needs_person(source)
 
     def _needs_person(self, source: str) -> str | None:
         return self._breaker.tripped(source) or self._base_holds(source)
