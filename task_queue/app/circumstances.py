@@ -20,7 +20,7 @@ from task_queue.config.locations import Locations
 from task_queue.domain.source_pause import SourcePause
 from task_queue.store.folder.layout import Layout
 from task_queue.store.pauses import Pauses
-from task_queue.store.snapshot import ReadSource, Snapshots
+from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
 
 if TYPE_CHECKING:
     from task_queue.domain.holds import Hold, Holds
@@ -40,12 +40,17 @@ class Circumstances:
         locations: Locations,
         content: Mapping[str, Any],
         now: datetime,
+        read_limit: int | None = READ_LIMIT,
     ) -> None:
-        """*sources* are all that the configuration, whose JSON is *content*, lists."""
+        """*sources* are all that the configuration, whose JSON is *content*, lists.
+
+        *read_limit* as in ``Snapshots``.
+        """
         self.now = now
         self.sources = tuple(sources)
         self.snapshots = Snapshots(
-            ReadSource(source.id, source.folders, source.layers) for source in self.sources
+            (ReadSource(source.id, source.folders, source.layers) for source in self.sources),
+            read_limit=read_limit,
         )
         self.daemon: DaemonView
         self.said: Mapping[str, Record]

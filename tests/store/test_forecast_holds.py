@@ -19,10 +19,12 @@ from task_queue.app.circumstances import Circumstances, listed
 from task_queue.config import document
 from task_queue.domain.forecast import Forecast, Foreseen, SourceOutlook
 from task_queue.domain.holds import Holds
-from tests.store.queues import EXAMPLES, SOURCES, Queue, Random, queues
+from tests.store.queues import EXAMPLES, SOURCES, Dropped, Queue, Random, queues
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 _STEP_S = 15
+_LONGEST_S = 1200
+"""No wait in these queues is longer."""
 
 
 @settings(
@@ -81,14 +83,14 @@ def in_no_time(circumstances: Circumstances) -> list[Foreseen]:
 
 
 def run(running: Queue) -> list[tuple[str, str]]:
-    """Turn the workers, each once in a round, until nothing has moved for an hour."""
+    """Turn the workers, each once in a round, until nothing has moved for longer than any of them waits."""
     order: list[tuple[str, str]] = []
     for source in SOURCES:  # what is rejected goes first: it takes no place and waits for nothing
         if any(why.startswith("will be rejected: ") for _, why in running.told(source, see=lambda _: None)):
             running.taken(source)
     idle_s = 0.0
     place = 0
-    while idle_s < 7200:
+    while idle_s < _LONGEST_S:
         for step in range(len(SOURCES)):
             source = SOURCES[(place + step) % len(SOURCES)]
             taken = running.taken(source)
@@ -101,3 +103,27 @@ def run(running: Queue) -> list[tuple[str, str]]:
             running.clock.advance(_STEP_S)
             idle_s += _STEP_S
     return order
+
+
+def test_a_forecast_that_is_blind_for_ends_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The property has teeth: without the ends of tasks in other sources, dependents never start."""
+    first, second = "task-20260207-110000-s", "task-20260207-110001-t"
+    queue = Random(
+        defaults={},
+        of_sources={source: {} for source in SOURCES},
+        paused=frozenset(),
+        tasks=(
+            Dropped("a", first, {"depends_on": [second]}, succeeds=True, late=False),
+            Dropped("b", second, {}, succeeds=True, late=False),
+        ),
+        ended=(),
+        stopped=False,
+        account_paused=False,
+        swept=False,
+        turns=(),
+    )
+    run_as_foreseen(queue)
+    monkeypatch.setattr(Forecast, "_end", lambda *_: None)
+
+    with pytest.raises(AssertionError):
+        run_as_foreseen(queue)

@@ -56,6 +56,7 @@ class Waiting:
     type: str = WorkType.GENERAL
     length: int = 0
     """Of its text, in characters: estimates go by it."""
+    max_budget_usd: float | None = None
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
 
@@ -158,6 +159,7 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "capabilities": settings.capabilities,
         "executor": settings.executor,
         "type": settings.type,
+        "max_budget_usd": settings.max_budget_usd,
         "model": settings.model,
         "names_workspace": settings.workspace is not None,
     }
