@@ -99,14 +99,14 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
 
     listed = {source.id: source for source in circumstances.sources}
     waiting: dict[str, tuple[Waiting, ...]] = {}
-    failing: list[TaskId] = []
+    failing: dict[str, tuple[TaskId, ...]] = {}
     running: dict[str, list[RunningView]] = {}
     for source in circumstances.sources:
         try:
             survey = circumstances.snapshots.survey(source.id)
             running[source.id] = running_in(source.id, source.folders, survey.locks, circumstances.now)[0]
             waiting[source.id] = tuple(survey.waiting)
-            failing += [*(task_id for task_id, _ in survey.rejected), *survey.cancelled]
+            failing[source.id] = (*(task_id for task_id, _ in survey.rejected), *survey.cancelled)
         except OSError:
             continue
     texts = {
@@ -138,18 +138,18 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
         [
             SourceOutlook(
                 source,
-                tasks,
-                {task.task_id: ends(source, task) for task in running[source]},
+                waiting.get(source, ()),
+                {task.task_id: ends(source, task) for task in running.get(source, ())},
                 partial(outlay, source),
+                failing.get(source, ()),
             )
-            for source, tasks in waiting.items()
+            for source in listed
         ],
         now=circumstances.now,
         places=circumstances.places,
-        state_of=circumstances.snapshots.state_of,
+        state_in=circumstances.snapshots.state_in,
         holds_at=holds,
         opens_at=opens,
-        failing=failing,
     )
     return Outlook(forecast, estimates, {(each.source, each.task.id): each for each in forecast.tasks})
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, StateOf, Waiting
+from task_queue.domain.document.naming import unnumbered
+from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting
 from task_queue.domain.holds import Holds
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.task import TaskId, TaskState
@@ -38,6 +39,8 @@ class SourceOutlook:
     running: Mapping[TaskId, datetime] = field(default_factory=dict[TaskId, datetime])
     """What runs, and when it is expected to end."""
     outlay_of: Callable[[Waiting], Outlay] = lambda _: Outlay(timedelta())
+    failing: tuple[TaskId, ...] = ()
+    """Documents that the daemon ends first of all: rejected and cancelled ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Foreseen:
     is_doomed: bool = False
 
 
+StateIn = Callable[[str, TaskId], TaskState | None]
+"""The state of a task in one source, None if that does not know it."""
 HoldsAt = Callable[[str, datetime, Mapping[str, float]], Holds]
 """What keeps tasks of a source from starting at a time, when so much was spent by each source on that day besides."""
 OpensAt = Callable[[str, datetime], "datetime | None"]
@@ -76,22 +81,26 @@ class Forecast:
         *,
         now: datetime,
         places: int,
-        state_of: StateOf,
+        state_in: StateIn,
         holds_at: HoldsAt,
         opens_at: OpensAt = lambda _source, _now: None,
-        failing: Iterable[TaskId] = (),
     ) -> None:
-        """*failing* are the documents that the daemon ends first of all: rejected and cancelled ones."""
+        """*sources* are all, in the order of the configuration."""
         self.tasks: list[Foreseen] = []
         self.empty_at: dict[str, datetime] = {}
         """By source, when all of what is foreseen has ended; without those in which nothing is."""
         self._seats = [_Seat(source, Backlog(source.waiting), set(source.running)) for source in sources]
         self._now = self._began = now
         self._places = places
-        self._state_of = state_of
+        self._state_in = state_in
         self._holds_at = holds_at
         self._opens_at = opens_at
-        self._ended = dict.fromkeys(failing, TaskState.FAILED)
+        self._states: dict[tuple[int, TaskId], TaskState | None] = {
+            (number, task_id): TaskState.FAILED
+            for number, seat in enumerate(self._seats)
+            for task_id in seat.outlook.failing
+        }
+        """What is known of tasks by source and name, as it was found on disk or has been played since."""
         self._agenda: list[tuple[datetime, int, int, TaskId | None]] = []
         """What happens when, in which source: the end of a task, or (None) the end of a wait."""
         self._entered = 0
@@ -127,10 +136,10 @@ class Forecast:
                 self._looks.discard((at, number))
             else:
                 self._seats[number].running.discard(task_id)
-                self._end(task_id, TaskState.COMPLETED)
+                self._end(number, task_id, TaskState.COMPLETED)
 
-    def _end(self, task_id: TaskId, state: TaskState) -> None:
-        self._ended[task_id] = state
+    def _end(self, number: int, task_id: TaskId, state: TaskState) -> None:
+        self._states[number, unnumbered(task_id)] = state
         for seat in self._seats:
             seat.backlog.moved(task_id)
 
@@ -148,7 +157,7 @@ class Forecast:
         match found:
             case DependencyFailed(task=task):
                 seat.backlog.discard(task.id)
-                self._end(task.id, TaskState.FAILED)
+                self._end(number, task.id, TaskState.FAILED)
                 self.tasks.append(Foreseen(task, source, self._now, self._now, is_doomed=True))
                 return True
             case Ready(task=task) if holds.everything is None:
@@ -185,7 +194,14 @@ class Forecast:
         self.empty_at[source] = max(ends, self.empty_at.get(source, ends))
 
     def _state(self, task_id: TaskId) -> TaskState | None:
-        return self._ended.get(task_id) or self._state_of(task_id)
+        """As every worker sees it: in the first source that knows it."""
+        for number, seat in enumerate(self._seats):
+            key = number, task_id
+            if key not in self._states:
+                self._states[key] = self._state_in(seat.outlook.id, task_id)
+            if (state := self._states[key]) is not None:
+                return state
+        return None
 
     def _spent_today(self) -> Mapping[str, float]:
         if self._now >= self._day:

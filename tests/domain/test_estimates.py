@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -13,10 +14,16 @@ from task_queue.domain.statistics import EndRecord
 NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
 
-def end(seconds: float, *, outcome: str = "succeeded", usd: float | None = 1.0, **phases: float) -> EndRecord:
+def end(
+    seconds: float,
+    *,
+    outcome: str = "succeeded",
+    usd: float | None = 1.0,
+    phases: Mapping[str, float] | None = None,
+) -> EndRecord:
     return EndRecord(
         at=NOON, source="a", task_id="task-a", attempt=1, state="completed", outcome=outcome,
-        ran_ms=int(seconds * 1000), cost_usd=usd, seconds_by_phase=phases,
+        ran_ms=int(seconds * 1000), cost_usd=usd, seconds_by_phase=phases or {},
     )  # fmt: skip
 
 
@@ -67,6 +74,6 @@ def test_a_cost_that_no_one_reported_is_unknown() -> None:
 
 def test_phases_are_the_usual_ones_with_all_their_rounds() -> None:
     rounds = {"implement 1": 10.0, "implement 2": 5.0, "verify 1": 2.0}
-    ends = [*(end(20, **rounds) for _ in range(4)), end(20, **{"implement 1": 15.0, "land": 9.0})]
+    ends = [*(end(20, phases=rounds) for _ in range(4)), end(20, phases={"implement 1": 15.0, "land": 9.0})]
 
     assert of(*ends).seconds_by_phase == {"implement": 15.0, "verify": 2.0}

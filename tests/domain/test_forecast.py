@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from task_queue.domain.document.ordering import Waiting
@@ -19,11 +20,8 @@ def task(name: str, **more: object) -> Waiting:
     return Waiting(TaskId(f"task-{name}"), NOON, **more)  # type: ignore[arg-type]  # a test's own values
 
 
-def source(
-    name: str, *tasks: Waiting, minutes: int = 10, usd: float = 0.0, **running: datetime
-) -> SourceOutlook:
-    ends = {TaskId(f"task-{task_id}"): at for task_id, at in running.items()}
-    return SourceOutlook(name, tasks, ends, lambda _: Outlay(minutes * MINUTE, usd))
+def source(name: str, *tasks: Waiting, minutes: int = 10, usd: float = 0.0) -> SourceOutlook:
+    return SourceOutlook(name, tasks, outlay_of=lambda _: Outlay(minutes * MINUTE, usd))
 
 
 def free(_source: str, _at: datetime, _spent: Mapping[str, float]) -> Holds:
@@ -36,7 +34,7 @@ def foreseen(forecast: Forecast) -> list[tuple[str, float]]:
 
 
 def of(*sources: SourceOutlook, places: int = 9, **more: object) -> Forecast:
-    given = {"holds_at": free, "state_of": lambda _: None, **more}
+    given = {"holds_at": free, "state_in": lambda _source, _task_id: None, **more}
     return Forecast(sources, now=NOON, places=places, **given)  # type: ignore[arg-type]  # a test's own values
 
 
@@ -54,7 +52,8 @@ def test_places_are_shared_and_taken_in_turns() -> None:
 
 
 def test_what_runs_is_waited_for() -> None:
-    found = of(source("a", task("1", depends_on=(TaskId("task-0"),)), **{"0": NOON + 3 * MINUTE}))
+    running = {TaskId("task-0"): NOON + 3 * MINUTE}
+    found = of(replace(source("a", task("1", depends_on=(TaskId("task-0"),))), running=running))
 
     assert foreseen(found) == [("task-1", 3)]
 
@@ -104,7 +103,7 @@ def test_what_is_doomed_fails_at_once_and_its_dependents_with_it() -> None:
     after = task("2", depends_on=(TaskId("task-1"),))
     states = {TaskId("task-0"): TaskState.FAILED}
 
-    found = of(source("a", doomed, after), state_of=states.get)
+    found = of(source("a", doomed, after), state_in=lambda _, task_id: states.get(task_id))
 
     assert [(each.task.id, each.is_doomed) for each in found.tasks] == [("task-1", True)]
 
@@ -112,7 +111,7 @@ def test_what_is_doomed_fails_at_once_and_its_dependents_with_it() -> None:
 def test_a_rejected_document_has_failed() -> None:
     after = task("2", depends_on=(TaskId("task-1"),), on_dependency_failure="run")
 
-    assert foreseen(of(source("a", after), failing=[TaskId("task-1")])) == [("task-2", 0)]
+    assert foreseen(of(replace(source("a", after), failing=(TaskId("task-1"),)))) == [("task-2", 0)]
 
 
 def test_ten_thousand_tasks_are_no_matter() -> None:
