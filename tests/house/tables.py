@@ -33,6 +33,7 @@ from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.results import attempt_of, bare_ending
 from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
+from task_queue.domain.estimates import LONG, MINUTES, SHORT
 from task_queue.domain.event_record import ABOUT, type_of
 from task_queue.domain.events import Event
 from task_queue.domain.metrics import METRICS
@@ -302,6 +303,12 @@ def events_table() -> str:
     return _table(("type", "when", "data"), rows)
 
 
+def guesses_table() -> str:
+    rows = [(f"`{kind}`", *(f"{minutes} min" for minutes in of_kind)) for kind, of_kind in MINUTES.items()]
+    lengths = (f"under {SHORT} characters", "between", f"over {LONG:,} characters")
+    return _table(("type", *lengths), rows)
+
+
 def metrics_table() -> str:
     rows = [
         (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.help)
@@ -326,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration_table,
     "commands": commands,
     "events": events_table,
+    "guesses": guesses_table,
     "metrics": metrics_table,
 }
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
-from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
+from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure, WorkType
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
@@ -52,6 +52,10 @@ class Waiting:
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
     model: str | None = None
+    type: str = WorkType.GENERAL
+    length: int = 0
+    """Of its text, in characters: estimates go by it."""
+    max_budget_usd: float | None = None
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
     ageing: timedelta | None = None
@@ -141,6 +145,7 @@ def waiting_for(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
+        length=len(task.body),
         lacks=lacks,
         ageing=ageing,
         **_of_history(history),
@@ -171,6 +176,8 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "dedupe_key": settings.dedupe_key,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
+        "type": settings.type,
+        "max_budget_usd": settings.max_budget_usd,
         "model": settings.model,
         "names_workspace": settings.workspace is not None,
     }
