@@ -48,7 +48,13 @@ def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename without ever overwriting; raises FileExistsError, or FileNotFoundError if *source* is gone."""
+    """Rename without ever overwriting; raises FileExistsError, or FileNotFoundError if *source* is gone.
+
+    A folder that may not be written gets its owner's rights: it cannot get another parent without them.
+    """
+    mode = source.lstat().st_mode
+    if stat.S_ISDIR(mode) and not mode & stat.S_IWUSR:
+        source.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
     _rename_no_replace(source, target)
     sync_directory(target.parent)
     if source.parent != target.parent:
@@ -138,7 +144,11 @@ def open_regular(path: Path) -> BinaryIO:
 
 def _open_regular(path: Path) -> tuple[int, os.stat_result]:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    fd = os.open(path, flags)
+    try:
+        fd = os.open(path, flags)
+    except PermissionError:
+        _demand_regular(path.lstat(), path)  # a closed folder is no less a folder
+        raise
     about = os.fstat(fd)
     try:
         _demand_regular(about, path)

@@ -86,6 +86,7 @@ def main() -> int:
         codes.append(run(attacks, folder=folder, prefix=as_user(OWNER) if why_not is None else ()))
     if why_not is None:
         with of_its_own() as folder:
+            folder.chmod(0o755)  # the other user has to get to what is open to him
             print("the attacks of one user on another", flush=True)
             codes.append(run(of_two_users, folder=folder))
     for name in () if short else _FUZZERS:
