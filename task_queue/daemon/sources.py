@@ -49,6 +49,7 @@ from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.states import state_in
+from task_queue.store.keyed_tasks import KeyedTasks
 from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class ServedSources:
         self._clock = clock
         self._emit = emit
         self._pauses = Pauses(locations.pauses)
+        self._keyed = KeyedTasks(self._wake)
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
         self._drops = Drops(locations.drops, locations.events)
@@ -286,6 +288,7 @@ class ServedSources:
         for source_id, served in list(self._served.items()):
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
+                self._keyed.forget(source_id)
                 self._emit(SourceClosed(source_id))
                 del self._served[source_id]
                 self._changed.append(source_id)
@@ -399,6 +402,7 @@ class ServedSources:
         }
 
     def _open(self, source: Source) -> None:
+        self._keyed.expect(source.id)
         orders = ConfiguredOrders(
             self._config_of,
             source,
@@ -417,6 +421,8 @@ class ServedSources:
             settle_s=lambda: self._config_of().settle_seconds,
             layers=orders.layers,
             notes=self._notes.of(source.id),
+            source=source.id,
+            keyed=self._keyed,
         )
         worker = Worker(
             SourceContext(
@@ -428,6 +434,7 @@ class ServedSources:
                 state_of=self._state_of,
                 clock=self._clock,
                 emit=self._note,
+                dedupe=self._keyed,
                 quota=self._quota,
                 timing=self._timing,
                 is_new=partial(self._drops.is_new, source.id),
@@ -448,6 +455,11 @@ class ServedSources:
         served.pause = by_configuration if pause is None else pause.state
         served.resumed = self._pauses.resumed(served.source.id)
         return served
+
+    def _wake(self, source_id: str) -> None:
+        served = self._served.get(source_id)
+        if served is not None:
+            served.worker.wake()
 
     def _timing(self) -> Timing:
         config = self._config_of()

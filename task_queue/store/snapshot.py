@@ -6,6 +6,7 @@ absent: what only a running daemon knows. That comes as ``Holds`` from whom asks
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +18,10 @@ from task_queue.ports.snapshot import Survey
 from task_queue.store.folder import states
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.pending import Pending
+from task_queue.store.keyed_tasks import KeyedTasks
 
 if TYPE_CHECKING:
+    from task_queue.domain.document.duplicates import Keyed
     from task_queue.domain.document.layers import Layers
     from task_queue.domain.document.ordering import Waiting
     from task_queue.domain.holds import Holds
@@ -31,10 +34,19 @@ class FolderSnapshot:
     """Implements ports.store.Snapshot for who only reads one source."""
 
     def __init__(
-        self, layout: Layout, layers: Callable[[], Layers], *, read_limit: int | None = None
+        self,
+        layout: Layout,
+        layers: Callable[[], Layers],
+        *,
+        read_limit: int | None = None,
+        source: str = "",
+        keyed: KeyedTasks | None = None,
     ) -> None:
+        """*keyed* and *source* as for ``Pending``."""
         self._layout = layout
-        self._pending = Pending(layout.pending, layers=layers, settling=None, read_limit=read_limit)
+        self._pending = Pending(
+            layout.pending, layers=layers, settling=None, read_limit=read_limit, source=source, keyed=keyed
+        )
 
     def touch(self) -> None:
         self._pending.touch()
@@ -62,16 +74,45 @@ class Snapshots:
     def __init__(self, sources: Iterable[ReadSource], *, read_limit: int | None = READ_LIMIT) -> None:
         self._sources = {source.id: source for source in sources}
         self._read_limit = read_limit
+        self._looked_at: dict[str, FolderSnapshot] = {}
+        self._keyed = KeyedTasks()
         self._surveys: dict[str, Survey] = {}
         self._states: dict[TaskId, TaskState | None] = {}
 
     def survey(self, source: str) -> Survey:
         """What is in *source*. Raises OSError if its folder cannot be read."""
         if source not in self._surveys:
-            listed = self._sources[source]
-            snapshot = FolderSnapshot(listed.layout, listed.layers, read_limit=self._read_limit)
-            self._surveys[source] = snapshot.survey()
+            snapshot = self._snapshot(source)
+            survey = snapshot.survey()
+            if self._keyed.has_any(source):
+                self._look_at_others(source)
+                survey = snapshot.survey()  # with what the others have changed
+            self._surveys[source] = survey
         return self._surveys[source]
+
+    def first_with(self, key: str) -> Keyed | None:
+        """The task of any source that stays of those with the key *key* (``domain.document.duplicates``)."""
+        self._look_at_others("")
+        return self._keyed.first_with(key)
+
+    def _snapshot(self, source: str) -> FolderSnapshot:
+        if source not in self._looked_at:
+            listed = self._sources[source]
+            self._looked_at[source] = FolderSnapshot(
+                listed.layout,
+                listed.layers,
+                read_limit=self._read_limit,
+                source=source,
+                keyed=self._keyed,
+            )
+        return self._looked_at[source]
+
+    def _look_at_others(self, source: str) -> None:
+        """So that each task with a ``dedupe_key`` is known, once."""
+        for other in self._sources:
+            if other != source and other not in self._looked_at:
+                with contextlib.suppress(OSError):  # said where that source is shown
+                    self._snapshot(other).survey()
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
         """The state of a task of whichever source, as every worker sees it."""

@@ -127,6 +127,7 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].project_workspace": "where its tasks work",
     "task_source_directories[].defaults": "front-matter keys for its tasks",
     "task_source_directories[].daily_budget_usd": "most that its tasks may cost in a day, in US dollars",
+    "task_source_directories[].max_pending": "instead of `limits.max_pending`",
     "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",
     "task_source_directories[].paused": "nothing new starts, whatever `sources pause` and `resume` say",
     "defaults": "front-matter keys for every task",

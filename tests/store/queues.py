@@ -41,6 +41,7 @@ from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.states import state_in
+from task_queue.store.keyed_tasks import KeyedTasks
 from task_queue.store.pauses import Pauses
 from tests.fakes import FakeClock, FakeOrders, FakeRunners
 
@@ -100,6 +101,7 @@ _KEYS = st.fixed_dictionaries(
         "permissions": st.sampled_from(["guarded", "readonly", "bypass"]),
         "workspace": st.sampled_from([".", ".", "/etc"]),
         "timeout": st.sampled_from(["1h", "1h", "1h", "soon"]),
+        "dedupe_key": st.sampled_from(["nightly", "content", "weekly"]),
     },
 )
 _RARELY = st.integers(0, 7).map(lambda number: number == 0)
@@ -175,6 +177,7 @@ class Queue:
         self.config = schema.load(self.locations.config)
         self.engines: dict[str, FolderEngine] = {}
         self.workers: dict[str, Worker] = {}
+        self.keyed = KeyedTasks()
         self.events: list[events.Event] = []
         if queue.stopped:
             self.locations.stopped.touch()
@@ -227,6 +230,8 @@ class Queue:
         claimed: dict[TaskId, str] = {}
         if self.queue.swept:
             self.engines[source_id].touch()
+        for engine in self.engines.values():  # as their own workers do within milliseconds
+            engine.survey()
         self.workers[source_id].turn()
         done: list[tuple[str, str]] = []
         for event in self.events[before:]:
@@ -282,7 +287,13 @@ class Queue:
             temporary=self.locations.temporary,
             documents=self.locations.documents,
         )
-        engine = FolderEngine(source.path, settle_s=lambda: 0, layers=configured.layers)
+        engine = FolderEngine(
+            source.path,
+            settle_s=lambda: 0,
+            layers=configured.layers,
+            source=source.id,
+            keyed=self.keyed,
+        )
         runners = _Runners(engine, [], self.clock)
         runners.succeeds = lambda document: self._succeeds(source.id, document)
         self.engines[source.id] = engine
@@ -298,6 +309,7 @@ class Queue:
                 ),
                 clock=self.clock,
                 emit=self._note,
+                dedupe=self.keyed,
                 timing=lambda: Timing(jitter=lambda: 0.0),
             )
         )

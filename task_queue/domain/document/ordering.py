@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
-from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
+from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure, WorkType
+from task_queue.domain.document.duplicates import key_of
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
@@ -41,6 +42,8 @@ class Waiting:
     next_try: Delay | None = None
     tries: int = 0
     """Attempts that have ended."""
+    counted: int = 0
+    """Those of them that count towards ``max_attempts``."""
     paused: int = 0
     """How often in a row it came back because of the account, up to ``MOST_PAUSED``."""
     needs_person: str = ""
@@ -49,7 +52,10 @@ class Waiting:
     """What the configuration in force lacks for it."""
     depends_on: tuple[TaskId, ...] = ()
     on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
-    dedupe_key: str | None = None
+    key: str | None = None
+    """By what it is compared with others (``duplicates``), if its document asks for that."""
+    max_attempts: int = 3
+    type: WorkType = WorkType.GENERAL
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
     model: str | None = None
@@ -71,6 +77,7 @@ class History:
     """What of a task's journal bears on the order; see the fields of that name in ``Waiting``."""
 
     tries: int = 0
+    counted: int = 0
     next_try: Delay | None = None
     paused: int = 0
     needs_person: str = ""
@@ -125,6 +132,7 @@ def waiting_for(
         dropped_at=dropped_at,
         title=task.title,
         lacks=lacks,
+        key=key_of(settings.dedupe_key, task.body),
         **_of_history(history),
         **_of_settings(settings),
     )
@@ -138,6 +146,7 @@ def under(settings: Settings, task: Waiting) -> Waiting:
 def _of_history(history: History) -> dict[str, Any]:
     return {
         "tries": history.tries,
+        "counted": history.counted,
         "next_try": history.next_try,
         "paused": history.paused,
         "needs_person": history.needs_person,
@@ -150,7 +159,8 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "not_before": settings.not_before,
         "depends_on": settings.depends_on,
         "on_dependency_failure": settings.on_dependency_failure,
-        "dedupe_key": settings.dedupe_key,
+        "max_attempts": settings.max_attempts,
+        "type": settings.type,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
         "model": settings.model,
