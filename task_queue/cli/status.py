@@ -216,6 +216,8 @@ def _served(source: SourceView, *, detailed: bool) -> Iterator[Renderable]:
     if source.max_pending is not None and source.pending.number >= source.max_pending:
         full = f"full: {source.pending} wait, and tasks add takes no more than {source.max_pending:,}"
         yield paragraph(full, indent=2)
+    if source.next_due is not None:
+        yield item("due", f"{source.next_schedule} at {moment(source.next_due)}", indent=2, column=_LABEL)
     if detailed:
         yield item("folder", str(source.path), indent=2, column=_LABEL)
         if source.description:

@@ -18,6 +18,7 @@ from task_queue.platform import durable, trust
 
 if TYPE_CHECKING:
     from task_queue.domain.document.layers import Layers
+    from task_queue.domain.hours import Hours
 
 SOURCES = "task_source_directories"
 MAX_PENDING = 100
@@ -61,6 +62,8 @@ class SourceEntry:
     """As they stand: ``layers_of`` reads them."""
     daily_budget_usd: float | None = None
     max_pending: int | None = None
+    windows: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
 
     @property
     def has_own_isolation(self) -> bool:
@@ -158,16 +161,32 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
     """What the configuration says of every task of *source*, as far as it can be used."""
     from task_queue.domain.document.layers import usable_layers  # only where a task waits: 10 ms
 
-    executors: object = document.get("executors")
-    names = cast("dict[str, object]", executors) if isinstance(executors, dict) else {}
     own, common = source.project_workspace, _text(document.get("project_workspace"))
     return usable_layers(
         document.get("defaults"),
         source.defaults,
-        executors=names,
+        executors=_section(document, "executors"),
         workspace=own or common,
         roots=_roots_of(document),
+        ageing=_section(document, "limits").get("ageing"),
     )[0]
+
+
+def _section(document: dict[str, Any], name: str) -> dict[str, object]:
+    section: object = document.get(name)
+    return cast("dict[str, object]", section) if isinstance(section, dict) else {}
+
+
+def hours_of_source(source: SourceEntry) -> Hours | None:
+    """The hours in which *source* starts tasks, None if at every hour, or if what it says cannot be used."""
+    if not source.windows and not source.quiet:
+        return None
+    from task_queue.domain.hours import hours_of  # few sources have any
+
+    try:
+        return hours_of(source.windows, source.quiet)
+    except ValueError:
+        return None
 
 
 def _roots_of(document: dict[str, Any]) -> tuple[str, ...]:
@@ -275,6 +294,8 @@ def _entry(item: object) -> SourceEntry | None:
         defaults=values.get("defaults"),
         daily_budget_usd=_number(values.get("daily_budget_usd")),
         max_pending=_whole(values.get("max_pending")),
+        windows=_texts(values.get("windows")),
+        quiet=_texts(values.get("quiet")),
     )
 
 
@@ -284,6 +305,11 @@ def _default_workspace(defaults: object) -> str | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    listed = cast("list[object]", value) if isinstance(value, list) else [value]
+    return tuple(each for each in listed if isinstance(each, str))
 
 
 def _number(value: object) -> float | None:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -30,14 +31,14 @@ from pydantic_core import ErrorDetails
 from task_queue.config import document
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
-from task_queue.domain.document.readers import Duration
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.hours import Hours, hours_of, span_of
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.executor import McpSource, SettingSource
 
-_PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -75,7 +76,7 @@ def _source_id(text: str) -> str:
 
 
 def _period(text: str) -> str:
-    _PERIOD(text)
+    PERIOD(text)
     return text
 
 
@@ -111,6 +112,17 @@ def _hours(text: str) -> str:
     return text
 
 
+def _span(text: str) -> str:
+    span_of(text)
+    return text
+
+
+def _several(given: object) -> object:
+    if isinstance(given, str):
+        return (given,)
+    return tuple(cast("list[object]", given)) if isinstance(given, list) else given
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
 _MOST_MB = 2**24
@@ -120,6 +132,8 @@ AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Period = Annotated[str, AfterValidator(_period)]
 """A duration as documents spell it."""
+Spans = Annotated[tuple[Annotated[str, AfterValidator(_span)], ...], BeforeValidator(_several)]
+"""One text, or several."""
 
 
 class Source(_Section):
@@ -136,6 +150,20 @@ class Source(_Section):
     setup: tuple[str, ...] = ()
     """Commands that make a fresh working tree ready, e.g. install dependencies."""
     paused: bool = False
+    windows: Spans = ()
+    """Hours in which it starts tasks: see ``domain.hours``."""
+    quiet: Spans = ()
+    """Hours in which it starts none, within its windows too."""
+
+    @model_validator(mode="after")
+    def _opens(self) -> Source:
+        hours_of(self.windows, self.quiet)
+        return self
+
+    @property
+    def hours(self) -> Hours | None:
+        """None if it starts tasks at every hour."""
+        return hours_of(self.windows, self.quiet) if self.windows or self.quiet else None
 
     @property
     def queue(self) -> Path:
@@ -200,7 +228,7 @@ class GitSettings(_Section):
         size = self.keep_worktrees_mb
         return Keep(
             self.keep_worktrees,
-            None if period is None else _PERIOD(period),
+            None if period is None else PERIOD(period),
             None if size is None else size * 2**20,
         )
 
@@ -228,6 +256,12 @@ class Limits(_Section):
     starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    ageing: Period | None = None
+    """A level of priority is worth as much as that time of waiting."""
+
+    @property
+    def ages_by(self) -> timedelta | None:
+        return None if self.ageing is None else PERIOD(self.ageing)
 
 
 class NotificationTarget(_Section):
@@ -259,11 +293,11 @@ class NotificationTarget(_Section):
             begins, _, ends = self.quiet.partition("-")
             quiet = notification.Quiet(time.fromisoformat(begins), time.fromisoformat(ends))
         report_at = None if self.report_at is None else time.fromisoformat(self.report_at)
-        return notification.Rhythm(_PERIOD(self.window), quiet, report_at)
+        return notification.Rhythm(PERIOD(self.window), quiet, report_at)
 
     @property
     def timeout_s(self) -> float:
-        return _PERIOD(self.timeout).total_seconds()
+        return PERIOD(self.timeout).total_seconds()
 
 
 class MetricsSettings(_Section):
@@ -275,7 +309,7 @@ class MetricsSettings(_Section):
 
     @property
     def every_s(self) -> float:
-        return _PERIOD(self.every).total_seconds()
+        return PERIOD(self.every).total_seconds()
 
 
 class Config(_Section):

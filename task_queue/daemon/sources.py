@@ -21,6 +21,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
@@ -48,7 +49,7 @@ from task_queue.store.folder.amending import result_in
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
-from task_queue.store.folder.states import state_in
+from task_queue.store.folder.states import place_in, state_in
 from task_queue.store.keyed_tasks import KeyedTasks
 from task_queue.store.pauses import Pauses
 
@@ -124,6 +125,7 @@ class ServedSources:
         self._keyed = KeyedTasks(self._wake)
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
+        self._cycles = SharedCycles(self._place_of, wake=self._wake)
         self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _ServedSource] = {}
@@ -290,6 +292,7 @@ class ServedSources:
                 served.engine.close()
                 self._keyed.forget(source_id)
                 self._emit(SourceClosed(source_id))
+                self._cycles.discard_all(source_id)
                 del self._served[source_id]
                 self._changed.append(source_id)
                 self._fill_room()
@@ -423,6 +426,7 @@ class ServedSources:
             notes=self._notes.of(source.id),
             source=source.id,
             keyed=self._keyed,
+            cycles=self._cycles.of(source.id),
         )
         worker = Worker(
             SourceContext(
@@ -456,11 +460,6 @@ class ServedSources:
         served.resumed = self._pauses.resumed(served.source.id)
         return served
 
-    def _wake(self, source_id: str) -> None:
-        served = self._served.get(source_id)
-        if served is not None:
-            served.worker.wake()
-
     def _timing(self) -> Timing:
         config = self._config_of()
         return Timing(config.sweep_seconds, config.stop_grace_seconds)
@@ -468,6 +467,14 @@ class ServedSources:
     def _state_of(self, task_id: TaskId) -> TaskState | None:
         """The state of a task of whichever source, as front ends see it."""
         return state_in((Layout(source.path) for source in self._config_of().sources), task_id)
+
+    def _place_of(self, task_id: TaskId) -> tuple[str, TaskState] | None:
+        return place_in({each.id: Layout(each.path) for each in self._config_of().sources}, task_id)
+
+    def _wake(self, source_id: str) -> None:
+        served = self._served.get(source_id)
+        if served is not None:
+            served.worker.wake()
 
     def _result_of(self, task_id: TaskId) -> Result | None:
         return result_in((Layout(source.path) for source in self._config_of().sources), task_id)

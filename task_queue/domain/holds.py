@@ -20,6 +20,7 @@ from task_queue.domain.attempt.account import (
 )
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.hours import Hours
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.source_pause import SourcePause, SourcePauseState, go_on_command
 
@@ -181,3 +182,12 @@ def near_the_limit(
 def budget_spent(spent_today_usd: float, *, now: datetime) -> AgentHold:
     why = f"the daily budget is spent ({spent_today_usd:.2f} USD today); goes on at midnight"
     return AgentHold(Held(why, next_midnight(now)))
+
+
+def outside_hours(hours: Hours | None, now: datetime) -> Held | None:
+    """Of all tasks of a source whose *hours* do not include *now*; None within them, or without any."""
+    if hours is None or hours.is_open(now):
+        return None
+    opens = hours.opens_at(now)
+    until = "" if opens is None else f" before {opens.astimezone():%Y-%m-%d %H:%M}"
+    return Held(f"outside the hours of the source: it starts nothing{until}", opens)

@@ -6,13 +6,13 @@ absent: what only a running daemon knows. That comes as ``Holds`` from whom asks
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from task_queue.domain.document.cycles import Cycles
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.snapshot import Survey
 from task_queue.store.folder import states
@@ -21,6 +21,7 @@ from task_queue.store.folder.pending import Pending
 from task_queue.store.keyed_tasks import KeyedTasks
 
 if TYPE_CHECKING:
+    from task_queue.domain.document.cycles import CyclesOfSource
     from task_queue.domain.document.duplicates import Keyed
     from task_queue.domain.document.layers import Layers
     from task_queue.domain.document.ordering import Waiting
@@ -38,6 +39,7 @@ class FolderSnapshot:
         layout: Layout,
         layers: Callable[[], Layers],
         *,
+        cycles: CyclesOfSource | None = None,
         read_limit: int | None = None,
         source: str = "",
         keyed: KeyedTasks | None = None,
@@ -45,7 +47,13 @@ class FolderSnapshot:
         """*keyed* and *source* as for ``Pending``."""
         self._layout = layout
         self._pending = Pending(
-            layout.pending, layers=layers, settling=None, read_limit=read_limit, source=source, keyed=keyed
+            layout.pending,
+            layers=layers,
+            settling=None,
+            cycles=cycles,
+            read_limit=read_limit,
+            source=source,
+            keyed=keyed,
         )
 
     def touch(self) -> None:
@@ -74,45 +82,49 @@ class Snapshots:
     def __init__(self, sources: Iterable[ReadSource], *, read_limit: int | None = READ_LIMIT) -> None:
         self._sources = {source.id: source for source in sources}
         self._read_limit = read_limit
-        self._looked_at: dict[str, FolderSnapshot] = {}
+        self._cycles = Cycles(self._place_of)
         self._keyed = KeyedTasks()
+        self._snapshots: dict[str, FolderSnapshot] = {}
         self._surveys: dict[str, Survey] = {}
         self._states: dict[TaskId, TaskState | None] = {}
 
     def survey(self, source: str) -> Survey:
         """What is in *source*. Raises OSError if its folder cannot be read."""
         if source not in self._surveys:
-            snapshot = self._snapshot(source)
+            snapshot = self._snapshot_of(source)
             survey = snapshot.survey()
-            if self._keyed.has_any(source):
-                self._look_at_others(source)
-                survey = snapshot.survey()  # with what the others have changed
+            # Then it depends on all sources whether one is to be rejected.
+            if survey.waiting.has_dependants or self._keyed.has_any(source):
+                self._look_at_all()
+                survey = snapshot.survey()
             self._surveys[source] = survey
         return self._surveys[source]
 
     def first_with(self, key: str) -> Keyed | None:
         """The task of any source that stays of those with the key *key* (``domain.document.duplicates``)."""
-        self._look_at_others("")
+        self._look_at_all()
         return self._keyed.first_with(key)
 
-    def _snapshot(self, source: str) -> FolderSnapshot:
-        if source not in self._looked_at:
+    def _look_at_all(self) -> None:
+        for source in self._sources:
+            with suppress(OSError):  # what cannot be read is said where that source is shown
+                self._snapshot_of(source).survey()
+
+    def _snapshot_of(self, source: str) -> FolderSnapshot:
+        if source not in self._snapshots:
             listed = self._sources[source]
-            self._looked_at[source] = FolderSnapshot(
+            self._snapshots[source] = FolderSnapshot(
                 listed.layout,
                 listed.layers,
+                cycles=_CyclesOf(self._cycles, source),
                 read_limit=self._read_limit,
                 source=source,
                 keyed=self._keyed,
             )
-        return self._looked_at[source]
+        return self._snapshots[source]
 
-    def _look_at_others(self, source: str) -> None:
-        """So that each task with a ``dedupe_key`` is known, once."""
-        for other in self._sources:
-            if other != source and other not in self._looked_at:
-                with contextlib.suppress(OSError):  # said where that source is shown
-                    self._snapshot(other).survey()
+    def _place_of(self, task_id: TaskId) -> tuple[str, TaskState] | None:
+        return states.place_in({each.id: each.layout for each in self._sources.values()}, task_id)
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
         """The state of a task of whichever source, as every worker sees it."""
@@ -120,6 +132,10 @@ class Snapshots:
             layouts = (source.layout for source in self._sources.values())
             self._states[task_id] = states.state_in(layouts, task_id)
         return self._states[task_id]
+
+    def state_in(self, source: str, task_id: TaskId) -> TaskState | None:
+        """The state of a task of that name in *source* alone."""
+        return states.state_of(self._sources[source].layout, task_id)
 
     def reasons(
         self, source: str, *, now: datetime, running: int, holds: Holds, also: Iterable[Waiting] = ()
@@ -132,18 +148,7 @@ class Snapshots:
         waiting = (*self.survey(source).waiting, *also)
         from task_queue.domain.document.ordering import reasons_for
 
-        depends = any(task.depends_on for task in waiting)
-        everywhere: Mapping[TaskId, Waiting] = self._everywhere if depends else {}
-        return list(
-            reasons_for(
-                waiting,
-                now=now,
-                state_of=self.state_of,
-                running=running,
-                holds=holds,
-                everywhere=everywhere,
-            )
-        )
+        return list(reasons_for(waiting, now=now, state_of=self.state_of, running=running, holds=holds))
 
     def stuck(self, source: str) -> list[tuple[Waiting, str]]:
         """What waits in *source* and only a person can free, with why, in the order of ``reasons``. Raises OSError."""
@@ -152,17 +157,21 @@ class Snapshots:
             return []
         from task_queue.domain.document.ordering import stuck_in
 
-        return list(stuck_in(waiting, state_of=self.state_of, everywhere=self._everywhere))
+        return list(stuck_in(waiting, state_of=self.state_of))
 
-    @cached_property
-    def _everywhere(self) -> Mapping[TaskId, Waiting]:
-        """What waits in all sources; of tasks with one id the one of the first source, as for ``state_of``."""
-        found: dict[TaskId, Waiting] = {}
-        for source in self._sources:
-            try:
-                survey = self.survey(source)
-            except OSError:
-                continue  # what cannot be read is said where that source is shown
-            for task in survey.waiting:
-                found.setdefault(task.id, task)
-        return found
+
+@dataclass(frozen=True, slots=True)
+class _CyclesOf:
+    """Implements domain.document.cycles.CyclesOfSource."""
+
+    cycles: Cycles
+    source: str
+
+    def put(self, task_id: TaskId, depends_on: tuple[TaskId, ...], changed_ns: int) -> None:
+        self.cycles.put(self.source, task_id, depends_on, changed_ns)
+
+    def discard(self, task_id: TaskId) -> None:
+        self.cycles.discard(self.source, task_id)
+
+    def closing(self) -> Mapping[TaskId, str]:
+        return self.cycles.closing().get(self.source, {})

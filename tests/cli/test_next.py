@@ -123,13 +123,16 @@ def test_a_dependency_may_be_in_another_source(bench: Bench, state: str, why: st
     assert whys(bench) == {A: why}
 
 
-def test_a_loop_over_sources_is_told(bench: Bench) -> None:
-    """Each waits for the other, for ever."""
+def test_a_cycle_over_sources_is_told(bench: Bench) -> None:
+    """The task that came last closed it."""
     drop(bench, A, f"depends_on: {B}")
     drop(bench, B, f"depends_on: {A}", source="planned")
 
-    assert whys(bench) == {A: f"depends on itself through {B}"}
-    assert whys(bench, "planned") == {B: f"depends on itself through {A}"}
+    assert whys(bench) == {A: f"waits for {B}"}
+    assert whys(bench, "planned") == {
+        B: f"will be rejected: depends_on closes a cycle: {B} -> {A} -> {B}; correct one of these, then:"
+        f" task-queue tasks retry {B}"
+    }
 
 
 def test_a_dependency_may_have_a_numbered_record(bench: Bench) -> None:
@@ -233,9 +236,7 @@ def test_nothing_is_next_in_a_paused_source(bench: Bench) -> None:
     drop(bench, B, source="planned")
     bench.run("sources", "pause", "--source-id", "ad-hoc")
 
-    assert whys(bench) == {
-        A: "the source is paused; go on with: task-queue sources resume --source-id ad-hoc"
-    }
+    assert whys(bench) == {A: "the source is paused; go on with: task-queue sources resume ad-hoc"}
     assert whys(bench, "planned") == {B: "next"}
 
 
@@ -366,3 +367,19 @@ def test_more_documents_than_are_read_have_no_known_order(bench: Bench) -> None:
     assert source["order_known"] is False
     assert {task["why"] for task in source["waiting"]} == {"in the order of names"}
     assert first == "in the order of names"
+
+
+def test_hours_of_a_source_hold_all_of_its_tasks(bench: Bench) -> None:
+    """Also without a daemon, and as one text instead of a list; until when is said."""
+    day = datetime.now().astimezone() + timedelta(days=3)
+    configure(bench, lambda content: source_of(content).update({"windows": f"{day:%a} 10:00-11:00"}))
+    drop(bench, A)
+    drop(bench, B)
+    why = f"outside the hours of the source: it starts nothing before {day:%Y-%m-%d} 10:00"
+
+    assert whys(bench) == {A: why, B: "behind 1 other"}
+    a_daemon_that_says(bench, why=why, holds="everything")
+    assert whys(bench) == {A: why, B: "behind 1 other"}
+    configure(bench, lambda content: source_of(content).pop("windows"))
+    a_daemon_that_says(bench)
+    assert whys(bench) == {A: "next", B: "behind 1 other"}

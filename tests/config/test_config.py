@@ -208,6 +208,20 @@ def test_listing_survives_values_that_are_wrong(tmp_path: Path) -> None:
             "'a' and 'b' have the same folder",
             id="same folder",
         ),
+        pytest.param(
+            {"task_source_directories": [{"id": "a", "path": "/q/pending", "windows": ["22-06"]}]},
+            r"task_source_directories\[0\]\.windows\[0\]: must be hours such as 22:00-06:00",
+            id="hours",
+        ),
+        pytest.param(
+            {
+                "task_source_directories": [
+                    {"id": "a", "path": "/q/pending", "windows": "22:00-06:00", "quiet": "20:00-08:00"}
+                ]
+            },
+            "'quiet' covers all of 'windows': no task would ever start",
+            id="no hours",
+        ),
         pytest.param({"defaults": {"priority": 99}}, r"^\S+: defaults: ", id="defaults"),
     ],
 )

@@ -18,7 +18,8 @@ from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.holds import paused_by_configuration, source_drains, source_paused
+from task_queue.domain.holds import Held, paused_by_configuration, source_drains, source_paused
+from task_queue.domain.hours import hours_of
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Claim, Ending, Outcome, OutcomeKind, Pause, Work, WorkProduct
 from task_queue.domain.task import TaskId
@@ -670,3 +671,34 @@ def test_a_question_is_no_look(bench: GateBench) -> None:
         bench.admission.held("b", bench.task(paused=0))
 
     assert bench.enter("a", paused=1) is None
+
+
+def test_outside_its_hours_a_source_starts_nothing(tmp_path: Path) -> None:
+    """Neither agents nor commands; it says when that ends, wakes who waits then, and lets others go on."""
+    bench = GateBench(tmp_path, Bounds(hours={"a": hours_of(["22:00-06:00"], [])}))
+    why = "outside the hours of the source: it starts nothing before 2026-02-07 22:00"
+    opens = bench.clock.now().replace(hour=22)
+
+    assert (bench.enter("a"), bench.enter("a", executor="make")) == (why, why)
+    assert bench.admission.held("a", bench.task()) == Held(why, opens)
+    assert bench.admission.why_closed("a") is None  # no person is needed
+    assert bench.enter("b") is None
+    bench.admission.look_at_hours()
+    assert bench.wakeups == []
+
+    bench.clock.time = opens
+    bench.admission.look_at_hours()
+
+    assert bench.wakeups == ["a"]
+    assert bench.enter("a") is None
+
+
+def test_a_source_outside_its_hours_does_not_keep_others_from_trying_the_account(bench: GateBench) -> None:
+    """It has a task that was sent back less often; but that one cannot try the account now."""
+    bench.admission.configure(Bounds(hours={"a": hours_of(["22:00-06:00"], [])}))
+    bench.admission.pause(Pause("usage limit", bench.clock.now() + timedelta(hours=1)))
+    bench.clock.advance(3700)
+
+    bench.enter("a", paused=0)
+
+    assert bench.enter("b", paused=1) is None

@@ -53,6 +53,7 @@ def _reported() -> str:
         on_a_terminal = {
             **stage.environment,
             "COLUMNS": str(COLUMNS),
+            "LINES": "60",
             "FORCE_COLOR": "1",
             "TERM": "xterm-256color",
         }

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from task_queue.domain.hours import Hours
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the configuration says; ``folders``, ``closed`` and ``source_budgets`` are by source."""
+    """What the configuration says; ``folders``, ``closed``, ``source_budgets`` and ``hours`` are by source."""
 
     places: int = 4
     min_free_mb: int = 0
@@ -19,3 +21,4 @@ class Bounds:
     folders: dict[str, Path] = field(default_factory=dict[str, Path])
     closed: frozenset[str] = frozenset()
     source_budgets: dict[str, float] = field(default_factory=dict[str, float])
+    hours: dict[str, Hours] = field(default_factory=dict[str, Hours])

@@ -21,7 +21,7 @@ from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
-from task_queue.domain.holds import STOPPED, Held, Hold, any_of, source_held
+from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_held
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
 from task_queue.domain.work.baseline import broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by, trouble_at
@@ -57,6 +57,8 @@ class SharedAdmission:
         self._bases = broken_bases
         self._pauses = pauses
         self._held_by_base: set[str] = set()
+        self._outside_hours: set[str] = set()
+        """Sources that were held because of their hours."""
         self._inside: set[str] = set()
         """Sources that have an attempt running."""
         self._stopped = False
@@ -105,6 +107,13 @@ class SharedAdmission:
             resumed = {source for source in self._held_by_base if self._bases.standing(source) is None}
             self._held_by_base -= resumed
         if resumed:
+            self._wake_all()
+
+    def look_at_hours(self) -> None:
+        """The hours of a source may have begun."""
+        with self._lock:
+            opened = {source for source in tuple(self._outside_hours) if self._hours_hold(source) is None}
+        if opened:
             self._wake_all()
 
     def tripped(self, source: str) -> str | None:
@@ -241,7 +250,7 @@ class SharedAdmission:
                 self.account_works()
 
     def _why_not(self, source: str, task: Waiting) -> str | None:
-        if self._why_closed(source) is None:
+        if self._why_closed(source) is None and self._hours_hold(source) is None:
             self._guard.asks(source, task, self._clock.now())
         held = self._held(source, task)
         if held is not None:
@@ -253,6 +262,9 @@ class SharedAdmission:
         closed = self._why_closed(source)
         if closed is not None:
             return Held(closed, needs_person=True)
+        outside = self._hours_hold(source)
+        if outside is not None:
+            return outside
         held = self._guard.held(source, task, self._clock.now())
         others = self._other_holds(source) if held is None else None
         held = others.on(task) if others is not None else held
@@ -284,6 +296,11 @@ class SharedAdmission:
         why = self._bases.hold(source)
         (self._held_by_base.discard if why is None else self._held_by_base.add)(source)
         return why
+
+    def _hours_hold(self, source: str) -> Held | None:
+        held = outside_hours(self._bounds.hours.get(source), self._clock.now())
+        (self._outside_hours.discard if held is None else self._outside_hours.add)(source)
+        return held
 
     def _disk_holds(self, source: str) -> str | None:
         folder, least_mb = self._bounds.folders.get(source), self._bounds.min_free_mb

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from task_queue.domain.document import naming
+from task_queue.domain.document.cycles import CyclesOfSource
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.task import TaskId
@@ -42,15 +43,16 @@ class FolderEngine:
         notes: Notes | None = None,
         source: str = "",
         keyed: KeyedTasks | None = None,
+        cycles: CyclesOfSource | None = None,
     ) -> None:
         """*settle_s* and *layers*: what is in force of the owner's configuration.
 
         Without *notes* it knows of its own claims alone: enough for a process that claims nothing. *keyed* has the
-        tasks of all sources that have a ``dedupe_key``, of which this one is *source*.
+        tasks of all sources that have a ``dedupe_key``, of which this one is *source*. *cycles* as in ``Pending``.
         """
         self.layout = Layout(pending)
         self._pending = Pending(
-            pending, layers=layers, settling=Settling(settle_s), source=source, keyed=keyed
+            pending, layers=layers, settling=Settling(settle_s), cycles=cycles, source=source, keyed=keyed
         )
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
