@@ -111,7 +111,7 @@ def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotRetried:
     """A task that was not retried, and why."""
 
     task_id: TaskId
@@ -129,7 +129,7 @@ def dead_letters(installation: Installation, source_id: str | None = None) -> li
 
 def retry_each(
     installation: Installation, task_ids: Iterable[TaskId], *, fresh: bool = False
-) -> Iterator[Retried | Refused]:
+) -> Iterator[Retried | NotRetried]:
     """Try one after another again; what cannot be is said, and the others go on. Raises ConfigError."""
     for task_id in task_ids:
         try:
@@ -137,7 +137,7 @@ def retry_each(
         except ConfigError:
             raise
         except TaskQueueError as error:
-            yield Refused(task_id, error.in_full)
+            yield NotRetried(task_id, error.in_full)
 
 
 def _demand_first(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from task_queue.app import changing
-from task_queue.app.changing import Cancelling, Refused, Retried
+from task_queue.app.changing import Cancelling, NotRetried, Retried
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
@@ -80,10 +80,10 @@ def retry(
     if all_dead and not _is_agreed(wanted, dry_run=dry_run, yes=yes or as_json):
         return 0
     if task is not None:
-        answers: list[Retried | Refused] = [changing.retry(installation, wanted[0], fresh=fresh)]
+        answers: list[Retried | NotRetried] = [changing.retry(installation, wanted[0], fresh=fresh)]
     else:
         answers = [] if dry_run else list(changing.retry_each(installation, wanted, fresh=fresh))
-    refused = [each for each in answers if isinstance(each, Refused)]
+    refused = [each for each in answers if isinstance(each, NotRetried)]
     if as_json:
         retried = [each.task_id for each in answers if isinstance(each, Retried)]
         content = {"found": wanted, "retried": retried, "refused": refused, "dry_run": dry_run}
@@ -111,7 +111,9 @@ def _is_agreed(wanted: Sequence[TaskId], *, dry_run: bool, yes: bool) -> bool:
     if dry_run or yes:
         return True
     if not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here; give --yes, or look first with --dry-run")
+        raise click.UsageError(
+            "without a terminal there is no question: give --yes, or look first with --dry-run"
+        )
     return click.confirm(f"try {'them' if plural else 'it'} again?", err=True)
 
 
