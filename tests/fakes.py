@@ -38,6 +38,7 @@ from task_queue.ports.executor import ExecutorKind, GitSetup, Order, Stop
 from task_queue.ports.runner import Runners, RunningAttempt
 from task_queue.ports.store import Engine
 from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.keyed_tasks import KeyedTasks
 from task_queue.store.opening import open_log
 from tests.store.memory import MemoryEngine
 
@@ -224,8 +225,15 @@ def source_context(
         "state_of": engine.state_of,
         "emit": lambda _: None,
         "timing": lambda: Timing(jitter=lambda: 0.0),
+        "dedupe": KeyedTasks(),
     }
-    return SourceContext(**given | others, engine=engine, runners=runners, admission=admission, clock=clock)
+    return SourceContext(
+        **given | others,
+        engine=engine,
+        runners=runners,
+        admission=admission,
+        clock=clock,
+    )
 
 
 class Bench:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 
+from task_queue.app.duplicates import demand_first
 from task_queue.app.installation import Installation
+from task_queue.app.room import room_in
 from task_queue.app.standing import Standing, standing_in
 from task_queue.app.user_actions import record_action
 from task_queue.config.document import SourceEntry, layers_of, workspace_of
@@ -52,17 +54,19 @@ class Draft:
 def add(installation: Installation, draft: Draft, *, source: SourceEntry) -> Added:
     """Put *draft* into the queue of *source*.
 
-    Raises TaskFileError if it could not run, QueueFull, EngineUnavailable, ConfigError.
+    Raises TaskFileError if it could not run, DuplicateTask, QueueFull, EngineUnavailable, ConfigError.
     """
-    limits = installation.config.limits
-    task, _ = _task_of(installation, draft, source)
-    task_id = drop(
-        source.path,
-        draft.text,
-        name=draft.name or task.title,
-        now=installation.now(),
-        max_pending=limits.max_pending,
-    )
+    _ = installation.config  # in order as a whole: it decides what agents may do
+    task, settings = _task_of(installation, draft, source)
+    demand_first(installation, task, settings, source=source.id)
+    with room_in(installation, source) as max_pending:
+        task_id = drop(
+            source.path,
+            draft.text,
+            name=draft.name or task.title,
+            now=installation.now(),
+            max_pending=max_pending,
+        )
     record_action(installation, "tasks add", source=source.id, task_id=task_id)
     return _added(installation, source, task_id)
 
@@ -70,12 +74,13 @@ def add(installation: Installation, draft: Draft, *, source: SourceEntry) -> Add
 def preview(installation: Installation, drafts: Sequence[Draft], *, source: SourceEntry) -> list[Added]:
     """What ``add`` would answer for each of *drafts*, added one after another; nothing is changed.
 
-    The ids are those that they get unless these are taken. Raises TaskFileError, ConfigError.
+    The ids are those that they get unless these are taken. Raises TaskFileError, DuplicateTask, ConfigError.
     """
     answers: list[Added] = []
     ahead: list[Waiting] = []
     for draft in drafts:
         task, settings = _task_of(installation, draft, source)
+        demand_first(installation, task, settings, source=source.id)
         now = installation.now()
         task_id = TaskId(stem_of(draft.name or task.title, now))
         dropped_at = naming.time_in(naming.document_of(task_id)) or now

@@ -38,6 +38,8 @@ class ListedSource:
     trouble: str | None = None
     """What of its configuration keeps its tasks from running until a person acts."""
     daily_budget_usd: float | None = None
+    max_pending: int | None = None
+    """With so many waiting it is full for commands."""
     hours: Hours | None = None
     """In which it starts tasks; None: at every hour."""
 
@@ -176,6 +178,16 @@ class WaitingView:
     why: str
     attempts: int = 0
     not_before: datetime | None = None
+    """Before then it does not start: by its own word, or because it was tried just now."""
+    next_attempt_at: datetime | None = None
+    """The same, only where it was tried."""
+    attempts_left: int | None = None
+    """Of its ``max_attempts``; None where its document is not read."""
+    position: int | None = None
+    """From 1, what runs in its source included; None where the order is not known, and for one that never starts."""
+    ahead: tuple[TaskId, ...] = ()
+    """Of what runs or waits before it, the first few in their order."""
+    type: str = ""
     needs_person: bool = False
     """It came back too often, and is not tried again before a person asks for it."""
     estimate: EstimateView | None = None
@@ -221,6 +233,8 @@ class SourceView:
     """Why there are no events."""
     paused_by: str | None = None
     """``command`` or ``configuration`` where nothing new starts because a person wants that."""
+    max_pending: int | None = None
+    """With so many waiting, ``tasks add`` refuses more; a dropped file is always accepted."""
     ended: tuple[TaskLine, ...] = ()
     """Those that ended last, the newest first; as many as were asked for."""
     next_due: datetime | None = None
@@ -288,6 +302,14 @@ class TaskLine:
     cost_usd: float | None = None
     needs_person: bool = False
     """It waits, and is not tried again before a person asks for it."""
+    type: str = ""
+    """Of its work, as its document says; empty where that is not read."""
+    position: int | None = None
+    """As ``WaitingView`` has it, with the two that follow."""
+    attempts_left: int | None = None
+    next_attempt_at: datetime | None = None
+    dead_letter: bool = False
+    """It failed, and its attempts are used up."""
     ending: EndingView | None = None
     """None where it has not ended, or its result cannot be read."""
     available_actions: tuple[Action, ...] = ()

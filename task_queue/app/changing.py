@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from task_queue.app.adding import bytes_of
 from task_queue.app.answers import ListedSource, RunningView
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.duplicates import demand_first
+from task_queue.app.ended import last_ended
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
 from task_queue.app.user_actions import record_action
 from task_queue.domain.actions import Action, demand
 from task_queue.domain.document import naming
+from task_queue.domain.document.layers import task_under
+from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.domain.events import CancelAsked, TaskRetried
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import identity
@@ -21,6 +27,7 @@ from task_queue.store.folder.reading import read_history
 
 CANCEL_TAKES_S = 90.0
 _POLL_S = 0.1
+_EVERY = 10**9
 
 
 class Cancelling(StrEnum):
@@ -86,19 +93,62 @@ def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -
 
     *fresh*: in a new session and, where it has a checkout of its own, in a new one; the earlier work is kept.
 
-    Raises UnknownTaskError if it is not there or did not fail, EngineUnavailable, ConfigError.
+    Raises UnknownTaskError if it is not there or did not fail, DuplicateTask, EngineUnavailable, ConfigError.
     """
     installation.demand_trust()
     listed, state = found(installation.sources(), task_id)
     document = naming.document_of(task_id)
     history = read_history(listed.folders.journal(document))
     demand(Action.RETRY, task_id, state, needs_person=bool(history.needs_person))
+    if state.ended:
+        _demand_first(installation, listed, task_id, state)
     FolderEngine(listed.folders.pending).requests.requeue(task_id, fresh=fresh)
     retried = TaskRetried(listed.id, task_id)
     record_action(
         installation, "tasks retry", retried, source=listed.id, task_id=task_id, fresh=fresh or None
     )
     return Retried(task_id, listed.id)
+
+
+@dataclass(frozen=True, slots=True)
+class NotRetried:
+    """A task that was not retried, and why."""
+
+    task_id: TaskId
+    why: str
+
+
+def dead_letters(installation: Installation, source_id: str | None = None) -> list[TaskId]:
+    """Tasks that failed and whose attempts are used up, those that ended last first."""
+    found: list[TaskId] = []
+    for listed in installation.sources(source_id):
+        lines, _ = last_ended(listed, _EVERY, (TaskState.FAILED,), wanted=lambda task: task.dead_letter)
+        found += [line.task_id for line in lines]
+    return found
+
+
+def retry_each(
+    installation: Installation, task_ids: Iterable[TaskId], *, fresh: bool = False
+) -> Iterator[Retried | NotRetried]:
+    """Try one after another again; what cannot be is said, and the others go on. Raises ConfigError."""
+    for task_id in task_ids:
+        try:
+            yield retry(installation, task_id, fresh=fresh)
+        except ConfigError:
+            raise
+        except TaskQueueError as error:
+            yield NotRetried(task_id, error.in_full)
+
+
+def _demand_first(
+    installation: Installation, listed: ListedSource, task_id: TaskId, state: TaskState
+) -> None:
+    path = listed.folders.ended(state) / naming.document_of(task_id)
+    try:
+        task, settings = task_under(listed.layers(), bytes_of(path), task_id)
+    except TaskQueueError:
+        return  # the daemon rejects it, and says why
+    demand_first(installation, task, settings, source=listed.id)
 
 
 def _end_of(

@@ -157,6 +157,7 @@ def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
         paused=entry.paused,
         trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,
         daily_budget_usd=entry.daily_budget_usd,
+        max_pending=document.max_pending_of(content, entry),
         hours=document.hours_of_source(entry),
     )
 

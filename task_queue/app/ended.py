@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import cast
 
 from task_queue.app.answers import EndingView, ListedSource, TaskLine
@@ -19,13 +20,26 @@ _LOOK_AT = 10_000
 
 
 def last_ended(
-    listed: ListedSource, limit: int, states: Iterable[TaskState] = ENDED
+    listed: ListedSource,
+    limit: int,
+    states: Iterable[TaskState] = ENDED,
+    *,
+    wanted: Callable[[TaskLine], bool] | None = None,
 ) -> tuple[list[TaskLine], bool]:
-    """The *limit* tasks of the source in *states* that ended last, the newest first; and whether there are more."""
+    """The *limit* tasks of the source in *states* that ended last, the newest first; and whether there are more.
+
+    With *wanted* only such tasks, for which the result of one after another is read.
+    """
     moved = [found for state in states for found in _moved(listed, state)]
-    newest = heapq.nlargest(limit, moved)
-    lines = [ended_line(listed, state, naming.task_id_of(name)) for _, name, state in newest]
-    return lines, len(moved) > limit
+    if wanted is None:
+        newest = heapq.nlargest(limit, moved)
+        lines = [ended_line(listed, state, naming.task_id_of(name)) for _, name, state in newest]
+        return lines, len(moved) > limit
+    all_lines = (
+        ended_line(listed, state, naming.task_id_of(name)) for _, name, state in sorted(moved, reverse=True)
+    )
+    lines = list(islice(filter(wanted, all_lines), limit + 1))
+    return lines[:limit], len(lines) > limit
 
 
 def _moved(listed: ListedSource, state: TaskState) -> Iterator[tuple[float, str, TaskState]]:
@@ -55,6 +69,7 @@ def ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskL
         str(ending),
         time_in(result, "completed_at"),
         number_in(result, "total_cost_usd"),
+        dead_letter=result.get("dead_letter") is True,
         ending=ending,
     )
 

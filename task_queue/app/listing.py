@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from task_queue.app.answers import (
@@ -18,7 +18,7 @@ from task_queue.app.answers import (
 )
 from task_queue.app.attention import NAMED, attention_of, of_task
 from task_queue.app.circumstances import Circumstances
-from task_queue.app.documents import title_of
+from task_queue.app.documents import title_of, type_of
 from task_queue.app.ended import last_ended
 from task_queue.app.files import (
     names_in,
@@ -34,8 +34,10 @@ from task_queue.app.overview import source_view
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
-from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.layout import SNAPSHOT, Layout
 from task_queue.store.folder.states import ended_state
+
+_EVERY = 10**9
 
 
 def list_of(
@@ -45,24 +47,32 @@ def list_of(
     states: Iterable[TaskState],
     limit: int,
     problems: Iterable[str] = (),
+    types: Collection[str] = (),
+    dead: bool = False,
 ) -> ListView:
     """Tasks of *sources*: running and waiting ones in their order, then the newest that ended.
 
     At most *limit* of each kind and source. What needs a person is found whatever is listed, except that no daemon
-    runs; *problems* are those of the configuration.
+    runs; *problems* are those of the configuration. *types*: only tasks of these; *dead*: only those that failed and
+    whose attempts are used up.
     """
-    wanted = frozenset(states)
+    wanted = frozenset({TaskState.FAILED} & set(states) if dead else states)
     lines: list[TaskLine] = []
     more = False
     views: dict[str, SourceView] = {}
     for listed in sources:
-        view = views[listed.id] = source_view(circumstances, listed, waiting_shown=limit)
+        shown = _EVERY if types else limit
+        view = views[listed.id] = source_view(circumstances, listed, waiting_shown=shown)
         if wanted & {TaskState.PENDING, TaskState.RUNNING}:
-            lines += _current(listed, view, wanted)
-            more = more or (TaskState.PENDING in wanted and view.pending.number > limit)
+            current = list(_current(listed, view, wanted, types))
+            waiting = [each for each in current if each.state is TaskState.PENDING]
+            lines += [*(each for each in current if each.state is TaskState.RUNNING), *waiting[:limit]]
+            more = more or len(waiting) > limit
+            more = more or (TaskState.PENDING in wanted and not types and view.pending.number > limit)
         for state in ENDED:
             if state in wanted:
-                ended, cut = last_ended(listed, limit, (state,))
+                chosen = _chosen(listed, types, dead=dead) if types or dead else None
+                ended, cut = last_ended(listed, limit, (state,), wanted=chosen)
                 lines += ended
                 more = more or cut
     attention = attention_of(circumstances, views, problems=problems, named=max(limit, NAMED))
@@ -86,7 +96,7 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
         beside = (name for document in possible for name in (document, naming.lock_of(document)))
         if not any(os.path.lexists(folders.pending / name) for name in beside):
             continue
-        view = source_view(circumstances, listed, waiting_shown=10**9)
+        view = source_view(circumstances, listed, waiting_shown=_EVERY)
         running = next((task for task in view.running if task.task_id == task_id), None)
         waiting = next((task for task in view.waiting if task.task_id == task_id), None)
         if running is not None or waiting is not None:
@@ -99,17 +109,45 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
     return None
 
 
-def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState]) -> Iterator[TaskLine]:
+def _chosen(listed: ListedSource, types: Collection[str], *, dead: bool) -> Callable[[TaskLine], bool]:
+    def is_chosen(task: TaskLine) -> bool:
+        if dead and not task.dead_letter:
+            return False
+        if types:
+            task.type = type_of(document_of(listed, task.task_id, task.state), listed.layers())
+        return not types or task.type in types
+
+    return is_chosen
+
+
+def _current(
+    listed: ListedSource, view: SourceView, wanted: frozenset[TaskState], types: Collection[str]
+) -> Iterator[TaskLine]:
+    """Of *types* only, if there are any."""
     if TaskState.RUNNING in wanted:
         for task in view.running:
+            kind = ""
+            if types:
+                kind = type_of(listed.folders.attempt(task.task_id, task.attempt) / SNAPSHOT, listed.layers())
+            if types and kind not in types:
+                continue
             note = f"attempt {task.attempt}"
             note += f", {task.phase}" if task.phase else ""
             note += f", runner {task.runner}" if task.runner != "alive" else ""
             yield TaskLine(
-                task.task_id, listed.id, TaskState.RUNNING, task.title, note, task.since, task.cost_usd
+                task.task_id,
+                listed.id,
+                TaskState.RUNNING,
+                task.title,
+                note,
+                task.since,
+                task.cost_usd,
+                type=kind,
             )
     if TaskState.PENDING in wanted:
         for waiting in view.waiting:
+            if types and waiting.type not in types:
+                continue
             yield TaskLine(
                 waiting.task_id,
                 listed.id,
@@ -117,6 +155,10 @@ def _current(listed: ListedSource, view: SourceView, wanted: frozenset[TaskState
                 waiting.title,
                 waiting.why,
                 needs_person=waiting.needs_person,
+                type=waiting.type,
+                position=waiting.position,
+                attempts_left=waiting.attempts_left,
+                next_attempt_at=waiting.next_attempt_at,
             )
 
 

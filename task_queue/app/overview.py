@@ -65,7 +65,9 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
     try:
         survey = circumstances.snapshots.survey(listed.id)
         running, locks = running_in(listed.id, folders, survey.locks, circumstances.now)
-        waiting = waiting_in(circumstances, listed, running=len(running), shown=waiting_shown)
+        waiting = waiting_in(
+            circumstances, listed, running=[task.task_id for task in running], shown=waiting_shown
+        )
     except OSError as error:
         empty = Count(0)
         return SourceView(
@@ -102,6 +104,7 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
         task_id=text_in(said, "task_id") if said else None,
         watch_why=text_in(said, "watch_why") if said else None,
         paused_by=stands,
+        max_pending=listed.max_pending,
     )
 
 

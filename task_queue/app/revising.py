@@ -9,6 +9,7 @@ from task_queue.app.adding import Draft, decoded, faults_of
 from task_queue.app.answers import ListedSource
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
+from task_queue.app.room import room_in
 from task_queue.app.standing import Standing, standing_in
 from task_queue.app.user_actions import record_action
 from task_queue.domain.actions import Action, demand
@@ -110,12 +111,13 @@ def move(installation: Installation, task_id: TaskId, source_id: str) -> Revised
     listed, revising = _waiting(installation, task_id, Action.MOVE)
     if target.id == listed.id:
         raise TaskQueueError(f"task {task_id} waits in {listed.id} already")
-    revising.move(
-        task_id,
-        Layout(target.path),
-        max_pending=installation.config.limits.max_pending,
-        check=lambda data: _demand_runnable(installation, decoded(data, task_id), target.id),
-    )
+    with room_in(installation, target) as max_pending:
+        revising.move(
+            task_id,
+            Layout(target.path),
+            max_pending=max_pending,
+            check=lambda data: _demand_runnable(installation, decoded(data, task_id), target.id),
+        )
     record_action(installation, "tasks move", source=listed.id, task_id=task_id, to=target.id)
     return _revised(installation, target.id, task_id)
 

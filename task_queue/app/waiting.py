@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from task_queue.app.answers import ListedSource, WaitingView
 from task_queue.app.circumstances import Circumstances
@@ -10,9 +10,11 @@ from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
 from task_queue.ports.snapshot import Survey
 
+_AHEAD = 3
+
 
 def waiting_in(
-    circumstances: Circumstances, listed: ListedSource, *, running: int, shown: int
+    circumstances: Circumstances, listed: ListedSource, *, running: Sequence[TaskId], shown: int
 ) -> list[WaitingView]:
     """The first *shown*; then those that the daemon ends unstarted. Raises OSError."""
     survey = circumstances.snapshots.survey(listed.id)
@@ -37,15 +39,18 @@ def count_of(survey: Survey) -> int:
     return len(survey.waiting) + len(survey.cancelled) + len(survey.rejected) + len(survey.unread)
 
 
-def _in_order(circumstances: Circumstances, listed: ListedSource, *, running: int) -> list[WaitingView]:
+def _in_order(
+    circumstances: Circumstances, listed: ListedSource, *, running: Sequence[TaskId]
+) -> list[WaitingView]:
     if not circumstances.snapshots.survey(listed.id).waiting:
         return []
     from task_queue.domain.document.ordering import delayed_until
 
     now = circumstances.now
     reasons = circumstances.snapshots.reasons(
-        listed.id, now=now, running=running, holds=circumstances.holds(listed)
+        listed.id, now=now, running=len(running), holds=circumstances.holds(listed)
     )
+    ahead = [*running[:_AHEAD], *(task.id for task, _ in reasons[:_AHEAD])]
     return [
         WaitingView(
             task_id=task.id,
@@ -54,9 +59,14 @@ def _in_order(circumstances: Circumstances, listed: ListedSource, *, running: in
             why=why,
             attempts=task.tries,
             not_before=delayed_until(task, now),
+            next_attempt_at=delayed_until(task, now) if task.tries else None,
+            attempts_left=max(0, task.max_attempts - task.counted),
+            position=position,
+            ahead=tuple(ahead[: min(_AHEAD, position - 1)]),
+            type=task.type,
             needs_person=bool(task.needs_person),
         )
-        for task, why in reasons
+        for position, (task, why) in enumerate(reasons, start=len(running) + 1)
     ]
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import click
 
 from task_queue.app import changing
-from task_queue.app.changing import Cancelling
+from task_queue.app.changing import Cancelling, NotRetried, Retried
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import FAILED
-from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.domain.task import TaskState
+from task_queue.cli.session import as_json_option, pass_installation, source_option
+from task_queue.domain.task import TaskId, TaskState
 
 _SCHEMA_VERSION = 1
 
@@ -42,16 +45,76 @@ def cancel(installation: Installation, *, task: str) -> int:
 
 
 @click.command()
-@task_argument(TaskState.FAILED, TaskState.PENDING)
+@task_argument(TaskState.FAILED, TaskState.PENDING, required=False)
 @click.option(
     "--fresh", is_flag=True, help="Begin anew, in a new session and checkout; the earlier work is kept."
 )
+@click.option("--all-dead", is_flag=True, help="All tasks that failed and whose attempts are used up.")
+@source_option
+@click.option("--dry-run", is_flag=True, help="With --all-dead: only say which.")
+@click.option("--yes", is_flag=True, help="With --all-dead: do not ask.")
+@as_json_option
 @pass_installation
-def retry(installation: Installation, *, task: str, fresh: bool) -> None:
+def retry(
+    installation: Installation,
+    *,
+    task: str | None,
+    fresh: bool,
+    all_dead: bool,
+    source_id: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
     """Try the failed TASK again; the numbers of its attempts go on."""
     installation.demand_trust()
-    retried = changing.retry(installation, task_named(task, installation.sources()), fresh=fresh)
-    render.say(f"pending: {retried.task_id}")
+    if all_dead == (task is not None):
+        raise click.UsageError("name one task, or give --all-dead")
+    if not all_dead and (source_id is not None or dry_run or yes):
+        raise click.UsageError("--source, --dry-run and --yes belong to --all-dead")
+    wanted = (
+        changing.dead_letters(installation, source_id)
+        if task is None
+        else [task_named(task, installation.sources())]
+    )
+    if all_dead and not _is_agreed(wanted, dry_run=dry_run, yes=yes or as_json):
+        return 0
+    if task is not None:
+        answers: list[Retried | NotRetried] = [changing.retry(installation, wanted[0], fresh=fresh)]
+    else:
+        answers = [] if dry_run else list(changing.retry_each(installation, wanted, fresh=fresh))
+    refused = [each for each in answers if isinstance(each, NotRetried)]
+    if as_json:
+        retried = [each.task_id for each in answers if isinstance(each, Retried)]
+        content = {"found": wanted, "retried": retried, "refused": refused, "dry_run": dry_run}
+        render.say_json({**content, "schema_version": _SCHEMA_VERSION})
+        return FAILED if refused else 0
+    for each in answers:
+        if isinstance(each, Retried):
+            render.say(f"pending: {each.task_id}")
+        else:
+            render.note(f"not retried: {each.task_id}: {each.why}")
+    for task_id in wanted if dry_run else ():
+        render.say(task_id)
+    return FAILED if refused else 0
+
+
+def _is_agreed(wanted: Sequence[TaskId], *, dry_run: bool, yes: bool) -> bool:
+    """Says how many there are, before anything is done; a program that is not asked has to give --yes."""
+    if not wanted:
+        render.note("no task has used up its attempts")
+        return dry_run or yes
+    plural = len(wanted) != 1
+    render.note(
+        f"{len(wanted):,} task{'s have' if plural else ' has'} used up {'their' if plural else 'its'} attempts"
+    )
+    if dry_run or yes:
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "without a terminal there is no question: give --yes, or look first with --dry-run"
+        )
+    return click.confirm(f"try {'them' if plural else 'it'} again?", err=True)
 
 
 @click.command()

@@ -25,6 +25,7 @@ from task_queue.cli.session import (
 )
 from task_queue.cli.spelling import moment, money
 from task_queue.cli.status import attention_notice
+from task_queue.domain.document.choices import WorkType
 from task_queue.domain.task import TaskState
 
 _SCHEMA_VERSION = 1
@@ -32,12 +33,17 @@ _TITLE = 60
 _LIMIT = 20
 _IMPORTANT = (TaskState.RUNNING, TaskState.FAILED, TaskState.PENDING, TaskState.COMPLETED)
 _STATES = [state.value for state in TaskState]
+_TYPES = [kind.value for kind in WorkType]
 
 
 @click.command("list")
 @source_option
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these (repeatable).")
 @click.option("--limit", type=click.IntRange(min=1), show_default=str(_LIMIT), help="Per source and state.")
+@click.option(
+    "--type", "types", multiple=True, type=click.Choice(_TYPES), help="Only this work (repeatable)."
+)
+@click.option("--dead", is_flag=True, help="Only tasks that failed and whose attempts are used up.")
 @as_json_option
 @pass_installation
 def list_tasks(
@@ -45,6 +51,8 @@ def list_tasks(
     *,
     source_id: str | None,
     states: tuple[str, ...],
+    types: tuple[str, ...],
+    dead: bool,
     limit: int | None,
     as_json: bool,
 ) -> int:
@@ -56,6 +64,8 @@ def list_tasks(
         states=wanted,
         limit=limit or _LIMIT,
         problems=installation.problems,
+        types=types,
+        dead=dead,
     )
     if as_json:
         render.say_json(view)

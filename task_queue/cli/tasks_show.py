@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-from task_queue.app.answers import AttemptView, ShowView
+from task_queue.app.answers import AttemptView, ShowView, WaitingView
 from task_queue.app.ended import ending_in
 from task_queue.app.files import number_in, records_in, text_in, texts_in, time_in, whole_in
 from task_queue.app.finding import task_named, unknown_task
@@ -67,8 +67,20 @@ def _head(view: ShowView) -> Iterator[Renderable]:
         yield from _fields(("report", str(view.report_path)))
     if view.waiting:
         yield from _fields(("waits", view.waiting.why), ("priority", str(view.waiting.priority)))
+        yield from _fields(*_in_the_queue(view.waiting))
     if view.running:
         yield from _fields(("since", moment(view.running.since)), ("runner", view.running.runner))
+
+
+def _in_the_queue(waiting: WaitingView) -> Iterator[tuple[str, str]]:
+    if waiting.position is not None:
+        more = waiting.position - 1 - len(waiting.ahead)
+        names = [*waiting.ahead, *([f"{more:,} more"] if more else [])]
+        yield "position", f"{waiting.position:,}" + (f", after {', '.join(names)}" if names else "")
+    if waiting.attempts_left is not None:
+        at = waiting.next_attempt_at
+        later = "" if at is None else f", the next one not before {moment(at)}"
+        yield "attempts", f"{waiting.attempts} made, {waiting.attempts_left} left{later}"
 
 
 def _about_result(result: Mapping[str, Any], *, detailed: bool) -> Iterator[Renderable]:

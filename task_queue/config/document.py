@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from task_queue.domain.hours import Hours
 
 SOURCES = "task_source_directories"
+MAX_PENDING = 100
+"""``limits.max_pending`` where the configuration says none."""
 WORKSPACE_HINT = (
     "run in the project's folder: task-queue init; or set its project_workspace in the configuration"
 )
@@ -59,6 +61,7 @@ class SourceEntry:
     defaults: object = None
     """As they stand: ``layers_of`` reads them."""
     daily_budget_usd: float | None = None
+    max_pending: int | None = None
     windows: tuple[str, ...] = ()
     quiet: tuple[str, ...] = ()
 
@@ -243,6 +246,15 @@ def why_not_closed(path: Path) -> str | None:
     return None
 
 
+def max_pending_of(document: dict[str, Any], entry: SourceEntry) -> int:
+    """With how many waiting tasks the source *entry* of *document* is full."""
+    if entry.max_pending is not None:
+        return entry.max_pending
+    limits: object = document.get("limits")
+    known = cast("dict[str, object]", limits) if isinstance(limits, dict) else {}
+    return _whole(known.get("max_pending")) or MAX_PENDING
+
+
 def why_not_an_id(text: str) -> str | None:
     """Why *text* cannot name a source (ids go into file names, markers and single lines); None if it can."""
     if not text.isprintable() or text != text.strip() or not text or set(text) & {"/", ":"}:
@@ -281,6 +293,7 @@ def _entry(item: object) -> SourceEntry | None:
         default_workspace=_default_workspace(values.get("defaults")),
         defaults=values.get("defaults"),
         daily_budget_usd=_number(values.get("daily_budget_usd")),
+        max_pending=_whole(values.get("max_pending")),
         windows=_texts(values.get("windows")),
         quiet=_texts(values.get("quiet")),
     )
@@ -301,6 +314,10 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -145,6 +145,8 @@ class Source(_Section):
     project_workspace: AbsolutePath | None = None
     defaults: dict[str, Any] = {}
     daily_budget_usd: Amount | None = None
+    max_pending: AtLeastOne | None = None
+    """Instead of ``limits.max_pending``."""
     setup: tuple[str, ...] = ()
     """Commands that make a fresh working tree ready, e.g. install dependencies."""
     paused: bool = False
@@ -247,7 +249,7 @@ class ConfiguredCommand(_Section):
 class Limits(_Section):
     running: AtLeastOne = 4
     daily_budget_usd: Amount | None = None
-    max_pending: AtLeastOne = 100
+    max_pending: AtLeastOne = document.MAX_PENDING
     memory_mb: AtLeastOne = 8192
     min_free_mb: Annotated[int, Field(ge=0, le=_MOST_MB)] = 500
     transcript_mb: AtLeastOne = 200

@@ -10,6 +10,7 @@ from task_queue.daemon.quota import Quota
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.admission import Admission
 from task_queue.ports.clock import Clock
+from task_queue.ports.dedupe import Dedupe
 from task_queue.ports.emit import Emit
 from task_queue.ports.runner import Orders, Runners
 from task_queue.ports.store import Engine
@@ -34,6 +35,7 @@ class SourceContext:
     runners: Runners
     orders: Orders
     admission: Admission
+    dedupe: Dedupe
     clock: Clock
     emit: Emit
     state_of: Callable[[TaskId], TaskState | None]

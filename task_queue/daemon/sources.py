@@ -50,6 +50,7 @@ from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.states import place_in, state_in
+from task_queue.store.keyed_tasks import KeyedTasks
 from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class ServedSources:
         self._clock = clock
         self._emit = emit
         self._pauses = Pauses(locations.pauses)
+        self._keyed = KeyedTasks(self._wake)
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
         self._cycles = SharedCycles(self._place_of, wake=self._wake)
@@ -288,6 +290,7 @@ class ServedSources:
         for source_id, served in list(self._served.items()):
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
+                self._keyed.forget(source_id)
                 self._emit(SourceClosed(source_id))
                 self._cycles.discard_all(source_id)
                 del self._served[source_id]
@@ -402,6 +405,7 @@ class ServedSources:
         }
 
     def _open(self, source: Source) -> None:
+        self._keyed.expect(source.id)
         orders = ConfiguredOrders(
             self._config_of,
             source,
@@ -420,6 +424,8 @@ class ServedSources:
             settle_s=lambda: self._config_of().settle_seconds,
             layers=orders.layers,
             notes=self._notes.of(source.id),
+            source=source.id,
+            keyed=self._keyed,
             cycles=self._cycles.of(source.id),
         )
         worker = Worker(
@@ -432,6 +438,7 @@ class ServedSources:
                 state_of=self._state_of,
                 clock=self._clock,
                 emit=self._note,
+                dedupe=self._keyed,
                 quota=self._quota,
                 timing=self._timing,
                 is_new=partial(self._drops.is_new, source.id),

@@ -71,6 +71,7 @@ class Worker:
         self._state_of = context.state_of
         self._clock = context.clock
         self._emit = context.emit
+        self._dedupe = context.dedupe
         self._is_new = context.is_new
         self._on_change = context.on_change
         self._unannounced: dict[TaskId, None] = {}
@@ -86,7 +87,7 @@ class Worker:
             wakeup=self._wakeup,
             stopping=lambda: self._stopping.is_set() or self._halted.is_set(),
             at_once=lambda: self._at_once,
-            meanwhile=self._end_cancelled,
+            meanwhile=self._end_meanwhile,
         )
 
     def wake(self) -> None:
@@ -259,10 +260,14 @@ class Worker:
         return self.hold_reason == reason
 
     def _work_on(self, task: Waiting) -> bool:
-        """False if the admission holds *task* back."""
+        """False if the admission holds *task* back, or another one has its ``dedupe_key``."""
         self._orders.check(task)
+        self.hold_reason = self._dedupe.start(self.source, task.id)
+        if self.hold_reason is not None:
+            return False
         self.hold_reason = self._admission.enter(self.source, task, self._wakeup.wake)
         if self.hold_reason is not None:
+            self._dedupe.stop(self.source, task.id)
             return False
         ended = False
         try:
@@ -282,15 +287,16 @@ class Worker:
             self._awaits_start = True
             raise
         finally:
+            self._dedupe.stop(self.source, task.id)
             self._admission.leave(self.source)
             self._quota.give_back(self.source, task.id, ended=ended)
         self._failed_starts, self._awaits_start = 0, False
         return True
 
-    def _end_cancelled(self) -> None:
-        """Waiting tasks that a person gave up need not wait for the one that runs."""
+    def _end_meanwhile(self) -> None:
+        """Waiting tasks that a person gave up, or that cannot run, need not wait for the one that runs."""
         with contextlib.suppress(EngineUnavailable):  # the next turn reports it
-            self._end_all(self._survey().cancelled)
+            self._end_unwanted(self._survey())
 
     def _end_unwanted(self, survey: Survey) -> bool:
         """End what was rejected or cancelled while it waited; whether there was any that may be ended now."""
@@ -310,6 +316,7 @@ class Worker:
         if not self._quota.take(self.source, task_id, self._wakeup.wake):
             return False
         ended = False
+        self._dedupe.end(self.source, task_id)
         try:
             claim = self._engine.queue.claim(task_id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task_id)
@@ -338,10 +345,12 @@ class Worker:
         self.needs_person = isinstance(error, NeedsPersonError)
         if why != self.trouble:
             self.trouble = why
+            self._dedupe.seen(self.source)
             self._emit(events.SourceUnavailable(self.source, why))
 
     def _survey(self) -> Survey:
         survey = self._engine.survey()
+        self._dedupe.seen(self.source)
         changed_ns = self._engine.changed_ns
         new = [task_id for task_id in survey.dropped if self._is_new(task_id, changed_ns(task_id))]
         self._unannounced.update(dict.fromkeys(new))

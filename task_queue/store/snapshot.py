@@ -18,9 +18,11 @@ from task_queue.ports.snapshot import Survey
 from task_queue.store.folder import states
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.pending import Pending
+from task_queue.store.keyed_tasks import KeyedTasks
 
 if TYPE_CHECKING:
     from task_queue.domain.document.cycles import CyclesOfSource
+    from task_queue.domain.document.duplicates import Keyed
     from task_queue.domain.document.layers import Layers
     from task_queue.domain.document.ordering import Waiting
     from task_queue.domain.holds import Holds
@@ -39,10 +41,19 @@ class FolderSnapshot:
         *,
         cycles: CyclesOfSource | None = None,
         read_limit: int | None = None,
+        source: str = "",
+        keyed: KeyedTasks | None = None,
     ) -> None:
+        """*keyed* and *source* as for ``Pending``."""
         self._layout = layout
         self._pending = Pending(
-            layout.pending, layers=layers, settling=None, cycles=cycles, read_limit=read_limit
+            layout.pending,
+            layers=layers,
+            settling=None,
+            cycles=cycles,
+            read_limit=read_limit,
+            source=source,
+            keyed=keyed,
         )
 
     def touch(self) -> None:
@@ -72,6 +83,7 @@ class Snapshots:
         self._sources = {source.id: source for source in sources}
         self._read_limit = read_limit
         self._cycles = Cycles(self._place_of)
+        self._keyed = KeyedTasks()
         self._snapshots: dict[str, FolderSnapshot] = {}
         self._surveys: dict[str, Survey] = {}
         self._states: dict[TaskId, TaskState | None] = {}
@@ -79,21 +91,35 @@ class Snapshots:
     def survey(self, source: str) -> Survey:
         """What is in *source*. Raises OSError if its folder cannot be read."""
         if source not in self._surveys:
-            survey = self._snapshot_of(source).survey()
-            if survey.waiting.has_dependants:  # then it depends on all sources whether one is to be rejected
-                for other in self._sources:
-                    with suppress(OSError):  # what cannot be read is said where that source is shown
-                        self._snapshot_of(other).survey()
-                survey = self._snapshot_of(source).survey()
+            snapshot = self._snapshot_of(source)
+            survey = snapshot.survey()
+            # Then it depends on all sources whether one is to be rejected.
+            if survey.waiting.has_dependants or self._keyed.has_any(source):
+                self._look_at_all()
+                survey = snapshot.survey()
             self._surveys[source] = survey
         return self._surveys[source]
+
+    def first_with(self, key: str) -> Keyed | None:
+        """The task of any source that stays of those with the key *key* (``domain.document.duplicates``)."""
+        self._look_at_all()
+        return self._keyed.first_with(key)
+
+    def _look_at_all(self) -> None:
+        for source in self._sources:
+            with suppress(OSError):  # what cannot be read is said where that source is shown
+                self._snapshot_of(source).survey()
 
     def _snapshot_of(self, source: str) -> FolderSnapshot:
         if source not in self._snapshots:
             listed = self._sources[source]
-            cycles = _CyclesOf(self._cycles, source)
             self._snapshots[source] = FolderSnapshot(
-                listed.layout, listed.layers, cycles=cycles, read_limit=self._read_limit
+                listed.layout,
+                listed.layers,
+                cycles=_CyclesOf(self._cycles, source),
+                read_limit=self._read_limit,
+                source=source,
+                keyed=self._keyed,
             )
         return self._snapshots[source]
 

@@ -15,6 +15,7 @@ import pytest
 from task_queue.app.adding import Added, Draft, add, decoded, demand_no_file_name, kept_name, read_document
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
 from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
+from task_queue.app.duplicates import DuplicateTask
 from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
@@ -92,6 +93,50 @@ def test_a_full_queue_takes_nothing_more(bench: Bench) -> None:
 
     with pytest.raises(QueueFull):
         add_to(bench.anew(), "# Two")
+
+
+def test_a_source_has_a_limit_of_its_own(bench: Bench) -> None:
+    """What runs does not count, and what is dropped is never refused. The refusal says what must happen first."""
+    content = json.loads(bench.config.read_text())
+    content["task_source_directories"][0]["max_pending"] = 2
+    bench.write(bench.config, content | {"limits": {"max_pending": 1}})
+    bench.place("pending")
+    bench.claim()
+    bench.daemon_runs(running=A)
+    add_to(bench.anew(), "# One")
+    add_to(bench.anew(), "# Two")
+
+    with pytest.raises(QueueFull, match="queue full: 2 tasks wait") as full:
+        add_to(bench.anew(), "# Three")
+    assert full.value.hint == (
+        "there is room once task-a has ended and the next task starts; when that is, is not known;"
+        " more may wait with: task-queue config set sources.ad-hoc.max_pending N"
+    )
+    pause(bench.anew(), sources_named(bench.anew(), "ad-hoc"))
+    with pytest.raises(QueueFull) as held:
+        add_to(bench.anew(), "# Three")
+    assert source_paused("ad-hoc") in (held.value.hint or "")
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_duplicate_is_refused_with_the_id_of_the_first(bench: Bench, runs: bool) -> None:
+    """Of whichever source. Nothing is added, and nothing comes back; once the first has ended, both go."""
+    text = "---\ndedupe_key: nightly\n---\n# Again"
+    bench.place("pending", text=text, source="planned")
+    bench.place("failed", B, text)
+    if runs:
+        bench.claim(source="planned")
+    verb = "runs" if runs else "waits"
+    reason = f"duplicate of task-a of source 'planned', which {verb} and has the same dedupe_key 'nightly'"
+
+    with pytest.raises(DuplicateTask, match=reason):
+        add_to(bench.anew(), text)
+    with pytest.raises(DuplicateTask, match=reason):
+        retry(bench.anew(), B)
+    bench.move(A, "completed", source="planned")
+    added = add_to(bench.anew(), text)
+    with pytest.raises(DuplicateTask, match=added.task_id):
+        retry(bench.anew(), B)
 
 
 def test_an_unknown_source_is_refused_with_those_that_there_are(bench: Bench) -> None:

@@ -181,7 +181,10 @@ def test_a_full_queue_takes_nothing_more(bench: Bench) -> None:
     answer = bench.run("tasks", "add", "two")
 
     assert answer.code == 1
-    assert "1 tasks wait already" in answer.err
+    assert "queue full: 1 tasks wait in" in answer.err
+    assert "no task of it starts before the daemon runs: task-queue daemon" in answer.err
+    assert "task-queue config set limits.max_pending N" in answer.err
+    assert "full: 1 wait, and tasks add takes no more than 1" in bench.run("status").out
 
 
 def test_cancel_without_a_daemon_says_what_happens_then(bench: Bench) -> None:

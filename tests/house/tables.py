@@ -132,6 +132,7 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].project_workspace": "where its tasks work",
     "task_source_directories[].defaults": "front-matter keys for its tasks",
     "task_source_directories[].daily_budget_usd": "most that its tasks may cost in a day, in US dollars",
+    "task_source_directories[].max_pending": "instead of `limits.max_pending`",
     "task_source_directories[].windows": "[hours](schedules.md#hours) in which it starts tasks, such as `mon-fri 22:00-06:00`: a text or a list of them",
     "task_source_directories[].quiet": "hours in which it starts none, within its windows too",
     "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",

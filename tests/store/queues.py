@@ -43,6 +43,7 @@ from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.states import place_in, state_in
+from task_queue.store.keyed_tasks import KeyedTasks
 from task_queue.store.pauses import Pauses
 from tests.fakes import FakeClock, FakeOrders, FakeRunners
 
@@ -103,6 +104,7 @@ _KEYS = st.fixed_dictionaries(
         "permissions": st.sampled_from(["guarded", "readonly", "bypass"]),
         "workspace": st.sampled_from([".", ".", "/etc"]),
         "timeout": st.sampled_from(["1h", "1h", "1h", "soon"]),
+        "dedupe_key": st.sampled_from(["nightly", "content", "weekly"]),
     },
 )
 _RARELY = st.integers(0, 7).map(lambda number: number == 0)
@@ -179,6 +181,7 @@ class Queue:
         self.config = schema.load(self.locations.config)
         self.engines: dict[str, FolderEngine] = {}
         self.workers: dict[str, Worker] = {}
+        self.keyed = KeyedTasks()
         self.events: list[events.Event] = []
         if queue.stopped:
             self.locations.stopped.touch()
@@ -292,7 +295,12 @@ class Queue:
             documents=self.locations.documents,
         )
         engine = FolderEngine(
-            source.path, settle_s=lambda: 0, layers=configured.layers, cycles=self.cycles.of(source.id)
+            source.path,
+            settle_s=lambda: 0,
+            layers=configured.layers,
+            source=source.id,
+            keyed=self.keyed,
+            cycles=self.cycles.of(source.id),
         )
         runners = _Runners(engine, [], self.clock)
         runners.succeeds = lambda document: self._succeeds(source.id, document)
@@ -309,6 +317,7 @@ class Queue:
                 ),
                 clock=self.clock,
                 emit=self._note,
+                dedupe=self.keyed,
                 timing=lambda: Timing(jitter=lambda: 0.0),
             )
         )

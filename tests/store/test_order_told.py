@@ -33,7 +33,9 @@ _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 @given(queues())
 @pytest.mark.timeout(0)
 def test_the_order_told_is_the_order_run(queue: Random) -> None:
-    """Defaults, priorities, ageing, dependencies over sources, numbered records, delays, retries, pauses, faults."""
+    """Defaults, priorities, ageing, dependencies over sources, numbered records, delays, retries, pauses, faults,
+    duplicates.
+    """
     run_as_told(queue)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
 from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure, WorkType
+from task_queue.domain.document.duplicates import key_of
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
@@ -40,6 +41,8 @@ class Waiting:
     next_try: Delay | None = None
     tries: int = 0
     """Attempts that have ended."""
+    counted: int = 0
+    """Those of them that count towards ``max_attempts``."""
     paused: int = 0
     """How often in a row it came back because of the account, up to ``MOST_PAUSED``."""
     needs_person: str = ""
@@ -48,7 +51,9 @@ class Waiting:
     """What the configuration in force lacks for it."""
     depends_on: tuple[TaskId, ...] = ()
     on_dependency_failure: OnDependencyFailure = OnDependencyFailure.BLOCK
-    dedupe_key: str | None = None
+    key: str | None = None
+    """By what it is compared with others (``duplicates``), if its document asks for that."""
+    max_attempts: int = 3
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
     model: str | None = None
@@ -86,6 +91,7 @@ class History:
     """What of a task's journal bears on the order; see the fields of that name in ``Waiting``."""
 
     tries: int = 0
+    counted: int = 0
     next_try: Delay | None = None
     paused: int = 0
     needs_person: str = ""
@@ -147,6 +153,7 @@ def waiting_for(
         title=task.title,
         length=len(task.body),
         lacks=lacks,
+        key=key_of(settings.dedupe_key, task.body),
         ageing=ageing,
         **_of_history(history),
         **_of_settings(settings),
@@ -161,6 +168,7 @@ def under(settings: Settings, task: Waiting, *, ageing: timedelta | None) -> Wai
 def _of_history(history: History) -> dict[str, Any]:
     return {
         "tries": history.tries,
+        "counted": history.counted,
         "next_try": history.next_try,
         "paused": history.paused,
         "needs_person": history.needs_person,
@@ -173,7 +181,7 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "not_before": settings.not_before,
         "depends_on": settings.depends_on,
         "on_dependency_failure": settings.on_dependency_failure,
-        "dedupe_key": settings.dedupe_key,
+        "max_attempts": settings.max_attempts,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
         "type": settings.type,

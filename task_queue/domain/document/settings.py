@@ -213,9 +213,8 @@ KEYS: tuple[Key, ...] = (
     Key(
         "dedupe_key",
         Line(),
-        "at most one task with this key is queued or running",
+        "at most one task with this key is queued or running; content: with this text",
         "none",
-        effect_comes_with="duplicate detection",
         of_one_task=True,
     ),
     Key(

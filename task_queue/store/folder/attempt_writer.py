@@ -14,7 +14,6 @@ from task_queue.platform.records import encode
 from task_queue.store.folder.attempts import (
     ALIVE,
     ENDING,
-    RUN,
     STEPS,
     TRANSCRIPT,
     lines_in,
@@ -22,7 +21,7 @@ from task_queue.store.folder.attempts import (
     step_lines,
 )
 from task_queue.store.folder.files import make_attempt, read_record
-from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.layout import RUN, Layout
 from task_queue.store.folder.records import lock_bytes, run_bytes
 from task_queue.store.folder.unfinished import unfinished_in
 from task_queue.store.transcript import FileTranscript

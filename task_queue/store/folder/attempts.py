@@ -22,12 +22,11 @@ from task_queue.platform.records import Decoded, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.files import make_attempt, read_record
-from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.layout import RUN, SNAPSHOT, Layout
 from task_queue.store.folder.records import RunFile
 
 ENGINE = "folder"
 """What the address of a log says of this kind of engine; the location is the path of ``pending/``."""
-RUN = "run.json"
 ENDING = "outcome.json"
 TRANSCRIPT = "transcript.jsonl"
 STEPS = "steps.jsonl"

@@ -28,6 +28,7 @@ from task_queue.store.folder.queue import FolderQueue
 from task_queue.store.folder.requests import FolderRequests
 from task_queue.store.folder.requeue import Requeue
 from task_queue.store.folder.revising import Revising
+from task_queue.store.keyed_tasks import KeyedTasks
 
 
 class FolderEngine:
@@ -40,15 +41,19 @@ class FolderEngine:
         settle_s: Callable[[], float] = lambda: 1.0,
         layers: Callable[[], Layers] = Layers,
         notes: Notes | None = None,
+        source: str = "",
+        keyed: KeyedTasks | None = None,
         cycles: CyclesOfSource | None = None,
     ) -> None:
         """*settle_s* and *layers*: what is in force of the owner's configuration.
 
-        Without *notes* it knows of its own claims alone: enough for a process that claims nothing. *cycles* as in
-        ``Pending``.
+        Without *notes* it knows of its own claims alone: enough for a process that claims nothing. *keyed* has the
+        tasks of all sources that have a ``dedupe_key``, of which this one is *source*. *cycles* as in ``Pending``.
         """
         self.layout = Layout(pending)
-        self._pending = Pending(pending, layers=layers, settling=Settling(settle_s), cycles=cycles)
+        self._pending = Pending(
+            pending, layers=layers, settling=Settling(settle_s), cycles=cycles, source=source, keyed=keyed
+        )
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
         self.is_empty = self._pending.is_empty

@@ -19,7 +19,14 @@ _SLUG_LENGTH = 48
 
 
 class QueueFull(TaskQueueError):  # noqa: N818 - a limit that was reached, as ClaimHeld
-    """``limits.max_pending`` tasks wait already."""
+    """As many tasks wait already as may, by ``max_pending`` of the source or of ``limits``."""
+
+    def __init__(self, pending: Path, waiting: int, max_pending: int, *, hint: str | None = None) -> None:
+        super().__init__(
+            f"queue full: {waiting:,} tasks wait in {pending}, and {max_pending:,} may (max_pending)",
+            hint=hint,
+        )
+        self.pending, self.waiting, self.max_pending = pending, waiting, max_pending
 
 
 def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int | None = None) -> TaskId:
@@ -86,12 +93,9 @@ def _was_used(layout: Layout, document: str) -> bool:
 
 def demand_room(layout: Layout, max_pending: int) -> None:
     """Raises QueueFull where *max_pending* tasks wait already, OSError."""
-    waiting = 0
     with os.scandir(layout.pending) as entries:
-        for entry in entries:
-            waiting += naming.why_not_a_task(entry.name) is None
-            if waiting >= max_pending:
-                raise QueueFull(
-                    f"{layout.pending}: {max_pending} tasks wait already",
-                    hint="wait until some are done, or raise limits.max_pending in the configuration",
-                )
+        names = [entry.name for entry in entries]
+    documents = sum(naming.why_not_a_task(name) is None for name in names)
+    locks = sum(name.startswith(".task-") and name.endswith(".lock") for name in names)
+    if documents - locks >= max_pending:
+        raise QueueFull(layout.pending, documents - locks, max_pending)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "task.md"
 """What ran, in the attempt's folder."""
+RUN = "run.json"
+"""Who carries it out, in the same folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
+from task_queue.domain.document.duplicates import Keyed
 from task_queue.domain.document.ordering import NEVER_TRIED, History, Waiting, under
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.task import TaskId
@@ -29,6 +30,8 @@ from task_queue.store.folder.intake_check import (
     is_being_written,
     why_not_a_document,
 )
+from task_queue.store.folder.layout import Layout
+from task_queue.store.keyed_tasks import KeyedTasks
 
 if TYPE_CHECKING:
     from task_queue.domain.document.cycles import CyclesOfSource
@@ -92,7 +95,7 @@ class _Unsettled:
 
 
 class Pending:
-    """Thread-safe in ``touch``, ``arrived``, ``moved`` and ``is_empty`` only; the rest is for one thread."""
+    """Thread-safe in ``touch``, ``arrived``, ``moved``, ``ended`` and ``is_empty`` only; the rest is for one thread."""
 
     def __init__(
         self,
@@ -102,11 +105,16 @@ class Pending:
         settling: Settling | None,
         cycles: CyclesOfSource | None = None,
         read_limit: int | None = None,
+        source: str = "",
+        keyed: KeyedTasks | None = None,
     ) -> None:
         """Without *settling* every document counts as complete; above *read_limit* names no document is read.
 
-        Without *cycles* tasks that depend on themselves wait for ever.
+        *keyed* has the tasks of all sources with a ``dedupe_key``, of which this one is *source*. Without *cycles*
+        tasks that depend on themselves wait for ever.
         """
+        self._source = source
+        self._keyed = KeyedTasks() if keyed is None else keyed
         self._folder = folder
         self._layers_of = layers
         self._layers: Layers | None = None
@@ -157,6 +165,10 @@ class Pending:
             self._moved.add(task_id)
         return True
 
+    def ended(self, document: str) -> None:
+        """The task of *document* has its result: a later one with its ``dedupe_key`` may run."""
+        self._keyed.end(self._source, naming.task_id_of(document))
+
     def is_empty(self) -> bool:
         """Whether the folder holds no file at all; False too where it cannot be read."""
         try:
@@ -178,7 +190,8 @@ class Pending:
             if everything:
                 self._look_at_everything(arrived)
             else:
-                for name in touched | self._unsettled.take_due(self._monotonic()):
+                names = touched | self._unsettled.take_due(self._monotonic())
+                for name in sorted(names, key=naming.is_private):  # documents first: one may be gone
                     self._look_at(name, by_rename=name in arrived)
         except OSError:
             self._beside = beside  # or the next full look would not notice what differs from it
@@ -187,6 +200,9 @@ class Pending:
         for task_id in moved:
             self._backlog.moved(task_id)
         self._look_for_cycles()
+        while changed := self._keyed.take_changed(self._source):
+            for task_id in changed:
+                self._place(naming.document_of(task_id))
         return self._report()
 
     def _look_for_cycles(self) -> None:
@@ -390,13 +406,19 @@ class Pending:
             rejected = document.rejected
             cancelled = document.waiting if key in self._beside.cancel else None
             waiting = document.waiting if cancelled is None else None
+        closes = self._closing.get(task_id) if waiting is not None else None
+        duplicate = self._why_duplicate(
+            task_id, None if closes else document, locked=key in self._beside.lock
+        )
+        if waiting is not None and duplicate is not None:
+            waiting, rejected = None, duplicate
         if self._cycles is not None:
             if document is not None and waiting is not None and waiting.depends_on:
                 self._cycles.put(task_id, waiting.depends_on, document.stamp.ctime_ns)
             else:
                 self._cycles.discard(task_id)
-        if waiting is not None and task_id in self._closing:
-            rejected, waiting = self._closing[task_id], None
+        if closes is not None and waiting is not None:
+            rejected, waiting = closes, None
         if waiting is not None:
             self._backlog.put(waiting)
         else:
@@ -410,6 +432,24 @@ class Pending:
         else:
             self._cancelled.pop(task_id, None)
         self._backlog.moved(task_id)
+
+    def _why_duplicate(self, task_id: TaskId, document: _Document | None, *, locked: bool) -> str | None:
+        """Of which task it is a duplicate, as far as the sources were looked at."""
+        task = None if document is None else document.waiting
+        cancelled = naming.key_of(task_id) in self._beside.cancel and not locked
+        if task is None or task.key is None or cancelled:
+            self._keyed.discard(self._source, task_id)
+            return None
+        runs = locked and self._is_carried_out(task_id)
+        begun = task.tries > 0
+        self._keyed.put(Keyed(self._source, task_id, task.key, task.dropped_at, runs=runs, begun=begun))
+        return self._keyed.why_duplicate(self._source, task_id)
+
+    def _is_carried_out(self, task_id: TaskId) -> bool:
+        """Whether a runner began with it. A task is claimed, too, only to be rejected."""
+        from task_queue.store.folder.reading import is_carried_out
+
+        return is_carried_out(Layout(self._folder), naming.document_of(task_id))
 
     def _add(self, name: str, stamp: FileStamp) -> _Document:
         document = self._documents[name] = _Document(stamp)

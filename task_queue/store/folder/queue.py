@@ -30,7 +30,7 @@ from task_queue.platform.owners import this_process
 from task_queue.platform.records import encode
 from task_queue.store.folder import preflight
 from task_queue.store.folder.archive import Archive
-from task_queue.store.folder.attempts import ENDING, RUN
+from task_queue.store.folder.attempts import ENDING
 from task_queue.store.folder.claim_cache import CachedClaim, ClaimCache
 from task_queue.store.folder.documents import ClaimedDocuments
 from task_queue.store.folder.files import (
@@ -43,7 +43,7 @@ from task_queue.store.folder.files import (
 )
 from task_queue.store.folder.guard import SourceGuard
 from task_queue.store.folder.intake_check import FileStamp, is_being_written, why_not_a_document
-from task_queue.store.folder.layout import SNAPSHOT, Layout
+from task_queue.store.folder.layout import RUN, SNAPSHOT, Layout
 from task_queue.store.folder.locks import Locks
 from task_queue.store.folder.outputs import TaskOutputs
 from task_queue.store.folder.pending import Pending
@@ -183,6 +183,7 @@ class FolderQueue:
             newer = self._documents.file(claim, result.state)
             remove_file(self._layout, self._layout.journal(claim.document))
             remove_file(self._layout, self._layout.cancel(claim.document))
+            self._pending.ended(claim.document)
             self._unlock(claim)
             return newer
 

@@ -22,8 +22,9 @@ from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.task import Task, TaskId
 from task_queue.platform.durable import read_regular
-from task_queue.platform.json_files import json_object, text_in, time_in
+from task_queue.platform.json_files import json_object, text_in, time_in, whole_in
 from task_queue.store.folder.intake_check import FileStamp
+from task_queue.store.folder.layout import RUN, Layout
 
 _SENT_BACK = {"limited", "account", "unavailable"}
 
@@ -108,8 +109,21 @@ def read_history(path: Path) -> History:
     since, until = time_in(last, "ended_at"), time_in(content, "not_before")
     return History(
         tries=len(attempts),
+        counted=sum(record.get("counted") is not False for record in records),
         next_try=None if since is None or until is None else Delay(since, until),
         # One that is unavailable for a cause of its own has a time to wait for.
         paused=0 if until is not None else _trailing(records),
         needs_person=text_in(content, "needs_person") or "",
     )
+
+
+def is_carried_out(layout: Layout, document: str) -> bool:
+    """Whether a runner has begun with the claimed *document*: then there is a run record, and it was not abandoned."""
+    lock = json_object(layout.lock(document))
+    if not isinstance(lock, dict):
+        return False
+    task_id, attempt = text_in(lock, "task_id") or "", whole_in(lock, "attempt")
+    if not naming.is_task_id(task_id) or attempt is None:
+        return False
+    run = json_object(layout.attempt(TaskId(task_id), attempt) / RUN)
+    return isinstance(run, dict) and run.get("abandoned") is not True

@@ -18,11 +18,10 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.lockfile import locked_itself
 from task_queue.store.folder.archive import Archive
-from task_queue.store.folder.attempts import RUN
 from task_queue.store.folder.files import make_folder, remove_file
 from task_queue.store.folder.holding import held
 from task_queue.store.folder.intake import demand_room
-from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.layout import RUN, Layout
 from task_queue.store.folder.needing import forget_need
 from task_queue.store.folder.requeue import set_result_aside
 
