@@ -151,6 +151,22 @@ class RunningView:
 
 
 @dataclass(eq=False, repr=False, slots=True)
+class EstimateView:
+    """How long a task is expected to take and what to cost; seconds and USD, null where not known."""
+
+    median_s: float
+    p90_s: float
+    median_usd: float | None
+    p90_usd: float | None
+    samples: int
+    """Tasks of the same type and source that it is made from; 0: a guess by type and length of the text."""
+    is_guess: bool
+    starts_at: datetime | None = None
+    """None where it cannot be foreseen: something must happen first that has no time."""
+    ends_at: datetime | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class WaitingView:
     """One task in ``pending/``, and why it does not run yet."""
 
@@ -162,6 +178,8 @@ class WaitingView:
     not_before: datetime | None = None
     needs_person: bool = False
     """It came back too often, and is not tried again before a person asks for it."""
+    estimate: EstimateView | None = None
+    """Only where it was asked for."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),
     "stats": LazyCommand("stats:stats", "Counts, times, costs and success of what ended."),
+    "plan": LazyCommand("plan:plan", "What would run in which order and when, and what is in its way."),
     "worktrees": LazyCommand(
         "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
     ),

@@ -33,6 +33,7 @@ from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.results import attempt_of, bare_ending
 from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
+from task_queue.domain.estimates import LONG, MINUTES, SHORT
 from task_queue.domain.event_record import ABOUT, type_of
 from task_queue.domain.events import Event
 from task_queue.domain.metrics import METRICS
@@ -160,6 +161,8 @@ CONFIGURATION: dict[str, str] = {
     "limits.starts_per_10min": "a source that starts more attempts has to wait",
     "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
     "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "limits.ageing": "a level of priority is worth as much as that time of waiting, such as `1h`: see"
+    " [order](task-documents.md#order)",
     "git.author_name": "author of the queue's commits; without it, the repository's",
     "git.author_email": "the same",
     "git.committer_name": "the same for the committer",
@@ -300,6 +303,12 @@ def events_table() -> str:
     return _table(("type", "when", "data"), rows)
 
 
+def guesses_table() -> str:
+    rows = [(f"`{kind}`", *(f"{minutes} min" for minutes in of_kind)) for kind, of_kind in MINUTES.items()]
+    lengths = (f"under {SHORT} characters", "between", f"over {LONG:,} characters")
+    return _table(("type", *lengths), rows)
+
+
 def metrics_table() -> str:
     rows = [
         (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.help)
@@ -324,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration_table,
     "commands": commands,
     "events": events_table,
+    "guesses": guesses_table,
     "metrics": metrics_table,
 }
 
