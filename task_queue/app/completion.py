@@ -1,4 +1,4 @@
-"""What a shell offers for a word that is begun: ids of tasks, sources and templates, by the names of files alone.
+"""What a shell offers for a word that is begun: tasks, sources, schedules, templates, by the names of files alone.
 
 Only names that mean themselves in every shell are offered: the name of a task's file is another program's choice.
 """
@@ -36,6 +36,12 @@ def task_ids(installation: Installation, begun: str, states: Iterable[TaskState]
 
 def source_ids(installation: Installation, begun: str) -> list[str]:
     return _beginning([entry.id for entry in installation.entries()], begun)
+
+
+def schedule_names(installation: Installation, begun: str) -> list[str]:
+    folders = (Layout(entry.path).schedules for entry in installation.entries())
+    names = {path.stem for folder in folders for path in folder.glob("*.md")}
+    return _beginning(sorted(filter(_SAFE.fullmatch, names)), begun)
 
 
 def template_names(installation: Installation, begun: str) -> list[str]:

@@ -27,9 +27,9 @@ from task_queue.store.folder.schedule_files import (
 
 if TYPE_CHECKING:
     from task_queue.domain.schedule.document import Schedule
-    from task_queue.domain.schedule.ledger import Kept
+    from task_queue.domain.schedule.ledger import KnownSchedule
 
-_TOLD = 10
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ScheduleView:
     overlap: str = ""
     catch_up: str = ""
     until: datetime | None = None
-    told: tuple[DueView, ...] = ()
+    history: tuple[DueView, ...] = ()
     """The newest first."""
 
 
@@ -155,10 +155,10 @@ def schedules_in(listed: ListedSource, now: datetime) -> Iterator[ScheduleView]:
 
 
 def _view(
-    listed: ListedSource, schedule: Schedule, kept: Kept | None, path: Path, now: datetime
+    listed: ListedSource, schedule: Schedule, kept: KnownSchedule | None, path: Path, now: datetime
 ) -> ScheduleView:
     rule = schedule.rule
-    told = () if kept is None else tuple(kept.told)[: -_TOLD - 1 : -1]
+    history = () if kept is None else tuple(kept.history)[: -_SHOWN - 1 : -1]
     return ScheduleView(
         schedule.name,
         listed.id,
@@ -171,7 +171,7 @@ def _view(
         rule.overlap,
         rule.catch_up,
         rule.until,
-        tuple(DueView(each.due, each.what, each.why, each.task_id, each.count) for each in told),
+        tuple(DueView(each.due, each.what, each.why, each.task_id, each.count) for each in history),
     )
 
 
@@ -184,7 +184,7 @@ def _why_rejected(listed: ListedSource, schedule: Schedule) -> str | None:
     return None
 
 
-def _usable(listed: ListedSource) -> Iterator[tuple[Schedule, Kept | None]]:
+def _usable(listed: ListedSource) -> Iterator[tuple[Schedule, KnownSchedule | None]]:
     layout = listed.folders
     try:
         if why_no_schedules(layout) is None:

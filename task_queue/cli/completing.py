@@ -1,4 +1,4 @@
-"""Completion of commands, options, tasks, sources and templates in bash, zsh and fish."""
+"""Completion of commands, options, tasks, sources, schedules and templates in bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def sources(context: click.Context, _: click.Parameter, begun: str) -> list[str]
     from task_queue.app.completion import source_ids
 
     return _asked(context, lambda installation: source_ids(installation, begun))
+
+
+def schedules(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    from task_queue.app.completion import schedule_names
+
+    return _asked(context, lambda installation: schedule_names(installation, begun))
 
 
 def templates(context: click.Context, _: click.Parameter, begun: str) -> list[str]:

@@ -9,7 +9,7 @@ import click
 from task_queue.app import schedules as app
 from task_queue.app.installation import Installation
 from task_queue.app.schedules import DueView, ScheduleView
-from task_queue.cli import render
+from task_queue.cli import completing, render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, Renderable, item, line, strong, table, word
@@ -45,7 +45,7 @@ def list_schedules(installation: Installation, *, source_id: str | None, as_json
 
 
 @schedules.command("next")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.schedules)
 @click.option("--count", type=click.IntRange(1, 10_000), default=10, show_default=True, help="So many times.")
 @source_option
 @as_json_option
@@ -65,7 +65,7 @@ def next_times(
 
 
 @schedules.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.schedules)
 @source_option
 @as_json_option
 @pass_installation
@@ -89,13 +89,13 @@ def _about(view: ScheduleView) -> Iterator[Renderable]:
         rule = f"{view.schedule} ({zone}){until}; overlap {view.overlap}, catch_up {view.catch_up}"
         yield item("runs", rule, indent=2, column=_FIELD)
         yield item("next", moment(view.next_due) if view.next_due else "never", indent=2, column=_FIELD)
-    for told in view.told[:1]:
-        yield item("last", _told(told), indent=2, column=_FIELD)
+    for entry in view.history[:1]:
+        yield item("last", _spelled_entry(entry), indent=2, column=_FIELD)
 
 
-def _told(told: DueView) -> str:
-    number = "" if told.count == 1 else "very many" if told.count is None else str(told.count)
+def _spelled_entry(entry: DueView) -> str:
+    number = "" if entry.count == 1 else "very many" if entry.count is None else str(entry.count)
     several = f"{number} times, the last of them " if number else ""
-    task = f" as {told.task_id}" if told.task_id else ""
-    why = f" ({told.why})" if told.why else ""
-    return f"{several}{moment(told.due)}: {told.what.replace('_', ' ')}{task}{why}"
+    task = f" as {entry.task_id}" if entry.task_id else ""
+    why = f" ({entry.why})" if entry.why else ""
+    return f"{several}{moment(entry.due)}: {entry.what.replace('_', ' ')}{task}{why}"

@@ -56,8 +56,8 @@ def test_what_came_due_without_a_daemon_runs_once(rig: Rig) -> None:
     assert [event["data"]["count"] for event in said(rig, "schedule_missed")] == [2]
     document = rig.queue() / "completed" / f"{task_id}.md"
     assert document.read_text() == "---\nexecutor: sh\npriority: 7\n---\necho nightly >> ran\n"
-    told = rig.json("schedules", "list")["schedules"][0]["told"]
-    assert [each["what"] for each in told] == ["by_hand", "fired", "missed"]
+    history = rig.json("schedules", "list")["schedules"][0]["history"]
+    assert [each["what"] for each in history] == ["by_hand", "fired", "missed"]
 
 
 def test_a_broken_schedule_needs_attention_and_harms_no_other(rig: Rig) -> None:

@@ -30,8 +30,11 @@ def closed_places(run: Bench) -> list[Path]:
     config.symlink_to(real)
     state = run.root / "state"
     state.mkdir()
-    folders = ("pending", "completed", "failed", "logs/task-b/attempt-1", "reports", "results", "planning")
-    files = [run.queue / folder / "secret.md" for folder in folders] + [state / "ledger.jsonl", real]
+    folders = ("pending", "schedules", "completed", "failed", "logs/task-b/attempt-1", "reports", "results")
+    files = [run.queue / folder / "secret.md" for folder in (*folders, "planning")] + [
+        state / "ledger.jsonl",
+        real,
+    ]
     copies = run.order.agent_copy.parents[1]
     files += [
         copies / source / copy_of(TaskId("secret"), source=source) for source in (run.order.source, "other")

@@ -33,6 +33,10 @@ def bench(tmp_path: Path) -> Bench:
     program.chmod(0o700)
     for folder, task_id in (("pending", ID), ("completed", "task-done"), ("failed", "task-wrong")):
         place(bench, folder, task_id)
+    schedules = bench.pending().with_name("schedules")
+    schedules.mkdir(exist_ok=True)
+    for name in ("nightly", "$(touch x)"):
+        (schedules / f"{name}.md").write_text("")
     return bench
 
 
@@ -83,6 +87,7 @@ def said_by(bench: Bench, *command: str) -> list[str]:
         (("tasks", "move", ID, "p"), ["planned"]),
         (("sources", "pause", ""), ["ad-hoc", "planned"]),
         (("tasks", "list", "--source", "a"), ["ad-hoc"]),
+        (("schedules", "run", ""), ["nightly"]),
         (("tasks", "add", "--template", "fix"), ["fix-bug"]),
         (("tasks", "show", "--js"), ["--json"]),
         (("tasks", "show", "nothing-like-it"), []),

@@ -46,7 +46,7 @@ def test_each_is_listed_with_its_next_time(bench: Bench) -> None:
         answer.out.split()
     )
     assert view["next_due"].endswith("-01-01T02:30:00+00:00")
-    assert (view["trouble"], view["told"]) == (None, [])
+    assert (view["trouble"], view["history"]) == (None, [])
     assert f"yearly at {view['next_due'][:10]} 02:30" in bench.run("status").out
 
 
@@ -91,8 +91,8 @@ def test_one_is_run_now_beside_those_that_are_due(bench: Bench) -> None:
     assert (
         bench.pending() / f"{second['task_id']}.md"
     ).read_text() == "---\npriority: 8\n---\n# Look after nightly\n"
-    told = bench.run("schedules", "list", "--json").json["schedules"][0]["told"]
-    assert [each["what"] for each in told] == ["by_hand", "by_hand"]
+    history = bench.run("schedules", "list", "--json").json["schedules"][0]["history"]
+    assert [each["what"] for each in history] == ["by_hand", "by_hand"]
     events = [json.loads(line) for line in bench.run("events", "--json").out.splitlines()]
     assert [
         event["data"]["options"] for event in events if event["data"].get("command") == "schedules run"

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from task_queue.domain.schedule.rule import Rule, rule_of
+from task_queue.domain.schedule.rule import Recurrence, rule_of
 from tests.domain.test_local_time import NEW_YORK, local_zone
 
 SPRING, AUTUMN = datetime(2027, 3, 14, 5, tzinfo=UTC), datetime(2027, 11, 7, 4, tzinfo=UTC)
 """Midnight in New York on the days on which the clocks are set."""
 
 
-def shown(rule: Rule, after: datetime, count: int) -> list[str]:
+def shown(rule: Recurrence, after: datetime, count: int) -> list[str]:
     with local_zone(NEW_YORK):
         return [f"{due.astimezone():%d %H:%M %z}" for due in islice(rule.times(after), count)]
 

@@ -19,6 +19,8 @@ FOREIGN = {
     "format_commands": "called by click",
     "format_options": "called by click",
     "formatTime": "called by logging",
+    "fromutc": "called by datetime",
+    "dst": "called by datetime",
     "handle_error": "called by socketserver",
     "do_HEAD": "called by http.server",
     "do_GET": "called by http.server",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.domain.events import Event, ScheduleFired, ScheduleMissed, ScheduleSkipped
-from task_queue.domain.schedule.rule import Rule, rule_of
+from task_queue.domain.schedule.rule import Recurrence, rule_of
 from task_queue.domain.task import TaskState
 from task_queue.platform import durable
 from task_queue.store.folder.layout import Layout
@@ -103,7 +103,7 @@ class Lives:
         self.moved: Counter[tuple[str, str]] = Counter()
         """Name and due time, as the staged file has them."""
         self.documents: Counter[str] = Counter()
-        self.rules: dict[str, Rule] = {}
+        self.rules: dict[str, Recurrence] = {}
         self._calls_left: int | None = None
         for name, expression in rules.items():
             self.bench.write(name, expression, f"timezone: {zone}", "overlap: queue", "catch_up: all")

@@ -15,7 +15,7 @@ from task_queue.domain.document.settings import parse_given
 from task_queue.domain.document.taskfile import read_task, text_of
 from task_queue.domain.document.writing import without_keys
 from task_queue.domain.errors import TaskFileError
-from task_queue.domain.schedule.rule import CatchUp, Overlap, Rule, rule_of
+from task_queue.domain.schedule.rule import CatchUp, Overlap, Recurrence, rule_of
 from task_queue.domain.task import TaskId
 
 SUFFIX = ".md"
@@ -29,7 +29,7 @@ KEYS: Mapping[str, str] = {
 """Besides these, a schedule may have every key of a task."""
 _NAME = re.compile(r"[^\W_][\w-]*")
 _MAX_NAME_BYTES = 100
-_Choice = TypeVar("_Choice", bound=StrEnum)
+_OneOf = TypeVar("_OneOf", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Schedule:
     """One recurring task."""
 
     name: str
-    rule: Rule
+    rule: Recurrence
     document: str
     """The text of each of its tasks."""
     title: str
@@ -79,7 +79,7 @@ def read_schedule(data: bytes, name: str) -> Schedule:
     return Schedule(name, rule, document, task.title, task.given)
 
 
-def _rule(own: Mapping[str, Field]) -> Rule:
+def _rule(own: Mapping[str, Field]) -> Recurrence:
     faults: list[TaskFileError] = []
     if "schedule" not in own:
         faults.append(
@@ -93,7 +93,7 @@ def _rule(own: Mapping[str, Field]) -> Rule:
             faults.append(TaskFileError(f"{key}: must be one text, not a list", line=field.line))
     overlap = _choice(Overlap.SKIP, own.get("overlap"), faults)
     catch_up = _choice(CatchUp.ONE, own.get("catch_up"), faults)
-    found: dict[str, Rule] = {}
+    found: dict[str, Recurrence] = {}
     # One after the other, so that each fault has the line of its own key.
     for key, given in (
         ("timezone", {"timezone": texts.get("timezone", "")}),
@@ -115,7 +115,7 @@ def _rule(own: Mapping[str, Field]) -> Rule:
     )
 
 
-def _choice(default: _Choice, field: Field | None, faults: list[TaskFileError]) -> _Choice:
+def _choice(default: _OneOf, field: Field | None, faults: list[TaskFileError]) -> _OneOf:
     if field is None or not isinstance(field.value, str):
         return default
     try:

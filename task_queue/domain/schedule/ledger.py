@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
 from task_queue.domain.document import naming
-from task_queue.domain.schedule.rule import NEWEST_KEPT, CatchUp, Overlap, Rule
+from task_queue.domain.schedule.rule import NEWEST_KEPT, CatchUp, Overlap, Recurrence
 from task_queue.domain.task import TaskId
 
 ON_TIME = timedelta(minutes=5)
@@ -63,7 +63,7 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedTasks:
     """Tasks of a schedule that have not ended."""
 
     running: tuple[TaskId, ...] = ()
@@ -71,7 +71,7 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DueDecision:
     """What one look makes of the due times that have come."""
 
     upto: datetime
@@ -82,7 +82,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HistoryEntry:
     """One line of a schedule's history, for people."""
 
     due: datetime
@@ -94,11 +94,11 @@ class Told:
 
 
 @dataclass(slots=True)
-class Kept:
+class KnownSchedule:
     """What the ledger knows of one schedule."""
 
     rule: str
-    """Name of the rule by which times count, see ``Rule.name``."""
+    """Name of the rule by which times count, see ``Recurrence.name``."""
     upto: datetime
     """Later due times are still to be decided."""
     ended: bool = False
@@ -109,7 +109,7 @@ class Kept:
     by_hand: dict[TaskId, datetime] = field(default_factory=dict[TaskId, datetime])
     open: dict[datetime, Planned] = field(default_factory=dict[datetime, Planned])
     """Planned, and not known to be in the queue."""
-    told: deque[Told] = field(default_factory=lambda: deque[Told](maxlen=HISTORY_KEPT))
+    history: deque[HistoryEntry] = field(default_factory=lambda: deque[HistoryEntry](maxlen=HISTORY_KEPT))
 
     @property
     def tasks(self) -> tuple[TaskId, ...]:
@@ -117,19 +117,19 @@ class Kept:
         return (*self.fired.values(), *self.by_hand, *(planned.task_id for planned in self.open.values()))
 
 
-Line = dict[str, Any]
+LedgerLine = dict[str, Any]
 
 
-def begins(name: str, rule: Rule, *, since: datetime, why: str) -> Line:
+def begins(name: str, rule: Recurrence, *, since: datetime, why: str) -> LedgerLine:
     """From *since* on the times of *rule* count for the schedule called *name*."""
     return {"what": "begins", "name": name, "rule": rule.name, "since": _text(since), "why": why}
 
 
-def ends(name: str) -> Line:
+def ends(name: str) -> LedgerLine:
     return {"what": "ends", "name": name}
 
 
-def decides(name: str, decision: Decision) -> Line:
+def decides(name: str, decision: DueDecision) -> LedgerLine:
     return {
         "what": "decides",
         "name": name,
@@ -146,28 +146,28 @@ def decides(name: str, decision: Decision) -> Line:
     }
 
 
-def fires(name: str, due: datetime, task_id: TaskId) -> Line:
+def fires(name: str, due: datetime, task_id: TaskId) -> LedgerLine:
     """The task is in the queue."""
     return {"what": "fires", "name": name, "due": _text(due), "task": task_id}
 
 
-def renames(name: str, due: datetime, task_id: TaskId) -> Line:
+def renames(name: str, due: datetime, task_id: TaskId) -> LedgerLine:
     """The task of *due* gets another id, because the one that was planned was taken meanwhile."""
     return {"what": "renames", "name": name, "due": _text(due), "task": task_id}
 
 
-def loses(name: str, due: datetime, why: str) -> Line:
+def loses(name: str, due: datetime, why: str) -> LedgerLine:
     """The document of a planned task is nowhere."""
     return {"what": "loses", "name": name, "due": _text(due), "why": why}
 
 
-def by_hand(name: str, task_id: TaskId, at: datetime) -> Line:
+def by_hand(name: str, task_id: TaskId, at: datetime) -> LedgerLine:
     return {"what": "by_hand", "name": name, "task": task_id, "at": _text(at)}
 
 
-def kept_by(lines: Iterable[Mapping[str, Any]]) -> dict[str, Kept]:
+def kept_by(lines: Iterable[Mapping[str, Any]]) -> dict[str, KnownSchedule]:
     """What *lines* say of each schedule, by its name. Raises LedgerError."""
-    kept: dict[str, Kept] = {}
+    kept: dict[str, KnownSchedule] = {}
     for number, line in enumerate(lines, start=1):
         try:
             apply(kept, line)
@@ -176,9 +176,9 @@ def kept_by(lines: Iterable[Mapping[str, Any]]) -> dict[str, Kept]:
     return kept
 
 
-def compacted(kept: Mapping[str, Kept]) -> list[Line]:
+def compacted(kept: Mapping[str, KnownSchedule]) -> list[LedgerLine]:
     """Lines that say of each schedule what matters from now on: the newest of what is known."""
-    lines: list[Line] = []
+    lines: list[LedgerLine] = []
     for name, each in kept.items():
         fired = sorted(each.fired)
         forgotten = fired[:-FIRED_KEPT]
@@ -197,15 +197,15 @@ def compacted(kept: Mapping[str, Kept]) -> list[Line]:
                     {"at": _text(p.due), "task": p.task_id, "why": p.why, "replaces": list(p.replaces)}
                     for p in each.open.values()
                 ],
-                "told": [
+                "history": [
                     {
-                        "due": _text(told.due),
-                        "what": told.what,
-                        "why": told.why,
-                        "task": told.task_id,
-                        "count": told.count,
+                        "due": _text(entry.due),
+                        "what": entry.what,
+                        "why": entry.why,
+                        "task": entry.task_id,
+                        "count": entry.count,
                     }
-                    for told in each.told
+                    for entry in each.history
                 ],
             }
         )
@@ -231,15 +231,15 @@ class Taken:
 
 
 def decide(
-    rule: Rule,
-    kept: Kept,
+    rule: Recurrence,
+    kept: KnownSchedule,
     *,
     name: str,
     now: datetime,
     cause: str,
-    unfinished: Callable[[], Unfinished],
+    unfinished: Callable[[], UnfinishedTasks],
     taken: Taken,
-) -> Decision | None:
+) -> DueDecision | None:
     """What becomes of the times of *rule* that have come; None if none has.
 
     *cause* is why times may have been missed; *unfinished* is asked only where a time has come.
@@ -262,7 +262,7 @@ def decide(
     now_there = unfinished()
     batch = _Batch(name, list(now_there.waiting), list(now_there.running), taken)
     _overlapping(rule.overlap, batch, made_up_for, prompt, cause=cause)
-    return Decision(come.times[-1], tuple(batch.planned), tuple(batch.skipped), tuple(missed))
+    return DueDecision(come.times[-1], tuple(batch.planned), tuple(batch.skipped), tuple(missed))
 
 
 def _made_up_for(
@@ -279,7 +279,7 @@ def _made_up_for(
             assert_never(catch_up)
 
 
-def _reason(rule: Rule, cause: str, made_up_for: Sequence[datetime], prompt: Sequence[datetime]) -> str:
+def _reason(rule: Recurrence, cause: str, made_up_for: Sequence[datetime], prompt: Sequence[datetime]) -> str:
     match rule.catch_up:
         case CatchUp.NONE:
             return f"{cause}; catch_up is none"
@@ -350,7 +350,7 @@ def _overlapping(
             assert_never(overlap)
 
 
-def apply(kept: dict[str, Kept], line: Mapping[str, Any]) -> None:
+def apply(kept: dict[str, KnownSchedule], line: Mapping[str, Any]) -> None:
     """Let *kept* be what it is after *line*."""
     name = line["name"]
     if not isinstance(name, str):
@@ -362,14 +362,14 @@ def apply(kept: dict[str, Kept], line: Mapping[str, Any]) -> None:
             before = kept.get(name)
             since = _time(line["since"])
             if before is None:
-                kept[name] = Kept(line["rule"], since)
+                kept[name] = KnownSchedule(line["rule"], since)
             else:
                 before.rule, before.upto, before.ended = line["rule"], max(since, before.floor), False
         case _:
             _apply_to(kept[name], line)
 
 
-def _apply_to(each: Kept, line: Mapping[str, Any]) -> None:
+def _apply_to(each: KnownSchedule, line: Mapping[str, Any]) -> None:
     match line["what"]:
         case "ends":
             each.ended = True
@@ -379,7 +379,7 @@ def _apply_to(each: Kept, line: Mapping[str, Any]) -> None:
             due, task_id = _time(line["due"]), _id(line["task"])
             planned = each.open.pop(due, None)
             each.fired[due] = task_id
-            each.told.append(Told(due, "fired", "" if planned is None else planned.why, task_id))
+            each.history.append(HistoryEntry(due, "fired", "" if planned is None else planned.why, task_id))
         case "renames":
             due = _time(line["due"])
             each.open[due] = replace(each.open[due], task_id=_id(line["task"]))
@@ -387,31 +387,35 @@ def _apply_to(each: Kept, line: Mapping[str, Any]) -> None:
             due = _time(line["due"])
             planned = each.open.pop(due)
             each.fired[due] = planned.task_id  # it may have been in the queue: never again
-            each.told.append(Told(due, "missed", line["why"]))
+            each.history.append(HistoryEntry(due, "missed", line["why"]))
         case "by_hand":
             at, task_id = _time(line["at"]), _id(line["task"])
             each.by_hand[task_id] = at
-            each.told.append(Told(at, "by_hand", "", task_id))
+            each.history.append(HistoryEntry(at, "by_hand", "", task_id))
         case other:
             raise ValueError(f"{other!r} is not known; a later release may have written it")
 
 
-def _apply_decision(each: Kept, line: Mapping[str, Any]) -> None:
+def _apply_decision(each: KnownSchedule, line: Mapping[str, Any]) -> None:
     for planned in map(_planned, line["due"]):
         each.open[planned.due] = planned
     for skipped in line["skipped"]:
-        each.told.append(Told(_time(skipped["at"]), "skipped", skipped["why"]))
+        each.history.append(HistoryEntry(_time(skipped["at"]), "skipped", skipped["why"]))
     for missed in line["missed"]:
-        each.told.append(Told(_time(missed["last"]), "missed", missed["why"], None, missed["count"]))
+        each.history.append(
+            HistoryEntry(_time(missed["last"]), "missed", missed["why"], None, missed["count"])
+        )
     each.upto = max(each.upto, _time(line["upto"]))
 
 
-def _kept(line: Mapping[str, Any]) -> Kept:
-    told = (
-        Told(_time(t["due"]), t["what"], t["why"], None if t["task"] is None else _id(t["task"]), t["count"])
-        for t in line["told"]
+def _kept(line: Mapping[str, Any]) -> KnownSchedule:
+    history = (
+        HistoryEntry(
+            _time(t["due"]), t["what"], t["why"], None if t["task"] is None else _id(t["task"]), t["count"]
+        )
+        for t in line["history"]
     )
-    return Kept(
+    return KnownSchedule(
         line["rule"],
         _time(line["upto"]),
         line["ended"],
@@ -419,7 +423,7 @@ def _kept(line: Mapping[str, Any]) -> Kept:
         {_time(due): _id(task) for due, task in line["fired"].items()},
         {_id(task): _time(at) for task, at in line["by_hand"].items()},
         {planned.due: planned for planned in map(_planned, line["open"])},
-        deque(told, maxlen=HISTORY_KEPT),
+        deque(history, maxlen=HISTORY_KEPT),
     )
 
 

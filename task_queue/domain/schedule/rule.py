@@ -53,7 +53,7 @@ class DueTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Recurrence:
     """Made by ``rule_of``, which checks it."""
 
     expression: str
@@ -121,7 +121,7 @@ def rule_of(
     until: str | None = None,
     overlap: Overlap = Overlap.SKIP,
     catch_up: CatchUp = CatchUp.ONE,
-) -> Rule:
+) -> Recurrence:
     """The rule that these texts describe. Raises ValueError, with a phrase that follows the key's name."""
     plain = " ".join(expression.split())
     if len(plain) > _LONGEST or len(plain.split(" ")) != _FIELDS:
@@ -133,7 +133,7 @@ def rule_of(
         raise ValueError(f"{str(error).lower()} in {plain[:60]!r}") from None
     zone = zone_of(timezone)
     limit = None if until is None else end_of(until, zone)
-    return Rule(plain, timezone, limit, overlap, catch_up)
+    return Recurrence(plain, timezone, limit, overlap, catch_up)
 
 
 def end_of(until: str, zone: tzinfo) -> datetime:

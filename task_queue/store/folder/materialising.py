@@ -21,7 +21,15 @@ from task_queue.domain.errors import EngineUnavailable, TaskMovedOn, TaskQueueEr
 from task_queue.domain.events import Event
 from task_queue.domain.schedule import ledger
 from task_queue.domain.schedule.document import Schedule
-from task_queue.domain.schedule.ledger import ON_TIME, Kept, Line, Planned, Taken, Unfinished, decide
+from task_queue.domain.schedule.ledger import (
+    ON_TIME,
+    KnownSchedule,
+    LedgerLine,
+    Planned,
+    Taken,
+    UnfinishedTasks,
+    decide,
+)
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.platform.lockfile import locked
@@ -220,7 +228,7 @@ class Materialiser:
         except EngineUnavailable as error:
             log.warning("task not replaced source=%s task=%s error=%s", self._source, task_id, error)
 
-    def _unfinished(self, kept: Kept) -> Unfinished:
+    def _unfinished(self, kept: KnownSchedule) -> UnfinishedTasks:
         names = set(os.listdir(self._layout.pending))  # noqa: PTH208 - names only, and there may be many
         running: list[TaskId] = []
         waiting: list[TaskId] = []
@@ -230,7 +238,7 @@ class Materialiser:
                 running.append(task_id)
             elif document in names and naming.cancel_of(document) not in names:
                 waiting.append(task_id)
-        return Unfinished(tuple(running), tuple(waiting))
+        return UnfinishedTasks(tuple(running), tuple(waiting))
 
     def _is_anywhere(self, task_id: TaskId) -> bool:
         layout, document = self._layout, naming.document_of(task_id)
@@ -282,7 +290,7 @@ class _Book:
         except FileNotFoundError:
             self._stamp = None
 
-    def add(self, line: Line) -> None:
+    def add(self, line: LedgerLine) -> None:
         """Returns once the line would survive a power cut. Raises OSError."""
         data = _spelled(line)
         durable.append(self._path, data)

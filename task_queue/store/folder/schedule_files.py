@@ -21,7 +21,7 @@ from task_queue.domain.schedule.document import (
     read_schedule,
     why_not_named,
 )
-from task_queue.domain.schedule.ledger import Kept, LedgerError, kept_by
+from task_queue.domain.schedule.ledger import KnownSchedule, LedgerError, kept_by
 from task_queue.platform import durable, trust
 from task_queue.store.folder.intake_check import FileStamp, is_being_written, why_not_a_document
 from task_queue.store.folder.layout import Layout
@@ -144,7 +144,7 @@ def read_ledger(layout: Layout) -> LedgerLines:
     return LedgerLines(tuple(lines), len(data), torn)
 
 
-def kept_in(layout: Layout, ledger: LedgerLines) -> dict[str, Kept]:
+def kept_in(layout: Layout, ledger: LedgerLines) -> dict[str, KnownSchedule]:
     """What *ledger* says of each schedule. Raises UnreadableLedgerError."""
     try:
         return kept_by(ledger.lines)
