@@ -31,7 +31,7 @@ from pydantic_core import ErrorDetails
 from task_queue.config import document
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
-from task_queue.domain.document.readers import PERIOD
+from task_queue.domain.document.readers import PERIOD, TAG
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.hours import Hours, hours_of, span_of
 from task_queue.domain.work.commits import Signature
@@ -77,6 +77,11 @@ def _source_id(text: str) -> str:
 
 def _period(text: str) -> str:
     PERIOD(text)
+    return text
+
+
+def _tag(text: str) -> str:
+    TAG(text)
     return text
 
 
@@ -254,8 +259,20 @@ class Limits(_Section):
     starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    unreviewed: AtLeastOne | None = None
+    """With that many results waiting for a person, a source starts nothing new."""
+    per_workspace: AtLeastOne | None = None
+    """Tasks at once that work in place in one directory."""
+    per_repository: AtLeastOne | None = None
+    """Tasks at once of one repository, wherever they work."""
+    start_gap: Period | None = None
+    """The least time between two starts."""
     ageing: Period | None = None
     """A level of priority is worth as much as that time of waiting."""
+
+    @property
+    def starts_apart_by(self) -> timedelta | None:
+        return None if self.start_gap is None else PERIOD(self.start_gap)
 
     @property
     def ages_by(self) -> timedelta | None:
@@ -321,6 +338,8 @@ class Config(_Section):
     executors: dict[str, ConfiguredCommand] = {}
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()
+    capabilities: tuple[Annotated[str, AfterValidator(_tag)], ...] = ()
+    """What this machine has that tasks may need."""
     settle_seconds: Seconds = 1.0
     sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     stop_grace_seconds: Seconds = 30.0

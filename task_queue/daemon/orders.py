@@ -97,6 +97,7 @@ class ConfiguredOrders:
                 workspace=None if workspace is None else str(workspace),
                 roots=map(str, config.workspace_roots()),
                 ageing=config.limits.ages_by,
+                capabilities=config.capabilities,
             )
             self._parsed[:] = [(config, layers)]
         return self._parsed[0][1]
@@ -115,7 +116,7 @@ class ConfiguredOrders:
         except ConfigError as error:
             raise NeedsPersonError(str(error), hint=error.hint) from error
         default = self.config.workspace_of(self.source)
-        if default is None and not task.names_workspace:
+        if default is None and task.workspace is None:
             raise self._no_workspace()
         problem = None if default is None else _why_unusable(default)
         if problem is not None:

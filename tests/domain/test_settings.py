@@ -324,8 +324,8 @@ def test_a_fallback_differs_from_the_model() -> None:
 
 
 def test_what_has_no_effect_yet_is_told_only_when_it_is_asked_for() -> None:
-    """No capabilities are what every worker has anyway; a dedupe_key is a promise that is not kept yet."""
-    asked = {"capabilities": (), "dedupe_key": "nightly", "priority": 1}
+    """A dedupe_key is a promise that is not kept yet."""
+    asked = {"capabilities": ("gpu",), "dedupe_key": "nightly", "priority": 1}
 
     assert [key.name for key in settings.without_effect(asked)] == ["dedupe_key"]
     assert all(key.effect_comes_with for key in settings.without_effect(asked))

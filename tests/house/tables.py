@@ -156,6 +156,11 @@ CONFIGURATION: dict[str, str] = {
     "limits.starts_per_10min": "a source that starts more attempts has to wait",
     "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
     "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "limits.unreviewed": "with that many results that wait for a person, a source starts nothing new",
+    "capabilities": "what this machine has; a task whose `capabilities` are not all among these waits",
+    "limits.per_workspace": "tasks at once that work in place in one directory, or within it, over all sources",
+    "limits.per_repository": "tasks at once of one git repository, wherever they work, over all sources",
+    "limits.start_gap": "the least time between the starts of two attempts, such as `10s`",
     "limits.ageing": "a level of priority is worth as much as that time of waiting, such as `1h`: see"
     " [order](task-documents.md#order)",
     "git.author_name": "author of the queue's commits; without it, the repository's",

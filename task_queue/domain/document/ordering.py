@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
-from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
+from task_queue.domain.document.choices import CLAUDE, Isolation, OnDependencyFailure
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
@@ -52,8 +52,11 @@ class Waiting:
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
     model: str | None = None
-    names_workspace: bool = False
-    """It works in a directory of its own, wherever its source's tasks work."""
+    workspace: str | None = None
+    """The directory that it names to work in; None: where its source's tasks work."""
+    in_place: bool = True
+    """It works in that directory, and not in a checkout of its own."""
+    touches: tuple[str, ...] = ()
     ageing: timedelta | None = None
     """A level of priority is worth as much as that time of waiting; the same for all tasks of a configuration."""
 
@@ -172,7 +175,9 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "capabilities": settings.capabilities,
         "executor": settings.executor,
         "model": settings.model,
-        "names_workspace": settings.workspace is not None,
+        "workspace": settings.workspace,
+        "in_place": settings.isolation is Isolation.NONE,
+        "touches": settings.touches,
     }
 
 
