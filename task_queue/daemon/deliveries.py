@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from task_queue.config.environment import notifier_environment
-from task_queue.platform import descriptors, isolated
+from task_queue.platform import children
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 from task_queue.ports.notification import Delivered, Delivery
 
@@ -28,16 +28,7 @@ class DeliveryProcess:
         """Starts it. Raises OSError."""
         self._delivery = delivery
         self._gives_up_at = time.monotonic() + delivery.timeout_s + _TO_START_S
-        self._process = subprocess.Popen(
-            isolated.words_for("task_queue.app.delivering"),
-            cwd=isolated.DIRECTORY,
-            env=notifier_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        descriptors.give_back(self._process.pid)
+        self._process = children.ask("task_queue.app.delivering", notifier_environment())
 
     def stop(self) -> None:
         """End it, and what it started. Safe from another thread."""

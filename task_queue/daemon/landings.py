@@ -6,7 +6,6 @@ A try is a process (``runner/landing_again.py``), as an attempt is. ``tasks land
 from __future__ import annotations
 
 import logging
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ from task_queue.domain.work.report import report_of
 from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of, facts
-from task_queue.platform import descriptors, isolated
+from task_queue.platform import children
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 from task_queue.platform.wakeup import Wakeup
@@ -77,16 +76,7 @@ class LandingProcess:
     def __init__(self, request: LandingRequest) -> None:
         """Starts it. Raises OSError."""
         self._request = encode(request)
-        self._process = subprocess.Popen(
-            isolated.words_for("task_queue.runner.landing_again"),
-            cwd=isolated.DIRECTORY,
-            env=template_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        descriptors.give_back(self._process.pid)
+        self._process = children.ask("task_queue.runner.landing_again", template_environment())
 
     def stop(self) -> None:
         """Let it give up. Safe from another thread."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 
@@ -149,6 +150,8 @@ class TaskSettled:
     dead_letter: bool
     attention: tuple[str, ...] = ()
     """Of which kinds it needs a person: ``domain.attention``, or what a later release knows."""
+    figures: TaskFigures | None = None
+    """For statistics; events of earlier releases have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,48 @@ class TaskRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFired:
+    """A schedule put a task into the queue; ``why`` is why it is late, empty if it is on time."""
+
+    source: str
+    task_id: TaskId
+    schedule: str
+    due: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSkipped:
+    """A due time leads to no task, because of earlier tasks of the schedule."""
+
+    source: str
+    schedule: str
+    due: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleMissed:
+    """Due times passed unnoticed, and there will be no task for them; ``count`` is None where they are too many."""
+
+    source: str
+    schedule: str
+    first: datetime
+    last: datetime
+    count: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleBroken:
+    """A schedule cannot be used as it is, or where ``schedule`` is empty none of the source."""
+
+    source: str
+    schedule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileIgnored:
     source: str
     name: str
@@ -231,6 +276,8 @@ class AccountPaused:
     source: str
     why: str
     until: datetime | None
+    model: str | None = None
+    """Only tasks of this model, or class of models, are held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +375,10 @@ Event = (
     | CancelAsked
     | TaskEdited
     | TaskRejected
+    | ScheduleFired
+    | ScheduleSkipped
+    | ScheduleMissed
+    | ScheduleBroken
     | FileIgnored
     | TaskLimited
     | AccountPaused

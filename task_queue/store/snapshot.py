@@ -107,6 +107,10 @@ class Snapshots:
             self._states[task_id] = states.state_in(layouts, task_id)
         return self._states[task_id]
 
+    def state_in(self, source: str, task_id: TaskId) -> TaskState | None:
+        """The state of a task of that name in *source* alone."""
+        return states.state_of(self._sources[source].layout, task_id)
+
     def reasons(
         self, source: str, *, now: datetime, running: int, holds: Holds, also: Iterable[Waiting] = ()
     ) -> list[tuple[Waiting, str]]:

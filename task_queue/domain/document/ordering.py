@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
-from task_queue.domain.document.choices import CLAUDE, Isolation, OnDependencyFailure
+from task_queue.domain.document.choices import CLAUDE, Isolation, OnDependencyFailure, WorkType
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
@@ -57,6 +57,10 @@ class Waiting:
     in_place: bool = True
     """It works in that directory, and not in a checkout of its own."""
     touches: tuple[str, ...] = ()
+    type: str = WorkType.GENERAL
+    length: int = 0
+    """Of its text, in characters: estimates go by it."""
+    max_budget_usd: float | None = None
     ageing: timedelta | None = None
     """A level of priority is worth as much as that time of waiting; the same for all tasks of a configuration."""
 
@@ -144,6 +148,7 @@ def waiting_for(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
+        length=len(task.body),
         lacks=lacks,
         ageing=ageing,
         **_of_history(history),
@@ -174,6 +179,8 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "dedupe_key": settings.dedupe_key,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
+        "type": settings.type,
+        "max_budget_usd": settings.max_budget_usd,
         "model": settings.model,
         "workspace": settings.workspace,
         "in_place": settings.isolation is Isolation.NONE,
