@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
@@ -77,11 +77,6 @@ def _source_id(text: str) -> str:
 
 def _period(text: str) -> str:
     PERIOD(text)
-    return text
-
-
-def _tag(text: str) -> str:
-    TAG(text)
     return text
 
 
@@ -260,23 +255,10 @@ class Limits(_Section):
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
     unreviewed: AtLeastOne | None = None
-    """With that many results waiting for a person, a source starts nothing new."""
     per_workspace: AtLeastOne | None = None
-    """Tasks at once that work in place in one directory."""
     per_repository: AtLeastOne | None = None
-    """Tasks at once of one repository, wherever they work."""
     start_gap: Period | None = None
-    """The least time between two starts."""
     ageing: Period | None = None
-    """A level of priority is worth as much as that time of waiting."""
-
-    @property
-    def starts_apart_by(self) -> timedelta | None:
-        return None if self.start_gap is None else PERIOD(self.start_gap)
-
-    @property
-    def ages_by(self) -> timedelta | None:
-        return None if self.ageing is None else PERIOD(self.ageing)
 
 
 class NotificationTarget(_Section):
@@ -338,7 +320,7 @@ class Config(_Section):
     executors: dict[str, ConfiguredCommand] = {}
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()
-    capabilities: tuple[Annotated[str, AfterValidator(_tag)], ...] = ()
+    capabilities: tuple[Annotated[str, AfterValidator(TAG)], ...] = ()
     """What this machine has that tasks may need."""
     settle_seconds: Seconds = 1.0
     sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0

@@ -40,6 +40,7 @@ from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.schedules import DueTasks
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError, GitError
 from task_queue.domain.events import (
@@ -410,7 +411,7 @@ def _bounds_of(config: Config) -> Bounds:
         hold_above_utilization=config.limits.hold_above_utilization,
         hold_below_priority=config.limits.hold_below_priority,
         unreviewed=config.limits.unreviewed,
-        start_gap=config.limits.starts_apart_by,
+        start_gap=PERIOD(config.limits.start_gap) if config.limits.start_gap else None,
         caps=Caps(config.limits.per_workspace, config.limits.per_repository),
         workspaces={
             source.id: str(workspace)

@@ -29,7 +29,7 @@ def means(pattern: str, file: str) -> bool:
             expression += "(?:[^/]+/)*"
         else:
             for token in re.findall(r"\[[^]]+]|.", part):
-                expression += {"*": "[^/]*", "?": "[^/]", ".": r"\."}.get(token, token)
+                expression += str({"*": "[^/]*", "?": "[^/]", ".": r"\."}.get(token, token))
             expression += "/"
     return re.fullmatch(expression + ("" if of_files else "(?:[^/]+/)*"), file + "/") is not None
 
