@@ -13,6 +13,7 @@ from task_queue.cli.session import as_json_option, pass_installation
 
 _LIMIT = 100
 _DEPTH = 12
+_NAMED = 5
 
 
 @click.command()
@@ -38,10 +39,11 @@ def tree(installation: Installation, *, task: str | None, limit: int, as_json: b
         render.say(f"{lead}{_about(each, again=again)}")
     if left_out:
         render.say(f"and {left_out:,} more; see them with --limit {limit + left_out}, or --json")
-    needing = next((each.needed_by for each in view.tasks if each.task_id == task_id), [])
-    if needing:
-        shown = ", ".join(needing[:5]) + (f" and {len(needing) - 5:,} more" if len(needing) > 5 else "")
-        render.say(f"needed by: {shown}")
+    for each in view.tasks:
+        if each.task_id == task_id and each.needed_by:
+            more = len(each.needed_by) - _NAMED
+            shown = ", ".join(each.needed_by[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+            render.say(f"needed by: {shown}")
 
 
 def _about(task: TreeTask, *, again: bool) -> str:
