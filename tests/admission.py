@@ -40,7 +40,7 @@ class FakeAdmission:
             self._probe = source
         return None
 
-    def count_in(self, source: str, wanted_usd: float | None) -> None:  # noqa: ARG002 - the port's signature
+    def count_in(self, source: str, wanted_usd: float | None, *, task: Waiting | None = None) -> None:  # noqa: ARG002 - the port's signature
         self.log.append("count_in")
         self.inside.add(source)
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView, AttentionView, DaemonView, ListedSource, SourceView
-from task_queue.app.files import Record, names_in, record, records_in, text_in
-from task_queue.app.merged_branches import MergedBranches
+from task_queue.app.files import Record, names_in, text_in
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.source_pause import PAUSED_BY_CONFIGURATION, go_on_command
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.store.folder.acknowledgements import acknowledgement_of
+from task_queue.git.merged_branches import MergedBranches
 from task_queue.store.folder.states import ended_state
+from task_queue.store.folder.unreviewed import open_needs
 
 if TYPE_CHECKING:
     from task_queue.app.circumstances import Circumstances
@@ -194,24 +194,7 @@ def _numbered(number: int, what: str) -> str:
 
 
 def _of_result(listed: ListedSource, path: Path, landings: MergedBranches) -> Iterator[AttentionView]:
-    """As the result has it, which was written when its task ended, without what a person has settled or seen since.
-
-    Nothing once the document is gone from where it ended: then a person has retried, filed or deleted it by hand.
-    """
-    content = record(path)
-    if content is None or isinstance(content, str):
-        return
-    needs = tuple(records_in(content, "attention"))
-    task_id = TaskId(text_in(content, "task_id") or "")
-    if not needs or not naming.is_task_id(task_id) or ended_state(listed.folders, task_id) is None:
-        return
-    seen, completed_at = acknowledgement_of(listed.folders, task_id), text_in(content, "completed_at") or ""
-    for each in needs:
-        kind, sentence, command = (text_in(each, key) or "" for key in ("kind", "sentence", "command"))
-        if seen is not None and seen.covers(sentence, completed_at=completed_at):
-            continue
-        if kind == AttentionKind.NOT_LANDED and landings.has_settled(command):
-            continue
+    for task_id, kind, sentence, command in open_needs(listed.folders, path, landings.has_settled):
         yield AttentionView(kind, f"task {task_id}: {sentence}", command, task_id=task_id, source=listed.id)
 
 

@@ -11,7 +11,6 @@ from task_queue.app.installation import Installation
 from task_queue.app.source_here import source_here
 from task_queue.config.document import SourceEntry, layers_of
 from task_queue.domain.document.layers import Layers, task_under
-from task_queue.domain.document.settings import without_effect
 from task_queue.domain.errors import ConfigError, TaskFileError, TaskQueueError
 from task_queue.domain.task import Task, TaskId
 
@@ -87,9 +86,8 @@ def _source_of(installation: Installation, path: Path, directory: Path) -> Sourc
 def _notes(installation: Installation, task: Task, source: SourceEntry | None) -> list[str]:
     from task_queue.app.finding import state_of
 
-    notes = [f"{key.name} has no effect in this release" for key in without_effect(task.given)]
-    if source is not None:
-        sources = installation.sources()
-        missing = [each for each in task.given.get("depends_on", ()) if state_of(sources, each) is None]
-        notes += [f"depends_on: there is no task {each} yet" for each in missing]
-    return notes
+    if source is None:
+        return []
+    sources = installation.sources()
+    missing = [each for each in task.given.get("depends_on", ()) if state_of(sources, each) is None]
+    return [f"depends_on: there is no task {each} yet" for each in missing]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from task_queue.app.account import AccountFiles, account_from
@@ -18,6 +19,8 @@ from task_queue.config import document
 from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations
 from task_queue.domain.source_pause import SourcePause
+from task_queue.domain.task import TaskId
+from task_queue.platform.json_files import texts_in
 from task_queue.store.folder.layout import Layout
 from task_queue.store.pauses import Pauses
 from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
@@ -61,6 +64,8 @@ class Circumstances:
         running = self._limits.get("running")
         self.places = running if isinstance(running, int) and running > 0 else _PLACES
         """For agents, of all sources together."""
+        self._reviews: dict[str, str | None] = {}
+        """Why sources wait for a person to look at results, of those asked about."""
         self._spent = account_from(
             files,
             expected=_section(content, "agent").get("account"),
@@ -107,16 +112,67 @@ class Circumstances:
         outside = outside_hours(source.hours, at or self.now)
         hours = None if outside is None else outside.why
         pauses = (source_paused(source.id), source_drains(source.id), paused_by_configuration(source.id))
-        if why in {STOPPED, *pauses, broken, hours}:
+        reviews = self._held_for_reviews(source)
+        if why in {STOPPED, *pauses, broken, hours, reviews}:
             why = None  # the files say it, and sooner
         if everything is None:
             everything = (
-                source.trouble or broken or hours or (why if said.get("holds") == "everything" else None)
+                source.trouble
+                or broken
+                or reviews
+                or hours
+                or (why if said.get("holds") == "everything" else None)
             )
         agents = self._agents_held(source, at or self.now, spent or {})
+        if at is None:
+            from task_queue.domain.holds import any_of
+
+            agents = any_of(agents, self._held_by_neighbours(source))
         if at is None and agents is None and why is not None and said.get("holds") == "agents":
             agents = AgentHold(Held(why))
         return Holds(everything, agents)
+
+    def _held_for_reviews(self, source: ListedSource) -> str | None:
+        most = _whole(self._limits.get("unreviewed"))
+        if most is None or most < 1:
+            return None
+        if source.id in self._reviews:
+            return self._reviews[source.id]
+        from task_queue.domain.holds import unreviewed
+        from task_queue.git.merged_branches import MergedBranches
+        from task_queue.store.folder.unreviewed import has_unreviewed
+
+        too_many = has_unreviewed(source.folders, most, MergedBranches().has_settled)
+        self._reviews[source.id] = unreviewed(most) if too_many else None
+        return self._reviews[source.id]
+
+    def _held_by_neighbours(self, source: ListedSource) -> Hold | None:
+        """By what runs in other sources, as the daemon says."""
+        caps = (_whole(self._limits.get("per_workspace")), _whole(self._limits.get("per_repository")))
+        runs = {
+            name: cast("Record", words["runs"])
+            for name, words in self.said.items()
+            if name != source.id and isinstance(words.get("runs"), dict)
+        }
+        if not any(each.get("touches") or caps != (None, None) for each in runs.values()):
+            return None
+        from task_queue.domain.together import Caps, Neighbour, TogetherHold, Workplace
+        from task_queue.git.location import workplace_of
+
+        neighbours = tuple(
+            Neighbour(
+                name,
+                TaskId(text_in(each, "task_id") or ""),
+                Workplace(
+                    text_in(each, "repository") or "",
+                    text_in(each, "directory") or "",
+                    each.get("in_place") is True,
+                    texts_in(each, "touches"),
+                ),
+            )
+            for name, each in runs.items()
+        )
+        return TogetherHold(neighbours, Caps(*caps), partial(workplace_of, base=source.layers().workspace))
 
     def _agents_held(self, source: ListedSource, now: datetime, also: Mapping[str, float]) -> Hold | None:
         from task_queue.domain.holds import account_paused, any_of, budget_spent, models_held, near_the_limit
@@ -165,6 +221,10 @@ def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, object]:
     section: object = content.get(name)
     return cast("dict[str, object]", section) if isinstance(section, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _number(value: object) -> float | None:

@@ -220,14 +220,14 @@ def _that_orders_find(
     orders = orders_of(installation, config, listed.id)
     seen: set[tuple[str, str | None]] = set()
     for task in waiting:
-        kind = (task.executor, task.id if task.names_workspace else None)
+        kind = (task.executor, task.id if task.workspace is not None else None)
         if task.lacks or kind in seen:
             continue
         seen.add(kind)
         document = document_of(listed, task.id)
         problem = None if document is None else orders.problem_with(document)
         if problem is not None:
-            about = task.id if task.names_workspace else None
+            about = task.id if task.workspace is not None else None
             yield PlanProblemView(problem, "task-queue doctor", listed.id, about)
 
 

@@ -12,6 +12,7 @@ _COMMANDS = {
     "check": LazyCommand("tasks_check:check", "Say every fault of documents, without adding them."),
     "list": LazyCommand("tasks_read:list_tasks", "What runs, what waits, and what ended last."),
     "show": LazyCommand("tasks_show:show", "Everything that is known about one task."),
+    "tree": LazyCommand("tasks_tree:tree", "Which tasks wait for which others."),
     "logs": LazyCommand("tasks_logs:logs", "What the agent did; with --follow, as it happens."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),

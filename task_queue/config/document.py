@@ -169,6 +169,7 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
         workspace=own or common,
         roots=_roots_of(document),
         ageing=_section(document, "limits").get("ageing"),
+        capabilities=document.get("capabilities"),
     )[0]
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
@@ -31,7 +31,7 @@ from pydantic_core import ErrorDetails
 from task_queue.config import document
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
-from task_queue.domain.document.readers import PERIOD
+from task_queue.domain.document.readers import PERIOD, TAG
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.hours import Hours, hours_of, span_of
 from task_queue.domain.work.commits import Signature
@@ -256,12 +256,11 @@ class Limits(_Section):
     starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    unreviewed: AtLeastOne | None = None
+    per_workspace: AtLeastOne | None = None
+    per_repository: AtLeastOne | None = None
+    start_gap: Period | None = None
     ageing: Period | None = None
-    """A level of priority is worth as much as that time of waiting."""
-
-    @property
-    def ages_by(self) -> timedelta | None:
-        return None if self.ageing is None else PERIOD(self.ageing)
 
 
 class NotificationTarget(_Section):
@@ -323,6 +322,8 @@ class Config(_Section):
     executors: dict[str, ConfiguredCommand] = {}
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()
+    capabilities: tuple[Annotated[str, AfterValidator(TAG)], ...] = ()
+    """What this machine has that tasks may need."""
     settle_seconds: Seconds = 1.0
     sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     stop_grace_seconds: Seconds = 30.0

@@ -24,6 +24,7 @@ from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
 from task_queue.domain.document.naming import copy_of
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import (
     ConfigError,
@@ -96,7 +97,8 @@ class ConfiguredOrders:
                 executors=config.executors,
                 workspace=None if workspace is None else str(workspace),
                 roots=map(str, config.workspace_roots()),
-                ageing=config.limits.ages_by,
+                ageing=PERIOD(config.limits.ageing) if config.limits.ageing else None,
+                capabilities=config.capabilities,
             )
             self._parsed[:] = [(config, layers)]
         return self._parsed[0][1]
@@ -115,7 +117,7 @@ class ConfiguredOrders:
         except ConfigError as error:
             raise NeedsPersonError(str(error), hint=error.hint) from error
         default = self.config.workspace_of(self.source)
-        if default is None and not task.names_workspace:
+        if default is None and task.workspace is None:
             raise self._no_workspace()
         problem = None if default is None else _why_unusable(default)
         if problem is not None:

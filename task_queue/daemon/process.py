@@ -40,6 +40,7 @@ from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.schedules import DueTasks
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError, GitError
 from task_queue.domain.events import (
@@ -52,7 +53,9 @@ from task_queue.domain.events import (
     TaskSettled,
 )
 from task_queue.domain.standstill import Standstill
+from task_queue.domain.together import Caps
 from task_queue.domain.work.baseline import BrokenBase
+from task_queue.git.merged_branches import MergedBranches
 from task_queue.git.program import Git
 from task_queue.git.repository import commit_of
 from task_queue.platform import descriptors, durable, identity
@@ -61,6 +64,8 @@ from task_queue.platform.notify import Notifier
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.emit import Emit
 from task_queue.store.event_log import EventLog
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.unreviewed import has_unreviewed
 from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
@@ -175,6 +180,7 @@ class Daemon:
             Ledger(locations.ledger),
             broken_bases=BrokenBases(locations.broken_bases, self._tip_of),
             pauses=Pauses(locations.pauses),
+            has_unreviewed=self._has_unreviewed,
             emit=self._emit,
         )
         self._halted = False
@@ -257,11 +263,13 @@ class Daemon:
                 if self._sources.all_turning(now):
                     self._notifier.watchdog()
                 self._sources.look_at_disks()
+                self._admission.look_at_unreviewed()
             self._reload_if_changed()
             self._halt_if_asked()
             self._admission.look_at_account_file()
             self._admission.look_at_broken_bases()
             self._admission.look_at_hours()
+            self._admission.look_at_start_gap()
             self._sources.look_at_pauses()
             self._sources.close_retired()
             self._write_state()
@@ -292,6 +300,12 @@ class Daemon:
         except GitError as error:
             log.warning("target not looked at repository=%s error=%s", broken.repository, error)
             return None
+
+    def _has_unreviewed(self, source_id: str, at_least: int) -> bool:
+        source = self._config.source(source_id)
+        if source is None:
+            return False
+        return has_unreviewed(Layout(source.path), at_least, MergedBranches().has_settled)
 
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
@@ -396,6 +410,14 @@ def _bounds_of(config: Config) -> Bounds:
         daily_budget_usd=config.limits.daily_budget_usd,
         hold_above_utilization=config.limits.hold_above_utilization,
         hold_below_priority=config.limits.hold_below_priority,
+        unreviewed=config.limits.unreviewed,
+        start_gap=PERIOD(config.limits.start_gap) if config.limits.start_gap else None,
+        caps=Caps(config.limits.per_workspace, config.limits.per_repository),
+        workspaces={
+            source.id: str(workspace)
+            for source in config.sources
+            if (workspace := config.workspace_of(source)) is not None
+        },
         folders={source.id: source.queue for source in config.sources},
         closed=frozenset(source.id for source in config.sources if source.paused),
         source_budgets={
@@ -409,6 +431,8 @@ def _bounds_of(config: Config) -> Bounds:
 
 def _shared_workspaces(config: Config) -> list[str]:
     """Sources whose agents would work in one tree at the same time."""
+    if 1 in (config.limits.per_workspace, config.limits.per_repository):
+        return []
     in_place: dict[Path, list[str]] = {}
     for source in config.sources:
         defaults = {**parse_defaults(config.defaults), **parse_defaults(source.defaults)}
@@ -417,7 +441,7 @@ def _shared_workspaces(config: Config) -> list[str]:
             in_place.setdefault(workspace.resolve(), []).append(source.id)
     return [
         f"agents of {', '.join(ids)} may edit {workspace} at the same time; isolation: worktree in the"
-        " configuration's defaults keeps them apart (it needs a git repository)"
+        " configuration's defaults keeps them apart (it needs a git repository), or limits.per_workspace: 1"
         for workspace, ids in in_place.items()
         if len(ids) > 1
     ]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from task_queue.domain.events import (
     SourceOpened,
     SourcePaused,
     SourceResumed,
+    TaskAdopted,
     TaskSettled,
 )
 from task_queue.domain.holds import Held
@@ -41,6 +42,7 @@ from task_queue.domain.model import Result
 from task_queue.domain.source_pause import SourcePause, SourcePauseState
 from task_queue.domain.standstill import Standstill, standstill_of
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.together import Neighbour
 from task_queue.platform import descriptors
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -391,11 +393,12 @@ class ServedSources:
         worker, source_id = served.worker, served.source.id
         refusal = self._disk_troubles.get(source_id)
         why = worker.trouble or refusal or worker.hold_reason
-        of_agents_only = worker.holds_agents_only and why == worker.hold_reason
+        runs = self._admission.running_in(source_id)
         return {
             "state": served.state(stopped=stopped),
             "why": why,
-            "holds": None if why is None else "agents" if of_agents_only else "everything",
+            "holds": None if why is None else self._what_is_held(worker, why),
+            "runs": None if runs is None else _as_json(runs),
             "needs_person": self._admission.tripped(source_id) is not None
             or (worker.trouble is None and refusal is not None),
             "watch": "sweep" if source_id in self._degraded else "events",
@@ -403,6 +406,13 @@ class ServedSources:
             "thread_id": worker.thread_id,
             "task_id": worker.running,
         }
+
+    def _what_is_held(self, worker: Worker, why: str) -> str:
+        if why != worker.hold_reason:
+            return "everything"
+        if self._admission.holds_one(worker.source):
+            return "one"
+        return "agents" if worker.holds_agents_only else "everything"
 
     def _open(self, source: Source) -> None:
         self._keyed.expect(source.id)
@@ -445,6 +455,7 @@ class ServedSources:
                 on_change=partial(self._changed.append, source.id),
             )
         )
+        self._admission.expect(source.id)
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = self._as_it_stands(_ServedSource(source, engine, worker, thread))
         self._changed.append(source.id)
@@ -481,7 +492,14 @@ class ServedSources:
 
     def _note(self, event: Event) -> None:
         self._emit(event)
+        if isinstance(event, TaskAdopted):
+            self._changed.append(event.source)
         if isinstance(event, TaskSettled):
             for served in list(self._served.values()):
                 if served.engine.moved(event.task_id):
                     served.worker.wake()
+
+
+def _as_json(runs: Neighbour) -> dict[str, Any]:
+    """For front ends, which work out from it what may not run beside it."""
+    return {"task_id": runs.task_id, **asdict(runs.at)}

@@ -23,6 +23,7 @@ from task_queue.domain.attempt.recovery import ClaimFacts, Repair, repair_for
 from task_queue.domain.attempt.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.domain.attempt.spending import Meter, meter_of
 from task_queue.domain.document.choices import CLAUDE, OnLostSession
+from task_queue.domain.document.ordering import Waiting, waiting_for
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import (
     ClaimLost,
@@ -240,7 +241,7 @@ class Supervision:
         run = self._attempts.run_of(claim)
         runner = self._live_runner(claim, run, has_ending=False) if run is not None else None
         if runner is not None:
-            self._admission.count_in(self._source, self._may_spend(claim))
+            self._admission.count_in(self._source, self._may_spend(claim), task=self._as_it_waited(claim))
             try:
                 self._emit(events.TaskAdopted(self._source, claim.task_id, claim.attempt))
                 # The time before that, with an earlier daemon, is not known for sure.
@@ -471,6 +472,12 @@ class Supervision:
             return self._orders.settings_of(self._queue.task(claim))
         except TaskFileError:
             return None
+
+    def _as_it_waited(self, claim: Claim) -> Waiting | None:
+        settings = self._settings(claim)
+        if settings is None:
+            return None
+        return waiting_for(self._queue.task(claim), settings, dropped_at=claim.started_at)
 
     def _policy(self, claim: Claim) -> Policy:
         settings = self._settings(claim)

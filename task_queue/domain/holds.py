@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from task_queue.domain.attempt.account import (
@@ -20,6 +20,7 @@ from task_queue.domain.attempt.account import (
 )
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.document.readers import spelled
 from task_queue.domain.hours import Hours
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.source_pause import SourcePause, SourcePauseState, go_on_command
@@ -36,6 +37,8 @@ class Held:
     """From then on it may start, as far as is known."""
     needs_person: bool = False
     """Nothing changes before a person acts, also where it is tried again at *until*."""
+    of_one: bool = False
+    """Others of its source, or of its kind, may start."""
 
 
 class Hold(Protocol):
@@ -130,6 +133,15 @@ def paused_by_configuration(source: str) -> str:
     return f"the configuration pauses the source; go on with: {go_on_command(source, by_configuration=True)}"
 
 
+def unreviewed(limit: int) -> str:
+    """Of a source with that many results that wait for a person, or more."""
+    results = "1 result waits" if limit == 1 else f"{limit} results or more wait"
+    return (
+        f"{results} for a person (limits.unreviewed): nothing new starts before one of these is settled or"
+        " acknowledged; see them with: task-queue status"
+    )
+
+
 def base_broken(
     source: str, *, repository: str, target: str, commit: str, commands: Iterable[str], task_id: str
 ) -> str:
@@ -182,6 +194,15 @@ def near_the_limit(
 def budget_spent(spent_today_usd: float, *, now: datetime) -> AgentHold:
     why = f"the daily budget is spent ({spent_today_usd:.2f} USD today); goes on at midnight"
     return AgentHold(Held(why, next_midnight(now)))
+
+
+def starts_apart(gap: timedelta, *, last: datetime, now: datetime) -> Held | None:
+    """While less than *gap* has passed since the *last* start; None also after the clock was set back."""
+    until = last + gap
+    if not last <= now < until:
+        return None
+    why = f"starts are {spelled(gap)} apart (limits.start_gap); the next one at {until.astimezone():%H:%M:%S}"
+    return Held(why, until)
 
 
 def outside_hours(hours: Hours | None, now: datetime) -> Held | None:

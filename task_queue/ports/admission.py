@@ -25,10 +25,11 @@ class Admission(Protocol):
         """Take a place for one attempt; or say why there is none, and call *wake* when that may have changed."""
         ...
 
-    def count_in(self, source: str, wanted_usd: float | None) -> None:
+    def count_in(self, source: str, wanted_usd: float | None, *, task: Waiting | None = None) -> None:
         """Let the attempt that an earlier daemon started in *source* take a place, be one free or not.
 
-        It may still spend *wanted_usd*, None: whatever the day's budget leaves.
+        It may still spend *wanted_usd*, None: whatever the day's budget leaves. *task* is None where its document
+        does not say any more what it is.
         """
         ...
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
+from datetime import datetime, timedelta
+from itertools import pairwise
+
 import pytest
 
 from tests.acceptance.conftest import MakeRig
@@ -85,3 +90,84 @@ def test_a_cycle_that_came_while_no_daemon_ran_is_told_and_ended(make_rig: MakeR
     }
     rig.drop_command("task-edited", "true", depends_on="task-edited")
     assert "task-edited -> task-edited" in rig.result("task-edited")["error"]
+
+
+def test_tasks_that_touch_the_same_files_never_run_together(make_rig: MakeRig) -> None:
+    """Over sources, also after a kill while the runner goes on; another one of the source passes meanwhile."""
+    rig = make_rig(sources=("a", "b"), sweep_seconds=_NO_SWEEP_S)
+    daemon = rig.start()
+    rig.drop_command("task-long", _UNTIL_GO, touches="src/**")
+    rig.started("order")
+    rig.drop_command("task-1-same", "echo same >> order", source="b", touches="src/x.py")
+    rig.drop_command("task-2-other", "echo other >> order", source="b", touches="docs")
+    rig.result("task-2-other", source="b")
+    top = str(rig.workspace)
+    why = f"task-long of source 'a' runs and may touch the same files ({top}/src/x.py and {top}/src/**)"
+    eventually(lambda: dict(waiting(rig)) == {"task-1-same": why}, what="the list says why")
+    daemon.kill()
+    daemon.wait()
+    rig.start()
+    eventually(lambda: dict(waiting(rig)) == {"task-1-same": why}, what="the next daemon says it, too")
+    before = rig.side_effects("order")
+    (rig.workspace / "go").touch()
+    rig.result("task-1-same", source="b")
+
+    assert before == ["began", "other"]
+    assert rig.side_effects("order") == ["began", "other", "same"]
+
+
+def test_one_workspace_has_one_task_at_a_time_and_starts_are_apart(make_rig: MakeRig) -> None:
+    """By `limits.per_workspace` and `limits.start_gap`, over three sources."""
+    rig = make_rig(
+        sources=("a", "b", "c"), sweep_seconds=_NO_SWEEP_S, limits={"per_workspace": 1, "start_gap": "1s"}
+    )
+    rig.start()
+    rig.drop_command("task-a", f"mkdir busy && {_UNTIL_GO}; rmdir busy")
+    rig.started("order")
+    for source in "bc":
+        rig.drop_command(f"task-{source}", "mkdir busy && echo alone >> order; rmdir busy", source=source)
+    why = f"1 task runs in {rig.workspace} already (limits.per_workspace is 1)"
+    eventually(
+        lambda: dict(waiting(rig)) == {"task-b": why, "task-c": why}, what="the list says why both wait"
+    )
+    (rig.workspace / "go").touch()
+    starts = sorted(
+        datetime.fromisoformat(rig.result(f"task-{source}", source=source)["started_at"]) for source in "abc"
+    )
+
+    assert rig.side_effects("order") == ["began", "alone", "alone"]
+    assert min(after - before for before, after in pairwise(starts)) > timedelta(seconds=0.9)
+
+
+def test_a_source_whose_results_nobody_looked_at_starts_nothing_new(make_rig: MakeRig) -> None:
+    """By `limits.unreviewed`; another source goes on, and so does this one after `tasks ack`."""
+    rig = make_rig(sources=("a", "b"), sweep_seconds=_NO_SWEEP_S, limits={"unreviewed": 1})
+    rig.start()
+    rig.drop_command("task-1", "false", max_attempts=1)
+    rig.result("task-1")
+    rig.drop_command("task-2", "true")
+    rig.drop_command("task-3", "true", source="b")
+    rig.result("task-3", source="b")
+    why = (
+        "1 result waits for a person (limits.unreviewed): nothing new starts before one of these is settled or"
+        " acknowledged; see them with: task-queue status"
+    )
+    eventually(lambda: dict(waiting(rig)) == {"task-2": why}, what="the list says why")
+    eventually(lambda: rig.state()["sources"]["a"]["why"] == why, what="the worker says so, too")
+    rig.cli("tasks", "ack", "task-1", check=True)
+
+    assert rig.result("task-2")["success"] is True
+
+
+def test_a_task_waits_for_what_this_machine_lacks(make_rig: MakeRig) -> None:
+    """Until the configuration says that it has it."""
+    rig = make_rig(sweep_seconds=_NO_SWEEP_S)
+    daemon = rig.start()
+    rig.drop_command("task-1", "true", capabilities="gpu")
+    eventually(lambda: "does not have 'gpu'" in dict(waiting(rig)).get("task-1", ""), what="it waits")
+    (need,) = rig.json("status")["attention"]
+    rig.config.write_text(json.dumps(json.loads(rig.config.read_text()) | {"capabilities": ["gpu"]}))
+    daemon.send_signal(signal.SIGHUP)
+
+    assert (need["kind"], need["task_id"]) == ("not_configured", "task-1")
+    assert rig.result("task-1")["success"] is True

@@ -33,6 +33,7 @@ class State:
     blocked: int = 0
     delayed: bool = False
     loop: bool = False
+    """The daemon will reject the task that closed it."""
     failed: int = 0
     clean: int = 0
     torn: bool = False
@@ -43,7 +44,7 @@ class State:
         """How many things of each kind a person has to do with."""
         kinds = {
             "daemon": int(not self.daemon),
-            "blocked": self.blocked + 2 * self.loop,
+            "blocked": self.blocked,
             "failed": self.failed,
             "lock": int(self.torn),
         }

@@ -178,6 +178,10 @@ def test_a_document_that_no_configuration_fits_is_ahead_of_none(
         ("allow: Mcp", "allow: Mcp is more than the owner's configuration allows"),
         ("executor: mkae", "executor 'mkae' is not configured; did you mean 'make'?"),
         ("max_budget_usd: 3", "max_budget_usd cannot be kept with executor make"),
+        (
+            "capabilities: [gpu, git-lfs]",
+            "this machine does not have 'gpu'; if it does, add that to capabilities",
+        ),
         ("workspace: /etc", "the workspace /etc is outside the directories that a task may name"),
         ("workspace: ~nobody-here", "is outside the directories that a task may name"),
     ],
@@ -185,7 +189,10 @@ def test_a_document_that_no_configuration_fits_is_ahead_of_none(
 def test_what_the_configuration_lacks_holds_its_task(bench: Bench, key: str, words: str) -> None:
     """It needs a person, and is ahead of none; the line is named."""
     configure(bench, _with_make)
-    configure(bench, lambda content: content.update({"roots": [str(bench.home / "allowed")]}))
+    configure(
+        bench,
+        lambda content: content.update({"roots": [str(bench.home / "allowed")], "capabilities": ["git-lfs"]}),
+    )
     drop(bench, A, "priority: 9", key)
     drop(bench, B)
 

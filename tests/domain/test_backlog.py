@@ -26,6 +26,7 @@ from task_queue.domain.document.ordering import (
 )
 from task_queue.domain.holds import AgentHold, Held, Hold, ModelHold, ReturnedHold, any_of
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.together import Caps, Neighbour, TogetherHold, Workplace
 
 NOW = datetime(2026, 2, 7, 12, tzinfo=UTC)
 NAMES = st.sampled_from([TaskId(f"task-{letter}") for letter in "abcdef"])
@@ -41,6 +42,9 @@ MORE = st.fixed_dictionaries(
         "paused": st.integers(0, 2),
         "needs_person": st.sampled_from(["", "", "came back"]),
         "lacks": st.sampled_from(["", "", "no executor"]),
+        "workspace": st.sampled_from([None, None, "/w"]),
+        "in_place": st.booleans(),
+        "touches": st.sampled_from([(), (), ("/src/**",), ("/docs/**", "/*.md"), ("/**",)]),
     }
 )
 OPUS = ModelPause(NOW, "limit", NOW, is_class=True, sources=("a",))
@@ -48,6 +52,27 @@ HOLDS = (
     st.none()
     | st.builds(AgentHold, st.just(Held("held")), st.none() | st.integers(4, 6))
     | st.just(ModelHold(Held("opus held"), "opus", OPUS, "a"))
+    | st.builds(
+        TogetherHold,
+        st.lists(
+            st.builds(
+                Neighbour,
+                st.just("b"),
+                st.just(TaskId("task-n")),
+                st.builds(
+                    Workplace,
+                    st.sampled_from(["/", "/r/.git"]),
+                    st.sampled_from(["/w", "/r", "/r/sub"]),
+                    st.booleans(),
+                    st.sampled_from([(), ("/src/x.py",), ("/docs/**",)]),
+                ),
+            ),
+            max_size=2,
+        ).map(tuple),
+        st.builds(Caps, st.none() | st.integers(1, 2), st.none() | st.integers(1, 2)),
+        st.just(lambda task: Workplace("/r/.git", task.workspace or "/r", task.in_place, task.touches)),
+        st.none() | st.just("c"),
+    )
     | st.just(any_of(ReturnedHold(Held("another first")), AgentHold(Held("held"), 5)))
 )
 

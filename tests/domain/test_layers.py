@@ -87,7 +87,7 @@ def test_every_rule_that_is_too_wide_is_named() -> None:
 def test_what_is_broken_is_left_out_and_named() -> None:
     layers, faults = usable_layers({"priority": 9, "timeout": "soon"}, ["x"], None, executors=("make",))
 
-    assert layers == Layers(({"priority": 9},), ("make",))
+    assert layers == Layers(({"priority": 9},), ("make",), capabilities=())
     assert [fault.partition(":")[0] for fault in faults] == ["timeout", "must be an object"]
 
 
@@ -96,3 +96,14 @@ def test_equal_layers_are_equal() -> None:
     assert layers_of({"priority": 2}, executors=["make"]) == layers_of(
         {"priority": 2}, {}, executors=["make"]
     )
+
+
+def test_a_task_waits_for_the_capabilities_that_this_machine_lacks() -> None:
+    """They come from the document or from defaults; the reason names those that are missing."""
+    layers = layers_of({"capabilities": ["gpu", "docker"]}, executors=(), capabilities=("docker",))
+
+    with pytest.raises(NotConfiguredError, match="this machine does not have 'gpu'"):
+        layers.settings_of({})
+    assert layers.settings_of({"capabilities": ("docker",)}).capabilities == ("docker",)
+    assert layers.known_settings_of({}).capabilities == ("gpu", "docker")
+    assert Layers().settings_of({"capabilities": ("anything",)})

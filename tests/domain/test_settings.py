@@ -321,12 +321,3 @@ def test_a_command_cannot_keep_a_budget() -> None:
 def test_a_fallback_differs_from_the_model() -> None:
     with pytest.raises(TaskFileError, match="fallback_model is the same as model"):
         resolve({"model": "opus"}, {"fallback_model": "opus"})
-
-
-def test_what_has_no_effect_yet_is_told_only_when_it_is_asked_for() -> None:
-    """Empty ones are what every worker has anyway."""
-    asked = {"capabilities": ("gpu",), "dedupe_key": "nightly", "priority": 1}
-
-    assert settings.without_effect({**asked, "capabilities": ()}) == ()
-    assert [key.name for key in settings.without_effect(asked)] == ["capabilities"]
-    assert all(key.effect_comes_with for key in settings.without_effect(asked))

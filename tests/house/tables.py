@@ -162,6 +162,11 @@ CONFIGURATION: dict[str, str] = {
     "limits.starts_per_10min": "a source that starts more attempts has to wait",
     "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
     "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "limits.unreviewed": "with that many results that wait for a person, a source starts nothing new",
+    "capabilities": "what this machine has; a task whose `capabilities` are not all among these waits",
+    "limits.per_workspace": "tasks at once that work in place in one directory, or within it, over all sources",
+    "limits.per_repository": "tasks at once of one git repository, wherever they work, over all sources",
+    "limits.start_gap": "the least time between the starts of two attempts, such as `10s`",
     "limits.ageing": "a level of priority is worth as much as that time of waiting, such as `1h`: see"
     " [order](task-documents.md#order)",
     "git.author_name": "author of the queue's commits; without it, the repository's",
@@ -210,20 +215,13 @@ def table_in(name: str, first: str) -> list[list[str]]:
 
 
 def keys_table() -> str:
-    rows = [
-        (f"`{key.name}`", key.help + (" *" if key.effect_comes_with else ""), key.default) for key in KEYS
-    ]
+    rows = [(f"`{key.name}`", key.help, key.default) for key in KEYS]
     return _table(("key", "meaning", "default"), rows)
 
 
 def key_forms_table() -> str:
     rows = [(f"`{key.name}`", key.read.form, _layers(key.of_one_task)) for key in KEYS]
     return _table(("key", "what may be written", "where"), rows)
-
-
-def without_effect_table() -> str:
-    rows = [(f"`{key.name}`", key.effect_comes_with) for key in KEYS if key.effect_comes_with]
-    return _table(("key", "has an effect with"), rows)
 
 
 def outcomes_table() -> str:
@@ -325,7 +323,6 @@ def commands() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "keys": keys_table,
     "key-forms": key_forms_table,
-    "keys-without-effect": without_effect_table,
     "outcomes": outcomes_table,
     "verdict": verdict_table,
     "verdict-tests": verdict_tests_table,

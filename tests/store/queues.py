@@ -103,6 +103,7 @@ _KEYS = st.fixed_dictionaries(
         "executor": st.sampled_from(["claude", "make", "unknown"]),
         "permissions": st.sampled_from(["guarded", "readonly", "bypass"]),
         "workspace": st.sampled_from([".", ".", "/etc"]),
+        "capabilities": st.sampled_from(["docker", "docker", "gpu"]),
         "timeout": st.sampled_from(["1h", "1h", "1h", "soon"]),
         "dedupe_key": st.sampled_from(["nightly", "content", "weekly"]),
     },
@@ -278,6 +279,7 @@ class Queue:
             "project_workspace": str(root),
             "task_source_directories": sources,
             "defaults": self.queue.defaults,
+            "capabilities": ["docker"],
             "limits": {"ageing": self.queue.ageing},
             "executors": {"make": {"kind": "command", "argv": ["make"]}},
         }

@@ -62,11 +62,16 @@ def chained(source: Source, number: int) -> None:
     source.drop(f"task-{number:06}", f"---\n{before}---\n# After the one before\n")
 
 
+def touching(source: Source, number: int) -> None:
+    """Each a kind of its own."""
+    source.drop(f"task-{number:06}", f"---\ntouches: folder-{number}/**\n---\n# Change it\n")
+
+
 def of_every_kind(source: Source, number: int) -> None:
     (plain, delayed, depending)[number % 3](source, number)
 
 
-@pytest.mark.parametrize("kind", [plain, of_every_kind, chained])
+@pytest.mark.parametrize("kind", [plain, of_every_kind, chained, touching])
 def test_a_task_costs_the_same_however_many_wait(tmp_path: Path, kind: Callable[[Source, int], None]) -> None:
     """A survey, a claim and a settle; after the first look, which sees everything."""
     counts: dict[int, tuple[int, int]] = {}

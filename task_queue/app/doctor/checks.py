@@ -17,7 +17,6 @@ from task_queue.app.installation import Installation
 from task_queue.app.schedules import schedules
 from task_queue.config import document, schema
 from task_queue.config.schema import Config
-from task_queue.domain.document.settings import parse_defaults, without_effect
 from task_queue.domain.errors import ConfigError
 from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at, trouble_at
@@ -73,15 +72,6 @@ def _keys(config: Config) -> Iterator[DoctorCheck]:
             )
     if config.agent.prewarm:
         yield DoctorCheck("warning", "'agent.prewarm' has no effect in this release", "remove it")
-    layers = {"defaults": config.defaults, **{f"defaults of '{s.id}'": s.defaults for s in config.sources}}
-    for where, defaults in layers.items():
-        for key in without_effect(parse_defaults(defaults)):
-            comes = f"; it comes with {key.effect_comes_with}" if key.effect_comes_with else ""
-            yield DoctorCheck(
-                "warning",
-                f"'{key.name}' in {where} has no effect in this release{comes}",
-                "do not rely on it",
-            )
 
 
 def _sources(config: Config) -> Iterator[DoctorCheck]:

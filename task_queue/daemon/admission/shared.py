@@ -17,12 +17,14 @@ from task_queue.daemon.admission.bounds import Bounds
 from task_queue.daemon.admission.breaker import Breaker
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.budget import DailyBudgets
+from task_queue.daemon.admission.neighbours import Neighbours
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
-from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_held
+from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_held, unreviewed
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
+from task_queue.domain.together import Neighbour
 from task_queue.domain.work.baseline import broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by, trouble_at
 from task_queue.ports.admission import AccountStore, Spending
@@ -42,6 +44,7 @@ class SharedAdmission:
         *,
         broken_bases: BrokenBases,
         pauses: Pauses,
+        has_unreviewed: Callable[[str, int], bool] = lambda _source, _at_least: False,
         jitter: Callable[[], float] = random.random,
         emit: Emit = lambda _: None,
     ) -> None:
@@ -54,6 +57,10 @@ class SharedAdmission:
         self._guard = AccountGuard(account)
         self._budgets = DailyBudgets(spending)
         self._breaker = Breaker()
+        self._neighbours = Neighbours()
+        self._has_unreviewed = has_unreviewed
+        self._unreviewed: set[str] = set()
+        """Sources with too many results that wait for a person."""
         self._bases = broken_bases
         self._pauses = pauses
         self._held_by_base: set[str] = set()
@@ -61,6 +68,9 @@ class SharedAdmission:
         """Sources that were held because of their hours."""
         self._inside: set[str] = set()
         """Sources that have an attempt running."""
+        self._held_one: set[str] = set()
+        """Sources whose next task is held, while others of theirs may start."""
+        self._gap_ends: datetime | None = None
         self._stopped = False
         self._waiting: dict[str, Callable[[], None]] = {}
 
@@ -107,6 +117,34 @@ class SharedAdmission:
             resumed = {source for source in self._held_by_base if self._bases.standing(source) is None}
             self._held_by_base -= resumed
         if resumed:
+            self._wake_all()
+
+    def look_at_unreviewed(self) -> None:
+        """A person may have looked at results."""
+        with self._lock:
+            held = set(self._unreviewed)
+        for source in held:
+            self._look_at_unreviewed(source)
+        with self._lock:
+            fewer = bool(held - self._unreviewed)
+        if fewer:
+            self._wake_all()
+
+    def _look_at_unreviewed(self, source: str) -> None:
+        """Without the lock: git may be asked which branches were merged."""
+        most = self._bounds.unreviewed
+        too_many = most is not None and self._has_unreviewed(source, most)
+        with self._lock:
+            (self._unreviewed.add if too_many else self._unreviewed.discard)(source)
+
+    def look_at_start_gap(self) -> None:
+        """The next attempt may start."""
+        with self._lock:
+            over = (
+                self._gap_ends is not None and self._neighbours.gap(self._bounds, self._clock.now()) is None
+            )
+            self._gap_ends = None if over else self._gap_ends
+        if over:
             self._wake_all()
 
     def look_at_hours(self) -> None:
@@ -156,8 +194,12 @@ class SharedAdmission:
 
     def screen(self, source: str) -> Hold | None:
         with self._lock:
+            is_news = self._neighbours.looked(source)
             self._guard.looks(source)
-            return any_of(self._guard.hold(source, self._clock.now()), self._other_holds(source))
+            hold = any_of(self._guard.hold(source, self._clock.now()), self._other_holds(source))
+        if is_news:
+            self._wake_all()
+        return hold
 
     def _other_holds(self, source: str) -> Hold | None:
         now = self._clock.now()
@@ -165,10 +207,12 @@ class SharedAdmission:
             self._guard.hold_models(source, now),
             self._budgets.hold(source, self._bounds, now),
             self._guard.hold_low_priority(self._bounds, now),
+            self._neighbours.hold(source, self._bounds, now),
         )
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
         self._look_at_base(source)
+        self._look_at_unreviewed(source)
         with self._lock:
             reason = self._why_not(source, task)
             if reason is not None:
@@ -176,20 +220,40 @@ class SharedAdmission:
                 return reason
             self._waiting.pop(source, None)
             self._inside.add(source)
+            self._neighbours.started(source, task, bounds=self._bounds)
+            self._neighbours.note_start(self._clock.now())
             self._breaker.started(source, self._clock.now())
             if task.executor == CLAUDE:
                 self._guard.started(source, task)
             return None
 
-    def count_in(self, source: str, wanted_usd: float | None) -> None:
+    def count_in(self, source: str, wanted_usd: float | None, *, task: Waiting | None = None) -> None:
         with self._lock:
             self._inside.add(source)
+            if task is not None:
+                self._neighbours.started(source, task, bounds=self._bounds)
+            self._neighbours.looked(source)
             self.allowance(source, wanted_usd)
+        self._wake_all()
+
+    def expect(self, source: str) -> None:
+        """*source* will be served: what an earlier daemon left running there is not known yet."""
+        with self._lock:
+            self._neighbours.expect(source, self._clock.now())
+
+    def running_in(self, source: str) -> Neighbour | None:
+        with self._lock:
+            return self._neighbours.running_in(source)
+
+    def holds_one(self, source: str) -> bool:
+        """Whether what it said last in ``enter`` concerns that task, and no others of *source*."""
+        return source in self._held_one
 
     def leave(self, source: str) -> None:
         with self._lock:
             self._inside.discard(source)
             self._budgets.release(source)
+            self._neighbours.left(source)
             self._guard.left(source)
         self._wake_all()
 
@@ -253,6 +317,7 @@ class SharedAdmission:
         if self._why_closed(source) is None and self._hours_hold(source) is None:
             self._guard.asks(source, task, self._clock.now())
         held = self._held(source, task)
+        (self._held_one.add if held is not None and held.of_one else self._held_one.discard)(source)
         if held is not None:
             return held.why
         limit = self._bounds.starts_per_10min
@@ -272,6 +337,10 @@ class SharedAdmission:
             return held
         if len(self._inside) >= self._bounds.places:
             return Held(f"all {self._bounds.places} places for agents are taken")
+        gap = self._neighbours.gap(self._bounds, self._clock.now())
+        if gap is not None:
+            self._gap_ends = gap.until
+            return gap
         full = self._disk_holds(source)
         return None if full is None else Held(full, needs_person=True)
 
@@ -280,7 +349,11 @@ class SharedAdmission:
             return STOPPED
         by_configuration = source in self._bounds.closed
         paused = source_held(source, self._pauses.of(source), by_configuration=by_configuration)
-        return paused or self._needs_person(source)
+        return paused or self._needs_person(source) or self._why_unreviewed(source)
+
+    def _why_unreviewed(self, source: str) -> str | None:
+        most = self._bounds.unreviewed
+        return unreviewed(most) if source in self._unreviewed and most is not None else None
 
     def _needs_person(self, source: str) -> str | None:
         return self._breaker.tripped(source) or self._base_holds(source)

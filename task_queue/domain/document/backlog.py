@@ -29,11 +29,13 @@ from task_queue.domain.task import TaskId, TaskState
 
 Screen = Callable[[Waiting], str | None]
 """Why a task is held back while others may pass; depends on nothing but what makes its kind."""
-_Kind = tuple[str, int, str | None, int]
+_Family = tuple[str, int, str | None, int]
 """Executor, priority, model, and how often in a row the account sent it back.
 
 No executor and no model for tasks that are doomed, which no hold concerns.
 """
+_Kind = tuple[_Family, str | None, bool, tuple[str, ...]]
+"""With the workspace that it names, whether it works in place, and what it touches: of these there may be many."""
 _ByAge = tuple[float, datetime, str, TaskId]
 """Within a kind, as ``place_in_order``: counts from, dropped at, the name as it sorts, and the id."""
 _HeapItem = TypeVar("_HeapItem", _ByAge, tuple[datetime, TaskId])
@@ -48,6 +50,9 @@ class Backlog:
         self._unsorted: set[TaskId] = set()
         """Tasks of which it has to be looked at again what they wait for."""
         self._ready: dict[_Kind, list[_ByAge]] = {}
+        self._firsts: dict[_Family, list[tuple[_ByAge, int, _Kind]]] = {}
+        """The first of each kind of a family; with a number, because kinds cannot be compared."""
+        self._pushes = 0
         self._delayed: list[tuple[datetime, TaskId]] = []
         # An entry of a heap may be out of date: it is checked when it comes to the top.
         self._entries = 0
@@ -125,7 +130,7 @@ class Backlog:
 
         One that is doomed goes before all others: to end it takes no place, and no hold concerns it.
         """
-        if self._entries > 2 * len(self._tasks) + _SLACK:
+        if self._entries > 3 * len(self._tasks) + _SLACK:
             self._rebuild()
         self._look_at_moved(state_of)
         self._advance(now)
@@ -176,20 +181,53 @@ class Backlog:
         doomed: DependencyFailed | None = None
         ready: Ready | None = None
         held: OnHold | None = None
-        for kind in list(self._ready):
-            head = self._head(kind, now, state_of)
-            if head is None:
-                continue
-            if isinstance(head, DependencyFailed):
-                doomed = head if doomed is None or _is_before(head.task, doomed.task) else doomed
-                continue
-            why = screen(head.task) if screen is not None else None
-            if why is not None:
-                if held is None or _tries_before(head.task, held.task):
-                    held = OnHold(head.task, why)
-            elif ready is None or _is_before(head.task, ready.task):
-                ready = head
+        for family in list(self._firsts):
+            for found in self._family(family, now, state_of, screen):
+                match found:
+                    case DependencyFailed():
+                        doomed = found if doomed is None or _is_before(found.task, doomed.task) else doomed
+                    case Ready():
+                        ready = found if ready is None or _is_before(found.task, ready.task) else ready
+                    case OnHold():
+                        held = found if held is None or _tries_before(found.task, held.task) else held
         return doomed or ready or held
+
+    def _family(
+        self, family: _Family, now: datetime, state_of: StateOf, screen: Screen | None
+    ) -> Iterator[Next]:
+        """Its first task that may start, after the first one of each kind before that which may not."""
+        firsts = self._firsts[family]
+        passed_over: list[tuple[_ByAge, int, _Kind]] = []
+        while firsts:
+            place, _, kind = firsts[0]
+            if not self._is_first(place, kind):
+                heapq.heappop(firsts)
+                continue
+            head = self._head(kind, now, state_of)
+            if head is None or not self._is_first(place, kind):
+                heapq.heappop(firsts)
+                if head is not None:
+                    self._note_first(kind)
+                continue
+            why = screen(head.task) if screen is not None and isinstance(head, Ready) else None
+            if why is None:
+                yield head
+                break
+            yield OnHold(head.task, why)
+            passed_over.append(heapq.heappop(firsts))
+        for entry in passed_over:
+            heapq.heappush(firsts, entry)
+        if not firsts:
+            del self._firsts[family]
+
+    def _is_first(self, place: _ByAge, kind: _Kind) -> bool:
+        heap = self._ready.get(kind)
+        return heap is not None and heap[0] == place
+
+    def _note_first(self, kind: _Kind) -> None:
+        self._pushes += 1
+        entry = (self._ready[kind][0], self._pushes, kind)
+        heapq.heappush(self._firsts.setdefault(kind[0], []), entry)
 
     def _head(self, kind: _Kind, now: datetime, state_of: StateOf) -> Ready | DependencyFailed | None:
         """The first of *kind* that is still so; the states that it depends on are looked at now."""
@@ -227,7 +265,10 @@ class Backlog:
                 self._held.add(task.id)
             else:
                 place = (task.counts_from, task.dropped_at, natural(task.id), task.id)
-                self._push(self._ready.setdefault(_kind_of(found), []), place)
+                kind = _kind_of(found)
+                self._push(self._ready.setdefault(kind, []), place)
+                if self._is_first(place, kind):
+                    self._note_first(kind)
 
     def _look_at_moved(self, state_of: StateOf) -> None:
         moved, self._moved = self._moved, set()
@@ -257,6 +298,7 @@ class Backlog:
 
     def _rebuild(self) -> None:
         self._ready.clear()
+        self._firsts.clear()
         self._delayed.clear()
         self._held.clear()
         self._entries = 0
@@ -291,5 +333,10 @@ def _tries_before(task: Waiting, other: Waiting) -> bool:
 def _kind_of(found: Ready | DependencyFailed) -> _Kind:
     task = found.task
     if isinstance(found, DependencyFailed):
-        return "", task.priority, None, 0
-    return task.executor, task.priority, task.model, task.paused
+        return ("", task.priority, None, 0), None, False, ()
+    return (
+        (task.executor, task.priority, task.model, task.paused),
+        task.workspace,
+        task.in_place,
+        task.touches,
+    )

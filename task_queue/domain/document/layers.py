@@ -34,6 +34,8 @@ class Layers:
     """Directories in which a task may name its own."""
     ageing: timedelta | None = None
     """A level of priority is worth as much as that time of waiting."""
+    capabilities: tuple[str, ...] | None = None
+    """What this machine has; None where a task may need anything."""
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*.
@@ -55,6 +57,10 @@ class Layers:
         executor = _last("executor", *self.defaults, given) or CLAUDE
         if self.executors is not None and executor not in {CLAUDE, *self.executors}:
             faults.append(_unknown_executor(executor, self.executors))
+        needed: tuple[str, ...] = _last("capabilities", *self.defaults, given) or ()
+        lacking = [tag for tag in needed if self.capabilities is not None and tag not in self.capabilities]
+        if lacking:
+            faults.append(_lacks_capabilities(lacking))
         if faults:
             raise TaskFileError.of(faults)
         return settings
@@ -80,10 +86,11 @@ def layers_of(
     workspace: str | None = None,
     roots: Iterable[str] = ("/",),
     ageing: timedelta | None = None,
+    capabilities: Iterable[str] = (),
 ) -> Layers:
     """Of a checked configuration; raises ValueError that names the key and the reason."""
     parsed = tuple(parse_defaults(each) for each in defaults if each)
-    return Layers(parsed, tuple(executors), workspace, tuple(roots), ageing)
+    return Layers(parsed, tuple(executors), workspace, tuple(roots), ageing, tuple(capabilities))
 
 
 def usable_layers(
@@ -92,10 +99,11 @@ def usable_layers(
     workspace: str | None = None,
     roots: Iterable[str] = ("/",),
     ageing: object = None,
+    capabilities: object = None,
 ) -> tuple[Layers, tuple[str, ...]]:
     """Of a configuration as it is: what can be used of *defaults*, and what is wrong with the rest.
 
-    *ageing* is a text; one that does not say a duration counts as none.
+    *ageing* is a text; one that does not say a duration counts as none. *capabilities* is a list.
     """
     layers: list[Mapping[str, Any]] = []
     faults: list[str] = []
@@ -113,8 +121,15 @@ def usable_layers(
                 faults.append(str(error))
         if parsed:
             layers.append(parsed)
-    common = Layers(tuple(layers), tuple(executors), workspace, tuple(roots), _period_in(ageing))
+    common = Layers(
+        tuple(layers), tuple(executors), workspace, tuple(roots), _period_in(ageing), _tags_in(capabilities)
+    )
     return common, tuple(faults)
+
+
+def _tags_in(value: object) -> tuple[str, ...]:
+    listed = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(item for item in listed if isinstance(item, str))
 
 
 def _period_in(value: object) -> timedelta | None:
@@ -164,6 +179,15 @@ def _faults_under_defaults(error: TaskFileError, given: Mapping[str, Any]) -> It
         own = {fault.what for fault in alone.faults}
     for fault in error.faults:
         yield fault if fault.what in own else NotConfiguredError(fault.what, hint=fault.hint, keys=fault.keys)
+
+
+def _lacks_capabilities(lacking: list[str]) -> NotConfiguredError:
+    listed = ", ".join(f"'{tag}'" for tag in lacking)
+    return NotConfiguredError(
+        f"this machine does not have {listed}",
+        hint="if it does, add that to capabilities in the configuration",
+        keys=("capabilities",),
+    )
 
 
 def _unknown_executor(name: str, configured: tuple[str, ...]) -> NotConfiguredError:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
-from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure, WorkType
+from task_queue.domain.document.choices import CLAUDE, Isolation, OnDependencyFailure, WorkType
 from task_queue.domain.document.duplicates import key_of
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
@@ -57,12 +57,15 @@ class Waiting:
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
     model: str | None = None
+    workspace: str | None = None
+    """The directory that it names to work in; None: where its source's tasks work."""
+    in_place: bool = True
+    """It works in that directory, and not in a checkout of its own."""
+    touches: tuple[str, ...] = ()
     type: str = WorkType.GENERAL
     length: int = 0
     """Of its text, in characters: estimates go by it."""
     max_budget_usd: float | None = None
-    names_workspace: bool = False
-    """It works in a directory of its own, wherever its source's tasks work."""
     ageing: timedelta | None = None
     """A level of priority is worth as much as that time of waiting; the same for all tasks of a configuration."""
 
@@ -187,7 +190,9 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "type": settings.type,
         "max_budget_usd": settings.max_budget_usd,
         "model": settings.model,
-        "names_workspace": settings.workspace is not None,
+        "workspace": settings.workspace,
+        "in_place": settings.isolation is Isolation.NONE,
+        "touches": settings.touches,
     }
 
 

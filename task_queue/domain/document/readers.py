@@ -16,6 +16,7 @@ from typing import Protocol
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.naming import is_task_id
 from task_queue.domain.local_time import instant_of
+from task_queue.domain.path_patterns import why_not_a_pattern
 from task_queue.domain.task import TaskId
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -84,6 +85,10 @@ class Word:
         if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._{re.escape(self.also)}-]{{0,199}}", word):
             raise ValueError(f"{shown(word)} is not a valid {self.what}")
         return word
+
+
+TAG = Word("tag")
+"""Of what a machine has."""
 
 
 class Directory:
@@ -236,6 +241,17 @@ class Rule:
         text = _one(given)
         if not _RULE.fullmatch(text):
             raise ValueError(f"{shown(text)} is not a {self.form}; write several rules as a list")
+        return text
+
+
+class PathPattern:
+    form = "pattern of files such as `src/api/**` or `*.md`"
+
+    def __call__(self, given: Given, /) -> str:
+        text = _one(given)
+        problem = why_not_a_pattern(text)
+        if problem is not None:
+            raise ValueError(f"{shown(text)} {problem}")
         return text
 
 

@@ -23,6 +23,7 @@ from task_queue.domain.document.choices import (
 )
 from task_queue.domain.document.frontmatter import Field, Given
 from task_queue.domain.document.readers import (
+    TAG,
     Choice,
     Command,
     Directory,
@@ -33,6 +34,7 @@ from task_queue.domain.document.readers import (
     Moment,
     Money,
     OrNone,
+    PathPattern,
     Reader,
     Rule,
     Several,
@@ -76,6 +78,7 @@ class Settings:
     landing: Landing = Landing.BRANCH
     dedupe_key: str | None = None
     executor: str = CLAUDE
+    touches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +90,12 @@ class Key:
     help: str
     default: str
     """As people read it; the value itself is the default in ``Settings``."""
-    effect_comes_with: str | None = None
-    """For a key that is read and kept, but changes nothing yet: the feature that will use it."""
-    works_now: tuple[object, ...] = ()
-    """Values of such a key that ask for nothing more than what happens anyway."""
     of_one_task: bool = False
     """Makes no sense as a default for many tasks."""
 
     @property
     def takes_several(self) -> bool:
         return isinstance(self.read, Several | EachWhole)
-
-    @property
-    def effective(self) -> bool:
-        return self.effect_comes_with is None
-
-    def has_effect(self, value: object) -> bool:
-        """Whether a task that asks for *value* gets it from this release."""
-        return self.effective or value in self.works_now
 
 
 _MODEL = Word("model name", also=":/@[]")
@@ -186,11 +177,9 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "capabilities",
-        Several(Word("tag")),
-        "tags that a worker must have",
+        Several(TAG),
+        "what the machine must have: tags that are in the configuration's `capabilities`",
         "none",
-        effect_comes_with="several machines",
-        works_now=((),),
     ),
     Key(
         "on_dependency_failure",
@@ -222,6 +211,12 @@ KEYS: tuple[Key, ...] = (
         Word("executor's name"),
         "claude, or a configured command (which implies workflow single)",
         CLAUDE,
+    ),
+    Key(
+        "touches",
+        Several(PathPattern()),
+        "files that it changes: tasks of one repository whose patterns meet never run at the same time",
+        "none",
     ),
 )
 
@@ -287,11 +282,6 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     if faults:
         raise TaskFileError.of(faults)
     return settings
-
-
-def without_effect(given: Mapping[str, Any]) -> tuple[Key, ...]:
-    """Keys of *given* (parsed values) that ask for something that this release does not do yet."""
-    return tuple(key for key in KEYS if key.name in given and not key.has_effect(given[key.name]))
 
 
 def _unknown(name: str) -> str:
