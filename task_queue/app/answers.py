@@ -6,6 +6,7 @@ generation at import cost ``status`` 10 ms.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,14 @@ class ListedSource:
     daily_budget_usd: float | None = None
     hours: Hours | None = None
     """In which it starts tasks; None: at every hour."""
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether something is where its recurring tasks are, be it usable or not."""
+        try:
+            return any(not name.startswith(".") for name in os.listdir(self.folders.schedules))  # noqa: PTH208 - names only
+        except OSError:
+            return os.path.lexists(self.folders.schedules)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -222,6 +231,10 @@ class SourceView:
     """Those that ended last, the newest first; as many as were asked for."""
     empty_at: datetime | None = None
     """When all of it that can be foreseen has ended; only where that was asked for."""
+    next_due: datetime | None = None
+    """When the next recurring task is due."""
+    next_schedule: str | None = None
+    """Which one that is."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

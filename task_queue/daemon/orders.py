@@ -96,6 +96,7 @@ class ConfiguredOrders:
                 executors=config.executors,
                 workspace=None if workspace is None else str(workspace),
                 roots=map(str, config.workspace_roots()),
+                ageing=config.limits.ages_by,
             )
             self._parsed[:] = [(config, layers)]
         return self._parsed[0][1]

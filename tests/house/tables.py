@@ -81,6 +81,10 @@ OUTCOMES: dict[OutcomeKind, str] = {
 EVENTS: dict[str, str] = {
     "dropped": "a document was found complete in `pending/`, once for each document; `task_id` is the file's name, also where the task is later recorded under a number",
     "rejected": "the document cannot be run; `settled` follows",
+    "schedule_fired": "a [schedule](schedules.md) put the task into the queue; `why` is why it is late, empty if it is on time",
+    "schedule_skipped": "a due time of a schedule leads to no task, because an earlier one has not ended",
+    "schedule_missed": "due times of a schedule passed unnoticed and are not made up for; `count` is null where there are too many to count",
+    "schedule_broken": "a schedule cannot be used; `schedule` is empty where that is so of all of the source",
     "file_ignored": "a file in `pending/` cannot be a task; again after a restart of the daemon",
     "claimed": "the worker took the task; `resumes`: it continues the session of an earlier attempt",
     "adopted": "a daemon found a live runner of an earlier daemon, and waits for it",
@@ -157,6 +161,8 @@ CONFIGURATION: dict[str, str] = {
     "limits.starts_per_10min": "a source that starts more attempts has to wait",
     "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
     "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "limits.ageing": "a level of priority is worth as much as that time of waiting, such as `1h`: see"
+    " [order](task-documents.md#order)",
     "git.author_name": "author of the queue's commits; without it, the repository's",
     "git.author_email": "the same",
     "git.committer_name": "the same for the committer",
