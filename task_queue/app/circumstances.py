@@ -123,7 +123,7 @@ class Circumstances:
 
         account = self._spent.state
         is_today = now.astimezone().date() == self.now.astimezone().date()
-        before: Mapping[str, float] = self._spent.by_source if is_today else dict[str, float]()
+        before: Mapping[str, float] = self._spent.by_source if is_today else {}
         spent = sum(before.values()) + sum(also.values())
         budgets = (
             (self.account.daily_budget_usd, spent),
