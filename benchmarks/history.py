@@ -1,4 +1,4 @@
-"""``stats`` with a million past tasks, as a ratio to ``--help``.
+"""``stats`` and ``plan`` with a million past and ten thousand waiting tasks, as ratios to ``--help``.
 
 The past is an event log of four events a task over three years, written as the queue writes it. The first ``stats``
 sums its segments up; the daemon does so, too, a few an hour.
@@ -26,6 +26,7 @@ from task_queue.store import event_files as files
 from tests.acceptance.rig import Rig
 
 PAST = 1_000_000
+WAITING = 10_000
 RUNS = 5
 _DIFFERENT = 5000
 _PLACE = b"@@@"
@@ -40,7 +41,7 @@ _OUTCOMES = (
 )
 
 
-def main(past: int = PAST) -> None:
+def main(past: int = PAST, waiting: int = WAITING) -> None:
     print(machine())
     with scratch(sources=_SOURCES) as rig:
         state = locate(rig.config, environ=rig.environment).state_dir
@@ -64,6 +65,23 @@ def main(past: int = PAST) -> None:
                 "stats --since 7d": ["stats", "--since", "7d"],
             },
         )
+        _write_waiting(rig, waiting)
+        _show(
+            rig,
+            f"{past:,} past and {waiting:,} waiting tasks",
+            {"plan": ["plan"], "plan --json": ["plan", "--json"], "status": ["status"]},
+            runs=3,
+        )
+
+
+def _write_waiting(rig: Rig, number: int) -> None:
+    """One in ten depends on the one before it in another source."""
+    for place in range(number):
+        source = _SOURCES[place % len(_SOURCES)]
+        front = f"executor: sh\ntype: {_TYPES[place % len(_TYPES)]}\npriority: {1 + place % 9}\n"
+        if place % 10 == 9:
+            front += f"depends_on: [task-{place - 1:06}]\n"
+        (rig.pending(source) / f"task-{place:06}.md").write_text(f"---\n{front}---\n# Task {place}\n\ntrue\n")
 
 
 def _show(rig: Rig, title: str, commands: Mapping[str, list[str]], *, runs: int = RUNS) -> None:

@@ -148,6 +148,12 @@ class RunningView:
     marker: str = ""
     phase: CurrentPhase | None = None
     """None where its transcript does not say it, or not yet."""
+    step: str = ""
+    """The phase in words; empty where it is not known."""
+    percent: int | None = None
+    """How far it has come; never falls within an attempt, and is never 100. None where others say too little."""
+    ends_at: datetime | None = None
+    """When it is expected to end; only where that was asked for."""
     measures: tuple[MeasureView, ...] = ()
     """One for each limit that is set and known to be used up to some part."""
 
@@ -237,6 +243,8 @@ class SourceView:
     """With so many waiting, ``tasks add`` refuses more; a dropped file is always accepted."""
     ended: tuple[TaskLine, ...] = ()
     """Those that ended last, the newest first; as many as were asked for."""
+    empty_at: datetime | None = None
+    """When all of it that can be foreseen has ended; only where that was asked for."""
     next_due: datetime | None = None
     """When the next recurring task is due."""
     next_schedule: str | None = None

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from task_queue.app.answers import EstimateView, ListedSource, RunningView
+from task_queue.app.answers import EstimateView, ListedSource, RunningView, SourceView
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.running import running_in
+from task_queue.domain.attempt.completion import percent_done
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.estimates import MOST, Estimate, estimate, is_sample
@@ -83,6 +84,8 @@ class Outlook:
 
     forecast: Forecast
     estimates: Estimates
+    ends: Mapping[tuple[str, TaskId], datetime]
+    """Of what runs."""
     starts: Mapping[tuple[str, TaskId], Foreseen] = field(default_factory=dict[tuple[str, TaskId], Foreseen])
 
     def estimate_of(self, source: str, task: Waiting) -> EstimateView:
@@ -118,10 +121,14 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
     groups |= {(source, kind.task_type) for (source, _), kind in texts.items()}
     estimates = Estimates(events, groups)
 
-    def ends(source: str, task: RunningView) -> datetime:
+    def end_of(source: str, task: RunningView) -> datetime:
         kind = texts[source, task.task_id]
         found = estimates.of(source, task_type=kind.task_type, executor=kind.executor, length=kind.length)
         return expected_end(found, since=task.since, now=circumstances.now)
+
+    ends = {
+        (source, task.task_id): end_of(source, task) for source, tasks in running.items() for task in tasks
+    }
 
     def outlay(source: str, task: Waiting) -> Outlay:
         found = estimates.of_waiting(source, task)
@@ -139,7 +146,7 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
             SourceOutlook(
                 source,
                 waiting.get(source, ()),
-                {task.task_id: ends(source, task) for task in running.get(source, ())},
+                {task.task_id: ends[source, task.task_id] for task in running.get(source, ())},
                 partial(outlay, source),
                 failing.get(source, ()),
             )
@@ -151,7 +158,35 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
         holds_at=holds,
         opens_at=opens,
     )
-    return Outlook(forecast, estimates, {(each.source, each.task.id): each for each in forecast.tasks})
+    return Outlook(forecast, estimates, ends, {(each.source, each.task.id): each for each in forecast.tasks})
+
+
+def add_progress(circumstances: Circumstances, events: Path, views: Iterable[SourceView]) -> None:
+    """Fill in how far each running task has come, by those that had ended when it began."""
+    listed = {source.id: source for source in circumstances.sources}
+    for view in views:
+        for task in view.running:
+            kind = _kind_of(listed[view.id], task)
+            earlier = Estimates(events, [(view.id, kind.task_type)], before=task.since)
+            found = earlier.of(view.id, task_type=kind.task_type, executor=kind.executor, length=kind.length)
+            task.percent = percent_done(task.phase, found, since=task.since, now=circumstances.now)
+
+
+def add_outlook(circumstances: Circumstances, events: Path, views: Iterable[SourceView]) -> None:
+    """Fill in when what waits will start, what runs will end, and each source will be empty."""
+    expected = outlook(circumstances, events)
+    for view in views:
+        view.empty_at = expected.forecast.empty_at.get(view.id)
+        for task in view.running:
+            task.ends_at = expected.ends.get((view.id, task.task_id))
+        try:
+            known = circumstances.snapshots.survey(view.id).waiting
+        except OSError:
+            continue
+        for each in view.waiting:
+            waiting = known.get(each.task_id)
+            if waiting is not None:
+                each.estimate = expected.estimate_of(view.id, waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +214,7 @@ def _kind_of(listed: ListedSource, task: RunningView) -> _KindOfTask:
 
 def expected_end(found: Estimate, *, since: datetime | None, now: datetime) -> datetime:
     """Of a running task; one that has taken longer than half of the others may take as long as nine of ten."""
-    begun = since or now
+    begun = now if since is None else min(since, now)
     for seconds in (found.median_s, found.p90_s):
         if begun + timedelta(seconds=seconds) > now:
             return begun + timedelta(seconds=seconds)

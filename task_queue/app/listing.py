@@ -82,8 +82,8 @@ def list_of(
     )
 
 
-def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
-    """All that is known of *task_id*, None if no source has it."""
+def show_of(circumstances: Circumstances, task_id: TaskId, *, events: Path | None = None) -> ShowView | None:
+    """All that is known of *task_id*, None if no source has it; from the event log in *events*, what is expected."""
     for listed in circumstances.sources:
         folders = listed.folders
         ended = ended_state(folders, task_id)
@@ -100,6 +100,11 @@ def show_of(circumstances: Circumstances, task_id: TaskId) -> ShowView | None:
         running = next((task for task in view.running if task.task_id == task_id), None)
         waiting = next((task for task in view.waiting if task.task_id == task_id), None)
         if running is not None or waiting is not None:
+            if events is not None:
+                from task_queue.app.estimating import add_outlook, add_progress  # lists do without
+
+                add_progress(circumstances, events, [view])
+                add_outlook(circumstances, events, [view])
             shown = _show_current(listed, task_id, running, waiting)
             shown.attention = tuple(of_task(circumstances, listed, task_id))
             return shown

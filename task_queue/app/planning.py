@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,8 +106,11 @@ class PlanView:
 
 def plan(installation: Installation, *, step: OnPart = _unheard) -> PlanView:
     """Nothing is started and nothing written. Raises ConfigError, OSError."""
-    step("reading what waits", 0, len(installation.entries()))
     circumstances = installation.circumstances(read_all=True)
+    for number, source in enumerate(circumstances.sources):
+        step("reading what waits in the sources", number, len(circumstances.sources))
+        with suppress(OSError):  # said where the source is shown
+            circumstances.snapshots.survey(source.id)
     expected = outlook(circumstances, installation.locations.events)
     tasks, unread = _planned(circumstances, expected)
     problems = [*unread, *_problems(installation, circumstances, expected, step)]

@@ -95,6 +95,7 @@ def _running(source: str, folders: Layout, claim: Record, now: datetime) -> Runn
         silent_s=_silence(transcript, now),
         marker=f"{source}:{task_id}:{attempt}:{text_in(claim, 'session_id')}",
         phase=phase if phase.name else None,
+        step=str(phase),
         measures=tuple(_measures(run, now, progress if whole else None)) if isinstance(run, dict) else (),
     )
 

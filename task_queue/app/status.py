@@ -10,13 +10,32 @@ from task_queue.app.overview import status_of
 
 
 def status(
-    installation: Installation, *, now: datetime, waiting_shown: int, ended_shown: int = 0
+    installation: Installation,
+    *,
+    now: datetime,
+    waiting_shown: int,
+    ended_shown: int = 0,
+    with_outlook: bool = False,
 ) -> StatusView:
-    """At most so many waiting and ended tasks of each source. Raises ConfigError if there is no configuration."""
-    return status_of(
-        installation.circumstances(now),
+    """At most so many waiting and ended tasks of each source; *with_outlook*: when they start and end.
+
+    Raises ConfigError if there is no configuration.
+    """
+    circumstances = installation.circumstances(now)
+    view = status_of(
+        circumstances,
         config=installation.locations.config,
         problems=installation.problems,
         waiting_shown=waiting_shown,
         ended_shown=ended_shown,
     )
+    if with_outlook or any(source.running for source in view.sources):
+        from task_queue.app.estimating import (  # where nothing runs, it is not needed
+            add_outlook,
+            add_progress,
+        )
+
+        add_progress(circumstances, installation.locations.events, view.sources)
+        if with_outlook:
+            add_outlook(circumstances, installation.locations.events, view.sources)
+    return view

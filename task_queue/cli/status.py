@@ -20,6 +20,7 @@ from task_queue.app.answers import (
     SourceView,
     StatusView,
     TaskLine,
+    WaitingView,
     needs_attention,
 )
 from task_queue.app.installation import Installation
@@ -39,7 +40,7 @@ from task_queue.cli.render import (
 )
 from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import moment, money, span
+from task_queue.cli.spelling import estimated_span, moment, money, span
 from task_queue.domain.attention import is_of_a_result
 
 _WATCH_EVERY_S = 1.0
@@ -57,7 +58,7 @@ _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
 @click.option(
     "--detailed",
     is_flag=True,
-    help=f"More of what waits (at most {_MANY}), what ended last, all that is ignored, paths.",
+    help=f"More of what waits (at most {_MANY}) and when it starts, what ended last, all that is ignored, paths.",
 )
 @click.option(
     "--watch",
@@ -76,6 +77,7 @@ def status(installation: Installation, *, detailed: bool, watch: bool, as_json: 
             now=now,
             waiting_shown=_ALL if as_json else _MANY if detailed else _FEW,
             ended_shown=_FEW if detailed else 0,
+            with_outlook=(detailed or as_json) and not watch,
         )
         return view, now
 
@@ -194,14 +196,16 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Lis
         more = f"and {{}} more{more}"
         return Listing(entries, rank, hidden=hidden, more=more, indent=2, group=source.id)
 
-    yield listing(list(_served(source, detailed=detailed)), _Rank.TROUBLE)
+    yield listing(list(_served(source, now, detailed=detailed)), _Rank.TROUBLE)
     yield listing([_running(task, now) for task in source.running], _Rank.RUNNING, more=" that run")
     if not source.order_known:
         remark = "too many wait to read each; they are shown in the order of their names"
         yield listing([paragraph(faint(remark), indent=2)], _Rank.WAITING)
     option = "--json" if detailed else "--detailed"
     hidden = max(0, source.pending.number - len(source.waiting)) if source.waiting else 0
-    waiting = _labelled("waiting", [(task.task_id, task.why) for task in source.waiting])
+    waiting = _labelled(
+        "waiting", [(task.task_id, f"{task.why}{expected(task, now)}") for task in source.waiting]
+    )
     yield listing(waiting, _Rank.WAITING, hidden=hidden, more=f" ({option} shows them)")
     yield listing(_labelled("ended", [(task.task_id, _how_ended(task)) for task in source.ended]), _Rank.REST)
     ignored = source.ignored if detailed else source.ignored[:_FEW]
@@ -210,7 +214,7 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Lis
     yield listing(_labelled("lock", [(lock.name, lock.why) for lock in source.locks]), _Rank.REST)
 
 
-def _served(source: SourceView, *, detailed: bool) -> Iterator[Renderable]:
+def _served(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Renderable]:
     if source.why:
         yield paragraph(source.why, indent=2)
     if source.max_pending is not None and source.pending.number >= source.max_pending:
@@ -222,6 +226,8 @@ def _served(source: SourceView, *, detailed: bool) -> Iterator[Renderable]:
         yield item("folder", str(source.path), indent=2, column=_LABEL)
         if source.description:
             yield item("about", source.description, indent=2, column=_LABEL)
+        if source.empty_at:
+            yield item("empty", f"in {_left(source.empty_at, now)}", indent=2, column=_LABEL)
         if source.watch and not source.watch_why:
             yield item("watched", f"by {source.watch}", indent=2, column=_LABEL)
     if source.watch_why:
@@ -256,12 +262,18 @@ _RUNNER = {
 }
 
 
+def expected(task: WaitingView, now: datetime) -> str:
+    """When a waiting task starts, and how long it takes; empty where that was not asked for or is not known."""
+    if task.estimate is None or task.estimate.starts_at is None:
+        return ""
+    starts = f"starts in {_left(task.estimate.starts_at, now)}, " if task.estimate.starts_at > now else ""
+    return f"; {starts}takes {estimated_span(task.estimate)}"
+
+
 def doing(task: RunningView, now: datetime) -> str:
     """Attempt, phase, time, turn, tool, cost and silence of a running task, in one line."""
     of = {measure.name: measure for measure in task.measures}
-    parts = [f"attempt {task.attempt}"]
-    if task.phase:
-        parts.append(_shortened(str(task.phase)))
+    parts = [f"attempt {task.attempt}", *_progress(task, now)]
     if "time" in of:
         parts.append(f"{span(of['time'].used)} of {span(of['time'].limit)}")
     elif task.since:
@@ -285,6 +297,19 @@ def doing(task: RunningView, now: datetime) -> str:
     if task.silent_s is not None and task.silent_s >= 1:
         parts.append(f"silent {span(task.silent_s)}")
     return ", ".join(parts)
+
+
+def _left(at: datetime, now: datetime) -> str:
+    return f"about {span((at - now).total_seconds())}"
+
+
+def _progress(task: RunningView, now: datetime) -> Iterator[str]:
+    if task.percent is not None:
+        yield f"{task.percent}%"
+    if task.ends_at is not None:
+        yield f"ends in {_left(task.ends_at, now)}"
+    if task.step:
+        yield _shortened(task.step)
 
 
 def _shortened(text: str) -> str:

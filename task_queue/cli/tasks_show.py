@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from task_queue.cli.completing import task_argument
 from task_queue.cli.render import Renderable, block, item, line, strong, word
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
-from task_queue.cli.status import doing
+from task_queue.cli.status import doing, expected
 from task_queue.domain.permission.rules import call_of
 
 _FIELD = 9
@@ -36,13 +37,13 @@ def show(installation: Installation, *, task: str, detailed: bool, as_json: bool
     """Everything that is known about TASK: how it ended, where its work is, what was checked, what it cost."""
     task_id = task_named(task, installation.sources())
     circumstances = installation.circumstances()
-    view = show_of(circumstances, task_id)
+    view = show_of(circumstances, task_id, events=installation.locations.events)
     if view is None:
         raise unknown_task(task_id)
     if as_json:
         render.say_json(view)
         return
-    render.show(*_head(view))
+    render.show(*_head(view, circumstances.now))
     if view.running:
         render.show(*_fields(("now", doing(view.running, circumstances.now))))
     if view.result is not None:
@@ -59,14 +60,15 @@ def files(document: Path, result: Path) -> Iterator[Renderable]:
     yield from _fields(("document", str(document)), ("result", f"{result}{not_yet}"))
 
 
-def _head(view: ShowView) -> Iterator[Renderable]:
+def _head(view: ShowView, now: datetime) -> Iterator[Renderable]:
     yield line(strong(view.task_id), "  ", word(view.state.value))
     yield from _fields(("title", view.title), ("source", view.source))
     yield from files(view.document, view.result_path)
     if view.report_path.exists():
         yield from _fields(("report", str(view.report_path)))
     if view.waiting:
-        yield from _fields(("waits", view.waiting.why), ("priority", str(view.waiting.priority)))
+        yield from _fields(("waits", f"{view.waiting.why}{expected(view.waiting, now)}"))
+        yield from _fields(("priority", str(view.waiting.priority)))
         yield from _fields(*_in_the_queue(view.waiting))
     if view.running:
         yield from _fields(("since", moment(view.running.since)), ("runner", view.running.runner))

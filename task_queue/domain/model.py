@@ -118,7 +118,7 @@ class WorkProduct:
     undo: tuple[str, ...] = ()
     """Commands that take it back."""
     notes: tuple[str, ...] = ()
-    """What a person should know and nothing else here says: a document edited meanwhile, a key without effect."""
+    """What a person should know and nothing else here says: a document edited meanwhile."""
     uncommitted: tuple[str, ...] = ()
     """The first of the files that the task changed and that are in none of its commits."""
     unwanted: tuple[str, ...] = ()

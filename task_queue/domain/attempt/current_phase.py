@@ -16,6 +16,11 @@ CHECK = "check"
 _NAMES = {"prepare": "setup", "land": "landing"}
 
 
+def shown_name(phase: str) -> str:
+    """As people read the *phase* that results and transcripts name."""
+    return _NAMES.get(phase, phase)
+
+
 @dataclass(eq=False, repr=False, slots=True)
 class CurrentPhase:
     """After the envelopes taken in so far; no name where none of them says it."""
@@ -38,7 +43,7 @@ class CurrentPhase:
         kind = frame.get("type")
         if kind == PHASE:
             name, _, number = str(frame.get("phase")).partition(" ")
-            self._begin(_NAMES.get(name, name), at)
+            self._begin(shown_name(name), at)
             self.round = int(number) if number.isdecimal() else None
             rounds: object = frame.get("rounds")
             self.rounds = rounds if isinstance(rounds, int) else None
