@@ -54,6 +54,7 @@ def test_a_result_is_written_as_it_always_was() -> None:
     since = encode(decode(Result, data)).replace(b',\n   "returned": false', b"").replace(of_attempts, b"")
     newer = b' "attention": [],\n "baseline": null,\n "landing": null,\n'
     newer += b' "subjects": [],\n "stat": "",\n "files": [],\n "file_count": 0,\n "uncommitted": [],\n'
+    newer += b' "task_type": null,\n "executor": null,\n "waited_ms": null,\n'
     assert since.replace(newer, b"", 1) == data
 
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, change, cancel, retry, land, wait."),
     "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),
+    "stats": LazyCommand("stats:stats", "Counts, times, costs and success of what ended."),
     "worktrees": LazyCommand(
         "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
     ),

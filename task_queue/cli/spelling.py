@@ -27,6 +27,14 @@ def size(number: int) -> str:
     return f"{number} B"
 
 
+def amount(number: int) -> str:
+    """A number of which only the size matters, in at most three digits and a unit."""
+    for unit, of in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= of:
+            return f"{number / of:.1f}{unit}" if number < 10 * of else f"{number // of}{unit}"
+    return str(number)
+
+
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th, 11th."""
     ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

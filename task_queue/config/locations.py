@@ -103,6 +103,11 @@ class Locations:
         return self.state_dir / "events"
 
     @property
+    def summaries(self) -> Path:
+        """The folder with what statistics need of the event log, made from it; may be deleted."""
+        return self.state_dir / "summaries"
+
+    @property
     def broken_bases(self) -> Path:
         """The folder with a file for each source whose target is broken."""
         return self.state_dir / "broken-bases"

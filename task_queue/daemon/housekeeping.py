@@ -1,4 +1,6 @@
-"""What the daemon does besides tasks: checkouts beyond what is to be kept go, and files that the killed left.
+"""What the daemon does besides tasks.
+
+Checkouts beyond what is to be kept go, and files that the killed left; the event log is summed up for statistics.
 
 In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
 (``runner/tidying.py``); time passes without one.
@@ -22,12 +24,15 @@ from task_queue.git.tidying import repositories_in, tidy
 from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.clock import Clock
+from task_queue.store.event_summaries import EventSummaries
 from task_queue.store.folder.unfinished import unfinished_in
 
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = timedelta(hours=1)
 _SHORTEST_WAIT = timedelta(seconds=1)
+_SUMMARIES_AT_ONCE = 20
+"""Segments of the event log, of which each takes about a tenth of a second."""
 
 
 class Housekeeping:
@@ -67,6 +72,7 @@ class Housekeeping:
         else:
             if swept:
                 log.info("temporary folders of killed runners removed count=%d", swept)
+        self._summarize()
         config = self._config_of()
         for source in config.sources:
             if self._stopping.is_set():
@@ -76,6 +82,14 @@ class Housekeeping:
                 self._tidy(source, config)
             except (GitError, OSError, ValueError) as error:
                 log.warning("working trees not looked through source=%s error=%s", source.id, error)
+
+    def _summarize(self) -> None:
+        """So that the first question for statistics need not read all of a long event log."""
+        summaries = EventSummaries(self._locations.events, self._locations.summaries)
+        try:
+            summaries.keep_up(most=_SUMMARIES_AT_ONCE, stopping=self._stopping.is_set)
+        except OSError as error:
+            log.warning("event log not summarized error=%s", error)
 
     def _remove_copies(self, source: Source) -> None:
         """Copies of documents, and lists of files, that killed runners left, of tasks that have ended.

@@ -50,6 +50,8 @@ _LEVELS: dict[type[Event], int] = {
     events.DaemonStopped: logging.DEBUG,
 }
 """The levels of the events that are not logged as INFO."""
+_SAID_ELSEWHERE = ("figures", "model")
+"""Fields of events that the log does without: for statistics, or named in another field."""
 _log = logging.getLogger("task_queue")
 
 
@@ -86,6 +88,8 @@ def record(event: Event) -> None:
 def describe(event: Event) -> tuple[int, str]:
     """Level and ``message key=value`` of *event*. One line, but for a traceback."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
+    for name in _SAID_ELSEWHERE:
+        values.pop(name, None)
     traceback = str(values.pop("traceback", ""))
     # The only foreign text with lines of its own; the bar keeps them from passing for records.
     body = "".join(f"\n  | {printable(text)}" for text in traceback.splitlines())

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from task_queue.daemon.context import SourceContext
 from task_queue.domain import events
+from task_queue.domain.attempt.figures import figures_of
 from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.progress import progress_of
 from task_queue.domain.attempt.proof import seal_of
@@ -368,7 +369,8 @@ class Supervision:
         task = self._task(claim)
         asked = None if task is None else self._orders.settings_of(task).model
         until = self._admission.pause_model(self._source, pause.model, pause, asked=asked)
-        return events.AccountPaused(self._source, f"{pause.why} (only for {pause.model})", until)
+        why = f"{pause.why} (only for {pause.model})"
+        return events.AccountPaused(self._source, why, until, pause.model)
 
     def _why_unwanted(self, claim: Claim) -> str | None:
         """A task that a person cancelled, or whose document was deleted, is not tried again."""
@@ -396,6 +398,8 @@ class Supervision:
             workspace=self._orders.workspace_of(task) if task else None,
             outcome=outcome,
             dead_letter=dead_letter,
+            settings=self._settings(claim),
+            arrived_at=self._queue.arrived_at(claim),
         )
         title, asked = (task.title, task.body) if task else (claim.task_id, "")
         report = report_of(result, title=title, asked=asked)
@@ -413,6 +417,7 @@ class Supervision:
                 cost_usd=result.total_cost_usd,
                 dead_letter=dead_letter,
                 attention=tuple(need.kind.value for need in result.attention),
+                figures=figures_of(result),
             )
         )
 

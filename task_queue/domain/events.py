@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 
@@ -149,6 +150,8 @@ class TaskSettled:
     dead_letter: bool
     attention: tuple[str, ...] = ()
     """Of which kinds it needs a person: ``domain.attention``, or what a later release knows."""
+    figures: TaskFigures | None = None
+    """For statistics; events of earlier releases have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +234,8 @@ class AccountPaused:
     source: str
     why: str
     until: datetime | None
+    model: str | None = None
+    """Only tasks of this model, or class of models, are held."""
 
 
 @dataclass(frozen=True, slots=True)

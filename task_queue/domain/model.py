@@ -324,6 +324,10 @@ class Result:
     """How much of ``total_cost_usd`` is an estimate."""
     attention: tuple[Attention, ...] = ()
     """What needs a person; files of earlier releases have none."""
+    task_type: str | None = None
+    executor: str | None = None
+    waited_ms: int | None = None
+    """From when it could have started to its first attempt. None of these three is in files of earlier releases."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -29,6 +29,10 @@ class Queue(Protocol):
 
     def journal(self, claim: Claim) -> Journal: ...
 
+    def arrived_at(self, claim: Claim) -> datetime | None:
+        """Since when the claimed document is there as it is; None if it is not, or not as it was claimed."""
+        ...
+
     def claims(self) -> tuple[Claim, ...]:
         """Every claim of the source, whichever worker holds it."""
         ...

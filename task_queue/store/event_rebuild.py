@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from task_queue.domain.attempt.figures import figures_in
 from task_queue.domain.document.naming import is_task_id
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import EventRecord
@@ -258,6 +259,7 @@ def settled_from(source: str, result: Any, *, otherwise_at: float) -> tuple[date
         "cost_usd": cost if isinstance(cost, int | float) else None,
         "dead_letter": content.get("dead_letter") is True,
         "attention": _kinds(content.get("attention")),
+        "figures": figures_in(content),
     }
     at = datetime.fromtimestamp(otherwise_at, UTC)
     with contextlib.suppress(ValueError, TypeError, OverflowError):

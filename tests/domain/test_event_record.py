@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from task_queue.domain import events
+from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.event_record import ABOUT, EventRecord, event_types, record_of, type_of
 from task_queue.domain.events import Event
 from task_queue.domain.model import OutcomeKind
@@ -40,14 +41,16 @@ def test_states_and_durations_become_plain() -> None:
     event = events.TaskSettled(
         "web", TaskId("task-a"), 1, TaskState.FAILED, OutcomeKind.TIMED_OUT, "too long",
         took=timedelta(milliseconds=1500), turns=3, cost_usd=None, dead_letter=True,
-        attention=("dead_letter",),
+        attention=("dead_letter",), figures=TaskFigures("review", ran=timedelta(seconds=1)),
     )  # fmt: skip
 
-    data = record_of(event).data
+    data = dict(record_of(event).data)
+    figures = data.pop("figures")
     assert data == {
         "state": "failed", "outcome": "timed_out", "reason": "too long", "took": 1.5, "turns": 3,
         "cost_usd": None, "dead_letter": True, "attention": ["dead_letter"],
     }  # fmt: skip
+    assert (figures["task_type"], figures["ran"], figures["model"]) == ("review", 1.0, None)
     assert type(data["state"]) is str
 
 

@@ -94,7 +94,7 @@ EVENTS: dict[str, str] = {
     "landed": "the branch of a task that had ended was merged later",
     "cancel_asked": "a person cancelled the task; `settled` follows once it has ended",
     "edited": "the document was changed while it ran; the newer text is kept in `pending/` as `kept_as`",
-    "settled": "the task ended; the figures are those of its result, over all attempts",
+    "settled": "the task ended; the figures are those of its result, over all attempts; `figures`: its type, executor and main model, what it waited and ran (seconds), attempts, tokens, seconds by phase, each null where unknown",
     "account_paused": "nothing starts on the account, or nothing of the model that `why` names; `source` is the source whose attempt caused it",
     "account_resumed": "the account is open again",
     "source_opened": "the daemon serves the source",

@@ -220,6 +220,9 @@ class MemoryEngine:
     def journal(self, claim: Claim) -> Journal:
         return self._journals.get(self._dropped_as(claim)) or Journal(claim.task_id)
 
+    def arrived_at(self, claim: Claim) -> datetime | None:
+        return claim.started_at
+
     def claims(self) -> tuple[Claim, ...]:
         return tuple(self._locks.values())
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import EventRecord, record_of
 from task_queue.domain.events import TaskSettled
@@ -101,7 +102,25 @@ def test_a_settled_event_has_the_figures_of_its_result(folder: Path, results: Pa
         state="failed",
         outcome="timed_out",
         error="no end in sight",
-        attempts=[{"number": 1}, {"number": 2}],
+        attempts=[
+            {
+                "number": number,
+                "outcome": outcome,
+                "started_at": NOON.isoformat(),
+                "ended_at": minute.isoformat(),
+            }
+            for number, outcome, minute in (
+                (1, "limited", NOON),
+                (2, "timed_out", NOON + timedelta(minutes=1)),
+            )
+        ],
+        task_type="coding",
+        executor="claude",
+        waited_ms=2000,
+        model_usage={
+            "haiku": {"inputTokens": 5, "costUSD": 0.01},
+            "opus": {"inputTokens": 15, "cacheReadInputTokens": 10, "outputTokens": 5, "costUSD": 0.2},
+        },
         duration_ms=90_000,
         num_turns=7,
         total_cost_usd=0.25,
@@ -113,6 +132,7 @@ def test_a_settled_event_has_the_figures_of_its_result(folder: Path, results: Pa
     assert EventRecord(event.type, event.data, event.source, event.task_id, event.attempt) == record_of(TaskSettled(
         "web", TaskId("task-a"), 2, TaskState.FAILED, OutcomeKind.TIMED_OUT, "no end in sight",
         took=timedelta(seconds=90), turns=7, cost_usd=0.25, dead_letter=True,
+        figures=TaskFigures("coding", "claude", "opus", timedelta(seconds=2), timedelta(seconds=60), 2, 1, 30, 5),
     ))  # fmt: skip
 
 

@@ -18,6 +18,8 @@ _COUNTED = (
 )
 """The keys that grow; others, such as the size of the context, are properties."""
 
+_GIVEN = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+
 
 def grown(before: ModelUsage, now: ModelUsage) -> dict[str, dict[str, Any]]:
     """What a session used since it had used *before*; *now* whole where it counts anew, as after a kill."""
@@ -43,6 +45,20 @@ def summed(usages: Iterable[ModelUsage]) -> dict[str, dict[str, Any]]:
             }
             sums[model] = {**so_far, **counts, **added}
     return sums
+
+
+def main_model(usage: ModelUsage) -> str | None:
+    """The one that most was spent on; None where none was used."""
+    spent = {model: _count(usage, model, "costUSD") for model in usage}
+    return max(spent, key=spent.__getitem__, default=None)
+
+
+def tokens_in(usage: ModelUsage) -> tuple[int, int] | None:
+    """Of all models: what they were given, caches included, and what they answered; None where none was used."""
+    if not usage:
+        return None
+    given = sum(_count(usage, model, key) for model in usage for key in _GIVEN)
+    return int(given), int(sum(_count(usage, model, "outputTokens") for model in usage))
 
 
 def _less(value: Any, before: ModelUsage, model: str, key: str) -> Any:

@@ -23,6 +23,7 @@ KEYS = (
     "baseline",
     "landing",
     *("subjects", "stat", "files", "file_count", "uncommitted"),
+    *("task_type", "executor", "waited_ms"),
     "schema_version",
 )
 """Of a result's file, in its order."""

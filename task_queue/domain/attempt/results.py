@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from task_queue.domain.attempt.figures import waited_before
 from task_queue.domain.attempt.lifecycle import MAX_RETURNS, is_returned, returns_in
 from task_queue.domain.attempt.model_usage import summed
 from task_queue.domain.attempt.needs import attention_of
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import (
     Attempt,
     Claim,
@@ -113,16 +115,22 @@ def result_of(
     outcome: Outcome | None = None,
     dead_letter: bool = False,
     notes: Iterable[str] = (),
+    settings: Settings | None = None,
+    arrived_at: datetime | None = None,
 ) -> Result:
     """What ``results/<id>.json`` says; cost and turns are those of all attempts.
 
-    *outcome* is the task's, where it is another than the last attempt's: no next attempt is wanted.
+    *outcome* is the task's, where it is another than the last attempt's: no next attempt is wanted. *settings* are
+    None of a document that is not a valid task; *arrived_at*: since when its document is there.
     """
     attempts = (*attempts_before(journal, claim), attempt_of(claim, ending))
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
     outcome, work = outcome or ending.outcome, ending.work
     success = state is TaskState.COMPLETED
     product = work.product or WorkProduct(workspace)
+    waited = None
+    if settings is not None and arrived_at is not None:
+        waited = waited_before(attempts, arrived_at, not_before=settings.not_before)
     result = Result(
         success=success,
         output=work.output,
@@ -155,6 +163,9 @@ def result_of(
         permission_denials=work.permission_denials,
         billed_to=work.billed_to,
         dead_letter=dead_letter,
+        task_type=None if settings is None else settings.type,
+        executor=None if settings is None else settings.executor,
+        waited_ms=None if waited is None else int(waited.total_seconds() * 1000),
     )
     return replace(result, attention=attention_of(result))
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace as changed
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from task_queue.domain.attempt.lifecycle import session_to_continue
@@ -144,6 +144,17 @@ class FolderQueue:
             return cached.journal
         with self._available():
             return self._journal_or_why(claim.document)[0] or Journal(claim.task_id)
+
+    def arrived_at(self, claim: Claim) -> datetime | None:
+        try:
+            about = self._layout.document(claim).lstat()
+        except OSError:
+            return None
+        return (
+            datetime.fromtimestamp(about.st_ctime, UTC)
+            if about.st_ino == DocumentFile.of(claim).ino
+            else None
+        )
 
     def claims(self) -> tuple[Claim, ...]:
         with self._available():

@@ -1,0 +1,165 @@
+"""``stats`` with a million past tasks, as a ratio to ``--help``.
+
+The past is an event log of four events a task over three years, written as the queue writes it. The first ``stats``
+sums its segments up; the daemon does so, too, a few an hour.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from benchmarks.measure import machine, scratch, table
+from task_queue.config.locations import locate
+from task_queue.domain.attempt.figures import TaskFigures
+from task_queue.domain.event_record import record_of
+from task_queue.domain.events import AttemptStarted, Event, TaskClaimed, TaskDropped, TaskSettled
+from task_queue.domain.model import OutcomeKind
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform import durable
+from task_queue.store import event_files as files
+from tests.acceptance.rig import Rig
+
+PAST = 1_000_000
+RUNS = 5
+_DIFFERENT = 5000
+_PLACE = b"@@@"
+_YEARS = timedelta(days=3 * 365)
+_SOURCES = ("a", "b", "c", "d")
+_TYPES = ("coding", "review", "research", "documentation", "general")
+_OUTCOMES = (
+    *[OutcomeKind.SUCCEEDED] * 7,
+    OutcomeKind.FAILED,
+    OutcomeKind.VERIFY_FAILED,
+    OutcomeKind.TIMED_OUT,
+)
+
+
+def main(past: int = PAST) -> None:
+    print(machine())
+    with scratch(sources=_SOURCES) as rig:
+        state = locate(rig.config, environ=rig.environment).state_dir
+        events = state / "events"
+        began = time.perf_counter()
+        _write_past(events, past)
+        size = sum(path.stat().st_size for path in events.rglob("*.jsonl"))
+        print(
+            f"{past:,} past tasks, {size / 2**20:,.0f} MB of events, made in {time.perf_counter() - began:.0f} s"
+        )
+        _show(rig, "stats, first", {"stats": ["stats"]}, runs=1)
+        print(f"summaries: {_size(state / 'summaries') / 2**20:,.1f} MB")
+        _show(
+            rig,
+            f"{past:,} past tasks",
+            {
+                "stats": ["stats"],
+                "stats --by day": ["stats", "--by", "day"],
+                "stats --by type --json": ["stats", "--by", "type", "--json"],
+                "stats --since 365d": ["stats", "--since", "365d"],
+                "stats --since 7d": ["stats", "--since", "7d"],
+            },
+        )
+
+
+def _show(rig: Rig, title: str, commands: Mapping[str, list[str]], *, runs: int = RUNS) -> None:
+    every = {"--help": ["--help"], **commands}
+    taken: dict[str, list[float]] = {name: [] for name in every}
+    for _ in range(runs):
+        for name, command in every.items():
+            began = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *command],
+                env=rig.environment,
+                cwd=rig.home,
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode in {0, 3}, done.stderr.decode()
+            taken[name].append(1000 * (time.perf_counter() - began))
+    base = sorted(taken["--help"])[runs // 2]
+    rows = [(name, sorted(each)[runs // 2], sorted(each)[runs // 2] / base) for name, each in taken.items()]
+    table(f"{title}: median of {runs}, in turns", ("", "ms", "x --help"), rows)
+
+
+def _write_past(events: Path, number: int) -> None:
+    """Segments as the queue's own writer leaves them: sealed, but for the last."""
+    epoch = "0123abcd"
+    folder = events / epoch
+    durable.make_directory(folder)
+    (events / "epoch").write_text(f"{epoch}\n")
+    chance = random.Random(7)
+    bodies = [_one_life(chance) for _ in range(_DIFFERENT)]
+    now, step = datetime.now(UTC), _YEARS / number
+    chunk: list[bytes] = []
+    size, first, seq = 0, 1, 0
+    for place in range(number):
+        at, name = now - _YEARS + step * place, b"%d" % place
+        for body in chance.choice(bodies):
+            seq += 1
+            line = files.line_of(seq, at, body.replace(_PLACE, name))
+            chunk.append(line)
+            size += len(line)
+        if size >= files.SEGMENT_BYTES:
+            _write_segment(folder, first, chunk, sealed=True)
+            chunk, size, first = [], 0, seq + 1
+    _write_segment(folder, first, chunk, sealed=False)
+
+
+def _write_segment(folder: Path, first: int, lines: list[bytes], *, sealed: bool) -> None:
+    path = folder / files.segment_name(first)
+    path.write_bytes(b"".join(lines))
+    path.chmod(0o400 if sealed else 0o600)
+
+
+def _one_life(chance: random.Random) -> list[bytes]:
+    """The events of one task, without number and time; ``_PLACE`` stands for what makes its id its own."""
+    source, kind = chance.choice(_SOURCES), chance.choice(_TYPES)
+    task_id = TaskId(f"task-20260207-120000-mend-{_PLACE.decode()}")
+    ran = timedelta(seconds=round(chance.lognormvariate(5.5, 0.8), 3))
+    outcome = chance.choice(_OUTCOMES)
+    good = outcome is OutcomeKind.SUCCEEDED
+    figures = TaskFigures(
+        kind,
+        "claude",
+        chance.choice(("opus", "sonnet")),
+        timedelta(seconds=round(chance.lognormvariate(6, 1.5), 3)),
+        ran,
+        1,
+        0,
+        chance.randrange(10**5, 10**6),
+        chance.randrange(10**3, 10**5),
+        {"implement": ran.total_seconds() * 0.7, "verify": 9.0, "audit": 20.0},
+    )
+    settled = TaskSettled(
+        source,
+        task_id,
+        1,
+        TaskState.COMPLETED if good else TaskState.FAILED,
+        outcome,
+        "" if good else "pytest -q failed",
+        took=ran,
+        turns=chance.randrange(5, 60),
+        cost_usd=round(chance.lognormvariate(-1, 0.7), 6),
+        dead_letter=not good,
+        figures=figures,
+    )
+    life: list[Event] = [
+        TaskDropped(source, task_id),
+        TaskClaimed(source, task_id, 1, resumes=False),
+        AttemptStarted(source, task_id, 1, "claude", resumes=False),
+        settled,
+    ]
+    return [files.encoded(record_of(event)) for event in life]
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
