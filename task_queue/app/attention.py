@@ -89,7 +89,7 @@ def _of_queue(
 
 def _of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView]:
     for source_id, why in why_by_source.items():
-        command = f"task-queue sources resume --source-id {source_id}"
+        command = f"task-queue sources resume {source_id}"
         sentence = f"source '{source_id}' is held: {why}"
         yield AttentionView(AttentionKind.BROKEN_BASE, sentence, command, source=source_id)
 

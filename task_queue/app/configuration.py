@@ -1,4 +1,4 @@
-"""``config``: reads, sets, checks and replaces the configuration. Nothing is written unless all of it is in order."""
+"""``config``: reads, sets, removes, checks and replaces the configuration; writes nothing that is not in order."""
 
 from __future__ import annotations
 
@@ -93,6 +93,28 @@ def set_value(installation: Installation, key: str, text: str) -> object:
             raise ConfigError("; ".join(map(str, first)), hint=_UNCHANGED)
     record_action(installation, "config set", key=key)
     return value
+
+
+def unset(installation: Installation, key: str) -> bool:
+    """Remove *key*, so that its default counts; False if it is not set.
+
+    Raises ConfigError, and writes nothing, if the whole would not be in order, or the key has no meaning.
+    """
+    from task_queue.config import edit, keys, schema
+
+    config = installation.locations.config
+    content = document.read(config)
+    if keys.value_at(content, keys.steps_to(content, key)) is None:
+        if keys.default_at(keys.steps_to(content, key)) is None:
+            raise _unknown(content, key)
+        return False
+    with edit.editing(config, installation.now()) as content:
+        keys.take_out(content, keys.steps_to(content, key))
+        faults = schema.faults_in(content, config)
+        if faults:
+            raise ConfigError("; ".join(map(str, faults)), hint=_UNCHANGED)
+    record_action(installation, "config unset", key=key)
+    return True
 
 
 def check(installation: Installation) -> ConfigCheck:

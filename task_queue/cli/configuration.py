@@ -21,6 +21,7 @@ _COMMANDS = {
     "path": LazyCommand("configuration:path", "Where the configuration is."),
     "get": LazyCommand("configuration:get", "What one key is."),
     "set": LazyCommand("configuration:set_key", "Change one key, if the whole stays in order."),
+    "unset": LazyCommand("configuration:unset", "Remove one key, so that its default counts."),
     "edit": LazyCommand("configuration:edit", "Change it in your editor."),
     "check": LazyCommand("configuration:check", "Name everything that is wrong with it."),
 }
@@ -68,6 +69,15 @@ def set_key(installation: Installation, *, key: str, value: str) -> None:
     configuration.set_value(installation, key, value)
     shown = configuration.get(installation, key, reveal=False).value
     render.say(f"{key} = {shown if isinstance(shown, str) else json_of(shown)}")
+
+
+@click.command()
+@click.argument("key")
+@pass_installation
+def unset(installation: Installation, *, key: str) -> None:
+    """Remove KEY, so that its default counts: of an object all that is in it."""
+    was_set = configuration.unset(installation, key)
+    render.say(f"{key} is not set any more" if was_set else f"{key} was not set")
 
 
 @click.command()

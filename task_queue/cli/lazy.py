@@ -35,8 +35,9 @@ class LazyGroup(CommandGroup):
         if name not in self._entries and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
-            for near in get_close_matches(name, self._entries, n=1):
-                raise click.UsageError(f"there is no command '{name}'; did you mean '{near}'?", ctx)
+            near = " or ".join(f"'{each}'" for each in get_close_matches(name, self._entries, n=2))
+            if near:
+                raise click.UsageError(f"there is no command '{name}'; did you mean {near}?", ctx)
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

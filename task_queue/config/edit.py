@@ -53,7 +53,7 @@ def add_source(
             if _real(entry.path) == pending:
                 raise ConfigError(
                     f"{pending}: is the source '{entry.id}' already",
-                    hint=f"to rename it: task-queue sources rm --source-id {entry.id}",
+                    hint=f"to rename it: task-queue sources rm {entry.id}",
                 )
         if project_workspace is None and document.lacks_workspace(content):
             raise ConfigError(

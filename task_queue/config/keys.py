@@ -81,6 +81,17 @@ def put(content: dict[str, Any], steps: KeySteps, value: object) -> None:
     at[steps[-1]] = value
 
 
+def take_out(content: dict[str, Any], steps: KeySteps) -> None:
+    """Remove what stands there, and the objects on the way that are empty then."""
+    holder = value_at(content, steps[:-1])
+    if holder is None or not isinstance(holder[0], dict):
+        return
+    names = cast("dict[object, object]", holder[0])
+    names.pop(steps[-1], None)
+    if not names and len(steps) > 1:
+        take_out(content, steps[:-1])
+
+
 def default_at(steps: KeySteps) -> tuple[object] | None:
     """What counts where nothing stands there, in a tuple of one; None if the key has no meaning."""
     at: object = Config.model_construct()

@@ -37,4 +37,4 @@ def go_on_command(source: str, *, by_configuration: bool) -> str:
     """What lets a paused *source* go on: no command but that one changes what the configuration says."""
     if by_configuration:
         return f"task-queue config set sources.{source}.paused false"
-    return f"task-queue sources resume --source-id {source}"
+    return f"task-queue sources resume {source}"

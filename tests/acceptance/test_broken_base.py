@@ -99,7 +99,7 @@ def test_a_source_whose_target_was_broken_waits_until_it_is_mended(make_agent_ri
         f"main of {repository} is broken at {commit[:12]}: {CHECK} passed on an earlier"
         in attention["sentence"]
     )
-    assert attention["command"] == "task-queue sources resume --source-id a"
+    assert attention["command"] == "task-queue sources resume a"
     assert rig.cli("status").returncode == 3
     shown = rig.cli("tasks", "list").stdout
     assert "is broken at" in " ".join(shown.split())

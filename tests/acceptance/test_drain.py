@@ -74,7 +74,7 @@ def test_a_paused_source_is_not_waited_for(make_rig: MakeRig) -> None:
 
     assert done.returncode == 3, done.stderr
     assert "source 'a' waits for a person: the source is paused" in done.stderr
-    assert "task-queue sources resume --source-id a" in done.stderr
+    assert "task-queue sources resume a" in done.stderr
     assert "not done: task-b in source 'b': waits for task-a" in done.stderr
     assert rig.result("task-c", source="b")["success"] is True
 
@@ -91,7 +91,7 @@ def test_only_a_person_can_let_a_paused_source_go_on(make_rig: MakeRig) -> None:
     assert (rig.pending() / "task-a.md").exists()
     told = rig.cli("tasks", "list")
     assert told.returncode == 3
-    assert "task-queue sources resume --source-id a" in told.stdout
+    assert "task-queue sources resume a" in told.stdout
 
 
 def test_a_paused_source_in_which_nothing_waits_is_done(make_rig: MakeRig) -> None:

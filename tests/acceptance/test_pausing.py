@@ -41,7 +41,7 @@ def test_a_paused_source_stays_paused_over_a_kill(make_rig: MakeRig) -> None:
     rig.cli("sources", "resume", "a", check=True)
     rig.result("task-2")
 
-    assert held == "the source is paused; go on with: task-queue sources resume --source-id a"
+    assert held == "the source is paused; go on with: task-queue sources resume a"
     assert rig.side_effects("ran") == ["2"]
     assert rig.config.read_bytes() == before
 

@@ -49,7 +49,7 @@ def test_the_status_says_who_pauses_and_how_to_go_on(bench: Bench) -> None:
     assert [(each.sentence, each.command) for each in needs] == [
         (
             "source 'ad-hoc' is draining, and 1 task wait in it",
-            "task-queue sources resume --source-id ad-hoc",
+            "task-queue sources resume ad-hoc",
         )
     ]
 

@@ -94,6 +94,39 @@ def test_what_would_be_wrong_is_not_written(bench: Bench, key: str, given: str, 
     assert bench.config.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("key", "is_there"),
+    [("limits.running", True), ("limits", True), ("agent.env.PORT", True), ("limits.memory_mb", False)],
+)
+def test_what_is_removed_is_the_default_again(bench: Bench, key: str, is_there: bool) -> None:
+    """Without an empty object left behind; all else stays as it was."""
+    before = content(bench)
+    bench.run("config", "set", "limits.running", "2")
+    bench.run("config", "set", "agent.env.PORT", "8080")
+
+    answer = bench.run("config", "unset", key)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == (f"{key} is not set any more\n" if is_there else f"{key} was not set\n")
+    expected = before | {"limits": {"running": 2}, "agent": {"env": {"PORT": "8080"}}}
+    for gone in [key.partition(".")[0]] if is_there else []:
+        del expected[gone]
+    assert content(bench) | {"updated_at": 0} == expected | {"updated_at": 0}
+
+
+@pytest.mark.parametrize(
+    "key", ["sources.ad-hoc.path", "version", "sources.nowhere.paused", "limits.runing", "a.", ""]
+)
+def test_what_has_to_be_there_is_not_removed(bench: Bench, key: str) -> None:
+    before = bench.config.read_bytes()
+
+    answer = bench.run("config", "unset", key)
+
+    assert (answer.code, answer.out) == (2, "") or answer.code == 1, answer
+    assert answer.err.startswith("error: ")
+    assert bench.config.read_bytes() == before
+
+
 def test_nothing_is_set_while_another_key_is_wrong(bench: Bench) -> None:
     """And each wrong key is named."""
     change(bench, limits={"running": "many", "max_pending": 0})

@@ -233,9 +233,7 @@ def test_nothing_is_next_in_a_paused_source(bench: Bench) -> None:
     drop(bench, B, source="planned")
     bench.run("sources", "pause", "--source-id", "ad-hoc")
 
-    assert whys(bench) == {
-        A: "the source is paused; go on with: task-queue sources resume --source-id ad-hoc"
-    }
+    assert whys(bench) == {A: "the source is paused; go on with: task-queue sources resume ad-hoc"}
     assert whys(bench, "planned") == {B: "next"}
 
 

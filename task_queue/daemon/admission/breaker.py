@@ -39,6 +39,6 @@ class Breaker:
             return None
         self._tripped[source] = (
             f"stopped by the breaker: {len(starts)} starts in 10 minutes and no task succeeded;"
-            f" go on with: task-queue sources resume --source-id {source}"
+            f" go on with: task-queue sources resume {source}"
         )
         return self._tripped[source]
