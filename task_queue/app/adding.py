@@ -79,7 +79,13 @@ def preview(installation: Installation, drafts: Sequence[Draft], *, source: Sour
         now = installation.now()
         task_id = TaskId(stem_of(draft.name or task.title, now))
         dropped_at = naming.time_in(naming.document_of(task_id)) or now
-        ahead.append(waiting_for(replace(task, id=task_id), settings, dropped_at=dropped_at))
+        waiting = waiting_for(
+            replace(task, id=task_id),
+            settings,
+            dropped_at=dropped_at,
+            ageing=layers_of(installation.content, source).ageing,
+        )
+        ahead.append(waiting)
         answers.append(_added(installation, source, task_id, also=ahead))
     return answers
 

@@ -6,6 +6,7 @@ generation at import cost ``status`` 10 ms.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,14 @@ class ListedSource:
     daily_budget_usd: float | None = None
     hours: Hours | None = None
     """In which it starts tasks; None: at every hour."""
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether something is where its recurring tasks are, be it usable or not."""
+        try:
+            return any(not name.startswith(".") for name in os.listdir(self.folders.schedules))  # noqa: PTH208 - names only
+        except OSError:
+            return os.path.lexists(self.folders.schedules)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -142,6 +151,22 @@ class RunningView:
 
 
 @dataclass(eq=False, repr=False, slots=True)
+class EstimateView:
+    """How long a task is expected to take and what to cost; seconds and USD, null where not known."""
+
+    median_s: float
+    p90_s: float
+    median_usd: float | None
+    p90_usd: float | None
+    samples: int
+    """Tasks of the same type and source that it is made from; 0: a guess by type and length of the text."""
+    is_guess: bool
+    starts_at: datetime | None = None
+    """None where it cannot be foreseen: something must happen first that has no time."""
+    ends_at: datetime | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class WaitingView:
     """One task in ``pending/``, and why it does not run yet."""
 
@@ -153,6 +178,8 @@ class WaitingView:
     not_before: datetime | None = None
     needs_person: bool = False
     """It came back too often, and is not tried again before a person asks for it."""
+    estimate: EstimateView | None = None
+    """Only where it was asked for."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -196,6 +223,10 @@ class SourceView:
     """``command`` or ``configuration`` where nothing new starts because a person wants that."""
     ended: tuple[TaskLine, ...] = ()
     """Those that ended last, the newest first; as many as were asked for."""
+    next_due: datetime | None = None
+    """When the next recurring task is due."""
+    next_schedule: str | None = None
+    """Which one that is."""
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def attention_of(
         *_of_configuration(problems),
         *_of_queue(circumstances.daemon, circumstances.account, views.values(), said),
         *_of_broken_bases({name: why for name, why in circumstances.broken_bases.items() if name in views}),
+        *(each for listed in sources for each in _of_schedules(listed, circumstances.now)),
         *(each for listed in sources for each in _of_waiting(circumstances, listed, named)),
         *of_results(sources, named=named),
     )
@@ -92,6 +94,19 @@ def _of_broken_bases(why_by_source: Mapping[str, str]) -> Iterator[AttentionView
         command = f"task-queue sources resume {source_id}"
         sentence = f"source '{source_id}' is held: {why}"
         yield AttentionView(AttentionKind.BROKEN_BASE, sentence, command, source=source_id)
+
+
+def _of_schedules(listed: ListedSource, now: datetime) -> Iterator[AttentionView]:
+    if not listed.has_schedules:
+        return
+    from task_queue.app.schedules import schedules_in  # few sources have any
+
+    for view in schedules_in(listed, now):
+        if view.trouble is not None:
+            what = f"schedule '{view.name}'" if view.name else "schedules"
+            command = f"task-queue schedules list --source {shlex.quote(listed.id)}"
+            sentence = f"{what} of source '{listed.id}' cannot be used: {view.trouble}"
+            yield AttentionView(AttentionKind.SCHEDULE, sentence, command, source=listed.id)
 
 
 def _of_configuration(problems: Iterable[str]) -> Iterator[AttentionView]:

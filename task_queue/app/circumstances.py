@@ -20,10 +20,14 @@ from task_queue.config.locations import Locations
 from task_queue.domain.source_pause import SourcePause
 from task_queue.store.folder.layout import Layout
 from task_queue.store.pauses import Pauses
-from task_queue.store.snapshot import ReadSource, Snapshots
+from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
 
 if TYPE_CHECKING:
     from task_queue.domain.holds import Hold, Holds
+
+
+_PLACES = 4
+"""Of a configuration that does not say it; ``config.schema`` has the same."""
 
 
 class Circumstances:
@@ -36,12 +40,17 @@ class Circumstances:
         locations: Locations,
         content: Mapping[str, Any],
         now: datetime,
+        read_limit: int | None = READ_LIMIT,
     ) -> None:
-        """*sources* are all that the configuration, whose JSON is *content*, lists."""
+        """*sources* are all that the configuration, whose JSON is *content*, lists.
+
+        *read_limit* as in ``Snapshots``.
+        """
         self.now = now
         self.sources = tuple(sources)
         self.snapshots = Snapshots(
-            ReadSource(source.id, source.folders, source.layers) for source in self.sources
+            (ReadSource(source.id, source.folders, source.layers) for source in self.sources),
+            read_limit=read_limit,
         )
         self.daemon: DaemonView
         self.said: Mapping[str, Record]
@@ -49,6 +58,9 @@ class Circumstances:
         self.daemon, self.said = daemon_from(locations.daemon_state)
         files = AccountFiles(locations.accounts, locations.ledger, locations.stopped)
         self._limits = _section(content, "limits")
+        running = self._limits.get("running")
+        self.places = running if isinstance(running, int) and running > 0 else _PLACES
+        """For agents, of all sources together."""
         self._spent = account_from(
             files,
             expected=_section(content, "agent").get("account"),
@@ -68,8 +80,13 @@ class Circumstances:
         }
         """What people paused or drained, by source; without what the configuration pauses."""
 
-    def holds(self, source: ListedSource) -> Holds:
-        """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too."""
+    def holds(
+        self, source: ListedSource, *, at: datetime | None = None, spent: Mapping[str, float] | None = None
+    ) -> Holds:
+        """What is known to keep tasks of *source* from starting, most of it while the daemon is down, too.
+
+        *at*: what of it will still do so then, if *spent* is what each source spends besides on that day.
+        """
         from task_queue.domain.holds import (
             STOPPED,
             AgentHold,
@@ -87,7 +104,7 @@ class Circumstances:
         paused = source_held(source.id, self.pauses.get(source.id), by_configuration=source.paused)
         everything = STOPPED if self.account.stopped else paused
         broken = self.broken_bases.get(source.id)
-        outside = outside_hours(source.hours, self.now)
+        outside = outside_hours(source.hours, at or self.now)
         hours = None if outside is None else outside.why
         pauses = (source_paused(source.id), source_drains(source.id), paused_by_configuration(source.id))
         if why in {STOPPED, *pauses, broken, hours}:
@@ -96,24 +113,27 @@ class Circumstances:
             everything = (
                 source.trouble or broken or hours or (why if said.get("holds") == "everything" else None)
             )
-        agents = self._agents_held(source)
-        if agents is None and why is not None and said.get("holds") == "agents":
+        agents = self._agents_held(source, at or self.now, spent or {})
+        if at is None and agents is None and why is not None and said.get("holds") == "agents":
             agents = AgentHold(Held(why))
         return Holds(everything, agents)
 
-    def _agents_held(self, source: ListedSource) -> Hold | None:
+    def _agents_held(self, source: ListedSource, now: datetime, also: Mapping[str, float]) -> Hold | None:
         from task_queue.domain.holds import account_paused, any_of, budget_spent, models_held, near_the_limit
 
-        account, spent = self._spent.state, self.account.spent_today_usd
+        account = self._spent.state
+        is_today = now.astimezone().date() == self.now.astimezone().date()
+        before = self._spent.by_source if is_today else {}
+        spent = sum(before.values()) + sum(also.values())
         budgets = (
             (self.account.daily_budget_usd, spent),
-            (source.daily_budget_usd, self._spent.by_source.get(source.id, 0.0)),
+            (source.daily_budget_usd, before.get(source.id, 0.0) + also.get(source.id, 0.0)),
         )
-        paused = None if account is None else account_paused(account, self.now)
+        paused = None if account is None else account_paused(account, now)
         if paused is not None:
             return paused
         if any(budget is not None and used >= budget for budget, used in budgets):
-            return budget_spent(spent, now=self.now)
+            return budget_spent(spent, now=now)
         below = self._limits.get("hold_below_priority")
         if account is None:
             return None
@@ -121,9 +141,9 @@ class Circumstances:
             account,
             above=_number(self._limits.get("hold_above_utilization")),
             below=below if isinstance(below, int) else None,
-            now=self.now,
+            now=now,
         )
-        return any_of(models_held(account, self.now, source=source.id), near)
+        return any_of(models_held(account, now, source=source.id), near)
 
 
 def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:

@@ -111,12 +111,20 @@ class Installation:
         entries = self.entries() if source_id is None else (self.entry(source_id),)
         return tuple(listed(self.content, entry) for entry in entries)
 
-    def circumstances(self, now: datetime | None = None) -> Circumstances:
-        """What every answer on tasks starts from, read now; *now* is the time of the whole answer."""
+    def circumstances(self, now: datetime | None = None, *, read_all: bool = False) -> Circumstances:
+        """What every answer on tasks starts from, read now; *now* is the time of the whole answer.
+
+        With *read_all* each document is read, however many wait.
+        """
         from task_queue.app.circumstances import Circumstances
+        from task_queue.store.snapshot import READ_LIMIT
 
         return Circumstances(
-            self.sources(), locations=self.locations, content=self.content, now=now or self.now()
+            self.sources(),
+            locations=self.locations,
+            content=self.content,
+            now=now or self.now(),
+            read_limit=None if read_all else READ_LIMIT,
         )
 
     def section(self, name: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from task_queue.app.answers import (
@@ -79,12 +80,15 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
             failed=empty,
             paused_by=stands,
         )
+    next_due, next_schedule = _next_due(listed, circumstances.now)
     return SourceView(
         id=listed.id,
         path=folders.pending,
         description=listed.description,
         state=state,
         why=why,
+        next_due=next_due,
+        next_schedule=next_schedule,
         watch=text_in(said, "watch") if said else None,
         pending=Count(count_of(survey)),
         completed=count_tasks(folders.ended(TaskState.COMPLETED)),
@@ -99,6 +103,15 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
         watch_why=text_in(said, "watch_why") if said else None,
         paused_by=stands,
     )
+
+
+def _next_due(listed: ListedSource, now: datetime) -> tuple[datetime | None, str | None]:
+    if not listed.has_schedules:
+        return None, None
+    from task_queue.app.schedules import schedules_in  # few sources have any
+
+    times = ((view.next_due, view.name) for view in schedules_in(listed, now) if view.next_due is not None)
+    return min(times, default=(None, None))
 
 
 def _state(listed: ListedSource, said: Record | None, pause: SourcePause | None) -> tuple[str, str | None]:

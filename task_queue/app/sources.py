@@ -136,4 +136,6 @@ def initialize(installation: Installation, workspace: Path) -> Initialized:
 
 
 def _create_folders(pending: Path) -> None:
-    Layout(pending).create()
+    layout = Layout(pending)
+    layout.create()
+    durable.make_directory(layout.schedules)

@@ -105,8 +105,9 @@ def statistics(
     if by is not None and by not in CHOICES:
         raise TaskQueueError(f"there is no '{by}' to group by", hint=f"choose one of: {', '.join(CHOICES)}")
     locations, now = installation.locations, installation.now()
-    totals, begins = Totals(by), since
-    for summary in EventSummaries(locations.events, locations.summaries).since(since, step=step):
+    dimension = by or CHOICES[0]
+    totals, begins = Totals(dimension), since
+    for summary in EventSummaries(locations.events, locations.summaries).since(since, dimension, step=step):
         totals.add(summary)
         begins = begins or summary.begins
     whole: dict[tuple[str, str], Tally] = {}
@@ -141,7 +142,7 @@ def _view(name: str, group: Mapping[tuple[str, str], Tally]) -> GroupView:
     states: dict[str, int] = {}
     outcomes: dict[str, int] = {}
     tried = completed = 0
-    for (state, outcome), tally in group.items():
+    for (outcome, state), tally in group.items():
         whole.merge(tally)
         states[state] = states.get(state, 0) + tally.number
         outcomes[outcome] = outcomes.get(outcome, 0) + tally.number

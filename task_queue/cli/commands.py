@@ -15,9 +15,11 @@ _COMMANDS = {
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
     "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, change, cancel, retry, land, wait."),
+    "schedules": LazyCommand("schedules:schedules", "Recurring tasks: when each is due, one run now."),
     "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),
     "stats": LazyCommand("stats:stats", "Counts, times, costs and success of what ended."),
+    "plan": LazyCommand("plan:plan", "What would run in which order and when, and what is in its way."),
     "worktrees": LazyCommand(
         "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
     ),

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 _SHOWN_AFTER_S = 0.7
@@ -19,14 +20,27 @@ class Counter(Protocol):
     def __call__(self, done: int, of: int, /) -> None: ...
 
 
+class PartCounter(Protocol):
+    """Called with what is counted, too."""
+
+    def __call__(self, what: str, done: int, of: int, /) -> None: ...
+
+
 @contextmanager
 def counting(what: str) -> Generator[Counter]:
     """Such as ``reading the event log: 12 of 340``, on stderr if that is a terminal."""
+    with counting_parts() as count:
+        yield partial(count, what)
+
+
+@contextmanager
+def counting_parts() -> Generator[PartCounter]:
+    """The same for what has several parts, each with its own words."""
     begun = time.monotonic()
     shown_at = 0.0
     is_watched = sys.stderr.isatty()
 
-    def count(done: int, of: int, /) -> None:
+    def count(what: str, done: int, of: int, /) -> None:
         nonlocal shown_at
         now = time.monotonic()
         if is_watched and now - begun >= _SHOWN_AFTER_S and now - shown_at >= _BETWEEN_S:

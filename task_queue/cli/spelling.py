@@ -6,7 +6,10 @@ import json
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from task_queue.app.answers import EstimateView
 
 
 def span(seconds: float) -> str:
@@ -25,6 +28,11 @@ def size(number: int) -> str:
         if number >= of:
             return f"{number / of:.1f} {unit}" if number < 10 * of else f"{number // of} {unit}"
     return f"{number} B"
+
+
+def estimated_span(estimate: EstimateView) -> str:
+    """``~`` marks a guess."""
+    return f"{'~' if estimate.is_guess else ''}{span(estimate.median_s)}"
 
 
 def amount(number: int) -> str:

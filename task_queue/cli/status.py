@@ -213,6 +213,8 @@ def _about(source: SourceView, now: datetime, *, detailed: bool) -> Iterator[Lis
 def _served(source: SourceView, *, detailed: bool) -> Iterator[Renderable]:
     if source.why:
         yield paragraph(source.why, indent=2)
+    if source.next_due is not None:
+        yield item("due", f"{source.next_schedule} at {moment(source.next_due)}", indent=2, column=_LABEL)
     if detailed:
         yield item("folder", str(source.path), indent=2, column=_LABEL)
         if source.description:

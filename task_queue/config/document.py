@@ -158,16 +158,20 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
     """What the configuration says of every task of *source*, as far as it can be used."""
     from task_queue.domain.document.layers import usable_layers  # only where a task waits: 10 ms
 
-    executors: object = document.get("executors")
-    names = cast("dict[str, object]", executors) if isinstance(executors, dict) else {}
     own, common = source.project_workspace, _text(document.get("project_workspace"))
     return usable_layers(
         document.get("defaults"),
         source.defaults,
-        executors=names,
+        executors=_section(document, "executors"),
         workspace=own or common,
         roots=_roots_of(document),
+        ageing=_section(document, "limits").get("ageing"),
     )[0]
+
+
+def _section(document: dict[str, Any], name: str) -> dict[str, object]:
+    section: object = document.get(name)
+    return cast("dict[str, object]", section) if isinstance(section, dict) else {}
 
 
 def hours_of_source(source: SourceEntry) -> Hours | None:

@@ -31,7 +31,7 @@ from pydantic_core import ErrorDetails
 from task_queue.config import document
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
-from task_queue.domain.document.readers import Duration
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.hours import Hours, hours_of, span_of
 from task_queue.domain.work.commits import Signature
@@ -39,7 +39,6 @@ from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
 from task_queue.ports.executor import McpSource, SettingSource
 
-_PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -77,7 +76,7 @@ def _source_id(text: str) -> str:
 
 
 def _period(text: str) -> str:
-    _PERIOD(text)
+    PERIOD(text)
     return text
 
 
@@ -227,7 +226,7 @@ class GitSettings(_Section):
         size = self.keep_worktrees_mb
         return Keep(
             self.keep_worktrees,
-            None if period is None else _PERIOD(period),
+            None if period is None else PERIOD(period),
             None if size is None else size * 2**20,
         )
 
@@ -255,6 +254,12 @@ class Limits(_Section):
     starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
     hold_below_priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    ageing: Period | None = None
+    """A level of priority is worth as much as that time of waiting."""
+
+    @property
+    def ages_by(self) -> timedelta | None:
+        return None if self.ageing is None else PERIOD(self.ageing)
 
 
 class NotificationTarget(_Section):
@@ -286,11 +291,11 @@ class NotificationTarget(_Section):
             begins, _, ends = self.quiet.partition("-")
             quiet = notification.Quiet(time.fromisoformat(begins), time.fromisoformat(ends))
         report_at = None if self.report_at is None else time.fromisoformat(self.report_at)
-        return notification.Rhythm(_PERIOD(self.window), quiet, report_at)
+        return notification.Rhythm(PERIOD(self.window), quiet, report_at)
 
     @property
     def timeout_s(self) -> float:
-        return _PERIOD(self.timeout).total_seconds()
+        return PERIOD(self.timeout).total_seconds()
 
 
 class MetricsSettings(_Section):
@@ -302,7 +307,7 @@ class MetricsSettings(_Section):
 
     @property
     def every_s(self) -> float:
-        return _PERIOD(self.every).total_seconds()
+        return PERIOD(self.every).total_seconds()
 
 
 class Config(_Section):

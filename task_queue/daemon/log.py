@@ -41,6 +41,8 @@ _LEVELS: dict[type[Event], int] = {
     events.TaskLimited: logging.WARNING,
     events.AccountPaused: logging.WARNING,
     events.WatchDegraded: logging.WARNING,
+    events.ScheduleBroken: logging.WARNING,
+    events.ScheduleMissed: logging.WARNING,
     # One for each document of a folder, and what the log says in other words beside it.
     events.TaskDropped: logging.DEBUG,
     events.QueueStopped: logging.DEBUG,

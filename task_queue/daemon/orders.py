@@ -96,6 +96,7 @@ class ConfiguredOrders:
                 executors=config.executors,
                 workspace=None if workspace is None else str(workspace),
                 roots=map(str, config.workspace_roots()),
+                ageing=config.limits.ages_by,
             )
             self._parsed[:] = [(config, layers)]
         return self._parsed[0][1]
@@ -124,6 +125,23 @@ class ConfiguredOrders:
         self._environment(task.executor)
         if task.executor == CLAUDE:
             check_env_file(self.config.agent)
+
+    def problem_with(self, task: Task) -> str | None:
+        """Why *task* could not be run now, as ``order_for`` would say it; None if nothing is known to be wrong."""
+        try:
+            with naming_the_line(task):
+                settings = self.layers().settings_of(task.given)
+                workspace = self._workspace(task, settings)
+                env = self._environment(settings.executor)
+                if settings.executor != CLAUDE:
+                    return None
+                if settings.permissions is Profile.SANDBOXED:
+                    _check_sandbox(env, asked_by_task="permissions" in task.given)
+                self._check_outside_of_queues(task, workspace, settings)
+                check_env_file(self.config.agent)
+        except TaskQueueError as error:
+            return error.in_full
+        return None
 
     def order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         with naming_the_line(task):

@@ -37,6 +37,7 @@ from task_queue.daemon.metrics import MetricsFile
 from task_queue.daemon.notifications import Notifications
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
+from task_queue.daemon.schedules import DueTasks
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
@@ -187,6 +188,9 @@ class Daemon:
             clock=self._clock,
             emit=self._emit,
         )
+        self._due_tasks = DueTasks(
+            lambda: self._config, arrived=self._sources.look, clock=self._clock, emit=self._emit
+        )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._landings = LandingTries(lambda: InForce(locations, self._config, os.environ), self._emit)
         self._notifications = Notifications(locations, lambda: self._config, clock=self._clock)
@@ -206,6 +210,7 @@ class Daemon:
                 self._emit(DaemonStarted(os.getpid(), __version__))
                 self._runners.preload()
                 self._halt_if_asked()
+                self._due_tasks.start()  # before the workers, or a run that ends once nothing is left would miss them
                 self._apply(self._config)
                 self._housekeeping.start()
                 self._landings.start()
@@ -223,6 +228,7 @@ class Daemon:
                 )
             finally:
                 self._notifier.stopping()
+                self._due_tasks.stop()
                 self._housekeeping.stop()
                 self._landings.stop(patience_s=self._config.stop_grace_seconds)
                 self._stop_serving()
@@ -241,6 +247,7 @@ class Daemon:
             now = time.monotonic()
             if sweep.is_due(now, self._config.sweep_seconds):
                 self._sources.sweep()
+                self._due_tasks.look_soon()
             if check.is_due(now, _CHECK_EVERY_S):
                 if not is_still_the_only_one():
                     log.error("stopping: the locks were removed, and another daemon has them now")
@@ -325,6 +332,7 @@ class Daemon:
         self._warnings = [*_warnings(), *_shared_workspaces(config)]
         self._admission.configure(_bounds_of(config))
         self._sources.apply()
+        self._due_tasks.look_soon()
         self._housekeeping.look_soon()
         self._landings.look_soon()
         self._notifications.look_soon()

@@ -21,6 +21,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
 from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
@@ -48,7 +49,7 @@ from task_queue.store.folder.amending import result_in
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
-from task_queue.store.folder.states import state_in
+from task_queue.store.folder.states import place_in, state_in
 from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class ServedSources:
         self._pauses = Pauses(locations.pauses)
         self._trust = SettingsTrust(locations.trusted_settings)
         self._notes = ClaimNotes(locations.claims)
+        self._cycles = SharedCycles(self._place_of, wake=self._wake)
         self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
         self._served: dict[str, _ServedSource] = {}
@@ -287,6 +289,7 @@ class ServedSources:
             if served.retiring and not served.thread.is_alive():
                 served.engine.close()
                 self._emit(SourceClosed(source_id))
+                self._cycles.discard_all(source_id)
                 del self._served[source_id]
                 self._changed.append(source_id)
                 self._fill_room()
@@ -417,6 +420,7 @@ class ServedSources:
             settle_s=lambda: self._config_of().settle_seconds,
             layers=orders.layers,
             notes=self._notes.of(source.id),
+            cycles=self._cycles.of(source.id),
         )
         worker = Worker(
             SourceContext(
@@ -456,6 +460,14 @@ class ServedSources:
     def _state_of(self, task_id: TaskId) -> TaskState | None:
         """The state of a task of whichever source, as front ends see it."""
         return state_in((Layout(source.path) for source in self._config_of().sources), task_id)
+
+    def _place_of(self, task_id: TaskId) -> tuple[str, TaskState] | None:
+        return place_in({each.id: Layout(each.path) for each in self._config_of().sources}, task_id)
+
+    def _wake(self, source_id: str) -> None:
+        served = self._served.get(source_id)
+        if served is not None:
+            served.worker.wake()
 
     def _result_of(self, task_id: TaskId) -> Result | None:
         return result_in((Layout(source.path) for source in self._config_of().sources), task_id)

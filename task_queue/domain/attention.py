@@ -33,6 +33,8 @@ class AttentionKind(StrEnum):
     SOURCE = "source"
     BROKEN_BASE = "broken_base"
     """A check that passed on an earlier commit of a source's target fails on the present one."""
+    SCHEDULE = "schedule"
+    """A recurring task cannot be put into the queue."""
     LOCK = "lock"
     BLOCKED = "blocked"
     NOT_CONFIGURED = "not_configured"

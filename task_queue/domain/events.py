@@ -210,6 +210,48 @@ class TaskRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFired:
+    """A schedule put a task into the queue; ``why`` is why it is late, empty if it is on time."""
+
+    source: str
+    task_id: TaskId
+    schedule: str
+    due: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSkipped:
+    """A due time leads to no task, because of earlier tasks of the schedule."""
+
+    source: str
+    schedule: str
+    due: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleMissed:
+    """Due times passed unnoticed, and there will be no task for them; ``count`` is None where they are too many."""
+
+    source: str
+    schedule: str
+    first: datetime
+    last: datetime
+    count: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleBroken:
+    """A schedule cannot be used as it is, or where ``schedule`` is empty none of the source."""
+
+    source: str
+    schedule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileIgnored:
     source: str
     name: str
@@ -333,6 +375,10 @@ Event = (
     | CancelAsked
     | TaskEdited
     | TaskRejected
+    | ScheduleFired
+    | ScheduleSkipped
+    | ScheduleMissed
+    | ScheduleBroken
     | FileIgnored
     | TaskLimited
     | AccountPaused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 
 def instant_of(local: datetime) -> datetime:
@@ -36,3 +36,23 @@ def next_midnight(now: datetime) -> datetime:
     """When the local day of *now* is over, in UTC."""
     tomorrow = now.astimezone().date() + timedelta(days=1)
     return instant_of(datetime.combine(tomorrow, time()))
+
+
+class LocalZone(tzinfo):
+    """The time zone of the machine, as it is now."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, dt: datetime | None) -> timedelta | None:  # noqa: ARG002 - the interface of tzinfo
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, dt: datetime) -> datetime:
+        instant = dt.replace(tzinfo=UTC)
+        shown = instant.astimezone().replace(tzinfo=None)
+        # A change of the zone's offset shows in no attribute of what astimezone() gives.
+        is_second = shown.astimezone(UTC) != instant
+        return shown.replace(tzinfo=self, fold=int(is_second))

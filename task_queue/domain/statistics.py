@@ -6,7 +6,7 @@ Sums can be added up, so that the sums of a part of the event log can be kept an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, cast
@@ -157,14 +157,18 @@ class LimitEvent:
     model: str | None = None
 
 
+PartKey = tuple[str, str, str]
+"""The name of a group, an outcome and a state."""
+
+
 @dataclass(slots=True)
 class Summary:
-    """What statistics need of a part of the event log."""
+    """What statistics by one of ``DIMENSIONS`` need of a part of the event log."""
 
     begins: datetime | None = None
     ends: datetime | None = None
     """The times of its first and its last event."""
-    cells: dict[CellKey, Tally] = field(default_factory=dict[CellKey, Tally])
+    cells: dict[PartKey, Tally] = field(default_factory=dict[PartKey, Tally])
     first: dict[str, EndRecord] = field(default_factory=dict[str, EndRecord])
     """By source its first end, which is in none of the cells: the part before may hold it already."""
     last: dict[str, tuple[str, int | None]] = field(default_factory=dict[str, tuple[str, int | None]])
@@ -172,9 +176,15 @@ class Summary:
     limits: list[LimitEvent] = field(default_factory=list[LimitEvent])
 
 
-def summarized(events: Iterable[tuple[datetime, EventRecord]], *, since: datetime | None = None) -> Summary:
-    """The sums of *events*, which are in their order; of ends only those from *since* on."""
+def summarized(
+    events: Iterable[tuple[datetime, EventRecord]],
+    dimensions: Iterable[str] = DIMENSIONS,
+    *,
+    since: datetime | None = None,
+) -> dict[str, Summary]:
+    """The sums of *events*, which are in their order, by each of *dimensions*; of ends only those from *since* on."""
     summary = Summary()
+    cells: dict[CellKey, Tally] = {}
     told: set[tuple[str, str, int | None]] = set()
     for at, record in events:
         if record.type != SETTLED:
@@ -191,8 +201,19 @@ def summarized(events: Iterable[tuple[datetime, EventRecord]], *, since: datetim
         if is_first:
             summary.first[end.source] = end
         else:
-            summary.cells.setdefault(end.kind, Tally()).add(end)
-    return summary
+            cells.setdefault(end.kind, Tally()).add(end)
+    return {name: replace(summary, cells=_by(DIMENSIONS.index(name), cells)) for name in dimensions}
+
+
+def _by(dimension: int, cells: Mapping[CellKey, Tally]) -> dict[PartKey, Tally]:
+    """The times in order, so that those of many parts are sorted quickly."""
+    found: dict[PartKey, Tally] = {}
+    for kind, tally in cells.items():
+        found.setdefault((kind[dimension], kind[-2], kind[-1]), Tally()).merge(tally)
+    for tally in found.values():
+        tally.waited_ms.sort()
+        tally.ran_ms.sort()
+    return found
 
 
 def _limit_in(at: datetime, record: EventRecord) -> LimitEvent:
@@ -210,30 +231,27 @@ def _limit_in(at: datetime, record: EventRecord) -> LimitEvent:
 
 
 class Totals:
-    """Sums over summaries that follow one another, by one of ``DIMENSIONS`` or by none."""
+    """Sums over summaries by one of ``DIMENSIONS`` that follow one another."""
 
-    def __init__(self, by: str | None = None) -> None:
-        self._places = [DIMENSIONS.index(name) for name in ("state", "outcome")]
-        self._by = None if by is None else DIMENSIONS.index(by)
+    def __init__(self, by: str) -> None:
+        self._by = DIMENSIONS.index(by)
         self.groups: dict[str, dict[tuple[str, str], Tally]] = {}
-        """By the group's name (empty without *by*): the sums of each state and outcome."""
+        """By the group's name: the sums of each outcome and state."""
         self.limits: list[LimitEvent] = []
         self._last: dict[str, tuple[str, int | None]] = {}
 
     def add(self, summary: Summary) -> None:
         """The part of the log that follows those that were added."""
-        for kind, tally in summary.cells.items():
-            self._group(kind).merge(tally)
+        for key, tally in summary.cells.items():
+            self._group(key).merge(tally)
         for source, end in summary.first.items():
             if self._last.get(source) != end.key:
-                self._group(end.kind).add(end)
+                self._group((end.kind[self._by], end.outcome, end.state)).add(end)
         self._last.update(summary.last)
         self.limits += summary.limits
 
-    def _group(self, kind: CellKey) -> Tally:
-        name = "" if self._by is None else kind[self._by]
-        state, outcome = (kind[place] for place in self._places)
-        return self.groups.setdefault(name, {}).setdefault((state, outcome), Tally())
+    def _group(self, key: PartKey) -> Tally:
+        return self.groups.setdefault(key[0], {}).setdefault(key[1:], Tally())
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 from task_queue.platform import durable
@@ -11,19 +12,23 @@ from task_queue.store.event_files import EventFolder, NumberedRecord
 
 
 def newest_first(
-    folder: Path, types: Collection[str], *, may_be_wanted: Callable[[bytes], bool] = lambda _line: True
+    folder: Path,
+    types: Collection[str],
+    *,
+    may_be_wanted: Callable[[bytes], bool] = lambda _line: True,
+    segments: int | None = None,
 ) -> Iterator[NumberedRecord]:
     """Events of *types* in the log in *folder*, as it is now; what cannot be read is left out. Raises OSError.
 
     A line is decoded only where the name of one of the types stands as that of a type, and *may_be_wanted* says so;
-    it is asked of many lines together first.
+    it is asked of many lines together first. With *segments*, only in so many of the newest.
     Segments are read and not mapped: a writer takes back what it could write only a part of.
     """
     log = EventFolder(folder)
     epoch = log.current_epoch()
     if epoch is None:
         return
-    for first in reversed(log.firsts(epoch)):
+    for first in islice(reversed(log.firsts(epoch)), segments):
         with durable.open_regular(log.segment(epoch, first)) as file:
             segment = file.read()
         if may_be_wanted(segment):

@@ -1,6 +1,6 @@
 """What statistics need of each segment of the event log, kept so that it is read once.
 
-    summaries/<epoch>/<first>.json   of the segment that begins with the event of that number
+    summaries/<epoch>/<first>.<by>.json   of the segment that begins with the event of that number
 
 A segment that is sealed never changes, so neither does its summary. It is published whole, and one that is missing,
 damaged, of another release or of a segment of another size is made again: a kill at any moment costs the work of
@@ -13,7 +13,7 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +25,9 @@ from task_queue.domain.statistics import (
     ACCOUNT_RESUMED,
     LIMITED,
     SETTLED,
-    CellKey,
     EndRecord,
     LimitEvent,
+    PartKey,
     Summary,
     Tally,
     summarized,
@@ -37,6 +37,8 @@ from task_queue.platform.json_files import json_object
 from task_queue.store import event_files as files
 from task_queue.store.event_files import EventFolder
 
+KEPT = ("source", "type", "model", "outcome", "day")
+"""The last is written last."""
 TYPES = (SETTLED, LIMITED, ACCOUNT_PAUSED, ACCOUNT_RESUMED)
 _VERSION = 1
 _LIMIT = 64 * 2**20
@@ -56,8 +58,10 @@ class EventSummaries:
         self._log = EventFolder(events)
         self._kept = kept
 
-    def since(self, since: datetime | None, *, step: OnStep = lambda _done, _of: None) -> list[Summary]:
-        """The parts of the log that follow one another from *since* on; ends before it are left out.
+    def since(
+        self, since: datetime | None, by: str, *, step: OnStep = lambda _done, _of: None
+    ) -> list[Summary]:
+        """The sums, by one of ``KEPT``, of the parts of the log from *since* on; ends before it are left out.
 
         One more part before these may be among them: it has what went on at that time. Raises OSError.
         """
@@ -68,9 +72,9 @@ class EventSummaries:
         firsts = self._log.firsts(epoch)
         for done, first in enumerate(reversed(firsts)):
             step(done, len(firsts))
-            summary = self._of(epoch, first)
+            summary = self._of(epoch, first, by)
             is_partly_before = since is not None and (summary.begins is None or summary.begins < since)
-            found.append(self._read(epoch, first, since=since) if is_partly_before else summary)
+            found.append(self._read(epoch, first, [by], since=since)[by] if is_partly_before else summary)
             if since is not None and summary.ends is not None and summary.ends < since:
                 break
         return found[::-1]
@@ -88,43 +92,48 @@ class EventSummaries:
         for first in reversed(self._log.firsts(epoch)[:-1]):
             if made == most or stopping():
                 break
-            if not self._path(epoch, first).exists():
-                self._of(epoch, first)
+            if not self._path(epoch, first, KEPT[-1]).exists():
+                self._of(epoch, first, KEPT[-1])
                 made += 1
         return made
 
-    def _of(self, epoch: str, first: int) -> Summary:
+    def _of(self, epoch: str, first: int, by: str) -> Summary:
         segment = self._log.segment(epoch, first)
         about = segment.lstat()
         if not files.is_sealed(about):
-            return self._read(epoch, first)
-        kept = json_object(self._path(epoch, first), limit=_LIMIT)
+            return self._read(epoch, first, [by])[by]
+        kept = json_object(self._path(epoch, first, by), limit=_LIMIT)
         if isinstance(kept, dict) and kept.get("version") == _VERSION and kept.get("size") == about.st_size:
             with contextlib.suppress(KeyError, TypeError, ValueError, IndexError):
                 return _summary_from(kept)
-        summary = self._read(epoch, first)
+        summaries = self._read(epoch, first, KEPT)
         with contextlib.suppress(OSError):  # the answer is right without it, only slower the next time
             durable.make_directory(self._kept / epoch)
-            content = {"version": _VERSION, "size": about.st_size, **_content_of(summary)}
-            durable.replace(self._path(epoch, first), json.dumps(content, separators=(",", ":")).encode())
-        return summary
+            for name, summary in summaries.items():
+                content = {"version": _VERSION, "size": about.st_size, **_content_of(summary)}
+                data = json.dumps(content, separators=(",", ":")).encode()
+                durable.replace(self._path(epoch, first, name), data)
+        return summaries[by]
 
-    def _read(self, epoch: str, first: int, *, since: datetime | None = None) -> Summary:
+    def _read(
+        self, epoch: str, first: int, dimensions: Iterable[str], *, since: datetime | None = None
+    ) -> dict[str, Summary]:
         with durable.open_regular(self._log.segment(epoch, first)) as file:
             segment = file.read()
-        summary = summarized(_events_in(segment), since=since)
+        summaries = summarized(_events_in(segment), dimensions, since=since)
         begin, end = (
             segment.find(b"\n"),
             segment.rfind(b"\n") + 1,
         )  # a line without an end may still be written
         opening = files.decoded(segment[: max(0, begin)])
         closing = files.decoded(segment[segment.rfind(b"\n", 0, max(0, end - 1)) + 1 : end])
-        summary.begins = None if opening is None else opening.at
-        summary.ends = None if closing is None else closing.at
-        return summary
+        for summary in summaries.values():
+            summary.begins = None if opening is None else opening.at
+            summary.ends = None if closing is None else closing.at
+        return summaries
 
-    def _path(self, epoch: str, first: int) -> Path:
-        return self._kept / epoch / f"{first:016d}.json"
+    def _path(self, epoch: str, first: int, by: str) -> Path:
+        return self._kept / epoch / f"{first:016d}.{by}.json"
 
     def _remove_others(self, epoch: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -161,7 +170,7 @@ def _summary_from(content: dict[str, Any]) -> Summary:
     return Summary(
         begins=_moment_or_none(content["begins"]),
         ends=_moment_or_none(content["ends"]),
-        cells={cast("CellKey", tuple(kind)): Tally(*sums) for kind, *sums in content["cells"]},
+        cells={cast("PartKey", tuple(key)): Tally(*sums) for key, *sums in content["cells"]},
         first={end.source: end for end in firsts},
         last={source: (task_id, attempt) for source, task_id, attempt in content["last"]},
         limits=[

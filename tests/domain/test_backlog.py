@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,6 +83,7 @@ class Backlogs(RuleBasedStateMachine):
         self.now = NOW
         self.was_set_back = False
         self.hold: Hold | None = None
+        self.ageing: timedelta | None = None
 
     @rule(
         name=NAMES, delays=st.tuples(st.none() | SECONDS, st.none() | st.tuples(SECONDS, SECONDS)), more=MORE
@@ -92,6 +94,7 @@ class Backlogs(RuleBasedStateMachine):
             name,
             not_before=None if own is None else self.now + own,
             next_try=None if tried is None else Delay(self.now + tried[0], self.now + tried[1]),
+            ageing=self.ageing,
             **more,
         )
         self.backlog.put(self.tasks[name])
@@ -113,6 +116,13 @@ class Backlogs(RuleBasedStateMachine):
     def tick(self, by: timedelta) -> None:
         self.now += by
         self.was_set_back = self.was_set_back or by < timedelta()
+
+    @rule(ageing=st.sampled_from([None, timedelta(seconds=1), timedelta(seconds=2)]))
+    def configure(self, ageing: timedelta | None) -> None:
+        self.ageing = ageing
+        for task in list(self.tasks.values()):
+            self.tasks[task.id] = replace(task, ageing=ageing)
+            self.backlog.put(self.tasks[task.id])
 
     @rule(hold=HOLDS)
     def hold_back(self, hold: Hold | None) -> None:

@@ -33,6 +33,7 @@ from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.results import attempt_of, bare_ending
 from task_queue.domain.attempt.verdict import TABLE
 from task_queue.domain.document.settings import KEYS
+from task_queue.domain.estimates import LONG, MINUTES, SHORT
 from task_queue.domain.event_record import ABOUT, type_of
 from task_queue.domain.events import Event
 from task_queue.domain.metrics import METRICS
@@ -80,6 +81,10 @@ OUTCOMES: dict[OutcomeKind, str] = {
 EVENTS: dict[str, str] = {
     "dropped": "a document was found complete in `pending/`, once for each document; `task_id` is the file's name, also where the task is later recorded under a number",
     "rejected": "the document cannot be run; `settled` follows",
+    "schedule_fired": "a [schedule](schedules.md) put the task into the queue; `why` is why it is late, empty if it is on time",
+    "schedule_skipped": "a due time of a schedule leads to no task, because an earlier one has not ended",
+    "schedule_missed": "due times of a schedule passed unnoticed and are not made up for; `count` is null where there are too many to count",
+    "schedule_broken": "a schedule cannot be used; `schedule` is empty where that is so of all of the source",
     "file_ignored": "a file in `pending/` cannot be a task; again after a restart of the daemon",
     "claimed": "the worker took the task; `resumes`: it continues the session of an earlier attempt",
     "adopted": "a daemon found a live runner of an earlier daemon, and waits for it",
@@ -156,6 +161,8 @@ CONFIGURATION: dict[str, str] = {
     "limits.starts_per_10min": "a source that starts more attempts has to wait",
     "limits.hold_above_utilization": "from this share of the account's limit (0 to 1), less important tasks wait",
     "limits.hold_below_priority": "tasks below this priority are the less important ones",
+    "limits.ageing": "a level of priority is worth as much as that time of waiting, such as `1h`: see"
+    " [order](task-documents.md#order)",
     "git.author_name": "author of the queue's commits; without it, the repository's",
     "git.author_email": "the same",
     "git.committer_name": "the same for the committer",
@@ -296,6 +303,12 @@ def events_table() -> str:
     return _table(("type", "when", "data"), rows)
 
 
+def guesses_table() -> str:
+    rows = [(f"`{kind}`", *(f"{minutes} min" for minutes in of_kind)) for kind, of_kind in MINUTES.items()]
+    lengths = (f"under {SHORT} characters", "between", f"over {LONG:,} characters")
+    return _table(("type", *lengths), rows)
+
+
 def metrics_table() -> str:
     rows = [
         (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.help)
@@ -320,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration_table,
     "commands": commands,
     "events": events_table,
+    "guesses": guesses_table,
     "metrics": metrics_table,
 }
 

@@ -28,6 +28,7 @@ from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.worker import Worker
 from task_queue.domain import events
@@ -40,7 +41,8 @@ from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.executor import Order
 from task_queue.ports.runner import RunningAttempt
 from task_queue.store.folder.engine import FolderEngine
-from task_queue.store.folder.states import state_in
+from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.states import place_in, state_in
 from task_queue.store.pauses import Pauses
 from tests.fakes import FakeClock, FakeOrders, FakeRunners
 
@@ -75,6 +77,7 @@ class Random:
     account_paused: bool
     swept: bool
     turns: tuple[str, ...]
+    ageing: str | None = None
 
 
 _DELAYS = st.sampled_from([-60, 45, 600])
@@ -128,6 +131,7 @@ def queues() -> st.SearchStrategy[Random]:
         _RARELY,
         _RARELY,
         st.lists(st.sampled_from(SOURCES), max_size=12).map(tuple),
+        st.sampled_from([None, "1s", "2s"]),
     )
 
 
@@ -189,6 +193,8 @@ class Queue:
             pauses=Pauses(self.locations.pauses),
             jitter=lambda: 0.0,
         )
+        layouts = {source.id: Layout(source.path) for source in self.config.sources}
+        self.cycles = SharedCycles(lambda task_id: place_in(layouts, task_id), wake=lambda _: None)
         self.admission.configure(
             Bounds(
                 places=9,
@@ -227,6 +233,8 @@ class Queue:
         claimed: dict[TaskId, str] = {}
         if self.queue.swept:
             self.engines[source_id].touch()
+        for engine in self.engines.values():
+            engine.survey()  # each worker has looked at what was dropped
         self.workers[source_id].turn()
         done: list[tuple[str, str]] = []
         for event in self.events[before:]:
@@ -267,6 +275,7 @@ class Queue:
             "project_workspace": str(root),
             "task_source_directories": sources,
             "defaults": self.queue.defaults,
+            "limits": {"ageing": self.queue.ageing},
             "executors": {"make": {"kind": "command", "argv": ["make"]}},
         }
 
@@ -282,7 +291,9 @@ class Queue:
             temporary=self.locations.temporary,
             documents=self.locations.documents,
         )
-        engine = FolderEngine(source.path, settle_s=lambda: 0, layers=configured.layers)
+        engine = FolderEngine(
+            source.path, settle_s=lambda: 0, layers=configured.layers, cycles=self.cycles.of(source.id)
+        )
         runners = _Runners(engine, [], self.clock)
         runners.succeeds = lambda document: self._succeeds(source.id, document)
         self.engines[source.id] = engine

@@ -2,67 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import tracemalloc
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
+from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.worker import Worker
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder.engine import FolderEngine
+from tests.counting import counting
 from tests.fakes import SUCCESS, FakeClock, FakeRunners, OpenAdmission, source_context
 from tests.waiting import eventually
 
 _SLACK = 0.02
 """Share by which counts may differ: a set or a heap of another size is walked in another order."""
-_FILE_EVENTS = ("open", "os.", "shutil.")
-_counted: Counter[str] | None = None
-
-
-def _audit(event: str, _: tuple[object, ...]) -> None:
-    if _counted is not None and event.startswith(_FILE_EVENTS):
-        _counted[event] += 1
-
-
-sys.addaudithook(_audit)  # for ever, as such hooks are; it counts only while a test asks for it
-
-
-@contextmanager
-def counting() -> Iterator[tuple[Counter[str], Counter[str]]]:
-    """Calls of functions, Python's and built-in ones, and of the file system, while the block runs.
-
-    lstat(2) and the like make no audit event; they are among the built-in functions.
-    """
-    global _counted  # noqa: PLW0603 - an audit hook cannot be taken away again
-    calls: Counter[str] = Counter()
-    files: Counter[str] = Counter()
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            calls[frame.f_code.co_qualname] += 1
-        elif event == "c_call":
-            calls[getattr(argument, "__qualname__", "")] += 1
-
-    _counted = files
-    sys.setprofile(profile)
-    try:
-        yield calls, files
-    finally:
-        sys.setprofile(None)
-        _counted = None
 
 
 class Source:
     def __init__(self, root: Path, *, settle_s: float = 0.0) -> None:
         self.clock = FakeClock()
-        self.engine = FolderEngine(root / "queue" / "pending", settle_s=lambda: settle_s)
+        cycles = SharedCycles(lambda _: ("a", TaskState.PENDING), wake=lambda _: None)
+        pending = root / "queue" / "pending"
+        self.engine = FolderEngine(pending, settle_s=lambda: settle_s, cycles=cycles.of("a"))
         self.runners = FakeRunners(self.engine, [], self.clock)
         self.admission = OpenAdmission()
         self.worker = Worker(
@@ -92,11 +57,16 @@ def depending(source: Source, number: int) -> None:
     source.drop(f"task-{number:06}", f"---\ndepends_on: task-x{number % 97}\npriority: 9\n---\n# After\n")
 
 
+def chained(source: Source, number: int) -> None:
+    before = f"depends_on: task-{number - 1:06}\n" if number else "not_before: 2099-01-01\n"
+    source.drop(f"task-{number:06}", f"---\n{before}---\n# After the one before\n")
+
+
 def of_every_kind(source: Source, number: int) -> None:
     (plain, delayed, depending)[number % 3](source, number)
 
 
-@pytest.mark.parametrize("kind", [plain, of_every_kind])
+@pytest.mark.parametrize("kind", [plain, of_every_kind, chained])
 def test_a_task_costs_the_same_however_many_wait(tmp_path: Path, kind: Callable[[Source, int], None]) -> None:
     """A survey, a claim and a settle; after the first look, which sees everything."""
     counts: dict[int, tuple[int, int]] = {}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 @given(queues())
 @pytest.mark.timeout(0)
 def test_the_order_told_is_the_order_run(queue: Random) -> None:
-    """Defaults, priorities, dependencies over sources, numbered records, delays, retries, pauses, rejections."""
+    """Defaults, priorities, ageing, dependencies over sources, numbered records, delays, retries, pauses, faults."""
     run_as_told(queue)
 
 
@@ -58,8 +59,15 @@ def _answer_by(circumstances: Circumstances, answer: Callable[[list[Any], TaskId
     circumstances.snapshots.state_of = lambda task_id: answer(layouts, task_id)  # type: ignore[method-assign]  # the blind eye itself
 
 
+def _without_ageing(circumstances: Circumstances) -> None:
+    for source in circumstances.snapshots._sources.values():
+        layers = source.layers
+        object.__setattr__(source, "layers", lambda layers=layers: replace(layers(), ageing=None))
+
+
 @pytest.mark.parametrize(
-    "see", short_and_long([_without_numbered_records], [_without_defaults, _without_other_sources])
+    "see",
+    short_and_long([_without_numbered_records], [_without_defaults, _without_other_sources, _without_ageing]),
 )
 def test_a_reader_that_is_blind_for_something_is_caught(see: Callable[[Circumstances], None]) -> None:
     """The property has teeth: random queues show each of these faults."""

@@ -14,6 +14,7 @@ from task_queue.app.doctor.check import DoctorCheck, DoctorView
 from task_queue.app.doctor.login import agent_cli
 from task_queue.app.doctor.notifications import notifications
 from task_queue.app.installation import Installation
+from task_queue.app.schedules import schedules
 from task_queue.config import document, schema
 from task_queue.config.schema import Config
 from task_queue.domain.document.settings import parse_defaults, without_effect
@@ -45,6 +46,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
     if config is not None:
         yield from _keys(config)
         yield from _sources(config)
+        yield from _schedules(installation)
         yield from _workspaces(config)
         yield from _workspaces_in_queues(config)
         yield from _free_space(config)
@@ -105,6 +107,18 @@ def _sources(config: Config) -> Iterator[DoctorCheck]:
             )
         troubles = list(_trust(f"source '{source.id}'", *layout.folders()))
         yield from troubles or [DoctorCheck("ok", f"source '{source.id}' in {layout.root}")]
+
+
+def _schedules(installation: Installation) -> Iterator[DoctorCheck]:
+    views = schedules(installation).schedules
+    for view in views:
+        if view.trouble is not None:
+            what = f"schedule '{view.name}'" if view.name else "schedules"
+            fix = f"correct it: {view.path}"
+            yield DoctorCheck("problem", f"source '{view.source}': {what}: {view.trouble}", fix)
+    usable = sum(view.trouble is None for view in views)
+    if usable:
+        yield DoctorCheck("ok", f"{usable} schedule{'' if usable == 1 else 's'} can be used")
 
 
 def _trust(what: str, *paths: Path) -> Iterator[DoctorCheck]:

@@ -34,8 +34,8 @@ _Kind = tuple[str, int, str | None, int]
 
 No executor and no model for tasks that are doomed, which no hold concerns.
 """
-_ByAge = tuple[datetime, str, TaskId]
-"""Within a kind: dropped at, the name as it sorts, and the id."""
+_ByAge = tuple[float, datetime, str, TaskId]
+"""Within a kind, as ``place_in_order``: counts from, dropped at, the name as it sorts, and the id."""
 _HeapItem = TypeVar("_HeapItem", _ByAge, tuple[datetime, TaskId])
 _SLACK = 64
 
@@ -68,6 +68,11 @@ class Backlog:
 
     def __iter__(self) -> Iterator[Waiting]:
         return iter(sorted(self._tasks.values(), key=place_in_order))
+
+    @property
+    def has_dependants(self) -> bool:
+        """Whether a task in here depends on another."""
+        return bool(self._dependants)
 
     def get(self, task_id: TaskId) -> Waiting | None:
         return self._tasks.get(task_id)
@@ -190,9 +195,9 @@ class Backlog:
         """The first of *kind* that is still so; the states that it depends on are looked at now."""
         heap = self._ready[kind]
         while heap:
-            dropped_at, _, task_id = heap[0]
+            counts_from, dropped_at, _, task_id = heap[0]
             task = self._tasks.get(task_id)
-            if task is not None and task.dropped_at == dropped_at:
+            if task is not None and (task.counts_from, task.dropped_at) == (counts_from, dropped_at):
                 for dependency in task.depends_on:
                     self._note_state(dependency, state_of)
                 found = self._found(task, now)
@@ -221,7 +226,7 @@ class Backlog:
             elif isinstance(found, AwaitsDependency):
                 self._held.add(task.id)
             else:
-                place = (task.dropped_at, natural(task.id), task.id)
+                place = (task.counts_from, task.dropped_at, natural(task.id), task.id)
                 self._push(self._ready.setdefault(_kind_of(found), []), place)
 
     def _look_at_moved(self, state_of: StateOf) -> None:

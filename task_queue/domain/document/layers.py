@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 from task_queue.domain.document.choices import CLAUDE
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import Settings, parse_defaults, resolve
 from task_queue.domain.document.taskfile import read_task
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
@@ -30,6 +32,8 @@ class Layers:
     """Where the source's tasks work unless they say otherwise."""
     roots: tuple[str, ...] = ("/",)
     """Directories in which a task may name its own."""
+    ageing: timedelta | None = None
+    """A level of priority is worth as much as that time of waiting."""
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*.
@@ -75,10 +79,11 @@ def layers_of(
     executors: Iterable[str],
     workspace: str | None = None,
     roots: Iterable[str] = ("/",),
+    ageing: timedelta | None = None,
 ) -> Layers:
     """Of a checked configuration; raises ValueError that names the key and the reason."""
     parsed = tuple(parse_defaults(each) for each in defaults if each)
-    return Layers(parsed, tuple(executors), workspace, tuple(roots))
+    return Layers(parsed, tuple(executors), workspace, tuple(roots), ageing)
 
 
 def usable_layers(
@@ -86,8 +91,12 @@ def usable_layers(
     executors: Iterable[str] = (),
     workspace: str | None = None,
     roots: Iterable[str] = ("/",),
+    ageing: object = None,
 ) -> tuple[Layers, tuple[str, ...]]:
-    """Of a configuration as it is: what can be used of *defaults*, and what is wrong with the rest."""
+    """Of a configuration as it is: what can be used of *defaults*, and what is wrong with the rest.
+
+    *ageing* is a text; one that does not say a duration counts as none.
+    """
     layers: list[Mapping[str, Any]] = []
     faults: list[str] = []
     for layer in defaults:
@@ -104,7 +113,15 @@ def usable_layers(
                 faults.append(str(error))
         if parsed:
             layers.append(parsed)
-    return Layers(tuple(layers), tuple(executors), workspace, tuple(roots)), tuple(faults)
+    common = Layers(tuple(layers), tuple(executors), workspace, tuple(roots), _period_in(ageing))
+    return common, tuple(faults)
+
+
+def _period_in(value: object) -> timedelta | None:
+    try:
+        return PERIOD(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 @contextmanager

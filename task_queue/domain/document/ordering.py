@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from task_queue.domain.attempt.retry import Delay
-from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure
+from task_queue.domain.document.choices import CLAUDE, OnDependencyFailure, WorkType
 from task_queue.domain.document.naming import natural
 from task_queue.domain.task import Task, TaskId, TaskState
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 StateOf = Callable[[TaskId], TaskState | None]
 """The state of a task, None for one that is nowhere."""
 
-_LOOP_SHOWN = 3
 MOST_PAUSED = 8
 
 
@@ -53,8 +52,24 @@ class Waiting:
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
     model: str | None = None
+    type: str = WorkType.GENERAL
+    length: int = 0
+    """Of its text, in characters: estimates go by it."""
+    max_budget_usd: float | None = None
     names_workspace: bool = False
     """It works in a directory of its own, wherever its source's tasks work."""
+    ageing: timedelta | None = None
+    """A level of priority is worth as much as that time of waiting; the same for all tasks of a configuration."""
+
+    @property
+    def counts_from(self) -> float:
+        """What orders tasks first where they age, in seconds: since when it could run, earlier for each level of
+        priority. Fixed while it waits, so that no order has to be made again as time passes.
+        """
+        if self.ageing is None:
+            return 0.0
+        since = self.dropped_at if self.not_before is None else max(self.dropped_at, self.not_before)
+        return since.timestamp() - self.priority * self.ageing.total_seconds()
 
     @property
     def may_have_to_stand(self) -> bool:
@@ -117,22 +132,30 @@ Next = Ready | DependencyFailed | OnHold
 
 
 def waiting_for(
-    task: Task, settings: Settings, *, dropped_at: datetime, history: History = NEVER_TRIED, lacks: str = ""
+    task: Task,
+    settings: Settings,
+    *,
+    dropped_at: datetime,
+    history: History = NEVER_TRIED,
+    lacks: str = "",
+    ageing: timedelta | None = None,
 ) -> Waiting:
-    """What ordering needs of *task*, to which *settings* apply; *lacks* as in ``Waiting``."""
+    """What ordering needs of *task*, to which *settings* apply; *lacks* and *ageing* as in ``Waiting``."""
     return Waiting(
         id=task.id,
         dropped_at=dropped_at,
         title=task.title,
+        length=len(task.body),
         lacks=lacks,
+        ageing=ageing,
         **_of_history(history),
         **_of_settings(settings),
     )
 
 
-def under(settings: Settings, task: Waiting) -> Waiting:
+def under(settings: Settings, task: Waiting, *, ageing: timedelta | None) -> Waiting:
     """*task* after other *settings* came into force for it, by a configuration that lacks nothing for it."""
-    return replace(task, lacks="", **_of_settings(settings))
+    return replace(task, lacks="", ageing=ageing, **_of_settings(settings))
 
 
 def _of_history(history: History) -> dict[str, Any]:
@@ -153,14 +176,19 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "dedupe_key": settings.dedupe_key,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
+        "type": settings.type,
+        "max_budget_usd": settings.max_budget_usd,
         "model": settings.model,
         "names_workspace": settings.workspace is not None,
     }
 
 
-def place_in_order(task: Waiting) -> tuple[int, datetime, str, TaskId]:
-    """Sorts waiting tasks: higher priority first, then the older, then by name, numbers in it by their value."""
-    return -task.priority, task.dropped_at, natural(task.id), task.id
+def place_in_order(task: Waiting) -> tuple[float, int, datetime, str, TaskId]:
+    """Sorts waiting tasks: higher priority first, then the older, then by name, numbers in it by their value.
+
+    Where tasks age, one goes first whose wait and priority together are worth more.
+    """
+    return task.counts_from, -task.priority, task.dropped_at, natural(task.id), task.id
 
 
 def delayed_until(task: Waiting, now: datetime) -> datetime | None:
@@ -202,23 +230,17 @@ def reasons_for(
     state_of: StateOf,
     running: int = 0,
     holds: Holds | None = None,
-    everywhere: Mapping[TaskId, Waiting] | None = None,
 ) -> Iterator[tuple[Waiting, str]]:
     """Each task and why it waits, for people, in the order in which they would run.
 
-    *running* are ahead of all. *everywhere*: what waits in all sources, in which loops of dependencies are
-    looked for; only among *waiting* if it is None.
+    *running* are ahead of all.
     """
     tasks = sorted(waiting, key=place_in_order)
-    known = {task.id: task for task in tasks} if everywhere is None else everywhere
-    loops = _loops(known)
     everything, screen = (None, None) if holds is None else (holds.everything, holds.agents)
     ahead = running
     for task in tasks:
         stands = standing(task, state_of)
-        if isinstance(stands, AwaitsDependency) and task.id in loops and known.get(task.id) is task:
-            yield task, _through(task.id, loops[task.id])
-        elif (until := delayed_until(task, now)) is not None:
+        if (until := delayed_until(task, now)) is not None:
             yield task, f"delayed until {until.astimezone():%Y-%m-%d %H:%M:%S}"
         else:
             match stands:
@@ -237,22 +259,15 @@ def reasons_for(
                     assert_never(stands)
 
 
-def stuck_in(
-    waiting: Iterable[Waiting], *, state_of: StateOf, everywhere: Mapping[TaskId, Waiting]
-) -> Iterator[tuple[Waiting, str]]:
+def stuck_in(waiting: Iterable[Waiting], *, state_of: StateOf) -> Iterator[tuple[Waiting, str]]:
     """Those of *waiting* that only a person can free, and why, in the order in which they would run.
 
-    *everywhere* is what waits in all sources. Whatever else they wait for (a time, an account) does not matter.
+    Whatever else they wait for (a time, an account) does not matter.
     """
     found = sorted((task for task in waiting if task.may_have_to_stand), key=place_in_order)
-    loops = _loops(everywhere) if any(task.depends_on for task in found) else {}
     for task in found:
         stands = standing(task, state_of)
-        if not isinstance(stands, AwaitsDependency):
-            continue
-        if task.id in loops and everywhere.get(task.id) is task:
-            yield task, _through(task.id, loops[task.id])
-        elif stands.needs_person:
+        if isinstance(stands, AwaitsDependency) and stands.needs_person:
             yield task, stands.predicate or stands.reason
 
 
@@ -260,40 +275,3 @@ def _behind(ahead: int) -> str:
     if ahead == 0:
         return "next"
     return "behind 1 other" if ahead == 1 else f"behind {ahead} others"
-
-
-def _loops(waiting: Mapping[TaskId, Waiting]) -> dict[TaskId, tuple[TaskId, ...]]:
-    """For each task that is found to depend on itself, the loop that it is part of.
-
-    Each dependency is followed once, so of loops that share tasks only some are found: never none.
-    """
-    tasks = {task_id: task for task_id, task in waiting.items() if task.depends_on}
-    loops: dict[TaskId, tuple[TaskId, ...]] = {}
-    done: set[TaskId] = set()
-    for start, task in tasks.items():
-        if start in done:
-            continue
-        path = {start: iter(task.depends_on)}
-        while path:
-            tip = next(reversed(path))
-            dependency = next(path[tip], None)
-            if dependency is None:
-                path.popitem()
-                done.add(tip)
-            elif dependency in path:
-                trail = tuple(path)
-                loop = trail[trail.index(dependency) :]
-                for member in loop:
-                    loops.setdefault(member, loop)
-            elif dependency in tasks and dependency not in done:
-                path[dependency] = iter(tasks[dependency].depends_on)
-    return loops
-
-
-def _through(task_id: TaskId, loop: tuple[TaskId, ...]) -> str:
-    place = loop.index(task_id)
-    others = loop[place + 1 :] + loop[:place]
-    if not others:
-        return "depends on itself"
-    more = f" and {len(others) - _LOOP_SHOWN} more" if len(others) > _LOOP_SHOWN else ""
-    return f"depends on itself through {', '.join(others[:_LOOP_SHOWN])}{more}"

@@ -142,6 +142,10 @@ class Duration:
         return span
 
 
+PERIOD = Duration(timedelta(seconds=1), timedelta(days=3650))
+"""As the configuration has them."""
+
+
 class Moment:
     form = "ISO time such as 2026-02-07T18:00, local unless it has an offset"
 

@@ -28,7 +28,7 @@ def read_task(data: bytes, task_id: TaskId) -> tuple[Task, tuple[TaskFileError, 
 
     Raises TaskFileError where nothing can be read.
     """
-    text = _decoded(data)
+    text = text_of(data)
     if not text.strip("\ufeff \t\r\n"):
         raise TaskFileError("the document is empty", hint="write what is to be done into it")
     front, body = frontmatter.split(text)
@@ -59,7 +59,8 @@ def _lines(entries: Iterable[frontmatter.Field]) -> Iterator[tuple[str, int]]:
         )
 
 
-def _decoded(data: bytes) -> str:
+def text_of(data: bytes) -> str:
+    """The text that *data* is. Raises TaskFileError."""
     if len(data) > MAX_BYTES:
         raise TaskFileError(
             f"the document has {len(data)} bytes, more than {MAX_BYTES}",

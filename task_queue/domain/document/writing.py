@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, time
 
 from task_queue.domain.document import frontmatter
@@ -51,6 +51,35 @@ def with_keys(text: str, values: Mapping[str, Given]) -> str:
     lines += [_spelled(key, value) + end for key, value in values.items() if key not in known]
     written = "".join([mark, *opening, *lines, *rest])
     _demand_unchanged(before, frontmatter.split(written)[0] or "", values)
+    return written
+
+
+def without_keys(text: str, keys: Collection[str]) -> str:
+    """The document *text* without *keys* in its front matter; without any front matter where nothing else is in it.
+
+    Everything else stays as it is. Raises TaskFileError if the front matter cannot be read.
+    """
+    front, _ = frontmatter.split(text)
+    fields, faults = frontmatter.read(front or "")
+    if faults:
+        raise TaskFileError.of(faults)
+    mark = _MARK if text.startswith(_MARK) else ""
+    raw = _LINE.findall(text.removeprefix(mark))
+    height = 0 if front is None else front.count("\n")
+    lines = raw[1 : height + 1]
+    for index in reversed(range(len(fields))):
+        field = fields[index]
+        if field.key in keys:
+            ends = fields[index + 1].line if index + 1 < len(fields) else len(lines) + _FIRST_LINE
+            del lines[field.line - _FIRST_LINE : _last_of(lines, field.line, ends)]
+    if front is None or not "".join(lines).strip():
+        return mark + "".join(raw if front is None else raw[height + 2 :])
+    written = "".join([mark, raw[0], *lines, *raw[height + 1 :]])
+    after, faults = frontmatter.read(frontmatter.split(written)[0] or "")
+    if faults or {each.key: each.value for each in after} != {
+        each.key: each.value for each in fields if each.key not in keys
+    }:
+        raise TaskFileError(f"{', '.join(keys)}: must each be on lines of their own")
     return written
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from task_queue.domain.document import naming
+from task_queue.domain.document.cycles import CyclesOfSource
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.task import TaskId
@@ -39,13 +40,15 @@ class FolderEngine:
         settle_s: Callable[[], float] = lambda: 1.0,
         layers: Callable[[], Layers] = Layers,
         notes: Notes | None = None,
+        cycles: CyclesOfSource | None = None,
     ) -> None:
         """*settle_s* and *layers*: what is in force of the owner's configuration.
 
-        Without *notes* it knows of its own claims alone: enough for a process that claims nothing.
+        Without *notes* it knows of its own claims alone: enough for a process that claims nothing. *cycles* as in
+        ``Pending``.
         """
         self.layout = Layout(pending)
-        self._pending = Pending(pending, layers=layers, settling=Settling(settle_s))
+        self._pending = Pending(pending, layers=layers, settling=Settling(settle_s), cycles=cycles)
         self.touch = self._pending.touch
         self.arrived = self._pending.arrived
         self.is_empty = self._pending.is_empty

@@ -58,6 +58,11 @@ class Layout:
         return self.root / "planning"
 
     @property
+    def schedules(self) -> Path:
+        """Recurring tasks; a source need not have it."""
+        return self.root / "schedules"
+
+    @property
     def guard(self) -> Path:
         """Locked by the daemon that serves the source, so that two configurations cannot serve one folder."""
         return self.root / ".task-queue.lock"

@@ -31,6 +31,7 @@ from task_queue.store.folder.intake_check import (
 )
 
 if TYPE_CHECKING:
+    from task_queue.domain.document.cycles import CyclesOfSource
     from task_queue.domain.document.layers import Layers
     from task_queue.store.folder.reading import Reading
 
@@ -99,14 +100,21 @@ class Pending:
         *,
         layers: Callable[[], Layers],
         settling: Settling | None,
+        cycles: CyclesOfSource | None = None,
         read_limit: int | None = None,
     ) -> None:
-        """Without *settling* every document counts as complete; above *read_limit* names no document is read."""
+        """Without *settling* every document counts as complete; above *read_limit* names no document is read.
+
+        Without *cycles* tasks that depend on themselves wait for ever.
+        """
         self._folder = folder
         self._layers_of = layers
         self._layers: Layers | None = None
         """By which the documents were read; None before the first."""
         self._settling = settling
+        self._cycles = cycles
+        self._closing: Mapping[TaskId, str] = {}
+        """Tasks that closed a cycle of dependencies, and why they are to be rejected for that."""
         self._monotonic = settling.monotonic if settling else time.monotonic
         self._read_limit = read_limit
         self._guard = threading.Lock()
@@ -178,7 +186,19 @@ class Pending:
             raise
         for task_id in moved:
             self._backlog.moved(task_id)
+        self._look_for_cycles()
         return self._report()
+
+    def _look_for_cycles(self) -> None:
+        if self._cycles is None:
+            return
+        closing = self._cycles.closing()
+        if closing == self._closing:
+            return
+        changed = self._closing.keys() ^ closing.keys()
+        self._closing = closing
+        for task_id in changed:
+            self._place(naming.document_of(task_id))
 
     def stamp(self, document: str) -> FileStamp | None:
         seen = self._documents.get(document)
@@ -201,7 +221,7 @@ class Pending:
             if document.waiting is not None:
                 try:
                     settings = settings_under(layers, document.given or {})
-                    document.waiting = under(settings, document.waiting)
+                    document.waiting = under(settings, document.waiting, ageing=layers.ageing)
                     self._place(name)
                     continue
                 except TaskFileError:
@@ -370,6 +390,13 @@ class Pending:
             rejected = document.rejected
             cancelled = document.waiting if key in self._beside.cancel else None
             waiting = document.waiting if cancelled is None else None
+        if self._cycles is not None:
+            if document is not None and waiting is not None and waiting.depends_on:
+                self._cycles.put(task_id, waiting.depends_on, document.stamp.ctime_ns)
+            else:
+                self._cycles.discard(task_id)
+        if waiting is not None and task_id in self._closing:
+            rejected, waiting = self._closing[task_id], None
         if waiting is not None:
             self._backlog.put(waiting)
         else:

@@ -54,7 +54,9 @@ def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
     dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
-    waiting = waiting_for(task, settings, dropped_at=dropped_at, history=history, lacks=lacks)
+    waiting = waiting_for(
+        task, settings, dropped_at=dropped_at, history=history, lacks=lacks, ageing=layers.ageing
+    )
     return Reading(waiting, task.given or None)
 
 

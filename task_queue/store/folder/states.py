@@ -6,7 +6,7 @@ Apart from the archive, because reading commands need no more: the records' clas
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
@@ -19,6 +19,15 @@ def state_in(layouts: Iterable[Layout], task_id: TaskId) -> TaskState | None:
         state = state_of(layout, task_id)
         if state is not None:
             return state
+    return None
+
+
+def place_in(layouts: Mapping[str, Layout], task_id: TaskId) -> tuple[str, TaskState] | None:
+    """The same with the id of that source; *layouts* are by source."""
+    for source, layout in layouts.items():
+        state = state_of(layout, task_id)
+        if state is not None:
+            return source, state
     return None
 
 

@@ -1,0 +1,94 @@
+"""``plan``: what would run in which order and when, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from task_queue.app.installation import Installation
+from task_queue.app.planning import PlannedSourceView, PlannedView, PlanView
+from task_queue.app.planning import plan as plan_of
+from task_queue.cli import render, screen
+from task_queue.cli.counting import counting_parts
+from task_queue.cli.render import Part, Renderable, faint, item, line, stacked, strong, table_rows
+from task_queue.cli.screen import Listing
+from task_queue.cli.session import as_json_option, pass_installation
+from task_queue.cli.spelling import estimated_span, moment, money
+
+_HEAD = ("starts", "task", "source", "takes", "costs", "why it waits")
+
+
+@click.command()
+@as_json_option
+@pass_installation
+def plan(installation: Installation, *, as_json: bool) -> None:
+    """What would run in which order and when, what it would cost, and what is in its way; nothing is started."""
+    with counting_parts() as count:
+        view = plan_of(installation, step=count)
+    if as_json:
+        render.say_json(view)
+    else:
+        screen.show(_shown(view), whole=False, command="task-queue plan")
+
+
+def _shown(view: PlanView) -> Iterator[Listing]:
+    problems = [
+        _with_command(_about(each.source, each.task_id), each.sentence, each.command)
+        for each in view.problems
+    ]
+    if problems:
+        yield Listing(problems, 0, head=[line(strong("Problems"))], foot=[line()], indent=2)
+    conflicts = [
+        item(
+            f"{each.branch} and {each.other}",
+            f"both change {', '.join(each.paths)} ({each.repository})",
+            indent=2,
+        )
+        for each in view.conflicts
+    ]
+    if conflicts:
+        yield Listing(
+            conflicts, 1, head=[line(strong("Branches that will conflict"))], foot=[line()], indent=2
+        )
+    if not view.tasks:
+        yield Listing([line("Nothing waits.")], 2)
+        return
+    rows = table_rows([_row(task) for task in view.tasks], head=_HEAD, lead=2, indent=2)
+    yield Listing(rows[1:], 3, head=[line(strong(_headline(view))), rows[0]], foot=[line()], indent=2)
+    sources = table_rows(
+        [_source_row(each) for each in view.sources if each.waiting],
+        head=("source", "wait", "empty at", "costs"),
+        lead=4,
+        indent=2,
+    )
+    yield Listing(sources[1:], 2, head=[sources[0]], indent=2)
+    if view.guesses:
+        said = f"~ is a guess ({view.guesses:,}): fewer than 5 tasks of that type and source have ended"
+        yield Listing([line(faint(said))], 2)
+
+
+def _headline(view: PlanView) -> str:
+    number = len(view.tasks)
+    said = "1 task waits" if number == 1 else f"{number:,} tasks wait"
+    if view.ends_at is not None:
+        said += f"; the last that can be foreseen ends at {moment(view.ends_at)}"
+    return f"{said}; about {money(view.median_usd)}, at most {money(view.p90_usd)} in nine of ten cases"
+
+
+def _row(task: PlannedView) -> tuple[Part, ...]:
+    starts = "fails" if task.is_doomed else moment(task.estimate.starts_at)
+    costs = money(task.estimate.median_usd)
+    return starts, task.task_id, task.source, estimated_span(task.estimate), costs, task.why
+
+
+def _source_row(source: PlannedSourceView) -> tuple[Part, ...]:
+    return source.id, f"{source.waiting:,}", moment(source.empty_at), money(source.median_usd)
+
+
+def _about(source: str | None, task_id: str | None) -> str:
+    return task_id or source or "task-queue"
+
+
+def _with_command(name: str, sentence: str, command: str) -> Renderable:
+    return stacked([item(name, sentence, indent=2), item("", line(command), indent=4)])
