@@ -9,6 +9,8 @@ import time
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from task_queue.demo.scripted_model import ApiError, Hang, Reply, Say, UseTool, by_task, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
@@ -56,6 +58,7 @@ def test_a_configuration_beside_the_workspace_closes_only_itself(make_agent_rig:
     assert rig.config.read_text() == before
 
 
+@pytest.mark.long
 def test_tasks_of_one_source_run_one_after_the_other(make_agent_rig: MakeAgentRig) -> None:
     """By the time in their names; the second agent asks its first question after the first has ended."""
     rig = make_agent_rig(in_turn(bash("echo $$ >> log"), Say("done")))
@@ -169,6 +172,7 @@ def test_a_killed_runner_leaves_nothing_and_its_session_goes_on(make_agent_rig: 
     _is_one_conversation(rig, result)
 
 
+@pytest.mark.long
 def test_a_killed_daemon_and_runner_are_recovered(make_agent_rig: MakeAgentRig) -> None:
     """The next daemon sweeps what is left, counts the crash and continues the session."""
     rig = make_agent_rig(WORKS)

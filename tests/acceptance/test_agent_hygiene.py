@@ -24,6 +24,7 @@ from tests.acceptance.audits import a_repository
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.processes import look
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 STRAY = "stray-key-of-the-daemon-7f3a"
@@ -139,7 +140,7 @@ def test_hooks_and_checks_get_what_is_granted_and_no_file_a_value(make_rig: Make
 OTHER = "a-value-whose-name-says-nothing"
 
 
-@pytest.mark.parametrize("way", ["env_file", "key_command", "credential"])
+@pytest.mark.parametrize("way", short_and_long(["credential"], ["env_file", "key_command"]))
 def test_a_key_outside_the_configuration_stays_secret(
     make_agent: MakeAgent, tmp_path: Path, way: str
 ) -> None:
@@ -238,7 +239,7 @@ def test_the_rule_that_is_told_lets_it_pass(make_agent: MakeAgent) -> None:
     assert (rig.workspace / "made").exists()
 
 
-@pytest.mark.parametrize("broken", ["missing", "failing"])
+@pytest.mark.parametrize("broken", short_and_long(["missing"], ["failing"]))
 def test_a_sandbox_that_cannot_be_is_refused_before_the_start(
     make_agent: MakeAgent, tmp_path: Path, broken: str
 ) -> None:

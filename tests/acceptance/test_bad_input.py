@@ -17,6 +17,7 @@ import pytest
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.disks import memory_disk
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
@@ -136,7 +137,7 @@ def test_a_document_edited_while_it_runs_is_kept_and_not_run(rig: Rig) -> None:
     assert rig.side_effects("log") == ["start", "end", "newer"]
 
 
-@pytest.mark.parametrize("what", ["file", "link to nowhere"])
+@pytest.mark.parametrize("what", short_and_long(["file"], ["link to nowhere"]))
 def test_a_workspace_that_is_no_directory_holds_the_source(rig: Rig, what: str) -> None:
     """Somebody's mistake, but not the task's: it waits, the reason is shown, and it runs once it is repaired."""
     rig.workspace.rmdir()

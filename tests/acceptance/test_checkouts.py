@@ -12,6 +12,7 @@ from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.git.hostile import HOSTILE
+from tests.sampling import short_and_long
 
 LANDING = {"isolation": "worktree", "landing": "merge"}
 MISSING = "the files are not those that the earlier attempt finished with: the work was done again"
@@ -79,7 +80,9 @@ def test_a_hostile_agent_changes_nothing_of_the_owners_repository(make_agent_rig
     assert git(tree_of(rig), "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("where", ["checkout -q -b mine", "checkout -q --detach", "checkout -q -B main"])
+@pytest.mark.parametrize(
+    "where", short_and_long(["checkout -q -B main"], ["checkout -q -b mine", "checkout -q --detach"])
+)
 def test_commits_of_the_agent_land_wherever_it_made_them(make_agent_rig: MakeAgentRig, where: str) -> None:
     """And what is said to be in main is in main."""
     work = f"git {where} && echo round >> work.txt && git add . && git commit -qm Mine; echo more >> more.txt"
@@ -99,6 +102,7 @@ def test_commits_of_the_agent_land_wherever_it_made_them(make_agent_rig: MakeAge
     ]
 
 
+@pytest.mark.long
 def test_commits_that_are_not_on_the_tasks_branch_are_named(make_agent_rig: MakeAgentRig) -> None:
     work = (
         "git checkout -q -b beside && echo x > beside.txt && git add . && git commit -qm Beside;"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.audits import a_repository, git
 from tests.acceptance.conftest import MakeRig
 from tests.waiting import eventually
@@ -43,6 +45,7 @@ def test_a_command_works_in_its_own_checkout_and_lands(make_rig: MakeRig) -> Non
     assert "Task-Id: task-a" in git(repository, "log", "-1", "--format=%B")
 
 
+@pytest.mark.long
 def test_what_a_hook_makes_of_a_commands_work_is_verified_again(make_rig: MakeRig) -> None:
     """Once; what it adds at every commit is left out in the end."""
     rig = make_rig(defaults=LANDING)
@@ -96,6 +99,7 @@ def test_a_command_whose_verification_fails_is_not_committed(make_rig: MakeRig) 
     assert files_in(repository) == ["first.txt"]
 
 
+@pytest.mark.long
 def test_a_command_that_removes_its_checkout_has_crashed(make_rig: MakeRig) -> None:
     rig = make_rig(defaults={**LANDING, "max_attempts": 1})
     repository = a_repository(rig)
@@ -171,6 +175,7 @@ def test_a_command_whose_merge_fails_the_checks_leaves_its_branch(make_rig: Make
     assert (rig.home / "runs").read_text() == "ran\n"
 
 
+@pytest.mark.long
 def test_a_title_is_harmless_in_the_message_of_a_merge(make_rig: MakeRig) -> None:
     """Where the target moved, the merge has the title, too: without controls, and without a trailer of the queue's."""
     rig = make_rig(defaults=LANDING)

@@ -13,6 +13,7 @@ import pytest
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.processes import runs
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 UNTIL_TOLD = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
@@ -257,7 +258,7 @@ def test_a_broken_configuration_changes_nothing(rig: Rig) -> None:
     assert rig.config.read_text() == '{"version": "2.1", oops'
 
 
-@pytest.mark.parametrize("how", ["deleted", "replaced", "renamed"])
+@pytest.mark.parametrize("how", short_and_long(["replaced"], ["deleted", "renamed"]))
 def test_a_pending_folder_that_comes_back_is_served(rig: Rig, how: str) -> None:
     """Deleted and made anew, replaced by another, renamed away: within five seconds."""
     rig.start()
@@ -335,7 +336,7 @@ def test_an_editor_that_saves_by_rename_is_understood(rig: Rig) -> None:
     assert rig.side_effects("log2") == ["new"]
 
 
-@pytest.mark.parametrize("how", [(), ("--now",)])
+@pytest.mark.parametrize("how", short_and_long([("--now",)], [((),)]))
 def test_stop_ends_everything_until_resume(rig: Rig, how: tuple[str, ...]) -> None:
     """Nothing runs and nothing starts, not even after a restart; resume goes on where it was."""
     daemon = rig.start()

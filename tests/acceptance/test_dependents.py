@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
@@ -47,6 +49,7 @@ def test_a_dependent_of_a_branch_that_did_not_land_has_its_commits(make_agent_ri
     assert (repository / "first.txt").read_text() == "first\nwork\n"
 
 
+@pytest.mark.long
 def test_a_dependent_that_cannot_have_them_waits_and_says_why(make_agent_rig: MakeAgentRig) -> None:
     rig, repository = a_rig(make_agent_rig, landing="branch")
     rig.start()
@@ -69,6 +72,7 @@ def test_a_dependent_that_cannot_have_them_waits_and_says_why(make_agent_rig: Ma
     assert git(repository, "show", "task-queue/task-b:second.txt") == "work"
 
 
+@pytest.mark.long
 def test_a_dependent_in_place_waits_for_what_is_checked_out(make_agent_rig: MakeAgentRig) -> None:
     rig, repository = a_rig(make_agent_rig, landing="branch")
     rig.start()

@@ -9,6 +9,7 @@ import pytest
 from task_queue.demo.scripted_model import Say, in_turn
 from tests.acceptance.conftest import MakeAgentRig, MakeRig
 from tests.acceptance.rig import PROGRAM, Rig
+from tests.sampling import short_and_long
 
 pytestmark = pytest.mark.timeout(110)
 
@@ -156,7 +157,9 @@ def test_a_task_that_waits_for_a_time_is_waited_for(make_rig: MakeRig) -> None:
     assert rig.result("task-b", source="b")["success"] is True
 
 
-@pytest.mark.parametrize("bound", [("--drain",), ("--cycles", "5")], ids=["drain", "cycles"])
+@pytest.mark.parametrize(
+    "bound", short_and_long([("--drain",)], [(("--cycles", "5"),)]), ids=["drain", "cycles"]
+)
 def test_a_time_too_far_away_is_not_waited_for(make_rig: MakeRig, bound: tuple[str, ...]) -> None:
     """With a patience; the others are done first. What is left is named, with its time."""
     rig = make_rig()

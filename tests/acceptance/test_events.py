@@ -88,6 +88,7 @@ def test_what_people_do_is_in_the_log(rig: Rig) -> None:
     assert "secret" not in json.dumps(events)
 
 
+@pytest.mark.long
 def test_a_document_is_dropped_once_however_often_the_daemon_starts(rig: Rig) -> None:
     """It waits through an orderly stop and a kill; another one of its name is another drop."""
     rig.drop_command("task-later", "true", not_before="2099-01-01T00:00:00")

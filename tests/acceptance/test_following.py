@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance.rig import Rig
 from tests.processes import runs
+from tests.sampling import short_and_long
 from tests.waiting import eventually, within
 
 INTERRUPTED = 130
@@ -140,7 +141,9 @@ def test_logs_follow_the_log_that_a_new_daemon_writes(rig: Rig, follow: Follow) 
     logs.shows("task settled source=a task=task-two", after=read)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "number", short_and_long([signal.SIGINT], [signal.SIGTERM]), ids=["ctrl-c", "sigterm"]
+)
 def test_logs_follow_the_journal(rig: Rig, follow: Follow, number: signal.Signals) -> None:
     """For a daemon that logs there: what journalctl tells of the unit, made harmless, and its child goes with us."""
     programs = rig.home / "bin"

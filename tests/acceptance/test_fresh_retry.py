@@ -10,6 +10,7 @@ from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 
 
 def needs_main(request: Request) -> Reply:
@@ -35,7 +36,7 @@ def rejected(make_agent_rig: MakeAgentRig) -> tuple[AgentRig, Path]:
     return rig, repository
 
 
-@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("fresh", short_and_long([True], [False]))
 def test_a_fresh_retry_begins_on_what_is_checked_out(make_agent_rig: MakeAgentRig, *, fresh: bool) -> None:
     """An ordinary one goes on in its checkout, with what the earlier attempt left."""
     rig, repository = rejected(make_agent_rig)

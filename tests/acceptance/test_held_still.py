@@ -61,6 +61,7 @@ def test_a_stopped_runner_is_cancelled_at_once(patient: Rig) -> None:
     cancelled_at_once(patient)
 
 
+@pytest.mark.long
 def test_a_request_without_a_command_ends_a_stopped_runner(patient: Rig) -> None:
     """The daemon finds the file by itself; the runner cannot handle its signal."""
     runner = patient.run_record("task-a")["pid"]
@@ -69,6 +70,7 @@ def test_a_request_without_a_command_ends_a_stopped_runner(patient: Rig) -> None
     assert patient.result("task-a", timeout=AT_ONCE_S)["outcome"] == "cancelled"
 
 
+@pytest.mark.long
 def test_a_runner_in_a_debugger_is_cancelled_at_once(patient: Rig) -> None:
     runner = patient.run_record("task-a")["pid"]
     debugger = subprocess.Popen([sys.executable, "-c", DEBUGGER, str(runner)], stderr=subprocess.PIPE)

@@ -127,6 +127,7 @@ def test_the_daemon_shows_no_value_that_it_was_given(make_agent_rig: MakeAgentRi
         assert b"nor-this-one" not in block
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("bwrap") or not shutil.which("socat"), reason="no bubblewrap or socat")
 def test_an_auditor_does_not_load_a_linked_skill_that_its_implementer_changed(
     make_agent_rig: MakeAgentRig,
@@ -161,6 +162,7 @@ def test_an_auditor_does_not_load_a_linked_skill_that_its_implementer_changed(
     assert any(".claude/skills/helper/SKILL.md was changed" in note for note in result["notes"])
 
 
+@pytest.mark.long
 def test_an_implementer_does_not_write_the_instructions_of_its_auditor(make_agent_rig: MakeAgentRig) -> None:
     """A rule that git ignores, too; the next task's auditor has them, because they were there before."""
     script = TwoAgents(

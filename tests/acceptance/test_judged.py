@@ -16,6 +16,7 @@ from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.processes import runs
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 OURS = "Mine\n\nTask-Id: task-a\nTask-Queue-Attempt: 1\nTask-Queue-Cost: 0.0000 USD"
@@ -31,7 +32,7 @@ def spelled(command: str) -> str:
 
 PLANT = spelled(_PLANTING)
 OWN = {"isolation": "worktree", "landing": "merge"}
-PLACES = pytest.mark.parametrize("place", [{}, OWN], ids=["in place", "a checkout"])
+PLACES = pytest.mark.parametrize("place", short_and_long([OWN], [{}]), ids=["a checkout", "in place"])
 
 
 def carried_out(
@@ -135,6 +136,7 @@ def test_what_a_hook_of_the_owner_makes_of_it_is_verified_and_audited_again(
     } <= set(result["notes"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])
 def test_a_change_that_git_was_told_to_skip_is_judged(make_agent_rig: MakeAgentRig, how: str) -> None:
     script = TwoAgents(verdict("pass"), work=f"git update-index {how} first.txt; echo planted > first.txt")
@@ -158,8 +160,13 @@ def test_attributes_and_replacements_do_not_hide_it_from_the_auditor(
     assert "+planted" in script.audits[0]
 
 
-@PLACES
-@pytest.mark.parametrize("rules", [".gitignore", ".git/info/exclude"])
+@pytest.mark.parametrize(
+    ("place", "rules"),
+    short_and_long(
+        [({}, ".git/info/exclude")],
+        [({}, ".gitignore"), (OWN, ".gitignore"), (OWN, ".git/info/exclude")],
+    ),
+)
 def test_what_a_task_hides_from_git_is_named_to_its_auditor(
     make_agent_rig: MakeAgentRig, place: dict[str, Any], rules: str
 ) -> None:
@@ -198,6 +205,7 @@ class Retried:
         return bash(work)
 
 
+@pytest.mark.long
 def test_what_an_earlier_attempt_committed_is_judged_by_the_next(make_agent_rig: MakeAgentRig) -> None:
     """It lands with the branch, though the attempt that made it was rejected."""
     script = Retried(f"echo planted > evil.txt; {COMMIT}")
@@ -222,7 +230,10 @@ FORGED_CHECKPOINT = (
 
 @pytest.mark.parametrize(
     "moved",
-    [FORGED_CHECKPOINT, "echo planted > evil.txt; git update-ref -d refs/task-queue/task-a/checkpoint"],
+    short_and_long(
+        [FORGED_CHECKPOINT],
+        ["echo planted > evil.txt; git update-ref -d refs/task-queue/task-a/checkpoint"],
+    ),
 )
 def test_a_checkpoint_that_was_moved_hides_nothing(make_agent_rig: MakeAgentRig, moved: str) -> None:
     """The runner is killed, and the next attempt goes on in the same session."""

@@ -14,6 +14,7 @@ from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.processes import look, runs
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 LANDING = audited(retry_delay="1s", isolation="worktree", landing="merge")
@@ -55,6 +56,7 @@ def test_two_sources_share_a_repository_through_worktrees(make_agent_rig: MakeAg
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_two_sources_that_change_the_same_conflict(make_agent_rig: MakeAgentRig) -> None:
     """The first one lands; the other one's branch is left with its work, and result and report say what to do."""
     rig, repository = two_sources(make_agent_rig, "echo {name} > first.txt")
@@ -130,7 +132,9 @@ def landed_once(rig: AgentRig, repository: Path, script: TwoAgents) -> dict[str,
     return result
 
 
-@pytest.mark.parametrize("hook", ["pre-merge-commit", "prepare-commit-msg", "commit-msg", "post-merge"])
+@pytest.mark.parametrize(
+    "hook", short_and_long(["post-merge"], ["pre-merge-commit", "prepare-commit-msg", "commit-msg"])
+)
 def test_a_runner_killed_while_it_lands_lands_once(make_agent_rig: MakeAgentRig, hook: str) -> None:
     """In a hook of the merge, before it or after it: the hook is ended, and the next attempt lands."""
     rig, repository, script = a_landing(make_agent_rig, "echo round >> work.txt")
@@ -153,6 +157,7 @@ def test_a_runner_killed_while_it_lands_lands_once(make_agent_rig: MakeAgentRig,
     assert result["landed"].endswith("(already there)" if hook == "post-merge" else "(merge)")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("git_too", [False, True], ids=["git is asked to end", "git is killed"])
 def test_a_runner_killed_while_the_checkout_follows_lands_once(
     make_agent_rig: MakeAgentRig, *, git_too: bool

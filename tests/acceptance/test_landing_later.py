@@ -89,6 +89,7 @@ def test_a_person_lands_it_at_once(make_agent_rig: MakeAgentRig) -> None:
     assert now(rig)["attention"] == []
 
 
+@pytest.mark.long
 def test_a_settle_of_another_task_is_an_occasion(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
     git(repository, "restore", "first.txt")
@@ -122,6 +123,7 @@ def test_what_does_not_fit_any_more_does_not_land_later(make_agent_rig: MakeAgen
     eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
 
 
+@pytest.mark.long
 def test_a_daemon_killed_while_it_checks_a_landing_lands_it_later(make_agent_rig: MakeAgentRig) -> None:
     """With the process that checks, or without it."""
     wait = "test ! -e other.txt || { echo $$ >> $HOME/waits; while [ ! -e $HOME/go ]; do sleep 0.05; done; }"
@@ -209,6 +211,7 @@ def test_two_that_land_it_at_once_do_not_disturb_each_other(make_agent_rig: Make
     assert tries_of(rig) == []
 
 
+@pytest.mark.long
 def test_what_a_check_leaves_running_is_ended_with_it(make_agent_rig: MakeAgentRig) -> None:
     leaves = "test ! -e other.txt || { setsid sleep 1000 > /dev/null 2>&1 & }"
     rig, repository, _ = blocked(make_agent_rig, sweep_s=600, verify=[leaves])
@@ -218,6 +221,7 @@ def test_what_a_check_leaves_running_is_ended_with_it(make_agent_rig: MakeAgentR
     assert rig.marked() == []
 
 
+@pytest.mark.long
 def test_a_branch_that_a_person_merges_and_deletes_has_landed(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
     git(repository, "restore", "first.txt")
@@ -229,6 +233,7 @@ def test_a_branch_that_a_person_merges_and_deletes_has_landed(make_agent_rig: Ma
     assert (now(rig)["landing"]["state"], now(rig)["attention"]) == ("landed", [])
 
 
+@pytest.mark.long
 def test_what_came_after_a_merge_by_hand_does_not_count_as_checked(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, _ = blocked(make_agent_rig, sweep_s=600, verify=["test ! -e other.txt"])
     git(repository, "stash", "-q")
@@ -257,6 +262,7 @@ def test_a_result_that_cannot_be_written_is_written_later(make_agent_rig: MakeAg
     assert "is in main" in report.read_text()
 
 
+@pytest.mark.long
 def test_a_result_that_a_person_has_edited_keeps_no_other_from_landing(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, result = blocked(make_agent_rig)
     path = rig.queue() / "results/task-a.json"
@@ -272,6 +278,7 @@ def test_a_result_that_a_person_has_edited_keeps_no_other_from_landing(make_agen
     eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
 
 
+@pytest.mark.long
 def test_a_daemon_that_stops_while_it_checks_ends_the_check(make_agent_rig: MakeAgentRig) -> None:
     """Also one that ignores SIGTERM; the branch lands with the next daemon."""
     rig, repository, _ = blocked(make_agent_rig, verify=[f"trap '' TERM; {UNTIL_GO}"])
@@ -287,6 +294,7 @@ def test_a_daemon_that_stops_while_it_checks_ends_the_check(make_agent_rig: Make
     eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
 
 
+@pytest.mark.long
 def test_a_target_that_has_another_name_meanwhile(make_agent_rig: MakeAgentRig) -> None:
     """It lands when the branch is there again."""
     rig, repository, _ = blocked(make_agent_rig, sweep_s=600)
@@ -301,6 +309,7 @@ def test_a_target_that_has_another_name_meanwhile(make_agent_rig: MakeAgentRig) 
     assert (repository / "first.txt").read_text() == "first\nwork\n"
 
 
+@pytest.mark.long
 def test_a_target_that_is_renamed_while_the_task_works(make_agent_rig: MakeAgentRig) -> None:
     """The result and attention say that it is gone; the branch lands by itself once it is back."""
     settings = audited(isolation="worktree", landing="merge")

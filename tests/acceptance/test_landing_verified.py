@@ -16,6 +16,7 @@ from task_queue.git.program import Git
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import SLOW, Implementer, a_repository, audited, git
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 TOGETHER = "test ! -e left -o ! -e right -o -e both || { echo they do not fit; exit 1; }"
@@ -63,6 +64,7 @@ def passes_everywhere(repository: Path) -> bool:
     return all(not {"left", "right"} <= names or "both" in names for names in files)
 
 
+@pytest.mark.long
 def test_two_that_merge_cleanly_and_do_not_fit(make_agent_rig: MakeAgentRig) -> None:
     """The second goes back to its implementer with the first one merged in, and lands when both fit."""
     rig, repository, script, first, second = a_pair(make_agent_rig, "ls > seen; touch both")
@@ -83,6 +85,7 @@ def test_two_that_merge_cleanly_and_do_not_fit(make_agent_rig: MakeAgentRig) -> 
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_set_up_runs_again_once_the_target_is_merged_in(make_agent_rig: MakeAgentRig) -> None:
     """A file that it had changed came with the target; what it changes is again no agent's work."""
     script = Pair("cat lock > seen; touch both")
@@ -116,6 +119,7 @@ def test_set_up_runs_again_once_the_target_is_merged_in(make_agent_rig: MakeAgen
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_what_does_not_fit_in_the_end_does_not_land(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, _, first, second = a_pair(make_agent_rig, "touch unhelpful")
 
@@ -157,6 +161,7 @@ def where_it_was_sent_back(rig: AgentRig) -> tuple[str, str]:
     return ("task-right", "b") if landed == ["left"] else ("task-left", "a")
 
 
+@pytest.mark.long
 def test_a_runner_killed_while_the_target_comes_into_the_checkout(make_agent_rig: MakeAgentRig) -> None:
     """With git, which leaves its lock: the next attempt brings it in, and nothing is done twice."""
     script = Pair("touch both")
@@ -189,7 +194,7 @@ def test_a_runner_killed_while_the_target_comes_into_the_checkout(make_agent_rig
     assert git(repository, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("verb", ["cancel", "stop"])
+@pytest.mark.parametrize("verb", short_and_long(["cancel"], ["stop"]))
 def test_one_that_waits_for_its_turn_is_stopped_at_once(make_agent_rig: MakeAgentRig, verb: str) -> None:
     script = Pair("touch both")
     settings = audited(isolation="worktree", landing="merge", workflow="single")

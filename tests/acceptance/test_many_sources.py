@@ -38,6 +38,7 @@ def test_the_soft_limit_is_raised_and_given_back_to_what_is_started(make_rig: Ma
     assert rig.side_effects("limits") == [f"128 {hard}"]
 
 
+@pytest.mark.long
 def test_sources_beyond_the_hard_limit_are_served_by_the_sweep(make_rig: MakeRig) -> None:
     names = tuple(f"s{number}" for number in range(80))
     rig = make_rig(sources=names, sweep_seconds=1)

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from tests.acceptance.rig import Rig
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 
-@pytest.mark.parametrize("odd", ["back\\slash", "what?"])
+@pytest.mark.parametrize("odd", short_and_long(["back\\slash"], ["what?"]))
 def test_it_is_refused_with_the_reason(rig: Rig, odd: str) -> None:
     place = rig.home / odd
     place.mkdir()

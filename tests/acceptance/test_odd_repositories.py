@@ -167,6 +167,7 @@ def test_a_target_that_is_deleted_while_the_task_works(make_rig: MakeRig) -> Non
     assert (repository / "work.txt").exists()
 
 
+@pytest.mark.long
 def test_tasks_whose_names_differ_in_case_alone(make_rig: MakeRig) -> None:
     """Where git takes names for the same (core.ignoreCase), the second waits until the first one's checkout is gone."""
     rig = make_rig(defaults=LANDING, sweep_seconds=1)

@@ -9,6 +9,7 @@ import pytest
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, git
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 
 LANDING = {"workflow": "single", "isolation": "worktree", "landing": "merge"}
 ALLOWED = ("-c", "protocol.file.allow=always")
@@ -27,7 +28,7 @@ def with_submodule(rig: AgentRig) -> Path:
     return repository
 
 
-@pytest.mark.parametrize("kind", ["submodule", "core.worktree", "worktreeConfig"])
+@pytest.mark.parametrize("kind", short_and_long(["submodule"], ["core.worktree", "worktreeConfig"]))
 def test_work_lands_in_an_odd_workspace(make_agent_rig: MakeAgentRig, kind: str) -> None:
     """Its own branch has the commit, its files follow, and its configuration stays."""
     rig = make_agent_rig(TwoAgents(), **audited(**LANDING))
@@ -54,6 +55,7 @@ def test_work_lands_in_an_odd_workspace(make_agent_rig: MakeAgentRig, kind: str)
     )
 
 
+@pytest.mark.long
 def test_a_submodules_commit_that_only_the_checkout_has(make_agent_rig: MakeAgentRig) -> None:
     """It does not land, and its checkout, beyond the limits, stays: the list and the next result say why."""
     script = TwoAgents(work=f"({USE_MORE_OF_THE_LIBRARY}); echo round >> $(basename $PWD).txt")

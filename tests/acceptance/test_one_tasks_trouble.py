@@ -46,6 +46,7 @@ def test_a_refused_model_waits_alone(make_agent_rig: MakeAgentRig) -> None:
     assert "but paused: claude-opus-4-1 until" in rig.cli("status").stdout
 
 
+@pytest.mark.long
 def test_the_task_behind_a_poisoned_one_runs_in_every_round(make_agent_rig: MakeAgentRig) -> None:
     """Where the account is paused for it, another one tries the account first."""
     rig = make_agent_rig(refusing)
@@ -65,6 +66,7 @@ def test_the_task_behind_a_poisoned_one_runs_in_every_round(make_agent_rig: Make
     assert not any(counted for _, counted in _history(rig, "task-a"))
 
 
+@pytest.mark.long
 def test_a_limit_for_a_class_holds_its_tasks_only(make_agent_rig: MakeAgentRig) -> None:
     """Also after a restart."""
 

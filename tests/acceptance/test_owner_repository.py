@@ -17,6 +17,7 @@ from tests.acceptance.conftest import MakeAgentRig, MakeRig
 from tests.acceptance.rig import Rig
 from tests.acceptance.test_checkouts import state_of
 from tests.processes import kill
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 BY_PATH = (
@@ -85,6 +86,7 @@ def test_what_an_agent_does_by_path_is_found_and_named(make_agent_rig: MakeAgent
     assert git(repository, "log", "-1", "--format=%s", "main") == "Second"
 
 
+@pytest.mark.long
 def test_an_edit_of_the_main_checkout_is_named_and_needs_no_person(make_agent_rig: MakeAgentRig) -> None:
     _, repository, _, result, _ = worked(make_agent_rig, "o={owner}; cp work.txt $o/beside.txt")
 
@@ -95,6 +97,7 @@ def test_an_edit_of_the_main_checkout_is_named_and_needs_no_person(make_agent_ri
     assert not needs(result)
 
 
+@pytest.mark.long
 def test_what_the_queue_itself_changes_is_no_change(make_agent_rig: MakeAgentRig) -> None:
     """A task lands before the agent works, and one of another source while it does: neither is named."""
     script = TwoAgents(verdict("pass"), verdict("pass"))
@@ -177,8 +180,13 @@ def test_an_agent_killed_in_its_last_attempt(make_agent_rig: MakeAgentRig) -> No
     assert "hooks were changed: pre-commit" in said(result)
 
 
-@pytest.mark.parametrize("isolation", ["none", "worktree"])
-@pytest.mark.parametrize("ends", ["true", "false", "kill -9 $PPID"])
+@pytest.mark.parametrize(
+    ("isolation", "ends"),
+    short_and_long(
+        [("worktree", "true"), ("none", "kill -9 $PPID")],
+        [("none", "true"), ("none", "false"), ("worktree", "false"), ("worktree", "kill -9 $PPID")],
+    ),
+)
 def test_what_a_configured_command_does_is_named(make_rig: MakeRig, isolation: str, ends: str) -> None:
     """Also in place, also where it fails, and also where its runner is killed."""
     rig = make_rig(defaults={"workflow": "single", "isolation": isolation, "max_attempts": 1})
@@ -297,6 +305,7 @@ def test_the_main_checkout_is_closed_to_file_tools(make_agent_rig: MakeAgentRig)
     assert git(repository, "show", "task-queue/task-a:work.txt") == "round"
 
 
+@pytest.mark.long
 def test_authors_and_trailers_that_the_agent_forged_are_named(make_agent_rig: MakeAgentRig) -> None:
     """Its commit is not taken for the queue's, which is made on top."""
     work = (

@@ -125,6 +125,7 @@ def test_a_hook_that_fails_after_the_checkout_costs_no_attempt(make_agent_rig: M
     assert git(repository, "show", "main:work.txt") == "round"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["reboot", "pause"])
 def test_work_that_is_gone_is_done_again(make_agent_rig: MakeAgentRig, how: str) -> None:
     """While it was verified the machine went down, or the queue was stopped for days; then the checkout was gone.

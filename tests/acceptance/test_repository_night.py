@@ -27,7 +27,7 @@ DAWN_S = 300
 """For a loaded machine; an idle one with two cores needs a third of it."""
 CHECK = "python3 -B -m unittest -q"
 ROWS = int(os.environ.get("TASK_QUEUE_NIGHT_ROWS", "7"))
-"""With more, the story goes on with tasks that get in each other's way by twos."""
+"""At least 4. With more than 7, the story goes on with tasks that get in each other's way by twos."""
 
 FILES = {
     "shop/__init__.py": "",
@@ -118,13 +118,10 @@ STORY: Mapping[str, Night] = {
         mend=a_test("tax", "rates", "rates.TAX == 25"),
         meets=("b2",),
     ),
-    # two entries with one name
-    "a3": Night(
-        "echo export > shop/plugins/left.py", mend="echo export_left > shop/plugins/left.py", meets=("c3",)
-    ),
-    "b3": Night("echo more >> shop/plugins/more.py; git add -A; git commit -qm 'By the agent itself'"),
-    "c3": Night(
-        "echo export > shop/plugins/right.py", mend="echo export_right > shop/plugins/right.py", meets=("a3",)
+    # what cannot be mended does not land
+    "a3": Night("sed -i s/slug/as_slug/ shop/words.py", meets=("b3",), ends=("landed", "failed")),
+    "b3": Night(
+        a_test("words", "words", "words.slug('A b') == 'a-b'"), meets=("a3",), ends=("landed", "failed")
     ),
     # the same line
     "a4": Night("sed -i s/1/2/ shop/version.py", meets=("b4",), ends=("landed", "conflict")),
@@ -146,16 +143,19 @@ STORY: Mapping[str, Night] = {
     "a6": Night(ITEM.format("a"), mend=MORE_ROOM, meets=("b6", "c6")),
     "b6": Night(ITEM.format("b"), mend=MORE_ROOM, meets=("a6", "c6")),
     "c6": Night(ITEM.format("c"), mend=MORE_ROOM, meets=("a6", "b6")),
-    # what cannot be mended does not land
-    "a7": Night("sed -i s/slug/as_slug/ shop/words.py", meets=("b7",), ends=("landed", "failed")),
-    "b7": Night(
-        a_test("words", "words", "words.slug('A b') == 'a-b'"), meets=("a7",), ends=("landed", "failed")
+    # two entries with one name
+    "a7": Night(
+        "echo export > shop/plugins/left.py", mend="echo export_left > shop/plugins/left.py", meets=("c7",)
+    ),
+    "b7": Night("echo more >> shop/plugins/more.py; git add -A; git commit -qm 'By the agent itself'"),
+    "c7": Night(
+        "echo export > shop/plugins/right.py", mend="echo export_right > shop/plugins/right.py", meets=("a7",)
     ),
 }
 
 
 def story(rows: int) -> dict[str, Night]:
-    told = dict(STORY)
+    told = {name: task for name, task in STORY.items() if int(name[1:]) <= rows}
     for row in range(8, rows + 1):
         name = f"export_{row}"
         for one, other in (("a", "b"), ("b", "a")):
@@ -234,7 +234,7 @@ class Owner:
             "shop/rates.py", lambda: rates.write_text(rates.read_text().replace("FEE = 1", "FEE = 2"))
         )
         (self.home / "owner.there").touch()
-        eventually((self.home / "b5.there").exists, timeout=DAWN_S, what="b5 works")
+        eventually((self.home / "b4.there").exists, timeout=DAWN_S, what="b4 works")
         self._commit("mine.txt", lambda: (self.repository / "mine.txt").write_text("mine\n"))
 
     def _commit(self, name: str, change: Callable[[], object]) -> None:
@@ -365,7 +365,7 @@ def test_a_night_in_a_repository_with_tests(make_agent_rig: MakeAgentRig, tmp_pa
     ends = {name: end_of(repository, result) for name, result in results.items()}
     assert {name: end for name, end in ends.items() if end not in NIGHT[name].ends} == {}
     assert sorted(ends[name] for name in ("a4", "b4")) == ["conflict", "landed"]
-    assert sorted(ends[name] for name in ("a7", "b7")) == ["failed", "landed"]
+    assert sorted(ends[name] for name in ("a3", "b3")) == ["failed", "landed"]
     line = git(repository, "rev-list", "--first-parent", f"{owner.first}..main").split()
     been = git(repository, "reflog", "--format=%H", "refs/heads/main").split()
     assert set(been) <= {*line, owner.first}  # also of what was there for a moment
@@ -384,7 +384,7 @@ def _nothing_lost_or_twice(rig: AgentRig, workers: Workers) -> None:
     assert sorted(line for line in rounds if line.endswith("mends")) == sorted(
         f"{name} mends" for name in workers.sent_back
     )
-    assert len(workers.sent_back) >= 7, (
+    assert len(workers.sent_back) >= min(ROWS, 7), (
         "one of each pair that does not fit, and what the owner's commit broke"
     )
     for name, text in workers.sent_back.items():

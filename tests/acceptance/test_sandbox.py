@@ -14,6 +14,7 @@ from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.processes import kill
+from tests.sampling import short_and_long
 
 SLOW = 120
 
@@ -55,7 +56,10 @@ def sandboxed(make_agent_rig: MakeAgentRig, command: str, **config: Any) -> Agen
 
 
 @pytest.mark.parametrize(
-    "command", ["echo work > made", "echo work > made; setsid sleep 1000 &", "sleep 1000 & echo work > made"]
+    "command",
+    short_and_long(
+        ["echo work > made; setsid sleep 1000 &"], ["echo work > made", "sleep 1000 & echo work > made"]
+    ),
 )
 def test_it_ends_with_its_work(make_agent_rig: MakeAgentRig, command: str) -> None:
     """Whatever its last command leaves behind in the sandbox; once it has ended, nothing of that runs."""
@@ -96,7 +100,7 @@ def _is_forged(path: Path) -> bool:
     return path.name == "task-new.md" or (ours and not told and "forged" in path.read_text(errors="replace"))
 
 
-@pytest.mark.parametrize("how", ["cancel", "time-out", "stop", "kill"])
+@pytest.mark.parametrize("how", short_and_long(["cancel", "kill"], ["stop", "time-out"]))
 def test_ended_in_the_middle_it_leaves_nothing(make_agent_rig: MakeAgentRig, how: str) -> None:
     """Neither bubblewrap nor what runs in it, however it was ended."""
     rig = sandboxed(make_agent_rig, "echo start >> log; trap '' TERM; while :; do sleep 1; done")

@@ -13,11 +13,12 @@ from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import TwoAgents, a_repository, git, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.acceptance.test_sandbox import WHY_NOT
+from tests.sampling import short_and_long
 
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 SLOW = 120
 SECRET = "a-word-of-the-configuration"
-ISOLATIONS = pytest.mark.parametrize("isolation", ["none", "worktree"])
+ISOLATIONS = pytest.mark.parametrize("isolation", short_and_long(["worktree"], ["none"]))
 
 
 class Sandboxed:
@@ -101,6 +102,7 @@ def test_what_verify_starts_is_confined(make_agent_rig: MakeAgentRig, isolation:
     task.assert_confined()
 
 
+@pytest.mark.long
 def test_what_set_up_starts_in_verification_is_confined(make_agent_rig: MakeAgentRig) -> None:
     """Before the agent it can do what its owner can: the files are the owner's."""
     task = Sandboxed(make_agent_rig, "worktree", "setup.sh")
@@ -134,6 +136,7 @@ def test_what_a_hook_starts_is_confined(make_agent_rig: MakeAgentRig, isolation:
     task.assert_confined()
 
 
+@pytest.mark.long
 @ISOLATIONS
 def test_what_a_filter_starts_is_confined(make_agent_rig: MakeAgentRig, isolation: str) -> None:
     task = Sandboxed(make_agent_rig, isolation, "clean.sh")
@@ -165,6 +168,7 @@ def test_hooks_of_the_cli_do_not_run(make_agent_rig: MakeAgentRig, isolation: st
     task.assert_confined()
 
 
+@pytest.mark.long
 def test_a_program_in_the_projects_settings_is_not_started(make_agent_rig: MakeAgentRig) -> None:
     """The CLI would ask it for a key before each session."""
     task = Sandboxed(make_agent_rig, "worktree", "key.sh", workflow="audited")

@@ -13,6 +13,7 @@ import pytest
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, git, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 LANDING = {"isolation": "worktree", "landing": "merge"}
@@ -37,7 +38,8 @@ def landed_files(repository: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "work", ["echo round >> work.txt", "echo round >> work.txt; git add -A; git commit -qm Own"]
+    "work",
+    short_and_long(["echo round >> work.txt; git add -A; git commit -qm Own"], ["echo round >> work.txt"]),
 )
 def test_a_virtual_environment_that_setup_made_is_nowhere(make_agent_rig: MakeAgentRig, work: str) -> None:
     """Not in a commit, also not in one that the agent makes of everything; not in the diff, nor in a prompt."""
@@ -109,6 +111,7 @@ def test_an_agent_that_commits_everything_commits_nothing_of_setup(make_agent_ri
     assert len(result["commits"]) == 2
 
 
+@pytest.mark.long
 def test_setup_of_a_second_try_is_no_leftover(make_agent_rig: MakeAgentRig) -> None:
     """It runs again, over what the first try and its setup left; only the agent's file is told and committed."""
     script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))

@@ -12,6 +12,7 @@ import pytest
 from task_queue.demo.scripted_model import Hang, Reply, Request, Say, UseTool, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 LARGE = 100_000
@@ -38,7 +39,7 @@ def sleeps(request: Request) -> Reply:
     ("script", "keys", "endings"),
     [
         pytest.param(answers_once, {"idle_timeout": "1s"}, "stalled", id="silence"),
-        pytest.param(sleeps, {"timeout": "10s"}, "timed_out", id="wall clock"),
+        pytest.param(sleeps, {"timeout": "10s"}, "timed_out", id="wall clock", marks=pytest.mark.long),
     ],
 )
 def test_attempts_that_never_end_cannot_spend_past_the_cap(
@@ -63,7 +64,7 @@ def test_attempts_that_never_end_cannot_spend_past_the_cap(
     assert "estimated" in (rig.queue() / "reports/task-loops.md").read_text()
 
 
-@pytest.mark.parametrize("scope", ["source", "day"])
+@pytest.mark.parametrize("scope", short_and_long(["source"], ["day"]))
 def test_attempts_that_never_end_cannot_spend_past_the_days_cap(
     make_agent_rig: MakeAgentRig, scope: str
 ) -> None:

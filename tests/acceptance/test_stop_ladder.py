@@ -72,6 +72,7 @@ def test_a_cancel_leaves_nothing(rig: Rig, stubborn: str) -> None:
     assert not rig.marked()
 
 
+@pytest.mark.long
 def test_a_time_out_leaves_nothing(rig: Rig, stubborn: str) -> None:
     rig.start()
     rig.drop_command("task-stubborn", f"{stubborn} 0", timeout="6s", max_attempts=1)
@@ -90,6 +91,7 @@ def test_a_stop_leaves_nothing(rig: Rig, stubborn: str) -> None:
     assert not rig.marked()
 
 
+@pytest.mark.long
 def test_a_stop_before_the_running_task_was_taken_over_leaves_nothing(rig: Rig, stubborn: str) -> None:
     """The daemon that had started it was killed; its successor is stopped at once."""
     killed = rig.start()
@@ -101,6 +103,7 @@ def test_a_stop_before_the_running_task_was_taken_over_leaves_nothing(rig: Rig, 
     assert not rig.marked()
 
 
+@pytest.mark.long
 def test_a_stop_leaves_nothing_of_a_source_that_cannot_be_used(rig: Rig, stubborn: str) -> None:
     """Its successor cannot take it over; once the source is well, the task has ended as interrupted."""
     killed = rig.start()
@@ -142,6 +145,7 @@ def test_memory_below_the_limit_is_left_alone(make_rig: MakeRig) -> None:
     assert rig.result("task-modest")["outcome"] == "succeeded"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["cancel", "timeout", "memory"])
 def test_a_tool_of_the_agent_leaves_nothing(
     make_rig: MakeRig, tmp_path: Path, stubborn: str, how: str

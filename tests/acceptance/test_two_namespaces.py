@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,13 @@ def needs_namespaces() -> None:
 
 
 @pytest.fixture
-def shared(make_rig: MakeRig) -> Rig:
+def shared(make_rig: MakeRig) -> Iterator[Rig]:
     needs_namespaces()
-    return make_rig()
+    rig = make_rig()
+    yield rig
+    for daemon in rig.daemons:  # a container heeds no TERM
+        daemon.kill()
+        daemon.wait()
 
 
 def container(rig: Rig) -> subprocess.Popen[str]:

@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, git, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 
 LANDING = {"isolation": "worktree", "landing": "merge"}
 UNWANTED = {
@@ -39,7 +40,7 @@ def files_in(repository: Path, ref: str) -> list[str]:
     return git(repository, "ls-tree", "-r", "--name-only", ref).splitlines()
 
 
-@pytest.mark.parametrize("isolation", ["worktree", "none"])
+@pytest.mark.parametrize("isolation", short_and_long(["none"], ["worktree"]))
 def test_what_no_commit_should_hold_is_left_uncommitted_and_named(
     make_agent_rig: MakeAgentRig, isolation: str
 ) -> None:
@@ -60,7 +61,7 @@ def test_what_no_commit_should_hold_is_left_uncommitted_and_named(
     assert "files were left uncommitted: " in rig.cli("tasks", "show", "task-a").stdout
 
 
-@pytest.mark.parametrize("path", UNWANTED)
+@pytest.mark.parametrize("path", short_and_long([".env"], sorted(UNWANTED.keys() - {".env"})))
 def test_a_branch_on_which_the_agent_committed_it_does_not_land(
     make_agent_rig: MakeAgentRig, path: str
 ) -> None:
@@ -76,7 +77,7 @@ def test_a_branch_on_which_the_agent_committed_it_does_not_land(
     assert result["attention"][0]["command"].endswith("merge task-queue/task-a")
 
 
-@pytest.mark.parametrize("commits", ["", "; git add -A; git commit -qm Own"])
+@pytest.mark.parametrize("commits", short_and_long(["; git add -A; git commit -qm Own"], [""]))
 def test_a_branch_with_far_more_files_than_asked_for_does_not_land(
     make_agent_rig: MakeAgentRig, commits: str
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_branch_with_far_more_files_than_asked_for_does_not_land(
     assert "151 files" in result["attention"][1]["sentence"]
 
 
+@pytest.mark.long
 def test_far_more_files_in_place_are_left_uncommitted(make_agent_rig: MakeAgentRig) -> None:
     _, repository, result, _ = worked(make_agent_rig, MANY, isolation="none")
 
@@ -98,6 +100,7 @@ def test_far_more_files_in_place_are_left_uncommitted(make_agent_rig: MakeAgentR
     assert kinds(result) == ["uncommitted", "much_changed"]
 
 
+@pytest.mark.long
 def test_the_owner_says_what_is_too_much(make_agent_rig: MakeAgentRig) -> None:
     """Other patterns and limits in the configuration."""
     settings = {"never_commit": ["secret/*.txt"], "max_new_file_mb": 6, "max_new_files": 200}

@@ -13,6 +13,7 @@ from task_queue.demo.scripted_model import Hang, Reply, Request, Say, UseTool
 from tests.acceptance.agents import bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 
@@ -47,6 +48,7 @@ def test_work_that_passes_its_audit_is_committed(make_agent_rig: MakeAgentRig) -
     assert not list((repository / ".git").glob("task-queue-at-work/*"))
 
 
+@pytest.mark.long
 def test_findings_go_back_to_the_same_session(make_agent_rig: MakeAgentRig) -> None:
     """The second round hears what the auditor found, and is audited anew."""
     script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
@@ -81,7 +83,7 @@ def test_three_rejections_fail_with_everything_kept(make_agent_rig: MakeAgentRig
     assert "- `work.txt` +3 -0\n" in (rig.queue() / "reports/task-a.md").read_text()
 
 
-@pytest.mark.parametrize("isolation", ["none", "worktree"])
+@pytest.mark.parametrize("isolation", short_and_long(["worktree"], ["none"]))
 def test_a_retried_task_goes_on_with_what_it_left(make_agent_rig: MakeAgentRig, isolation: str) -> None:
     """A person's retry: the earlier attempt's files are audited and committed as the task's own."""
     script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
@@ -121,6 +123,7 @@ def test_verification_decides_whatever_the_agent_says(make_agent_rig: MakeAgentR
     assert "it is red" in script.told[1]
 
 
+@pytest.mark.long
 def test_an_auditor_who_would_pass_it_does_not_outweigh_verification(make_agent_rig: MakeAgentRig) -> None:
     """What verified once has to verify in every round; the pass that the auditor has ready is not asked for."""
     script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
@@ -224,6 +227,7 @@ def test_without_git_the_work_is_audited_and_not_committed(make_agent_rig: MakeA
     assert "deleted: old.txt\nnew: work.txt" in script.audits[0]
 
 
+@pytest.mark.long
 def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:
     """The task is done, its branch is kept, and the result names the file."""
 
@@ -247,7 +251,9 @@ def test_a_conflict_leaves_the_branch(make_agent_rig: MakeAgentRig) -> None:
     assert (repository / "first.txt").read_text() == "theirs\n"
 
 
-@pytest.mark.parametrize(("phase", "both"), [("implement", False), ("audit", False), ("audit", True)])
+@pytest.mark.parametrize(
+    ("phase", "both"), short_and_long([("audit", False)], [("implement", False), ("audit", True)])
+)
 def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phase: str, both: bool) -> None:
     """No work is done twice, no commit made twice; nor where its daemon dies together with it."""
     hung: list[str] = []
@@ -283,6 +289,7 @@ def test_a_killed_runner_goes_on_at_its_phase(make_agent_rig: MakeAgentRig, phas
     assert len(result["commits"]) == 1
 
 
+@pytest.mark.long
 def test_what_a_runner_killed_in_its_last_attempt_left_is_kept(make_agent_rig: MakeAgentRig) -> None:
     """On a ref, before the next one begins, whose report tells of it."""
     hung: list[str] = []
@@ -318,6 +325,7 @@ def test_what_a_runner_killed_in_its_last_attempt_left_is_kept(make_agent_rig: M
     assert git(repository, "status", "--porcelain") == "?? half.txt\n?? mine.txt"
 
 
+@pytest.mark.long
 def test_a_runner_killed_while_it_verifies_verifies_again(make_agent_rig: MakeAgentRig) -> None:
     """The implementer is not asked again."""
     script = TwoAgents(verdict("pass"))
@@ -360,6 +368,7 @@ def test_a_runner_killed_while_it_commits_commits_once(make_agent_rig: MakeAgent
     assert (len(script.told), len(script.audits)) == (1, 1)
 
 
+@pytest.mark.long
 def test_a_runner_killed_while_it_prepares_prepares_again(make_agent_rig: MakeAgentRig) -> None:
     """Killed in the set-up of the task's working tree, before any agent was started."""
     script = TwoAgents(verdict("pass"))
@@ -401,6 +410,7 @@ def test_a_fresh_checkout_is_made_ready_and_verified(make_agent_rig: MakeAgentRi
     assert not Path(ready[1]).exists()
 
 
+@pytest.mark.long
 def test_without_a_git_identity_the_commit_is_in_our_name(make_agent_rig: MakeAgentRig) -> None:
     """Better than work that was paid for and not committed."""
     rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())
@@ -414,7 +424,7 @@ def test_without_a_git_identity_the_commit_is_in_our_name(make_agent_rig: MakeAg
     assert git(repository, "log", "-1", "--format=%an") == "task-queue"
 
 
-@pytest.mark.parametrize("workflow", ["audited", "single"])
+@pytest.mark.parametrize("workflow", short_and_long(["single"], ["audited"]))
 def test_changed_judging_files_are_flagged(make_agent_rig: MakeAgentRig, workflow: str) -> None:
     """To the auditor, in the result and in a section of the report, also without verification commands."""
     script = TwoAgents(verdict("pass"), work="mkdir -p tests; echo 'def test(): pass' > tests/test_it.py")

@@ -13,6 +13,7 @@ from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 WORKTREE = {"isolation": "worktree", "landing": "merge"}
@@ -54,6 +55,7 @@ def test_names_and_contents_that_are_no_text(make_agent_rig: MakeAgentRig) -> No
     assert git(repository, "status", "--porcelain") == r'?? "caf\351"'
 
 
+@pytest.mark.long
 def test_a_detached_head(make_agent_rig: MakeAgentRig) -> None:
     """In place the commit is on no branch, and listed; nothing is to be merged."""
     rig = make_agent_rig(TwoAgents(verdict("pass")), **audited())
@@ -78,7 +80,7 @@ def test_a_detached_head_with_a_working_tree(make_agent_rig: MakeAgentRig) -> No
     assert git(repository, "show", "task-queue/task-a:work.txt") == "round"
 
 
-@pytest.mark.parametrize("isolation", ["none", "worktree"])
+@pytest.mark.parametrize("isolation", short_and_long(["worktree"], ["none"]))
 def test_no_commit_yet(make_agent_rig: MakeAgentRig, isolation: str) -> None:
     """The task's commit is the first, made in place."""
     rig = make_agent_rig(TwoAgents(verdict("pass")), **audited(isolation=isolation, landing="merge"))
@@ -91,6 +93,7 @@ def test_no_commit_yet(make_agent_rig: MakeAgentRig, isolation: str) -> None:
     assert git(rig.workspace, "show", "--name-only", "--format=", "HEAD") == "work.txt"
 
 
+@pytest.mark.long
 def test_a_submodule(make_agent_rig: MakeAgentRig) -> None:
     """What the task changes inside is in no commit of ours, and is named; the auditor is told, too."""
     script = TwoAgents(verdict("pass"), work="echo round >> work.txt; echo more >> sub/first.txt")
@@ -110,7 +113,8 @@ def test_a_submodule(make_agent_rig: MakeAgentRig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "operation"), [("MERGE_HEAD", "merge"), ("rebase-merge", "rebase"), ("index.lock", "locked")]
+    ("mark", "operation"),
+    short_and_long([("MERGE_HEAD", "merge")], [("rebase-merge", "rebase"), ("index.lock", "locked")]),
 )
 def test_a_repository_that_is_not_ready(make_agent_rig: MakeAgentRig, mark: str, operation: str) -> None:
     """The task waits, uncounted, and says so; it goes on by itself once nothing is in the way."""
@@ -141,6 +145,7 @@ def test_a_set_up_that_fails(make_agent_rig: MakeAgentRig) -> None:
     assert rig.result("task-a", timeout=SLOW)["outcome"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_directory_that_is_there_already(make_agent_rig: MakeAgentRig) -> None:
     """Where the task's working tree would be made: it waits until somebody moves that away."""
     rig = make_agent_rig(TwoAgents(verdict("pass")), **audited(retry_delay="1s", **WORKTREE))
@@ -156,6 +161,7 @@ def test_a_directory_that_is_there_already(make_agent_rig: MakeAgentRig) -> None
     assert rig.result("task-a", timeout=SLOW)["outcome"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_branch_name_that_is_taken(make_agent_rig: MakeAgentRig) -> None:
     """A number is added; whatever the other branch holds stays."""
     rig = make_agent_rig(TwoAgents(verdict("pass")), **audited(isolation="worktree"))
@@ -183,6 +189,7 @@ def test_a_hook_that_refuses(make_agent_rig: MakeAgentRig) -> None:
     assert git(repository, "status", "--porcelain") == "?? work.txt"
 
 
+@pytest.mark.long
 def test_changes_too_large_to_be_read(make_agent_rig: MakeAgentRig) -> None:
     """A binary file of 100 MB, a line of 2 MB, a long patch, a file that is not even kept: told, not shown."""
     work = (

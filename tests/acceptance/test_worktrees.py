@@ -64,6 +64,7 @@ def test_the_newest_trees_stay(make_agent_rig: MakeAgentRig) -> None:
     assert left == [True, False, True, True]
 
 
+@pytest.mark.long
 def test_a_failed_tasks_checkout_goes_and_its_retry_goes_on(make_agent_rig: MakeAgentRig) -> None:
     """Listed, opened and pruned by a person; the retry makes it again from branch and ref, and its work lands."""
     script = TwoAgents(verdict("fail", "a line is missing"), verdict("pass"))
@@ -107,6 +108,7 @@ def test_uncommitted_work_that_is_nowhere_else_is_kept_and_told(make_agent_rig: 
     assert (tree_of(rig, "task-bad") / "by hand.txt").exists()
 
 
+@pytest.mark.long
 def test_a_task_that_changed_nothing_keeps_no_branch(make_agent_rig: MakeAgentRig) -> None:
     """Nor a checkout; its result says why."""
     rig = make_agent_rig(TwoAgents(verdict("pass"), work="true"), **ISOLATED)

@@ -38,6 +38,7 @@ from tests import processes
 from tests.acceptance.audits import git
 from tests.agents.bench import Bench, MakeBench
 from tests.limits import in_an_hour, usage_limit
+from tests.sampling import short_and_long
 from tests.waiting import eventually
 
 SLEEP = UseTool("Bash", {"command": "echo $$ > pid; sleep 60; echo late > late.txt", "timeout": 120000})
@@ -380,7 +381,9 @@ def test_suspend_leaves_the_session_to_be_continued(bench: MakeBench) -> None:
     assert work.session_id == stopped.session_id
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["told late", "never told"])
+@pytest.mark.parametrize(
+    "how", short_and_long([signal.SIGKILL], [signal.SIGTERM]), ids=["never told", "told late"]
+)
 def test_what_an_ended_agent_spent_is_charged_once(bench: MakeBench, how: signal.Signals) -> None:
     """After a SIGTERM the next one's total holds it, after a kill it does not; both ways the sum is right."""
     run = bench(in_turn(replace(SLEEP, input_tokens=100_000), Say("continued", input_tokens=50_000)))
@@ -400,7 +403,10 @@ def test_what_an_ended_agent_spent_is_charged_once(bench: MakeBench, how: signal
 
 
 @pytest.mark.parametrize(
-    "model", ["haiku", "sonnet", "opus", "claude-opus-4-1", "claude-fable-5-1", "a-model-of-tomorrow"]
+    "model",
+    short_and_long(
+        ["haiku", "a-model-of-tomorrow"], ["sonnet", "opus", "claude-opus-4-1", "claude-fable-5-1"]
+    ),
 )
 def test_our_prices_are_those_of_the_cli(bench: MakeBench, model: str) -> None:
     """Where the CLI has a list price, an estimate by ours is the same; of an unknown model it is no less."""

@@ -29,11 +29,12 @@ from task_queue.domain.model import OutcomeKind
 from task_queue.domain.work.audit import VERDICT_SCHEMA
 from tests.agents.bench import MakeBench
 from tests.limits import usage_limit
+from tests.sampling import short_and_long
 
 STRUCTURED = SessionRequest(resume=False, schema=VERDICT_SCHEMA)
 
 
-@pytest.mark.parametrize("text", ["", "  "], ids=["nothing", "blanks"])
+@pytest.mark.parametrize("text", short_and_long(["  "], [""]), ids=["blanks", "nothing"])
 def test_an_end_without_a_deed_or_a_word_is_no_success(bench: MakeBench, text: str) -> None:
     """The CLI calls it a success, whatever the model left out."""
     run = bench(in_turn(Say(text)))
@@ -44,7 +45,7 @@ def test_an_end_without_a_deed_or_a_word_is_no_success(bench: MakeBench, text: s
     assert outcome.reason == "the agent ended without having done or said anything"
 
 
-@pytest.mark.parametrize("stop_reason", [None, "pause_turn", "unheard_of"])
+@pytest.mark.parametrize("stop_reason", short_and_long(["unheard_of"], [None, "pause_turn"]))
 def test_only_a_finished_answer_is_a_success(bench: MakeBench, stop_reason: str | None) -> None:
     """The CLI calls each of these completed."""
     run = bench(in_turn(Say("done", stop_reason=stop_reason)))
@@ -233,7 +234,9 @@ def test_a_process_that_fails_after_its_result_is_no_success(bench: MakeBench) -
     assert "exit code 3" in outcome.evidence
 
 
-@pytest.mark.parametrize("manifest", [None, "{", '{"name": 5}'], ids=["missing", "torn", "of another shape"])
+@pytest.mark.parametrize(
+    "manifest", short_and_long(["{"], [None, '{"name": 5}']), ids=["torn", "missing", "of another shape"]
+)
 def test_a_skill_that_did_not_load_is_never_success(bench: MakeBench, manifest: str | None) -> None:
     """Even if the agent ends cleanly before anybody could end it: this was not the work that was ordered."""
     run = bench(in_turn(Say("done")))

@@ -17,6 +17,7 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.work.workflow import Implemented, Step, Verified
 from task_queue.ports.executor import AgentSetup
 from tests.agents.bench import Bench
+from tests.sampling import short_and_long
 
 
 @dataclass
@@ -225,7 +226,7 @@ def test_ejecting_overwrites_nothing(tmp_path: Path) -> None:
     assert {path.stem for path in written} == {"implementer", "task", "findings", "audit"}
 
 
-@pytest.mark.parametrize("whose", ["packaged", "project", "user"])
+@pytest.mark.parametrize("whose", short_and_long(["packaged", "project"], ["user"]))
 def test_the_real_agent_runs_the_text_that_we_say_it_runs(run: Bench, whose: str) -> None:
     """The packaged plugin loads; a skill of the user's or the project's takes the bare name."""
     run.order = replace(run.order, agent=AgentSetup(setting_sources=("user", "project")))

@@ -48,10 +48,11 @@ def named_in_the_table() -> list[str]:
     )
 
 
-def run(tests: list[str], *, folder: Path, prefix: tuple[str, ...] = ()) -> int:
+def run(tests: list[str], *, folder: Path, short: bool, prefix: tuple[str, ...] = ()) -> int:
     """The exit code of pytest. Its environment is built: nothing of ours reaches it but the PATH."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}
     words = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}"]
+    words += ["-m", "not long"] if short else []
     command = [*prefix, sys.executable, "-B", "-m", "pytest", *words, *tests]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
@@ -83,12 +84,14 @@ def main() -> int:
             print(f"the attacks, as user {OWNER}", flush=True)
         else:
             print(f"the attacks, as this user; no other users: {why_not}", flush=True)
-        codes.append(run(attacks, folder=folder, prefix=as_user(OWNER) if why_not is None else ()))
+        codes.append(
+            run(attacks, folder=folder, short=short, prefix=as_user(OWNER) if why_not is None else ())
+        )
     if why_not is None:
         with of_its_own() as folder:
             folder.chmod(0o755)  # the other user has to get to what is open to him
             print("the attacks of one user on another", flush=True)
-            codes.append(run(of_two_users, folder=folder))
+            codes.append(run(of_two_users, folder=folder, short=short))
     for name in () if short else _FUZZERS:
         print(name, flush=True)
         codes.append(subprocess.run([sys.executable, "-m", name], cwd=ROOT, check=False).returncode)

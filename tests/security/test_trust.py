@@ -14,6 +14,7 @@ from task_queue.domain.errors import EngineUnavailable
 from task_queue.platform import durable
 from task_queue.store.folder.engine import FolderEngine
 from tests.acceptance.rig import Rig
+from tests.sampling import short_and_long
 from tests.store.contract import NOW
 from tests.waiting import eventually
 
@@ -64,7 +65,7 @@ def test_a_configuration_that_others_changed_is_not_loaded(rig: Rig) -> None:
     eventually(lambda: "not trusted" in (rig.state()["config_error"] or ""), what="the refusal is told")
 
 
-@pytest.mark.parametrize("which", ["pending", "logs", "."])
+@pytest.mark.parametrize("which", short_and_long(["pending", "."], ["logs"]))
 def test_an_untrusted_source_is_not_served_until_it_is_put_right(rig: Rig, which: str) -> None:
     """Its folder, one beside it, or the one above: nothing of it runs, and the way out is shown."""
     folder = rig.queue() / which
@@ -135,10 +136,21 @@ WRONGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another user's": (lambda folder: os.chown(folder, 65534, 65534), "chown 0"),
     "a link of another user's": (linked_by_another, "chown -h 0"),
 }
+TELLING = [
+    ("state", "world-writable"),
+    ("runtime", "another user's"),
+    ("worktrees", "a link of another user's"),
+    ("documents", "the one above it"),
+]
+OTHERS = [
+    (which, wrong)
+    for which in ("state", "runtime", "worktrees", "tmp", "documents")
+    for wrong in WRONGS
+    if (which, wrong) not in TELLING
+]
 
 
-@pytest.mark.parametrize("wrong", WRONGS)
-@pytest.mark.parametrize("which", ["state", "runtime", "worktrees", "tmp", "documents"])
+@pytest.mark.parametrize(("which", "wrong"), short_and_long(TELLING, OTHERS))
 def test_state_that_another_user_could_change_is_not_used(rig: Rig, which: str, wrong: str) -> None:
     """Neither by the daemon nor by a command that acts; each names the folder and the fix, and doctor does."""
     if "another" in wrong and os.geteuid() != 0:
@@ -166,7 +178,7 @@ def test_state_that_another_user_could_change_is_not_used(rig: Rig, which: str, 
     assert fix in flat(doctor.stdout)
 
 
-@pytest.mark.parametrize("which", ["tmp", "documents"])
+@pytest.mark.parametrize("which", short_and_long(["documents"], ["tmp"]))
 def test_state_that_opens_up_while_the_daemon_runs_holds_the_next_task(rig: Rig, which: str) -> None:
     """It goes on by itself once the folder is closed again."""
     rig.start()

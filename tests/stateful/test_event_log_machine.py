@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.store.writer import Writer
 
 SEGMENT = 700
 """Bytes: about five events."""
+LOGS = int(os.environ.get("TASK_QUEUE_EVENT_LOGS", "20"))
 NUMBER = st.integers(0, 2)
 Key = tuple[str, int]
 _names = itertools.count()
@@ -258,7 +260,7 @@ def key_of(event: LoggedEvent) -> Key:
 
 
 EventLogMachine.TestCase.settings = settings(
-    max_examples=20,
+    max_examples=LOGS,
     stateful_step_count=25,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # processes are never the same twice

@@ -16,6 +16,7 @@ from task_queue.app.circumstances import Circumstances
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder import states
+from tests.sampling import short_and_long
 from tests.store.queues import EXAMPLES, Random, queues, run_as_told
 
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -67,7 +68,8 @@ def _without_ageing(circumstances: Circumstances) -> None:
 
 
 @pytest.mark.parametrize(
-    "see", [_without_defaults, _without_other_sources, _without_numbered_records, _without_ageing]
+    "see",
+    short_and_long([_without_numbered_records], [_without_defaults, _without_other_sources, _without_ageing]),
 )
 def test_a_reader_that_is_blind_for_something_is_caught(see: Callable[[Circumstances], None]) -> None:
     """The property has teeth: random queues show each of these faults."""
