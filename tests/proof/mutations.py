@@ -205,7 +205,8 @@ MUTATIONS = (
     Mutation(
         "front ends ignore the defaults",
         "task_queue/config/document.py",
-        '        document.get("defaults"),\n        source.defaults,\n        executors=_section(document, "executors"),',
+        '        document.get("defaults"),\n        source.defaults,\n'
+        '        executors=_section(document, "executors"),',
         '        executors=_section(document, "executors"),',
         _TOLD,
     ),
