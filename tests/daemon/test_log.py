@@ -112,8 +112,10 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
     (
         events.ScheduleMissed("web", "nightly", DUE, DUE, 1, "nothing ran"),
         logging.WARNING,
-        "schedule missed source=web schedule=nightly first=2026-02-07T02:30:00+00:00"
-        ' last=2026-02-07T02:30:00+00:00 count=1 why="nothing ran"',
+        (
+            "schedule missed source=web schedule=nightly first=2026-02-07T02:30:00+00:00"
+            ' last=2026-02-07T02:30:00+00:00 count=1 why="nothing ran"'
+        ),
     ),
     (
         events.ScheduleBroken("web", "nightly", "line 2"),
