@@ -15,11 +15,16 @@ def planned(rig: Rig) -> list[str]:
 
 
 def test_the_order_of_the_plan_is_the_order_of_the_claims(make_rig: MakeRig) -> None:
-    """With priorities, delays, and dependencies over sources; one place, so that all sources stand in one line."""
+    """With priorities, delays, and dependencies over sources, in one place for all.
+
+    Which of two sources gets that place when both could is not promised: the plan lets them take turns, and the daemon
+    gives it to the one that asks first. So the plan's order is that within each source, and ``needs`` comes after
+    ``usual`` however soon the other source ends ``base``.
+    """
     rig = make_rig(sources=("a", "b"), limits={"running": 1})
     rig.drop_command("task-20260207-120000-late", "true", priority=9, not_before="2026-01-01T00:00:00Z")
     rig.drop_command(
-        "task-20260207-120001-needs", "true", depends_on="[task-20260207-120003-base]", priority=8
+        "task-20260207-120001-needs", "true", depends_on="[task-20260207-120003-base]", priority=3
     )
     rig.drop_command("task-20260207-120002-usual", "true")
     rig.drop_command("task-20260207-120003-base", "true", source="b")
