@@ -211,8 +211,8 @@ class SharedAdmission:
         )
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
-        self._look_at_base(source)
         self._look_at_unreviewed(source)
+        self._look_at_base(source)
         with self._lock:
             reason = self._why_not(source, task)
             if reason is not None:
