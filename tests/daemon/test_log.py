@@ -118,6 +118,16 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
         ),
     ),
     (
+        events.TaskStuck("web", TASK, "blocked", "blocked by task-b (failed)"),
+        logging.WARNING,
+        'task stuck source=web task=task-a kind=blocked why="blocked by task-b (failed)"',
+    ),
+    (
+        events.BaseBroken("web", TASK, "main is broken"),
+        logging.WARNING,
+        'base broken source=web task=task-a why="main is broken"',
+    ),
+    (
         events.ScheduleBroken("web", "nightly", "line 2"),
         logging.WARNING,
         'schedule broken source=web schedule=nightly why="line 2"',
