@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +27,7 @@ from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
 
 if TYPE_CHECKING:
     from task_queue.domain.holds import Hold, Holds
+    from task_queue.domain.together import Caps, Neighbour
 
 
 _PLACES = 4
@@ -146,21 +147,39 @@ class Circumstances:
         self._reviews[source.id] = unreviewed(most) if too_many else None
         return self._reviews[source.id]
 
-    def _held_by_neighbours(self, source: ListedSource) -> Hold | None:
-        """By what runs in other sources, as the daemon says."""
-        caps = (_whole(self._limits.get("per_workspace")), _whole(self._limits.get("per_repository")))
+    @property
+    def caps(self) -> Caps:
+        from task_queue.domain.together import Caps
+
+        limits = self._limits
+        return Caps(_whole(limits.get("per_workspace")), _whole(limits.get("per_repository")))
+
+    @property
+    def start_gap(self) -> timedelta | None:
+        """How far apart attempts start."""
+        given = self._limits.get("start_gap")
+        if not isinstance(given, str):
+            return None
+        from task_queue.domain.document.readers import PERIOD
+
+        try:
+            return PERIOD(given)
+        except ValueError:
+            return None
+
+    def neighbours(self) -> Mapping[str, Neighbour]:
+        """What runs in each source, as the daemon says."""
         runs = {
             name: cast("Record", words["runs"])
             for name, words in self.said.items()
-            if name != source.id and isinstance(words.get("runs"), dict)
+            if isinstance(words.get("runs"), dict)
         }
-        if not any(each.get("touches") or caps != (None, None) for each in runs.values()):
-            return None
-        from task_queue.domain.together import Caps, Neighbour, TogetherHold, Workplace
-        from task_queue.git.location import workplace_of
+        if not runs:
+            return {}
+        from task_queue.domain.together import Neighbour, Workplace
 
-        neighbours = tuple(
-            Neighbour(
+        return {
+            name: Neighbour(
                 name,
                 TaskId(text_in(each, "task_id") or ""),
                 Workplace(
@@ -171,8 +190,21 @@ class Circumstances:
                 ),
             )
             for name, each in runs.items()
-        )
-        return TogetherHold(neighbours, Caps(*caps), partial(workplace_of, base=source.layers().workspace))
+        }
+
+    def _held_by_neighbours(self, source: ListedSource) -> Hold | None:
+        """By what runs in other sources, as the daemon says."""
+        neighbours = tuple(each for name, each in self.neighbours().items() if name != source.id)
+        if not neighbours:
+            return None
+        from task_queue.domain.together import Caps, TogetherHold
+        from task_queue.git.location import workplace_of
+
+        caps = self.caps
+        if caps == Caps() and not any(each.at.touches for each in neighbours):
+            return None
+        place_of = partial(workplace_of, base=source.layers().workspace)
+        return TogetherHold(neighbours, caps, place_of)
 
     def _agents_held(self, source: ListedSource, now: datetime, also: Mapping[str, float]) -> Hold | None:
         from task_queue.domain.holds import account_paused, any_of, budget_spent, models_held, near_the_limit

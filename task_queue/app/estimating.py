@@ -15,9 +15,10 @@ from task_queue.domain.attempt.completion import percent_done
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskFileError
 from task_queue.domain.estimates import MOST, Estimate, estimate, is_sample
-from task_queue.domain.forecast import Forecast, Foreseen, Outlay, SourceOutlook
+from task_queue.domain.forecast import Forecast, Foreseen, Outlay, SideBySide, SourceOutlook
 from task_queue.domain.statistics import SETTLED, EndRecord, end_in
 from task_queue.domain.task import TaskId
+from task_queue.domain.together import Workplace
 from task_queue.platform import durable
 from task_queue.store.event_history import newest_first
 
@@ -99,6 +100,8 @@ class Outlook:
 def outlook(circumstances: Circumstances, events: Path) -> Outlook:
     """*events* is the folder of the event log. Sources that cannot be read are left out."""
     from task_queue.domain.holds import Holds
+    from task_queue.domain.together import Caps
+    from task_queue.git.location import workplace_of
 
     listed = {source.id: source for source in circumstances.sources}
     waiting: dict[str, tuple[Waiting, ...]] = {}
@@ -141,6 +144,14 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
         hours = listed[source].hours
         return None if hours is None or hours.is_open(at) else hours.opens_at(at)
 
+    bases = {source.id: source.layers().workspace for source in circumstances.sources}
+
+    def place(source: str, task: Waiting) -> Workplace:
+        return workplace_of(task, base=bases[source])
+
+    matters = circumstances.caps != Caps() or any(
+        task.touches for tasks in waiting.values() for task in tasks
+    )
     forecast = Forecast(
         [
             SourceOutlook(
@@ -157,6 +168,12 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
         state_in=circumstances.snapshots.state_in,
         holds_at=holds,
         opens_at=opens,
+        side_by_side=SideBySide(
+            circumstances.caps,
+            circumstances.start_gap,
+            place if matters else None,
+            circumstances.neighbours(),
+        ),
     )
     return Outlook(forecast, estimates, ends, {(each.source, each.task.id): each for each in forecast.tasks})
 

@@ -10,13 +10,15 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.naming import unnumbered
 from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting
-from task_queue.domain.holds import Holds
+from task_queue.domain.holds import Hold, Holds, any_of
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.together import Caps, Neighbour, TogetherHold, Workplace
 
 HORIZON = timedelta(days=60)
 """What starts later is not foreseen."""
@@ -63,6 +65,18 @@ OpensAt = Callable[[str, datetime], "datetime | None"]
 """When the hours of a source begin; None if they do not keep it from starting at that time."""
 
 
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """What keeps tasks of different sources from running, or from starting, at the same time."""
+
+    caps: Caps = field(default_factory=Caps)
+    start_gap: timedelta | None = None
+    place_of: Callable[[str, Waiting], Workplace] | None = None
+    """Where a task of a source works; None: it does not matter."""
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict[str, Neighbour])
+    """What runs now, by source."""
+
+
 @dataclass(slots=True)
 class _Seat:
     """A source while it is played."""
@@ -70,6 +84,8 @@ class _Seat:
     outlook: SourceOutlook
     backlog: Backlog
     running: set[TaskId]
+    neighbour: Neighbour | None = None
+    """What runs there, as far as it matters to the others."""
 
 
 class Forecast:
@@ -84,12 +100,23 @@ class Forecast:
         state_in: StateIn,
         holds_at: HoldsAt,
         opens_at: OpensAt = lambda _source, _now: None,
+        side_by_side: SideBySide | None = None,
     ) -> None:
         """*sources* are all, in the order of the configuration."""
         self.tasks: list[Foreseen] = []
         self.empty_at: dict[str, datetime] = {}
         """By source, when all of what is foreseen has ended; without those in which nothing is."""
-        self._seats = [_Seat(source, Backlog(source.waiting), set(source.running)) for source in sources]
+        self._together = side_by_side or SideBySide()
+        self._seats = [
+            _Seat(
+                source,
+                Backlog(source.waiting),
+                set(source.running),
+                self._together.neighbours.get(source.id) if source.running else None,
+            )
+            for source in sources
+        ]
+        self._last_start: datetime | None = None
         self._now = self._began = now
         self._places = places
         self._state_in = state_in
@@ -136,6 +163,7 @@ class Forecast:
                 self._looks.discard((at, number))
             else:
                 self._seats[number].running.discard(task_id)
+                self._seats[number].neighbour = None
                 self._end(number, task_id, TaskState.COMPLETED)
 
     def _end(self, number: int, task_id: TaskId, state: TaskState) -> None:
@@ -153,7 +181,8 @@ class Forecast:
         if opens is not None and opens > self._now:
             self._look_again(opens, number)
         holds = self._holds_at(source, self._now, self._spent_today())
-        found = seat.backlog.next(now=self._now, state_of=self._state, screen=holds.agents)
+        screen = any_of(holds.agents, self._held_by_neighbours(seat))
+        found = seat.backlog.next(now=self._now, state_of=self._state, screen=screen)
         match found:
             case DependencyFailed(task=task):
                 seat.backlog.discard(task.id)
@@ -163,11 +192,15 @@ class Forecast:
             case Ready(task=task) if holds.everything is None:
                 if sum(len(each.running) for each in self._seats) >= self._places:
                     return False
+                gap_ends = self._gap_ends()
+                if gap_ends is not None:
+                    self._look_again(gap_ends, number)
+                    return False
                 self._start(number, task)
                 return True
-            case OnHold() if holds.agents is not None:
+            case OnHold() if screen is not None:
                 for head in seat.backlog.heads():
-                    held = holds.agents.on(head)
+                    held = screen.on(head)
                     if held is not None and held.until is not None and not held.needs_person:
                         self._look_again(held.until, number)
             case _:
@@ -177,13 +210,34 @@ class Forecast:
             self._look_again(due, number)
         return False
 
+    def _held_by_neighbours(self, seat: _Seat) -> Hold | None:
+        """The end of a neighbour is an event by itself, so nothing has to be entered for it."""
+        caps, place_of = self._together.caps, self._together.place_of
+        others = tuple(
+            each.neighbour for each in self._seats if each is not seat and each.neighbour is not None
+        )
+        if place_of is None or not (caps != Caps() or any(each.at.touches for each in others)):
+            return None
+        return TogetherHold(others, caps, partial(place_of, seat.outlook.id)) if others else None
+
+    def _gap_ends(self) -> datetime | None:
+        """When the next task may start, None if it may now."""
+        if self._together.start_gap is None or self._last_start is None:
+            return None
+        ends = self._last_start + self._together.start_gap
+        return ends if ends > self._now else None
+
     def _start(self, number: int, task: Waiting) -> None:
         seat = self._seats[number]
         outlay = seat.outlook.outlay_of(task)
         ends = self._now + outlay.takes
         seat.backlog.discard(task.id)
         seat.running.add(task.id)
+        self._last_start = self._now
         source = seat.outlook.id
+        place_of = self._together.place_of
+        if place_of is not None:
+            seat.neighbour = Neighbour(source, task.id, place_of(source, task))
         self._spent[source] = self._spent.get(source, 0.0) + outlay.usd
         self.tasks.append(Foreseen(task, source, self._now, ends, outlay.usd))
         self._enter(ends, number, task.id)

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.forecast import Forecast, Outlay, SourceOutlook
+from task_queue.domain.forecast import Forecast, Outlay, SideBySide, SourceOutlook
 from task_queue.domain.holds import AgentHold, Held, Holds, budget_spent
 from task_queue.domain.local_time import next_midnight
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.together import Caps, Neighbour, Workplace
 
 NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -112,6 +115,52 @@ def test_a_rejected_document_has_failed() -> None:
     after = task("2", depends_on=(TaskId("task-1"),), on_dependency_failure="run")
 
     assert foreseen(of(replace(source("a", after), failing=(TaskId("task-1"),)))) == [("task-2", 0)]
+
+
+def at_work(_source: str, task: Waiting) -> Workplace:
+    return Workplace("/r/.git", "/r", in_place=task.in_place, touches=task.touches)
+
+
+@pytest.mark.parametrize(
+    "caps", [Caps(per_workspace=1), Caps(per_repository=1)], ids=["workspace", "repository"]
+)
+def test_a_cap_lets_sources_run_one_after_the_other(caps: Caps) -> None:
+    found = of(
+        source("a", task("1", in_place=True)),
+        source("b", task("2", in_place=True)),
+        side_by_side=SideBySide(caps, place_of=at_work),
+    )
+
+    assert foreseen(found) == [("task-1", 0), ("task-2", 10)]
+
+
+def test_what_touches_the_same_files_waits_and_lets_others_pass() -> None:
+    found = of(
+        source("a", task("1", touches=("src/**",))),
+        source("b", task("2", touches=("src/a.py",), priority=9), task("3")),
+        side_by_side=SideBySide(place_of=at_work),
+    )
+
+    assert foreseen(found) == [("task-1", 0), ("task-3", 0), ("task-2", 10)]
+
+
+def test_what_runs_already_is_a_neighbour() -> None:
+    runs = Neighbour("a", TaskId("task-0"), Workplace("/r/.git", "/r", in_place=True))
+    found = of(
+        replace(source("a"), running={TaskId("task-0"): NOON + 3 * MINUTE}),
+        source("b", task("1", in_place=True)),
+        side_by_side=SideBySide(Caps(per_workspace=1), place_of=at_work, neighbours={"a": runs}),
+    )
+
+    assert foreseen(found) == [("task-1", 3)]
+
+
+def test_starts_are_as_far_apart_as_the_gap() -> None:
+    sources = [source(name, task(name)) for name in ("a", "b", "c")]
+
+    found = of(*sources, side_by_side=SideBySide(start_gap=2 * MINUTE))
+
+    assert foreseen(found) == [("task-a", 0), ("task-b", 2), ("task-c", 4)]
 
 
 def test_ten_thousand_tasks_are_no_matter() -> None:
