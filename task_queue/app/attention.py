@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from task_queue.app.answers import AccountView, AttentionView, DaemonView, ListedSource, SourceView
 from task_queue.app.files import Record, names_in, text_in
-from task_queue.domain.attention import AttentionKind
+from task_queue.domain.attention import AttentionKind, kind_of_wait
 from task_queue.domain.document import naming
 from task_queue.domain.source_pause import PAUSED_BY_CONFIGURATION, go_on_command
 from task_queue.domain.task import TaskId, TaskState
@@ -25,7 +25,6 @@ from task_queue.store.folder.unreviewed import open_needs
 
 if TYPE_CHECKING:
     from task_queue.app.circumstances import Circumstances
-    from task_queue.domain.document.ordering import Waiting
 
 NAMED = 20
 """Of each source, so many tasks that wait, and so many results; the others are counted."""
@@ -130,16 +129,10 @@ def _stuck(circumstances: Circumstances, listed: ListedSource) -> Iterator[Atten
     except OSError:
         return  # the source is unavailable, which is said elsewhere
     for task, why in stuck:
-        kind, verb = _kind_of(task)
+        kind = kind_of_wait(lacks=task.lacks, needs_person=task.needs_person)
+        verb = "retry" if kind is AttentionKind.RETURNED else "show"
         command = f"task-queue tasks {verb} {shlex.quote(task.id)}"
         yield AttentionView(kind, f"task {task.id} {why}", command, task_id=task.id, source=listed.id)
-
-
-def _kind_of(task: Waiting) -> tuple[AttentionKind, str]:
-    """With the command, of those for tasks, that settles it or shows it."""
-    if task.lacks:
-        return AttentionKind.NOT_CONFIGURED, "show"
-    return (AttentionKind.RETURNED, "retry") if task.needs_person else (AttentionKind.BLOCKED, "show")
 
 
 def of_results(sources: Iterable[ListedSource], *, named: int = NAMED) -> Iterator[AttentionView]:

@@ -136,10 +136,10 @@ def _planned(
     views: dict[tuple[str, TaskId], PlannedView] = {}
     unread: list[PlanProblemView] = []
     for listed in circumstances.sources:
+        running = sum(source == listed.id for source, _ in expected.ends)
         try:
-            survey = circumstances.snapshots.survey(listed.id)
             reasons = circumstances.snapshots.reasons(
-                listed.id, now=circumstances.now, running=len(survey.locks), holds=circumstances.holds(listed)
+                listed.id, now=circumstances.now, running=running, holds=circumstances.holds(listed)
             )
         except OSError as error:
             unread.append(

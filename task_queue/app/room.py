@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from task_queue.app.installation import Installation
 from task_queue.config.document import SourceEntry, max_pending_of
+from task_queue.domain.task import TaskId
 from task_queue.store.folder.intake import QueueFull
 
 
@@ -25,7 +26,9 @@ def _key(entry: SourceEntry) -> str:
 
 
 def _when(installation: Installation, entry: SourceEntry) -> str:
-    """In words: no time is said that is not known."""
+    """In words."""
+    from task_queue.app.estimating import outlook  # only where a source is full
+
     circumstances = installation.circumstances()
     listed = next(each for each in circumstances.sources if each.id == entry.id)
     holds = circumstances.holds(listed)
@@ -35,5 +38,9 @@ def _when(installation: Installation, entry: SourceEntry) -> str:
     if not circumstances.daemon.running:
         return "no task of it starts before the daemon runs: task-queue daemon"
     if running:
-        return f"there is room once {running} has ended and the next task starts; when that is, is not known"
+        ends = outlook(circumstances, installation.locations.events).ends.get(
+            (entry.id, TaskId(str(running)))
+        )
+        expected = "" if ends is None else f", expected at about {ends.astimezone():%Y-%m-%d %H:%M}"
+        return f"there is room once {running} has ended and the next task starts{expected}"
     return "there is room once the next task starts"

@@ -9,27 +9,42 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.app.planning import PlannedSourceView, PlannedView, PlanView
 from task_queue.app.planning import plan as plan_of
-from task_queue.cli import render, screen
+from task_queue.cli import completing, render, screen
 from task_queue.cli.counting import counting_parts
 from task_queue.cli.render import Part, Renderable, faint, item, line, stacked, strong, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import estimated_span, moment, money
+from task_queue.domain.task import TaskState
 
 _HEAD = ("starts", "task", "source", "takes", "costs", "why it waits")
 
 
 @click.command()
+@click.argument("tasks", metavar="[TASK]...", nargs=-1, shell_complete=completing.tasks_in(TaskState.PENDING))
+@click.option(
+    "--rehearse",
+    is_flag=True,
+    help="Play each TASK (default: all that wait) on copies, at no cost: the checkout, the set-up, verify, and a"
+    " session with a scripted model that asks for what the rules name. Exit code 1 if something would fail.",
+)
 @as_json_option
 @pass_installation
-def plan(installation: Installation, *, as_json: bool) -> None:
+def plan(installation: Installation, *, tasks: tuple[str, ...], rehearse: bool, as_json: bool) -> int:
     """What would run in which order and when, what it would cost, and what is in its way; nothing is started."""
+    if rehearse:
+        from task_queue.cli.rehearsal import show_rehearsal
+
+        return show_rehearsal(installation, tasks, as_json=as_json)
+    if tasks:
+        raise click.UsageError("TASK needs --rehearse.")
     with counting_parts() as count:
         view = plan_of(installation, step=count)
     if as_json:
         render.say_json(view)
     else:
         screen.show(_shown(view), whole=False, command="task-queue plan")
+    return 0
 
 
 def _shown(view: PlanView) -> Iterator[Listing]:

@@ -42,6 +42,8 @@ _LEVELS: dict[type[Event], int] = {
     events.AccountPaused: logging.WARNING,
     events.WatchDegraded: logging.WARNING,
     events.ScheduleBroken: logging.WARNING,
+    events.TaskStuck: logging.WARNING,
+    events.BaseBroken: logging.WARNING,
     events.ScheduleMissed: logging.WARNING,
     # One for each document of a folder, and what the log says in other words beside it.
     events.TaskDropped: logging.DEBUG,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
+from task_queue.daemon.served_source import ServedSource
 from task_queue.daemon.watcher import Watcher
 from task_queue.daemon.worker import Worker
 from task_queue.domain.events import (
@@ -60,32 +61,6 @@ log = logging.getLogger(__name__)
 _STUCK_AFTER_S = 120.0
 _TURNS_GIVEN = 3
 """After as many turns in trouble, `run --drain` does not wait for the source to become well."""
-
-
-@dataclass(slots=True)
-class _ServedSource:
-    """One source while it is served."""
-
-    source: Source
-    engine: FolderEngine
-    worker: Worker
-    thread: threading.Thread
-    retiring: bool = False
-    pause: SourcePauseState | None = None
-    """As it was seen last, whether a command or the configuration pauses it."""
-    resumed: str = ""
-    """The request to resume that was seen last."""
-    drained: SourcePause | None = None
-    """The request to drain of which the end was reported."""
-
-    def state(self, *, stopped: bool) -> str:
-        if stopped or not self.thread.is_alive():
-            return "stopped"
-        if self.retiring:
-            return "closing"
-        if self.pause is not None:
-            return self.pause
-        return "unavailable" if self.worker.trouble else "serving"
 
 
 _OTHER_DESCRIPTORS = 150
@@ -130,7 +105,7 @@ class ServedSources:
         self._cycles = SharedCycles(self._place_of, wake=self._wake)
         self._drops = Drops(locations.drops, locations.events)
         self._watcher = Watcher(self.look, emit)
-        self._served: dict[str, _ServedSource] = {}
+        self._served: dict[str, ServedSource] = {}
         self._room = max(1, (descriptors.allowed() - _OTHER_DESCRIPTORS) // _DESCRIPTORS_OF_A_SOURCE)
         self._left_out: tuple[str, ...] = ()
         """Sources for which there is no room; at each sweep those with tasks change places with empty ones."""
@@ -177,7 +152,7 @@ class ServedSources:
         for served in self._served.values():
             self._look_at_pause(served)
 
-    def _look_at_pause(self, served: _ServedSource) -> None:
+    def _look_at_pause(self, served: ServedSource) -> None:
         source_id, before = served.source.id, served.pause
         pause, resumed = self._pauses.of(source_id), self._pauses.resumed(source_id)
         if pause is not None and pause.state is SourcePauseState.DRAINING and self._is_drained(served):
@@ -194,7 +169,7 @@ class ServedSources:
         served.worker.wake()
         self._changed.append(source_id)
 
-    def _report_drained(self, served: _ServedSource, pause: SourcePause) -> SourcePause | None:
+    def _report_drained(self, served: ServedSource, pause: SourcePause) -> SourcePause | None:
         """Reported first: a kill in between reports it twice rather than never."""
         source_id = served.source.id
         if served.drained != pause:
@@ -206,7 +181,7 @@ class ServedSources:
             log.warning("end of draining not noted source=%s error=%s", source_id, error)
         return self._pauses.of(source_id)
 
-    def _is_drained(self, served: _ServedSource) -> bool:
+    def _is_drained(self, served: ServedSource) -> bool:
         return served.worker.has_concluded and self._admission.is_drained(served.source.id)
 
     def check_watches(self) -> None:
@@ -315,7 +290,7 @@ class ServedSources:
         )
         return still if rests else None
 
-    def _waits_of(self, served: _ServedSource) -> Iterator[Held | None]:
+    def _waits_of(self, served: ServedSource) -> Iterator[Held | None]:
         """What *served* waits for: nothing where nothing is left; None for a task that may start at any moment."""
         worker, source_id = served.worker, served.source.id
         stuck = self._why_stuck(served)
@@ -329,7 +304,7 @@ class ServedSources:
             if lull.delayed is not None:
                 yield Held(f"{lull.delayed.id} is delayed", lull.until)
 
-    def _is_given_up(self, served: _ServedSource) -> bool:
+    def _is_given_up(self, served: ServedSource) -> bool:
         """Whether its worker can do nothing, however often it looks."""
         worker = served.worker
         return worker.trouble is not None and (worker.needs_person or worker.failed_turns >= _TURNS_GIVEN)
@@ -339,7 +314,7 @@ class ServedSources:
         found = {source_id: self._why_stuck(served) for source_id, served in self._served.items()}
         return {source_id: why for source_id, why in found.items() if why is not None}
 
-    def _why_stuck(self, served: _ServedSource) -> str | None:
+    def _why_stuck(self, served: ServedSource) -> str | None:
         if served.worker.running is not None:
             return None
         if self._is_given_up(served):
@@ -389,7 +364,7 @@ class ServedSources:
             }
         return self._described
 
-    def _description_of(self, served: _ServedSource, *, stopped: bool) -> dict[str, Any]:
+    def _description_of(self, served: ServedSource, *, stopped: bool) -> dict[str, Any]:
         worker, source_id = served.worker, served.source.id
         refusal = self._disk_troubles.get(source_id)
         why = worker.trouble or refusal or worker.hold_reason
@@ -457,13 +432,13 @@ class ServedSources:
         )
         self._admission.expect(source.id)
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
-        self._served[source.id] = self._as_it_stands(_ServedSource(source, engine, worker, thread))
+        self._served[source.id] = self._as_it_stands(ServedSource(source, engine, worker, thread))
         self._changed.append(source.id)
         self._emit(SourceOpened(source.id, str(source.path)))
         thread.start()
         self._watcher.watch(source.id, source.path)
 
-    def _as_it_stands(self, served: _ServedSource) -> _ServedSource:
+    def _as_it_stands(self, served: ServedSource) -> ServedSource:
         """With the pause that an earlier daemon has reported already."""
         pause = self._pauses.of(served.source.id)
         by_configuration = SourcePauseState.PAUSED if served.source.paused else None

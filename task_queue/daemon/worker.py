@@ -13,6 +13,7 @@ from task_queue.daemon.context import SourceContext
 from task_queue.daemon.quota import USED_UP
 from task_queue.daemon.supervision import Supervision
 from task_queue.domain import events
+from task_queue.domain.attention import kind_of_wait
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import DependencyFailed, Next, OnHold, Ready, Waiting
@@ -76,6 +77,7 @@ class Worker:
         self._on_change = context.on_change
         self._unannounced: dict[TaskId, None] = {}
         """Documents of which ``TaskDropped`` is still to be emitted."""
+        self._announced_stuck: dict[TaskId, str] = {}
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
         self._retiring = threading.Event()
@@ -203,6 +205,7 @@ class Worker:
         screen = self._admission.screen(self.source)
         backlog = self._backlog(survey)
         found = backlog.next(now=now, state_of=self._state_of, screen=screen)
+        self._announce_stuck(backlog.newly_stuck())
         match found:
             case DependencyFailed(task=task, reason=reason):
                 return 0 if self._end_unstarted(task.id, Outcome(OutcomeKind.CANCELLED, reason)) else None
@@ -218,6 +221,13 @@ class Worker:
         if survey.look_again_after is None:
             self.lull = _lull_of(backlog, found, now)
         return _shortest(survey.look_again_after, _wait_s(backlog.next_due(now), now))
+
+    def _announce_stuck(self, stuck: Iterable[tuple[Waiting, str]]) -> None:
+        for task, why in stuck:
+            if self._announced_stuck.get(task.id) != why:
+                self._announced_stuck[task.id] = why
+                kind = kind_of_wait(lacks=task.lacks, needs_person=task.needs_person)
+                self._emit(events.TaskStuck(self.source, task.id, kind, why))
 
     def _recover(self) -> None:
         self._engine.open()
@@ -276,6 +286,7 @@ class Worker:
             claim = self._engine.queue.claim(task.id, worker=self.source, now=self._clock.now())
             self._quota.begin(self.source, task.id)
             self._show_running(claim)
+            self._announced_stuck.pop(task.id, None)
             self._announce_dropped(task.id)
             self._emit(events.TaskClaimed(self.source, claim.task_id, claim.attempt, claim.resumes))
             self._supervision.start(claim)

@@ -1,1 +1,1 @@
-"""The demonstration: real daemon, real SDK and CLI, real files; only the model is scripted."""
+"""Demonstration and rehearsal: real daemon, real SDK and CLI, real files; only the model is scripted."""

@@ -8,17 +8,13 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from task_queue.app.answers import StatusView
@@ -27,14 +23,13 @@ from task_queue.app.overview import status_of
 from task_queue.config import document
 from task_queue.config.locations import locate
 from task_queue.demo.cast import DEMO_TASKS, DemoTask, script_for
+from task_queue.demo.scratch_queue import ended_by_signals, queue_process, tail
 from task_queue.demo.scripted_model import ScriptedModel
 from task_queue.demo.stage import Stage, find_git
 from task_queue.domain.errors import TaskQueueError
-from task_queue.platform import isolated
 
 _LOOK_EVERY_S = 0.1
 _LONGEST_S = 180.0
-_STOP_S = 45.0
 _ANSWERS = "StructuredOutput"
 """Not a tool to look at: with it the auditor hands over the verdict, which is reported as such."""
 
@@ -102,12 +97,14 @@ def run_demo(announce: Callable[[Scene], None], *, keep: bool = False) -> Report
     root = Path(tempfile.mkdtemp(prefix="task-queue-demo-"))
     stage = Stage(root, git)
     try:
-        with _ended_by_signals(), ScriptedModel(script_for(stage.workspace, stage.worktree)) as model:
+        with ended_by_signals(), ScriptedModel(script_for(stage.workspace, stage.worktree)) as model:
             stage.build(model)
             started = time.monotonic()
             for part in DEMO_TASKS:
                 stage.drop(part)
-            with _daemon(stage) as daemon:
+            with queue_process(
+                stage.config, "daemon", environment=stage.environment, errors=stage.daemon_errors
+            ) as daemon:
                 _watch(stage, daemon, started, announce)
             seconds = time.monotonic() - started
             return Report(
@@ -147,7 +144,7 @@ def _watch(
             return
         if daemon.poll() is not None:
             raise TaskQueueError(
-                f"the daemon ended with {daemon.returncode}: {_tail(stage.daemon_errors)}",
+                f"the daemon ended with {daemon.returncode}: {tail(stage.daemon_errors)}",
                 hint="look at its folder after: task-queue demo --keep",
             )
         if now > _LONGEST_S:
@@ -243,46 +240,3 @@ def _ended(stage: Stage, part: DemoTask) -> DemoResult:
         turns=result["num_turns"],
         cost_usd=result["total_cost_usd"],
     )
-
-
-@contextmanager
-def _daemon(stage: Stage) -> Generator[subprocess.Popen[bytes]]:
-    with stage.daemon_errors.open("wb") as errors:
-        daemon = subprocess.Popen(
-            isolated.words_for("task_queue.cli", "--config", str(stage.config), "daemon"),
-            env=stage.environment,
-            cwd=isolated.DIRECTORY,
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            start_new_session=True,  # Ctrl-C is for us; we stop it in good order
-        )
-    try:
-        yield daemon
-    finally:
-        daemon.terminate()
-        try:
-            daemon.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
-
-
-@contextmanager
-def _ended_by_signals() -> Generator[None]:
-    """A demo that is asked to end ends its daemon, too."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-def _tail(path: Path) -> str:
-    lines = path.read_text(errors="replace").splitlines()
-    return "\n".join(lines[-5:]) or "it said nothing"

@@ -61,6 +61,13 @@ _OF_RESULTS = (
 """The most urgent first."""
 
 
+def kind_of_wait(*, lacks: str, needs_person: str) -> AttentionKind:
+    """Of a task that only a person can free; the arguments as in ``ordering.Waiting``."""
+    if lacks:
+        return AttentionKind.NOT_CONFIGURED
+    return AttentionKind.RETURNED if needs_person else AttentionKind.BLOCKED
+
+
 def is_of_a_result(kind: str) -> bool:
     """Whether it may be acknowledged; what concerns the queue or a waiting task goes with its cause alone."""
     return kind in _OF_RESULTS

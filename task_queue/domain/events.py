@@ -259,6 +259,25 @@ class FileIgnored:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStuck:
+    """A waiting task cannot run before a person acts; again when the daemon starts. ``kind`` is one of attention."""
+
+    source: str
+    task_id: TaskId
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseBroken:
+    """A check that passed on an earlier commit of the target fails on the present one: the source is held."""
+
+    source: str
+    task_id: TaskId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLimited:
     """An attempt met the account's usage limit; ``resets_at`` is None where none was announced."""
 
@@ -354,6 +373,8 @@ class WorkerCrashed:
 
 Event = (
     SourceOpened
+    | TaskStuck
+    | BaseBroken
     | SourceClosed
     | SourceUnavailable
     | SourceRecovered

@@ -22,10 +22,13 @@ _NEEDS_OF: Mapping[str, AttentionKind] = MappingProxyType(
         "source_unavailable": AttentionKind.SOURCE,
         "worker_crashed": AttentionKind.SOURCE,
         "queue_stopped": AttentionKind.STOPPED,
+        "base_broken": AttentionKind.BROKEN_BASE,
     }
 )
-"""Events that need a person, besides ``settled``, which names its own kinds."""
+"""Events that need a person, besides ``settled`` and ``stuck``, which name their own kinds."""
 _SETTLED = "settled"
+_STUCK = "stuck"
+_WAITS = (AttentionKind.BLOCKED, AttentionKind.NOT_CONFIGURED, AttentionKind.RETURNED)
 _NAMED = 30
 """In one message; the others are counted."""
 _KEPT = 200
@@ -36,7 +39,7 @@ _LONGEST = 300
 
 def words() -> tuple[str, ...]:
     """What a target may ask for: all that needs a person, kinds of attention, types of events."""
-    kinds = [kind for kind in AttentionKind if is_of_a_result(kind) or kind in _NEEDS_OF.values()]
+    kinds = [kind for kind in AttentionKind if is_of_a_result(kind) or kind in {*_NEEDS_OF.values(), *_WAITS}]
     return (ATTENTION, *kinds, *event_types())
 
 
@@ -45,7 +48,7 @@ def types_for(wanted: Collection[str]) -> frozenset[str]:
     asked = set(event_types()).intersection(wanted)
     if asked.issuperset(wanted):
         return frozenset(asked)
-    return frozenset({*asked, _SETTLED, *_NEEDS_OF})
+    return frozenset({*asked, _SETTLED, _STUCK, *_NEEDS_OF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ def notice_of(
     if type_ == _SETTLED:
         kinds: object = data.get("attention")
         needs = tuple(map(str, cast("list[object]", kinds))) if isinstance(kinds, list) else ()
+    elif type_ == _STUCK:
+        needs = (str(data.get("kind")),)
     return Notice(at, type_, _sentence(type_, data)[:_LONGEST], source, task_id, needs)
 
 

@@ -14,12 +14,22 @@ def planned(rig: Rig) -> list[str]:
     return [task["task_id"] for task in rig.json("plan")["tasks"] if task["estimate"]["starts_at"]]
 
 
+def files_of(rig: Rig) -> list[Path]:
+    """All that is in its home but what the queue keeps of itself."""
+    return sorted(path for path in rig.home.rglob("*") if "state" not in path.parts)
+
+
 def test_the_order_of_the_plan_is_the_order_of_the_claims(make_rig: MakeRig) -> None:
-    """With priorities, delays, and dependencies over sources; one place, so that all sources stand in one line."""
+    """With priorities, delays, and dependencies over sources, in one place for all.
+
+    Which of two sources gets that place when both could is not promised: the plan lets them take turns, and the daemon
+    gives it to the one that asks first. So the plan's order is that within each source, and ``needs`` comes after
+    ``usual`` however soon the other source ends ``base``.
+    """
     rig = make_rig(sources=("a", "b"), limits={"running": 1})
     rig.drop_command("task-20260207-120000-late", "true", priority=9, not_before="2026-01-01T00:00:00Z")
     rig.drop_command(
-        "task-20260207-120001-needs", "true", depends_on="[task-20260207-120003-base]", priority=8
+        "task-20260207-120001-needs", "true", depends_on="[task-20260207-120003-base]", priority=3
     )
     rig.drop_command("task-20260207-120002-usual", "true")
     rig.drop_command("task-20260207-120003-base", "true", source="b")
@@ -48,7 +58,7 @@ def test_problems_of_the_night_are_found_before_it(make_rig: MakeRig, tmp_path: 
     rig.drop_command("task-2", "true", depends_on="[task-nowhere]")
     rig.drop_command("task-3", "true", timeout="soon")
     rig.drop("task-4", "---\nexecutor: smoke\n---\n# Lacks its executor\n")
-    before = sorted(path for path in rig.home.rglob("*") if "state" not in path.parts)
+    before = files_of(rig)
 
     view = rig.json("plan")
 
@@ -57,7 +67,7 @@ def test_problems_of_the_night_are_found_before_it(make_rig: MakeRig, tmp_path: 
     assert "there is no such task" in said["task-2"]
     assert said["task-3"].startswith("will be rejected: ")
     assert "executor 'smoke' is not configured" in said["task-4"]
-    assert sorted(path for path in rig.home.rglob("*") if "state" not in path.parts) == before
+    assert files_of(rig) == before
     text = rig.cli("plan").stdout
     assert "Problems" in text
     assert "task-queue tasks show task-2" in text

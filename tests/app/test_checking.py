@@ -62,11 +62,11 @@ def test_a_file_that_is_no_text_is_named_with_its_line(bench: Bench) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(bench: Bench) -> None:
-    (bench.home / "good.md").write_text("---\ncapabilities: x\ndepends_on: task-none\n---\n# Good")
+    (bench.home / "good.md").write_text("---\ndepends_on: task-none\n---\n# Good")
     paths = [bench.home / "none.md", bench.home / "good.md"]
 
     none, good = check_files(bench.installation, paths, source_id=None, directory=bench.home)
 
     assert "No such file" in none.faults[0].what
     assert (good.faults, good.title) == ((), "Good")
-    assert [note.split()[0] for note in good.notes] == ["capabilities", "depends_on:"]
+    assert [note.split()[0] for note in good.notes] == ["depends_on:"]

@@ -43,7 +43,7 @@ def source_of(content: dict[str, Any], source: str = "ad-hoc") -> dict[str, Any]
 
 
 def whys(bench: Bench, source: str = "ad-hoc") -> dict[str, str]:
-    """Why each task of *source* waits, in order; ``status``, ``list`` and ``show`` agree on it."""
+    """Why each task of *source* waits, in order; ``status``, ``list``, ``show`` and ``plan`` agree on it."""
     status = bench.run("status", "--json").json
     view = next(view for view in status["sources"] if view["id"] == source)
     told = {task["task_id"]: task["why"] for task in view["waiting"]}
@@ -52,6 +52,13 @@ def whys(bench: Bench, source: str = "ad-hoc") -> dict[str, str]:
     assert [(line["task_id"], line["note"]) for line in listed["tasks"]] == list(told.items())
     for task_id, why in told.items():
         assert bench.run("tasks", "show", task_id, "--json").json["waiting"]["why"] == why
+    planned = {
+        task["task_id"]: task["why"]
+        for task in bench.run("plan", "--json").json["tasks"]
+        if task["source"] == source
+    }
+    not_planned = ("will be rejected: ", "cancelled, ")
+    assert planned == {task: why for task, why in told.items() if not why.startswith(not_planned)}
     return told
 
 
@@ -390,3 +397,10 @@ def test_hours_of_a_source_hold_all_of_its_tasks(bench: Bench) -> None:
     configure(bench, lambda content: source_of(content).pop("windows"))
     a_daemon_that_says(bench)
     assert whys(bench) == {A: "next", B: "behind 1 other"}
+
+
+def test_a_lock_that_is_no_claim_is_ahead_of_none(bench: Bench) -> None:
+    drop(bench, A)
+    (bench.pending() / ".task-torn.lock").write_text("{")
+
+    assert whys(bench) == {A: "next"}

@@ -27,6 +27,7 @@ from task_queue.domain.task import TaskId, TaskState
 from tests.waiting import eventually
 
 TASK = TaskId("task-a")
+DUE = datetime(2026, 2, 7, 2, 30, tzinfo=UTC)
 SAMPLES: list[tuple[events.Event, int, str]] = [
     (
         events.SourceOpened("web", "/q/web/pending"),
@@ -98,6 +99,39 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
     (events.SourcePaused("web"), logging.INFO, "source paused source=web"),
     (events.SourceDrained("web"), logging.INFO, "source drained source=web"),
     (events.SourceResumed("web"), logging.INFO, "source resumed source=web"),
+    (
+        events.ScheduleFired("web", TASK, "nightly", DUE, "late"),
+        logging.INFO,
+        "schedule fired source=web task=task-a schedule=nightly due=2026-02-07T02:30:00+00:00 why=late",
+    ),
+    (
+        events.ScheduleSkipped("web", "nightly", DUE, "task-a still waits"),
+        logging.INFO,
+        'schedule skipped source=web schedule=nightly due=2026-02-07T02:30:00+00:00 why="task-a still waits"',
+    ),
+    (
+        events.ScheduleMissed("web", "nightly", DUE, DUE, 1, "nothing ran"),
+        logging.WARNING,
+        (
+            "schedule missed source=web schedule=nightly first=2026-02-07T02:30:00+00:00"
+            ' last=2026-02-07T02:30:00+00:00 count=1 why="nothing ran"'
+        ),
+    ),
+    (
+        events.TaskStuck("web", TASK, "blocked", "blocked by task-b (failed)"),
+        logging.WARNING,
+        'task stuck source=web task=task-a kind=blocked why="blocked by task-b (failed)"',
+    ),
+    (
+        events.BaseBroken("web", TASK, "main is broken"),
+        logging.WARNING,
+        'base broken source=web task=task-a why="main is broken"',
+    ),
+    (
+        events.ScheduleBroken("web", "nightly", "line 2"),
+        logging.WARNING,
+        'schedule broken source=web schedule=nightly why="line 2"',
+    ),
     (events.TaskDropped("web", TASK), logging.DEBUG, "task dropped source=web task=task-a"),
     (
         events.AttemptStarted("web", TASK, 1, "claude", resumes=False),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from task_queue.daemon.worker import LONGEST_WAIT_FOR_A_TIME_S
+from task_queue.domain import events
 from task_queue.domain.attempt.lifecycle import MAX_RETURNS
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError, NeedsPersonError, NotConfiguredError, TaskFileError
@@ -471,6 +472,19 @@ def test_a_task_that_comes_back_again_and_again_waits_for_a_person() -> None:
         bench.turn()
         bench.clock.advance(2 * 3600)
     assert bench.engine.results[TaskId("task-a")].success
+
+
+def test_a_task_that_only_a_person_can_free_is_news_once() -> None:
+    """Not one that waits for a task which may still be dropped."""
+    bench = Bench(Outcome(OutcomeKind.FAILED, "no"))
+    bench.drop("task-a", "---\nmax_attempts: 1\n---\n# Do it")
+    bench.drop("task-b", "---\ndepends_on: [task-a]\n---\n# Do it")
+    bench.drop("task-c", "---\ndepends_on: [task-none]\n---\n# Do it")
+    for _ in range(4):
+        bench.turn()
+
+    stuck = [event for event in bench.events if isinstance(event, events.TaskStuck)]
+    assert stuck == [events.TaskStuck("test", TaskId("task-b"), "blocked", "blocked by task-a (failed)")]
 
 
 def test_what_depends_on_such_a_task_waits() -> None:

@@ -109,6 +109,8 @@ class Backlogs(RuleBasedStateMachine):
         self.was_set_back = False
         self.hold: Hold | None = None
         self.ageing: timedelta | None = None
+        self.told: dict[TaskId, str] = {}
+        """Why a task is stuck, as it was reported last."""
 
     @rule(
         name=NAMES, delays=st.tuples(st.none() | SECONDS, st.none() | st.tuples(SECONDS, SECONDS)), more=MORE
@@ -127,6 +129,7 @@ class Backlogs(RuleBasedStateMachine):
     @rule(name=NAMES)
     def discard(self, name: TaskId) -> None:
         self.tasks.pop(name, None)
+        self.told.pop(name, None)
         self.backlog.discard(name)
 
     @rule(name=NAMES, state=st.sampled_from([None, *TaskState]))
@@ -168,6 +171,19 @@ class Backlogs(RuleBasedStateMachine):
             ]
             first = self.backlog.first_delayed(self.now)
             assert (first and (first[1], first[0].id)) == min(alone, default=None)
+        stuck = {
+            task.id: stands.reason
+            for task, time in zip(self.tasks.values(), times, strict=True)
+            if isinstance(stands := standing(task, self.states.get), AwaitsDependency)
+            and stands.needs_person
+            and not stands.is_missing
+            and (time is None or self.was_set_back)
+        }
+        newly = {task.id: why for task, why in self.backlog.newly_stuck()}
+        self.told |= newly
+        if not self.was_set_back:
+            assert newly.items() <= stuck.items()
+            assert stuck.items() <= self.told.items()
         heads = self.backlog.heads()
         assert found is None or found.task in heads
         assert set(heads) <= set(self.tasks.values())

@@ -182,6 +182,10 @@ SETTLED = {"outcome": "failed", "reason": "it broke\nbadly", "attention": ["fail
         ("account_resumed", {"why": "time"}, ("attention",), False),
         ("landed", {"said": "it is in main"}, ("landed",), True),
         ("source_unavailable", {"why": "read-only"}, ("source",), True),
+        ("base_broken", {"why": "main is broken"}, ("broken_base",), True),
+        ("stuck", {"kind": "blocked", "why": "blocked by task-b (failed)"}, ("attention",), True),
+        ("stuck", {"kind": "blocked", "why": "blocked by task-b (failed)"}, ("blocked",), True),
+        ("stuck", {"kind": "not_configured", "why": "no executor"}, ("blocked",), False),
     ],
 )
 def test_events_and_kinds_of_attention_are_asked_for_in_one_list(
@@ -196,7 +200,7 @@ def test_events_and_kinds_of_attention_are_asked_for_in_one_list(
 
 def test_kinds_that_no_event_names_cannot_be_asked_for() -> None:
     assert {AttentionKind.FAILED, AttentionKind.ACCOUNT, "settled", "attention"} <= set(words())
-    assert not {AttentionKind.DAEMON, AttentionKind.LOCK, AttentionKind.BLOCKED} & set(words())
+    assert not {AttentionKind.DAEMON, AttentionKind.LOCK, AttentionKind.CONFIGURATION} & set(words())
     assert len(words()) == len(set(words()))
 
 

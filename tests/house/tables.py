@@ -113,6 +113,8 @@ EVENTS: dict[str, str] = {
     "watch_degraded": "file events of the source are missing; the sweep finds its tasks",
     "watch_restored": "after `watch_degraded`",
     "worker_crashed": "a defect: this source stops until the daemon restarts",
+    "stuck": "a waiting task cannot run before a person acts, for the reason `why`; again when the daemon starts",
+    "base_broken": "checks that passed on an earlier commit of the target fail on the present one: nothing of the source starts",
     "queue_stopped": "the daemon noticed `task-queue stop`; again when it starts while the stop stands",
     "queue_resumed": "the daemon noticed `task-queue resume`",
     "configuration_changed": "the daemon uses the configuration as it is now",

@@ -205,8 +205,9 @@ MUTATIONS = (
     Mutation(
         "front ends ignore the defaults",
         "task_queue/config/document.py",
-        '        document.get("defaults"),\n        source.defaults,\n        executors=names,',
-        "        executors=names,",
+        '        document.get("defaults"),\n        source.defaults,\n'
+        '        executors=_section(document, "executors"),',
+        '        executors=_section(document, "executors"),',
         _TOLD,
     ),
     Mutation(

@@ -21,11 +21,12 @@ from task_queue.daemon.admission.neighbours import Neighbours
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
-from task_queue.domain.events import AccountResumed
+from task_queue.domain.events import AccountResumed, BaseBroken
 from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_held, unreviewed
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
+from task_queue.domain.task import TaskId
 from task_queue.domain.together import Neighbour
-from task_queue.domain.work.baseline import broken_base
+from task_queue.domain.work.baseline import BrokenBase, broken_base
 from task_queue.platform.disk import free_mb_at, free_mb_by, trouble_at
 from task_queue.ports.admission import AccountStore, Spending
 from task_queue.ports.clock import Clock
@@ -211,8 +212,8 @@ class SharedAdmission:
         )
 
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:
-        self._look_at_base(source)
         self._look_at_unreviewed(source)
+        self._look_at_base(source)
         with self._lock:
             reason = self._why_not(source, task)
             if reason is not None:
@@ -307,7 +308,7 @@ class SharedAdmission:
                 self._breaker.succeeded(source)
             broken = broken_base(claim.task_id, work.product, at=ending.ended_at)
             if broken is not None:
-                self._bases.note(source, broken)
+                self._note_broken(source, broken)
             if work.num_turns and kind not in {OutcomeKind.LIMITED, OutcomeKind.ACCOUNT}:
                 self._guard.model_answered(source)
             if self._guard.is_shown_to_work(source, ending):
@@ -364,6 +365,13 @@ class SharedAdmission:
         if broken is not None and self._bases.has_moved(broken):
             with self._lock:
                 self._bases.forget(source, broken)
+
+    def _note_broken(self, source: str, broken: BrokenBase) -> None:
+        was_held = source in self._held_by_base
+        self._bases.note(source, broken)
+        why = self._base_holds(source)
+        if why is not None and not was_held:
+            self._emit(BaseBroken(source, TaskId(broken.task_id), why))
 
     def _base_holds(self, source: str) -> str | None:
         why = self._bases.hold(source)

@@ -59,6 +59,9 @@ class Backlog:
         self._timed: set[TaskId] = set()
         self._now: datetime | None = None
         self._held: set[TaskId] = set()
+        self._stuck: dict[TaskId, str] = {}
+        """Of those that are held the ones that only a person can free, and why."""
+        self._newly_stuck: dict[TaskId, str] = {}
         self._dependants: dict[TaskId, set[TaskId]] = {}
         self._of_name: dict[TaskId, set[TaskId]] = {}
         """Which dependencies may have moved when a task of that name did: a record may carry a number."""
@@ -103,6 +106,7 @@ class Backlog:
             return
         for each in (self._unsorted, self._timed, self._held):
             each.discard(task_id)
+        self._note_stuck(task_id, None)
         for dependency in task.depends_on:
             dependants = self._dependants.get(dependency)
             if dependants is None:
@@ -139,6 +143,14 @@ class Backlog:
             found = self._first(now, state_of, screen)
             if not self._unsorted:  # else a state turned out to have changed
                 return found
+
+    def newly_stuck(self) -> tuple[tuple[Waiting, str], ...]:
+        """The tasks that only a person can free, and why, as far as this was not asked since; after ``next``.
+
+        Without those that wait for a task which may only not have been dropped yet.
+        """
+        newly, self._newly_stuck = self._newly_stuck, {}
+        return tuple((self._tasks[task_id], why) for task_id, why in newly.items())
 
     def heads(self) -> tuple[Waiting, ...]:
         """The first of each kind of tasks that the last ``next`` found ready or doomed."""
@@ -259,6 +271,7 @@ class Backlog:
             task = self._tasks[self._unsorted.pop()]
             self._held.discard(task.id)
             found = self._found(task, now)
+            self._note_stuck(task.id, _why_stuck(found))
             if isinstance(found, datetime):
                 self._push(self._delayed, (found, task.id))
             elif isinstance(found, AwaitsDependency):
@@ -269,6 +282,15 @@ class Backlog:
                 self._push(self._ready.setdefault(kind, []), place)
                 if self._is_first(place, kind):
                     self._note_first(kind)
+
+    def _note_stuck(self, task_id: TaskId, why: str | None) -> None:
+        if self._stuck.get(task_id) == why:
+            return
+        if why is None:
+            del self._stuck[task_id]
+            self._newly_stuck.pop(task_id, None)
+        else:
+            self._stuck[task_id] = self._newly_stuck[task_id] = why
 
     def _look_at_moved(self, state_of: StateOf) -> None:
         moved, self._moved = self._moved, set()
@@ -340,3 +362,9 @@ def _kind_of(found: Ready | DependencyFailed) -> _Kind:
         task.in_place,
         task.touches,
     )
+
+
+def _why_stuck(found: object) -> str | None:
+    if not isinstance(found, AwaitsDependency) or not found.needs_person or found.is_missing:
+        return None
+    return found.reason

@@ -133,6 +133,8 @@ class AwaitsDependency:
     reason: str
     needs_person: bool = False
     """Nothing but a person can end it."""
+    is_missing: bool = False
+    """What it waits for is nowhere, and may only not have been dropped yet."""
     predicate: str = ""
     """The reason as what a sentence says of the task, where that is not the same."""
 
@@ -232,7 +234,9 @@ def standing(task: Waiting, state_of: StateOf) -> DependencyFailed | AwaitsDepen
                     assert_never(task.on_dependency_failure)
         if held is None and state is not TaskState.COMPLETED:
             missing = " (there is no such task)" if state is None else ""
-            held = AwaitsDependency(f"waits for {dependency}{missing}", needs_person=state is None)
+            held = AwaitsDependency(
+                f"waits for {dependency}{missing}", needs_person=state is None, is_missing=state is None
+            )
     return held
 
 

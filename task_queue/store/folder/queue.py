@@ -183,8 +183,8 @@ class FolderQueue:
             newer = self._documents.file(claim, result.state)
             remove_file(self._layout, self._layout.journal(claim.document))
             remove_file(self._layout, self._layout.cancel(claim.document))
-            self._pending.ended(claim.document)
             self._unlock(claim)
+            self._pending.ended(claim.document)
             return newer
 
     def release(self, claim: Claim, journal: Journal) -> str | None:
