@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from task_queue.domain.document import naming
 from task_queue.domain.errors import AmbiguousTaskError, UnknownTaskError
 from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.past_ends import past_end
 from task_queue.store.folder.states import ended_state
 
 _CANDIDATES_SHOWN = 5
@@ -63,6 +65,17 @@ def unknown_task(task_id: TaskId) -> UnknownTaskError:
     return UnknownTaskError(f"there is no task {task_id}", hint=hint)
 
 
+def unknown_or_pruned(sources: Sequence[ListedSource], task_id: TaskId) -> UnknownTaskError:
+    """For a task without files: whether there was one."""
+    place = state_of(sources, task_id)
+    if place is None:
+        return unknown_task(task_id)
+    return UnknownTaskError(
+        f"task {task_id} is {place[1]}, and its files are gone by retention",
+        hint=f"see what happened with: task-queue events --task {shlex.quote(task_id)}",
+    )
+
+
 def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSource, TaskState] | None:
     """Which source has *task_id*, and where it stands; cheap enough to ask again and again."""
     for listed in sources:
@@ -75,6 +88,10 @@ def state_of(sources: Sequence[ListedSource], task_id: TaskId) -> tuple[ListedSo
                 return listed, TaskState.RUNNING
         if os.path.lexists(folders.pending / naming.document_of(task_id)):
             return listed, TaskState.PENDING
+    for listed in sources:
+        past = past_end(listed.folders, task_id)
+        if past is not None and past.state is not None:
+            return listed, past.state
     return None
 
 

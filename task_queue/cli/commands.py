@@ -23,6 +23,7 @@ _COMMANDS = {
     "worktrees": LazyCommand(
         "worktrees:worktrees", "The checkouts of tasks that are kept: list, open, prune."
     ),
+    "prune": LazyCommand("prune:prune", "Remove results, logs and events beyond the limits of retention."),
     "workers": LazyCommand("workers:workers", "What each worker does."),
     "events": LazyCommand("events:events", "What happened: tasks, sources, the daemon, and what people did."),
     "reindex": LazyCommand("events:reindex", "Rebuild the event log from the results."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import click
 
@@ -11,10 +12,11 @@ from task_queue.app.planning import PlannedSourceView, PlannedView, PlanView
 from task_queue.app.planning import plan as plan_of
 from task_queue.cli import completing, render, screen
 from task_queue.cli.counting import counting_parts
+from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import Part, Renderable, faint, item, line, stacked, strong, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import estimated_span, moment, money
+from task_queue.cli.spelling import clock, estimated_span, money
 from task_queue.domain.task import TaskState
 
 _HEAD = ("starts", "task", "source", "takes", "costs", "why it waits")
@@ -31,7 +33,10 @@ _HEAD = ("starts", "task", "source", "takes", "costs", "why it waits")
 @as_json_option
 @pass_installation
 def plan(installation: Installation, *, tasks: tuple[str, ...], rehearse: bool, as_json: bool) -> int:
-    """What would run in which order and when, what it would cost, and what is in its way; nothing is started."""
+    """What would run in which order and when, what it would cost, and what is in its way; nothing is started.
+
+    Exit code 3 if there are problems.
+    """
     if rehearse:
         from task_queue.cli.rehearsal import show_rehearsal
 
@@ -44,7 +49,7 @@ def plan(installation: Installation, *, tasks: tuple[str, ...], rehearse: bool, 
         render.say_json(view)
     else:
         screen.show(_shown(view), whole=False, command="task-queue plan")
-    return 0
+    return NEEDS_ATTENTION if view.problems else 0
 
 
 def _shown(view: PlanView) -> Iterator[Listing]:
@@ -69,10 +74,10 @@ def _shown(view: PlanView) -> Iterator[Listing]:
     if not view.tasks:
         yield Listing([line("Nothing waits.")], 2)
         return
-    rows = table_rows([_row(task) for task in view.tasks], head=_HEAD, lead=2, indent=2)
+    rows = table_rows([_row(task, view.now) for task in view.tasks], head=_HEAD, lead=2, indent=2)
     yield Listing(rows[1:], 3, head=[line(strong(_headline(view))), rows[0]], foot=[line()], indent=2)
     sources = table_rows(
-        [_source_row(each) for each in view.sources if each.waiting],
+        [_source_row(each, view.now) for each in view.sources if each.waiting],
         head=("source", "wait", "empty at", "costs"),
         lead=4,
         indent=2,
@@ -87,18 +92,18 @@ def _headline(view: PlanView) -> str:
     number = len(view.tasks)
     said = "1 task waits" if number == 1 else f"{number:,} tasks wait"
     if view.ends_at is not None:
-        said += f"; the last that can be foreseen ends at {moment(view.ends_at)}"
+        said += f"; the last that can be foreseen ends at {clock(view.ends_at, view.now)}"
     return f"{said}; about {money(view.median_usd)}, at most {money(view.p90_usd)} in nine of ten cases"
 
 
-def _row(task: PlannedView) -> tuple[Part, ...]:
-    starts = "fails" if task.is_doomed else moment(task.estimate.starts_at)
+def _row(task: PlannedView, now: datetime) -> tuple[Part, ...]:
+    starts = "fails" if task.is_doomed else clock(task.estimate.starts_at, now)
     costs = money(task.estimate.median_usd)
     return starts, task.task_id, task.source, estimated_span(task.estimate), costs, task.why
 
 
-def _source_row(source: PlannedSourceView) -> tuple[Part, ...]:
-    return source.id, f"{source.waiting:,}", moment(source.empty_at), money(source.median_usd)
+def _source_row(source: PlannedSourceView, now: datetime) -> tuple[Part, ...]:
+    return source.id, f"{source.waiting:,}", clock(source.empty_at, now), money(source.median_usd)
 
 
 def _about(source: str | None, task_id: str | None) -> str:

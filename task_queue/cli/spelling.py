@@ -59,6 +59,15 @@ def moment(time: datetime | None) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else "-"
 
 
+def clock(time: datetime | None, now: datetime) -> str:
+    """A time to come as a person says it: ``18:30`` today, ``Mon 02:30`` within six days, else with its date."""
+    if time is None:
+        return "-"
+    there, here = time.astimezone(), now.astimezone()
+    days = (there.date() - here.date()).days
+    return there.strftime("%H:%M" if days == 0 else "%a %H:%M" if 0 < days < 7 else "%Y-%m-%d %H:%M")
+
+
 def money(usd: float | None, *, estimated: float = 0.0) -> str:
     """*estimated* is how much of it is not known for sure."""
     if usd is None:

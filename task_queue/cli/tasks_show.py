@@ -13,7 +13,7 @@ import click
 from task_queue.app.answers import AttemptView, ShowView, WaitingView
 from task_queue.app.ended import ending_in
 from task_queue.app.files import number_in, records_in, text_in, texts_in, time_in, whole_in
-from task_queue.app.finding import task_named, unknown_task
+from task_queue.app.finding import task_named, unknown_or_pruned
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
 from task_queue.cli import render
@@ -39,7 +39,7 @@ def show(installation: Installation, *, task: str, detailed: bool, as_json: bool
     circumstances = installation.circumstances()
     view = show_of(circumstances, task_id, events=installation.locations.events)
     if view is None:
-        raise unknown_task(task_id)
+        raise unknown_or_pruned(installation.sources(), task_id)
     if as_json:
         render.say_json(view)
         return

@@ -18,9 +18,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -29,6 +27,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from task_queue.config import document
+from task_queue.config.retention import RetentionSettings
+from task_queue.config.section import MOST_MB, Period, Section
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import PERIOD, TAG
@@ -41,12 +41,6 @@ from task_queue.ports.executor import McpSource, SettingSource
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class _Section(BaseModel):
-    """Exact JSON types, immutable, keys that we do not know kept."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
 
 
 def _absolute(path: Path) -> Path:
@@ -72,11 +66,6 @@ def _source_id(text: str) -> str:
     problem = document.why_not_an_id(text)
     if problem:
         raise ValueError(problem)
-    return text
-
-
-def _period(text: str) -> str:
-    PERIOD(text)
     return text
 
 
@@ -125,25 +114,21 @@ def _several(given: object) -> object:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
-_MOST_MB = 2**24
-"""16 TiB."""
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
-Period = Annotated[str, AfterValidator(_period)]
-"""A duration as documents spell it."""
 Spans = Annotated[tuple[Annotated[str, AfterValidator(_span)], ...], BeforeValidator(_several)]
 """One text, or several."""
 
 
-class Source(_Section):
+class Source(Section):
     id: SourceId
     path: Annotated[Path, AfterValidator(_closable)]
     """The ``pending/`` folder."""
     description: str = ""
     added_at: str | None = None
     project_workspace: AbsolutePath | None = None
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = Field(default={})
     daily_budget_usd: Amount | None = None
     max_pending: AtLeastOne | None = None
     """Instead of ``limits.max_pending``."""
@@ -171,8 +156,8 @@ class Source(_Section):
         return self.path.parent
 
 
-class Agent(_Section):
-    env: dict[str, str] = {}
+class Agent(Section):
+    env: dict[str, str] = Field(default={})
     pass_env: tuple[str, ...] = ()
     env_file: AbsolutePath | None = None
     """A file of lines NAME=VALUE, for us alone; each value counts as a secret."""
@@ -196,14 +181,14 @@ class Agent(_Section):
     ] = False
 
 
-class CheckSettings(_Section):
+class CheckSettings(Section):
     """What the queue itself runs on the work: ``verify``, ``setup``, git and its hooks."""
 
     env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
     """Names of secret variables that they get, too: as the agent has them, else from our environment."""
 
 
-class GitSettings(_Section):
+class GitSettings(Section):
     """Who commits, and how long finished working trees stay."""
 
     author_name: str | None = None
@@ -212,7 +197,7 @@ class GitSettings(_Section):
     committer_email: str | None = None
     keep_worktrees: Annotated[int, Field(ge=0, le=100_000)] = 5
     keep_worktrees_for: Period | None = None
-    keep_worktrees_mb: Annotated[int, Field(ge=0, le=_MOST_MB)] | None = 2000
+    keep_worktrees_mb: Annotated[int, Field(ge=0, le=MOST_MB)] | None = 2000
     judges: tuple[str, ...] = ()
     """Patterns of files that judge the work, besides tests, CI and the verify commands' own files."""
     never_commit: tuple[str, ...] = NEVER_COMMIT
@@ -241,17 +226,17 @@ class GitSettings(_Section):
         return Signature(self.author_name, self.author_email, self.committer_name, self.committer_email)
 
 
-class ConfiguredCommand(_Section):
+class ConfiguredCommand(Section):
     kind: Literal["command"]
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Limits(_Section):
+class Limits(Section):
     running: AtLeastOne = 4
     daily_budget_usd: Amount | None = None
     max_pending: AtLeastOne = document.MAX_PENDING
     memory_mb: AtLeastOne = 8192
-    min_free_mb: Annotated[int, Field(ge=0, le=_MOST_MB)] = 500
+    min_free_mb: Annotated[int, Field(ge=0, le=MOST_MB)] = 500
     transcript_mb: AtLeastOne = 200
     starts_per_10min: AtLeastOne = 20
     hold_above_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -263,7 +248,7 @@ class Limits(_Section):
     ageing: Period | None = None
 
 
-class NotificationTarget(_Section):
+class NotificationTarget(Section):
     """Somewhere messages go: a command, or a URL of apprise."""
 
     command: Annotated[tuple[str, ...], AfterValidator(_absolute_program)] = ()
@@ -299,7 +284,7 @@ class NotificationTarget(_Section):
         return PERIOD(self.timeout).total_seconds()
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """Figures for Prometheus."""
 
     file: AbsolutePath | None = None
@@ -311,15 +296,15 @@ class MetricsSettings(_Section):
         return PERIOD(self.every).total_seconds()
 
 
-class Config(_Section):
+class Config(Section):
     version: Annotated[str, Field(pattern=r"^2\.\d+$")]
     project_workspace: AbsolutePath | None = None
     task_source_directories: tuple[Source, ...]
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = Field(default={})
     agent: Agent = Agent()
     checks: CheckSettings = CheckSettings()
     git: GitSettings = GitSettings()
-    executors: dict[str, ConfiguredCommand] = {}
+    executors: dict[str, ConfiguredCommand] = Field(default={})
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()
     capabilities: tuple[Annotated[str, AfterValidator(TAG)], ...] = ()
@@ -327,7 +312,7 @@ class Config(_Section):
     settle_seconds: Seconds = 1.0
     sweep_seconds: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     stop_grace_seconds: Seconds = 30.0
-    retention: dict[str, Any] | None = None
+    retention: RetentionSettings = RetentionSettings()
     notifications: dict[SourceId, NotificationTarget] | None = None
     """By the name of the target."""
     metrics: MetricsSettings = MetricsSettings()
@@ -483,7 +468,7 @@ def _key_path(location: tuple[int | str, ...]) -> str:
 
 
 def _unknown_in(value: object, path: str) -> Iterator[UnknownKey]:
-    if isinstance(value, _Section):
+    if isinstance(value, Section):
         known = type(value).model_fields
         for key in value.model_extra or {}:
             near = difflib.get_close_matches(key, list(known), n=1)

@@ -1,6 +1,7 @@
 """What the daemon does besides tasks.
 
-Checkouts beyond what is to be kept go, and files that the killed left; the event log is summed up for statistics.
+Checkouts beyond what is to be kept go, and files that the killed left; the event log is summed up for statistics;
+what is beyond ``retention`` goes.
 
 In a thread of its own, because git may take its time. The end of a task removes those beyond the limits, too
 (``runner/tidying.py``); time passes without one.
@@ -17,15 +18,21 @@ from datetime import timedelta
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import Locations
 from task_queue.config.schema import Config, Source
+from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.naming import key_of_copy
 from task_queue.domain.errors import GitError
 from task_queue.git.folder_files import first_looks_in
+from task_queue.git.merged_branches import MergedBranches
 from task_queue.git.tidying import repositories_in, tidy
 from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.clock import Clock
+from task_queue.store.event_retention import prune_events
 from task_queue.store.event_summaries import EventSummaries
+from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.unfinished import unfinished_in
+from task_queue.store.retention import Prunable, SourceRetention, needed_by_waiting
+from task_queue.store.snapshot import ReadSource
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +67,9 @@ class Housekeeping:
     def serve(self) -> None:
         while not self._stopping.is_set():
             self.look()
-            period = self._config_of().git.keep.period or _LONGEST_WAIT
+            config = self._config_of()
+            ages = (config.git.keep.period, config.retention.shortest_age)
+            period = min((age for age in ages if age is not None), default=_LONGEST_WAIT)
             self._wakeup.wait(min(max(period, _SHORTEST_WAIT), _LONGEST_WAIT).total_seconds())
 
     def look(self) -> None:
@@ -82,6 +91,41 @@ class Housekeeping:
                 self._tidy(source, config)
             except (GitError, OSError, ValueError) as error:
                 log.warning("working trees not looked through source=%s error=%s", source.id, error)
+
+        self._prune(config)
+
+    def _prune(self, config: Config) -> None:
+        """What is beyond ``retention``, in every source and in the event log."""
+        retention, now = config.retention, self._clock.now()
+        if not retention.is_on:
+            return
+        pruned: list[Prunable] = []
+        try:
+            pruned += prune_events(
+                self._locations.events,
+                self._locations.summaries,
+                retention.events.keep,
+                now=now,
+                stopping=self._stopping.is_set,
+            )
+            sources = [ReadSource(each.id, Layout(each.path), Layers) for each in config.sources]
+            needed = needed_by_waiting(sources)
+            for source in sources:
+                of_source = SourceRetention(
+                    source.id,
+                    source.layout,
+                    needed=needed,
+                    is_settled=MergedBranches().has_settled,
+                    now=now,
+                    stopping=self._stopping.is_set,
+                )
+                pruned += of_source.prune(results=retention.results.keep, logs=retention.logs.keep)
+        except (OSError, ValueError) as error:
+            log.warning("not pruned further error=%s", error)
+        gone = [thing for thing in pruned if thing.why_kept is None]
+        if gone:
+            size_mb = sum(thing.size_bytes for thing in gone) / 2**20
+            log.info("pruned by retention count=%d size_mb=%.1f", len(gone), size_mb)
 
     def _summarize(self) -> None:
         """So that the first question for statistics need not read all of a long event log."""

@@ -29,8 +29,11 @@ def newest_first(
     if epoch is None:
         return
     for first in islice(reversed(log.firsts(epoch)), segments):
-        with durable.open_regular(log.segment(epoch, first)) as file:
-            segment = file.read()
+        try:
+            with durable.open_regular(log.segment(epoch, first)) as file:
+                segment = file.read()
+        except FileNotFoundError:
+            return  # gone by ``retention`` meanwhile, as is all before it
         if may_be_wanted(segment):
             for line in _newest_in(segment, types):
                 event = files.decoded(line) if may_be_wanted(line) else None

@@ -1,13 +1,15 @@
 """The reader of the event log: what follows a cursor, each event once and in the order of the numbers.
 
 A cursor names one event by its epoch, number, place and checksum, so that going on from it opens one segment and
-reads nothing that comes before. A cursor whose event is not there (another epoch, a log that was restored from a
-backup, a text that was never a cursor) is answered with ``cursor_reset``, and then with the epoch from its beginning.
+reads nothing that comes before. A cursor whose event is not there (another epoch, a part that is gone by
+``retention``, a log that was restored from a backup, a text that was never a cursor) is answered with
+``cursor_reset``, and then with what there is from the beginning.
 Nothing is locked and nothing is written: it works beside any number of writers, and without a daemon.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -105,10 +107,11 @@ class EventReader:
             # Nothing is appended here any more, but something may have been since the first look.
             yield from self._rest_of_segment()
             following = following or self._following_segment()
-            if following is not None:
-                self._leave_for(self._place.epoch, following)
-            elif epoch is not None:
-                yield self._begin(epoch)
+            if following is not None and not self._is_gone():
+                with contextlib.suppress(FileNotFoundError):  # gone just now
+                    self._leave_for(self._place.epoch, following)
+            else:
+                yield self._begin(epoch or self._place.epoch)
 
     def skip_to_last_segment(self) -> None:
         """Begin there instead of where the reader was made to begin: for what only recent events can say."""
@@ -189,6 +192,11 @@ class EventReader:
         self.close()
         self._file = durable.open_regular(self._folder.segment(epoch, first))
         self._first, self._offset = first, offset
+
+    def _is_gone(self) -> bool:
+        """Whether what is read was removed meanwhile, and so perhaps what follows it."""
+        assert self._place is not None
+        return self._first > 0 and not self._folder.segment(self._place.epoch, self._first).exists()
 
     def _leave_for(self, epoch: str, first: int) -> None:
         if self._file is not None and os.fstat(self._file.fileno()).st_size > self._offset:

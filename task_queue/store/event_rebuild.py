@@ -15,7 +15,7 @@ import stat
 import tempfile
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
@@ -30,6 +30,7 @@ from task_queue.platform.lockfile import FileLock, locked
 from task_queue.store import event_files as files
 from task_queue.store.event_files import EventFolder
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
+from task_queue.store.folder.past_ends import past_settled
 
 log = logging.getLogger(__name__)
 _RESULT_LIMIT = 64 * 2**20
@@ -151,6 +152,7 @@ class _Rebuilding:
 
     def _settled(self, results: Mapping[str, Path]) -> Iterator[tuple[datetime, EventRecord]]:
         for source, folder in results.items():
+            rebuilt: set[_Settled] = set()
             for path in _results_in(folder):
                 try:
                     data, about = durable.read_regular(path, limit=_RESULT_LIMIT)
@@ -167,7 +169,20 @@ class _Rebuilding:
                     self._warn(f"{path}: {error}")
                 if about.st_ctime >= self._began - _ABOUT_NOW_S:
                     self._fresh.add((record.source, record.task_id, record.attempt))
+                rebuilt.add((record.source, record.task_id, record.attempt))
                 yield at, record
+            yield from self._settled_before(source, folder, rebuilt)
+
+    def _settled_before(
+        self, source: str, results: Path, rebuilt: Collection[_Settled]
+    ) -> Iterator[tuple[datetime, EventRecord]]:
+        """Of tasks whose results are gone by ``retention``; without those in *rebuilt*, whose results are there."""
+        try:
+            for past in past_settled(results):
+                if (source, past.task_id, past.attempt) not in rebuilt:
+                    yield past.at, EventRecord("settled", past.data, source, past.task_id, past.attempt)
+        except OSError as error:
+            self._warn(f"{error.filename or results}: {error.strerror}")
 
     def _copy(self, meanwhile: EventReader, *, until: datetime | None = None) -> None:
         """Take over what was appended, without waiting for the disk: it is as durable as when it was written.

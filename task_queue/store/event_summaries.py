@@ -63,18 +63,20 @@ class EventSummaries:
     ) -> list[Summary]:
         """The sums, by one of ``KEPT``, of the parts of the log from *since* on; ends before it are left out.
 
-        One more part before these may be among them: it has what went on at that time. Raises OSError.
+        One more part before these may be among them: it has what went on at that time. Of a segment that is gone by
+        ``retention`` the sums are whole. Raises OSError.
         """
         epoch = self._log.current_epoch()
         found: list[Summary] = []
         if epoch is None:
             return found
-        firsts = self._log.firsts(epoch)
+        firsts = sorted({*self._log.firsts(epoch), *self._without_segment(epoch)})
         for done, first in enumerate(reversed(firsts)):
             step(done, len(firsts))
             summary = self._of(epoch, first, by)
             is_partly_before = since is not None and (summary.begins is None or summary.begins < since)
-            found.append(self._read(epoch, first, [by], since=since)[by] if is_partly_before else summary)
+            is_readable = is_partly_before and self._log.segment(epoch, first).exists()
+            found.append(self._read(epoch, first, [by], since=since)[by] if is_readable else summary)
             if since is not None and summary.ends is not None and summary.ends < since:
                 break
         return found[::-1]
@@ -97,15 +99,38 @@ class EventSummaries:
                 made += 1
         return made
 
-    def _of(self, epoch: str, first: int, by: str) -> Summary:
-        segment = self._log.segment(epoch, first)
-        about = segment.lstat()
-        if not files.is_sealed(about):
-            return self._read(epoch, first, [by])[by]
+    def outlives(self, epoch: str, first: int) -> bool:
+        """Make what is missing of that sealed segment's; whether all are there now. Raises OSError."""
+        for by in KEPT:
+            if not self._path(epoch, first, by).exists():
+                self._of(epoch, first, by)
+        return all(self._kept_of(epoch, first, by) is not None for by in KEPT)
+
+    def _without_segment(self, epoch: str) -> set[int]:
+        """Sealed segments that are gone, by their first number."""
+        there = self._log.firsts(epoch)
+        names = (path.name for path in (self._kept / epoch).glob(f"*.{KEPT[-1]}.json"))
+        kept = {int(name.partition(".")[0]) for name in names if name.partition(".")[0].isdecimal()}
+        return {first for first in kept if there and first < there[0]}
+
+    def _kept_of(self, epoch: str, first: int, by: str, *, size: int | None = None) -> Summary | None:
+        """None where there is none, or none of a segment of *size* bytes."""
         kept = json_object(self._path(epoch, first, by), limit=_LIMIT)
-        if isinstance(kept, dict) and kept.get("version") == _VERSION and kept.get("size") == about.st_size:
+        if isinstance(kept, dict) and kept.get("version") == _VERSION and size in {None, kept.get("size")}:
             with contextlib.suppress(KeyError, TypeError, ValueError, IndexError):
                 return _summary_from(kept)
+        return None
+
+    def _of(self, epoch: str, first: int, by: str) -> Summary:
+        segment = self._log.segment(epoch, first)
+        try:
+            about = segment.lstat()
+        except FileNotFoundError:
+            return self._kept_of(epoch, first, by) or Summary()
+        if not files.is_sealed(about):
+            return self._read(epoch, first, [by])[by]
+        if (kept := self._kept_of(epoch, first, by, size=about.st_size)) is not None:
+            return kept
         summaries = self._read(epoch, first, KEPT)
         with contextlib.suppress(OSError):  # the answer is right without it, only slower the next time
             durable.make_directory(self._kept / epoch)

@@ -18,6 +18,7 @@ import click
 from pydantic import BaseModel
 
 from task_queue.cli.commands import cli
+from task_queue.config.retention import RetentionSettings
 from task_queue.config.schema import (
     Agent,
     CheckSettings,
@@ -186,7 +187,15 @@ CONFIGURATION: dict[str, str] = {
     "settle_seconds": "how long a dropped file must be unchanged before it is read",
     "sweep_seconds": "how often the daemon looks at every source without an event",
     "stop_grace_seconds": "how long an agent may take to stop so that it can be continued",
-    "retention": "has no effect yet",
+    "retention.results.age": "a [result](retention.md) goes after that time, such as `180d`, with its report and its document",
+    "retention.results.count": "how many stay, for each source, the newest first",
+    "retention.results.size_mb": "how much space those of a source may take together, the newest first",
+    "retention.logs.age": "the same for the [logs of attempts](retention.md)",
+    "retention.logs.count": "of how many tasks they stay, for each source",
+    "retention.logs.size_mb": "how much space those of a source may take together",
+    "retention.events.age": "the same for complete files of the [event log](retention.md)",
+    "retention.events.count": "how many of them stay",
+    "retention.events.size_mb": "how much space they may take together",
     "notifications.<name>.command": "program (absolute path) and arguments; a [message](notifications.md) is on its standard input, as JSON",
     "notifications.<name>.url": "or a URL of [apprise](notifications.md#a-service-by-its-url), which is installed with `task-queue[apprise]`",
     "notifications.<name>.on": "[events and kinds of attention](notifications.md#what-a-target-gets); `attention`: all that needs you",
@@ -281,6 +290,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "notifications": ("notifications.<name>", NotificationTarget),
         "checks": ("checks", CheckSettings),
         "git": ("git", GitSettings),
+        "retention": ("retention", RetentionSettings),
     }
     for name, field in Config.model_fields.items():
         if name == "task_source_directories" or name not in sections:
@@ -288,7 +298,11 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         if name in sections:
             prefix, model = sections[name]
             for key, inner in model.model_fields.items():
-                yield f"{prefix}.{key}", _default(inner)
+                if isinstance(inner.default, BaseModel):
+                    deeper = type(inner.default).model_fields.items()
+                    yield from ((f"{prefix}.{key}.{last}", _default(field)) for last, field in deeper)
+                else:
+                    yield f"{prefix}.{key}", _default(inner)
 
 
 def events_table() -> str:

@@ -137,6 +137,8 @@ CHANGING = [
     ("workers", "status"),
     ("worktrees", "prune", "--dry-run"),
     ("worktrees", "prune"),
+    ("prune", "--dry-run"),
+    ("prune",),
     ("reindex",),
     ("notify", "test", ON_ONE_LINE),
     ("stop",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,10 @@ def _in_utc() -> Generator[None]:
         yield
 
 
-def killed_at(point: int, work: Callable[[], object]) -> bool:
-    """Do *work* in a process that is killed before its call number *point*; False if it makes fewer calls."""
+def killed_at(
+    point: int, work: Callable[[], object], *, calls: Sequence[tuple[object, str]] = _CALLS
+) -> bool:
+    """Do *work* in a process that is killed before its call number *point* of *calls*; False if it makes fewer."""
     child = os.fork()
     if child == 0:
         left = point
@@ -50,7 +52,7 @@ def killed_at(point: int, work: Callable[[], object]) -> bool:
 
             return counted
 
-        for owner, name in _CALLS:
+        for owner, name in calls:
             setattr(owner, name, killing(getattr(owner, name)))
         try:
             work()

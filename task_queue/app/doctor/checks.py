@@ -22,7 +22,7 @@ from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at, trouble_at
 from task_queue.store.folder.layout import Layout
 
-_WITHOUT_EFFECT = ("retention", "api")
+_WITHOUT_EFFECT = ("api",)
 _FEW_WATCHES = 8192
 
 

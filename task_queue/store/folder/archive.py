@@ -14,6 +14,7 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder import states
 from task_queue.store.folder.files import read_record
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.past_ends import past_end
 
 
 class Archive:
@@ -42,6 +43,9 @@ class Archive:
             prefix, _, number = entry.name.partition("-")
             if prefix == "attempt" and number.isdigit():
                 yield int(number)
+        past = past_end(self._layout, task_id)
+        if past is not None:
+            yield past.attempts
 
     def journal_beside(self, document: str) -> Journal | str | None:
         """The history of *document*; where there is one that cannot be read, why."""
@@ -55,7 +59,9 @@ class Archive:
         return None if isinstance(result, str) else result
 
     def _is_taken(self, task_id: TaskId) -> bool:
-        return self.ended_state(task_id) is not None or os.path.lexists(self._layout.result(task_id))
+        return states.known_end(self._layout, task_id) is not None or os.path.lexists(
+            self._layout.result(task_id)
+        )
 
     def _is_used_by_another(self, record: TaskId, dropped_as: TaskId) -> bool:
         """A numbered record that a person retries is in pending/ under its own name; one that waits for

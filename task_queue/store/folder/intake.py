@@ -14,6 +14,7 @@ from task_queue.domain.errors import EngineUnavailable, TaskQueueError
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.past_ends import past_end
 
 _SLUG_LENGTH = 48
 
@@ -88,7 +89,8 @@ def _handed_in(layout: Layout, data: bytes, stem: str) -> TaskId:
 
 def _was_used(layout: Layout, document: str) -> bool:
     ended = (layout.ended(TaskState.COMPLETED), layout.ended(TaskState.FAILED))
-    return any(os.path.lexists(folder / document) for folder in (layout.pending, *ended))
+    there = any(os.path.lexists(folder / document) for folder in (layout.pending, *ended))
+    return there or past_end(layout, naming.task_id_of(document)) is not None
 
 
 def demand_room(layout: Layout, max_pending: int) -> None:

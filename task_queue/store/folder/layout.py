@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "task.md"
 """What ran, in the attempt's folder."""
+PAST_ENDS = ".ended.jsonl"
+"""In the folder of results."""
 RUN = "run.json"
 """Who carries it out, in the same folder."""
 
@@ -45,6 +47,11 @@ class Layout:
     @property
     def acknowledged(self) -> Path:
         return self.results / ".acknowledged"
+
+    @property
+    def past_ends(self) -> Path:
+        """What is known of ended tasks whose files were removed; there once one was."""
+        return self.results / PAST_ENDS
 
     @property
     def reports(self) -> Path:

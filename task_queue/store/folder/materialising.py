@@ -37,6 +37,7 @@ from task_queue.store.folder.holding import held
 from task_queue.store.folder.intake import drop
 from task_queue.store.folder.intake_check import FileStamp
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.past_ends import past_end
 from task_queue.store.folder.schedule_files import (
     LEDGER,
     BrokenSchedule,
@@ -244,7 +245,8 @@ class Materialiser:
         layout, document = self._layout, naming.document_of(task_id)
         folders = (layout.pending, layout.ended(TaskState.COMPLETED), layout.ended(TaskState.FAILED))
         paths = (layout.lock(document), layout.result(task_id), layout.log(task_id))
-        return any(map(os.path.lexists, (*(folder / document for folder in folders), *paths)))
+        there = any(map(os.path.lexists, (*(folder / document for folder in folders), *paths)))
+        return there or past_end(layout, task_id) is not None
 
     def _staged(self, name: str, due: datetime) -> Path:
         """By the due time, because the id may still change."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.past_ends import past_end
 
 
 def state_in(layouts: Iterable[Layout], task_id: TaskId) -> TaskState | None:
@@ -41,17 +42,26 @@ def state_of(layout: Layout, task_id: TaskId) -> TaskState | None:
         locked = os.path.lexists(layout.lock(document))
         return TaskState.RUNNING if locked else TaskState.PENDING
     record = last_record(layout, task_id)
-    return None if record is None else ended_state(layout, record)
+    return None if record is None else known_end(layout, record)
 
 
 def last_record(layout: Layout, task_id: TaskId) -> TaskId | None:
     """The id under which the task that was dropped as *task_id* ended last: numbered from the second time on."""
-    latest = task_id if ended_state(layout, task_id) else None
+    latest = task_id if known_end(layout, task_id) else None
     number = 2
-    while ended_state(layout, naming.numbered(task_id, number)):
+    while known_end(layout, naming.numbered(task_id, number)):
         latest = naming.numbered(task_id, number)
         number += 1
     return latest
+
+
+def known_end(layout: Layout, record: TaskId) -> TaskState | None:
+    """How *record* ended, also where its files are gone by ``retention``; None if that is not known."""
+    state = ended_state(layout, record)
+    if state is not None:
+        return state
+    past = past_end(layout, record)
+    return None if past is None else past.state
 
 
 def ended_state(layout: Layout, record: TaskId) -> TaskState | None:
