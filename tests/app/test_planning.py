@@ -1,4 +1,4 @@
-"""What ``plan`` finds before the night: budgets that will not suffice, a missing login, limits of what runs together."""
+"""What ``plan`` finds before the night: budgets that will not suffice, no login, limits of what runs together."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_starts_follow_the_limits_of_what_runs_together(
     bench.place("pending", "task-b", IN_PLACE)
     bench.place("pending", "task-c", IN_PLACE, source="planned")
 
-    starts = {task.task_id: task.estimate.starts_at for task in planned(bench).tasks}
+    starts = {str(task.task_id): task.estimate.starts_at for task in planned(bench).tasks}
 
     assert starts["task-b"] == bench.clock.now()
     assert starts["task-c"] == bench.clock.now() + timedelta(seconds=apart)
