@@ -18,9 +18,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -29,6 +27,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from task_queue.config import document
+from task_queue.config.api_settings import ApiSettings
+from task_queue.config.section import AbsolutePath, Section, absolute
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import PERIOD, TAG
@@ -43,20 +43,8 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class _Section(BaseModel):
-    """Exact JSON types, immutable, keys that we do not know kept."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
 def _closable(path: Path) -> Path:
-    problem = document.why_not_closed(_absolute(path))
+    problem = document.why_not_closed(absolute(path))
     if problem:
         raise ValueError(problem)
     return path
@@ -123,7 +111,6 @@ def _several(given: object) -> object:
     return tuple(cast("list[object]", given)) if isinstance(given, list) else given
 
 
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
 _MOST_MB = 2**24
 """16 TiB."""
@@ -136,14 +123,14 @@ Spans = Annotated[tuple[Annotated[str, AfterValidator(_span)], ...], BeforeValid
 """One text, or several."""
 
 
-class Source(_Section):
+class Source(Section):
     id: SourceId
     path: Annotated[Path, AfterValidator(_closable)]
     """The ``pending/`` folder."""
     description: str = ""
     added_at: str | None = None
     project_workspace: AbsolutePath | None = None
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     daily_budget_usd: Amount | None = None
     max_pending: AtLeastOne | None = None
     """Instead of ``limits.max_pending``."""
@@ -154,6 +141,8 @@ class Source(_Section):
     """Hours in which it starts tasks: see ``domain.hours``."""
     quiet: Spans = ()
     """Hours in which it starts none, within its windows too."""
+    repository: str | None = None
+    """URL of the repository that its tasks work on: tokens may be limited to it."""
 
     @model_validator(mode="after")
     def _opens(self) -> Source:
@@ -171,8 +160,8 @@ class Source(_Section):
         return self.path.parent
 
 
-class Agent(_Section):
-    env: dict[str, str] = {}
+class Agent(Section):
+    env: dict[str, str] = {}  # noqa: RUF012 - as above
     pass_env: tuple[str, ...] = ()
     env_file: AbsolutePath | None = None
     """A file of lines NAME=VALUE, for us alone; each value counts as a secret."""
@@ -196,14 +185,14 @@ class Agent(_Section):
     ] = False
 
 
-class CheckSettings(_Section):
+class CheckSettings(Section):
     """What the queue itself runs on the work: ``verify``, ``setup``, git and its hooks."""
 
     env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
     """Names of secret variables that they get, too: as the agent has them, else from our environment."""
 
 
-class GitSettings(_Section):
+class GitSettings(Section):
     """Who commits, and how long finished working trees stay."""
 
     author_name: str | None = None
@@ -241,12 +230,12 @@ class GitSettings(_Section):
         return Signature(self.author_name, self.author_email, self.committer_name, self.committer_email)
 
 
-class ConfiguredCommand(_Section):
+class ConfiguredCommand(Section):
     kind: Literal["command"]
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Limits(_Section):
+class Limits(Section):
     running: AtLeastOne = 4
     daily_budget_usd: Amount | None = None
     max_pending: AtLeastOne = document.MAX_PENDING
@@ -263,7 +252,7 @@ class Limits(_Section):
     ageing: Period | None = None
 
 
-class NotificationTarget(_Section):
+class NotificationTarget(Section):
     """Somewhere messages go: a command, or a URL of apprise."""
 
     command: Annotated[tuple[str, ...], AfterValidator(_absolute_program)] = ()
@@ -299,7 +288,7 @@ class NotificationTarget(_Section):
         return PERIOD(self.timeout).total_seconds()
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """Figures for Prometheus."""
 
     file: AbsolutePath | None = None
@@ -311,15 +300,15 @@ class MetricsSettings(_Section):
         return PERIOD(self.every).total_seconds()
 
 
-class Config(_Section):
+class Config(Section):
     version: Annotated[str, Field(pattern=r"^2\.\d+$")]
     project_workspace: AbsolutePath | None = None
     task_source_directories: tuple[Source, ...]
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}  # noqa: RUF012 - as above
     agent: Agent = Agent()
     checks: CheckSettings = CheckSettings()
     git: GitSettings = GitSettings()
-    executors: dict[str, ConfiguredCommand] = {}
+    executors: dict[str, ConfiguredCommand] = {}  # noqa: RUF012 - as above
     limits: Limits = Limits()
     roots: tuple[AbsolutePath, ...] = ()
     capabilities: tuple[Annotated[str, AfterValidator(TAG)], ...] = ()
@@ -331,7 +320,7 @@ class Config(_Section):
     notifications: dict[SourceId, NotificationTarget] | None = None
     """By the name of the target."""
     metrics: MetricsSettings = MetricsSettings()
-    api: dict[str, Any] | None = None
+    api: ApiSettings | None = None
     created_at: str | None = None
     updated_at: str | None = None
 
@@ -483,7 +472,7 @@ def _key_path(location: tuple[int | str, ...]) -> str:
 
 
 def _unknown_in(value: object, path: str) -> Iterator[UnknownKey]:
-    if isinstance(value, _Section):
+    if isinstance(value, Section):
         known = type(value).model_fields
         for key in value.model_extra or {}:
             near = difflib.get_close_matches(key, list(known), n=1)
