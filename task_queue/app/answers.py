@@ -269,6 +269,16 @@ def needs_attention(attention: tuple[AttentionView, ...]) -> bool:
 
 
 @dataclass(eq=False, repr=False, slots=True)
+class ApiView:
+    """The API as its process said last. ``listen``: where it can be reached, empty while it does not run."""
+
+    running: bool
+    listen: tuple[str, ...] = ()
+    pid: int | None = None
+    started_at: datetime | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class StatusView:
     """The whole screen."""
 
@@ -278,6 +288,8 @@ class StatusView:
     sources: tuple[SourceView, ...]
     attention: tuple[AttentionView, ...]
     """What a person should look at; ``status`` exits with 3 when there is any."""
+    api: ApiView | None = None
+    """None where there is none, and none is configured."""
     schema_version: int = SCHEMA_VERSION
 
 

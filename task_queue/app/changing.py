@@ -15,7 +15,7 @@ from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
 from task_queue.app.user_actions import record_action
-from task_queue.domain.actions import Action, demand
+from task_queue.domain.actions import Action, ActionUnavailableError, demand
 from task_queue.domain.document import naming
 from task_queue.domain.document.layers import task_under
 from task_queue.domain.errors import ConfigError, TaskQueueError
@@ -86,6 +86,16 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
             return Cancelled(task_id, Cancelling.COMPLETED_BEFORE, ran)
         case _:
             return Cancelled(task_id, Cancelling.CANCELLED, ran)
+
+
+def withdraw(installation: Installation, task_id: TaskId, *, timeout_s: float = CANCEL_TAKES_S) -> Cancelled:
+    """Cancel *task_id* only where it waits. Raises as ``cancel``; ActionUnavailableError where it runs."""
+    _, state = found(installation.sources(), task_id)
+    if state is TaskState.RUNNING:
+        raise ActionUnavailableError(
+            f"task {task_id} is running", action=Action.CANCEL, state=state, hint="stop it with: cancel"
+        )
+    return cancel(installation, task_id, timeout_s=timeout_s)
 
 
 def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -> Retried:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from task_queue.app.adding import Draft, decoded, faults_of
@@ -20,6 +22,10 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.revising import Revising
+
+
+class DocumentChangedError(TaskMovedOn):
+    """The document is not the one that its reader saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +92,36 @@ def prioritize(installation: Installation, task_id: TaskId, priority: int) -> Re
 
     Raises UnknownTaskError, TaskMovedOn, TaskFileError where its front matter cannot be changed, EngineUnavailable.
     """
+    return _with_key(installation, task_id, Action.PRIORITY, "priority", priority)
 
+
+def delay(installation: Installation, task_id: TaskId, until: datetime) -> Revised:
+    """The same for ``not_before``."""
+    return _with_key(installation, task_id, Action.EDIT, "not_before", until.isoformat())
+
+
+def replace_document(installation: Installation, task_id: TaskId, text: str, *, sha256: str) -> Revised:
+    """Let the waiting task say *text* if its document has the hash *sha256*. Raises as ``edit`` does."""
+    before = opened(installation, task_id)
+    if hashlib.sha256(before.data).hexdigest() != sha256:
+        raise DocumentChangedError(f"the document of {task_id} is not the one that was read")
+    return edit(installation, before, text)
+
+
+def _with_key(
+    installation: Installation, task_id: TaskId, action: Action, key: str, value: str | int
+) -> Revised:
     def changed(data: bytes) -> bytes:
         if len(data) > MAX_BYTES:
             raise TaskQueueError(f"the document of {task_id} is larger than {MAX_BYTES:,} bytes")
         try:
-            return with_keys(data.decode(), {"priority": str(priority)}).encode()
+            return with_keys(data.decode(), {key: str(value)}).encode()
         except UnicodeDecodeError as error:
             raise TaskQueueError(f"{task_id}: byte {error.start} is not UTF-8") from None
 
-    listed, revising = _waiting(installation, task_id, Action.PRIORITY)
+    listed, revising = _waiting(installation, task_id, action)
     revising.rewrite(task_id, changed)
-    record_action(installation, "tasks priority", source=listed.id, task_id=task_id, priority=priority)
+    record_action(installation, f"tasks {action}", source=listed.id, task_id=task_id, **{key: value})
     return _revised(installation, listed.id, task_id)
 
 

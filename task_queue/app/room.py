@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from task_queue.app.installation import Installation
 from task_queue.config.document import SourceEntry, max_pending_of
+from task_queue.domain.errors import QueueFull
 from task_queue.domain.task import TaskId
-from task_queue.store.folder.intake import QueueFull
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from task_queue.app.answers import StatusView
+from task_queue.app.api_process import api_of
 from task_queue.app.installation import Installation
 from task_queue.app.overview import status_of
 
@@ -29,6 +30,7 @@ def status(
         waiting_shown=waiting_shown,
         ended_shown=ended_shown,
     )
+    view.api = api_of(installation)
     if with_outlook or any(source.running for source in view.sources):
         from task_queue.app.estimating import (  # where nothing runs, it is not needed
             add_outlook,

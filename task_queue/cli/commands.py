@@ -30,6 +30,8 @@ _COMMANDS = {
     "logs": LazyCommand("logs:logs", "The daemon's own log."),
     "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
+    "api": LazyCommand("api:api", "Serve the HTTP API."),
+    "tokens": LazyCommand("tokens:tokens", "Credentials for the HTTP API: create, list, revoke."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
     "completion": LazyCommand(
         "completion:completion", "Print the script that completes words in your shell."

@@ -14,6 +14,7 @@ import click
 from task_queue.app import status as app_status
 from task_queue.app.answers import (
     AccountView,
+    ApiView,
     AttentionView,
     DaemonView,
     RunningView,
@@ -159,6 +160,8 @@ def _about_all(view: StatusView, *, detailed: bool) -> Iterator[Renderable]:
     if view.account.stopped:
         yield item(word("stopped"), "by a person; go on with: task-queue resume", column=_LABEL)
     yield item(strong("account"), _account(view.account), column=_LABEL)
+    if view.api is not None:
+        yield item(strong("api"), _api(view.api), column=_LABEL)
     for warning in view.daemon.warnings:
         yield item("note", warning, column=_LABEL)
     if detailed:
@@ -169,6 +172,12 @@ def _daemon(daemon: DaemonView) -> render.Part:
     if daemon.running:
         return line(word("running"), f", pid {daemon.pid}, since {moment(daemon.started_at)}")
     return line(word("stopped"), f" ({daemon.why})" if daemon.why else "")
+
+
+def _api(api: ApiView) -> render.Part:
+    if api.running:
+        return line(word("running"), f" at {', '.join(api.listen)}")
+    return line(word("stopped"), "; the daemon starts it; see why with: task-queue doctor")
 
 
 def _account(account: AccountView) -> render.Part:

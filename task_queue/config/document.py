@@ -64,6 +64,7 @@ class SourceEntry:
     max_pending: int | None = None
     windows: tuple[str, ...] = ()
     quiet: tuple[str, ...] = ()
+    repository: str | None = None
 
     @property
     def has_own_isolation(self) -> bool:
@@ -297,6 +298,7 @@ def _entry(item: object) -> SourceEntry | None:
         max_pending=_whole(values.get("max_pending")),
         windows=_texts(values.get("windows")),
         quiet=_texts(values.get("quiet")),
+        repository=_text(values.get("repository")),
     )
 
 

@@ -66,7 +66,7 @@ def template_environment(environ: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def notifier_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a notifier needs to reach the network, the desktop and the queue's own files: no credential of an agent."""
+    """What a notifier or the API needs to reach network, desktop and the queue's files: no credential of an agent."""
     ours = os.environ if environ is None else environ
     return {
         name: value

@@ -127,6 +127,35 @@ class Locations:
         return self.state_dir / "dropped.json"
 
     @property
+    def api_socket(self) -> Path:
+        return self.runtime_dir / f"api-{self.state_dir.name}.sock"
+
+    @property
+    def api_lock(self) -> Path:
+        """Locked by the API's process for as long as it lives."""
+        return self.state_dir / "api.lock"
+
+    @property
+    def api_state(self) -> Path:
+        """What the API's process says of itself."""
+        return self.state_dir / "api.json"
+
+    @property
+    def api_log(self) -> Path:
+        """What the API's process says, where the daemon has started it."""
+        return self.state_dir / "api.log"
+
+    @property
+    def tokens(self) -> Path:
+        """Hashes of the tokens for the API."""
+        return self.state_dir / "tokens.json"
+
+    @property
+    def submissions(self) -> Path:
+        """The folder with what was submitted under an idempotency key."""
+        return self.state_dir / "submissions"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file of the queue outside the sources and the configuration."""
         return (
@@ -142,6 +171,10 @@ class Locations:
             self.notifications,
             self.stopped,
             self.trusted_settings,
+            self.api_lock,
+            self.api_state,
+            self.api_log,
+            self.tokens,
         )
 
 

@@ -27,8 +27,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from task_queue.config import document
+from task_queue.config.api_settings import ApiSettings
 from task_queue.config.retention import RetentionSettings
-from task_queue.config.section import MOST_MB, Period, Section
+from task_queue.config.section import MOST_MB, AbsolutePath, Period, Section, absolute
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import PERIOD, TAG
@@ -43,14 +44,8 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
 def _closable(path: Path) -> Path:
-    problem = document.why_not_closed(_absolute(path))
+    problem = document.why_not_closed(absolute(path))
     if problem:
         raise ValueError(problem)
     return path
@@ -112,7 +107,6 @@ def _several(given: object) -> object:
     return tuple(cast("list[object]", given)) if isinstance(given, list) else given
 
 
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 SourceId = Annotated[str, AfterValidator(_source_id)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -139,6 +133,8 @@ class Source(Section):
     """Hours in which it starts tasks: see ``domain.hours``."""
     quiet: Spans = ()
     """Hours in which it starts none, within its windows too."""
+    repository: str | None = None
+    """URL of the repository that its tasks work on: tokens may be limited to it."""
 
     @model_validator(mode="after")
     def _opens(self) -> Source:
@@ -316,7 +312,7 @@ class Config(Section):
     notifications: dict[SourceId, NotificationTarget] | None = None
     """By the name of the target."""
     metrics: MetricsSettings = MetricsSettings()
-    api: dict[str, Any] | None = None
+    api: ApiSettings | None = None
     created_at: str | None = None
     updated_at: str | None = None
 

@@ -30,6 +30,7 @@ from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.api import ApiProcess
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.landings import InForce, LandingTries
@@ -199,6 +200,7 @@ class Daemon:
         )
         self._housekeeping = Housekeeping(locations, lambda: self._config, clock=self._clock)
         self._landings = LandingTries(lambda: InForce(locations, self._config, os.environ), self._emit)
+        self._api = ApiProcess(locations, lambda: self._config)
         self._notifications = Notifications(locations, lambda: self._config, clock=self._clock)
         self._metrics = MetricsFile(
             lambda: self._config,
@@ -234,6 +236,7 @@ class Daemon:
                 )
             finally:
                 self._notifier.stopping()
+                self._api.stop()
                 self._due_tasks.stop()
                 self._housekeeping.stop()
                 self._landings.stop(patience_s=self._config.stop_grace_seconds)
@@ -272,6 +275,8 @@ class Daemon:
             self._admission.look_at_start_gap()
             self._sources.look_at_pauses()
             self._sources.close_retired()
+            if self._until == Until():
+                self._api.look()
             self._write_state()
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
 

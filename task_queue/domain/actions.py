@@ -8,6 +8,14 @@ from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.task import ENDED, TaskId, TaskState
 
 
+class ActionUnavailableError(UnknownTaskError):
+    """The task is there, and in a ``state`` in which ``action`` is not available."""
+
+    def __init__(self, message: str, *, action: Action, state: TaskState, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.action, self.state = action, state
+
+
 class Action(StrEnum):
     """Also the name of the command: ``task-queue tasks ACTION TASK``."""
 
@@ -40,15 +48,13 @@ def available_actions(state: TaskState, *, needs_person: bool = False) -> tuple[
 
 
 def demand(action: Action, task_id: TaskId, state: TaskState, *, needs_person: bool = False) -> None:
-    """Raises UnknownTaskError, which names the state, unless *action* is available."""
+    """Raises ActionUnavailableError, which names the state, unless *action* is available."""
     if action in available_actions(state, needs_person=needs_person):
         return
     if action is Action.RETRY:
-        raise UnknownTaskError(
-            f"task {task_id} is {state}, not failed", hint="only failed tasks can be retried"
-        )
-    if state in ENDED:
-        raise UnknownTaskError(f"task {task_id} has ended already ({state})")
-    raise UnknownTaskError(
-        f"task {task_id} is {state}", hint=f"end it first with: task-queue tasks cancel {task_id}"
-    )
+        what, hint = f"task {task_id} is {state}, not failed", "only failed tasks can be retried"
+    elif state in ENDED:
+        what, hint = f"task {task_id} has ended already ({state})", None
+    else:
+        what, hint = f"task {task_id} is {state}", f"end it first with: task-queue tasks cancel {task_id}"
+    raise ActionUnavailableError(what, action=action, state=state, hint=hint)

@@ -6,6 +6,7 @@ What the agent did is never an exception; it is an Outcome (see ``model``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 _MOST_FAULTS = 20
 
@@ -93,6 +94,17 @@ class AmbiguousTaskError(TaskQueueError):
 
 class TaskMovedOn(TaskQueueError):  # noqa: N818 - what happened to the task, not a fault
     """A task began, ended or was changed while a person was about to change it: nothing was done to it."""
+
+
+class QueueFull(TaskQueueError):  # noqa: N818 - a limit that was reached, as ClaimHeld
+    """As many tasks wait already as may, by ``max_pending`` of the source or of ``limits``."""
+
+    def __init__(self, pending: Path, waiting: int, max_pending: int, *, hint: str | None = None) -> None:
+        super().__init__(
+            f"queue full: {waiting:,} tasks wait in {pending}, and {max_pending:,} may (max_pending)",
+            hint=hint,
+        )
+        self.pending, self.waiting, self.max_pending = pending, waiting, max_pending
 
 
 class EngineError(TaskQueueError):

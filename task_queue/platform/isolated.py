@@ -15,6 +15,7 @@ import site
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 DIRECTORY = "/"
 """Where programs of the queue work: nothing in it is an agent's."""
@@ -38,8 +39,12 @@ def words_for(module: str, *arguments: str, variables: int | None = None) -> lis
 
 def become(module: str, *arguments: str) -> None:
     """Go on as *module*, isolated, in this very process; returns only where that has been done. Raises OSError."""
-    if _OPTION in sys._xoptions:  # pyright: ignore[reportPrivateUsage]  # its documented name
-        return
+    if _OPTION not in sys._xoptions:  # pyright: ignore[reportPrivateUsage]  # its documented name
+        give_way_to(module, *arguments)
+
+
+def give_way_to(module: str, *arguments: str) -> NoReturn:
+    """Go on as *module*, isolated, in this very process. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Not a pipe: its room is less than what an environment may hold.

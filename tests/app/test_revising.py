@@ -15,12 +15,18 @@ import pytest
 from task_queue.app.event_feed import from_now_on
 from task_queue.app.installation import Installation
 from task_queue.app.revising import edit, move, opened, prioritize, remove
-from task_queue.domain.errors import ClaimHeld, TaskFileError, TaskMovedOn, TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import (
+    ClaimHeld,
+    QueueFull,
+    TaskFileError,
+    TaskMovedOn,
+    TaskQueueError,
+    UnknownTaskError,
+)
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.holding import held
-from task_queue.store.folder.intake import QueueFull
 from tests.app.bench import A, Bench
 
 B = TaskId("task-b")

@@ -25,13 +25,12 @@ from task_queue.app.pausing import pause, sources_named
 from task_queue.app.revising import edit, move, opened, prioritize, remove
 from task_queue.app.standing import Standing
 from task_queue.domain.actions import Action, available_actions
-from task_queue.domain.errors import ConfigError, TaskFileError, TaskQueueError, UnknownTaskError
+from task_queue.domain.errors import ConfigError, QueueFull, TaskFileError, TaskQueueError, UnknownTaskError
 from task_queue.domain.events import PhaseStarted
 from task_queue.domain.holds import source_paused
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.store.event_log import EventLog
-from task_queue.store.folder.intake import QueueFull
 from tests.app.bench import A, Bench
 
 B = TaskId("task-b")

@@ -46,6 +46,9 @@ TYPED: dict[str, str] = {
     "landing": "merge",
     "dedupe_key": "nightly",
     "executor": "claude",
+    "labels": '{"team":"web"}',
+    "submitted_by": "ci",
+    "touches": "src/**",
 }
 
 
@@ -70,6 +73,7 @@ def test_every_key_of_a_document_has_an_option() -> None:
         "allow",
         "deny",
         "capabilities",
+        "touches",
     ]
     assert set(TYPED) == {key.name for key in KEYS}
 

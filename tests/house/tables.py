@@ -18,6 +18,7 @@ import click
 from pydantic import BaseModel
 
 from task_queue.cli.commands import cli
+from task_queue.config.api_settings import ApiSettings
 from task_queue.config.retention import RetentionSettings
 from task_queue.config.schema import (
     Agent,
@@ -146,6 +147,7 @@ CONFIGURATION: dict[str, str] = {
     "agent.env_file": "a file with lines `NAME=VALUE`, such as `ANTHROPIC_API_KEY=...`; yours alone (0600), else it is refused",
     "agent.key_command": "program (absolute path) and arguments; it prints `ANTHROPIC_API_KEY` in one line",
     "agent.config_dir": "a `CLAUDE_CONFIG_DIR` for the queue alone",
+    "task_source_directories[].repository": "URL of the repository that its tasks work on; [tokens](api.md#credentials) may be limited to it",
     "agent.cli_path": "path of the CLI, instead of the one in the SDK",
     "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
@@ -205,7 +207,11 @@ CONFIGURATION: dict[str, str] = {
     "notifications.<name>.timeout": "how long one delivery may take",
     "metrics.file": "[figures for Prometheus](metrics.md) are written there",
     "metrics.every": "how often",
-    "api": "has no effect yet",
+    "api.listen": "where the [API](api.md) is served: `unix`, or an address and a port such as `127.0.0.1:8765`",
+    "api.tls": "`certificate` and `key`, absolute paths of PEM files; needed where other machines reach an address, unless a proxy encrypts",
+    "api.behind_proxy": "a proxy in front of the API encrypts, and says in `X-Forwarded-For` who asks",
+    "api.oidc": "an identity provider whose tokens are accepted: see [OIDC](api.md#oidc)",
+    "api.hosts": "names by which the API is reached, besides this machine's",
     "created_at": "written by `init`",
     "updated_at": "written with each change",
 }
@@ -284,6 +290,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
     sections: dict[str, tuple[str, type[BaseModel]]] = {
         "task_source_directories": ("task_source_directories[]", Source),
         "agent": ("agent", Agent),
+        "api": ("api", ApiSettings),
         "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
         "metrics": ("metrics", MetricsSettings),

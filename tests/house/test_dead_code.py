@@ -26,6 +26,8 @@ FOREIGN = {
     "do_GET": "called by http.server",
     "do_POST": "called by http.server",
     "log_message": "called by http.server",
+    "main_loop": "called by uvicorn",
+    "capture_signals": "called by uvicorn",
     "tool_results": "of the scripted model, which the tests share",
     "system_text": "of the scripted model, which the tests share",
     "wait_for_request": "of the scripted model, which the tests share",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from task_queue.app import service
+from task_queue.app.api_process import api_of, settings_to_serve
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.doctor.agents import denials, keys, project_settings, stray_credentials
 from task_queue.app.doctor.check import DoctorCheck, DoctorView
@@ -22,7 +23,6 @@ from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at, trouble_at
 from task_queue.store.folder.layout import Layout
 
-_WITHOUT_EFFECT = ("api",)
 _FEW_WATCHES = 8192
 
 
@@ -55,6 +55,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from denials(config)
         yield from notifications(config, installation.locations)
         yield from _metrics(config)
+        yield from _api(installation, config)
     yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
@@ -65,11 +66,6 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
 def _keys(config: Config) -> Iterator[DoctorCheck]:
     for unknown in config.unknown_keys():
         yield DoctorCheck("warning", str(unknown), "correct or remove it; it is kept, and has no effect")
-    for name in _WITHOUT_EFFECT:
-        if getattr(config, name):
-            yield DoctorCheck(
-                "warning", f"'{name}' has no effect in this release", "remove it, or leave it for later"
-            )
     if config.agent.prewarm:
         yield DoctorCheck("warning", "'agent.prewarm' has no effect in this release", "remove it")
 
@@ -167,6 +163,24 @@ def _metrics(config: Config) -> Iterator[DoctorCheck]:
     else:
         what = f"metrics cannot be written: {file.parent} is missing, or you may not write there"
         yield DoctorCheck("problem", what, "make the folder, or change 'metrics.file'")
+
+
+def _api(installation: Installation, config: Config) -> Iterator[DoctorCheck]:
+    if config.api is None:
+        return
+    try:
+        settings_to_serve(installation)
+    except ConfigError as error:
+        yield DoctorCheck("problem", str(error), error.hint)
+        return
+    view = api_of(installation)
+    if view is not None and view.running:
+        yield DoctorCheck("ok", f"the API is served at {', '.join(view.listen)}")
+    else:
+        what = "the API is configured, and does not run"
+        yield DoctorCheck(
+            "warning", what, f"start the daemon; if it runs, see {installation.locations.api_log}"
+        )
 
 
 def _programs() -> Iterator[DoctorCheck]:

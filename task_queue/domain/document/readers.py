@@ -6,6 +6,7 @@ is the same rule in words, for the documentation.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _PARTS = re.compile(
 _RULE = re.compile(r"[A-Za-z_][A-Za-z0-9_*.-]*(?:\([^\n]*\))?")
 _YEARS = range(1970, 3000)  # far enough from the ends of datetime that no change of zone overflows
 _SHOWN = 60
+_MOST_LABELS = 4096
 _MOST_ITEMS = 5
 """So many bad items of a list are named."""
 
@@ -66,6 +68,22 @@ class Line:
         if len(line) > self.at_most:
             raise ValueError(f"has {len(line)} characters, more than {self.at_most}")
         return line
+
+
+class Labels:
+    """An object in JSON, for programs; kept as compact text, because nothing here looks into it."""
+
+    form = "JSON object, at most 4096 bytes"
+
+    def __call__(self, given: Given, /) -> str:
+        try:
+            content: object = json.loads(_one(given))
+        except (ValueError, RecursionError):
+            raise ValueError(f"must be a {self.form}") from None
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        if not isinstance(content, dict) or len(text.encode(errors="replace")) > _MOST_LABELS:
+            raise ValueError(f"must be a {self.form}")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

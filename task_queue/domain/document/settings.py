@@ -30,6 +30,7 @@ from task_queue.domain.document.readers import (
     Duration,
     EachWhole,
     Id,
+    Labels,
     Line,
     Moment,
     Money,
@@ -78,6 +79,8 @@ class Settings:
     landing: Landing = Landing.BRANCH
     dedupe_key: str | None = None
     executor: str = CLAUDE
+    labels: str | None = None
+    submitted_by: str | None = None
     touches: tuple[str, ...] = ()
 
 
@@ -212,6 +215,8 @@ KEYS: tuple[Key, ...] = (
         "claude, or a configured command (which implies workflow single)",
         CLAUDE,
     ),
+    Key("labels", Labels(), "for programs, never interpreted", "none", of_one_task=True),
+    Key("submitted_by", Line(100), "who submitted it; the API says that itself", "none", of_one_task=True),
     Key(
         "touches",
         Several(PathPattern()),
@@ -249,7 +254,7 @@ def parse_defaults(defaults: Mapping[str, object]) -> dict[str, Any]:
         if key.of_one_task:
             raise ValueError(f"{name}: belongs to one task and cannot be a default")
         try:
-            given[name] = key.read(_as_given(value))
+            given[name] = key.read(as_given(value))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return given
@@ -289,8 +294,8 @@ def _unknown(name: str) -> str:
     return f"unknown key {name[:60]!r}{near or '; known are: ' + ', '.join(_BY_NAME)}"
 
 
-def _as_given(value: object) -> Given:
-    """A JSON value as the text that a document would spell."""
+def as_given(value: object) -> Given:
+    """A JSON value as the text that a document would spell. Raises ValueError."""
     if isinstance(value, list):
         return tuple(_scalar(item) for item in cast("list[object]", value))
     return _scalar(value)

@@ -10,24 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue.domain.document import naming
-from task_queue.domain.errors import EngineUnavailable, TaskQueueError
+from task_queue.domain.errors import EngineUnavailable, QueueFull
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.past_ends import past_end
 
 _SLUG_LENGTH = 48
-
-
-class QueueFull(TaskQueueError):  # noqa: N818 - a limit that was reached, as ClaimHeld
-    """As many tasks wait already as may, by ``max_pending`` of the source or of ``limits``."""
-
-    def __init__(self, pending: Path, waiting: int, max_pending: int, *, hint: str | None = None) -> None:
-        super().__init__(
-            f"queue full: {waiting:,} tasks wait in {pending}, and {max_pending:,} may (max_pending)",
-            hint=hint,
-        )
-        self.pending, self.waiting, self.max_pending = pending, waiting, max_pending
 
 
 def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int | None = None) -> TaskId:
@@ -50,6 +39,28 @@ def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int
         raise EngineUnavailable(
             f"{where}: {error.strerror}", hint="check the folder with: task-queue doctor"
         ) from error
+
+
+def drop_as(pending: Path, text: str, task_id: TaskId) -> bool:
+    """Hand in *text* as *task_id*, which is the name of no other task; False if it was there before.
+
+    For one process at a time: what a killed one staged is replaced. Raises EngineUnavailable.
+    """
+    layout, document = Layout(pending), naming.document_of(task_id)
+    try:
+        durable.make_directory(layout.staging)
+        if _was_used(layout, document) or os.path.lexists(layout.log(task_id)):
+            return False
+        staged = layout.staging / document
+        durable.remove(staged)
+        durable.publish(staged, text.encode())
+        durable.move(staged, layout.pending / document)
+    except OSError as error:
+        where = error.filename or pending
+        raise EngineUnavailable(
+            f"{where}: {error.strerror}", hint="check the folder with: task-queue doctor"
+        ) from error
+    return True
 
 
 def stem_of(name: str, now: datetime) -> str:

@@ -1,0 +1,172 @@
+"""Errors as RFC 9457 problems. Each has a ``code`` that stays, and ``details`` for programs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from task_queue.app.duplicates import DuplicateTask
+from task_queue.app.revising import DocumentChangedError
+from task_queue.app.submitting import KeyReusedError
+from task_queue.app.tracking import BadCursorError
+from task_queue.domain.actions import ActionUnavailableError
+from task_queue.domain.errors import (
+    AmbiguousTaskError,
+    ConfigError,
+    EngineUnavailable,
+    GitError,
+    QueueFull,
+    TaskFileError,
+    TaskMovedOn,
+    TaskQueueError,
+    UnknownTaskError,
+)
+from task_queue.domain.policy import NotAllowedError
+from task_queue.domain.task import TaskState
+
+log = logging.getLogger(__name__)
+_TRY_AGAIN_S = "30"
+MEDIA_TYPE = "application/problem+json"
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid_request",
+}
+_STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
+    UnknownTaskError: (404, "task_not_found"),
+    AmbiguousTaskError: (404, "task_not_found"),
+    BadCursorError: (400, "bad_cursor"),
+    KeyReusedError: (422, "idempotency_key_reused"),
+    QueueFull: (503, "queue_full"),
+    DocumentChangedError: (412, "document_changed"),
+    TaskMovedOn: (409, "task_moved_on"),
+    TaskFileError: (400, "invalid_task"),
+    GitError: (409, "git_failed"),
+    EngineUnavailable: (503, "source_unavailable"),
+    ConfigError: (503, "configuration_unusable"),
+}
+
+
+class ProblemError(Exception):
+    """An answer that is a problem. *detail* is a sentence; *details* is for programs."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.details, self.headers = dict(details or {}), dict(headers or {})
+
+
+def answer(problem: ProblemError) -> JSONResponse:
+    return JSONResponse(
+        content_of(problem), status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def content_of(problem: ProblemError) -> dict[str, Any]:
+    return {
+        "type": f"urn:task-queue:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "details": problem.details,
+    }
+
+
+def problem_of(error: TaskQueueError) -> ProblemError:
+    """What the queue refused, for programs."""
+    match error:
+        case NotAllowedError():
+            return ProblemError(403, error.code, error.in_full)
+        case ActionUnavailableError():
+            ended = {"state": error.state.value, "action": error.action.value}
+            return ProblemError(409, f"task_{error.state.value}", error.in_full, details=ended)
+        case TaskFileError():
+            faults = [
+                {
+                    "field": fault.keys[0] if fault.keys else None,
+                    "line": fault.line,
+                    "reason": fault.what,
+                    "hint": fault.hint,
+                }
+                for fault in error.faults
+            ]
+            return ProblemError(400, "invalid_task", error.in_full, details={"errors": faults})
+        case DuplicateTask(first=first):
+            state = TaskState.RUNNING if first.runs else TaskState.PENDING
+            known = {"id": first.id, "state": state.value, "source": first.source}
+            return ProblemError(409, "duplicate", error.in_full, details=known)
+        case _:
+            kinds = (kind for kind in type(error).__mro__ if kind in _STATUS)
+            status, code = _STATUS[next(kinds)] if _is_known(error) else (409, "refused")
+            headers = {"retry-after": _TRY_AGAIN_S} if status == 503 else {}
+            return ProblemError(status, code, error.in_full, headers=headers)
+
+
+def _is_known(error: TaskQueueError) -> bool:
+    return any(kind in _STATUS for kind in type(error).__mro__)
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Let every error of *app* be answered as a problem."""
+
+    def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, TaskQueueError)
+        return answer(problem_of(error))
+
+    def raised(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ProblemError)
+        return answer(error)
+
+    def by_framework(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code, "error")
+        detail = f"{HTTPStatus(error.status_code).phrase}: see /v1/openapi.json"
+        return answer(ProblemError(error.status_code, code, detail, headers=error.headers))
+
+    def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        faults = [
+            {"field": ".".join(str(part) for part in each["loc"]), "reason": each["msg"]}
+            for each in error.errors()
+        ]
+        first = faults[0]
+        detail = f"{first['field']}: {first['reason']}"
+        return answer(ProblemError(422, "invalid_request", detail, details={"errors": faults}))
+
+    def unreadable(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OSError)
+        log.error("a file cannot be used path=%s error=%s", error.filename, error.strerror)
+        return answer(ProblemError(503, "disk_trouble", f"a file cannot be used: {error.strerror}"))
+
+    def defect(_: Request, error: Exception) -> JSONResponse:
+        log.error("a defect of the API", exc_info=error)
+        return answer(ProblemError(500, "defect", f"a defect of task-queue: {type(error).__name__}"))
+
+    app.add_exception_handler(TaskQueueError, refused)
+    app.add_exception_handler(ProblemError, raised)
+    app.add_exception_handler(HTTPException, by_framework)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(OSError, unreadable)
+    app.add_exception_handler(Exception, defect)

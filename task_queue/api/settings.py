@@ -1,0 +1,27 @@
+"""What all requests of one process share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from task_queue.app.installation import Installation
+from task_queue.app.tracking import KeptDocuments
+from task_queue.config.api_settings import ApiSettings
+from task_queue.domain.throttle import Failures
+
+PEER = "task_queue.peer_uid"
+"""In the scope of a request over the unix socket: the user of the process at its other end."""
+
+
+@dataclass(slots=True)
+class ServedApi:
+    """``ends`` is set once the process is to end: streams end then."""
+
+    installation: Installation
+    settings: ApiSettings
+    ends: asyncio.Event
+    failures: Failures = field(default_factory=Failures)
+    kept: KeptDocuments = field(default_factory=KeptDocuments)
+    streams: int = 0
+    """How many are open."""

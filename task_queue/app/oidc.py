@@ -1,0 +1,95 @@
+"""Who is behind a token of an identity provider (OIDC): signature, issuer, audience and time are checked here.
+
+The algorithms are those of the configuration, and each needs a public key: what a token says of itself is not asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import jwt
+
+from task_queue.app.installation import Installation
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.policy import AccessPolicy, Caller, NotAllowedError, roles_named
+from task_queue.platform import durable
+
+if TYPE_CHECKING:
+    from task_queue.config.api_settings import OidcSettings
+
+_LARGEST = 2**20
+_KEYS_KEPT_S = 300
+_FETCH_S = 5
+_NEEDED = ["exp", "iss", "aud", "sub"]
+
+
+def caller_of_jwt(installation: Installation, token: str) -> Caller | None:
+    """None where no provider is configured, or the token is not good.
+
+    Raises NotAllowedError where it is, and no policy is for it; TaskQueueError if the keys cannot be read.
+    """
+    api = installation.config.api
+    settings = None if api is None else api.oidc
+    if settings is None:
+        return None
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            _key_for(settings, token),
+            algorithms=list(settings.algorithms),
+            issuer=settings.issuer,
+            audience=settings.audience,
+            leeway=timedelta(seconds=settings.leeway_s),
+            options={"require": _NEEDED},
+        )
+    except jwt.PyJWTError:
+        return None
+    return Caller(f"oidc:{claims['sub']}", _policy_for(settings, claims))
+
+
+def _policy_for(settings: OidcSettings, claims: Mapping[str, Any]) -> AccessPolicy:
+    """Of the first value of the claim, in the order of the configuration, that one is for."""
+    said: object = claims.get(settings.claim)
+    values = cast("list[object]", said) if isinstance(said, list) else [said]
+    for value, policy in settings.policies.items():
+        if value in values:
+            return AccessPolicy(
+                roles_named(policy.roles),
+                policy.sources,
+                policy.repositories,
+                policy.types,
+                policy.capabilities,
+                policy.executors,
+                own=policy.own,
+            )
+    raise NotAllowedError(f"no policy is for what the claim '{settings.claim}' says", code="no_policy")
+
+
+def _key_for(settings: OidcSettings, token: str) -> jwt.PyJWK:
+    """The key that signed *token*, by its id. Raises PyJWTError, TaskQueueError."""
+    if settings.jwks_url is not None:
+        try:
+            return _client(settings.jwks_url).get_signing_key_from_jwt(token)
+        except jwt.PyJWKClientConnectionError as error:
+            raise TaskQueueError(f"the keys at {settings.jwks_url} cannot be fetched: {error}") from error
+    assert settings.jwks_file is not None
+    try:
+        data, _ = durable.read_regular(settings.jwks_file, limit=_LARGEST)
+        keys = jwt.PyJWKSet.from_dict(json.loads(data))
+    except (OSError, ValueError, jwt.PyJWTError) as error:
+        raise TaskQueueError(f"{settings.jwks_file} cannot be used: {error}") from error
+    key_id: object = jwt.get_unverified_header(token).get("kid")
+    for key in keys.keys:
+        if key.key_id == key_id:
+            return key
+    raise jwt.InvalidKeyError("no key has that id")
+
+
+@lru_cache(maxsize=8)
+def _client(url: str) -> jwt.PyJWKClient:
+    """Keeps the keys for a while; fetches them again for an id that is not among them."""
+    return jwt.PyJWKClient(url, lifespan=_KEYS_KEPT_S, timeout=_FETCH_S)

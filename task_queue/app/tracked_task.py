@@ -1,0 +1,173 @@
+"""A task in the words of a job queue, and what a list of such tasks may be limited to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from task_queue.domain.actions import Action
+from task_queue.domain.task import TaskId, TaskState
+
+DOCUMENTED: dict[str, Any] = {"use_attribute_docstrings": True}
+
+
+_EXAMPLE: dict[str, Any] = {
+    "id": "task-20260207-120000-fix-login",
+    "source": "ad-hoc",
+    "status": "queued",
+    "title": "Fix the login",
+    "priority": 5,
+    "type": "general",
+    "executor": "claude",
+    "capabilities": [],
+    "created_at": "2026-02-07T12:00:00+00:00",
+    "updated_at": "2026-02-07T12:00:00+00:00",
+    "submitted_by": "ci",
+    "labels": {"team": "web"},
+    "queue_position": 2,
+    "ahead": 1,
+    "why": "behind 1 other",
+    "max_attempts": 3,
+    "available_actions": ["cancel", "edit", "priority", "move", "rm"],
+}
+
+
+class TaskStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class NeedView:
+    """Something of a task that needs a person, and the command that settles it."""
+
+    kind: str
+    sentence: str
+    command: str
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class TrackedTask:
+    """A task as it stands now."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        **DOCUMENTED,
+        "json_schema_extra": {"examples": [_EXAMPLE]},
+    }
+    id: TaskId
+    source: str
+    status: TaskStatus
+    title: str
+    priority: int
+    type: str
+    executor: str
+    capabilities: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    submitted_by: str | None = None
+    labels: dict[str, Any] = field(default_factory=dict[str, Any])
+    queue_position: int | None = None
+    """Among the queued tasks of its source, 1 starts next; null where it is not queued, or the order is not known."""
+    ahead: int | None = None
+    """How many tasks of its source go before it, with those that run."""
+    why: str | None = None
+    """Why it does not run yet."""
+    progress_percent: float | None = None
+    """Null where it is not known."""
+    current_step: str | None = None
+    started_at: datetime | None = None
+    """Of its last attempt."""
+    completed_at: datetime | None = None
+    attempt: int = 0
+    """The last one that began; 0 before the first."""
+    max_attempts: int = 1
+    next_attempt_at: datetime | None = None
+    """Not before; null where nothing delays it."""
+    estimated_start_at: datetime | None = None
+    """Null while there is no estimate."""
+    cancel_requested: bool = False
+    outcome: str | None = None
+    dead_letter: bool = False
+    """It failed with all its attempts used up."""
+    error: str | None = None
+    cost_usd: float | None = None
+    attention: tuple[NeedView, ...] = ()
+    available_actions: tuple[Action, ...] = ()
+    result: dict[str, Any] | None = None
+    """The whole result of a task that has ended; null in lists."""
+    links: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def state(self) -> TaskState:
+        match self.status:
+            case TaskStatus.QUEUED:
+                return TaskState.PENDING
+            case TaskStatus.CANCELLED:
+                return TaskState.FAILED
+            case _:
+                return TaskState(self.status.value)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What a list is limited to; None and empty: not limited by that."""
+
+    statuses: tuple[str, ...] = ()
+    """Of ``TaskStatus``, or ``dead_letter``."""
+    sources: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    executors: tuple[str, ...] = ()
+    capability: str | None = None
+    submitted_by: str | None = None
+    labels: tuple[str, ...] = ()
+    """``key``, or ``key=value``."""
+    attention: bool | None = None
+    text: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def matches(self, task: TrackedTask) -> bool:
+        return (
+            (not self.statuses or task.status in self.statuses or _is_dead(task, self.statuses))
+            and (not self.types or task.type in self.types)
+            and (not self.outcomes or task.outcome in self.outcomes)
+            and (not self.executors or task.executor in self.executors)
+            and (self.capability is None or self.capability in task.capabilities)
+            and (self.submitted_by is None or self.submitted_by == task.submitted_by)
+            and all(_has_label(task.labels, label) for label in self.labels)
+            and (self.attention is None or self.attention == bool(task.attention))
+            and (self.text is None or self.text.casefold() in f"{task.id}\n{task.title}".casefold())
+            and (self.created_after is None or task.created_at >= self.created_after)
+            and (self.created_before is None or task.created_at < self.created_before)
+        )
+
+
+def _is_dead(task: TrackedTask, statuses: tuple[str, ...]) -> bool:
+    return task.dead_letter and "dead_letter" in statuses
+
+
+def _has_label(labels: Mapping[str, Any], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    if key not in labels:
+        return False
+    there: object = labels[key]
+    return not equals or value == (there if isinstance(there, str) else json.dumps(there))
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class TaskPage:
+    """Some of the tasks that match; `cursor` leads to what follows, null at the end."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    tasks: tuple[TrackedTask, ...]
+    cursor: str | None
+    counts: dict[str, int]
+    """Of all that match, by status; those of `dead_letter` are among those of `failed`."""

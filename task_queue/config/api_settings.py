@@ -1,0 +1,71 @@
+"""The section ``api`` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from task_queue.config.section import AbsolutePath, Section
+from task_queue.domain.listening import UNIX, tcp_address
+
+
+def _address(text: str) -> str:
+    tcp_address(text)
+    return text
+
+
+class TlsSettings(Section):
+    """Files in PEM form."""
+
+    certificate: AbsolutePath
+    key: AbsolutePath
+
+
+class PolicySettings(Section):
+    """What who has a claim may do; an empty list allows nothing, ``*`` everything."""
+
+    roles: Annotated[tuple[Literal["read", "submit", "work", "operate", "admin"], ...], Field(min_length=1)]
+    sources: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    executors: tuple[str, ...] = ()
+    own: bool = False
+
+
+class OidcSettings(Section):
+    """An identity provider whose tokens are accepted."""
+
+    issuer: str
+    audience: str
+    jwks_url: Annotated[str, Field(pattern=r"^https://|^http://(127\.0\.0\.1|localhost)[:/]")] | None = None
+    jwks_file: AbsolutePath | None = None
+    algorithms: Annotated[
+        tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...],
+        Field(min_length=1),
+    ] = ("RS256", "ES256")
+    leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
+    claim: str = "groups"
+    policies: dict[str, PolicySettings]
+    """By the value of the claim."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> OidcSettings:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("needs either 'jwks_url' or 'jwks_file'")
+        return self
+
+
+class ApiSettings(Section):
+    """The HTTP API. The daemon starts it where the configuration has this section."""
+
+    listen: tuple[Annotated[str, AfterValidator(_address)], ...] = (UNIX,)
+    """``unix``, or an address and a port."""
+    tls: TlsSettings | None = None
+    """For every address but the unix socket."""
+    behind_proxy: bool = False
+    """A proxy in front of it encrypts, and says in X-Forwarded-For who asks."""
+    oidc: OidcSettings | None = None
+    hosts: tuple[str, ...] = ()
+    """Names by which it is reached, besides this machine's and those in ``listen``."""
