@@ -80,6 +80,7 @@ def test_every_key_of_a_document_has_an_option() -> None:
 
 def test_each_option_says_what_the_key_would_say(bench: Bench) -> None:
     arguments = [part for key in KEYS for part in (option_of(key), TYPED[key.name])]
+    bench.run("config", "set", "capabilities", '["gpu"]')
 
     answer = bench.run("tasks", "add", "Do it", *arguments)
 

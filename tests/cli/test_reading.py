@@ -343,14 +343,13 @@ def test_a_command_without_its_subcommand_shows_the_help(bench: Bench, group: tu
 
 
 def test_doctor_names_what_has_no_effect_yet(bench: Bench) -> None:
-    """Keys that are read and kept, and one that is only misspelled."""
+    """A key that is read and kept, and one that is only misspelled."""
     content = json.loads(bench.config.read_text())
-    content |= {"defaults": {"capabilities": ["gpu"]}, "agent": {"prewarm": True}, "limit": {"running": 1}}
+    content |= {"agent": {"prewarm": True}, "limit": {"running": 1}}
     bench.config.write_text(json.dumps(content))
 
     said = bench.run("doctor").out
 
-    assert "'capabilities' in defaults has no effect in this release" in said
     assert "'agent.prewarm' has no effect in this release" in said
     assert "limit" in said
 

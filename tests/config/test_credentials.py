@@ -13,6 +13,7 @@ from task_queue.config.credentials import check_env_file, credentials, secret_pl
 from task_queue.config.schema import Agent
 from task_queue.domain.errors import ExecutorError
 from tests.processes import environments
+from tests.waiting import eventually
 
 KEY = "key-of-the-owner"
 
@@ -124,7 +125,10 @@ def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
     error = refused(Agent(key_command=(sys.executable, "-IS", "-c", script)), environ, command_timeout_s=1)
 
     assert "did not end within 1 s" in str(error)
-    assert not [pid for pid, lines in environments() if f"MINE={tmp_path}".encode() in lines]
+    eventually(
+        lambda: not [pid for pid, lines in environments() if f"MINE={tmp_path}".encode() in lines],
+        what="no process of the command is left",
+    )
 
 
 def test_a_command_that_is_missing_is_refused() -> None:

@@ -267,6 +267,11 @@ class Backlog:
         return stands or Ready(task)
 
     def _sort(self, now: datetime) -> None:
+        if self._unsorted:
+            self._sort_all(now)
+            self._unsorted = set()  # an emptied one keeps the room that it once needed
+
+    def _sort_all(self, now: datetime) -> None:
         while self._unsorted:
             task = self._tasks[self._unsorted.pop()]
             self._held.discard(task.id)

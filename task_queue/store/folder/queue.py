@@ -179,12 +179,12 @@ class FolderQueue:
                 *self._outputs.make_room(claim, result),
             )
             noted = changed(result, product=changed(result.product, notes=notes))
+            self._pending.ended(claim.document)  # first: who sees the result may drop the next one
             self._outputs.publish(claim, noted, report)
             newer = self._documents.file(claim, result.state)
             remove_file(self._layout, self._layout.journal(claim.document))
             remove_file(self._layout, self._layout.cancel(claim.document))
             self._unlock(claim)
-            self._pending.ended(claim.document)
             return newer
 
     def release(self, claim: Claim, journal: Journal) -> str | None:
