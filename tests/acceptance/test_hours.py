@@ -33,8 +33,7 @@ def test_what_runs_goes_on_past_the_end_of_its_window(rig: Rig) -> None:
     rig.drop_command("task-b", "true")
     set_windows(rig, another_day())
     eventually(
-        lambda: "outside the hours of the source" in rig.cli("tasks", "show", "task-b").stdout,
-        what="the hours are in force",
+        lambda: rig.cli("events", "--type", "configuration_changed").stdout, what="the hours are in force"
     )
     gate.touch()
 

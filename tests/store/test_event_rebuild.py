@@ -37,6 +37,7 @@ from tests.store.test_event_log import (
     unexpected,
 )
 from tests.store.writer import ROOT
+from tests.waiting import eventually
 
 NOON = datetime(2026, 2, 7, 12, tzinfo=UTC)
 
@@ -247,7 +248,10 @@ def test_writers_go_on_through_many_rebuildings(folder: Path, results: Path) -> 
     reader = EventReader(folder, warn=unexpected)
     thread = threading.Thread(target=write)
     thread.start()
-    seen: list[LoggedEvent] = []
+    eventually(lambda: confirmed, what="the log has begun")
+    seen = list(
+        reader.events()
+    )  # of a log that was never read, what was there before is made anew, not copied
     for _ in range(8):
         reindex(folder, {"web": results}, segment_bytes=2000, warn=unexpected)
         seen += reader.events()

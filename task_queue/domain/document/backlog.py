@@ -154,7 +154,18 @@ class Backlog:
 
     def heads(self) -> tuple[Waiting, ...]:
         """The first of each kind of tasks that the last ``next`` found ready or doomed."""
-        return tuple(self._tasks[heap[0][-1]] for heap in self._ready.values() if heap)
+        found: list[Waiting] = []
+        for kind, heap in list(self._ready.items()):
+            first = heap[0]
+            while heap and not self._is_still(heap[0], kind):
+                self._set_aside_first_of(heap)
+            if not heap:
+                del self._ready[kind]
+                continue
+            if heap[0] != first:
+                self._note_first(kind)
+            found.append(self._tasks[heap[0][-1]])
+        return tuple(found)
 
     def first_delayed(self, now: datetime) -> tuple[Waiting, datetime] | None:
         """Of those that wait for a time and nothing else the one whose wait ends first, and when; after ``next``."""
@@ -184,9 +195,12 @@ class Backlog:
         while self._delayed:
             due, task_id = self._delayed[0]
             task = self._tasks.get(task_id)
-            if task is not None and delayed_until(task, now) == due:
+            until = None if task is None else delayed_until(task, now)
+            if until == due:
                 return due
             self._pop(self._delayed)
+            if until is not None:  # the end of a wait may move with the clock
+                self._push(self._delayed, (until, task_id))
         return None
 
     def _first(self, now: datetime, state_of: StateOf, screen: Screen | None) -> Next | None:
@@ -245,18 +259,33 @@ class Backlog:
         """The first of *kind* that is still so; the states that it depends on are looked at now."""
         heap = self._ready[kind]
         while heap:
-            counts_from, dropped_at, _, task_id = heap[0]
-            task = self._tasks.get(task_id)
-            if task is not None and (task.counts_from, task.dropped_at) == (counts_from, dropped_at):
-                for dependency in task.depends_on:
-                    self._note_state(dependency, state_of)
-                found = self._found(task, now)
-                if isinstance(found, Ready | DependencyFailed) and _kind_of(found) == kind:
-                    return found
-                self._unsorted.add(task_id)
-            self._pop(heap)
+            task = self._tasks.get(heap[0][-1])
+            for dependency in task.depends_on if task is not None else ():
+                self._note_state(dependency, state_of)
+            found = self._still(heap[0], kind, now)
+            if found is not None:
+                return found
+            self._set_aside_first_of(heap)
         del self._ready[kind]
         return None
+
+    def _still(self, entry: _ByAge, kind: _Kind, now: datetime) -> Ready | DependencyFailed | None:
+        """What *entry* of *kind* stands for, None if it is out of date."""
+        counts_from, dropped_at, _, task_id = entry
+        task = self._tasks.get(task_id)
+        if task is None or (task.counts_from, task.dropped_at) != (counts_from, dropped_at):
+            return None
+        found = self._found(task, now)
+        return found if isinstance(found, Ready | DependencyFailed) and _kind_of(found) == kind else None
+
+    def _is_still(self, entry: _ByAge, kind: _Kind) -> bool:
+        return self._now is not None and self._still(entry, kind, self._now) is not None
+
+    def _set_aside_first_of(self, heap: list[_ByAge]) -> None:
+        """It is out of date: where its task is now is looked at again."""
+        task_id = self._pop(heap)[-1]
+        if task_id in self._tasks:
+            self._unsorted.add(task_id)
 
     def _found(self, task: Waiting, now: datetime) -> Ready | DependencyFailed | AwaitsDependency | datetime:
         """What is known of *task*; a time if it is delayed until then."""

@@ -76,8 +76,9 @@ class Labels:
     form = "JSON object, at most 4096 bytes"
 
     def __call__(self, given: Given, /) -> str:
+        text = _one(given)
         try:
-            content: object = json.loads(_one(given))
+            content: object = json.loads(text)
         except (ValueError, RecursionError):
             raise ValueError(f"must be a {self.form}") from None
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
