@@ -105,9 +105,18 @@ class Cycles:
 
     def closing(self) -> Mapping[str, Mapping[TaskId, str]]:
         """Tasks that closed a cycle, by source, with the reason to reject them."""
+        self._doubt_those_that_count_no_more()
         if self._fresh or self._remnants:
             self._look_at_changes()
         return {source: dict(found) for source, found in self._closing.items() if found}
+
+    def _doubt_those_that_count_no_more(self) -> None:
+        """A task of one's id that depends on nothing may have come in a source before."""
+        for source, found in list(self._closing.items()):
+            for task_id in list(found):
+                tangle = self._tangles.get(_Node(source, task_id), frozenset())
+                if any(self._place_of(each.task_id) != (each.source, TaskState.PENDING) for each in tangle):
+                    self._remnants |= self._forget_tangle_of(_Node(source, task_id))
 
     def _look_at_changes(self) -> None:
         fresh, self._fresh = self._fresh, set()
