@@ -10,17 +10,18 @@ from task_queue.app.answers import (
     Count,
     FileView,
     ListedSource,
+    RunningView,
     SourceView,
     StatusView,
 )
 from task_queue.app.attention import attention_of
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.files import Record, count_tasks, text_in, whole_in
-from task_queue.app.running import running_in
 from task_queue.app.waiting import count_of, waiting_in
 from task_queue.domain.source_pause import SourcePause, SourcePauseState, go_on_command, paused_by
 from task_queue.domain.task import TaskState
 from task_queue.platform import trust
+from task_queue.ports.snapshot import Survey
 
 _FILES_SHOWN = 50
 
@@ -64,7 +65,7 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
         state, why = "unavailable", f"not trusted: {distrust.what}; fix it with: {distrust.fix}"
     try:
         survey = circumstances.snapshots.survey(listed.id)
-        running, locks = running_in(listed.id, folders, survey.locks, circumstances.now)
+        running, locks = _running_in(listed, survey, circumstances.now)
         waiting = waiting_in(
             circumstances, listed, running=[task.task_id for task in running], shown=waiting_shown
         )
@@ -126,3 +127,13 @@ def _state(listed: ListedSource, said: Record | None, pause: SourcePause | None)
     if said is None:
         return "unserved", None
     return text_in(said, "state") or "unserved", text_in(said, "why")
+
+
+def _running_in(
+    listed: ListedSource, survey: Survey, now: datetime
+) -> tuple[list[RunningView], list[FileView]]:
+    if not survey.locks:
+        return [], []
+    from task_queue.app.running import running_in  # what attempts need costs 20 ms
+
+    return running_in(listed.id, listed.folders, survey.locks, now)
