@@ -18,11 +18,12 @@ from task_queue.app.user_actions import record_action
 from task_queue.domain.actions import Action, ActionUnavailableError, demand
 from task_queue.domain.document import naming
 from task_queue.domain.document.layers import task_under
-from task_queue.domain.errors import ConfigError, TaskQueueError
+from task_queue.domain.errors import ConfigError, TaskMovedOn, TaskQueueError
 from task_queue.domain.events import CancelAsked, TaskRetried
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import identity
 from task_queue.store.folder.engine import FolderEngine
+from task_queue.store.folder.holding import held
 from task_queue.store.folder.reading import read_history
 
 CANCEL_TAKES_S = 90.0
@@ -72,6 +73,19 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
     running = view.running if view else None
     demand(Action.CANCEL, task_id, state)
     FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
+    return _follow_up(installation, sources, listed, running, task_id, timeout_s=timeout_s)
+
+
+def _follow_up(
+    installation: Installation,
+    sources: tuple[ListedSource, ...],
+    listed: ListedSource,
+    running: RunningView | None,
+    task_id: TaskId,
+    *,
+    timeout_s: float,
+) -> Cancelled:
+    """Record the request that was made just now; what becomes of it, as far as that is seen within *timeout_s*."""
     asked = CancelAsked(listed.id, task_id)
     record_action(installation, "tasks cancel", asked, source=listed.id, task_id=task_id)
     ran = running is not None
@@ -89,13 +103,25 @@ def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CA
 
 
 def withdraw(installation: Installation, task_id: TaskId, *, timeout_s: float = CANCEL_TAKES_S) -> Cancelled:
-    """Cancel *task_id* only where it waits. Raises as ``cancel``; ActionUnavailableError where it runs."""
-    _, state = found(installation.sources(), task_id)
-    if state is TaskState.RUNNING:
+    """Cancel *task_id* only where it waits: no claim can begin while the request is made.
+
+    Raises as ``cancel``; ActionUnavailableError where it runs.
+    """
+    installation.demand_trust()
+    sources = installation.sources()
+    listed, state = found(sources, task_id)
+    demand(Action.CANCEL, task_id, state)
+    try:
+        with held(listed.folders, task_id):
+            FolderEngine(listed.folders.pending).requests.request_cancel(task_id)
+    except TaskMovedOn:
+        _, state = found(sources, task_id)
+        if state is not TaskState.RUNNING:
+            raise
         raise ActionUnavailableError(
             f"task {task_id} is running", action=Action.CANCEL, state=state, hint="stop it with: cancel"
-        )
-    return cancel(installation, task_id, timeout_s=timeout_s)
+        ) from None
+    return _follow_up(installation, sources, listed, None, task_id, timeout_s=timeout_s)
 
 
 def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -> Retried:

@@ -10,12 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from task_queue.app import changing
 from task_queue.app.adding import Added, Draft, add, decoded, demand_no_file_name, kept_name, read_document
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
-from task_queue.app.changing import Cancelled, Cancelling, cancel, retry
+from task_queue.app.changing import Cancelled, Cancelling, cancel, retry, withdraw
 from task_queue.app.duplicates import DuplicateTask
 from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
@@ -24,7 +26,7 @@ from task_queue.app.listing import list_of, show_of
 from task_queue.app.pausing import pause, sources_named
 from task_queue.app.revising import edit, move, opened, prioritize, remove
 from task_queue.app.standing import Standing
-from task_queue.domain.actions import Action, available_actions
+from task_queue.domain.actions import Action, ActionUnavailableError, available_actions
 from task_queue.domain.errors import ConfigError, QueueFull, TaskFileError, TaskQueueError, UnknownTaskError
 from task_queue.domain.events import PhaseStarted
 from task_queue.domain.holds import source_paused
@@ -278,6 +280,28 @@ def test_a_cancel_that_takes_too_long_stands(bench: Bench) -> None:
     assert cancelled.how is Cancelling.STILL_RUNNING
     assert 20 <= bench.clock.seconds < 21
     assert (bench.layout().pending / f".{A}.cancel").exists()
+
+
+def test_a_task_that_is_claimed_just_then_is_not_withdrawn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.place("pending")
+    states: list[TaskState] = []
+
+    def found_and_then_claimed(*given: Any) -> tuple[Any, TaskState]:
+        listed, state = found(*given)
+        states.append(state)
+        if len(states) == 1:
+            bench.claim()
+        return listed, state
+
+    monkeypatch.setattr(changing, "found", found_and_then_claimed)
+    with pytest.raises(ActionUnavailableError) as refused:
+        withdraw(bench.installation, A)
+
+    assert states == [TaskState.PENDING, TaskState.RUNNING]
+    assert refused.value.state is TaskState.RUNNING
+    assert not (bench.layout().pending / f".{A}.cancel").exists()
 
 
 def test_to_cancel_twice_is_one_request(bench: Bench) -> None:
