@@ -77,7 +77,7 @@ def retry(
         if task is None
         else [task_named(task, installation.sources())]
     )
-    if all_dead and not _is_agreed(wanted, dry_run=dry_run, yes=yes or as_json):
+    if all_dead and not _is_agreed(wanted, dry_run=dry_run, yes=yes):
         return 0
     if task is not None:
         answers: list[Retried | NotRetried] = [changing.retry(installation, wanted[0], fresh=fresh)]
@@ -103,7 +103,7 @@ def _is_agreed(wanted: Sequence[TaskId], *, dry_run: bool, yes: bool) -> bool:
     """Says how many there are, before anything is done; a program that is not asked has to give --yes."""
     if not wanted:
         render.note("no task has used up its attempts")
-        return dry_run or yes
+        return True
     plural = len(wanted) != 1
     render.note(
         f"{len(wanted):,} task{'s have' if plural else ' has'} used up {'their' if plural else 'its'} attempts"

@@ -17,7 +17,7 @@ def test_dead_letters_are_found_and_all_tried_again(rig: Rig) -> None:
     waiting = rig.json("tasks", "show", "task-1")["waiting"]
     (rig.workspace / "mended").touch()
     dead = [task["task_id"] for task in rig.json("tasks", "list", "--dead")["tasks"]]
-    retried = rig.json("tasks", "retry", "--all-dead")["retried"]
+    retried = rig.json("tasks", "retry", "--all-dead", "--yes")["retried"]
     again = rig.result("task-2")
 
     assert (waiting["attempts"], waiting["attempts_left"]) == (1, 1)
