@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
-from task_queue.api.callers import CallerNow, InstallationNow
+from task_queue.api.callers import CallerNow, InstallationNow, served
 from task_queue.api.problems import ProblemError
 from task_queue.app import pausing
 from task_queue.app.installation import Installation
@@ -39,9 +41,31 @@ class WorkerAnswer(BaseModel):
     task_id: str | None
 
 
+class RemoteClaimAnswer(BaseModel):
+    """What a worker that claims tasks holds."""
+
+    source: str
+    task_id: str
+    attempt: int
+    lease_expires_at: datetime
+    progress_percent: float | None
+    step: str | None
+    last_frame_at: datetime | None
+    """When its agent last said anything."""
+
+
+class RemoteWorkerAnswer(BaseModel):
+    """A worker that claims tasks through the API, for as long as it holds one."""
+
+    worker_id: str
+    last_seen: datetime
+    claims: tuple[RemoteClaimAnswer, ...]
+
+
 class WorkerAnswers(BaseModel):
     daemon: bool
     workers: tuple[WorkerAnswer, ...]
+    remote: tuple[RemoteWorkerAnswer, ...]
 
 
 @router.get("/v1/sources")
@@ -77,12 +101,34 @@ def drain_source(source_id: str, installation: InstallationNow, caller: CallerNo
 
 
 @router.get("/v1/workers")
-def get_workers(installation: InstallationNow, caller: CallerNow) -> WorkerAnswers:
-    """What the worker of each source does."""
+def get_workers(installation: InstallationNow, caller: CallerNow, request: Request) -> WorkerAnswers:
+    """What the worker of each source does, and what those hold that claim tasks through the API."""
     caller.demand(AccessRole.READ)
     view = lines_of(status(installation, now=installation.now(), waiting_shown=0))
     workers = [_worker(line, caller) for line in view.workers if caller.policy.allows_source(line.source)]
-    return WorkerAnswers(daemon=view.daemon, workers=tuple(workers))
+    return WorkerAnswers(daemon=view.daemon, workers=tuple(workers), remote=tuple(_remote(request, caller)))
+
+
+def _remote(request: Request, caller: Caller) -> Iterator[RemoteWorkerAnswer]:
+    held = [each for each in served(request).desk.held() if caller.policy.allows_source(each.source)]
+    may_see = [each for each in held if caller.policy.is_unlimited or each.worker == caller.name]
+    for worker in dict.fromkeys(each.worker for each in may_see):
+        its = [each for each in may_see if each.worker == worker]
+        claims = tuple(
+            RemoteClaimAnswer(
+                source=each.source,
+                task_id=each.claim.task_id,
+                attempt=each.claim.attempt,
+                lease_expires_at=each.lease_expires_at,
+                progress_percent=each.progress.percent,
+                step=each.progress.step,
+                last_frame_at=each.progress.last_frame_at,
+            )
+            for each in its
+        )
+        yield RemoteWorkerAnswer(
+            worker_id=worker, last_seen=max(each.last_seen for each in its), claims=claims
+        )
 
 
 @router.get("/v1/stats")
