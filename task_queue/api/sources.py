@@ -139,10 +139,7 @@ def get_stats(
     by: Annotated[Literal["source", "type", "model", "outcome", "day"] | None, Query()] = None,
 ) -> StatsView:
     """Counts, times, costs and success of what ended; for credentials whose policy allows every task."""
-    caller.demand(AccessRole.READ)
-    if not caller.policy.is_unlimited:
-        detail = "statistics are over all tasks, and the policy does not allow all of them"
-        raise ProblemError(403, "outside_policy", detail)
+    caller.demand_everything("statistics")
     return statistics(installation, since=since, by=by)
 
 
