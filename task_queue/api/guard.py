@@ -134,8 +134,8 @@ def _demand_json(data: bytes) -> None:
         raise ProblemError(400, "invalid_json", f"the body is not JSON: {reason}") from None
 
 
-async def _refuse_size(receive: Receive) -> NoReturn:
-    """Some of the rest is read first: a client that still sends would never see the answer."""
+async def discard_rest(receive: Receive) -> None:
+    """Read some of what is left of a refused body: a client that still sends would never see the answer."""
     discarded = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(_REST_TAKES_S):
@@ -143,6 +143,10 @@ async def _refuse_size(receive: Receive) -> NoReturn:
                 discarded += len(message.get("body", b""))
                 if not message.get("more_body", False):
                     break
+
+
+async def _refuse_size(receive: Receive) -> NoReturn:
+    await discard_rest(receive)
     raise ProblemError(
         413,
         "too_large",

@@ -17,6 +17,7 @@ from task_queue.app.revising import DocumentChangedError
 from task_queue.app.submitting import KeyReusedError
 from task_queue.app.tracking import BadCursorError
 from task_queue.domain.actions import ActionUnavailableError
+from task_queue.domain.artifacts import ArtifactError
 from task_queue.domain.errors import (
     AmbiguousTaskError,
     ConfigError,
@@ -58,6 +59,21 @@ _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
     EngineUnavailable: (503, "source_unavailable"),
     ConfigError: (503, "configuration_unusable"),
 }
+_OF_ARTIFACTS = {
+    "bad_name": 422,
+    "bad_range": 400,
+    "bad_digest": 400,
+    "bad_claim": 400,
+    "length_required": 411,
+    "too_large": 413,
+    "artifacts_full": 413,
+    "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
+    "digest_mismatch": 422,
+    "artifact_not_found": 404,
+    "no_space": 507,
+}
+"""The others are conflicts."""
 
 
 class ProblemError(Exception):
@@ -99,6 +115,9 @@ def problem_of(error: TaskQueueError) -> ProblemError:
     match error:
         case NotAllowedError():
             return ProblemError(403, error.code, error.in_full)
+        case ArtifactError():
+            status = _OF_ARTIFACTS.get(error.code, 409)
+            return ProblemError(status, error.code, error.in_full, details=error.details)
         case ActionUnavailableError():
             ended = {"state": error.state.value, "action": error.action.value}
             return ProblemError(409, f"task_{error.state.value}", error.in_full, details=ended)

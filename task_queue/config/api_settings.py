@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from task_queue.config.section import AbsolutePath, Section
+from task_queue.config.section import MOST_MB, AbsolutePath, Section
 from task_queue.domain.listening import UNIX, tcp_address
 
 
@@ -69,3 +69,7 @@ class ApiSettings(Section):
     oidc: OidcSettings | None = None
     hosts: tuple[str, ...] = ()
     """Names by which it is reached, besides this machine's and those in ``listen``."""
+    artifact_mb: Annotated[int, Field(ge=1, le=MOST_MB)] = 256
+    """What one file may have that is handed in with a task."""
+    artifacts_mb: Annotated[int, Field(ge=1, le=MOST_MB)] = 1024
+    """The same for all of one task together."""

@@ -38,7 +38,9 @@ _AT_ONCE = 200
 _PATIENCE_S = 30.0
 _LIMIT = 64 * 2**20
 _REMOVED = ".removed-"
-_OF_LOGS = re.compile(r"(?:\.removed-)?attempt-(\d{1,9})|(?:result|report)-\d+-[0-9a-f]{8}\.(?:json|md)")
+_OF_LOGS = re.compile(
+    r"(?:\.removed-)?(?:attempt-(\d{1,9})|artifacts)|(?:result|report)-\d+-[0-9a-f]{8}\.(?:json|md)"
+)
 """What the queue itself puts into a task's folder of logs; what it set aside there for a person stays."""
 OnPruneStep = Callable[[int, int], None]
 """Called with how many are done, and of how many."""

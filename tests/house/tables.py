@@ -212,6 +212,8 @@ CONFIGURATION: dict[str, str] = {
     "api.behind_proxy": "a proxy in front of the API encrypts, and says in `X-Forwarded-For` who asks",
     "api.oidc": "an identity provider whose tokens are accepted: see [OIDC](api.md#oidc)",
     "api.hosts": "names by which the API is reached, besides this machine's",
+    "api.artifact_mb": "what one file that is handed in with a task may have",
+    "api.artifacts_mb": "the same for all of one task together",
     "created_at": "written by `init`",
     "updated_at": "written with each change",
 }

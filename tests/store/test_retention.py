@@ -88,6 +88,18 @@ def test_a_dry_run_says_the_same_and_how_much_and_removes_nothing(layout: Layout
     assert pruned(layout, logs=WEEK) == would
 
 
+def test_artifacts_go_with_the_logs(layout: Layout) -> None:
+    """Also where a kill left them half removed."""
+    task_id = an_end(layout, "task-a", days=8)
+    layout.artifacts(task_id).mkdir()
+    (layout.artifacts(task_id) / "work.bundle").write_bytes(b"b" * 5000)
+    half_removed = layout.log(task_id) / ".removed-artifacts"
+    half_removed.mkdir()
+
+    assert pruned(layout, results=None, logs=WEEK)[0].size_bytes > 5000
+    assert not layout.log(task_id).exists()
+
+
 def test_numbers_and_names_outlive_the_files(layout: Layout) -> None:
     task_id = an_end(layout, "task-a", days=8, attempts=[{"number": 1}, {"number": 3}])
     prune(layout, logs=WEEK)

@@ -21,7 +21,7 @@ from task_queue.store.folder.attempts import FolderAttempts
 from task_queue.store.folder.claim_cache import ClaimCache
 from task_queue.store.folder.foreign import is_stale_foreign_lock
 from task_queue.store.folder.guard import SourceGuard
-from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.layout import ARTIFACTS, Layout
 from task_queue.store.folder.locks import Locks
 from task_queue.store.folder.pending import Pending, Settling
 from task_queue.store.folder.queue import FolderQueue
@@ -121,7 +121,9 @@ class FolderEngine:
 
     def sweep_temporaries(self) -> int:
         """Remove unpublished files of writers that are dead; how many there were."""
-        folders = (*self.layout.folders(), self.layout.needing, *self.layout.logs.glob("task-*/attempt-*"))
+        logs = self.layout.logs
+        of_tasks = (path for part in ("attempt-*", ARTIFACTS) for path in logs.glob(f"task-*/{part}"))
+        folders = (*self.layout.folders(), self.layout.needing, *of_tasks)
         with self._available():
             return sum(map(durable.sweep_temporaries, folders))
 

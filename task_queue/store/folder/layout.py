@@ -17,6 +17,8 @@ SNAPSHOT = "task.md"
 """What ran, in the attempt's folder."""
 PAST_ENDS = ".ended.jsonl"
 """In the folder of results."""
+ARTIFACTS = "artifacts"
+"""In a task's folder of logs."""
 RUN = "run.json"
 """Who carries it out, in the same folder."""
 
@@ -96,6 +98,10 @@ class Layout:
 
     def log(self, task_id: TaskId) -> Path:
         return self.logs / naming.key_of(task_id)
+
+    def artifacts(self, task_id: TaskId) -> Path:
+        """Files that were handed in; a task need not have it."""
+        return self.log(task_id) / ARTIFACTS
 
     def attempt(self, task_id: TaskId, number: int) -> Path:
         return self.log(task_id) / f"attempt-{number}"

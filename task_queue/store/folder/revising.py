@@ -83,6 +83,9 @@ class Revising:
                     self._remove_companions(document, kept)
             else:
                 self._remove_ended(task_id, self._layout.ended(state) / document, kept)
+            artifacts = self._layout.artifacts(task_id)
+            if os.path.lexists(artifacts):  # a later task of that name must not take them for its own
+                durable.move(artifacts, kept.with_suffix(".artifacts"))
         return kept
 
     def _remove_ended(self, task_id: TaskId, ended: Path, kept: Path) -> None:
@@ -115,6 +118,8 @@ class Revising:
             return "it was tried here before, and its attempts belong to this source"
         if os.path.lexists(self._layout.cancel(document)):
             return "it is to be cancelled"
+        if os.path.lexists(self._layout.artifacts(task_id)):
+            return "it has artifacts, which belong to this source"
         if not other.pending.is_dir():
             return f"there is no folder {other.pending}"
         if other.pending.stat().st_dev != self._layout.pending.stat().st_dev:
