@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime
 
 from task_queue.api.callers import CallerNow, InstallationNow
 from task_queue.api.problems import ProblemError
@@ -15,33 +15,10 @@ from task_queue.app.sources import SourceLine, list_sources
 from task_queue.app.statistics import StatsView, statistics
 from task_queue.app.status import status
 from task_queue.app.workers import WorkerLine, lines_of
+from task_queue.client.answers import SourceAnswer, SourceAnswers, WorkerAnswer, WorkerAnswers
 from task_queue.domain.policy import AccessRole, Caller
 
 router = APIRouter(tags=["sources"])
-
-
-class SourceAnswer(BaseModel):
-    id: str
-    description: str
-    state: str
-    """`open`, `paused`, `draining` or `drained`."""
-    paused_by: str | None
-
-
-class SourceAnswers(BaseModel):
-    sources: tuple[SourceAnswer, ...]
-
-
-class WorkerAnswer(BaseModel):
-    source: str
-    state: str
-    why: str | None
-    task_id: str | None
-
-
-class WorkerAnswers(BaseModel):
-    daemon: bool
-    workers: tuple[WorkerAnswer, ...]
 
 
 @router.get("/v1/sources")
