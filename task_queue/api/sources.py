@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
 from task_queue.api.callers import CallerNow, InstallationNow
+from task_queue.api.paths import SourcePath
 from task_queue.api.problems import ProblemError
 from task_queue.app import pausing
 from task_queue.app.installation import Installation
@@ -15,10 +17,67 @@ from task_queue.app.sources import SourceLine, list_sources
 from task_queue.app.statistics import StatsView, statistics
 from task_queue.app.status import status
 from task_queue.app.workers import WorkerLine, lines_of
-from task_queue.client.answers import SourceAnswer, SourceAnswers, WorkerAnswer, WorkerAnswers
 from task_queue.domain.policy import AccessRole, Caller
 
 router = APIRouter(tags=["sources"])
+_SOURCE: JsonDict = {"id": "ad-hoc", "description": "", "state": "paused", "paused_by": "command"}
+_WORKER: JsonDict = {
+    "source": "ad-hoc",
+    "state": "unserved",
+    "why": "the daemon does not run",
+    "task_id": "task-20260207-120000-fix-login",
+}
+
+
+class SourceAnswer(BaseModel):
+    """A source, and whether it starts tasks."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [_SOURCE]})
+    id: str
+    """Unique."""
+    description: str
+    """For people."""
+    state: str
+    """`open`, `paused`, `draining` or `drained`."""
+    paused_by: str | None
+    """`command` or `configuration`; null while it is open."""
+
+
+class SourceAnswers(BaseModel):
+    """Those that the credential may see."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"sources": [_SOURCE]}]}
+    )
+    sources: tuple[SourceAnswer, ...]
+    """In the order of the configuration."""
+
+
+class WorkerAnswer(BaseModel):
+    """What carries the tasks of a source out."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [_WORKER]})
+    source: str
+    """Which it serves."""
+    state: str
+    """`serving`, `unavailable`, `paused`, `draining`, `drained`, `stopped`, or `unserved` while no daemon serves it."""
+    why: str | None
+    """Why it does not serve."""
+    task_id: str | None
+    """What it works on; null also where the policy is limited."""
+
+
+class WorkerAnswers(BaseModel):
+    """Those of the sources that the credential may see."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"daemon": True, "workers": [_WORKER]}]},
+    )
+    daemon: bool
+    """Whether it runs."""
+    workers: tuple[WorkerAnswer, ...]
+    """One for each source."""
 
 
 @router.get("/v1/sources")
@@ -30,7 +89,7 @@ def get_sources(installation: InstallationNow, caller: CallerNow) -> SourceAnswe
 
 
 @router.post("/v1/sources/{source_id}/pause")
-def pause_source(source_id: str, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
+def pause_source(source_id: SourcePath, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
     """Start nothing new of it; what runs goes on."""
     _demand_source(installation, source_id, caller)
     pausing.pause(installation, pausing.sources_named(installation, source_id))
@@ -38,7 +97,7 @@ def pause_source(source_id: str, installation: InstallationNow, caller: CallerNo
 
 
 @router.post("/v1/sources/{source_id}/resume")
-def resume_source(source_id: str, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
+def resume_source(source_id: SourcePath, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
     """Let it go on; what the configuration pauses stays paused."""
     _demand_source(installation, source_id, caller)
     pausing.resume(installation, pausing.sources_named(installation, source_id))
@@ -46,7 +105,7 @@ def resume_source(source_id: str, installation: InstallationNow, caller: CallerN
 
 
 @router.post("/v1/sources/{source_id}/drain")
-def drain_source(source_id: str, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
+def drain_source(source_id: SourcePath, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
     """Start nothing new of it; its state is `drained` once nothing of it runs."""
     _demand_source(installation, source_id, caller)
     pausing.drain(installation, pausing.sources_named(installation, source_id))
@@ -66,8 +125,14 @@ def get_workers(installation: InstallationNow, caller: CallerNow) -> WorkerAnswe
 def get_stats(
     installation: InstallationNow,
     caller: CallerNow,
-    since: AwareDatetime | None = None,
-    by: Annotated[Literal["source", "type", "model", "outcome", "day"] | None, Query()] = None,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(description="Only what ended then or later.", examples=["2026-02-01T00:00:00Z"]),
+    ] = None,
+    by: Annotated[
+        Literal["source", "type", "model", "outcome", "day"] | None,
+        Query(description="In groups by this, too.", examples=["type"]),
+    ] = None,
 ) -> StatsView:
     """Counts, times, costs and success of what ended; for credentials whose policy allows every task."""
     caller.demand_everything("statistics")
