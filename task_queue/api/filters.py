@@ -10,6 +10,7 @@ from task_queue.app.tracked_task import TaskFilter
 
 _FilterWord = Annotated[str, Field(max_length=300)]
 _FilterWords = Annotated[list[_FilterWord], Field(max_length=100)]
+_FilterStatus = Literal["queued", "running", "completed", "failed", "cancelled", "dead_letter"]
 
 
 class FilterFields(BaseModel):
@@ -17,7 +18,7 @@ class FilterFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     status: Annotated[
-        list[Literal["queued", "running", "completed", "failed", "cancelled", "dead_letter"]],
+        list[_FilterStatus],
         Field(max_length=100, examples=[["queued"]]),
     ] = []
     """In one of these."""
