@@ -61,8 +61,8 @@ class Circumstances:
         self.said: Mapping[str, Record]
         """What the daemon says of each source, and the API of those that workers serve; nothing of who does not run."""
         self.daemon, own = daemon_from(locations.daemon_state)
-        remote = said_of_workers(locations) if any(source.is_remote for source in self.sources) else {}
-        self.said = {**own, **remote}
+        has_remote = any(source.is_remote for source in self.sources)
+        self.said = {**own, **said_of_workers(locations)} if has_remote else own
         files = AccountFiles(locations.accounts, locations.ledger, locations.stopped)
         self._limits = _section(content, "limits")
         running = self._limits.get("running")
