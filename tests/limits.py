@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from task_queue.demo.scripted_model import ApiError
+from task_queue.demo.scripted_model import ModelError
 
 
 def in_an_hour() -> int:
@@ -12,7 +12,7 @@ def in_an_hour() -> int:
     return int(time.time()) + 3600
 
 
-def usage_limit(*, of: str = "five_hour", resets_at: int | None) -> ApiError:
+def usage_limit(*, of: str = "five_hour", resets_at: int | None) -> ModelError:
     """*of* is the window that is used up; *resets_at* None: its end is not announced."""
     reset = {} if resets_at is None else {"anthropic-ratelimit-unified-reset": str(resets_at)}
     headers = {
@@ -21,4 +21,4 @@ def usage_limit(*, of: str = "five_hour", resets_at: int | None) -> ApiError:
         "x-should-retry": "false",
         **reset,
     }
-    return ApiError(429, "rate_limit_error", "limit", headers=headers)
+    return ModelError(429, "rate_limit_error", "limit", headers=headers)

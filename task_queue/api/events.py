@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
@@ -20,6 +19,7 @@ from task_queue.app.event_feed import EventReader, LoggedEvent, open_events
 from task_queue.app.event_sight import EventSight, events_of
 from task_queue.app.tokens import is_still_good
 from task_queue.app.tracking import tracked
+from task_queue.client.answers import EventAnswer, EventPage
 from task_queue.domain.policy import AccessRole, Caller
 
 log = logging.getLogger(__name__)
@@ -29,24 +29,6 @@ _LOOK_EVERY_S = 0.25
 _CHECK_EVERY_S = 5.0
 _AT_ONCE = 200
 _STREAM = "text/event-stream"
-
-
-class EventAnswer(BaseModel):
-    cursor: str
-    at: str
-    type: str
-    source: str | None
-    task_id: str | None
-    attempt: int | None
-    data: dict[str, Any]
-
-
-class EventPage(BaseModel):
-    """Events in their order; go on after `cursor`."""
-
-    events: tuple[EventAnswer, ...]
-    cursor: str | None
-    more: bool
 
 
 _BOTH: dict[int | str, dict[str, Any]] = {

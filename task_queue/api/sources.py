@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime
 
 from task_queue.api.callers import CallerNow, InstallationNow, served
 from task_queue.api.problems import ProblemError
@@ -17,55 +16,17 @@ from task_queue.app.sources import SourceLine, list_sources
 from task_queue.app.statistics import StatsView, statistics
 from task_queue.app.status import status
 from task_queue.app.workers import WorkerLine, lines_of
+from task_queue.client.answers import (
+    RemoteClaimAnswer,
+    RemoteWorkerAnswer,
+    SourceAnswer,
+    SourceAnswers,
+    WorkerAnswer,
+    WorkerAnswers,
+)
 from task_queue.domain.policy import AccessRole, Caller
 
 router = APIRouter(tags=["sources"])
-
-
-class SourceAnswer(BaseModel):
-    id: str
-    description: str
-    state: str
-    """`open`, `paused`, `draining` or `drained`."""
-    paused_by: str | None
-
-
-class SourceAnswers(BaseModel):
-    sources: tuple[SourceAnswer, ...]
-
-
-class WorkerAnswer(BaseModel):
-    source: str
-    state: str
-    why: str | None
-    task_id: str | None
-
-
-class RemoteClaimAnswer(BaseModel):
-    """What a worker that claims tasks holds."""
-
-    source: str
-    task_id: str
-    attempt: int
-    lease_expires_at: datetime
-    progress_percent: float | None
-    step: str | None
-    last_frame_at: datetime | None
-    """When its agent last said anything."""
-
-
-class RemoteWorkerAnswer(BaseModel):
-    """A worker that claims tasks through the API, for as long as it holds one."""
-
-    worker_id: str
-    last_seen: datetime
-    claims: tuple[RemoteClaimAnswer, ...]
-
-
-class WorkerAnswers(BaseModel):
-    daemon: bool
-    workers: tuple[WorkerAnswer, ...]
-    remote: tuple[RemoteWorkerAnswer, ...]
 
 
 @router.get("/v1/sources")
@@ -139,10 +100,7 @@ def get_stats(
     by: Annotated[Literal["source", "type", "model", "outcome", "day"] | None, Query()] = None,
 ) -> StatsView:
     """Counts, times, costs and success of what ended; for credentials whose policy allows every task."""
-    caller.demand(AccessRole.READ)
-    if not caller.policy.is_unlimited:
-        detail = "statistics are over all tasks, and the policy does not allow all of them"
-        raise ProblemError(403, "outside_policy", detail)
+    caller.demand_everything("statistics")
     return statistics(installation, since=since, by=by)
 
 

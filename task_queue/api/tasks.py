@@ -14,6 +14,7 @@ from task_queue.app.installation import Installation
 from task_queue.app.submitting import Submission, checked_document, submit
 from task_queue.app.tracked_task import TaskFilter, TaskPage, TaskStatus, TrackedTask
 from task_queue.app.tracking import KeptDocuments, demand_change, tasks_page, tracked, tracked_tasks
+from task_queue.client.answers import BulkAnswer, BulkAnswers
 from task_queue.domain.actions import ActionUnavailableError
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.errors import TaskQueueError
@@ -96,19 +97,6 @@ class BulkRequest(BaseModel):
     priority: Annotated[int, Field(ge=1, le=10, strict=True)] | None = None
     dry_run: bool = False
     """Only say which tasks match."""
-
-
-class BulkAnswer(BaseModel):
-    id: str
-    status: str
-    """What the task was before."""
-    done: bool
-    problem: dict[str, Any] | None = None
-
-
-class BulkAnswers(BaseModel):
-    dry_run: bool
-    tasks: tuple[BulkAnswer, ...]
 
 
 def with_links(task: TrackedTask) -> TrackedTask:

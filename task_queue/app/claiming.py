@@ -25,7 +25,7 @@ from task_queue.ports.claims import (
     ClaimWish,
     FramesMissingError,
     GivenClaim,
-    HandedIn,
+    HandedInBundle,
     HeldClaim,
     ReportFaultError,
     ToldProgress,
@@ -38,7 +38,7 @@ __all__ = [
     "ClaimRefusedError",
     "Directive",
     "FramesMissingError",
-    "HandedIn",
+    "HandedInBundle",
     "ReportFaultError",
     "ToldProgress",
     "UnknownClaimError",
@@ -186,7 +186,7 @@ class WorkerDesk:
 
 
 def report_from(
-    outcome: dict[str, Any], work: dict[str, Any], handed_in: HandedIn | None, now: datetime
+    outcome: dict[str, Any], work: dict[str, Any], handed_in: HandedInBundle | None, now: datetime
 ) -> WorkerReport:
     """What a worker sent. Raises ReportFaultError."""
     try:

@@ -63,3 +63,15 @@ def transcript_part(
         data = b""
     whole = data[: data.rfind(b"\n") + 1]
     return TranscriptPart(whole, offset + len(whole), logs.attempt)
+
+
+def transcript_end(installation: Installation, task_id: TaskId, *, limit: int) -> bytes:
+    """The last whole lines of the last attempt's transcript, at most *limit* bytes. Raises TaskQueueError, OSError."""
+    logs = logs_of(installation, task_id, attempt=None)
+    try:
+        with durable.open_regular(logs.transcript) as file:
+            begin = max(0, os.fstat(file.fileno()).st_size - limit)
+            data = os.pread(file.fileno(), limit, begin)
+    except FileNotFoundError:
+        return b""
+    return data if begin == 0 else data[data.find(b"\n") + 1 :]

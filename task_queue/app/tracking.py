@@ -188,7 +188,9 @@ def tracked_tasks(
 def traits_of(installation: Installation, task: TrackedTask) -> TaskTraits:
     entry = installation.entry(task.source)
     repository = None if entry.repository is None else repository_name(entry.repository)
-    return TaskTraits(task.source, task.type, task.executor, task.capabilities, repository, task.submitted_by)
+    return TaskTraits(
+        task.source, task.type, task.executor, task.capabilities, repository, task.submitted_by, task.id
+    )
 
 
 class _Rows:

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from task_queue.demo.scripted_model import (
-    ApiError,
     Hang,
+    ModelError,
     Reply,
     Request,
     Say,
@@ -132,7 +132,7 @@ def script_for(workspace: Path, worktree: Path) -> Script:
         ),
         "# Translate the read-me\n": in_turn(
             _after_a_thought(_read(workspace / "README.md")),
-            ApiError(400, "invalid_request_error", "Output blocked by content filtering policy"),
+            ModelError(400, "invalid_request_error", "Output blocked by content filtering policy"),
         ),
     }
     return by_task(scripts)

@@ -63,7 +63,7 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiError:
+class ModelError:
     """An HTTP error in the API's own shape."""
 
     status: int
@@ -87,7 +87,7 @@ class Drop:
 
 
 Message = Say | UseTool | Refuse
-Reply = Message | ApiError | Hang | Drop
+Reply = Message | ModelError | Hang | Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def by_task(scripts: Mapping[str, Script], *, otherwise: Reply | None = None) ->
         for marker, script in scripts.items():
             if marker in request.first_text:
                 return script(request)
-        return otherwise or ApiError(400, "invalid_request_error", "no script for this task")
+        return otherwise or ModelError(400, "invalid_request_error", "no script for this task")
 
     return choose
 
@@ -289,7 +289,7 @@ class _Connection(BaseHTTPRequestHandler):
             reply = self.server.model.hang(reply)
         if isinstance(reply, Hang | Drop):
             self.close_connection = True
-        elif isinstance(reply, ApiError):
+        elif isinstance(reply, ModelError):
             error = {"type": "error", "error": {"type": reply.error_type, "message": reply.message}}
             self._send_json(reply.status, error, reply.headers)
         elif body.get("stream"):

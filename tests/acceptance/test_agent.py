@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from task_queue.demo.scripted_model import ApiError, Hang, Reply, Say, UseTool, by_task, in_turn
+from task_queue.demo.scripted_model import Hang, ModelError, Reply, Say, UseTool, by_task, in_turn
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.limits import in_an_hour, usage_limit
@@ -94,7 +94,7 @@ def test_two_sources_work_in_parallel(make_agent_rig: MakeAgentRig) -> None:
 
 def test_an_agent_that_fails_is_tried_again_and_then_given_up(make_agent_rig: MakeAgentRig) -> None:
     """An error of the API is no success, whatever the agent's last frame calls it."""
-    rig = make_agent_rig(in_turn(ApiError(400, "invalid_request_error", "the prompt is too strange")))
+    rig = make_agent_rig(in_turn(ModelError(400, "invalid_request_error", "the prompt is too strange")))
     rig.start()
     rig.ask("task-fails", "do it", max_attempts=2, retry_delay="1s")
 
@@ -249,7 +249,7 @@ def test_a_usage_limit_pauses_and_counts_nothing(make_agent_rig: MakeAgentRig) -
 
 def test_a_refused_login_pauses_the_account(make_agent_rig: MakeAgentRig) -> None:
     """401 is nobody's task's fault: it waits, and the source says what is wrong."""
-    rig = make_agent_rig(in_turn(ApiError(401, "authentication_error", "invalid x-api-key")))
+    rig = make_agent_rig(in_turn(ModelError(401, "authentication_error", "invalid x-api-key")))
     rig.start()
     rig.ask("task-1", "do it", max_attempts=1)
     why = eventually(lambda: _why(rig), timeout=SLOW, what="the account is paused")

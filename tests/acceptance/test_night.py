@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from task_queue.demo.scripted_model import (
-    ApiError,
     Drop,
     Hang,
+    ModelError,
     Refuse,
     Reply,
     Request,
@@ -45,10 +45,10 @@ LARGE = 100_000
 """Input tokens of the largest response of the night."""
 
 LIMITED = usage_limit(resets_at=None)
-THROTTLED = ApiError(429, "rate_limit_error", "slow down")
-OVERLOADED = ApiError(529, "overloaded_error", "Overloaded")
-UNKNOWN_KEY = ApiError(401, "authentication_error", "invalid bearer token")
-STRANGE = ApiError(400, "invalid_request_error", "the prompt is too strange")
+THROTTLED = ModelError(429, "rate_limit_error", "slow down")
+OVERLOADED = ModelError(529, "overloaded_error", "Overloaded")
+UNKNOWN_KEY = ModelError(401, "authentication_error", "invalid bearer token")
+STRANGE = ModelError(400, "invalid_request_error", "the prompt is too strange")
 DONE = Say("all done")
 LARGE_ANSWER = Say("all done", input_tokens=LARGE)
 LARGE_STEP = UseTool("Bash", {"command": "true"}, input_tokens=LARGE)

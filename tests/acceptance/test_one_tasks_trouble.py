@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from task_queue.demo.scripted_model import ApiError, Reply, Request, Say
+from task_queue.demo.scripted_model import ModelError, Reply, Request, Say
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.conftest import MakeAgentRig, MakeRig
 from tests.acceptance.rig import Rig
@@ -22,7 +22,7 @@ ROUNDS = 4
 def refusing(request: Request) -> Reply:
     """One task is refused; every other one is done."""
     if "venomous words" in request.first_text:
-        return ApiError(403, "permission_error", "Your account does not have access to this model")
+        return ModelError(403, "permission_error", "Your account does not have access to this model")
     return Say("done")
 
 

@@ -20,8 +20,8 @@ from task_queue.agents.claude.options import SessionRequest, launch_of, options_
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.agents.claude.watch import Timers
 from task_queue.demo.scripted_model import (
-    ApiError,
     Hang,
+    ModelError,
     Refuse,
     Reply,
     Say,
@@ -199,7 +199,7 @@ def test_the_queues_own_files_are_closed(bench: MakeBench, tool: str) -> None:
 
 def test_a_refused_login_ends_at_the_first_sign(bench: MakeBench) -> None:
     """The CLI would retry for three minutes; the account is paused within seconds instead."""
-    run = bench(in_turn(ApiError(401, "authentication_error", "invalid x-api-key")))
+    run = bench(in_turn(ModelError(401, "authentication_error", "invalid x-api-key")))
     started = time.monotonic()
 
     outcome, _ = run.run()
@@ -236,7 +236,7 @@ def test_a_usage_limit_tells_its_reset(bench: MakeBench) -> None:
 
 def test_an_overloaded_model_is_unavailable(bench: MakeBench) -> None:
     """After the CLI gave up its retries, the task is not to blame."""
-    run = bench(in_turn(ApiError(529, "overloaded_error", "Overloaded")))
+    run = bench(in_turn(ModelError(529, "overloaded_error", "Overloaded")))
     run.order.env["CLAUDE_CODE_MAX_RETRIES"] = "1"  # type: ignore[index]
 
     outcome, _ = run.run()

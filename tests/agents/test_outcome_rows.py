@@ -15,9 +15,9 @@ from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor
 from task_queue.agents.claude.watch import Timers
 from task_queue.demo.scripted_model import (
-    ApiError,
     Drop,
     Hang,
+    ModelError,
     Reply,
     Request,
     Say,
@@ -136,11 +136,11 @@ def test_bypass_as_root_does_not_start(bench: MakeBench) -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        pytest.param(ApiError(400, "invalid_request_error", "Your credit balance is too low"), id="credit"),
-        pytest.param(ApiError(403, "permission_error", "not for you"), id="forbidden"),
+        pytest.param(ModelError(400, "invalid_request_error", "Your credit balance is too low"), id="credit"),
+        pytest.param(ModelError(403, "permission_error", "not for you"), id="forbidden"),
     ],
 )
-def test_billing_and_rights_are_the_accounts(bench: MakeBench, failure: ApiError) -> None:
+def test_billing_and_rights_are_the_accounts(bench: MakeBench, failure: ModelError) -> None:
     """The CLI ends with subtype success; no task is to blame."""
     run = bench(in_turn(failure))
 
@@ -153,7 +153,7 @@ def test_billing_and_rights_are_the_accounts(bench: MakeBench, failure: ApiError
 @pytest.mark.parametrize("model", ["claude-opus-4-1", None], ids=["named", "not named"])
 def test_a_refused_model_is_not_a_refused_login(bench: MakeBench, model: str | None) -> None:
     """The CLI reports the same failed authentication for both; only a task that names a model has it refused."""
-    run = bench(in_turn(ApiError(403, "permission_error", "not for you")))
+    run = bench(in_turn(ModelError(403, "permission_error", "not for you")))
     run.given(model=model)
 
     outcome, work = run.run()
@@ -190,7 +190,7 @@ def test_a_model_that_fails_and_then_falls_silent_is_unavailable(bench: MakeBenc
     """The silence comes after an announced retry: it is not the agent's own."""
 
     def script(request: Request) -> Reply:
-        return ApiError(529, "overloaded_error", "Overloaded") if request.tries == 1 else Hang()
+        return ModelError(529, "overloaded_error", "Overloaded") if request.tries == 1 else Hang()
 
     run = bench(script)
     run.given(idle_timeout=timedelta(seconds=2))

@@ -28,6 +28,8 @@ FOREIGN = {
     "log_message": "called by http.server",
     "main_loop": "called by uvicorn",
     "capture_signals": "called by uvicorn",
+    "__aenter__": "of async with",
+    "__aexit__": "of async with",
     "tool_results": "of the scripted model, which the tests share",
     "system_text": "of the scripted model, which the tests share",
     "wait_for_request": "of the scripted model, which the tests share",
