@@ -34,7 +34,7 @@ _RELEASED = (OutcomeKind.LIMITED, OutcomeKind.UNAVAILABLE, OutcomeKind.ACCOUNT, 
 _Tag = Annotated[str, Field(max_length=300)]
 _Tags = Annotated[tuple[_Tag, ...], Field(max_length=100)]
 _COMMIT = r"^[0-9a-f]{40}([0-9a-f]{24})?$"
-_ClaimId = Annotated[
+_ClaimInPath = Annotated[
     str,
     Path(
         max_length=2000,
@@ -215,7 +215,9 @@ async def claim_task(
 
 
 @router.post("/{claim_id}/heartbeat")
-def heartbeat(claim_id: _ClaimId, body: HeartbeatRequest, request: Request, caller: CallerNow) -> PulseAnswer:
+def heartbeat(
+    claim_id: _ClaimInPath, body: HeartbeatRequest, request: Request, caller: CallerNow
+) -> PulseAnswer:
     """Renew the lease, and hear what is to be done."""
     told = body.progress or ProgressRequest()
     progress = ToldProgress(told.percent, told.step, told.turns, told.cost_usd, body.last_frame_at)
@@ -223,7 +225,9 @@ def heartbeat(claim_id: _ClaimId, body: HeartbeatRequest, request: Request, call
 
 
 @router.post("/{claim_id}/frames")
-def add_frames(claim_id: _ClaimId, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
+def add_frames(
+    claim_id: _ClaimInPath, body: FramesRequest, request: Request, caller: CallerNow
+) -> FramesAnswer:
     """Add to the transcript. Lines that are there already are left as they are."""
     offset = _desk(request).frames(claim_id, body.epoch, body.offset, body.lines, caller)
     return FramesAnswer(offset=offset)
@@ -232,7 +236,7 @@ def add_frames(claim_id: _ClaimId, body: FramesRequest, request: Request, caller
 @router.post("/{claim_id}/complete")
 def complete(
     *,
-    claim_id: _ClaimId,
+    claim_id: _ClaimInPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -247,7 +251,7 @@ def complete(
 @router.post("/{claim_id}/fail")
 def fail(
     *,
-    claim_id: _ClaimId,
+    claim_id: _ClaimInPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -262,7 +266,7 @@ def fail(
 @router.post("/{claim_id}/release")
 def release(
     *,
-    claim_id: _ClaimId,
+    claim_id: _ClaimInPath,
     body: ReleaseRequest,
     request: Request,
     installation: InstallationNow,
@@ -279,7 +283,7 @@ def release(
 
 def _report(
     request: Request,
-    claim_id: _ClaimId,
+    claim_id: _ClaimInPath,
     body: ReportRequest,
     kinds: tuple[OutcomeKind, ...],
     *,

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-_Decoded = TypeVar("_Decoded", Outcome, Work)
+_Reported = TypeVar("_Reported", Outcome, Work)
 _LONGEST_LIMIT = timedelta(days=31)
 _MOST = 10**9
 
@@ -228,7 +228,7 @@ def report_from(
     return WorkerReport(said, done, now, handed_in)
 
 
-def _record(field: str, kind: type[_Decoded], value: dict[str, Any]) -> _Decoded:
+def _record(field: str, kind: type[_Reported], value: dict[str, Any]) -> _Reported:
     try:
         return decode(kind, encode(value))
     except UnreadableRecordError as error:

@@ -70,10 +70,6 @@ class HttpBench(ClaimsBench):
         await serving
         await asyncio.to_thread(desk.stop)
 
-    def restart(self) -> None:
-        self.close()
-        self.start()
-
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join(20)
