@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from task_queue import __version__
-from task_queue.api import artifacts, events, files, health, pages, sources, tasks, tokens
+from task_queue.api import artifacts, claims, events, files, health, pages, sources, tasks, tokens
 from task_queue.api.problems import MEDIA_TYPE, answer_with_problems
 from task_queue.api.settings import ServedApi
 
@@ -61,7 +61,7 @@ def application(served: ServedApi) -> FastAPI:
     )
     app.state.served = served
     answer_with_problems(app)
-    for operations in (health, tasks, files, artifacts, events, sources, tokens):
+    for operations in (health, tasks, files, artifacts, events, claims, sources, tokens):
         app.include_router(operations.router, responses=_PROBLEMS)
     app.include_router(pages.router)
     app.openapi = partial(_described, app)  # type: ignore[method-assign] # as FastAPI documents it

@@ -12,6 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from task_queue.app.claiming import (
+    ClaimRefusedError,
+    FramesMissingError,
+    NotForWorkersError,
+    ReportFaultError,
+    UnknownClaimError,
+)
 from task_queue.app.duplicates import DuplicateTask
 from task_queue.app.revising import DocumentChangedError
 from task_queue.app.submitting import KeyReusedError
@@ -49,6 +56,7 @@ _CODES = {
 _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
     UnknownTaskError: (404, "task_not_found"),
     AmbiguousTaskError: (404, "task_not_found"),
+    UnknownClaimError: (404, "claim_not_found"),
     BadCursorError: (400, "bad_cursor"),
     KeyReusedError: (422, "idempotency_key_reused"),
     QueueFull: (503, "queue_full"),
@@ -132,6 +140,16 @@ def problem_of(error: TaskQueueError) -> ProblemError:
                 for fault in error.faults
             ]
             return ProblemError(400, "invalid_task", error.in_full, details={"errors": faults})
+        case ClaimRefusedError():
+            return ProblemError(409, error.refusal.value, error.in_full, details={"state": error.state})
+        case FramesMissingError():
+            missing = {"offset": error.offset, "state": TaskState.RUNNING.value}
+            return ProblemError(409, "frames_missing", error.in_full, details=missing)
+        case ReportFaultError():
+            faults = [{"field": f"body.{error.field}", "reason": error.reason}]
+            return ProblemError(422, "invalid_request", error.in_full, details={"errors": faults})
+        case NotForWorkersError():
+            return ProblemError(404, error.code, error.in_full)
         case DuplicateTask(first=first):
             state = TaskState.RUNNING if first.runs else TaskState.PENDING
             known = {"id": first.id, "state": state.value, "source": first.source}

@@ -14,9 +14,10 @@ import socket
 import struct
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -25,6 +26,7 @@ from task_queue.api.guard import RequestGuard
 from task_queue.api.listeners import spelled, tcp_listener, unix_listener
 from task_queue.api.settings import PEER, ServedApi
 from task_queue.app.api_process import note_started, settings_to_serve
+from task_queue.app.claiming import WorkerDesk
 from task_queue.app.installation import Installation
 from task_queue.app.submitting import forget_old_submissions
 from task_queue.config.api_settings import ApiSettings
@@ -84,7 +86,9 @@ async def _serve(
         loop.add_signal_handler(number, end.set)
     if ends_with_stdin:
         loop.add_reader(0, _end_with_stdin, end)
-    app = application(ServedApi(installation, settings, end))
+    desk = WorkerDesk(installation, changed=lambda: _tell(loop, api))
+    api = ServedApi(installation, settings, end, desk)
+    app = application(api)
     guarded = RequestGuard(app, hosts=hosts_of(settings.listen) | {host.lower() for host in settings.hosts})
     servers: list[tuple[_QuietServer, list[socket.socket]]] = []
     if unix:
@@ -92,7 +96,24 @@ async def _serve(
         servers.append((_QuietServer(_configuration(local, None), end), unix))
     if tcp:
         servers.append((_QuietServer(_configuration(guarded, settings), end), tcp))
-    await asyncio.gather(*(server.serve(sockets=sockets) for server, sockets in servers))
+    desk.start()
+    try:
+        await asyncio.gather(
+            *(server.serve(sockets=sockets) for server, sockets in servers), _end_of_waits(api)
+        )
+    finally:
+        await run_in_threadpool(desk.stop)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, api: ServedApi) -> None:
+    """From any thread: those who wait for a task look again."""
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(api.note_change)
+
+
+async def _end_of_waits(api: ServedApi) -> None:
+    await api.ends.wait()
+    api.note_change()
 
 
 def _end_with_stdin(end: asyncio.Event) -> None:

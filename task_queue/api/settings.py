@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from task_queue.app.claiming import WorkerDesk
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
 from task_queue.config.api_settings import ApiSettings
@@ -21,7 +22,21 @@ class ServedApi:
     installation: Installation
     settings: ApiSettings
     ends: asyncio.Event
+    desk: WorkerDesk
     failures: Failures = field(default_factory=Failures)
     kept: KeptDocuments = field(default_factory=KeptDocuments)
     streams: int = 0
     """How many are open."""
+    _change: asyncio.Future[None] | None = None
+
+    def change(self) -> asyncio.Future[None]:
+        """Done once another claim may be possible."""
+        if self._change is None:
+            self._change = asyncio.get_running_loop().create_future()
+        return self._change
+
+    def note_change(self) -> None:
+        """In the loop's own thread."""
+        change, self._change = self._change, None
+        if change is not None and not change.done():
+            change.set_result(None)

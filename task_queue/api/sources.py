@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime
 
-from task_queue.api.callers import CallerNow, InstallationNow
+from task_queue.api.callers import CallerNow, InstallationNow, served
 from task_queue.api.problems import ProblemError
 from task_queue.app import pausing
 from task_queue.app.installation import Installation
@@ -15,7 +16,14 @@ from task_queue.app.sources import SourceLine, list_sources
 from task_queue.app.statistics import StatsView, statistics
 from task_queue.app.status import status
 from task_queue.app.workers import WorkerLine, lines_of
-from task_queue.client.answers import SourceAnswer, SourceAnswers, WorkerAnswer, WorkerAnswers
+from task_queue.client.answers import (
+    RemoteClaimAnswer,
+    RemoteWorkerAnswer,
+    SourceAnswer,
+    SourceAnswers,
+    WorkerAnswer,
+    WorkerAnswers,
+)
 from task_queue.domain.policy import AccessRole, Caller
 
 router = APIRouter(tags=["sources"])
@@ -54,12 +62,34 @@ def drain_source(source_id: str, installation: InstallationNow, caller: CallerNo
 
 
 @router.get("/v1/workers")
-def get_workers(installation: InstallationNow, caller: CallerNow) -> WorkerAnswers:
-    """What the worker of each source does."""
+def get_workers(installation: InstallationNow, caller: CallerNow, request: Request) -> WorkerAnswers:
+    """What the worker of each source does, and what those hold that claim tasks through the API."""
     caller.demand(AccessRole.READ)
     view = lines_of(status(installation, now=installation.now(), waiting_shown=0))
     workers = [_worker(line, caller) for line in view.workers if caller.policy.allows_source(line.source)]
-    return WorkerAnswers(daemon=view.daemon, workers=tuple(workers))
+    return WorkerAnswers(daemon=view.daemon, workers=tuple(workers), remote=tuple(_remote(request, caller)))
+
+
+def _remote(request: Request, caller: Caller) -> Iterator[RemoteWorkerAnswer]:
+    held = [each for each in served(request).desk.held() if caller.policy.allows_source(each.source)]
+    may_see = [each for each in held if caller.policy.is_unlimited or each.worker == caller.name]
+    for worker in dict.fromkeys(each.worker for each in may_see):
+        its = [each for each in may_see if each.worker == worker]
+        claims = tuple(
+            RemoteClaimAnswer(
+                source=each.source,
+                task_id=each.claim.task_id,
+                attempt=each.claim.attempt,
+                lease_expires_at=each.lease_expires_at,
+                progress_percent=each.progress.percent,
+                step=each.progress.step,
+                last_frame_at=each.progress.last_frame_at,
+            )
+            for each in its
+        )
+        yield RemoteWorkerAnswer(
+            worker_id=worker, last_seen=max(each.last_seen for each in its), claims=claims
+        )
 
 
 @router.get("/v1/stats")

@@ -15,12 +15,12 @@ from typing import Any, cast
 
 from task_queue.app.answers import AttentionView, ListedSource, RunningView, SourceView, WaitingView
 from task_queue.app.attention import of_results, of_task
-from task_queue.app.circumstances import Circumstances
 from task_queue.app.ended import ending_in
 from task_queue.app.files import number_in, record, records_in, text_in, time_in, whole_in
 from task_queue.app.finding import document_of, found, unknown_task
 from task_queue.app.installation import Installation
 from task_queue.app.overview import source_view
+from task_queue.app.running import running_in
 from task_queue.app.tracked_task import NeedView, TaskFilter, TaskPage, TaskStatus, TrackedTask
 from task_queue.domain.actions import available_actions
 from task_queue.domain.document import naming
@@ -31,6 +31,7 @@ from task_queue.domain.errors import TaskFileError, TaskQueueError, UnknownTaskE
 from task_queue.domain.policy import Caller, TaskTraits, repository_name
 from task_queue.domain.task import ENDED, Task, TaskId, TaskState
 from task_queue.platform.durable import read_regular
+from task_queue.store.folder.states import ended_state
 
 _ALL = 10**9
 _LOOKS = 2
@@ -86,7 +87,7 @@ def _looked_up(installation: Installation, known: TaskId, caller: Caller, kept: 
     listed, state = found(sources, known)
     circumstances = installation.circumstances()
     view = None if state.ended else source_view(circumstances, listed, waiting_shown=_ALL)
-    rows = _Rows(installation, circumstances, kept)
+    rows = _Rows(installation, circumstances.now, kept)
     tasks = rows.current(listed, view) if view is not None else iter([rows.ended(listed, state, known)])
     task = next((each for each in tasks if each.id == known), None)
     if task is None or not caller.sees(rows.traits_of(task)):
@@ -95,6 +96,26 @@ def _looked_up(installation: Installation, known: TaskId, caller: Caller, kept: 
     if state.ended:
         result = record(listed.folders.result(known))
         task.result = dict(result) if isinstance(result, dict) else None
+    return task
+
+
+def tracked_in(
+    installation: Installation, source_id: str, task_id: TaskId, caller: Caller, kept: KeptDocuments
+) -> TrackedTask:
+    """As ``tracked``, of a task that was claimed in *source_id*: quickly, however many wait there."""
+    listed = installation.sources(source_id)[0]
+    rows, folders = _Rows(installation, installation.now(), kept), listed.folders
+    task: TrackedTask | None = None
+    if (state := ended_state(folders, task_id)) is not None:
+        task = rows.ended(listed, state, task_id)
+    elif os.path.lexists(folders.lock(naming.document_of(task_id))):
+        locks = [naming.lock_of(naming.document_of(task_id))]
+        running, _ = running_in(source_id, folders, locks, installation.now())
+        task = next((rows.running(listed, each) for each in running), None)
+    if task is None:  # it waits again, or ended just now
+        return tracked(installation, task_id, caller, kept)
+    if not caller.sees(rows.traits_of(task)):
+        raise unknown_task(task_id)
     return task
 
 
@@ -143,7 +164,7 @@ def tracked_tasks(
 ) -> list[TrackedTask]:
     """All that match and that *caller* sees, of every source."""
     circumstances = installation.circumstances()
-    rows = _Rows(installation, circumstances, kept)
+    rows = _Rows(installation, circumstances.now, kept)
     needs: dict[TaskId | None, list[NeedView]] = {}
     for each in of_results(circumstances.sources, named=_ALL):
         needs.setdefault(each.task_id, []).append(_need(each))
@@ -171,11 +192,11 @@ def traits_of(installation: Installation, task: TrackedTask) -> TaskTraits:
 
 
 class _Rows:
-    """The tasks of one answer."""
+    """The tasks of one answer, at *now*."""
 
-    def __init__(self, installation: Installation, circumstances: Circumstances, kept: KeptDocuments) -> None:
+    def __init__(self, installation: Installation, now: datetime, kept: KeptDocuments) -> None:
         self._installation = installation
-        self._circumstances = circumstances
+        self._now = now
         self._kept = kept
         self._layers: dict[str, Layers] = {}
 
@@ -185,7 +206,7 @@ class _Rows:
     def current(self, listed: ListedSource, view: SourceView) -> Iterator[TrackedTask]:
         """What runs and waits in the source; *view* has all that waits."""
         for running in view.running:
-            yield self._running(listed, running)
+            yield self.running(listed, running)
         for place, waiting in enumerate(view.waiting, start=1):
             yield self._waiting(listed, waiting, place if view.order_known else None, len(view.running))
 
@@ -209,7 +230,7 @@ class _Rows:
         task.available_actions = available_actions(TaskState.PENDING, needs_person=waiting.needs_person)
         return task
 
-    def _running(self, listed: ListedSource, running: RunningView) -> TrackedTask:
+    def running(self, listed: ListedSource, running: RunningView) -> TrackedTask:
         snapshot = listed.folders.attempt(running.task_id, running.attempt) / "task.md"
         task = self._base(listed, running.task_id, snapshot, TaskStatus.RUNNING)
         task.title = running.title or task.title
@@ -252,7 +273,7 @@ class _Rows:
         try:
             document, changed_at = self._kept.read(path, _document_in)
         except OSError:
-            document, changed_at = None, self._circumstances.now
+            document, changed_at = None, self._now
         settings = self._settings(listed, document)
         labels: Any = json.loads(settings.labels) if settings.labels else {}
         created = naming.time_in(naming.document_of(task_id)) or changed_at

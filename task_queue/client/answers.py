@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -60,9 +61,31 @@ class WorkerAnswer(BaseModel):
     task_id: str | None
 
 
+class RemoteClaimAnswer(BaseModel):
+    """What a worker that claims tasks holds."""
+
+    source: str
+    task_id: str
+    attempt: int
+    lease_expires_at: datetime
+    progress_percent: float | None
+    step: str | None
+    last_frame_at: datetime | None
+    """When its agent last said anything."""
+
+
+class RemoteWorkerAnswer(BaseModel):
+    """A worker that claims tasks through the API, for as long as it holds one."""
+
+    worker_id: str
+    last_seen: datetime
+    claims: tuple[RemoteClaimAnswer, ...]
+
+
 class WorkerAnswers(BaseModel):
     daemon: bool
     workers: tuple[WorkerAnswer, ...]
+    remote: tuple[RemoteWorkerAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)

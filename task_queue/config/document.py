@@ -29,6 +29,8 @@ WORKSPACE_HINT = (
 QUEUE_HINT = (
     "move the queue to a folder of its own, such as tasks/NAME, and correct its path in the configuration"
 )
+DAEMON, WORKERS = "daemon", "workers"
+"""Who serves a source: ``served_by``."""
 _MAX_ID_BYTES = 100
 _MAX_BYTES = 16 * 2**20
 _LEFT = "correct the JSON; the file is left as it is"
@@ -65,6 +67,13 @@ class SourceEntry:
     windows: tuple[str, ...] = ()
     quiet: tuple[str, ...] = ()
     repository: str | None = None
+    served_by: str = DAEMON
+    slots: int | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether workers claim its tasks through the API."""
+        return self.served_by == WORKERS
 
     @property
     def has_own_isolation(self) -> bool:
@@ -163,7 +172,7 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
     from task_queue.domain.document.layers import usable_layers  # only where a task waits: 10 ms
 
     own, common = source.project_workspace, _text(document.get("project_workspace"))
-    return usable_layers(
+    layers = usable_layers(
         document.get("defaults"),
         source.defaults,
         executors=_section(document, "executors"),
@@ -172,6 +181,7 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
         ageing=_section(document, "limits").get("ageing"),
         capabilities=document.get("capabilities"),
     )[0]
+    return layers.of_workers() if source.is_remote else layers
 
 
 def _section(document: dict[str, Any], name: str) -> dict[str, object]:
@@ -299,6 +309,8 @@ def _entry(item: object) -> SourceEntry | None:
         windows=_texts(values.get("windows")),
         quiet=_texts(values.get("quiet")),
         repository=_text(values.get("repository")),
+        served_by=_text(values.get("served_by")) or DAEMON,
+        slots=_whole(values.get("slots")),
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, cast
 from pydantic import BaseModel
 
 from task_queue.config import document
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.secrets import is_secret, redacted, says_secret, secrets_in

@@ -98,6 +98,21 @@ class Locations:
         return self.state_dir / "claims.jsonl"
 
     @property
+    def leased_claims(self) -> Path:
+        """The same of the claims that workers hold, whom the API's process serves."""
+        return self.state_dir / "leased-claims.jsonl"
+
+    @property
+    def leased_drops(self) -> Path:
+        """As ``drops``, of the sources that workers serve."""
+        return self.state_dir / "leased-dropped.json"
+
+    @property
+    def dispatch_state(self) -> Path:
+        """What the API's process says of the sources that workers serve, and of the workers."""
+        return self.state_dir / "dispatch.json"
+
+    @property
     def events(self) -> Path:
         """The folder of the event log."""
         return self.state_dir / "events"
@@ -175,6 +190,9 @@ class Locations:
             self.api_state,
             self.api_log,
             self.tokens,
+            self.leased_claims,
+            self.leased_drops,
+            self.dispatch_state,
         )
 
 

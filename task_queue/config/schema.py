@@ -14,27 +14,20 @@ from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from task_queue.config import document
 from task_queue.config.api_settings import ApiSettings
 from task_queue.config.retention import RetentionSettings
-from task_queue.config.section import MOST_MB, AbsolutePath, Period, Section, absolute
+from task_queue.config.section import MOST_MB, AbsolutePath, Period, Section
+from task_queue.config.source_settings import Amount, AtLeastOne, Source, SourceId
 from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import PERIOD, TAG
 from task_queue.domain.errors import ConfigError
-from task_queue.domain.hours import Hours, hours_of, span_of
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
@@ -44,24 +37,10 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _closable(path: Path) -> Path:
-    problem = document.why_not_closed(absolute(path))
-    if problem:
-        raise ValueError(problem)
-    return path
-
-
 def _absolute_program(argv: tuple[str, ...]) -> tuple[str, ...]:
     if argv and not Path(argv[0]).is_absolute():
         raise ValueError("must begin with the absolute path of a program")
     return argv
-
-
-def _source_id(text: str) -> str:
-    problem = document.why_not_an_id(text)
-    if problem:
-        raise ValueError(problem)
-    return text
 
 
 def _variable(name: str) -> str:
@@ -96,60 +75,7 @@ def _hours(text: str) -> str:
     return text
 
 
-def _span(text: str) -> str:
-    span_of(text)
-    return text
-
-
-def _several(given: object) -> object:
-    if isinstance(given, str):
-        return (given,)
-    return tuple(cast("list[object]", given)) if isinstance(given, list) else given
-
-
-SourceId = Annotated[str, AfterValidator(_source_id)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
-AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
-Amount = Annotated[float, Field(gt=0, le=1_000_000)]
-Spans = Annotated[tuple[Annotated[str, AfterValidator(_span)], ...], BeforeValidator(_several)]
-"""One text, or several."""
-
-
-class Source(Section):
-    id: SourceId
-    path: Annotated[Path, AfterValidator(_closable)]
-    """The ``pending/`` folder."""
-    description: str = ""
-    added_at: str | None = None
-    project_workspace: AbsolutePath | None = None
-    defaults: dict[str, Any] = Field(default={})
-    daily_budget_usd: Amount | None = None
-    max_pending: AtLeastOne | None = None
-    """Instead of ``limits.max_pending``."""
-    setup: tuple[str, ...] = ()
-    """Commands that make a fresh working tree ready, e.g. install dependencies."""
-    paused: bool = False
-    windows: Spans = ()
-    """Hours in which it starts tasks: see ``domain.hours``."""
-    quiet: Spans = ()
-    """Hours in which it starts none, within its windows too."""
-    repository: str | None = None
-    """URL of the repository that its tasks work on: tokens may be limited to it."""
-
-    @model_validator(mode="after")
-    def _opens(self) -> Source:
-        hours_of(self.windows, self.quiet)
-        return self
-
-    @property
-    def hours(self) -> Hours | None:
-        """None if it starts tasks at every hour."""
-        return hours_of(self.windows, self.quiet) if self.windows or self.quiet else None
-
-    @property
-    def queue(self) -> Path:
-        """The folder that holds ``pending/`` and its siblings."""
-        return self.path.parent
 
 
 class Agent(Section):
@@ -319,6 +245,11 @@ class Config(Section):
     @property
     def sources(self) -> tuple[Source, ...]:
         return self.task_source_directories
+
+    @property
+    def own_sources(self) -> tuple[Source, ...]:
+        """Those that the daemon serves itself."""
+        return tuple(source for source in self.sources if not source.is_remote)
 
     def source(self, source_id: str) -> Source | None:
         return next((source for source in self.sources if source.id == source_id), None)

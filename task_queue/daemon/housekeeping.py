@@ -17,7 +17,8 @@ from datetime import timedelta
 
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import Locations
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.naming import key_of_copy
 from task_queue.domain.errors import GitError

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config.environment import template_environment
 from task_queue.config.locations import Locations
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.domain.attempt.needs import attention_of, is_landed, is_waiting_to_land
 from task_queue.domain.document import naming

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from task_queue import __version__
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.domain import metrics
 from task_queue.domain.attempt.account import Account, pause_ends_at
 from task_queue.domain.document import naming

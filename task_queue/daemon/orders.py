@@ -17,7 +17,8 @@ from task_queue.config.document import QUEUE_HINT, WORKSPACE_HINT, why_not_close
 from task_queue.config.environment import agent_environment
 from task_queue.config.locations import demand_trusted_folders
 from task_queue.config.roots import demand_allowed, directory_named
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
@@ -100,7 +101,7 @@ class ConfiguredOrders:
                 ageing=PERIOD(config.limits.ageing) if config.limits.ageing else None,
                 capabilities=config.capabilities,
             )
-            self._parsed[:] = [(config, layers)]
+            self._parsed[:] = [(config, layers.of_workers() if source.is_remote else layers)]
         return self._parsed[0][1]
 
     def settings_of(self, task: Task) -> Settings:
@@ -218,10 +219,10 @@ class ConfiguredOrders:
             events=self.events,
             notes=notes,
             fresh=journal.fresh,
-            dependencies=self._dependencies(settings),
+            dependencies=self.dependencies_of(settings),
         )
 
-    def _dependencies(self, settings: Settings) -> tuple[Dependency, ...]:
+    def dependencies_of(self, settings: Settings) -> tuple[Dependency, ...]:
         """What the tasks committed that it depends on; of a branch that a person gave up, nothing is asked."""
         found: list[Dependency] = []
         for task_id in settings.depends_on:

@@ -26,8 +26,9 @@ from task_queue.config import document, schema
 from task_queue.config.environment import agent_environment, template_environment
 from task_queue.config.locations import Locations, demand_trust
 from task_queue.config.schema import Config
-from task_queue.daemon.admission import Bounds, SharedAdmission
+from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
+from task_queue.daemon.admission.bounds import bounds_of
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
 from task_queue.daemon.api import ApiProcess
@@ -41,7 +42,6 @@ from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.schedules import DueTasks
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
-from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import parse_defaults, resolve
 from task_queue.domain.errors import ConfigError, GitError
 from task_queue.domain.events import (
@@ -54,7 +54,6 @@ from task_queue.domain.events import (
     TaskSettled,
 )
 from task_queue.domain.standstill import Standstill
-from task_queue.domain.together import Caps
 from task_queue.domain.work.baseline import BrokenBase
 from task_queue.git.merged_branches import MergedBranches
 from task_queue.git.program import Git
@@ -349,7 +348,7 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         self._config = config
         self._warnings = [*_warnings(), *_shared_workspaces(config)]
-        self._admission.configure(_bounds_of(config))
+        self._admission.configure(bounds_of(config))
         self._sources.apply()
         self._due_tasks.look_soon()
         self._housekeeping.look_soon()
@@ -405,33 +404,6 @@ class Daemon:
             log.warning("state file not written path=%s error=%s", self._locations.daemon_state, error)
             return
         self._state = state
-
-
-def _bounds_of(config: Config) -> Bounds:
-    return Bounds(
-        places=config.limits.running,
-        min_free_mb=config.limits.min_free_mb,
-        starts_per_10min=config.limits.starts_per_10min,
-        daily_budget_usd=config.limits.daily_budget_usd,
-        hold_above_utilization=config.limits.hold_above_utilization,
-        hold_below_priority=config.limits.hold_below_priority,
-        unreviewed=config.limits.unreviewed,
-        start_gap=PERIOD(config.limits.start_gap) if config.limits.start_gap else None,
-        caps=Caps(config.limits.per_workspace, config.limits.per_repository),
-        workspaces={
-            source.id: str(workspace)
-            for source in config.sources
-            if (workspace := config.workspace_of(source)) is not None
-        },
-        folders={source.id: source.queue for source in config.sources},
-        closed=frozenset(source.id for source in config.sources if source.paused),
-        source_budgets={
-            source.id: source.daily_budget_usd
-            for source in config.sources
-            if source.daily_budget_usd is not None
-        },
-        hours={source.id: source.hours for source in config.sources if source.hours is not None},
-    )
 
 
 def _shared_workspaces(config: Config) -> list[str]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.daemon.worker import LONGEST_WAIT_FOR_A_TIME_S
 from task_queue.domain.document import naming
 from task_queue.domain.events import ScheduleBroken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from task_queue.config.schema import Source
+from task_queue.config.source_settings import Source
 from task_queue.daemon.worker import Worker
 from task_queue.domain.source_pause import SourcePause, SourcePauseState
 from task_queue.store.folder.engine import FolderEngine

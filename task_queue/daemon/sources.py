@@ -18,7 +18,8 @@ from typing import Any
 
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config.locations import Locations
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.cycles import SharedCycles
@@ -120,7 +121,7 @@ class ServedSources:
 
     def apply(self) -> None:
         """Serve what the configuration lists now; what runs is not disturbed."""
-        wanted = {source.id: source for source in self._config_of().sources}
+        wanted = {source.id: source for source in self._config_of().own_sources}
         for source_id, served in self._served.items():
             source = wanted.get(source_id)
             if (source is None or source.path != served.source.path) and not served.retiring:
@@ -218,7 +219,7 @@ class ServedSources:
 
     def _fill_room(self) -> None:
         """Serve what the configuration lists and is not served, those with tasks first, as far as there is room."""
-        missing = [source for source in self._config_of().sources if source.id not in self._served]
+        missing = [source for source in self._config_of().own_sources if source.id not in self._served]
         if len(missing) > self._room - len(self._served):
             missing.sort(key=_is_bare)
         room = max(0, self._room - len(self._served))
@@ -242,7 +243,7 @@ class ServedSources:
             served.worker.retire()
 
     def _left_out_with_tasks(self) -> list[Source]:
-        left_out = [source for source in self._config_of().sources if source.id in self._left_out]
+        left_out = [source for source in self._config_of().own_sources if source.id in self._left_out]
         return [source for source in left_out if not _is_bare(source)]
 
     def warnings(self) -> tuple[str, ...]:

@@ -138,6 +138,12 @@ class Supervision:
         if attempt is not None:
             self._wait_for(claim, attempt, limit=None)
 
+    def give_up(self, claim: Claim, outcome: Outcome) -> None:
+        """Commit for a runner out of reach: the agent's own end if it had reported one, else *outcome*."""
+        if self._requests.cancel_requested(claim):
+            outcome = Outcome(OutcomeKind.CANCELLED, "cancelled while it ran", (outcome.reason,))
+        self._commit_for_killed(claim, outcome)
+
     def commit(self, claim: Claim, outcome: Outcome, *, by: str, work: Work | None = None) -> None:
         """Commit an ending that no runner committed; an earlier one stands."""
         self._disown_forged(claim)
@@ -309,11 +315,13 @@ class Supervision:
 
     def _commit_for_killed(self, claim: Claim, outcome_if_killed: Outcome) -> None:
         """The agent's own end if it had reported one, else *outcome_if_killed*; a command cannot be continued."""
-        finished = self._rebuilt(claim) if outcome_if_killed.kind is OutcomeKind.INTERRUPTED else None
+        is_unknown = outcome_if_killed.kind in {OutcomeKind.INTERRUPTED, OutcomeKind.CRASHED}
+        finished = self._rebuilt(claim) if is_unknown else None
         if finished is not None:
             self._attempts.commit(claim, replace(finished, work=self._compared(claim, finished.work)))
             return
-        outcome = replace(outcome_if_killed, lost_session=not self._policy(claim).repeatable)
+        lost = outcome_if_killed.lost_session or not self._policy(claim).repeatable
+        outcome = replace(outcome_if_killed, lost_session=lost)
         self._commit_for_dead(claim, outcome, by="worker")
 
     def _commit_for_dead(self, claim: Claim, outcome: Outcome, *, by: str) -> None:

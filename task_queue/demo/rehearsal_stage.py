@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.config.environment import agent_environment
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.demo.scripted_model import ScriptedModel, child_environment
 from task_queue.domain.document import frontmatter, writing
 from task_queue.domain.document.choices import Isolation, Landing, Workflow

@@ -14,6 +14,7 @@ from typing import Any
 
 from task_queue.domain.attention import Attention
 from task_queue.domain.document.choices import Isolation
+from task_queue.domain.lease import LeaseTerms
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.domain.work.repository_changes import RepositoryChange
 
@@ -268,6 +269,8 @@ class RunRecord:
     """What it works for, so that a claim that was removed by hand can be put back."""
     bounds: AttemptLimits | None = None
     """For people who watch; nothing is decided by it."""
+    lease: LeaseTerms | None = None
+    """Where a worker carries it out that claimed it through the API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ from task_queue.config.schema import (
     Limits,
     MetricsSettings,
     NotificationTarget,
-    Source,
 )
+from task_queue.config.source_settings import Source
 from task_queue.domain.attempt.lifecycle import Policy, decide
 from task_queue.domain.attempt.results import attempt_of, bare_ending
 from task_queue.domain.attempt.verdict import TABLE
@@ -147,7 +147,9 @@ CONFIGURATION: dict[str, str] = {
     "agent.env_file": "a file with lines `NAME=VALUE`, such as `ANTHROPIC_API_KEY=...`; yours alone (0600), else it is refused",
     "agent.key_command": "program (absolute path) and arguments; it prints `ANTHROPIC_API_KEY` in one line",
     "agent.config_dir": "a `CLAUDE_CONFIG_DIR` for the queue alone",
-    "task_source_directories[].repository": "URL of the repository that its tasks work on; [tokens](api.md#credentials) may be limited to it",
+    "task_source_directories[].repository": "URL of the repository that its tasks work on: workers fetch it, and [tokens](api.md#credentials) may be limited to it",
+    "task_source_directories[].served_by": "`daemon`, or `workers`: workers [claim](api.md#claims) its tasks through the API, whose process serves it, and the daemon leaves it alone",
+    "task_source_directories[].slots": "with `served_by: workers`: how many of its tasks workers may hold at once; without it, one",
     "agent.cli_path": "path of the CLI, instead of the one in the SDK",
     "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",

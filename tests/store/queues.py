@@ -23,6 +23,7 @@ from task_queue.app.circumstances import Circumstances, listed
 from task_queue.app.overview import source_view
 from task_queue.config import document, schema
 from task_queue.config.locations import Locations
+from task_queue.config.source_settings import Source
 from task_queue.daemon.admission import Bounds, SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.broken_bases import BrokenBases
@@ -284,7 +285,7 @@ class Queue:
             "executors": {"make": {"kind": "command", "argv": ["make"]}},
         }
 
-    def _serve(self, source: schema.Source) -> None:
+    def _serve(self, source: Source) -> None:
         configured = ConfiguredOrders(
             lambda: self.config,
             source,

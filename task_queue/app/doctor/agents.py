@@ -13,7 +13,8 @@ from task_queue.app.doctor.check import DoctorCheck
 from task_queue.app.files import Record, names_in, record, records_in, texts_in
 from task_queue.config.credentials import CREDENTIALS, credentials
 from task_queue.config.locations import Locations
-from task_queue.config.schema import Config, Source
+from task_queue.config.schema import Config
+from task_queue.config.source_settings import Source
 from task_queue.domain.document.settings import parse_defaults
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.permission.profiles import DeniedBy

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from task_queue.config.schema import Config
+from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.hours import Hours
 from task_queue.domain.together import Caps
 
@@ -29,3 +31,30 @@ class Bounds:
     """Where the tasks of each source work that name no directory."""
     source_budgets: dict[str, float] = field(default_factory=dict[str, float])
     hours: dict[str, Hours] = field(default_factory=dict[str, Hours])
+
+
+def bounds_of(config: Config) -> Bounds:
+    return Bounds(
+        places=config.limits.running,
+        min_free_mb=config.limits.min_free_mb,
+        starts_per_10min=config.limits.starts_per_10min,
+        daily_budget_usd=config.limits.daily_budget_usd,
+        hold_above_utilization=config.limits.hold_above_utilization,
+        hold_below_priority=config.limits.hold_below_priority,
+        unreviewed=config.limits.unreviewed,
+        start_gap=PERIOD(config.limits.start_gap) if config.limits.start_gap else None,
+        caps=Caps(config.limits.per_workspace, config.limits.per_repository),
+        workspaces={
+            source.id: str(workspace)
+            for source in config.sources
+            if (workspace := config.workspace_of(source)) is not None
+        },
+        folders={source.id: source.queue for source in config.sources},
+        closed=frozenset(source.id for source in config.sources if source.paused),
+        source_budgets={
+            source.id: source.daily_budget_usd
+            for source in config.sources
+            if source.daily_budget_usd is not None
+        },
+        hours={source.id: source.hours for source in config.sources if source.hours is not None},
+    )

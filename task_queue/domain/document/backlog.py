@@ -34,8 +34,9 @@ _Family = tuple[str, int, str | None, int]
 
 No executor and no model for tasks that are doomed, which no hold concerns.
 """
-_Kind = tuple[_Family, str | None, bool, tuple[str, ...]]
-"""With the workspace that it names, whether it works in place, and what it touches: of these there may be many."""
+_Kind = tuple[_Family, str | None, bool, tuple[str, ...], tuple[str, tuple[str, ...], str | None]]
+"""With the workspace that it names, whether it works in place, what it touches, and what a worker looks at: its type,
+the capabilities that it needs, who submitted it. Of these there may be many."""
 _ByAge = tuple[float, datetime, str, TaskId]
 """Within a kind, as ``place_in_order``: counts from, dropped at, the name as it sorts, and the id."""
 _HeapItem = TypeVar("_HeapItem", _ByAge, tuple[datetime, TaskId])
@@ -389,12 +390,13 @@ def _tries_before(task: Waiting, other: Waiting) -> bool:
 def _kind_of(found: Ready | DependencyFailed) -> _Kind:
     task = found.task
     if isinstance(found, DependencyFailed):
-        return ("", task.priority, None, 0), None, False, ()
+        return ("", task.priority, None, 0), None, False, (), ("", (), None)
     return (
         (task.executor, task.priority, task.model, task.paused),
         task.workspace,
         task.in_place,
         task.touches,
+        (task.type, task.capabilities, task.submitted_by),
     )
 
 

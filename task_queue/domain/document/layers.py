@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -36,6 +36,10 @@ class Layers:
     """A level of priority is worth as much as that time of waiting."""
     capabilities: tuple[str, ...] | None = None
     """What this machine has; None where a task may need anything."""
+
+    def of_workers(self) -> Layers:
+        """The same where workers on other machines carry the tasks out: what those have is not known here."""
+        return replace(self, executors=None, capabilities=None)
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*.

@@ -63,6 +63,7 @@ class Waiting:
     """It works in that directory, and not in a checkout of its own."""
     touches: tuple[str, ...] = ()
     type: str = WorkType.GENERAL
+    submitted_by: str | None = None
     length: int = 0
     """Of its text, in characters: estimates go by it."""
     max_budget_usd: float | None = None
@@ -190,6 +191,7 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "capabilities": settings.capabilities,
         "executor": settings.executor,
         "type": settings.type,
+        "submitted_by": settings.submitted_by,
         "max_budget_usd": settings.max_budget_usd,
         "model": settings.model,
         "workspace": settings.workspace,

@@ -58,7 +58,7 @@ class FolderAttempts:
     def runs_out_of_sight(self, claim: Claim) -> bool:
         path = self._layout.attempt_of(claim) / ALIVE
         run = self._record(RunFile, claim, RUN)
-        if run is None or run.abandoned or run.process.is_in_sight:
+        if run is None or run.abandoned or run.lease is not None or run.process.is_in_sight:
             return False
         life = life_of(run.process, path)
         if life is Life.UNKNOWN:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from task_queue.domain.lease import WORKER, LeaseTerms
 from task_queue.domain.model import SCHEMA_VERSION, AttemptLimits, Claim, Owner, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.platform.identity import ProcessIdentity
 from task_queue.platform.owners import owner_of, process_of
 from task_queue.platform.records import encode
+
+_NO_PROCESS = ProcessIdentity(0, 0, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +129,13 @@ class RunFile:
     pid_namespace: str = ""
     bounds: AttemptLimits | None = None
     """For people who watch."""
+    lease: LeaseTerms | None = None
+    """Of a worker that claimed it through the API: then no process here runs it, and the keys of one are 0."""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
     def of(cls, run: RunRecord) -> Self:
-        process, _ = _process(run.runner)
+        process = _NO_PROCESS if run.lease is not None else _process(run.runner)[0]
         return cls(
             task_id=run.task_id,
             attempt=run.attempt,
@@ -143,6 +148,7 @@ class RunFile:
             claim=LockFile.of(run.claim) if run.claim else None,
             pid_namespace=process.pid_namespace,
             bounds=run.bounds,
+            lease=run.lease,
         )
 
     @property
@@ -155,11 +161,12 @@ class RunFile:
             task_id=self.task_id,
             attempt=self.attempt,
             marker=self.marker,
-            runner=owner_of(self.process),
+            runner=owner_of(self.process) if self.lease is None else Owner(WORKER, self.lease.worker),
             started_at=self.started_at,
             abandoned=self.abandoned,
             claim=self.claim.claim if self.claim else None,
             bounds=self.bounds,
+            lease=self.lease,
         )
 
 

@@ -1,0 +1,256 @@
+"""For workers: claim a task, show signs of life, say how it ended. What the operations of the API call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from task_queue.app.installation import Installation
+from task_queue.app.tracked_task import DOCUMENTED, TrackedTask
+from task_queue.app.tracking import KeptDocuments, tracked_in
+from task_queue.dispatch.served import WorkerSources
+from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.errors import TaskQueueError
+from task_queue.domain.lease import Directive, LeaseTerms
+from task_queue.domain.model import Outcome, OutcomeKind, Work
+from task_queue.domain.policy import OWNER, AccessRole, Caller, NotAllowedError, TaskTraits, repository_name
+from task_queue.domain.task import TaskId
+from task_queue.platform.records import UnreadableRecordError, decode, encode
+from task_queue.ports.claims import (
+    ClaimRefusedError,
+    ClaimWish,
+    FramesMissingError,
+    GivenClaim,
+    HandedIn,
+    HeldClaim,
+    ToldProgress,
+    UnknownClaimError,
+    WorkerReport,
+)
+
+__all__ = [
+    "ClaimRefusedError",
+    "Directive",
+    "FramesMissingError",
+    "HandedIn",
+    "ToldProgress",
+    "UnknownClaimError",
+]
+
+
+class NotForWorkersError(TaskQueueError):
+    """A source was asked for that workers do not serve. ``code`` is for programs."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ReportFaultError(TaskQueueError):
+    """What a worker reports does not fit together; ``field`` is at fault."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class OrderView:
+    """All that a worker needs to carry out an attempt."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    document: str
+    """Markdown. Its front matter holds the settings that are in force for the task."""
+    task_id: TaskId
+    attempt: int
+    session_id: str
+    repository: str | None
+    """URL from which it is fetched; null where the source names none."""
+    base_commit: str | None
+    """On which the work begins; null where the source works in no repository."""
+    branch: str
+    """How the queue names the task's branch."""
+    target: str | None
+    """The branch into which it is merged."""
+    artifacts: tuple[dict[str, Any], ...] = ()
+    """Files that came with the task: name, size, sha256."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ClaimView:
+    """A claim as its worker has it. Every call on it needs `id` and `epoch`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    id: str
+    epoch: int
+    """The number of the task's attempt."""
+    lease_expires_at: datetime
+    order: OrderView
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ClaimAnswer:
+    """A task that was claimed; null where none fits that may start now."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    task: TrackedTask | None
+    claim: ClaimView | None
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class PulseAnswer:
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    lease_expires_at: datetime
+    directive: Directive
+    """`drain`: finish it, nothing more is handed out; `cancel`: end it, then say that it failed as cancelled."""
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ReportAnswer:
+    """`already_applied`: it was reported before, and this changed nothing."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    answer: str
+    task: TrackedTask
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTask:
+    """What a worker asks for; as in ``ports.claims.ClaimWish``."""
+
+    worker_id: str
+    lease_s: float
+    sources: tuple[str, ...] | None
+    types: tuple[str, ...] | None
+    capabilities: tuple[str, ...]
+    executors: tuple[str, ...] | None
+
+
+class WorkerDesk:
+    """Where workers come to; one for the process. Thread-safe."""
+
+    def __init__(self, installation: Installation, *, changed: Callable[[], None]) -> None:
+        """*changed* is called, from any thread, when another claim may be possible. Raises ConfigError."""
+        self._served = WorkerSources(installation.locations, clock=installation.clock, changed=changed)
+        self._claims = self._served.claims
+
+    def start(self) -> None:
+        self._served.start()
+
+    def stop(self) -> None:
+        self._served.stop()
+
+    def claim(
+        self, installation: Installation, wanted: WantedTask, caller: Caller, kept: KeptDocuments
+    ) -> ClaimAnswer:
+        """Raises NotAllowedError, NotForWorkersError."""
+        self._served.refresh()
+        given = self._claims.claim(_wish(installation, wanted, caller))
+        if given is None:
+            return ClaimAnswer(None, None)
+        task = tracked_in(installation, given.source, given.task_id, caller, kept)
+        return ClaimAnswer(task, _view(given))
+
+    def heartbeat(self, claim_id: str, epoch: int, progress: ToldProgress, caller: Caller) -> PulseAnswer:
+        """Raises ClaimRefusedError, UnknownClaimError, NotAllowedError; as those that follow."""
+        pulse = self._claims.heartbeat(claim_id, epoch=epoch, worker=_worker(caller), progress=progress)
+        return PulseAnswer(pulse.lease_expires_at, pulse.directive)
+
+    def frames(self, claim_id: str, epoch: int, offset: int, lines: Sequence[str], caller: Caller) -> int:
+        """Raises FramesMissingError, too."""
+        return self._claims.frames(claim_id, epoch=epoch, worker=_worker(caller), offset=offset, lines=lines)
+
+    def report(
+        self,
+        installation: Installation,
+        claim_id: str,
+        epoch: int,
+        report: WorkerReport,
+        *,
+        caller: Caller,
+        kept: KeptDocuments,
+    ) -> ReportAnswer:
+        is_first = self._claims.report(claim_id, epoch=epoch, worker=_worker(caller), report=report)
+        source, task_id = self._claims.task_of(claim_id)
+        task = tracked_in(installation, source, task_id, caller, kept)
+        return ReportAnswer("applied" if is_first else "already_applied", task)
+
+    def held(self) -> tuple[HeldClaim, ...]:
+        return self._claims.held()
+
+
+def report_from(
+    outcome: dict[str, Any], work: dict[str, Any], handed_in: HandedIn | None, now: datetime
+) -> WorkerReport:
+    """What a worker sent. Raises ReportFaultError."""
+    try:
+        said = decode(Outcome, encode(outcome))
+    except UnreadableRecordError as error:
+        raise ReportFaultError("outcome", str(error)) from None
+    try:
+        done = decode(Work, encode(work))
+    except UnreadableRecordError as error:
+        raise ReportFaultError("work", str(error)) from None
+    return WorkerReport(said, done, now, handed_in)
+
+
+def demand_kind(report: WorkerReport, kinds: Sequence[OutcomeKind]) -> None:
+    """Raises ReportFaultError unless the outcome is one of *kinds*."""
+    if report.outcome.kind not in kinds:
+        named = ", ".join(kinds)
+        raise ReportFaultError("outcome.kind", f"must be one of: {named}")
+
+
+def _worker(caller: Caller) -> str | None:
+    """None for the owner, who may speak for each. Raises NotAllowedError."""
+    caller.demand(AccessRole.WORK)
+    return None if caller.name == OWNER else caller.name
+
+
+def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> ClaimWish:
+    worker = _worker(caller)
+    if worker is not None and worker != wanted.worker_id:
+        raise NotAllowedError(
+            f"the credential is that of {worker}, not of {wanted.worker_id}", code="worker_mismatch"
+        )
+    entries = {entry.id: entry for entry in installation.entries()}
+    for source in wanted.sources or ():
+        entry = entries.get(source)
+        if entry is None or not caller.policy.allows_source(source):
+            raise NotForWorkersError(f"there is no source '{source}'", code="source_not_found")
+        if not entry.is_remote:
+            raise NotForWorkersError(f"the daemon serves '{source}', not workers", code="not_for_workers")
+
+    def allows(source: str, task: Waiting) -> bool:
+        entry = entries.get(source)
+        if entry is None or not caller.policy.allows_source(source):
+            return False
+        repository = None if entry.repository is None else repository_name(entry.repository)
+        traits = TaskTraits(
+            source, task.type, task.executor, task.capabilities, repository, task.submitted_by
+        )
+        return caller.sees(traits)
+
+    terms = LeaseTerms(wanted.worker_id, wanted.lease_s)
+    return ClaimWish(terms, wanted.sources, wanted.types, wanted.executors, wanted.capabilities, allows)
+
+
+def _view(given: GivenClaim) -> ClaimView:
+    order = given.order
+    return ClaimView(
+        given.id,
+        given.epoch,
+        given.lease_expires_at,
+        OrderView(
+            order.document,
+            order.task_id,
+            order.attempt,
+            order.session_id,
+            order.repository,
+            order.base_commit,
+            order.branch,
+            order.target,
+        ),
+    )

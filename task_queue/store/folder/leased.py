@@ -1,0 +1,134 @@
+"""The folder of an attempt that a worker elsewhere carries out: who holds it, its frames, what it reported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+
+from task_queue.domain.errors import EngineUnavailable
+from task_queue.domain.model import Claim, RunRecord
+from task_queue.domain.task import TaskId
+from task_queue.platform import durable
+from task_queue.platform.records import encode
+from task_queue.ports.claims import FramesMissingError, WorkerReport
+from task_queue.store.folder.archive import Archive
+from task_queue.store.folder.attempts import ENDING, TRANSCRIPT
+from task_queue.store.folder.files import make_attempt, publish_once, read_record
+from task_queue.store.folder.layout import RUN, Layout
+from task_queue.store.folder.records import RunFile, run_bytes
+
+REPORT = "report.json"
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LeasedAttempts:
+    """Of one source. Every method raises EngineUnavailable."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._archive = Archive(layout)
+
+    def begin(self, run: RunRecord) -> None:
+        """Say durably who holds the attempt: from here on it is a worker's, over kills of this process."""
+        assert run.claim is not None
+        with _available():
+            folder = make_attempt(self._layout, run.task_id, run.attempt)
+            publish_once(folder / RUN, run_bytes(run))
+
+    def run_of(self, task_id: TaskId, attempt: int) -> RunRecord | None:
+        """None where no worker held that attempt."""
+        with _available():
+            run = read_record(RunFile, self._layout.attempt(task_id, attempt) / RUN)
+        if not isinstance(run, RunFile) or run.lease is None or run.claim is None:
+            return None
+        return run.record
+
+    def last_attempt(self, task_id: TaskId) -> int:
+        with _available():
+            return max(self._archive.attempts_used(task_id), default=0)
+
+    def has_ended(self, claim: Claim) -> bool:
+        return os.path.lexists(self._layout.attempt_of(claim) / ENDING)
+
+    def state_of(self, task_id: TaskId) -> str:
+        with _available():
+            state = self._archive.ended_state(task_id) or self._archive.state_of(task_id)
+        return "unknown" if state is None else state.value
+
+    def report(self, claim: Claim, report: WorkerReport) -> bool:
+        """Keep how a worker says that it ended, durably; False if it, or another process, has said it before."""
+        with _available():
+            folder = make_attempt(self._layout, claim.task_id, claim.attempt)
+            try:
+                durable.publish(folder / REPORT, encode(report))
+            except FileExistsError:
+                return False
+        return True
+
+    def report_of(self, claim: Claim) -> WorkerReport | None:
+        with _available():
+            report = read_record(WorkerReport, self._layout.attempt_of(claim) / REPORT)
+        return report if isinstance(report, WorkerReport) else None
+
+    def add_frames(self, claim: Claim, offset: int, lines: Sequence[str], *, held: int, room: int) -> int:
+        """Add what of *lines* is not among the *held* first ones; how many there are then.
+
+        Beyond *room* bytes nothing is kept, and the lines count nevertheless.
+        """
+        if offset > held:
+            raise FramesMissingError(held)
+        new = lines[held - offset :]
+        data = "".join(f"{line}\n" for line in new).encode(errors="replace")
+        if data:
+            with _available():
+                folder = make_attempt(self._layout, claim.task_id, claim.attempt)
+                _append(folder / TRANSCRIPT, data, room)
+        return max(held, offset + len(lines))
+
+    def frames_of(self, claim: Claim) -> int:
+        """How many lines there are; half a line that a kill left is taken away."""
+        with _available(), suppress(FileNotFoundError):
+            return _whole_lines(self._layout.attempt_of(claim) / TRANSCRIPT)
+        return 0
+
+
+def _append(path: os.PathLike[str], data: bytes, room: int) -> None:
+    """In one piece, or not at all."""
+    fd = os.open(path, _FLAGS, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        if size + len(data) > room:
+            return
+        written = os.write(fd, data)
+        if written < len(data):
+            os.ftruncate(fd, size)
+            raise OSError(28, os.strerror(28), os.fspath(path))
+    finally:
+        os.close(fd)
+
+
+def _whole_lines(path: os.PathLike[str]) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        count, end, at = 0, 0, 0
+        while part := os.read(fd, 2**20):
+            count += part.count(b"\n")
+            last = part.rfind(b"\n")
+            end = at + last + 1 if last >= 0 else end
+            at += len(part)
+        if end < at:
+            os.ftruncate(fd, end)
+        return count
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _available() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineUnavailable(
+            f"{error.filename or 'the queue folder'}: {error.strerror or error}"
+        ) from error
