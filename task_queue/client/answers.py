@@ -42,6 +42,11 @@ class EventPage(BaseModel):
     more: bool
 
 
+class FramesAnswer(BaseModel):
+    offset: int
+    """How many lines there are now."""
+
+
 class SourceAnswer(BaseModel):
     id: str
     description: str
