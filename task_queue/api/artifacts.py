@@ -10,13 +10,15 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow
 from task_queue.api.guard import discard_rest
+from task_queue.api.paths import ArtifactPath, TaskPath
 from task_queue.api.problems import ProblemError
 from task_queue.app.artifacts import ArtifactHeaders, HandedIn, HandIn, artifacts_of, opened_artifact
 from task_queue.domain.artifacts import (
@@ -31,7 +33,11 @@ from task_queue.domain.errors import TaskQueueError
 router = APIRouter(prefix="/v1/tasks/{task_id}/artifacts", tags=["artifacts"])
 _AT_ONCE = 2**20
 _MEBIBYTE_TAKES_S = 60.0
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}, "example": "test"}
+_HEAD: dict[int | str, dict[str, Any]] = {
+    200: {"description": "It is here, whole."},
+    204: {"description": "A part of it is here."},
+}
 _UPLOAD: dict[str, Any] = {
     "requestBody": {"required": True, "content": dict.fromkeys(sorted(MEDIA_TYPES), _BINARY)}
 }
@@ -39,26 +45,51 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {"content": dict.fromkeys(sorted(MEDIA_TYPES), _BINARY), "description": "All of it."},
     206: {"content": dict.fromkeys(sorted(MEDIA_TYPES), _BINARY), "description": "What `Range` asks for."},
 }
-_ArtifactHeader = Annotated[str | None, Header(max_length=700)]
+_ARTIFACT: JsonDict = {
+    "name": "log.txt",
+    "size": 4,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "media_type": "text/plain",
+}
+_MOST_CHARS = 700
+_DIGEST = "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"
 
 
 class ArtifactAnswer(BaseModel):
+    """A file that was handed in."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [_ARTIFACT]})
     name: str
+    """Unique for its task."""
     size: int
+    """In bytes."""
     sha256: str
+    """Of the whole file."""
     media_type: str
+    """As it was handed in."""
 
 
 class UploadAnswer(BaseModel):
     """An artifact of which `offset` bytes are here."""
 
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"name": "log.txt", "offset": 1024}]}
+    )
+
     name: str
+    """That of the artifact."""
     offset: int
+    """Where what follows begins."""
 
 
 class ArtifactsAnswer(BaseModel):
+    """What was handed in with a task."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
     artifacts: tuple[ArtifactAnswer, ...]
+    """Those that are whole."""
     uploads: tuple[UploadAnswer, ...]
+    """Those of which a part is here."""
 
 
 _STORED: dict[int | str, dict[str, Any]] = {
@@ -70,7 +101,7 @@ _STORED: dict[int | str, dict[str, Any]] = {
 
 @router.get("")
 def list_artifacts(
-    task_id: str, installation: InstallationNow, caller: CallerNow, kept: KeptNow
+    task_id: TaskPath, installation: InstallationNow, caller: CallerNow, kept: KeptNow
 ) -> ArtifactsAnswer:
     """What was handed in, and what of it is not whole yet."""
     view = artifacts_of(installation, task_id, caller, kept)
@@ -84,15 +115,31 @@ def list_artifacts(
 async def put_artifact(
     *,
     request: Request,
-    task_id: str,
-    name: str,
+    task_id: TaskPath,
+    name: ArtifactPath,
     installation: InstallationNow,
     caller: CallerNow,
     kept: KeptNow,
-    content_range: _ArtifactHeader = None,
-    repr_digest: _ArtifactHeader = None,
-    digest: _ArtifactHeader = None,
-    task_queue_claim: _ArtifactHeader = None,
+    content_range: Annotated[
+        str | None,
+        Header(max_length=_MOST_CHARS, description="Which part it is.", examples=["bytes 0-3/4"]),
+    ] = None,
+    repr_digest: Annotated[
+        str | None,
+        Header(max_length=_MOST_CHARS, description="Of the whole file.", examples=[_DIGEST]),
+    ] = None,
+    digest: Annotated[
+        str | None,
+        Header(
+            max_length=_MOST_CHARS,
+            description="The same, as older clients say it.",
+            examples=[_DIGEST.replace("=:", "=").rstrip(":")],
+        ),
+    ] = None,
+    task_queue_claim: Annotated[
+        str | None,
+        Header(max_length=_MOST_CHARS, description="By who works on the task.", examples=["c-8kq2;epoch=1"]),
+    ] = None,
 ) -> Response:
     """Hand in a file: whole, or with `Content-Range` a part that begins where the last one ended.
 
@@ -127,9 +174,9 @@ async def put_artifact(
     return _answer(handed_in)
 
 
-@router.head("/{name}", status_code=204, response_class=Response, responses={200: {}})
+@router.head("/{name}", status_code=204, response_class=Response, responses=_HEAD)
 def head_artifact(
-    task_id: str, name: str, installation: InstallationNow, caller: CallerNow, kept: KeptNow
+    task_id: TaskPath, name: ArtifactPath, installation: InstallationNow, caller: CallerNow, kept: KeptNow
 ) -> Response:
     """The headers of the artifact; 204 with `Upload-Offset` where only that much of it is here."""
     try:
@@ -146,12 +193,14 @@ def head_artifact(
 @router.get("/{name}", response_class=Response, responses=_CONTENT)
 def get_artifact(
     *,
-    task_id: str,
-    name: str,
+    task_id: TaskPath,
+    name: ArtifactPath,
     installation: InstallationNow,
     caller: CallerNow,
     kept: KeptNow,
-    range: _ArtifactHeader = None,  # noqa: A002 - the name of the header
+    range: Annotated[  # noqa: A002 - the name of the header
+        str | None, Header(max_length=_MOST_CHARS, description="Which bytes.", examples=["bytes=1024-"])
+    ] = None,
 ) -> Response:
     """The file. With `Range: bytes=START-` what follows there."""
     artifact, file = opened_artifact(installation, task_id, name, caller, kept)

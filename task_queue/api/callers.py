@@ -19,7 +19,7 @@ from task_queue.app.tokens import caller_with
 from task_queue.app.tracking import KeptDocuments
 from task_queue.domain.policy import EVERYTHING_ALLOWED, OWNER, Caller
 
-_BEARER = HTTPBearer(auto_error=False, description="A token from `task-queue tokens create`.")
+BEARER = HTTPBearer(auto_error=False, description="A token from `task-queue tokens create`.")
 
 
 def served(request: Request) -> ServedApi:
@@ -32,7 +32,7 @@ def installation_of(request: Request) -> Installation:
 
 
 async def known_caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 ) -> Caller | None:
     """None without any credential; a wrong one is refused."""
     if request.scope.get(PEER) == os.geteuid():

@@ -13,7 +13,7 @@ from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
 from task_queue.api.tasks import with_links
 from task_queue.app.claiming import (
     ClaimAnswer,
-    HandedIn,
+    HandedInBundle,
     PulseAnswer,
     ReportAnswer,
     ToldProgress,
@@ -255,7 +255,7 @@ def _report(
     kept: KeptDocuments,
 ) -> ReportAnswer:
     given = body.handed_in
-    handed_in = None if given is None else HandedIn(given.bundle, given.tip, given.base_commit)
+    handed_in = None if given is None else HandedInBundle(given.bundle, given.tip, given.base_commit)
     report = report_from(body.outcome, body.work, handed_in, installation.now())
     demand_kind(report, kinds)
     answer = _desk(request).report(installation, claim_id, body.epoch, report, caller=caller, kept=kept)

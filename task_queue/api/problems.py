@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from task_queue.api.settings import ServedApi
 from task_queue.app.claiming import (
     ClaimRefusedError,
     FramesMissingError,
@@ -20,7 +21,8 @@ from task_queue.app.claiming import (
     UnknownClaimError,
 )
 from task_queue.app.duplicates import DuplicateTask
-from task_queue.app.revising import DocumentChangedError
+from task_queue.app.finding import GoneError, NotThereError, state_of
+from task_queue.app.patching import DocumentChangedError, HashNeededError
 from task_queue.app.submitting import KeyReusedError
 from task_queue.app.tracking import BadCursorError
 from task_queue.domain.actions import ActionUnavailableError
@@ -37,7 +39,7 @@ from task_queue.domain.errors import (
     UnknownTaskError,
 )
 from task_queue.domain.policy import NotAllowedError
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import TaskId, TaskState
 
 log = logging.getLogger(__name__)
 _TRY_AGAIN_S = "30"
@@ -54,6 +56,8 @@ _CODES = {
     422: "invalid_request",
 }
 _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
+    GoneError: (410, "gone"),
+    NotThereError: (404, "no_such_file"),
     UnknownTaskError: (404, "task_not_found"),
     AmbiguousTaskError: (404, "task_not_found"),
     UnknownClaimError: (404, "claim_not_found"),
@@ -61,6 +65,7 @@ _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
     KeyReusedError: (422, "idempotency_key_reused"),
     QueueFull: (503, "queue_full"),
     DocumentChangedError: (412, "document_changed"),
+    HashNeededError: (428, "if_match_needed"),
     TaskMovedOn: (409, "task_moved_on"),
     TaskFileError: (400, "invalid_task"),
     GitError: (409, "git_failed"),
@@ -165,12 +170,25 @@ def _is_known(error: TaskQueueError) -> bool:
     return any(kind in _STATUS for kind in type(error).__mro__)
 
 
+def _state_now(request: Request) -> dict[str, Any]:
+    """The state of the task that the path names: why something does not work now."""
+    task_id: object = request.path_params.get("task_id")
+    if not isinstance(task_id, str):
+        return {}
+    served: ServedApi = request.app.state.served
+    where = state_of(served.installation.again().sources(), TaskId(task_id))
+    return {} if where is None else {"state": where[1].value}
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Let every error of *app* be answered as a problem."""
 
-    def refused(_: Request, error: Exception) -> JSONResponse:
+    def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TaskQueueError)
-        return answer(problem_of(error))
+        problem = problem_of(error)
+        if problem.status == 409:
+            problem.details = _state_now(request) | problem.details
+        return answer(problem)
 
     def raised(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ProblemError)

@@ -37,6 +37,7 @@ from task_queue.platform.lockfile import FileLock
 
 log = logging.getLogger(__name__)
 _HEAD_TAKES_S = 15.0
+_READER_TAKES_S = 30.0
 _KEPT_OPEN_S = 75
 _LAST_ANSWERS_S = 5
 _LARGEST_HEAD = 32 * 1024
@@ -158,7 +159,12 @@ class _QuietServer(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection on which no request has come whole in time: uvicorn waits for ever."""
+    """Closes a connection on which no request has come whole in time, or whose reader takes nothing.
+
+    uvicorn waits for ever, with what it would send in memory.
+    """
+
+    _slowness: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -168,7 +174,18 @@ class _Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.cancel()
+        if self._slowness is not None:
+            self._slowness.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._slowness = self.loop.call_later(_READER_TAKES_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._slowness is not None:
+            self._slowness.cancel()
+        super().resume_writing()
 
     def _give_up(self) -> None:
         if not vars(self)["cycle"]:  # uvicorn's types do not say that there is none at first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
 from task_queue.app.claiming import WorkerDesk
@@ -25,8 +26,8 @@ class ServedApi:
     desk: WorkerDesk
     failures: Failures = field(default_factory=Failures)
     kept: KeptDocuments = field(default_factory=KeptDocuments)
-    streams: int = 0
-    """How many are open."""
+    streams: Counter[str] = field(default_factory=Counter[str])
+    """How many are open, by the name of who reads them."""
     _change: asyncio.Future[None] | None = None
 
     def change(self) -> asyncio.Future[None]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime
 
 from task_queue.api.callers import CallerNow, InstallationNow, served
+from task_queue.api.paths import SourcePath
 from task_queue.api.problems import ProblemError
 from task_queue.app import pausing
 from task_queue.app.installation import Installation
@@ -38,7 +39,7 @@ def get_sources(installation: InstallationNow, caller: CallerNow) -> SourceAnswe
 
 
 @router.post("/v1/sources/{source_id}/pause")
-def pause_source(source_id: str, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
+def pause_source(source_id: SourcePath, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
     """Start nothing new of it; what runs goes on."""
     _demand_source(installation, source_id, caller)
     pausing.pause(installation, pausing.sources_named(installation, source_id))
@@ -46,7 +47,7 @@ def pause_source(source_id: str, installation: InstallationNow, caller: CallerNo
 
 
 @router.post("/v1/sources/{source_id}/resume")
-def resume_source(source_id: str, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
+def resume_source(source_id: SourcePath, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
     """Let it go on; what the configuration pauses stays paused."""
     _demand_source(installation, source_id, caller)
     pausing.resume(installation, pausing.sources_named(installation, source_id))
@@ -54,7 +55,7 @@ def resume_source(source_id: str, installation: InstallationNow, caller: CallerN
 
 
 @router.post("/v1/sources/{source_id}/drain")
-def drain_source(source_id: str, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
+def drain_source(source_id: SourcePath, installation: InstallationNow, caller: CallerNow) -> SourceAnswer:
     """Start nothing new of it; its state is `drained` once nothing of it runs."""
     _demand_source(installation, source_id, caller)
     pausing.drain(installation, pausing.sources_named(installation, source_id))
@@ -96,14 +97,17 @@ def _remote(request: Request, caller: Caller) -> Iterator[RemoteWorkerAnswer]:
 def get_stats(
     installation: InstallationNow,
     caller: CallerNow,
-    since: AwareDatetime | None = None,
-    by: Annotated[Literal["source", "type", "model", "outcome", "day"] | None, Query()] = None,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(description="Only what ended then or later.", examples=["2026-02-01T00:00:00Z"]),
+    ] = None,
+    by: Annotated[
+        Literal["source", "type", "model", "outcome", "day"] | None,
+        Query(description="In groups by this, too.", examples=["type"]),
+    ] = None,
 ) -> StatsView:
     """Counts, times, costs and success of what ended; for credentials whose policy allows every task."""
-    caller.demand(AccessRole.READ)
-    if not caller.policy.is_unlimited:
-        detail = "statistics are over all tasks, and the policy does not allow all of them"
-        raise ProblemError(403, "outside_policy", detail)
+    caller.demand_everything("statistics")
     return statistics(installation, since=since, by=by)
 
 

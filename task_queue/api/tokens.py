@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from task_queue.api.callers import CallerNow, InstallationNow
+from task_queue.api.paths import TokenPath
 from task_queue.api.problems import ProblemError
 from task_queue.app import tokens
 from task_queue.app.tokens import CreatedToken, TokensView, TokenView
@@ -39,12 +40,19 @@ class TokenRequest(BaseModel):
         },
     )
     name: Annotated[str, Field(max_length=64)]
+    """Lower-case letters, digits, `.`, `_` and `-`; tasks keep it as `submitted_by`."""
     roles: Annotated[tuple[AccessRole, ...], Field(min_length=1, max_length=5)]
+    """What it may do."""
     sources: _Names = ()
+    """Ids."""
     repositories: _Names = ()
+    """URLs, or host, owner and name."""
     types: _Names = ()
+    """Of work."""
     capabilities: _Names = ()
+    """That tasks may ask for."""
     executors: _Names = ()
+    """That may carry tasks out."""
     own: bool = False
     """Only what it submitted itself."""
     expires: Annotated[str, Field(max_length=40)] | None = None
@@ -80,7 +88,7 @@ def list_tokens(installation: InstallationNow, caller: CallerNow) -> TokensView:
 
 
 @router.delete("/v1/tokens/{token_id}")
-def revoke_token(token_id: str, installation: InstallationNow, caller: CallerNow) -> TokenView:
+def revoke_token(token_id: TokenPath, installation: InstallationNow, caller: CallerNow) -> TokenView:
     """From this answer on, the token is refused."""
     caller.demand(AccessRole.ADMIN)
     return tokens.revoke_token(installation, token_id)

@@ -11,6 +11,7 @@ from task_queue.app.files import record, records_in, text_in
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
+from task_queue.domain.actions import Action, ActionUnavailableError
 from task_queue.domain.attention import Acknowledgement
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.task import TaskId
@@ -55,8 +56,10 @@ def acknowledge_all(installation: Installation, source_id: str | None = None) ->
 def _ended(sources: tuple[ListedSource, ...], task_id: TaskId) -> ListedSource:
     listed, state = found(sources, task_id)
     if not state.ended:
-        raise TaskQueueError(
+        raise ActionUnavailableError(
             f"task {task_id} is {state}: only what ended can be acknowledged",
+            action=Action.ACKNOWLEDGE,
+            state=state,
             hint=f"see what it waits for with: task-queue tasks show {task_id}",
         )
     return listed

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.attempt.current_phase import CurrentPhase
@@ -162,16 +162,23 @@ class RunningView:
 class EstimateView:
     """How long a task is expected to take and what to cost; seconds and USD, null where not known."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     median_s: float
+    """Half of such tasks took no longer."""
     p90_s: float
+    """Nine of ten took no longer."""
     median_usd: float | None
+    """Half of them cost no more."""
     p90_usd: float | None
+    """Nine of ten cost no more."""
     samples: int
     """Tasks of the same type and source that it is made from; 0: a guess by type and length of the text."""
     is_guess: bool
+    """Too few such tasks have ended."""
     starts_at: datetime | None = None
     """None where it cannot be foreseen: something must happen first that has no time."""
     ends_at: datetime | None = None
+    """If it then takes as long as half of such tasks."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -333,7 +340,7 @@ class TaskLine:
     ending: EndingView | None = None
     """None where it has not ended, or its result cannot be read."""
     available_actions: tuple[Action, ...] = ()
-    """What may be done with it now; follows from the state."""
+    """What may be done with it now."""
 
     def __post_init__(self) -> None:
         self.available_actions = available_actions(self.state, needs_person=self.needs_person)
@@ -387,7 +394,7 @@ class ShowView:
     attention: tuple[AttentionView, ...] = ()
     """What of it needs a person, as ``status`` has it."""
     available_actions: tuple[Action, ...] = ()
-    """What may be done with it now; follows from the state."""
+    """What may be done with it now."""
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

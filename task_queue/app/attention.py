@@ -59,6 +59,11 @@ def attention_of(
 def of_task(circumstances: Circumstances, listed: ListedSource, task_id: TaskId) -> Iterator[AttentionView]:
     """Of the task *task_id* of the source, whether it waits or has ended."""
     yield from (each for each in _stuck(circumstances, listed) if each.task_id == task_id)
+    yield from of_ended(listed, task_id)
+
+
+def of_ended(listed: ListedSource, task_id: TaskId) -> Iterator[AttentionView]:
+    """Of the result of the task *task_id* of the source; nothing before it has ended."""
     yield from _of_result(listed, listed.folders.result(task_id), MergedBranches())
 
 

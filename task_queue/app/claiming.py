@@ -23,7 +23,7 @@ from task_queue.ports.claims import (
     ClaimWish,
     FramesMissingError,
     GivenClaim,
-    HandedIn,
+    HandedInBundle,
     HeldClaim,
     ToldProgress,
     UnknownClaimError,
@@ -34,7 +34,7 @@ __all__ = [
     "ClaimRefusedError",
     "Directive",
     "FramesMissingError",
-    "HandedIn",
+    "HandedInBundle",
     "ToldProgress",
     "UnknownClaimError",
 ]
@@ -182,7 +182,7 @@ class WorkerDesk:
 
 
 def report_from(
-    outcome: dict[str, Any], work: dict[str, Any], handed_in: HandedIn | None, now: datetime
+    outcome: dict[str, Any], work: dict[str, Any], handed_in: HandedInBundle | None, now: datetime
 ) -> WorkerReport:
     """What a worker sent. Raises ReportFaultError."""
     try:

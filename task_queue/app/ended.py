@@ -12,8 +12,10 @@ from typing import cast
 from task_queue.app.answers import EndingView, ListedSource, TaskLine
 from task_queue.app.documents import title_of
 from task_queue.app.files import Record, number_in, record, text_in, time_in
+from task_queue.domain.actions import available_actions
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
+from task_queue.git.merged_branches import MergedBranches
 
 _LOOK_AT = 10_000
 """Of more documents in one folder it is not asked when each was moved there: then names decide."""
@@ -30,13 +32,15 @@ def last_ended(
 
     With *wanted* only such tasks, for which the result of one after another is read.
     """
+    landings = MergedBranches()
     moved = [found for state in states for found in _moved(listed, state)]
     if wanted is None:
         newest = heapq.nlargest(limit, moved)
-        lines = [ended_line(listed, state, naming.task_id_of(name)) for _, name, state in newest]
+        lines = [ended_line(listed, state, naming.task_id_of(name), landings) for _, name, state in newest]
         return lines, len(moved) > limit
     all_lines = (
-        ended_line(listed, state, naming.task_id_of(name)) for _, name, state in sorted(moved, reverse=True)
+        ended_line(listed, state, naming.task_id_of(name), landings)
+        for _, name, state in sorted(moved, reverse=True)
     )
     lines = list(islice(filter(wanted, all_lines), limit + 1))
     return lines[:limit], len(lines) > limit
@@ -54,14 +58,14 @@ def _moved(listed: ListedSource, state: TaskState) -> Iterator[tuple[float, str,
             yield moved_at, entry.name, state
 
 
-def ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskLine:
+def ended_line(listed: ListedSource, state: TaskState, task_id: TaskId, landings: MergedBranches) -> TaskLine:
     title = title_of(listed.folders.ended(state) / naming.document_of(task_id))
     result = record(listed.folders.result(task_id))
     if result is None or isinstance(result, str):
         note = "no result" if result is None else f"its result {result}"
         return TaskLine(task_id, listed.id, state, title, note)
     ending = ending_in(result)
-    return TaskLine(
+    line = TaskLine(
         task_id,
         listed.id,
         state,
@@ -72,6 +76,26 @@ def ended_line(listed: ListedSource, state: TaskState, task_id: TaskId) -> TaskL
         dead_letter=result.get("dead_letter") is True,
         ending=ending,
     )
+    needs_look = _needs_look(listed, task_id, landings)
+    line.available_actions = available_actions(state, needs_look=needs_look, can_land=can_land(result))
+    return line
+
+
+def _needs_look(listed: ListedSource, task_id: TaskId, landings: MergedBranches) -> bool:
+    if not os.path.lexists(listed.folders.needs(task_id)):
+        return False
+    from task_queue.store.folder.unreviewed import open_needs  # few results are in the index
+
+    return any(open_needs(listed.folders, listed.folders.result(task_id), landings.has_settled))
+
+
+def can_land(result: Record) -> bool:
+    """Whether the *result* says that it left a branch which ``tasks land`` takes."""
+    from task_queue.domain.model import LandingState  # only where something ended
+
+    landing: object = result.get("landing")
+    state = text_in(cast("Record", landing), "state") if isinstance(landing, dict) else None
+    return state in {LandingState.WAITING, LandingState.LEFT}
 
 
 def ending_in(result: Record) -> EndingView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -178,14 +178,32 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
     return Outlook(forecast, estimates, ends, {(each.source, each.task.id): each for each in forecast.tasks})
 
 
-def add_progress(circumstances: Circumstances, events: Path, views: Iterable[SourceView]) -> None:
-    """Fill in how far each running task has come, by those that had ended when it began."""
+AttemptKey = tuple[str, TaskId, int]
+
+
+def add_progress(
+    circumstances: Circumstances,
+    events: Path,
+    views: Iterable[SourceView],
+    *,
+    known: MutableMapping[AttemptKey, Estimate] | None = None,
+) -> None:
+    """Fill in how far each running task has come, by those that had ended when it began.
+
+    *known* has the estimates of earlier calls, which hold for as long as an attempt, and gets those of this one.
+    """
+    known = {} if known is None else known
     listed = {source.id: source for source in circumstances.sources}
     for view in views:
         for task in view.running:
-            kind = _kind_of(listed[view.id], task)
-            earlier = Estimates(events, [(view.id, kind.task_type)], before=task.since)
-            found = earlier.of(view.id, task_type=kind.task_type, executor=kind.executor, length=kind.length)
+            attempt = view.id, task.task_id, task.attempt
+            if attempt not in known:
+                kind = _kind_of(listed[view.id], task)
+                earlier = Estimates(events, [(view.id, kind.task_type)], before=task.since)
+                known[attempt] = earlier.of(
+                    view.id, task_type=kind.task_type, executor=kind.executor, length=kind.length
+                )
+            found = known[attempt]
             task.percent = percent_done(task.phase, found, since=task.since, now=circumstances.now)
 
 

@@ -19,6 +19,14 @@ from task_queue.store.folder.states import ended_state
 _CANDIDATES_SHOWN = 5
 
 
+class NotThereError(UnknownTaskError):
+    """The task is there, and does not have what was asked for."""
+
+
+class GoneError(NotThereError):
+    """It had that, and has it no more."""
+
+
 def task_named(text: str, sources: Sequence[ListedSource]) -> TaskId:
     """The task that *text* means: its id, the document's file name or path, or a unique part of the id.
 

@@ -9,8 +9,8 @@ from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.daemon.landings import InForce, LandingProcess, after_landing, order_to_land
+from task_queue.domain.actions import Action, ActionUnavailableError
 from task_queue.domain.attempt.needs import is_landed
-from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.events import TaskLanded
 from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
@@ -32,14 +32,20 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
     """Check what would land, and merge it where that passes; a branch that is merged already is left as it is.
 
     Also one that was to be left for a person. Takes as long as the task's checks. Raises UnknownTaskError,
-    TaskQueueError where there is no branch to land, GitError, ConfigError, OSError.
+    ActionUnavailableError where there is no branch to land, GitError, ConfigError, OSError.
     """
+    installation.demand_trust()
     config = installation.config
     listed, state = found(installation.sources(), task_id)
     result = read_result(listed.folders, task_id)
     landing = (result.product.landing if result else None) or {}
     if result is None or state is not TaskState.COMPLETED or not landing:
-        raise TaskQueueError(f"task {task_id} has no branch that could land", hint=_hint(state, result))
+        raise ActionUnavailableError(
+            f"task {task_id} is {state}, and has no branch that could land",
+            action=Action.LAND,
+            state=state,
+            hint=_hint(state, result),
+        )
     if is_landed(result):
         return LandedTask(task_id, listed.id, is_in_target=True, said=str(result.product.landed))
     source = config.source(listed.id)

@@ -19,7 +19,7 @@ from task_queue.app.answers import (
 from task_queue.app.attention import NAMED, attention_of, of_task
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of, type_of
-from task_queue.app.ended import last_ended
+from task_queue.app.ended import can_land, last_ended
 from task_queue.app.files import (
     names_in,
     number_in,
@@ -31,6 +31,7 @@ from task_queue.app.files import (
 )
 from task_queue.app.finding import document_of, possible_documents
 from task_queue.app.overview import source_view
+from task_queue.domain.actions import available_actions
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
@@ -90,6 +91,9 @@ def show_of(circumstances: Circumstances, task_id: TaskId, *, events: Path | Non
         if ended is not None:
             shown = _show_ended(listed, task_id, ended)
             shown.attention = tuple(of_task(circumstances, listed, task_id))
+            shown.available_actions = available_actions(
+                ended, needs_look=bool(shown.attention), can_land=can_land(shown.result or {})
+            )
             return shown
         # A running task is shown by its lock, even where a person has deleted its document.
         possible = possible_documents(task_id)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from task_queue.app.adding import Draft, decoded, faults_of
@@ -22,10 +21,6 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.revising import Revising
-
-
-class DocumentChangedError(TaskMovedOn):
-    """The document is not the one that its reader saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +61,10 @@ def opened(installation: Installation, task_id: TaskId) -> Opened:
     return Opened(task_id, listed.id, decoded(data, task_id), data)
 
 
-def edit(installation: Installation, before: Opened, text: str) -> Revised:
-    """Let the task say *text*, if it waits as it was *opened*.
+def edit(installation: Installation, before: Opened, text: str, *, source_id: str | None = None) -> Revised:
+    """Let the task say *text*, if it waits as it was *opened*; in the source *source_id*, if given, all in one.
 
-    Raises TaskMovedOn if not, TaskFileError if it could not run, EngineUnavailable, ConfigError.
+    Raises TaskMovedOn if not, TaskFileError if it could not run, EngineUnavailable, ConfigError; and as ``move``.
     """
 
     def changed(data: bytes) -> bytes:
@@ -80,7 +75,9 @@ def edit(installation: Installation, before: Opened, text: str) -> Revised:
             )
         return text.encode()
 
-    _demand_runnable(installation, text, before.source)
+    _demand_runnable(installation, text, source_id or before.source)
+    if source_id is not None:
+        return _moved(installation, before.task_id, source_id, changed)
     _, revising = _waiting(installation, before.task_id, Action.EDIT)
     revising.rewrite(before.task_id, changed)
     record_action(installation, "tasks edit", source=before.source, task_id=before.task_id)
@@ -92,36 +89,18 @@ def prioritize(installation: Installation, task_id: TaskId, priority: int) -> Re
 
     Raises UnknownTaskError, TaskMovedOn, TaskFileError where its front matter cannot be changed, EngineUnavailable.
     """
-    return _with_key(installation, task_id, Action.PRIORITY, "priority", priority)
 
-
-def delay(installation: Installation, task_id: TaskId, until: datetime) -> Revised:
-    """The same for ``not_before``."""
-    return _with_key(installation, task_id, Action.EDIT, "not_before", until.isoformat())
-
-
-def replace_document(installation: Installation, task_id: TaskId, text: str, *, sha256: str) -> Revised:
-    """Let the waiting task say *text* if its document has the hash *sha256*. Raises as ``edit`` does."""
-    before = opened(installation, task_id)
-    if hashlib.sha256(before.data).hexdigest() != sha256:
-        raise DocumentChangedError(f"the document of {task_id} is not the one that was read")
-    return edit(installation, before, text)
-
-
-def _with_key(
-    installation: Installation, task_id: TaskId, action: Action, key: str, value: str | int
-) -> Revised:
     def changed(data: bytes) -> bytes:
         if len(data) > MAX_BYTES:
             raise TaskQueueError(f"the document of {task_id} is larger than {MAX_BYTES:,} bytes")
         try:
-            return with_keys(data.decode(), {key: str(value)}).encode()
+            return with_keys(data.decode(), {"priority": str(priority)}).encode()
         except UnicodeDecodeError as error:
             raise TaskQueueError(f"{task_id}: byte {error.start} is not UTF-8") from None
 
-    listed, revising = _waiting(installation, task_id, action)
+    listed, revising = _waiting(installation, task_id, Action.PRIORITY)
     revising.rewrite(task_id, changed)
-    record_action(installation, f"tasks {action}", source=listed.id, task_id=task_id, **{key: value})
+    record_action(installation, "tasks priority", source=listed.id, task_id=task_id, priority=priority)
     return _revised(installation, listed.id, task_id)
 
 
@@ -131,17 +110,23 @@ def move(installation: Installation, task_id: TaskId, source_id: str) -> Revised
     Raises UnknownTaskError, TaskMovedOn, QueueFull, TaskFileError if it could not run there, and TaskQueueError with
     the reason where it cannot go there: it was tried, or the name is taken.
     """
+
+    def unchanged(data: bytes) -> bytes:
+        _demand_runnable(installation, decoded(data, task_id), source_id)
+        return data
+
+    return _moved(installation, task_id, source_id, unchanged)
+
+
+def _moved(
+    installation: Installation, task_id: TaskId, source_id: str, change: Callable[[bytes], bytes]
+) -> Revised:
     target = installation.entry(source_id)
     listed, revising = _waiting(installation, task_id, Action.MOVE)
     if target.id == listed.id:
         raise TaskQueueError(f"task {task_id} waits in {listed.id} already")
     with room_in(installation, target) as max_pending:
-        revising.move(
-            task_id,
-            Layout(target.path),
-            max_pending=max_pending,
-            check=lambda data: _demand_runnable(installation, decoded(data, task_id), target.id),
-        )
+        revising.move(task_id, Layout(target.path), max_pending=max_pending, change=change)
     record_action(installation, "tasks move", source=listed.id, task_id=task_id, to=target.id)
     return _revised(installation, target.id, task_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, ClassVar
 
 from task_queue.app.answers import SCHEMA_VERSION
 from task_queue.app.installation import Installation
@@ -29,20 +30,28 @@ _NOT_TRIED = frozenset({"cancelled", "rejected"})
 class SpanView:
     """Seconds; of how many tasks it is known."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     median_s: float | None = None
+    """Half took no longer."""
     p90_s: float | None = None
+    """Nine of ten took no longer."""
     known: int = 0
+    """Of how many it is known."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class GroupView:
     """Of some ends. Sums are over those of which the figure is known."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     name: str
     """Empty for all of them."""
     ended: int = 0
+    """How many ended."""
     states: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many in each state."""
     outcomes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many with each outcome."""
     success_rate: float | None = None
     """Share of those that completed among all but the cancelled and the rejected, 0 to 1."""
     waited: SpanView = field(default_factory=SpanView)
@@ -50,22 +59,34 @@ class GroupView:
     ran: SpanView = field(default_factory=SpanView)
     """All attempts of a task, without the waits between them."""
     cost_usd: float = 0.0
+    """What they cost together."""
     cost_known: int = 0
+    """Of how many the cost is known."""
     input_tokens: int = 0
+    """That models read."""
     output_tokens: int = 0
+    """That models wrote."""
     tokens_known: int = 0
+    """Of how many the tokens are known."""
     retries: int = 0
     """Attempts beyond the first of each task."""
     tasks_retried: int = 0
+    """Tasks with more than one attempt."""
     limited: int = 0
     """Attempts that a usage limit sent back."""
     tasks_limited: int = 0
+    """Tasks that a usage limit sent back at least once."""
     attempts_known: int = 0
+    """Of how many the attempts are known."""
     dead_letters: int = 0
+    """Failed with all their attempts used up."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class LimitsView:
+    """What usage limits did."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     met: int
     """How often an attempt met the usage limit."""
     pauses: int
@@ -78,17 +99,25 @@ class LimitsView:
 
 @dataclass(eq=False, repr=False, slots=True)
 class StatsView:
+    """Counts, times, costs and success of what ended."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     since: datetime | None
     """None: since the event log begins."""
     begins: datetime | None
     """The first event that the answer is about; None without any."""
     until: datetime
+    """The moment of the answer."""
     all: GroupView
+    """Of everything that ended."""
     limits: LimitsView
+    """How often they held tasks up, and for how long."""
     by: str | None = None
+    """What `groups` are by; null without any."""
     groups: tuple[GroupView, ...] = ()
     """The most frequent first; days the newest first."""
     schema_version: int = SCHEMA_VERSION
+    """Of this answer."""
 
 
 def statistics(

@@ -23,7 +23,7 @@ from task_queue.domain.document import naming
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.layers import naming_the_line, task_under
 from task_queue.domain.document.settings import Settings, as_given
-from task_queue.domain.document.writing import with_keys
+from task_queue.domain.document.writing import with_keys, without_keys
 from task_queue.domain.errors import TaskFileError, TaskQueueError
 from task_queue.domain.policy import Caller, TaskTraits, repository_name
 from task_queue.domain.task import Task, TaskId
@@ -128,8 +128,10 @@ def checked_document(
     installation: Installation, text: str, *, source_id: str, caller: Caller, submitted_by: str | None
 ) -> str:
     """*text* as the new document of a waiting task, with its submitter as before. Raises as ``submit``."""
-    kept_name = {} if submitted_by is None else {"submitted_by": submitted_by}
-    document = with_keys(text, kept_name)
+    if submitted_by is None:
+        document = without_keys(text, ("submitted_by",))
+    else:
+        document = with_keys(text, {"submitted_by": submitted_by})
     source = installation.entry(source_id)
     task, settings = task_under(
         layers_of(installation.content, source), document.encode(), TaskId("task-new")

@@ -6,10 +6,9 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from task_queue.app.finding import document_of, found
+from task_queue.app.finding import NotThereError, document_of, found
 from task_queue.app.installation import Installation
-from task_queue.app.transcript import logs_of
-from task_queue.domain.errors import UnknownTaskError
+from task_queue.app.transcript import logs_of, may_grow
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 
@@ -31,10 +30,12 @@ class TranscriptPart:
     data: bytes
     end: int
     attempt: int
+    may_grow: bool
+    """More may be written to it, or there is more already."""
 
 
 def file_of(installation: Installation, task_id: TaskId, kind: str) -> TaskFile:
-    """*kind* is ``document``, ``result`` or ``report``. Raises UnknownTaskError where there is none, OSError."""
+    """*kind* is ``document``, ``result`` or ``report``. Raises UnknownTaskError, NotThereError, OSError."""
     listed, state = found(installation.sources(), task_id)
     folders = listed.folders
     path = {
@@ -45,15 +46,16 @@ def file_of(installation: Installation, task_id: TaskId, kind: str) -> TaskFile:
     try:
         data, _ = durable.read_regular(path, limit=_LARGEST)
     except FileNotFoundError:
-        raise UnknownTaskError(f"task {task_id} has no {kind}") from None
+        raise NotThereError(f"task {task_id} has no {kind}") from None
     return TaskFile(data[:_LARGEST], hashlib.sha256(data).hexdigest())
 
 
 def transcript_part(
     installation: Installation, task_id: TaskId, *, attempt: int | None, offset: int, limit: int
 ) -> TranscriptPart:
-    """Whole lines, at most *limit* bytes unless one line is longer. Raises TaskQueueError, OSError."""
+    """Whole lines, at most *limit* bytes unless one line is longer. Raises UnknownTaskError, NotThereError, OSError."""
     logs = logs_of(installation, task_id, attempt=attempt)
+    grows = may_grow(installation, logs)  # asked before reading: nothing written until the end is missed
     try:
         with durable.open_regular(logs.transcript) as file:
             data = os.pread(file.fileno(), limit, offset)
@@ -62,4 +64,16 @@ def transcript_part(
     except FileNotFoundError:
         data = b""
     whole = data[: data.rfind(b"\n") + 1]
-    return TranscriptPart(whole, offset + len(whole), logs.attempt)
+    return TranscriptPart(whole, offset + len(whole), logs.attempt, grows or len(data) >= limit)
+
+
+def transcript_end(installation: Installation, task_id: TaskId, *, limit: int) -> bytes:
+    """The last whole lines of the last attempt's transcript, at most *limit* bytes. Raises TaskQueueError, OSError."""
+    logs = logs_of(installation, task_id, attempt=None)
+    try:
+        with durable.open_regular(logs.transcript) as file:
+            begin = max(0, os.fstat(file.fileno()).st_size - limit)
+            data = os.pread(file.fileno(), limit, begin)
+    except FileNotFoundError:
+        return b""
+    return data if begin == 0 else data[data.find(b"\n") + 1 :]

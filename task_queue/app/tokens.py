@@ -22,20 +22,29 @@ class TokenView:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     id: str
+    """To revoke it."""
     name: str
     """Tasks that it submits keep it as `submitted_by`."""
     roles: tuple[str, ...]
+    """What it may do."""
     sources: tuple[str, ...]
     """An empty list allows nothing, `*` everything; so do the lists that follow."""
     repositories: tuple[str, ...]
+    """Host, owner and name."""
     types: tuple[str, ...]
+    """Of work."""
     capabilities: tuple[str, ...]
+    """That tasks ask for."""
     executors: tuple[str, ...]
+    """That carry tasks out."""
     own: bool
     """Only what it submitted itself."""
     created_at: datetime
+    """When it was made."""
     expires_at: datetime | None
+    """Null: never."""
     revoked_at: datetime | None
+    """Null while it is not."""
     last_used_at: datetime | None
     """To the minute."""
     good: bool
@@ -48,21 +57,28 @@ class CreatedToken:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     id: str
+    """To revoke it."""
     token: str
     """For the header `Authorization: Bearer`."""
     name: str
+    """Tasks that it submits keep it as `submitted_by`."""
     expires_at: datetime | None
+    """Null: never."""
     allows_nothing: tuple[str, ...] = ()
     """Lists of its policy that are empty, so that it sees no task."""
     schema_version: int = SCHEMA_VERSION
+    """Of this answer."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class TokensView:
     """Every token, in the order in which they were made."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
     tokens: tuple[TokenView, ...] = field(default_factory=tuple[TokenView, ...])
+    """Also those that are good no more."""
     schema_version: int = SCHEMA_VERSION
+    """Of this answer."""
 
 
 def create_token(

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from task_queue.app.answers import EstimateView
 from task_queue.domain.actions import Action
 from task_queue.domain.task import TaskId, TaskState
 
@@ -37,6 +38,8 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class TaskStatus(StrEnum):
+    """Where a task is, in the words of a job queue."""
+
     QUEUED = "queued"
     RUNNING = "running"
     COMPLETED = "completed"
@@ -48,9 +51,14 @@ class TaskStatus(StrEnum):
 class NeedView:
     """Something of a task that needs a person, and the command that settles it."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
     kind: str
+    """For programs, as `docs/outcomes.md` lists them."""
     sentence: str
+    """For people."""
     command: str
+    """What settles it, or shows what there is to decide."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -62,17 +70,29 @@ class TrackedTask:
         "json_schema_extra": {"examples": [_EXAMPLE]},
     }
     id: TaskId
+    """Unique over all sources."""
     source: str
+    """Where it waits, runs or ended."""
     status: TaskStatus
+    """In the words of a job queue."""
     title: str
+    """The first line of its text, or what its document calls it."""
     priority: int
+    """10 is the most urgent, 1 the least."""
     type: str
+    """Of work."""
     executor: str
+    """What carries it out."""
     capabilities: tuple[str, ...]
+    """What it asks for of who carries it out."""
     created_at: datetime
+    """When it was handed in."""
     updated_at: datetime
+    """When it last changed."""
     submitted_by: str | None = None
+    """The name of the credential with which it was handed in."""
     labels: dict[str, Any] = field(default_factory=dict[str, Any])
+    """As they were handed in."""
     queue_position: int | None = None
     """Among the queued tasks of its source, 1 starts next; null where it is not queued, or the order is not known."""
     ahead: int | None = None
@@ -80,29 +100,43 @@ class TrackedTask:
     why: str | None = None
     """Why it does not run yet."""
     progress_percent: float | None = None
-    """Null where it is not known."""
+    """Null where it is not known, 100 only once it is completed; never falls while one attempt runs."""
     current_step: str | None = None
+    """The phase that runs, in words."""
     started_at: datetime | None = None
     """Of its last attempt."""
     completed_at: datetime | None = None
+    """Null before it has ended."""
     attempt: int = 0
     """The last one that began; 0 before the first."""
     max_attempts: int = 1
+    """After so many it fails for good."""
     next_attempt_at: datetime | None = None
     """Not before; null where nothing delays it."""
     estimated_start_at: datetime | None = None
-    """Null while there is no estimate."""
+    """Null where it cannot be foreseen, and in lists."""
+    estimated_completion_at: datetime | None = None
+    """The same."""
+    estimate: EstimateView | None = None
+    """How long it is expected to take while it waits; null in lists."""
     cancel_requested: bool = False
+    """It is to end, and may still be running."""
     outcome: str | None = None
+    """How it ended; null before."""
     dead_letter: bool = False
     """It failed with all its attempts used up."""
     error: str | None = None
+    """Why it did not succeed, in one line."""
     cost_usd: float | None = None
+    """Of all attempts; while it runs, an estimate."""
     attention: tuple[NeedView, ...] = ()
+    """What of it needs a person."""
     available_actions: tuple[Action, ...] = ()
+    """What works on it now; everything else is answered with 409."""
     result: dict[str, Any] | None = None
     """The whole result of a task that has ended; null in lists."""
     links: dict[str, str] = field(default_factory=dict[str, str])
+    """Paths of what belongs to it."""
 
     @property
     def state(self) -> TaskState:
@@ -168,6 +202,8 @@ class TaskPage:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     tasks: tuple[TrackedTask, ...]
+    """In the order that was asked for."""
     cursor: str | None
+    """For the next page; null at the end."""
     counts: dict[str, int]
     """Of all that match, by status; those of `dead_letter` are among those of `failed`."""

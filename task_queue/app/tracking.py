@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from task_queue.app.answers import AttentionView, ListedSource, RunningView, SourceView, WaitingView
-from task_queue.app.attention import of_results, of_task
-from task_queue.app.ended import ending_in
+from task_queue.app.attention import of_ended, of_results, of_task
+from task_queue.app.ended import can_land, ending_in
+from task_queue.app.estimating import AttemptKey, add_outlook, add_progress
 from task_queue.app.files import number_in, record, records_in, text_in, time_in, whole_in
 from task_queue.app.finding import document_of, found, unknown_task
 from task_queue.app.installation import Installation
@@ -28,6 +29,7 @@ from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.settings import Settings, resolve
 from task_queue.domain.document.taskfile import MAX_BYTES, read_task
 from task_queue.domain.errors import TaskFileError, TaskQueueError, UnknownTaskError
+from task_queue.domain.estimates import Estimate
 from task_queue.domain.policy import Caller, TaskTraits, repository_name
 from task_queue.domain.task import ENDED, Task, TaskId, TaskState
 from task_queue.platform.durable import read_regular
@@ -56,6 +58,8 @@ class KeptDocuments:
     def __init__(self, most: int = 20_000) -> None:
         self._most = most
         self._kept: dict[Path, tuple[tuple[int, int, int], Any]] = {}
+        self.estimates: dict[AttemptKey, Estimate] = {}
+        """Of attempts that ran then."""
 
     def read(self, path: Path, reader: Callable[[Path], Any]) -> Any:
         """What *reader* makes of the file at *path*. Raises OSError if there is none."""
@@ -66,6 +70,7 @@ class KeptDocuments:
             return kept[1]
         if len(self._kept) >= self._most:
             self._kept.clear()
+            self.estimates.clear()
         value = reader(path)
         self._kept[path] = (stamp, value)
         return value
@@ -86,13 +91,19 @@ def _looked_up(installation: Installation, known: TaskId, caller: Caller, kept: 
     sources = installation.sources()
     listed, state = found(sources, known)
     circumstances = installation.circumstances()
-    view = None if state.ended else source_view(circumstances, listed, waiting_shown=_ALL)
     rows = _Rows(installation, circumstances.now, kept)
-    tasks = rows.current(listed, view) if view is not None else iter([rows.ended(listed, state, known)])
-    task = next((each for each in tasks if each.id == known), None)
+    needs = tuple(map(_need, of_task(circumstances, listed, known)))
+    if state.ended:
+        task: TrackedTask | None = rows.ended(listed, state, known, needs)
+    else:
+        view = source_view(circumstances, listed, waiting_shown=_ALL)
+        events = installation.locations.events
+        add_progress(circumstances, events, [view], known=kept.estimates)
+        add_outlook(circumstances, events, [view])
+        task = next((each for each in rows.current(listed, view) if each.id == known), None)
     if task is None or not caller.sees(rows.traits_of(task)):
         raise unknown_task(known)
-    task.attention = tuple(map(_need, of_task(circumstances, listed, known)))
+    task.attention = needs
     if state.ended:
         result = record(listed.folders.result(known))
         task.result = dict(result) if isinstance(result, dict) else None
@@ -107,7 +118,7 @@ def tracked_in(
     rows, folders = _Rows(installation, installation.now(), kept), listed.folders
     task: TrackedTask | None = None
     if (state := ended_state(folders, task_id)) is not None:
-        task = rows.ended(listed, state, task_id)
+        task = rows.ended(listed, state, task_id, tuple(map(_need, of_ended(listed, task_id))))
     elif os.path.lexists(folders.lock(naming.document_of(task_id))):
         locks = [naming.lock_of(naming.document_of(task_id))]
         running, _ = running_in(source_id, folders, locks, installation.now())
@@ -174,12 +185,12 @@ def tracked_tasks(
             continue
         if not caller.policy.allows_source(listed.id):
             continue
-        tasks_of = [rows.current(listed, source_view(circumstances, listed, waiting_shown=_ALL))]
+        view = source_view(circumstances, listed, waiting_shown=_ALL)
+        add_progress(circumstances, installation.locations.events, [view], known=kept.estimates)
+        tasks_of = [rows.current(listed, view)]
         if not wanted.statuses or set(wanted.statuses) - {TaskStatus.QUEUED, TaskStatus.RUNNING}:
-            tasks_of.append(rows.all_ended(listed))
+            tasks_of.append(rows.all_ended(listed, needs))
         for task in chain.from_iterable(tasks_of):
-            if task.status not in {TaskStatus.QUEUED, TaskStatus.RUNNING}:
-                task.attention = tuple(needs.get(task.id, ()))
             if wanted.matches(task) and caller.sees(rows.traits_of(task)):
                 tasks.append(task)
     return tasks
@@ -188,7 +199,9 @@ def tracked_tasks(
 def traits_of(installation: Installation, task: TrackedTask) -> TaskTraits:
     entry = installation.entry(task.source)
     repository = None if entry.repository is None else repository_name(entry.repository)
-    return TaskTraits(task.source, task.type, task.executor, task.capabilities, repository, task.submitted_by)
+    return TaskTraits(
+        task.source, task.type, task.executor, task.capabilities, repository, task.submitted_by, task.id
+    )
 
 
 class _Rows:
@@ -210,10 +223,13 @@ class _Rows:
         for place, waiting in enumerate(view.waiting, start=1):
             yield self._waiting(listed, waiting, place if view.order_known else None, len(view.running))
 
-    def all_ended(self, listed: ListedSource) -> Iterator[TrackedTask]:
+    def all_ended(
+        self, listed: ListedSource, needs: Mapping[TaskId | None, Sequence[NeedView]]
+    ) -> Iterator[TrackedTask]:
         for state in ENDED:
             for document in _documents_in(listed.folders.ended(state)):
-                yield self.ended(listed, state, naming.task_id_of(document))
+                task_id = naming.task_id_of(document)
+                yield self.ended(listed, state, task_id, needs.get(task_id, ()))
 
     def _waiting(
         self, listed: ListedSource, waiting: WaitingView, place: int | None, running: int
@@ -226,6 +242,10 @@ class _Rows:
         task.why = waiting.why
         task.attempt = waiting.attempts
         task.next_attempt_at = waiting.not_before
+        task.estimate = waiting.estimate
+        if waiting.estimate is not None:
+            task.estimated_start_at = waiting.estimate.starts_at
+            task.estimated_completion_at = waiting.estimate.ends_at
         task.cancel_requested = os.path.lexists(listed.folders.cancel(path.name))
         task.available_actions = available_actions(TaskState.PENDING, needs_person=waiting.needs_person)
         return task
@@ -237,13 +257,18 @@ class _Rows:
         task.started_at = running.since
         task.updated_at = running.since or task.updated_at
         task.attempt = running.attempt
-        task.current_step = str(running.phase) if running.phase else None
+        task.current_step = running.step or None
+        task.progress_percent = running.percent
+        task.estimated_completion_at = running.ends_at
         task.cost_usd = running.cost_usd
         task.cancel_requested = running.cancelling
         task.available_actions = available_actions(TaskState.RUNNING)
         return task
 
-    def ended(self, listed: ListedSource, state: TaskState, task_id: TaskId) -> TrackedTask:
+    def ended(
+        self, listed: ListedSource, state: TaskState, task_id: TaskId, needs: Sequence[NeedView]
+    ) -> TrackedTask:
+        """*needs*: what of its result needs a person."""
         path = listed.folders.ended(state) / naming.document_of(task_id)
         task = self._base(listed, task_id, path, TaskStatus(state.value))
         try:
@@ -266,7 +291,8 @@ class _Rows:
             (whole_in(each, "number") or 0 for each in records_in(result, "attempts")), default=0
         )
         task.progress_percent = 100.0 if state is TaskState.COMPLETED else None
-        task.available_actions = available_actions(state)
+        task.attention = tuple(needs)
+        task.available_actions = available_actions(state, needs_look=bool(needs), can_land=can_land(result))
         return task
 
     def _base(self, listed: ListedSource, task_id: TaskId, path: Path, status: TaskStatus) -> TrackedTask:
@@ -337,7 +363,16 @@ def _result_in(path: Path) -> Mapping[str, Any]:
     result = record(path)
     if not isinstance(result, dict):
         return {}
-    kept = ("success", "outcome", "error", "dead_letter", "completed_at", "started_at", "total_cost_usd")
+    kept = (
+        "success",
+        "outcome",
+        "error",
+        "dead_letter",
+        "completed_at",
+        "started_at",
+        "total_cost_usd",
+        "landing",
+    )
     return {
         **{key: result[key] for key in (*kept, "task_type", "executor") if key in result},
         "attempts": [{"number": whole_in(each, "number")} for each in records_in(result, "attempts")],

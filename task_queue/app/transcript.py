@@ -9,9 +9,8 @@ from typing import Any, cast
 
 from task_queue.app.answers import LogsView
 from task_queue.app.files import record, text_in
-from task_queue.app.finding import document_of, found, state_of
+from task_queue.app.finding import NotThereError, document_of, found, state_of
 from task_queue.app.installation import Installation
-from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
 
@@ -21,14 +20,14 @@ _POLL_S = 0.2
 def logs_of(installation: Installation, task_id: TaskId, *, attempt: int | None = None) -> LogsView:
     """The files of *task_id*, and the transcript of *attempt* (default: the last).
 
-    Raises UnknownTaskError, TaskQueueError if there is no such attempt.
+    Raises UnknownTaskError, NotThereError if there is no such attempt.
     """
     listed, state = found(installation.sources(), task_id)
     folder = listed.folders.log(task_id)
     attempts = tuple(sorted(_attempts_in(folder)))
     if attempt is not None and attempt not in attempts:
         known = ", ".join(map(str, attempts))
-        raise TaskQueueError(
+        raise NotThereError(
             f"{task_id} has no attempt {attempt}",
             hint=f"attempts: {known}" if known else "it has none yet; wait for its first with: --follow",
         )
@@ -51,21 +50,8 @@ def lines_of(installation: Installation, logs: LogsView, *, follow: bool) -> Ite
     Waits for the transcript then. None if there is none. Raises OSError if it cannot be read.
     """
     path = logs.transcript
-    ending = _ending(logs)
-    sources = installation.sources()
-
-    def may_grow() -> bool:
-        # Asked of the task, too: one that is cancelled while it waits never has an attempt. An attempt that was
-        # killed has no ending, and another one follows it.
-        return (
-            follow
-            and not ending.exists()
-            and _later_than(logs) is None
-            and _is_current(state_of(sources, logs.task_id))
-        )
-
     while not path.exists():
-        if not may_grow():
+        if not (follow and may_grow(installation, logs)):
             return
         installation.sleep(_POLL_S)
     with (
@@ -74,7 +60,8 @@ def lines_of(installation: Installation, logs: LogsView, *, follow: bool) -> Ite
     ):
         unfinished = ""
         while True:
-            more = may_grow()  # asked before reading, so that nothing written until the end is missed
+            # Asked before reading, so that nothing written until the end is missed.
+            more = follow and may_grow(installation, logs)
             read = file.read()
             *whole, unfinished = (unfinished + read).split("\n")
             yield from whole
@@ -82,6 +69,17 @@ def lines_of(installation: Installation, logs: LogsView, *, follow: bool) -> Ite
                 return
             if not read:
                 installation.sleep(_POLL_S)
+
+
+def may_grow(installation: Installation, logs: LogsView) -> bool:
+    """Whether more may be written to the transcript, or its attempt may begin yet."""
+    # Asked of the task, too: one that is cancelled while it waits never has an attempt. An attempt that was
+    # killed has no ending, and another one follows it.
+    return (
+        not _ending(logs).exists()
+        and _later_than(logs) is None
+        and _is_current(state_of(installation.sources(), logs.task_id))
+    )
 
 
 def why_over(installation: Installation, logs: LogsView) -> str:

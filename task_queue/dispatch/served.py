@@ -72,7 +72,7 @@ class WorkerSources:
         self._clock = clock
         self._changed = changed
         self._finish = finish
-        self._stamp = _stamp(locations.config)
+        self._seen = _stamp_of(locations.config)
         demand_trust(locations)
         self._config = schema.load(locations.config)
         self._events = EventLog(locations.events)
@@ -114,18 +114,18 @@ class WorkerSources:
 
     def refresh(self) -> None:
         """Serve what the configuration lists by now."""
-        stamp = _stamp(self._locations.config)
-        if stamp == self._stamp:
+        stamp = _stamp_of(self._locations.config)
+        if stamp == self._seen:
             return
         try:
             demand_trust(self._locations)
             config = schema.load(self._locations.config)
         except ConfigError as error:
             log.warning("configuration not reloaded, the earlier one stays in force error=%s", error)
-            self._stamp = stamp
+            self._seen = stamp
             return
         with self.claims.lock:
-            self._config, self._stamp = config, stamp
+            self._config, self._seen = config, stamp
             self._apply()
 
     def _serve(self) -> None:
@@ -263,7 +263,7 @@ class WorkerSources:
         return result_in((Layout(source.path) for source in self._config.sources), task_id)
 
 
-def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+def _stamp_of(path: Path) -> tuple[int, int, int, int] | None:
     try:
         about = path.stat()
     except OSError:

@@ -17,34 +17,44 @@ class ActionUnavailableError(UnknownTaskError):
 
 
 class Action(StrEnum):
-    """Also the name of the command: ``task-queue tasks ACTION TASK``."""
+    """Also the name of the command: ``task-queue tasks ACTION TASK``; that of ``acknowledge`` is ``ack``."""
 
     CANCEL = "cancel"
     RETRY = "retry"
     EDIT = "edit"
     PRIORITY = "priority"
     MOVE = "move"
+    ACKNOWLEDGE = "acknowledge"
+    LAND = "land"
     RM = "rm"
 
 
+_OF_ENDED = frozenset({Action.ACKNOWLEDGE, Action.LAND})
 _OF_WAITING = (Action.CANCEL, Action.EDIT, Action.PRIORITY, Action.MOVE, Action.RM)
-_AVAILABLE = {
-    TaskState.PENDING: _OF_WAITING,
-    TaskState.RUNNING: (Action.CANCEL,),
-    TaskState.FAILED: (Action.RETRY, Action.RM),
-    TaskState.COMPLETED: (Action.RM,),
-}
 
 
-def available_actions(state: TaskState, *, needs_person: bool = False) -> tuple[Action, ...]:
+def available_actions(
+    state: TaskState, *, needs_person: bool = False, needs_look: bool = False, can_land: bool = False
+) -> tuple[Action, ...]:
     """The actions that work on a task in *state*, the most likely first.
 
     To cancel a task twice is one request. A failed task may be tried again, also when its attempts are used up;
-    a waiting one where it is not tried again without a person (*needs_person*).
+    a waiting one where it is not tried again without a person (*needs_person*). What ended can be acknowledged while
+    its result has something for a person that none has acknowledged (*needs_look*), and lands where it left a branch
+    to do so (*can_land*).
     """
     if state is TaskState.PENDING and needs_person:
         return Action.RETRY, *(action for action in _OF_WAITING if action is not Action.MOVE)
-    return _AVAILABLE[state]
+    looked_at = (Action.ACKNOWLEDGE,) if needs_look and state in ENDED else ()
+    match state:
+        case TaskState.COMPLETED:
+            return *((Action.LAND,) if can_land else ()), *looked_at, Action.RM
+        case TaskState.FAILED:
+            return Action.RETRY, *looked_at, Action.RM
+        case TaskState.RUNNING:
+            return (Action.CANCEL,)
+        case TaskState.PENDING:
+            return _OF_WAITING
 
 
 def demand(action: Action, task_id: TaskId, state: TaskState, *, needs_person: bool = False) -> None:
@@ -53,6 +63,10 @@ def demand(action: Action, task_id: TaskId, state: TaskState, *, needs_person: b
         return
     if action is Action.RETRY:
         what, hint = f"task {task_id} is {state}, not failed", "only failed tasks can be retried"
+    elif action in _OF_ENDED and state not in ENDED:
+        what, hint = f"task {task_id} is {state}: it has to end first", None
+    elif action is Action.LAND:
+        what, hint = f"task {task_id} is {state}, and has no branch that could land", None
     elif state in ENDED:
         what, hint = f"task {task_id} has ended already ({state})", None
     else:

@@ -52,6 +52,8 @@ class TaskTraits:
     capabilities: tuple[str, ...] = ()
     repository: str | None = None
     submitted_by: str | None = None
+    task_id: str | None = None
+    """None of a task that is not in the queue yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,27 @@ class Caller:
     policy: AccessPolicy
     credential: str = ""
     """The id of the token; empty for other ways."""
+    task_id: str | None = None
+    """The task in whose attempt it works, which counts as its own to look at."""
 
     def demand(self, role: AccessRole) -> None:
         """Raises NotAllowedError."""
         if not self.policy.has(role):
             raise NotAllowedError(f"{self.name} does not have the role '{role}'", code="role_missing")
 
+    def demand_everything(self, what: str) -> None:
+        """For *what* is over all tasks. Raises NotAllowedError."""
+        self.demand(AccessRole.READ)
+        if not self.policy.is_unlimited:
+            raise NotAllowedError(
+                f"{what} are over all tasks, and the policy of {self.name} does not allow all of them",
+                code="outside_policy",
+            )
+
     def sees(self, traits: TaskTraits) -> bool:
-        own = traits.submitted_by == self.name
+        own = traits.submitted_by == self.name or (
+            self.task_id is not None and traits.task_id == self.task_id
+        )
         return (
             self.policy.has(AccessRole.READ) and self.policy.allows(traits) and (own or not self.policy.own)
         )

@@ -23,7 +23,10 @@ _OPTION = "task-queue"
 """Of ``-X``: this file started the interpreter; its value is the descriptor of the variables, if there are any."""
 _ROOT = str(Path(__file__).parents[2])
 _SHOWN = frozenset(
-    ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "LD_LIBRARY_PATH"),
+        "TASK_QUEUE_ATTEMPT",  # by which an attempt finds what it left running
+    )
 )
 _SHOWN_FIRST = ("XDG_", "LC_")
 

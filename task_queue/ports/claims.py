@@ -116,7 +116,7 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedIn:
+class HandedInBundle:
     """Commits that a worker hands in with its report."""
 
     bundle: str
@@ -132,7 +132,7 @@ class WorkerReport:
     outcome: Outcome
     work: Work
     reported_at: datetime
-    handed_in: HandedIn | None = None
+    handed_in: HandedInBundle | None = None
     token: str = ""
     """Of the claim, which signs the ending that follows."""
     schema_version: int = 1

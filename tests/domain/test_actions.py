@@ -33,6 +33,16 @@ def test_an_action_is_demanded_where_it_is_available_and_refused_elsewhere(
     assert state.value in str(caught.value)
 
 
+def test_what_ended_lands_and_is_acknowledged_where_that_does_something() -> None:
+    """What runs or waits does neither, whatever an earlier result said."""
+    needs = {"needs_look": True, "can_land": True}
+
+    assert available_actions(TaskState.COMPLETED, **needs) == (Action.LAND, Action.ACKNOWLEDGE, Action.RM)
+    assert available_actions(TaskState.FAILED, **needs) == (Action.RETRY, Action.ACKNOWLEDGE, Action.RM)
+    assert not {Action.LAND, Action.ACKNOWLEDGE} & {*available_actions(TaskState.PENDING, **needs)}
+    assert available_actions(TaskState.RUNNING, **needs) == (Action.CANCEL,)
+
+
 def test_a_task_that_was_tried_does_not_leave_its_source() -> None:
     """It waits for a person, who can do everything else with it."""
     assert available_actions(TaskState.PENDING, needs_person=True) == (

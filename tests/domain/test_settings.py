@@ -205,6 +205,19 @@ def test_one_value_is_not_a_list(key: str) -> None:
     assert "must be one value, not a list" in refusal(key, ("a", "b"))
 
 
+def _nested(depth: int) -> str:
+    return '{"a": ' + "[" * depth + "]" * depth + "}"
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "5", "{", '{"a": NaN}', r'{"a": "\ud800"}', _nested(20), _nested(2000)]
+)
+def test_labels_that_could_not_be_shown_are_refused(text: str) -> None:
+    """JSON of them is made again for answers, and one bad task must not spoil a list of all."""
+    assert "labels: must be a JSON object" in refusal("labels", text)
+    assert parse_given([Field("labels", _nested(19), 1)])[1] == ()
+
+
 @pytest.mark.parametrize("text", ["--model", "-p", "a b", "a\nb", "x" * 201])
 def test_a_word_that_is_handed_on_never_looks_like_an_option(text: str) -> None:
     for key in ("model", "fallback_model", "executor"):

@@ -79,6 +79,7 @@ READING = [
     ("tasks", "show", "task-" + ON_ONE_LINE),
     ("sources", "list"),
     ("tokens", "list"),
+    ("mcp", "--source", ON_ONE_LINE),
     ("workers", "list"),
     ("logs",),
     ("events",),

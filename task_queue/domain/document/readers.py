@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.naming import is_task_id
@@ -30,6 +30,8 @@ _RULE = re.compile(r"[A-Za-z_][A-Za-z0-9_*.-]*(?:\([^\n]*\))?")
 _YEARS = range(1970, 3000)  # far enough from the ends of datetime that no change of zone overflows
 _SHOWN = 60
 _MOST_LABELS = 4096
+_DEEPEST_LABELS = 20
+"""What makes JSON of labels again gives up at some depth, and then a whole list of tasks could not be shown."""
 _MOST_ITEMS = 5
 """So many bad items of a list are named."""
 
@@ -73,18 +75,38 @@ class Line:
 class Labels:
     """An object in JSON, for programs; kept as compact text, because nothing here looks into it."""
 
-    form = "JSON object, at most 4096 bytes"
+    form = "JSON object, at most 4096 bytes, nested 20 deep"
 
     def __call__(self, given: Given, /) -> str:
         text = _one(given)
         try:
             content: object = json.loads(text)
+            text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+            size = len(text.encode())
         except (ValueError, RecursionError):
             raise ValueError(f"must be a {self.form}") from None
-        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
-        if not isinstance(content, dict) or len(text.encode(errors="replace")) > _MOST_LABELS:
+        if (
+            not isinstance(content, dict)
+            or size > _MOST_LABELS
+            or _depth_of(cast("object", content)) > _DEEPEST_LABELS
+        ):
             raise ValueError(f"must be a {self.form}")
         return text
+
+
+def _depth_of(content: object) -> int:
+    depth, level = 0, [content]
+    while True:
+        level = [part for each in level for part in _parts_of(each)]
+        if not level:
+            return depth
+        depth += 1
+
+
+def _parts_of(content: object) -> list[object]:
+    if isinstance(content, dict):
+        return list(cast("dict[str, object]", content).values())
+    return cast("list[object]", content) if isinstance(content, list) else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,19 +51,21 @@ class Revising:
             durable.replace(self._layout.pending / naming.document_of(task_id), change(data))
 
     def move(
-        self, task_id: TaskId, other: Layout, *, max_pending: int, check: Callable[[bytes], None]
+        self, task_id: TaskId, other: Layout, *, max_pending: int, change: Callable[[bytes], bytes]
     ) -> None:
-        """Let it wait in the source of *other*, if *check* raises nothing about its text.
+        """Let it wait in the source of *other*, with what *change* makes of its text; what *change* raises is raised.
 
         Raises QueueFull, and TaskQueueError with the reason where it cannot go.
         """
         document = naming.document_of(task_id)
         with self._available(), held(self._layout, task_id) as data:
-            check(data)
+            changed = change(data)
             why = self._why_it_stays(task_id, other)
             if why is not None:
                 raise TaskQueueError(f"task {task_id} cannot be moved: {why}")
             demand_room(other, max_pending)
+            if changed != data:
+                durable.replace(self._layout.pending / document, changed)
             try:
                 durable.move(self._layout.pending / document, other.pending / document)
             except FileExistsError as error:

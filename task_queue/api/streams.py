@@ -1,0 +1,99 @@
+"""Streams of server-sent events: they wait for what follows, and end with their credential or the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Header
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from task_queue.api.problems import ProblemError
+from task_queue.api.settings import ServedApi
+from task_queue.app.tokens import is_still_good
+from task_queue.domain.policy import Caller
+
+EVENT_STREAM = "text/event-stream"
+AcceptNow = Annotated[
+    str,
+    Header(
+        max_length=500,
+        description=f"`{EVENT_STREAM}` for a stream that stays open.",
+        examples=[EVENT_STREAM],
+    ),
+]
+LastEvent = Annotated[
+    str | None,
+    Header(
+        max_length=200, description="The id of the last event that came, to go on after it.", examples=["71"]
+    ),
+]
+_MOST = 512
+_MOST_OF_ONE = 256
+_LOOK_EVERY_S = 0.25
+_CHECK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """What one look found. ``text``: whole frames, perhaps none."""
+
+    text: str
+    more_at_once: bool = False
+    is_last: bool = False
+
+
+def stream(
+    api: ServedApi, caller: Caller, look: Callable[[], Wave], *, close: Callable[[], None]
+) -> StreamingResponse:
+    """Answers with what *look* finds, again and again, in a thread; *close* is called at the end.
+
+    Raises ProblemError where too many are open.
+    """
+    if api.streams.total() >= _MOST or api.streams[caller.name] >= _MOST_OF_ONE:
+        close()
+        number = api.streams.total()
+        raise ProblemError(
+            503, "too_many_streams", f"{number} streams are open", headers={"retry-after": "5"}
+        )
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_whole(api, caller, look, close), media_type=EVENT_STREAM, headers=headers)
+
+
+async def _whole(
+    api: ServedApi, caller: Caller, look: Callable[[], Wave], close: Callable[[], None]
+) -> AsyncGenerator[str, None]:
+    """Until its reader goes, the credential is not good any more, nothing can follow, or the process ends."""
+    api.streams[caller.name] += 1
+    try:
+        yield "retry: 2000\n\n"
+        async with aclosing(_waves(api, caller, look)) as waves:
+            async for text in waves:
+                yield text
+    finally:
+        api.streams[caller.name] -= 1
+        if not api.streams[caller.name]:
+            del api.streams[caller.name]
+        close()
+
+
+async def _waves(api: ServedApi, caller: Caller, look: Callable[[], Wave]) -> AsyncGenerator[str, None]:
+    loop = asyncio.get_running_loop()
+    checked = loop.time()
+    while not api.ends.is_set():
+        wave = await run_in_threadpool(look)
+        now = loop.time()
+        if wave.text or now - checked >= _CHECK_EVERY_S:
+            checked = now
+            if not await run_in_threadpool(is_still_good, api.installation.again(), caller):
+                yield "event: credential_ended\ndata: {}\n\n"
+                return
+            yield wave.text or ": still here\n\n"
+        if wave.is_last:
+            return
+        if not wave.more_at_once:
+            await asyncio.sleep(_LOOK_EVERY_S)
