@@ -16,11 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from task_queue.api.callers import CallerNow, InstallationNow, KeptNow
+from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
 from task_queue.api.guard import discard_rest
 from task_queue.api.paths import ArtifactPath, TaskPath
 from task_queue.api.problems import ProblemError
-from task_queue.app.artifacts import ArtifactHeaders, HandedIn, HandIn, artifacts_of, opened_artifact
+from task_queue.app.artifacts import ArtifactHeaders, HandIn, Received, artifacts_of, opened_artifact
 from task_queue.domain.artifacts import (
     MEDIA_TYPES,
     ArtifactError,
@@ -155,7 +155,9 @@ async def put_artifact(
         task_queue_claim,
     )
     try:
-        hand_in = await run_in_threadpool(HandIn, installation, (task_id, name), headers, caller, kept)
+        hand_in = await run_in_threadpool(
+            HandIn, installation, served(request).desk, (task_id, name), headers, caller=caller, kept=kept
+        )
     except TaskQueueError:
         await _discard(request)
         raise
@@ -289,7 +291,7 @@ def _headers(artifact: StoredArtifact) -> dict[str, str]:
     }
 
 
-def _answer(handed_in: HandedIn) -> Response:
+def _answer(handed_in: Received) -> Response:
     if handed_in.artifact is not None:
         content = _view(handed_in.artifact).model_dump()
         return JSONResponse(content, 201 if handed_in.is_new else 200)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from task_queue.app.claim_names import ClaimName, demand_claim
+from task_queue.app.claim_names import ClaimName
+from task_queue.app.claiming import WorkerDesk
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments, demand_change, tracked
@@ -51,7 +52,7 @@ class ArtifactsView:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedIn:
+class Received:
     """What one request came to: the whole artifact, or how much of it is here."""
 
     artifact: StoredArtifact | None
@@ -92,8 +93,10 @@ class HandIn:
     def __init__(
         self,
         installation: Installation,
+        desk: WorkerDesk,
         named: tuple[str, str],
         headers: ArtifactHeaders,
+        *,
         caller: Caller,
         kept: KeptDocuments,
     ) -> None:
@@ -103,6 +106,7 @@ class HandIn:
         """
         task_id, name = named
         self._installation = installation
+        self._desk = desk
         self._caller = caller
         self._claim = None if headers.claim is None else ClaimName.parsed(headers.claim)
         demand_name(name)
@@ -129,14 +133,14 @@ class HandIn:
         with _disk_trouble(self._artifacts):
             self._upload.write(data)
 
-    def finish(self) -> HandedIn:
+    def finish(self) -> Received:
         """All that the request brings has been written. Raises ArtifactError, OSError."""
         with _disk_trouble(self._artifacts):
             if not self._part.ends_the_file:
-                return HandedIn(None, self._upload.keep())
+                return Received(None, self._upload.keep())
             self._demand_right_at_end()
             artifact, is_new = self._upload.publish(self._media_type, sha256=self._sha256)
-            return HandedIn(artifact, is_new=is_new)
+            return Received(artifact, is_new=is_new)
 
     def close(self) -> None:
         """What is here of an artifact that is not whole stays, for who goes on."""
@@ -153,7 +157,7 @@ class HandIn:
         """Of the claim's owner, or while the task waits: an attempt may not find other files than it began with."""
         artifacts, state = _of(self._installation, self._task_id)
         if self._claim is not None:
-            demand_claim(self._task_id, self._caller, self._claim)
+            self._desk.demand_held(self._claim, self._task_id, self._caller)
         elif state is not TaskState.PENDING:
             raise ArtifactError(
                 f"task {self._task_id} is {state}: artifacts are handed in while it waits, or by who works on it",

@@ -1,4 +1,4 @@
-"""How a request names the claim on whose behalf it is made, and whether the caller holds that claim."""
+"""How a request names the claim on whose behalf it is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 
 from task_queue.domain.artifacts import ArtifactError
-from task_queue.domain.policy import Caller
 
 _FORM = re.compile(r"([A-Za-z0-9._~-]{1,500}) *; *epoch=(\d{1,9})")
 
@@ -25,12 +24,3 @@ class ClaimName:
         if match is None:
             raise ArtifactError("Task-Queue-Claim must be 'ID;epoch=N'", code="bad_claim")
         return cls(match[1], int(match[2]))
-
-
-def demand_claim(task_id: str, caller: Caller, claim: ClaimName) -> None:
-    """Raises ArtifactError unless *caller* holds *claim*, which is one of *task_id*."""
-    raise ArtifactError(
-        f"{caller.name} does not hold claim {claim.id} of {task_id}",
-        code="not_owner",
-        details={"state": "unknown"},
-    )

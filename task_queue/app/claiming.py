@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from task_queue.app.claim_names import ClaimName
 from task_queue.app.installation import Installation
 from task_queue.app.tracked_task import DOCUMENTED, TrackedTask
 from task_queue.app.tracking import KeptDocuments, tracked_in
 from task_queue.dispatch.served import WorkerSources
+from task_queue.domain.artifacts import StoredArtifact
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.lease import Directive, LeaseTerms
@@ -25,16 +27,19 @@ from task_queue.ports.claims import (
     GivenClaim,
     HandedInBundle,
     HeldClaim,
+    ReportFaultError,
     ToldProgress,
     UnknownClaimError,
     WorkerReport,
 )
+from task_queue.store.folder.artifacts import Artifacts
 
 __all__ = [
     "ClaimRefusedError",
     "Directive",
     "FramesMissingError",
     "HandedInBundle",
+    "ReportFaultError",
     "ToldProgress",
     "UnknownClaimError",
 ]
@@ -46,14 +51,6 @@ class NotForWorkersError(TaskQueueError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-class ReportFaultError(TaskQueueError):
-    """What a worker reports does not fit together; ``field`` is at fault."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field, self.reason = field, reason
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -151,7 +148,8 @@ class WorkerDesk:
         if given is None:
             return ClaimAnswer(None, None)
         task = tracked_in(installation, given.source, given.task_id, caller, kept)
-        return ClaimAnswer(task, _view(given))
+        artifacts = Artifacts(installation.sources(given.source)[0].folders, given.task_id).stored()
+        return ClaimAnswer(task, _view(given, artifacts))
 
     def heartbeat(self, claim_id: str, epoch: int, progress: ToldProgress, caller: Caller) -> PulseAnswer:
         """Raises ClaimRefusedError, UnknownClaimError, NotAllowedError; as those that follow."""
@@ -176,6 +174,12 @@ class WorkerDesk:
         source, task_id = self._claims.task_of(claim_id)
         task = tracked_in(installation, source, task_id, caller, kept)
         return ReportAnswer("applied" if is_first else "already_applied", task)
+
+    def demand_held(self, claim: ClaimName, task_id: TaskId, caller: Caller) -> None:
+        """Raises as ``heartbeat``; UnknownClaimError also where *claim* is of another task than *task_id*."""
+        found = self._claims.demand_held(claim.id, epoch=claim.epoch, worker=_worker(caller))
+        if found[1] != task_id:
+            raise UnknownClaimError(f"that is no claim of {task_id}")
 
     def held(self) -> tuple[HeldClaim, ...]:
         return self._claims.held()
@@ -237,7 +241,7 @@ def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> Cla
     return ClaimWish(terms, wanted.sources, wanted.types, wanted.executors, wanted.capabilities, allows)
 
 
-def _view(given: GivenClaim) -> ClaimView:
+def _view(given: GivenClaim, artifacts: Sequence[StoredArtifact]) -> ClaimView:
     order = given.order
     return ClaimView(
         given.id,
@@ -252,5 +256,6 @@ def _view(given: GivenClaim) -> ClaimView:
             order.base_commit,
             order.branch,
             order.target,
+            tuple({"name": each.name, "size": each.size, "sha256": each.sha256} for each in artifacts),
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -123,6 +123,14 @@ class LeasedClaims:
                 return False
             return source.report(hold, replace(report, token=key.token))
 
+    def demand_held(self, claim_id: str, *, epoch: int, worker: str | None) -> tuple[str, TaskId]:
+        with self.lock:
+            key = claim_id_in(claim_id)
+            source, hold = self._held(key, epoch, worker)
+            if hold is None or hold.report is not None:
+                raise self._refused(Refusal.EXPIRED, source, key)
+            return key.source, key.task_id
+
     def task_of(self, claim_id: str) -> tuple[str, TaskId]:
         key = claim_id_in(claim_id)
         with self.lock:
@@ -235,13 +243,3 @@ class LeasedClaims:
 def _why_not_handed_out(error: TaskQueueError) -> Outcome:
     kind = OutcomeKind.REJECTED if isinstance(error, TaskFileError) else OutcomeKind.UNAVAILABLE
     return Outcome(kind, error.in_full)
-
-
-FinishReport = Callable[[LeasedSource, OpenClaim], None]
-"""Sees to it that what a worker reported is settled, at once or later."""
-
-
-def finish_as_reported(source: LeasedSource, hold: OpenClaim) -> None:
-    """Settle the attempt with what its worker says of it."""
-    assert hold.report is not None
-    source.settle(hold, hold.report.outcome, hold.report.work)

@@ -22,7 +22,7 @@ from task_queue.domain.lease import WORKER, ClaimStanding, Lease, LeaseTerms, le
 from task_queue.domain.model import Claim, Outcome, OutcomeKind, Owner, RunRecord, Work
 from task_queue.domain.task import TaskId
 from task_queue.platform.wakeup import Wakeup
-from task_queue.ports.claims import ToldProgress, UnknownClaimError, WorkerReport
+from task_queue.ports.claims import ReportFaultError, ToldProgress, UnknownClaimError, WorkerReport
 from task_queue.ports.executor import marker_of
 from task_queue.ports.snapshot import Survey
 from task_queue.store.folder.leased import LeasedAttempts
@@ -220,7 +220,11 @@ class LeasedSource:
         return hold.frames
 
     def report(self, hold: OpenClaim, report: WorkerReport) -> bool:
-        """Keep *report* and see to what follows; False if there was one."""
+        """Keep *report* and see to what follows; False if there was one. Raises ReportFaultError."""
+        if report.handed_in is not None and not self.leased.has_artifact(hold.claim, report.handed_in.bundle):
+            raise ReportFaultError(
+                "handed_in.bundle", "there is no artifact of that name that is whole: hand it in first"
+            )
         is_first = self.leased.report(hold.claim, report)
         hold.report = self.leased.report_of(hold.claim) or report
         hold.last_seen = self._context.clock.now()

@@ -25,7 +25,8 @@ from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.watcher import Watcher
 from task_queue.dispatch.accounts import WorkerAccounts
-from task_queue.dispatch.claims import FinishReport, LeasedClaims, finish_as_reported
+from task_queue.dispatch.claims import LeasedClaims
+from task_queue.dispatch.finishing import HandedInWork
 from task_queue.dispatch.leased_source import LeasedSource
 from task_queue.dispatch.out_of_sight import OrdersOfWorkers, RunnersOutOfSight
 from task_queue.dispatch.rules import ConfiguredRules
@@ -65,13 +66,11 @@ class WorkerSources:
         *,
         clock: Clock,
         changed: Callable[[], None] = lambda: None,
-        finish: FinishReport = finish_as_reported,
     ) -> None:
         """Raises ConfigError."""
         self._locations = locations
         self._clock = clock
         self._changed = changed
-        self._finish = finish
         self._seen = _stamp_of(locations.config)
         demand_trust(locations)
         self._config = schema.load(locations.config)
@@ -90,6 +89,9 @@ class WorkerSources:
         )
         self._accounts = WorkerAccounts(clock, Ledger(locations.ledger), lambda: self._rules.bounds)
         self.claims = LeasedClaims(self._sources, self._rules, self._accounts, clock)
+        self._handed_in = HandedInWork(
+            lambda: self.claims.lock, self._orders, self._artifact, self._look_again
+        )
         self._watcher = Watcher(self._look_at, self._events.emit)
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
@@ -105,6 +107,7 @@ class WorkerSources:
         self._stopping.set()
         self._wakeup.wake()
         self._thread.join()
+        self._handed_in.stop()
         self._watcher.close()
         with self.claims.lock:
             for source_id in list(self._sources):
@@ -180,6 +183,7 @@ class WorkerSources:
         self._wakeup.wake()
 
     def _close(self, source_id: str) -> None:
+        self._handed_in.forget(source_id)
         del self._sources[source_id]
         self._opened.pop(source_id).engine.close()
         self._orders.pop(source_id)
@@ -229,7 +233,7 @@ class WorkerSources:
         self._orders[source.id] = orders
         self._opened[source.id] = _OpenedSource(source, engine)
         self._sources[source.id] = LeasedSource(
-            context, LeasedAttempts(engine.layout), self._accounts, finish=self._finish
+            context, LeasedAttempts(engine.layout), self._accounts, finish=self._handed_in.finish
         )
         self._note(SourceOpened(source.id, str(source.path)))
         self._watcher.watch(source.id, source.path)
@@ -242,6 +246,13 @@ class WorkerSources:
             else:
                 opened.engine.touch(name)
         self._wakeup.wake()
+
+    def _look_again(self) -> None:
+        self._wakeup.wake()
+        self._changed()
+
+    def _artifact(self, source_id: str, task_id: TaskId, name: str) -> Path:
+        return self._opened[source_id].engine.layout.artifacts(task_id) / name
 
     def _look(self, source_id: str) -> None:  # noqa: ARG002 - all are looked at
         self._wakeup.wake()

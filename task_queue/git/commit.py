@@ -94,7 +94,7 @@ def subjects_of(git: Git, commits: Sequence[str]) -> tuple[str, ...]:
     """The first line of each message, in the order of *commits*."""
     if not commits:
         return ()
-    return tuple(git.read("log", "--no-walk=unsorted", "-z", "--format=%s", *commits).text.split("\0"))
+    return tuple(git.read("log", "--no-walk=unsorted", "-z", "--format=%s", *commits).fields)
 
 
 def doubts_about_agents(

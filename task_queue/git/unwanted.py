@@ -40,14 +40,14 @@ def unwanted_files(git: Git, dirty: Iterable[Dirty], rules: CommitRules) -> dict
 
 
 def unwanted_commits(
-    git: Git, *, since: str | None, but: Sequence[str] = (), rules: CommitRules
+    git: Git, *, since: str | None, but: Sequence[str] = (), rules: CommitRules, tip: str = "HEAD"
 ) -> dict[str, str]:
-    """What the commits of HEAD after *since* add that should not be committed, each with the reason.
+    """What the commits of *tip* after *since* add that should not be committed, each with the reason.
 
     Also what a later one of them removes: it is in the history. *but*: refs whose commits are not the task's.
     """
     apart = [f"^{ref}" for ref in (*([since] if since else []), *but)]
-    commits = git.read("rev-list", "--no-merges", "HEAD", *apart).text
+    commits = git.read("rev-list", "--no-merges", tip, *apart).text
     if not commits:
         return {}
     words = (

@@ -30,6 +30,14 @@ class UnknownClaimError(TaskQueueError):
     """No claim ever had that id."""
 
 
+class ReportFaultError(TaskQueueError):
+    """What a worker reports does not fit together; ``field`` is at fault."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
+
+
 class FramesMissingError(TaskQueueError):
     """Frames were sent that do not follow those that are there: ``offset`` is how many there are."""
 
@@ -177,6 +185,10 @@ class Claims(Protocol):
 
     def report(self, claim_id: str, *, epoch: int, worker: str | None, report: WorkerReport) -> bool:
         """How the attempt ended; False if that was said before. The task is settled when this returns, or soon."""
+        ...
+
+    def demand_held(self, claim_id: str, *, epoch: int, worker: str | None) -> tuple[str, TaskId]:
+        """The source and the task of a claim that is live, and whose end was not reported."""
         ...
 
     def task_of(self, claim_id: str) -> tuple[str, TaskId]:

@@ -99,6 +99,21 @@ class Checks:
             tree=tree,
         )
 
+    def verify_commit(
+        self, checkout: Checkout, commit: str, base: str, transcript: Transcript, *, within_s: float
+    ) -> Verified:
+        """The same of *commit*, which was made elsewhere; files that judge are compared with those of *base*."""
+        verify = checkout.order.settings.verify
+        checks = self._at(checkout, commit, transcript, within_s) if verify else ()
+        judges = changed_judges(self.judges_in(checkout, base), self.judges_in(checkout, commit))
+        return Verified(
+            round=1,
+            passed=passed(checks) or not verify,
+            records=tuple(asdict(check) for check in checks),
+            changed_judges=tuple(f"{judge.path} ({judge.change})" for judge in judges),
+            findings=_findings(check for check in checks if not check.passed),
+        )
+
     def prove(
         self, checkout: Checkout, commit: str, *, proven: str | None, transcript: Transcript, within_s: float
     ) -> str | Blocked | None:

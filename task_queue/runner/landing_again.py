@@ -34,10 +34,10 @@ from task_queue.runner.checks import Checks
 from task_queue.runner.confinement import sandboxed_git
 from task_queue.runner.landing import land_branch, left_unproven
 
-_WITHIN_S = 7200.0
-_LOCK = ".landing"
+WITHIN_S = 7200.0
+LANDING_LOCK = ".landing"
 """In the folder of a source's working trees: its ended tasks are landed one at a time, also by hand."""
-_LOOK_AGAIN_S = 0.1
+LOOK_AGAIN_S = 0.1
 _AS_BEFORE = "the checks failed on these very files before"
 
 
@@ -72,10 +72,10 @@ class LandingAgain:
 
     def land(self) -> WorkProduct:
         """What the work comes to now. Raises GitError."""
-        lock = FileLock(self._order.git.worktrees / _LOCK, longest_pause_s=_LOOK_AGAIN_S)
+        lock = FileLock(self._order.git.worktrees / LANDING_LOCK, longest_pause_s=LOOK_AGAIN_S)
         durable.make_directory(self._order.git.worktrees)
         try:
-            if not lock.take(within_s=_WITHIN_S, give_up=lambda: self._stopped):
+            if not lock.take(within_s=WITHIN_S, give_up=lambda: self._stopped):
                 return self._product
             self._end_processes()  # of a try whose process was killed
             product = self._land()
@@ -105,7 +105,7 @@ class LandingAgain:
             self._watch.begin()  # the checks run what the agent wrote
             try:
                 return self._checks.prove(
-                    checkout, commit, proven=None, transcript=_NoTranscript(), within_s=_WITHIN_S
+                    checkout, commit, proven=None, transcript=NoTranscript(), within_s=WITHIN_S
                 )
             finally:
                 self._end_processes()  # which a command has left
@@ -116,7 +116,7 @@ class LandingAgain:
             prove=prove,
             give_up=lambda: self._stopped,
             within_s=HOOKS_TIMEOUT_S,
-            wait_s=_WITHIN_S,
+            wait_s=WITHIN_S,
         )
         if self._stopped and not (isinstance(landed, Landed) and landed.commit):
             return self._product
@@ -186,7 +186,7 @@ class LandingAgain:
         )
 
 
-class _NoTranscript:
+class NoTranscript:
     """Implements ports.executor.Transcript: the attempt's own is closed."""
 
     def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:

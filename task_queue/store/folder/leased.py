@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 
+from task_queue.domain.artifacts import ArtifactError, demand_name
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
@@ -13,6 +14,7 @@ from task_queue.platform import durable
 from task_queue.platform.records import encode
 from task_queue.ports.claims import FramesMissingError, WorkerReport
 from task_queue.store.folder.archive import Archive
+from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.attempts import ENDING, TRANSCRIPT
 from task_queue.store.folder.files import make_attempt, publish_once, read_record
 from task_queue.store.folder.layout import RUN, Layout
@@ -65,6 +67,13 @@ class LeasedAttempts:
             except FileExistsError:
                 return False
         return True
+
+    def has_artifact(self, claim: Claim, name: str) -> bool:
+        """Whether that artifact of the task is whole."""
+        with _available(), suppress(ArtifactError):
+            demand_name(name)
+            return Artifacts(self._layout, claim.task_id).named(name) is not None
+        return False
 
     def report_of(self, claim: Claim) -> WorkerReport | None:
         with _available():
