@@ -1,4 +1,4 @@
-"""From how a task ended in the private queue to what the server is told."""
+"""From how a task ended in the private queue to the report for the server."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from task_queue.platform.records import UnreadableRecordError, decode, encode
 _LARGEST = 64 * 2**20
 
 
-class Stage(StrEnum):
+class ClaimStage(StrEnum):
     CLAIMED = "claimed"
     """Its task is not in the private queue yet."""
     RUNNING = "running"
@@ -55,7 +55,7 @@ class HeldTask:
     source: str
     claim: ClaimView
     local_id: TaskId
-    stage: Stage = Stage.CLAIMED
+    stage: ClaimStage = ClaimStage.CLAIMED
     workspace: Path | None = None
     sent: FramesSent = FramesSent()
     report: EndReport | None = None

@@ -19,14 +19,14 @@ _OFTEN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class WorkProgress:
     """What is said with each sign of life."""
 
     values: Mapping[str, object] = field(default_factory=dict[str, object])
     last_frame_at: datetime | None = None
 
 
-class Lease:
+class LeaseKeeper:
     """``lost``: the server does not count the claim any more. ``cancelled``: a person wants the task's end."""
 
     def __init__(self, client: Client, claim_id: str, epoch: int, *, lease_s: float, tell: Tell) -> None:
@@ -36,10 +36,10 @@ class Lease:
         self.cancelled = threading.Event()
         self._ends = threading.Event()
         self._unheard = False
-        self.progress: Callable[[], Progress] = Progress
+        self.progress: Callable[[], WorkProgress] = WorkProgress
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> LeaseKeeper:
         self._thread.start()
         return self
 

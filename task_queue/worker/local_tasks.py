@@ -12,7 +12,7 @@ _FOR_THE_SERVER = (
     *("depends_on", "on_dependency_failure", "not_before", "dedupe_key", "capabilities", "touches"),
     *("max_attempts", "retry_delay", "workspace", "isolation", "landing"),
 )
-"""What the server has seen to, or will; and what is different here."""
+"""What the server does itself, and what is different here."""
 
 
 def local_id_of(claim: ClaimView) -> TaskId:

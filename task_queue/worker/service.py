@@ -26,7 +26,7 @@ _KNOCK_AGAIN_S = 5.0
 def work(settings: WorkerSettings, own: Installation, tell: Tell) -> None:
     """Carry out tasks of the server until a signal, or until there is none left where the settings say so.
 
-    *own* is the machine's own configuration, which need not be there; *tell* may be called from any thread.
+    *own* is the machine's own configuration, which need not be there; *tell* says a line, from any thread.
     Raises TaskQueueError, OSError.
     """
     if shutil.which("git") is None:
@@ -39,12 +39,12 @@ def work(settings: WorkerSettings, own: Installation, tell: Tell) -> None:
             f"another worker for {settings.server} runs here", hint="one has --slots; end it first"
         )
     try:
-        _Worker(settings, places, own, tell).run()
+        _WorkerProcess(settings, places, own, tell).run()
     finally:
         lock.release()
 
 
-class _Worker:
+class _WorkerProcess:
     def __init__(self, settings: WorkerSettings, places: WorkerPlaces, own: Installation, tell: Tell) -> None:
         self._settings, self._places, self._tell = settings, places, tell
         self._shutdown = Shutdown()

@@ -1,4 +1,4 @@
-"""What a worker is told, and where it keeps what."""
+"""The settings of a worker, and its folders."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from task_queue.domain.errors import TaskFileError, TaskQueueError
 from task_queue.domain.task import ENDED
 from task_queue.platform import durable
 from task_queue.worker.endings import cancelled, failed, given_back, given_back_by_queue, report_of
-from task_queue.worker.held_claims import EndReport, HeldTask, HeldTasks, Stage
-from task_queue.worker.lease import LOST, Lease, Progress
+from task_queue.worker.held_claims import ClaimStage, EndReport, HeldTask, HeldTasks
+from task_queue.worker.lease import LOST, LeaseKeeper, WorkProgress
 from task_queue.worker.local_tasks import local_document, local_id_of
 from task_queue.worker.private_queue import PrivateQueue
 from task_queue.worker.repositories import bundle_of, clone_at, prepare_clone, remove_branch
@@ -63,7 +63,7 @@ class Slot:
         self._queue, self._held, self._workspaces = queue, held, workspaces
         self._shutdown = shutdown
         self._tell: Tell = lambda text: tell(f"{source_of(number)}: {text}")
-        self._progress = Progress()
+        self._progress = WorkProgress()
         self._unreachable = False
 
     def serve(self) -> None:
@@ -104,19 +104,19 @@ class Slot:
         return self._held.keep(HeldTask(self._number, answer.task.source, claim, local_id_of(claim)))
 
     def _carry(self, held: HeldTask) -> None:
-        self._progress = Progress()
-        with Lease(
+        self._progress = WorkProgress()
+        with LeaseKeeper(
             self._client, held.claim.id, held.claim.epoch, lease_s=self._settings.lease_s, tell=self._tell
         ) as lease:
             lease.progress = lambda: self._progress
             try:
-                while held.stage is not Stage.LOST:
+                while held.stage is not ClaimStage.LOST:
                     match held.stage:
-                        case Stage.CLAIMED:
+                        case ClaimStage.CLAIMED:
                             held = self._held.keep(self._prepared(held, lease))
-                        case Stage.RUNNING:
+                        case ClaimStage.RUNNING:
                             held = self._held.keep(self._followed(held, lease))
-                        case Stage.ENDED:
+                        case ClaimStage.ENDED:
                             self._report(held)
                             break
                 else:
@@ -126,7 +126,7 @@ class Slot:
                 return
         self._held.forget(self._number)
 
-    def _prepared(self, held: HeldTask, lease: Lease) -> HeldTask:
+    def _prepared(self, held: HeldTask, lease: LeaseKeeper) -> HeldTask:
         order = held.claim.order
         if order.base_commit is not None and (
             order.repository is None or not self._settings.allows(order.repository)
@@ -151,10 +151,10 @@ class Slot:
         if lease.cancelled.is_set():
             return _ended(held, cancelled())
         if lease.lost.is_set():
-            return replace(held, stage=Stage.LOST)
+            return replace(held, stage=ClaimStage.LOST)
         if self._shutdown.wanted.is_set():
             return _ended(held, given_back("interrupted", "the worker is shut down"))
-        ready = self._held.keep(replace(held, stage=Stage.RUNNING, workspace=workspace))
+        ready = self._held.keep(replace(held, stage=ClaimStage.RUNNING, workspace=workspace))
         self._queue.add(self._number, held.local_id, document)
         return ready
 
@@ -164,8 +164,8 @@ class Slot:
 
         return fetch
 
-    def _followed(self, held: HeldTask, lease: Lease) -> HeldTask:
-        """Until the task has ended here, or nobody wants it any more. Raises _LaterError."""
+    def _followed(self, held: HeldTask, lease: LeaseKeeper) -> HeldTask:
+        """Until the task has ended here, or is not wanted any more. Raises _LaterError."""
         if held.workspace is not None:  # once more, where the worker was killed just before
             self._queue.add(self._number, held.local_id, local_document(held.claim.order, held.workspace))
         asked = False
@@ -173,7 +173,7 @@ class Slot:
             gone = self._shutdown.daemon_gone.is_set()  # asked first: what it left is final then
             task = self._queue.task(held.local_id)
             if lease.lost.is_set():
-                return replace(held, stage=Stage.LOST)
+                return replace(held, stage=ClaimStage.LOST)
             if lease.cancelled.is_set() and not asked and task is not None and not task.state.ended:
                 self._queue.cancel(held.local_id)
                 asked = True
@@ -202,7 +202,7 @@ class Slot:
         if task is not None:
             told = {"percent": task.progress_percent, "step": task.current_step, "cost_usd": task.cost_usd}
             values = {name: value for name, value in told.items() if value is not None}
-            self._progress = Progress(values, self._queue.last_frame_at(held.local_id, task.attempt))
+            self._progress = WorkProgress(values, self._queue.last_frame_at(held.local_id, task.attempt))
         try:
             sent = send_frames(self._client, self._queue, held)
         except (TaskQueueError, OSError):
@@ -228,7 +228,7 @@ class Slot:
             remove_branch(held.workspace, held.local_id)
 
     def _all_frames(self, held: HeldTask) -> HeldTask:
-        while held.stage is Stage.ENDED and held.workspace is not None:
+        while held.stage is ClaimStage.ENDED and held.workspace is not None:
             sent = send_frames(self._client, self._queue, held)
             if sent == held.sent:
                 break
@@ -307,4 +307,4 @@ class Slot:
 
 
 def _ended(held: HeldTask, report: EndReport) -> HeldTask:
-    return replace(held, stage=Stage.ENDED, report=report)
+    return replace(held, stage=ClaimStage.ENDED, report=report)

@@ -172,7 +172,8 @@ def test_a_task_without_commits_ends_as_reported(site: Site) -> None:
 def test_files_of_a_task_come_with_its_order(site: Site) -> None:
     """Handed in while it waited; the worker reads them, and adds its own as long as it holds the claim."""
     task = site.bench.post(
-        "/v1/tasks", {"title": "A", "instructions": "x", "executor": "sh", "not_before": "2099-01-01T00:00:00Z"}
+        "/v1/tasks",
+        {"title": "A", "instructions": "x", "executor": "sh", "not_before": "2099-01-01T00:00:00Z"},
     )
     path = f"/v1/tasks/{task.json['id']}/artifacts"
     put(site.bench, f"{path}/figures.csv", b"1,2\n", Content_Type="text/csv")
