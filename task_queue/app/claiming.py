@@ -179,7 +179,7 @@ class WorkerDesk:
         """Raises as ``heartbeat``; UnknownClaimError also where *claim* is of another task than *task_id*."""
         found = self._claims.demand_held(claim.id, epoch=claim.epoch, worker=_worker(caller))
         if found[1] != task_id:
-            raise UnknownClaimError(f"that is no claim of {task_id}")
+            raise UnknownClaimError(f"the claim is not one of {task_id}")
 
     def held(self) -> tuple[HeldClaim, ...]:
         return self._claims.held()

@@ -25,7 +25,7 @@ from task_queue.ports.finishing import CommitBundle, FinishedWork, FinishingRequ
 log = logging.getLogger(__name__)
 _MOST_TRIES = 5
 _AGAIN_AFTER_S = 15.0
-_Key = tuple[str, TaskId, int]
+_JobKey = tuple[str, TaskId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Job:
     report: WorkerReport
 
     @property
-    def key(self) -> _Key:
+    def key(self) -> _JobKey:
         return self.source.id, self.hold.claim.task_id, self.hold.claim.attempt
 
 
@@ -55,7 +55,7 @@ class HandedInWork:
         self._bundle_of = bundle_of
         self._changed = changed
         self._mutex = threading.Lock()
-        self._jobs: dict[_Key, _Job] = {}
+        self._jobs: dict[_JobKey, _Job] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._processes: dict[str, FinishingProcess] = {}
         self._stopping = threading.Event()

@@ -71,7 +71,7 @@ class WorkerSources:
         self._locations = locations
         self._clock = clock
         self._changed = changed
-        self._seen = _stamp_of(locations.config)
+        self._seen: tuple[int, int, int, int] | None = _stamp_of(locations.config)
         demand_trust(locations)
         self._config = schema.load(locations.config)
         self._events = EventLog(locations.events)

@@ -172,7 +172,8 @@ def _files_of(apart: Git, root: str) -> int:
 
 def _trees(apart: Git, names: list[str]) -> dict[str, tuple[int, list[str]]]:
     """How many files each has itself, and which trees."""
-    data, at, found = apart.read("cat-file", "--batch", stdin=_lines(names)).out, 0, {}
+    data, at = apart.read("cat-file", "--batch", stdin=_lines(names)).out, 0
+    found: dict[str, tuple[int, list[str]]] = {}
     for name in names:
         end = data.index(b"\n", at)
         size, at = int(data[at:end].split()[2]), end + 1

@@ -30,7 +30,7 @@ class Site:
     clone: Path
     token: str
 
-    def claimed(self, **keys: object) -> dict[str, Any]:
+    def claimed(self, **keys: Any) -> dict[str, Any]:
         self.bench.rig.drop_command("task-a", "true", **keys)
         wish = {"worker_id": "builder", "wait_seconds": 20}
         answer = self.bench.post("/v1/claims", wish, token=self.token).json
