@@ -23,7 +23,7 @@ def report_of(task: TrackedTask, ending: Mapping[str, Any]) -> EndReport:
     work = dict(ending.get("work") or {})
     if kind != OutcomeKind.SUCCEEDED:
         return EndReport("fail", outcome, work)
-    product = work.get("product") or {}
+    product: dict[str, Any] = work.get("product") or {}
     return EndReport("complete", outcome, work, branch=product.get("branch"))
 
 

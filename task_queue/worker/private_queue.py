@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from task_queue.app import changing, revising
 from task_queue.app.daemon_state import daemon_from
@@ -66,8 +66,8 @@ class PrivateQueue:
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What the machine's own configuration says that it has."""
-        listed = self._content().get("capabilities", [])
-        return tuple(map(str, listed)) if isinstance(listed, list) else ()
+        listed: object = self._content().get("capabilities")
+        return tuple(map(str, cast("list[object]", listed))) if isinstance(listed, list) else ()
 
     def prepare(self) -> None:
         """Write the configuration. Raises TaskQueueError, OSError."""
@@ -212,8 +212,8 @@ class PrivateQueue:
         return self._own.content if self._own.locations.config.exists() else {}
 
     def _section(self, name: str) -> dict[str, Any]:
-        found = self._content().get(name, {})
-        return dict(found) if isinstance(found, dict) else {}
+        found: object = self._content().get(name)
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _passed_on() -> Iterator[tuple[str, str]]:

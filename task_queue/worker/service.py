@@ -26,7 +26,7 @@ _KNOCK_AGAIN_S = 5.0
 def work(settings: WorkerSettings, own: Installation, tell: Tell) -> None:
     """Carry out tasks of the server until a signal, or until there is none left where the settings say so.
 
-    *own* is the machine's own configuration, which need not be there; *tell* says a line, from any thread.
+    *own* is the machine's own configuration, which need not be there. Lines are said from any thread.
     Raises TaskQueueError, OSError.
     """
     if shutil.which("git") is None:

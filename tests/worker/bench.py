@@ -31,7 +31,7 @@ _ENV = {
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 - names of the base class
         return
 
 

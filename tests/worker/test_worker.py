@@ -52,6 +52,7 @@ def test_commits_come_back_are_verified_and_landed(make_bench: MakeBench) -> Non
     assert bench.processes() == []
 
 
+@pytest.mark.long
 def test_what_fails_on_the_server_does_not_land(make_bench: MakeBench) -> None:
     """What passes on the worker only, because of what is there, is not taken for verified."""
     bench = make_bench()
@@ -67,6 +68,7 @@ def test_what_fails_on_the_server_does_not_land(make_bench: MakeBench) -> None:
     assert "note.txt" not in bench.git("ls-tree", "--name-only", "main")
 
 
+@pytest.mark.long
 def test_what_fails_on_the_worker_fails_on_the_server(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.start_worker()
@@ -76,6 +78,7 @@ def test_what_fails_on_the_worker_fails_on_the_server(make_bench: MakeBench) -> 
     assert "exit code 3" in str(task["result"]["error"]) + str(task["result"]["evidence"])
 
 
+@pytest.mark.long
 def test_slots_work_at_the_same_time_in_order_of_priority(make_bench: MakeBench) -> None:
     """Each waits for the other's file; a third starts after them."""
     bench = make_bench()
@@ -110,6 +113,7 @@ def test_a_killed_worker_goes_on_without_a_second_run(make_bench: MakeBench) -> 
     assert bench.git("show", "main:note.txt") == "done"
 
 
+@pytest.mark.long
 def test_a_killed_server_goes_on(make_bench: MakeBench) -> None:
     """kill -9 of the API while the task runs: the lease lasts, and the work is landed once."""
     bench = make_bench()
@@ -129,6 +133,7 @@ def test_a_killed_server_goes_on(make_bench: MakeBench) -> None:
     assert bench.git("log", "--format=%s", "main").splitlines() == ["Work", "Begin"]
 
 
+@pytest.mark.long
 def test_a_short_cut_of_the_network_costs_nothing(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.start_worker()
@@ -175,6 +180,7 @@ def test_a_cancel_from_the_server_ends_the_tree(make_bench: MakeBench) -> None:
     assert not runs(process)
 
 
+@pytest.mark.long
 def test_a_stopped_worker_gives_its_task_back(make_bench: MakeBench) -> None:
     """SIGTERM costs the task no attempt: it waits again, and is carried out once more by the next worker."""
     bench = make_bench()
@@ -192,6 +198,7 @@ def test_a_stopped_worker_gives_its_task_back(make_bench: MakeBench) -> None:
     assert bench.git("show", "main:note.txt") == "done"
 
 
+@pytest.mark.long
 def test_a_task_that_kills_its_worker_ends_as_a_dead_letter(make_bench: MakeBench) -> None:
     """Each try counts: the attempt is counted at the claim."""
     bench = make_bench()
@@ -204,6 +211,7 @@ def test_a_task_that_kills_its_worker_ends_as_a_dead_letter(make_bench: MakeBenc
     assert (task["status"], task["dead_letter"], task["attempt"]) == ("failed", True, 2)
 
 
+@pytest.mark.long
 def test_a_repository_that_is_not_allowed_is_not_fetched(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.start_worker("--repositories", "example.org/shop/shop")
@@ -223,6 +231,7 @@ def test_a_wrong_token_is_said_at_once(make_bench: MakeBench) -> None:
     assert "the credential is wrong" in bench.said()
 
 
+@pytest.mark.long
 def test_a_server_that_is_not_there_is_waited_for(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.network.cut()
@@ -233,6 +242,7 @@ def test_a_server_that_is_not_there_is_waited_for(make_bench: MakeBench) -> None
     assert bench.ended(bench.submit("true"))["status"] == "completed"
 
 
+@pytest.mark.long
 def test_a_second_worker_in_the_same_home_is_refused(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.start_worker()
@@ -243,6 +253,7 @@ def test_a_second_worker_in_the_same_home_is_refused(make_bench: MakeBench) -> N
     assert "another worker" in bench.said()
 
 
+@pytest.mark.long
 def test_a_repository_that_cannot_be_fetched_costs_no_attempt(make_bench: MakeBench) -> None:
     """The task waits, and is carried out once the repository is there."""
     bench = make_bench()
@@ -259,6 +270,7 @@ def test_a_repository_that_cannot_be_fetched_costs_no_attempt(make_bench: MakeBe
     assert bench.task(task_id)["status"] != "failed"
 
 
+@pytest.mark.long
 def test_without_git_it_does_not_start(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.environment["PATH"] = os.devnull
@@ -268,6 +280,7 @@ def test_without_git_it_does_not_start(make_bench: MakeBench) -> None:
     assert "git was not found" in bench.said()
 
 
+@pytest.mark.long
 def test_a_second_signal_changes_nothing(make_bench: MakeBench) -> None:
     bench = make_bench()
     worker = bench.start_worker()
