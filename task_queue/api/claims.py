@@ -24,6 +24,7 @@ from task_queue.app.claiming import (
 )
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
+from task_queue.client.answers import FramesAnswer
 from task_queue.domain.lease import LONGEST_S, SHORTEST_S, USUAL_S
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.policy import Caller
@@ -55,8 +56,8 @@ class ClaimRequest(BaseModel):
             "examples": [{"worker_id": "builder", "capabilities": ["gpu"], "wait_seconds": 30}]
         },
     )
-    worker_id: Annotated[str, Field(min_length=1, max_length=300)]
-    """The name of the credential; the owner, over the socket, may use any."""
+    worker_id: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    """The name of the credential, as without it; the owner, over the socket, may use any."""
     lease_seconds: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S, strict=True, allow_inf_nan=False)] = (
         USUAL_S
     )
@@ -120,14 +121,6 @@ class FramesRequest(BaseModel):
         Field(max_length=_MOST_FRAMES),
     ]
     """Each a JSON object, as `transcript.jsonl` has them."""
-
-
-class FramesAnswer(BaseModel):
-    """The transcript holds the lines."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-    offset: int
-    """How many lines there are now."""
 
 
 class HandedInCommits(BaseModel):
@@ -197,7 +190,12 @@ async def claim_task(
     """The first task in order that fits and may start now, on a lease. No task is given twice."""
     api, loop = served(request), asyncio.get_running_loop()
     wanted = WantedTask(
-        body.worker_id, body.lease_seconds, body.sources, body.types, body.capabilities, body.executors
+        body.worker_id or caller.name,
+        body.lease_seconds,
+        body.sources,
+        body.types,
+        body.capabilities,
+        body.executors,
     )
     until = loop.time() + body.wait_seconds
     while True:

@@ -122,6 +122,14 @@ class EventPage(BaseModel):
     """There may be more at once."""
 
 
+class FramesAnswer(BaseModel):
+    """The transcript holds the lines."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [{"offset": 12}]})
+    offset: int
+    """How many lines there are now."""
+
+
 class SourceAnswer(BaseModel):
     """A source, and whether it starts tasks."""
 
