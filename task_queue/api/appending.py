@@ -15,7 +15,7 @@ from task_queue.app.appending import AppendedLine, AppendedProgress, Appending
 
 router = APIRouter(tags=["events"])
 _LARGEST = 16 * 1024
-_Message = Annotated[str, Field(min_length=1, max_length=4000)]
+_EventText = Annotated[str, Field(min_length=1, max_length=4000)]
 _CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
@@ -43,7 +43,7 @@ class LogEvent(BaseModel):
     """Which kind of event."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """How serious it is."""
-    message: _Message
+    message: _EventText
     """What happened."""
 
 
@@ -55,7 +55,7 @@ class NoteEvent(BaseModel):
     }
     type: Literal["note"]
     """Which kind of event."""
-    message: _Message
+    message: _EventText
     """The remark."""
 
 
