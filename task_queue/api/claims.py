@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
+from task_queue.api.paths import ClaimPath
 from task_queue.api.tasks import with_links
 from task_queue.app.claiming import (
     ClaimAnswer,
@@ -51,33 +52,45 @@ class ClaimRequest(BaseModel):
     lease_seconds: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S, strict=True, allow_inf_nan=False)] = (
         USUAL_S
     )
+    """How long the claim lasts without a heartbeat."""
     sources: _Tags | None = None
     """Of these only; without it, of every source that workers serve. So with `types` and `executors`."""
     types: _Tags | None = None
+    """Of work."""
     capabilities: _Tags = ()
     """What the worker has."""
     executors: _Tags | None = None
+    """That carry tasks out."""
     wait_seconds: Annotated[float, Field(ge=0, le=60, strict=True, allow_inf_nan=False)] = 0
     """How long to wait for a task where there is none."""
 
 
 class ProgressRequest(BaseModel):
+    """How far the attempt has come."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     percent: Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)] | None = None
     """What is smaller than before changes nothing."""
     step: Annotated[str, Field(max_length=300)] | None = None
+    """What it does now, in words."""
     turns: Annotated[int, Field(ge=0, le=10**9, strict=True)] | None = None
+    """Of the agent, so far."""
     cost_usd: Annotated[float, Field(ge=0, le=10**6, strict=True, allow_inf_nan=False)] | None = None
+    """Of this attempt, so far."""
 
 
 class HeartbeatRequest(BaseModel):
+    """A sign of life."""
+
     model_config = ConfigDict(
         extra="forbid",
         use_attribute_docstrings=True,
         json_schema_extra={"examples": [{"epoch": 1, "progress": {"percent": 40, "step": "verify"}}]},
     )
     epoch: _Epoch
+    """The attempt's number, as the claim has it."""
     progress: ProgressRequest | None = None
+    """How far it has come."""
     last_frame_at: AwareDatetime | None = None
     """When the agent last said anything."""
 
@@ -91,14 +104,20 @@ class FramesRequest(BaseModel):
         json_schema_extra={"examples": [{"epoch": 1, "offset": 0, "lines": ['{"t": "...", "seq": 1}']}]},
     )
     epoch: _Epoch
+    """The attempt's number, as the claim has it."""
     offset: Annotated[int, Field(ge=0, le=10**9, strict=True)]
+    """How many lines there are already."""
     lines: Annotated[
         tuple[Annotated[str, Field(max_length=200_000, pattern=r"^\{[^\r\n]*\}$")], ...],
         Field(max_length=_MOST_FRAMES),
     ]
+    """JSON objects, each in one line."""
 
 
 class FramesAnswer(BaseModel):
+    """How long the transcript is."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
     offset: int
     """How many lines there are now."""
 
@@ -106,11 +125,19 @@ class FramesAnswer(BaseModel):
 class HandedInCommits(BaseModel):
     """Commits, in an artifact that is a git bundle."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [{"bundle": "work.bundle", "tip": "9" * 40, "base_commit": "6" * 40}],
+        },
+    )
     bundle: Annotated[str, Field(min_length=1, max_length=180)]
     """The name of the artifact."""
     tip: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+    """The last commit."""
     base_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+    """The commit on which they begin: that of the order, or one after it."""
 
 
 class ReportRequest(BaseModel):
@@ -130,11 +157,13 @@ class ReportRequest(BaseModel):
         },
     )
     epoch: _Epoch
+    """The attempt's number, as the claim has it."""
     outcome: dict[str, Any]
     """`kind`, `reason`, and what else `outcome.json` has."""
     work: dict[str, Any] = Field(default={})
     """`output`, `usage`, `total_cost_usd`, `num_turns`, and what else `outcome.json` has."""
     handed_in: HandedInCommits | None = None
+    """Null where there are no commits."""
 
 
 class ReleaseRequest(BaseModel):
@@ -148,12 +177,15 @@ class ReleaseRequest(BaseModel):
         },
     )
     epoch: _Epoch
+    """The attempt's number, as the claim has it."""
     reason: Annotated[str, Field(max_length=2000)]
+    """For people."""
     kind: str = "interrupted"
     """`limited`, `unavailable`, `account` or `interrupted`."""
     resets_at: AwareDatetime | None = None
     """With `limited`: from when on the worker's account may be used again."""
     work: dict[str, Any] = Field(default={})
+    """As in a report."""
 
 
 @router.post("")
@@ -181,7 +213,9 @@ async def claim_task(
 
 
 @router.post("/{claim_id}/heartbeat")
-def heartbeat(claim_id: str, body: HeartbeatRequest, request: Request, caller: CallerNow) -> PulseAnswer:
+def heartbeat(
+    claim_id: ClaimPath, body: HeartbeatRequest, request: Request, caller: CallerNow
+) -> PulseAnswer:
     """Renew the lease, and hear what is to be done."""
     told = body.progress or ProgressRequest()
     progress = ToldProgress(told.percent, told.step, told.turns, told.cost_usd, body.last_frame_at)
@@ -189,7 +223,7 @@ def heartbeat(claim_id: str, body: HeartbeatRequest, request: Request, caller: C
 
 
 @router.post("/{claim_id}/frames")
-def add_frames(claim_id: str, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
+def add_frames(claim_id: ClaimPath, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
     """Add to the transcript. Lines that are there already are left as they are."""
     offset = _desk(request).frames(claim_id, body.epoch, body.offset, body.lines, caller)
     return FramesAnswer(offset=offset)
@@ -198,7 +232,7 @@ def add_frames(claim_id: str, body: FramesRequest, request: Request, caller: Cal
 @router.post("/{claim_id}/complete")
 def complete(
     *,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -213,7 +247,7 @@ def complete(
 @router.post("/{claim_id}/fail")
 def fail(
     *,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -228,7 +262,7 @@ def fail(
 @router.post("/{claim_id}/release")
 def release(
     *,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReleaseRequest,
     request: Request,
     installation: InstallationNow,
@@ -245,7 +279,7 @@ def release(
 
 def _report(
     request: Request,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReportRequest,
     kinds: tuple[OutcomeKind, ...],
     *,

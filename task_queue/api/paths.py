@@ -12,3 +12,4 @@ TaskPath = Annotated[
 SourcePath = Annotated[str, Path(description="The id of the source.", examples=["ad-hoc"])]
 TokenPath = Annotated[str, Path(description="The id of the token, or its name.", examples=["0c1f3d52"])]
 ArtifactPath = Annotated[str, Path(description="The name of the artifact.", examples=["log.txt"])]
+ClaimPath = Annotated[str, Path(description="The id of the claim.", examples=["c-8kq2x7"])]

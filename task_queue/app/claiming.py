@@ -61,8 +61,11 @@ class OrderView:
     document: str
     """Markdown. Its front matter holds the settings that are in force for the task."""
     task_id: TaskId
+    """Of the task."""
     attempt: int
+    """Its number."""
     session_id: str
+    """For the agent."""
     repository: str | None
     """URL from which it is fetched; null where the source names none."""
     base_commit: str | None
@@ -81,10 +84,13 @@ class ClaimView:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     id: str
+    """For paths; nothing can be made out from it."""
     epoch: int
     """The number of the task's attempt."""
     lease_expires_at: datetime
+    """By the clock of the server; a heartbeat moves it."""
     order: OrderView
+    """What is to be done."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -93,13 +99,18 @@ class ClaimAnswer:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     task: TrackedTask | None
+    """As it stands now."""
     claim: ClaimView | None
+    """For every other call about it."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class PulseAnswer:
+    """What a worker hears."""
+
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     lease_expires_at: datetime
+    """By the clock of the server."""
     directive: Directive
     """`drain`: finish it, nothing more is handed out; `cancel`: end it, then say that it failed as cancelled."""
 
@@ -110,7 +121,9 @@ class ReportAnswer:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     answer: str
+    """`applied` or `already_applied`."""
     task: TrackedTask
+    """As it stands now."""
 
 
 @dataclass(frozen=True, slots=True)
