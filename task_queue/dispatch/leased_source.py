@@ -208,6 +208,11 @@ class LeasedSource:
             last_frame_at=progress.last_frame_at or hold.progress.last_frame_at,
         )
 
+    def renew_all(self) -> None:
+        """No worker could be heard for a while."""
+        for hold in self.held.values():
+            hold.lease = hold.lease.renewed(self._context.clock.monotonic())
+
     def is_cancelled(self, hold: OpenClaim) -> bool:
         return self.engine.requests.cancel_requested(hold.claim) or self.engine.requests.document_is_gone(
             hold.claim
