@@ -162,13 +162,12 @@ class WorkerSources:
                 source.engine.touch()
 
     def _note_drained(self) -> None:
-        for source_id in self._sources:
+        with self.claims.lock:
+            without_claims = [source.id for source in self._sources.values() if not source.held]
+        for source_id in without_claims:
             pause = self._pauses.of(source_id)
             if pause is None or pause.state is not SourcePauseState.DRAINING:
                 continue
-            with self.claims.lock:
-                if self._sources[source_id].held:
-                    continue
             self._events.emit(SourceDrained(source_id))
             try:
                 self._pauses.note_drained(source_id, pause)

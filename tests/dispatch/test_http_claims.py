@@ -37,7 +37,9 @@ class HttpBench(ClaimsBench):
 
     def _token(self, name: str) -> str:
         everything = ("*",)
-        policy = AccessPolicy((AccessRole.WORK,), *(5 * (everything,)))
+        policy = AccessPolicy(
+            (AccessRole.WORK,), everything, everything, everything, everything, executors=everything
+        )
         return create_token(Installation(str(self.rig.config)), name, policy).token
 
     def start(self) -> None:
