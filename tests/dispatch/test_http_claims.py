@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,21 @@ from task_queue.domain.policy import AccessPolicy, AccessRole
 from tests.dispatch.claims_contract import LEASE_S, ClaimsBench, ClaimsContract, Got, Refused
 from tests.waiting import eventually
 
+_LISTS: tuple[str, ...] = ("sources", "repositories", "types", "executors")
 _VERBS = {"succeeded": "complete", "interrupted": "release", "limited": "release"}
+
+
+def policy_of(lists: Collection[str], *, own: bool = False) -> AccessPolicy:
+    """Of a worker: *lists* allow everything, the others nothing."""
+    return AccessPolicy(
+        (AccessRole.WORK,),
+        ("*",) if "sources" in lists else (),
+        ("*",) if "repositories" in lists else (),
+        ("*",) if "types" in lists else (),
+        ("*",) if "capabilities" in lists else (),
+        ("*",) if "executors" in lists else (),
+        own=own,
+    )
 
 
 class HttpBench(ClaimsBench):
@@ -32,14 +46,11 @@ class HttpBench(ClaimsBench):
         super().__init__(home, **keys)
         for name, value in self.rig.environment.items():
             monkeypatch.setenv(name, value)
-        self.tokens = {name: self._token(name) for name in ("w1", "w2")}
+        policy = policy_of(dict.fromkeys((*_LISTS, "capabilities"), ("*",)))
+        self.tokens = {name: self.token(name, policy) for name in ("w1", "w2")}
         self.port = 0
 
-    def _token(self, name: str) -> str:
-        everything = ("*",)
-        policy = AccessPolicy(
-            (AccessRole.WORK,), everything, everything, everything, everything, executors=everything
-        )
+    def token(self, name: str, policy: AccessPolicy) -> str:
         return create_token(Installation(str(self.rig.config)), name, policy).token
 
     def start(self) -> None:
@@ -183,6 +194,31 @@ class TestHttpClaims(ClaimsContract):
     def test_a_worker_claims_in_its_own_name_only(self, bench: HttpBench) -> None:
         with pytest.raises(Refused, match="worker_mismatch"):
             bench.ask("/v1/claims", {"worker_id": "w1"}, "w2")
+
+    @pytest.mark.parametrize("empty", ["sources", "repositories", "types", "executors"])
+    def test_an_empty_list_of_a_policy_allows_no_task(self, bench: HttpBench, empty: str) -> None:
+        lists = [name for name in _LISTS if name != empty]
+        bench.tokens["w3"] = bench.token("w3", policy_of(lists))
+        bench.drop("task-1")
+
+        assert bench.claim("w3") is None
+        assert bench.got().task_id == "task-1"
+
+    def test_the_capabilities_of_a_policy_bound_what_a_worker_gets(self, bench: HttpBench) -> None:
+        """Whatever it says that it has; and with ``own`` it gets only what it submitted."""
+        bench.tokens["w3"] = bench.token("w3", policy_of(_LISTS))
+        bench.tokens["w4"] = bench.token("w4", policy_of(_LISTS, own=True))
+        bench.drop("task-gpu", capabilities="[gpu]")
+
+        assert bench.claim("w3", capabilities=["gpu"]) is None
+        bench.drop("task-plain")
+        assert bench.claim("w4") is None
+        assert bench.got("w3").task_id == "task-plain"
+
+    def test_who_may_not_work_claims_nothing(self, bench: HttpBench) -> None:
+        bench.tokens["w3"] = bench.token("w3", AccessPolicy((AccessRole.OPERATE,), sources=("*",)))
+        with pytest.raises(Refused, match="role_missing"):
+            bench.claim("w3")
 
     def test_other_sources_are_refused(self, bench: HttpBench) -> None:
         with pytest.raises(Refused, match="source_not_found"):
