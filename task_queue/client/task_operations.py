@@ -11,6 +11,7 @@ from uuid import uuid4
 from task_queue.app.tracked_task import TaskPage, TrackedTask
 from task_queue.client.answers import (
     Accepted,
+    ArtifactsAnswer,
     BulkAnswers,
     EventPage,
     TaskText,
@@ -19,6 +20,7 @@ from task_queue.client.answers import (
 from task_queue.client.operation import HttpAnswer, Operation, asking, part, reading, telling, text_in
 
 _LANDING_TAKES_S = 3600.0
+_FILES_TAKE_S = 600.0
 _TASK = reading(TrackedTask)
 
 
@@ -141,6 +143,24 @@ def report(task_id: str) -> Operation[str]:
     return asking(_at(task_id, "report"), text_in)
 
 
+def diff(task_id: str) -> Operation[bytes]:
+    """What the commits of a task change, as a patch."""
+    return asking(_at(task_id, "diff"), _bytes)
+
+
+def artifacts(task_id: str) -> Operation[ArtifactsAnswer]:
+    """Files that were handed in with a task."""
+    return asking(_at(task_id, "artifacts"), reading(ArtifactsAnswer))
+
+
+def artifact(task_id: str, name: str, *, offset: int = 0) -> Operation[bytes]:
+    """All of a file from *offset* on."""
+    path = _at(task_id, "artifacts", part(name))
+    headers = {"range": f"bytes={offset}-"} if offset else {}
+    good = (206,) if offset else (200,)
+    return Operation("GET", path, _bytes, headers=headers, repeatable=True, takes_s=_FILES_TAKE_S, good=good)
+
+
 def transcript(
     task_id: str, *, attempt: int | None = None, offset: int = 0, limit: int = 2**18
 ) -> Operation[TranscriptLines]:
@@ -163,6 +183,10 @@ def _at(task_id: str, *parts: str) -> str:
 
 def _accepted(reply: HttpAnswer) -> Accepted:
     return Accepted(_TASK(reply), reply.headers.get("idempotency-replayed") == "true")
+
+
+def _bytes(reply: HttpAnswer) -> bytes:
+    return reply.data
 
 
 def _object(reply: HttpAnswer) -> dict[str, Any]:
