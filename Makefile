@@ -7,6 +7,7 @@ MINUTES ?= 10
 LIVES ?= 50
 QUEUES ?= 5000
 ROWS ?= 20
+TASKS ?= 1000
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
@@ -14,7 +15,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs picture proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs picture proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -29,6 +30,7 @@ help:
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
 	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
 	@echo 'make proof-order QUEUES=5000   random queues: what is said to be next is what runs'
+	@echo 'make proof-claims TASKS=1000   32 workers, leases that end, kills of the API: nothing given twice or lost'
 	@echo 'make proof-security    each attack of docs/security.md, as a user without privileges and against another'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make night ROWS=20     a night in one repository with tests, three tasks a row'
@@ -72,7 +74,7 @@ proof-systemd: $(VENV)/.complete
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
 
-proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security
+proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security
 
 proof-second: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points --scenario once --every 4 --second 3
@@ -94,6 +96,9 @@ proof-security: $(VENV)/.complete
 
 proof-order: $(VENV)/.complete
 	TASK_QUEUE_QUEUES=$(QUEUES) $(BIN)/python -m pytest -q tests/store/test_order_told.py
+
+proof-claims: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.claims --tasks $(TASKS)
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)

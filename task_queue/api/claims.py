@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -34,6 +34,15 @@ _MOST_FRAMES = 5000
 _RELEASED = (OutcomeKind.LIMITED, OutcomeKind.UNAVAILABLE, OutcomeKind.ACCOUNT, OutcomeKind.INTERRUPTED)
 _Tag = Annotated[str, Field(max_length=300)]
 _Tags = Annotated[tuple[_Tag, ...], Field(max_length=100)]
+_COMMIT = r"^[0-9a-f]{40}([0-9a-f]{24})?$"
+_ClaimInPath = Annotated[
+    str,
+    Path(
+        max_length=2000,
+        description="As the claim was answered.",
+        examples=["WyJhIiwidGFzay0xIiwxXQ.c2VjcmV0"],
+    ),
+]
 _Epoch = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 
 
@@ -52,33 +61,45 @@ class ClaimRequest(BaseModel):
     lease_seconds: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S, strict=True, allow_inf_nan=False)] = (
         USUAL_S
     )
+    """For how long without a sign of life."""
     sources: _Tags | None = None
     """Of these only; without it, of every source that workers serve. So with `types` and `executors`."""
     types: _Tags | None = None
+    """Of these only."""
     capabilities: _Tags = ()
     """What the worker has."""
     executors: _Tags | None = None
+    """`claude`, and the names of its commands."""
     wait_seconds: Annotated[float, Field(ge=0, le=60, strict=True, allow_inf_nan=False)] = 0
     """How long to wait for a task where there is none."""
 
 
 class ProgressRequest(BaseModel):
+    """How far the worker has come; what it leaves out stays as it was."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     percent: Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)] | None = None
     """What is smaller than before changes nothing."""
     step: Annotated[str, Field(max_length=300)] | None = None
+    """What it does, for people."""
     turns: Annotated[int, Field(ge=0, le=10**9, strict=True)] | None = None
+    """Of the agent, in this attempt."""
     cost_usd: Annotated[float, Field(ge=0, le=10**6, strict=True, allow_inf_nan=False)] | None = None
+    """Of this attempt so far."""
 
 
 class HeartbeatRequest(BaseModel):
+    """A sign of life."""
+
     model_config = ConfigDict(
         extra="forbid",
         use_attribute_docstrings=True,
         json_schema_extra={"examples": [{"epoch": 1, "progress": {"percent": 40, "step": "verify"}}]},
     )
     epoch: _Epoch
+    """That of the claim."""
     progress: ProgressRequest | None = None
+    """How far it has come."""
     last_frame_at: AwareDatetime | None = None
     """When the agent last said anything."""
 
@@ -89,24 +110,29 @@ class FramesRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         use_attribute_docstrings=True,
-        json_schema_extra={"examples": [{"epoch": 1, "offset": 0, "lines": ['{"t": "...", "seq": 1}']}]},
+        json_schema_extra={"examples": [{"epoch": 1, "offset": 0, "lines": ['{"t": "x", "seq": 1}']}]},
     )
     epoch: _Epoch
+    """That of the claim."""
     offset: Annotated[int, Field(ge=0, le=10**9, strict=True)]
+    """How many lines come before."""
     lines: Annotated[
         tuple[Annotated[str, Field(max_length=200_000, pattern=r"^\{[^\r\n]*\}$")], ...],
         Field(max_length=_MOST_FRAMES),
     ]
+    """Each a JSON object, as `transcript.jsonl` has them."""
 
 
 class HandedInCommits(BaseModel):
     """Commits, in an artifact that is a git bundle."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-    bundle: Annotated[str, Field(min_length=1, max_length=180)]
+    bundle: Annotated[str, Field(min_length=1, max_length=180, examples=["work.bundle"])]
     """The name of the artifact."""
-    tip: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-    base_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+    tip: Annotated[str, Field(pattern=_COMMIT, examples=["9fceb02d0ae598e95dc970b74767f19372d61af8"])]
+    """The last of the commits."""
+    base_commit: Annotated[str, Field(pattern=_COMMIT, examples=["e83c5163316f89bfbde7d9ab23ca2e25604af290"])]
+    """That of the order, on which they build."""
 
 
 class ReportRequest(BaseModel):
@@ -126,11 +152,13 @@ class ReportRequest(BaseModel):
         },
     )
     epoch: _Epoch
+    """That of the claim."""
     outcome: dict[str, Any]
     """`kind`, `reason`, and what else `outcome.json` has."""
     work: dict[str, Any] = Field(default={})
     """`output`, `usage`, `total_cost_usd`, `num_turns`, and what else `outcome.json` has."""
     handed_in: HandedInCommits | None = None
+    """Commits; the queue checks and lands them."""
 
 
 class ReleaseRequest(BaseModel):
@@ -144,12 +172,15 @@ class ReleaseRequest(BaseModel):
         },
     )
     epoch: _Epoch
+    """That of the claim."""
     reason: Annotated[str, Field(max_length=2000)]
+    """For people."""
     kind: str = "interrupted"
     """`limited`, `unavailable`, `account` or `interrupted`."""
     resets_at: AwareDatetime | None = None
     """With `limited`: from when on the worker's account may be used again."""
     work: dict[str, Any] = Field(default={})
+    """As in `complete`."""
 
 
 @router.post("")
@@ -182,7 +213,9 @@ async def claim_task(
 
 
 @router.post("/{claim_id}/heartbeat")
-def heartbeat(claim_id: str, body: HeartbeatRequest, request: Request, caller: CallerNow) -> PulseAnswer:
+def heartbeat(
+    claim_id: _ClaimInPath, body: HeartbeatRequest, request: Request, caller: CallerNow
+) -> PulseAnswer:
     """Renew the lease, and hear what is to be done."""
     told = body.progress or ProgressRequest()
     progress = ToldProgress(told.percent, told.step, told.turns, told.cost_usd, body.last_frame_at)
@@ -190,7 +223,9 @@ def heartbeat(claim_id: str, body: HeartbeatRequest, request: Request, caller: C
 
 
 @router.post("/{claim_id}/frames")
-def add_frames(claim_id: str, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
+def add_frames(
+    claim_id: _ClaimInPath, body: FramesRequest, request: Request, caller: CallerNow
+) -> FramesAnswer:
     """Add to the transcript. Lines that are there already are left as they are."""
     offset = _desk(request).frames(claim_id, body.epoch, body.offset, body.lines, caller)
     return FramesAnswer(offset=offset)
@@ -199,7 +234,7 @@ def add_frames(claim_id: str, body: FramesRequest, request: Request, caller: Cal
 @router.post("/{claim_id}/complete")
 def complete(
     *,
-    claim_id: str,
+    claim_id: _ClaimInPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -214,7 +249,7 @@ def complete(
 @router.post("/{claim_id}/fail")
 def fail(
     *,
-    claim_id: str,
+    claim_id: _ClaimInPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -229,7 +264,7 @@ def fail(
 @router.post("/{claim_id}/release")
 def release(
     *,
-    claim_id: str,
+    claim_id: _ClaimInPath,
     body: ReleaseRequest,
     request: Request,
     installation: InstallationNow,
@@ -246,7 +281,7 @@ def release(
 
 def _report(
     request: Request,
-    claim_id: str,
+    claim_id: _ClaimInPath,
     body: ReportRequest,
     kinds: tuple[OutcomeKind, ...],
     *,

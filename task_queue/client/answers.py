@@ -168,6 +168,9 @@ class ArtifactsAnswer(BaseModel):
 
 
 class FramesAnswer(BaseModel):
+    """The transcript holds the lines."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
     offset: int
     """How many lines there are now."""
 

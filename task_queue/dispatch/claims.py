@@ -212,12 +212,14 @@ class LeasedClaims:
         return source.first(screen)
 
     def _running(self) -> list[Neighbour]:
-        return [
-            self._rules.neighbour(source.id, hold.task)
-            for source in self._sources.values()
-            for hold in source.held.values()
-            if hold.task is not None
-        ]
+        found: list[Neighbour] = []
+        for source in self._sources.values():
+            for hold in source.held.values():
+                if hold.beside is None and hold.task is not None:
+                    hold.beside = self._rules.neighbour(source.id, hold.task)
+                if hold.beside is not None:
+                    found.append(hold.beside)
+        return found
 
     def _source(self, key: ClaimId) -> LeasedSource:
         source = self._sources.get(key.source)
