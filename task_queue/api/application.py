@@ -8,7 +8,20 @@ from typing import Any
 from fastapi import FastAPI
 
 from task_queue import __version__
-from task_queue.api import artifacts, bulk, claims, events, files, health, mcp, pages, sources, tasks, tokens
+from task_queue.api import (
+    appending,
+    artifacts,
+    bulk,
+    claims,
+    events,
+    files,
+    health,
+    mcp,
+    pages,
+    sources,
+    tasks,
+    tokens,
+)
 from task_queue.api.description import PROBLEMS, description_of
 from task_queue.api.problems import answer_with_problems
 from task_queue.api.settings import ServedApi
@@ -31,7 +44,7 @@ def application(served: ServedApi) -> FastAPI:
     )
     app.state.served = served
     answer_with_problems(app)
-    for operations in (health, bulk, tasks, files, artifacts, events, claims, sources, tokens):
+    for operations in (health, bulk, tasks, files, artifacts, events, appending, claims, sources, tokens):
         app.include_router(operations.router, responses=PROBLEMS)
     app.include_router(pages.router)
     app.include_router(mcp.router)

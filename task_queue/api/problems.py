@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from task_queue.api.settings import ServedApi
+from task_queue.app.appending import EventNotKeptError, TooManyEventsError
 from task_queue.app.claiming import (
     ClaimRefusedError,
     FramesMissingError,
@@ -69,6 +71,7 @@ _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
     TaskMovedOn: (409, "task_moved_on"),
     TaskFileError: (400, "invalid_task"),
     GitError: (409, "git_failed"),
+    EventNotKeptError: (503, "disk_trouble"),
     EngineUnavailable: (503, "source_unavailable"),
     ConfigError: (503, "configuration_unusable"),
 }
@@ -153,6 +156,9 @@ def problem_of(error: TaskQueueError) -> ProblemError:
         case ReportFaultError():
             faults = [{"field": f"body.{error.field}", "reason": error.reason}]
             return ProblemError(422, "invalid_request", error.in_full, details={"errors": faults})
+        case TooManyEventsError(wait_s=wait_s):
+            headers = {"retry-after": str(ceil(wait_s))}
+            return ProblemError(429, "too_many_events", error.in_full, headers=headers)
         case NotForWorkersError():
             return ProblemError(404, error.code, error.in_full)
         case DuplicateTask(first=first):

@@ -10,7 +10,7 @@ from task_queue.app.claiming import WorkerDesk
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
 from task_queue.config.api_settings import ApiSettings
-from task_queue.domain.throttle import Failures
+from task_queue.domain.throttle import EventTokens, Failures
 
 PEER = "task_queue.peer_uid"
 """In the scope of a request over the unix socket: the user of the process at its other end."""
@@ -25,6 +25,7 @@ class ServedApi:
     ends: asyncio.Event
     desk: WorkerDesk
     failures: Failures = field(default_factory=Failures)
+    event_tokens: EventTokens = field(default_factory=EventTokens)
     kept: KeptDocuments = field(default_factory=KeptDocuments)
     streams: Counter[str] = field(default_factory=Counter[str])
     """How many are open, by the name of who reads them."""

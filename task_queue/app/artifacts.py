@@ -125,7 +125,7 @@ class HandIn:
         self._demand_room(self._part, config.limits.min_free_mb)
         with _disk_trouble(self._artifacts):
             self._upload = self._artifacts.begin(
-                name, offset=self._part.start, most_bytes=limits.artifacts_mb * _MB
+                name, offset=self._part.start or None, most_bytes=limits.artifacts_mb * _MB
             )
 
     def write(self, data: bytes) -> None:

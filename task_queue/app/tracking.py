@@ -33,6 +33,7 @@ from task_queue.domain.estimates import Estimate
 from task_queue.domain.policy import Caller, TaskTraits, repository_name
 from task_queue.domain.task import ENDED, Task, TaskId, TaskState
 from task_queue.platform.durable import read_regular
+from task_queue.store.folder.progress import said_progress
 from task_queue.store.folder.states import ended_state
 
 _ALL = 10**9
@@ -257,8 +258,11 @@ class _Rows:
         task.started_at = running.since
         task.updated_at = running.since or task.updated_at
         task.attempt = running.attempt
-        task.current_step = running.step or None
-        task.progress_percent = running.percent
+        said = said_progress(listed.folders, running.task_id)
+        task.current_step = running.step or said.step
+        task.progress_percent = max(
+            (each for each in (running.percent, said.percent) if each is not None), default=None
+        )
         task.estimated_completion_at = running.ends_at
         task.cost_usd = running.cost_usd
         task.cancel_requested = running.cancelling

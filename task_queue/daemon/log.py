@@ -206,7 +206,7 @@ def _priority(level: int) -> int:
     return 7
 
 
-def _line(message: str, **values: object) -> str:
+def _line(message: str, /, **values: object) -> str:
     named = ((_KEYS.get(name, name), value) for name, value in values.items())
     return " ".join([message, *(f"{key}={_value(value)}" for key, value in named)])
 

@@ -207,6 +207,9 @@ class LeasedSource:
             cost_usd=hold.progress.cost_usd if progress.cost_usd is None else progress.cost_usd,
             last_frame_at=progress.last_frame_at or hold.progress.last_frame_at,
         )
+        if progress.percent is not None or progress.step is not None:
+            with suppress(EngineUnavailable):  # a full disk ends no lease
+                self.leased.note_progress(hold.claim, progress)
 
     def is_cancelled(self, hold: OpenClaim) -> bool:
         return self.engine.requests.cancel_requested(hold.claim) or self.engine.requests.document_is_gone(

@@ -62,7 +62,7 @@ class PartialArtifact:
 class ArtifactPart:
     """What one request brings: ``length`` bytes from ``start`` on, of ``total``.
 
-    ``start`` is None where the whole file comes in one request, in the place of what was here before.
+    ``start`` is None where the whole file comes in one request. It and 0 begin anew, whatever was here before.
     """
 
     start: int | None

@@ -1,7 +1,7 @@
 """What happened, in the past tense. Daemon, runner and commands emit these; see ``event_record`` for their names.
 
 They become lines of the daemon's log and of the event log. Neither may hold a document's text, an agent's words
-or a secret.
+or a secret; only what others append to the event log (``TaskProgress``, ``TaskLog``, ``TaskNote``) is theirs.
 """
 
 from __future__ import annotations
@@ -132,6 +132,41 @@ class TurnTaken:
     phase: str | None
     turn: int
     tool: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """Who works on it elsewhere says how far it is; ``percent`` never falls. Nothing is decided by it."""
+
+    source: str
+    task_id: TaskId
+    attempt: int | None
+    percent: float | None
+    step: str | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """A line that who works on it elsewhere has written."""
+
+    source: str
+    task_id: TaskId
+    attempt: int | None
+    level: str
+    message: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskNote:
+    """A remark of a person or a program."""
+
+    source: str
+    task_id: TaskId
+    attempt: int | None
+    message: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +424,9 @@ Event = (
     | PhaseStarted
     | PhaseEnded
     | TurnTaken
+    | TaskProgress
+    | TaskLog
+    | TaskNote
     | TaskSettled
     | TaskReleased
     | TaskRetried

@@ -39,7 +39,7 @@ _PATIENCE_S = 30.0
 _LIMIT = 64 * 2**20
 _REMOVED = ".removed-"
 _OF_LOGS = re.compile(
-    r"(?:\.removed-)?(?:attempt-(\d{1,9})|artifacts)|(?:result|report)-\d+-[0-9a-f]{8}\.(?:json|md)"
+    r"(?:\.removed-)?(?:attempt-(\d{1,9})|artifacts)|progress\.json|(?:result|report)-\d+-[0-9a-f]{8}\.(?:json|md)"
 )
 """What the queue itself puts into a task's folder of logs; what it set aside there for a person stays."""
 OnPruneStep = Callable[[int, int], None]

@@ -30,6 +30,21 @@ TASK = TaskId("task-a")
 DUE = datetime(2026, 2, 7, 2, 30, tzinfo=UTC)
 SAMPLES: list[tuple[events.Event, int, str]] = [
     (
+        events.TaskProgress("web", TaskId("task-a"), 1, 40.0, "tests", "builder"),
+        logging.INFO,
+        "task progress source=web task=task-a attempt=1 percent=40.0 step=tests by=builder",
+    ),
+    (
+        events.TaskLog("web", TaskId("task-a"), 1, "info", "it builds", "builder"),
+        logging.INFO,
+        'task log source=web task=task-a attempt=1 level=info message="it builds" by=builder',
+    ),
+    (
+        events.TaskNote("web", TaskId("task-a"), None, "seen", "ada"),
+        logging.INFO,
+        "task note source=web task=task-a attempt=unknown message=seen by=ada",
+    ),
+    (
         events.SourceOpened("web", "/q/web/pending"),
         logging.INFO,
         "source opened source=web path=/q/web/pending",

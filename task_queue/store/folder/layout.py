@@ -103,6 +103,10 @@ class Layout:
         """Files that were handed in; a task need not have it."""
         return self.log(task_id) / ARTIFACTS
 
+    def progress(self, task_id: TaskId) -> Path:
+        """How far who works on it elsewhere has said to be."""
+        return self.log(task_id) / "progress.json"
+
     def attempt(self, task_id: TaskId, number: int) -> Path:
         return self.log(task_id) / f"attempt-{number}"
 

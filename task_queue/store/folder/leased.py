@@ -12,12 +12,13 @@ from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 from task_queue.platform.records import encode
-from task_queue.ports.claims import FramesMissingError, WorkerReport
+from task_queue.ports.claims import FramesMissingError, ToldProgress, WorkerReport
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.attempts import ENDING, TRANSCRIPT
 from task_queue.store.folder.files import make_attempt, publish_once, read_record
 from task_queue.store.folder.layout import RUN, Layout
+from task_queue.store.folder.progress import note_progress
 from task_queue.store.folder.records import RunFile, run_bytes
 
 REPORT = "report.json"
@@ -74,6 +75,11 @@ class LeasedAttempts:
             demand_name(name)
             return Artifacts(self._layout, claim.task_id).named(name) is not None
         return False
+
+    def note_progress(self, claim: Claim, progress: ToldProgress) -> None:
+        """Keep how far the task is, for people and over kills of this process."""
+        with _available():
+            note_progress(self._layout, claim.task_id, progress.percent, progress.step)
 
     def report_of(self, claim: Claim) -> WorkerReport | None:
         with _available():
