@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
+from task_queue.api.paths import ClaimPath
 from task_queue.api.tasks import with_links
 from task_queue.app.claiming import (
     ClaimAnswer,
@@ -35,14 +36,6 @@ _RELEASED = (OutcomeKind.LIMITED, OutcomeKind.UNAVAILABLE, OutcomeKind.ACCOUNT, 
 _Tag = Annotated[str, Field(max_length=300)]
 _Tags = Annotated[tuple[_Tag, ...], Field(max_length=100)]
 _COMMIT = r"^[0-9a-f]{40}([0-9a-f]{24})?$"
-_ClaimInPath = Annotated[
-    str,
-    Path(
-        max_length=2000,
-        description="As the claim was answered.",
-        examples=["WyJhIiwidGFzay0xIiwxXQ.c2VjcmV0"],
-    ),
-]
 _Epoch = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 
 
@@ -214,7 +207,7 @@ async def claim_task(
 
 @router.post("/{claim_id}/heartbeat")
 def heartbeat(
-    claim_id: _ClaimInPath, body: HeartbeatRequest, request: Request, caller: CallerNow
+    claim_id: ClaimPath, body: HeartbeatRequest, request: Request, caller: CallerNow
 ) -> PulseAnswer:
     """Renew the lease, and hear what is to be done."""
     told = body.progress or ProgressRequest()
@@ -223,9 +216,7 @@ def heartbeat(
 
 
 @router.post("/{claim_id}/frames")
-def add_frames(
-    claim_id: _ClaimInPath, body: FramesRequest, request: Request, caller: CallerNow
-) -> FramesAnswer:
+def add_frames(claim_id: ClaimPath, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
     """Add to the transcript. Lines that are there already are left as they are."""
     offset = _desk(request).frames(claim_id, body.epoch, body.offset, body.lines, caller)
     return FramesAnswer(offset=offset)
@@ -234,7 +225,7 @@ def add_frames(
 @router.post("/{claim_id}/complete")
 def complete(
     *,
-    claim_id: _ClaimInPath,
+    claim_id: ClaimPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -249,7 +240,7 @@ def complete(
 @router.post("/{claim_id}/fail")
 def fail(
     *,
-    claim_id: _ClaimInPath,
+    claim_id: ClaimPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -264,7 +255,7 @@ def fail(
 @router.post("/{claim_id}/release")
 def release(
     *,
-    claim_id: _ClaimInPath,
+    claim_id: ClaimPath,
     body: ReleaseRequest,
     request: Request,
     installation: InstallationNow,
@@ -281,7 +272,7 @@ def release(
 
 def _report(
     request: Request,
-    claim_id: _ClaimInPath,
+    claim_id: ClaimPath,
     body: ReportRequest,
     kinds: tuple[OutcomeKind, ...],
     *,
