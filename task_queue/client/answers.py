@@ -105,6 +105,16 @@ class EventAnswer(BaseModel):
     """By type."""
 
 
+class AppendedAnswer(BaseModel):
+    """The event is in the log."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"percent": 40.0}]}
+    )
+    percent: float | None
+    """With `progress`: how far the task is now."""
+
+
 class EventPage(BaseModel):
     """Events in their order."""
 

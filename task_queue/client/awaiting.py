@@ -79,6 +79,7 @@ class AsyncClient:
     artifact = _AskedLater(task_operations.artifact)
     transcript = _AskedLater(task_operations.transcript)
     events_page = _AskedLater(task_operations.events_page)
+    append_event = _AskedLater(task_operations.append_event)
     claim = _AskedLater(claim_operations.claim)
     heartbeat = _AskedLater(claim_operations.heartbeat)
     frames = _AskedLater(claim_operations.frames)

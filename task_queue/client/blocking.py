@@ -84,6 +84,7 @@ class Client:
     artifact = _Asked(task_operations.artifact)
     transcript = _Asked(task_operations.transcript)
     events_page = _Asked(task_operations.events_page)
+    append_event = _Asked(task_operations.append_event)
     claim = _Asked(claim_operations.claim)
     heartbeat = _Asked(claim_operations.heartbeat)
     frames = _Asked(claim_operations.frames)

@@ -11,6 +11,7 @@ from uuid import uuid4
 from task_queue.app.tracked_task import TaskPage, TrackedTask
 from task_queue.client.answers import (
     Accepted,
+    AppendedAnswer,
     ArtifactsAnswer,
     BulkAnswers,
     EventPage,
@@ -175,6 +176,22 @@ def events_page(
     if task is not None:
         return asking(_at(task, "events"), reading(EventPage), after=after, limit=limit)
     return asking("/v1/events", reading(EventPage), after=after, limit=limit, type=types)
+
+
+def append_event(
+    task_id: str,
+    type: str,  # noqa: A002 - the name in the body
+    *,
+    message: str | None = None,
+    level: str | None = None,
+    percent: float | None = None,
+    step: str | None = None,
+    claim: str | None = None,
+) -> Operation[AppendedAnswer]:
+    """Append a ``note`` or a ``log`` with a *message*, or ``progress``. *claim*: ``ID;epoch=N`` of a worker."""
+    content = {"type": type, "message": message, "level": level, "percent": percent, "step": step}
+    headers = None if claim is None else {"task-queue-claim": claim}
+    return telling("POST", _at(task_id, "events"), reading(AppendedAnswer), content, headers=headers)
 
 
 def _at(task_id: str, *parts: str) -> str:

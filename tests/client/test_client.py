@@ -105,6 +105,8 @@ def test_files_are_handed_in_and_read(bench: ApiBench, asker: Callable[..., Ask]
     assert ask("artifact", task, "a.txt", offset=3) == b"ures"
     assert ask("uploaded", task, "a.txt") is None
     assert ask("uploaded", task, "none.txt") == 0
+    assert ask("append_event", task, "note", message="look at a.txt").percent is None
+    assert "look at a.txt" in str(ask("events_page", task=task).events[-1].data)
 
 
 def test_the_way_of_a_task(bench: ApiBench, asker: Callable[..., Ask]) -> None:
