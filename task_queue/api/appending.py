@@ -12,6 +12,7 @@ from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
 from task_queue.api.paths import TaskPath
 from task_queue.api.problems import ProblemError
 from task_queue.app.appending import AppendedLine, AppendedProgress, Appending
+from task_queue.client.answers import AppendedAnswer
 
 router = APIRouter(tags=["events"])
 _LARGEST = 16 * 1024
@@ -57,16 +58,6 @@ class NoteEvent(BaseModel):
     """Which kind of event."""
     message: _EventText
     """The remark."""
-
-
-class AppendedAnswer(BaseModel):
-    """The event is in the log."""
-
-    model_config = ConfigDict(
-        use_attribute_docstrings=True, json_schema_extra={"examples": [{"percent": 40.0}]}
-    )
-    percent: float | None
-    """With `progress`: how far the task is now."""
 
 
 AppendedEvent = Annotated[ProgressEvent | LogEvent | NoteEvent, Field(discriminator="type")]

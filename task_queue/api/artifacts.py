@@ -10,8 +10,6 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
-from pydantic.config import JsonDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -21,6 +19,7 @@ from task_queue.api.guard import discard_rest
 from task_queue.api.paths import ArtifactPath, TaskPath
 from task_queue.api.problems import ProblemError
 from task_queue.app.artifacts import ArtifactHeaders, HandIn, Received, artifacts_of, opened_artifact
+from task_queue.client.answers import ArtifactAnswer, ArtifactsAnswer, UploadAnswer
 from task_queue.domain.artifacts import (
     MEDIA_TYPES,
     ArtifactError,
@@ -45,51 +44,8 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {"content": dict.fromkeys(sorted(MEDIA_TYPES), _BINARY), "description": "All of it."},
     206: {"content": dict.fromkeys(sorted(MEDIA_TYPES), _BINARY), "description": "What `Range` asks for."},
 }
-_ARTIFACT: JsonDict = {
-    "name": "log.txt",
-    "size": 4,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "media_type": "text/plain",
-}
 _MOST_CHARS = 700
 _DIGEST = "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"
-
-
-class ArtifactAnswer(BaseModel):
-    """A file that was handed in."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [_ARTIFACT]})
-    name: str
-    """Unique for its task."""
-    size: int
-    """In bytes."""
-    sha256: str
-    """Of the whole file."""
-    media_type: str
-    """As it was handed in."""
-
-
-class UploadAnswer(BaseModel):
-    """An artifact of which `offset` bytes are here."""
-
-    model_config = ConfigDict(
-        use_attribute_docstrings=True, json_schema_extra={"examples": [{"name": "log.txt", "offset": 1024}]}
-    )
-
-    name: str
-    """That of the artifact."""
-    offset: int
-    """Where what follows begins."""
-
-
-class ArtifactsAnswer(BaseModel):
-    """What was handed in with a task."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-    artifacts: tuple[ArtifactAnswer, ...]
-    """Those that are whole."""
-    uploads: tuple[UploadAnswer, ...]
-    """Those of which a part is here."""
 
 
 _STORED: dict[int | str, dict[str, Any]] = {

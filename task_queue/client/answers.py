@@ -105,6 +105,16 @@ class EventAnswer(BaseModel):
     """By type."""
 
 
+class AppendedAnswer(BaseModel):
+    """The event is in the log."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"percent": 40.0}]}
+    )
+    percent: float | None
+    """With `progress`: how far the task is now."""
+
+
 class EventPage(BaseModel):
     """Events in their order."""
 
@@ -120,6 +130,51 @@ class EventPage(BaseModel):
     """Go on after this one; null where there is no event yet."""
     more: bool
     """There may be more at once."""
+
+
+_ARTIFACT: JsonDict = {
+    "name": "log.txt",
+    "size": 4,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "media_type": "text/plain",
+}
+
+
+class ArtifactAnswer(BaseModel):
+    """A file that was handed in."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [_ARTIFACT]})
+    name: str
+    """Unique for its task."""
+    size: int
+    """In bytes."""
+    sha256: str
+    """Of the whole file."""
+    media_type: str
+    """As it was handed in."""
+
+
+class UploadAnswer(BaseModel):
+    """An artifact of which `offset` bytes are here."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"name": "log.txt", "offset": 1024}]}
+    )
+
+    name: str
+    """That of the artifact."""
+    offset: int
+    """Where what follows begins."""
+
+
+class ArtifactsAnswer(BaseModel):
+    """What was handed in with a task."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+    artifacts: tuple[ArtifactAnswer, ...]
+    """Those that are whole."""
+    uploads: tuple[UploadAnswer, ...]
+    """Those of which a part is here."""
 
 
 class FramesAnswer(BaseModel):

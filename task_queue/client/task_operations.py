@@ -11,6 +11,8 @@ from uuid import uuid4
 from task_queue.app.tracked_task import TaskPage, TrackedTask
 from task_queue.client.answers import (
     Accepted,
+    AppendedAnswer,
+    ArtifactsAnswer,
     BulkAnswers,
     EventPage,
     TaskText,
@@ -19,6 +21,7 @@ from task_queue.client.answers import (
 from task_queue.client.operation import HttpAnswer, Operation, asking, part, reading, telling, text_in
 
 _LANDING_TAKES_S = 3600.0
+_FILES_TAKE_S = 600.0
 _TASK = reading(TrackedTask)
 
 
@@ -141,6 +144,24 @@ def report(task_id: str) -> Operation[str]:
     return asking(_at(task_id, "report"), text_in)
 
 
+def diff(task_id: str) -> Operation[bytes]:
+    """What the commits of a task change, as a patch."""
+    return asking(_at(task_id, "diff"), _bytes)
+
+
+def artifacts(task_id: str) -> Operation[ArtifactsAnswer]:
+    """Files that were handed in with a task."""
+    return asking(_at(task_id, "artifacts"), reading(ArtifactsAnswer))
+
+
+def artifact(task_id: str, name: str, *, offset: int = 0) -> Operation[bytes]:
+    """All of a file from *offset* on."""
+    path = _at(task_id, "artifacts", part(name))
+    headers = {"range": f"bytes={offset}-"} if offset else {}
+    good = (206,) if offset else (200,)
+    return Operation("GET", path, _bytes, headers=headers, repeatable=True, takes_s=_FILES_TAKE_S, good=good)
+
+
 def transcript(
     task_id: str, *, attempt: int | None = None, offset: int = 0, limit: int = 2**18
 ) -> Operation[TranscriptLines]:
@@ -157,12 +178,32 @@ def events_page(
     return asking("/v1/events", reading(EventPage), after=after, limit=limit, type=types)
 
 
+def append_event(
+    task_id: str,
+    type: str,  # noqa: A002 - the name in the body
+    *,
+    message: str | None = None,
+    level: str | None = None,
+    percent: float | None = None,
+    step: str | None = None,
+    claim: str | None = None,
+) -> Operation[AppendedAnswer]:
+    """Append a ``note`` or a ``log`` with a *message*, or ``progress``. *claim*: ``ID;epoch=N`` of a worker."""
+    content = {"type": type, "message": message, "level": level, "percent": percent, "step": step}
+    headers = None if claim is None else {"task-queue-claim": claim}
+    return telling("POST", _at(task_id, "events"), reading(AppendedAnswer), content, headers=headers)
+
+
 def _at(task_id: str, *parts: str) -> str:
     return "/".join(("/v1/tasks", part(task_id), *parts))
 
 
 def _accepted(reply: HttpAnswer) -> Accepted:
     return Accepted(_TASK(reply), reply.headers.get("idempotency-replayed") == "true")
+
+
+def _bytes(reply: HttpAnswer) -> bytes:
+    return reply.data
 
 
 def _object(reply: HttpAnswer) -> dict[str, Any]:

@@ -78,6 +78,37 @@ def test_both_clients_have_every_operation(client: type) -> None:
         assert inspect.getattr_static(client, name).__doc__ == function.__doc__
 
 
+def test_no_operation_of_the_api_is_forgotten(bench: ApiBench) -> None:
+    """Each path of the description is one that a client asks for."""
+    paths = bench.get("/v1/openapi.json").json["paths"]
+    sources = "".join(
+        inspect.getsource(module) for module in (task_operations, queue_operations, claim_operations)
+    )
+    words = {
+        path: path.rstrip("/").rpartition("/")[2] if not path.endswith("}") else path.split("/")[-2]
+        for path in paths
+    }
+
+    assert paths
+    assert {
+        path for path, word in words.items() if f'"{word}"' not in sources and f"/{word}" not in sources
+    } == set()
+
+
+def test_files_are_handed_in_and_read(bench: ApiBench, asker: Callable[..., Ask]) -> None:
+    ask = asker(f"unix:{bench.socket_path}")
+    task = ask("submit", **HELLO).task.id
+    bench.ask("PUT", f"/v1/tasks/{task}/artifacts/a.txt", b"figures", Content_Type="text/plain")
+
+    assert [(each.name, each.size) for each in ask("artifacts", task).artifacts] == [("a.txt", 7)]
+    assert ask("artifact", task, "a.txt") == b"figures"
+    assert ask("artifact", task, "a.txt", offset=3) == b"ures"
+    assert ask("uploaded", task, "a.txt") is None
+    assert ask("uploaded", task, "none.txt") == 0
+    assert ask("append_event", task, "note", message="look at a.txt").percent is None
+    assert "look at a.txt" in str(ask("events_page", task=task).events[-1].data)
+
+
 def test_the_way_of_a_task(bench: ApiBench, asker: Callable[..., Ask]) -> None:
     """Over TCP with a token from a file: submitted, found, changed, cancelled, acknowledged, tried again."""
     file = bench.rig.home / "token"

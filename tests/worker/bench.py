@@ -15,10 +15,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from task_queue.demo.scripted_model import Script, ScriptedModel, child_environment
 from tests.acceptance.rig import PROGRAM, ROOT
 from tests.api.bench import ApiBench
 from tests.cut_network import CutNetwork
 from tests.processes import environments, kill
+from tests.users import as_user
 from tests.waiting import eventually
 
 _ENV = {
@@ -36,13 +38,24 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 class WorkerBench:
-    """Source ``a`` is for workers. *own*: the configuration of the worker's machine."""
+    """Source ``a`` is for workers. *own*: the configuration of the worker's machine; *script*: its agent's model.
+
+    *uid*: the user that the worker is, if it is another one; it can look into nothing of the server.
+    """
 
     def __init__(
-        self, home: Path, *, slots: int = 2, own: dict[str, Any] | None = None, **config: Any
+        self,
+        home: Path,
+        *,
+        slots: int = 2,
+        own: dict[str, Any] | None = None,
+        script: Script | None = None,
+        uid: int | None = None,
+        **config: Any,
     ) -> None:
         home.mkdir(parents=True)
-        self.home = home
+        self.home, self.uid = home, uid
+        self.model = None if script is None else ScriptedModel(script)
         self.project = home / "server" / "workspace"
         self.web = ThreadingHTTPServer(
             ("127.0.0.1", 0), functools.partial(_Quiet, directory=str(home / "web"))
@@ -74,6 +87,7 @@ class WorkerBench:
                     "executors": {"sh": {"kind": "command", "argv": ["sh", "-s"]}},
                     "settle_seconds": 0.05,
                     "stop_grace_seconds": 10,
+                    **self._agent(),
                     **(own or {}),
                 }
             )
@@ -85,6 +99,23 @@ class WorkerBench:
             "PYTHONPATH": str(ROOT),
         }
         self.workers: list[subprocess.Popen[str]] = []
+        if uid is not None:
+            (home / "server").chmod(0o700)
+            for path in (home.parent, home):
+                path.chmod(0o711)
+            for path in (self.machine, *self.machine.iterdir()):
+                os.chown(path, uid, uid)
+
+    def _agent(self) -> dict[str, Any]:
+        """What lets the agent reach nothing but the model of the test."""
+        if self.model is None:
+            return {}
+        self.model.__enter__()
+        env = child_environment(self.machine, self.model, path=os.environ["PATH"])
+        config_dir = env.pop("CLAUDE_CONFIG_DIR")
+        for given in ("PATH", "HOME"):
+            del env[given]
+        return {"agent": {"env": env, "config_dir": config_dir}}
 
     def git(self, *words: str, directory: Path | None = None) -> str:
         done = subprocess.run(
@@ -123,7 +154,7 @@ class WorkerBench:
         ]
         with (self.home / "worker.err").open("a") as errors:
             worker = subprocess.Popen(
-                command,
+                command if self.uid is None else as_user(self.uid, *command),
                 env=self.environment,
                 cwd=self.machine,
                 stdin=subprocess.DEVNULL,
@@ -176,6 +207,8 @@ class WorkerBench:
         while mine := self.processes():
             for pid in mine:
                 kill(pid)
+        if self.model is not None:
+            self.model.__exit__(None, None, None)
         self.network.close()
         self.api.kill()
         self.api.rig.close()
