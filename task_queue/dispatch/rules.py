@@ -114,7 +114,7 @@ class ConfiguredRules:
         )
 
     def base_of(self, source: str, task_id: TaskId, file: Path, have: Sequence[str]) -> bool:
-        """Write a bundle of what the task's work begins on; False where that is no commit. Raises GitError."""
+        """Write a bundle of what the task's work begins on; False where it begins without one. Raises GitError."""
         config, found = self._config_of(), self._source(source)
         workspace = None if found is None else config.workspace_of(found)
         if workspace is None or not workspace.is_dir():
