@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 MINUTES ?= 10
 LIVES ?= 50
 QUEUES ?= 5000
+EXAMPLES ?= 100
 ROWS ?= 20
+TASKS ?= 1000
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
@@ -14,7 +16,7 @@ APT := bubblewrap dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs picture proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs picture proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security proof-api soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -29,7 +31,9 @@ help:
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
 	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
 	@echo 'make proof-order QUEUES=5000   random queues: what is said to be next is what runs'
+	@echo 'make proof-claims TASKS=1000   32 workers, leases that end, kills of the API: nothing given twice or lost'
 	@echo 'make proof-security    each attack of docs/security.md, as a user without privileges and against another'
+	@echo 'make proof-api EXAMPLES=100   requests made from the OpenAPI document, right and wrong ones'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make night ROWS=20     a night in one repository with tests, three tasks a row'
 	@echo 'make bench             against its peers'
@@ -72,7 +76,7 @@ proof-systemd: $(VENV)/.complete
 proof-crash: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points
 
-proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-security
+proof: proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security proof-api
 
 proof-second: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.crash_points --scenario once --every 4 --second 3
@@ -92,8 +96,14 @@ proof-stateful: $(VENV)/.complete
 proof-security: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.security
 
+proof-api: $(VENV)/.complete
+	TASK_QUEUE_API_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q --timeout 3600 tests/api/test_schema.py
+
 proof-order: $(VENV)/.complete
 	TASK_QUEUE_QUEUES=$(QUEUES) $(BIN)/python -m pytest -q tests/store/test_order_told.py
+
+proof-claims: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.claims --tasks $(TASKS)
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)

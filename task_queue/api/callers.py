@@ -7,6 +7,7 @@ import os
 import time
 from typing import Annotated, cast
 
+from anyio import to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
@@ -44,7 +45,9 @@ async def known_caller(
     installation, token = installation_of(request), credentials.credentials
     caller = await run_in_threadpool(caller_with, installation, token)
     if caller is None and token.count(".") == 2:
-        caller = await run_in_threadpool(caller_of_jwt, installation, token)
+        # In few threads of its own: the provider may be slow, and other requests are not to wait for it.
+        limiter = served(request).provider_threads
+        caller = await to_thread.run_sync(caller_of_jwt, installation, token, limiter=limiter)
     if caller is None:
         await _refuse(request)
     return caller

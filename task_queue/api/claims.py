@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
 from task_queue.api.file_answer import FileAnswer
+from task_queue.api.paths import ClaimPath
 from task_queue.api.tasks import with_links
 from task_queue.app.claiming import (
     ClaimAnswer,
@@ -25,6 +26,7 @@ from task_queue.app.claiming import (
 )
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
+from task_queue.client.answers import FramesAnswer
 from task_queue.domain.artifacts import BUNDLE_TYPE
 from task_queue.domain.lease import LONGEST_S, SHORTEST_S, USUAL_S
 from task_queue.domain.model import OutcomeKind
@@ -41,6 +43,7 @@ _BUNDLE: dict[int | str, dict[str, Any]] = {
         "description": "The bundle.",
     }
 }
+_COMMIT = r"^[0-9a-f]{40}([0-9a-f]{24})?$"
 _Epoch = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 
 
@@ -54,38 +57,50 @@ class ClaimRequest(BaseModel):
             "examples": [{"worker_id": "builder", "capabilities": ["gpu"], "wait_seconds": 30}]
         },
     )
-    worker_id: Annotated[str, Field(min_length=1, max_length=300)]
-    """The name of the credential; the owner, over the socket, may use any."""
+    worker_id: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    """The name of the credential, as without it; the owner, over the socket, may use any."""
     lease_seconds: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S, strict=True, allow_inf_nan=False)] = (
         USUAL_S
     )
+    """For how long without a sign of life."""
     sources: _Tags | None = None
     """Of these only; without it, of every source that workers serve. So with `types` and `executors`."""
     types: _Tags | None = None
+    """Of these only."""
     capabilities: _Tags = ()
     """What the worker has."""
     executors: _Tags | None = None
+    """`claude`, and the names of its commands."""
     wait_seconds: Annotated[float, Field(ge=0, le=60, strict=True, allow_inf_nan=False)] = 0
     """How long to wait for a task where there is none."""
 
 
 class ProgressRequest(BaseModel):
+    """How far the worker has come; what it leaves out stays as it was."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     percent: Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)] | None = None
     """What is smaller than before changes nothing."""
     step: Annotated[str, Field(max_length=300)] | None = None
+    """What it does, for people."""
     turns: Annotated[int, Field(ge=0, le=10**9, strict=True)] | None = None
+    """Of the agent, in this attempt."""
     cost_usd: Annotated[float, Field(ge=0, le=10**6, strict=True, allow_inf_nan=False)] | None = None
+    """Of this attempt so far."""
 
 
 class HeartbeatRequest(BaseModel):
+    """A sign of life."""
+
     model_config = ConfigDict(
         extra="forbid",
         use_attribute_docstrings=True,
         json_schema_extra={"examples": [{"epoch": 1, "progress": {"percent": 40, "step": "verify"}}]},
     )
     epoch: _Epoch
+    """That of the claim."""
     progress: ProgressRequest | None = None
+    """How far it has come."""
     last_frame_at: AwareDatetime | None = None
     """When the agent last said anything."""
 
@@ -96,29 +111,29 @@ class FramesRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         use_attribute_docstrings=True,
-        json_schema_extra={"examples": [{"epoch": 1, "offset": 0, "lines": ['{"t": "...", "seq": 1}']}]},
+        json_schema_extra={"examples": [{"epoch": 1, "offset": 0, "lines": ['{"t": "x", "seq": 1}']}]},
     )
     epoch: _Epoch
+    """That of the claim."""
     offset: Annotated[int, Field(ge=0, le=10**9, strict=True)]
+    """How many lines come before."""
     lines: Annotated[
         tuple[Annotated[str, Field(max_length=200_000, pattern=r"^\{[^\r\n]*\}$")], ...],
         Field(max_length=_MOST_FRAMES),
     ]
-
-
-class FramesAnswer(BaseModel):
-    offset: int
-    """How many lines there are now."""
+    """Each a JSON object, as `transcript.jsonl` has them."""
 
 
 class HandedInCommits(BaseModel):
     """Commits, in an artifact that is a git bundle."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-    bundle: Annotated[str, Field(min_length=1, max_length=180)]
+    bundle: Annotated[str, Field(min_length=1, max_length=180, examples=["work.bundle"])]
     """The name of the artifact."""
-    tip: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-    base_commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+    tip: Annotated[str, Field(pattern=_COMMIT, examples=["9fceb02d0ae598e95dc970b74767f19372d61af8"])]
+    """The last of the commits."""
+    base_commit: Annotated[str, Field(pattern=_COMMIT, examples=["e83c5163316f89bfbde7d9ab23ca2e25604af290"])]
+    """That of the order, on which they build."""
 
 
 class ReportRequest(BaseModel):
@@ -138,11 +153,13 @@ class ReportRequest(BaseModel):
         },
     )
     epoch: _Epoch
+    """That of the claim."""
     outcome: dict[str, Any]
     """`kind`, `reason`, and what else `outcome.json` has."""
     work: dict[str, Any] = Field(default={})
     """`output`, `usage`, `total_cost_usd`, `num_turns`, and what else `outcome.json` has."""
     handed_in: HandedInCommits | None = None
+    """Commits; the queue checks and lands them."""
 
 
 class ReleaseRequest(BaseModel):
@@ -156,12 +173,15 @@ class ReleaseRequest(BaseModel):
         },
     )
     epoch: _Epoch
+    """That of the claim."""
     reason: Annotated[str, Field(max_length=2000)]
+    """For people."""
     kind: str = "interrupted"
     """`limited`, `unavailable`, `account` or `interrupted`."""
     resets_at: AwareDatetime | None = None
     """With `limited`: from when on the worker's account may be used again."""
     work: dict[str, Any] = Field(default={})
+    """As in `complete`."""
 
 
 @router.post("")
@@ -171,7 +191,12 @@ async def claim_task(
     """The first task in order that fits and may start now, on a lease. No task is given twice."""
     api, loop = served(request), asyncio.get_running_loop()
     wanted = WantedTask(
-        body.worker_id, body.lease_seconds, body.sources, body.types, body.capabilities, body.executors
+        body.worker_id or caller.name,
+        body.lease_seconds,
+        body.sources,
+        body.types,
+        body.capabilities,
+        body.executors,
     )
     until = loop.time() + body.wait_seconds
     while True:
@@ -189,7 +214,9 @@ async def claim_task(
 
 
 @router.post("/{claim_id}/heartbeat")
-def heartbeat(claim_id: str, body: HeartbeatRequest, request: Request, caller: CallerNow) -> PulseAnswer:
+def heartbeat(
+    claim_id: ClaimPath, body: HeartbeatRequest, request: Request, caller: CallerNow
+) -> PulseAnswer:
     """Renew the lease, and hear what is to be done."""
     told = body.progress or ProgressRequest()
     progress = ToldProgress(told.percent, told.step, told.turns, told.cost_usd, body.last_frame_at)
@@ -197,7 +224,7 @@ def heartbeat(claim_id: str, body: HeartbeatRequest, request: Request, caller: C
 
 
 @router.post("/{claim_id}/frames")
-def add_frames(claim_id: str, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
+def add_frames(claim_id: ClaimPath, body: FramesRequest, request: Request, caller: CallerNow) -> FramesAnswer:
     """Add to the transcript. Lines that are there already are left as they are."""
     offset = _desk(request).frames(claim_id, body.epoch, body.offset, body.lines, caller)
     return FramesAnswer(offset=offset)
@@ -205,12 +232,12 @@ def add_frames(claim_id: str, body: FramesRequest, request: Request, caller: Cal
 
 @router.get("/{claim_id}/base", response_class=Response, responses=_BUNDLE)
 def get_base(
-    claim_id: str,
+    claim_id: ClaimPath,
     request: Request,
     installation: InstallationNow,
     caller: CallerNow,
     have: Annotated[
-        list[Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]] | None,
+        list[Annotated[str, Field(pattern=_COMMIT)]] | None,
         Query(max_length=100, description="Commits that are there already."),
     ] = None,
 ) -> Response:
@@ -222,7 +249,7 @@ def get_base(
 @router.post("/{claim_id}/complete")
 def complete(
     *,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -237,7 +264,7 @@ def complete(
 @router.post("/{claim_id}/fail")
 def fail(
     *,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReportRequest,
     request: Request,
     installation: InstallationNow,
@@ -252,7 +279,7 @@ def fail(
 @router.post("/{claim_id}/release")
 def release(
     *,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReleaseRequest,
     request: Request,
     installation: InstallationNow,
@@ -269,7 +296,7 @@ def release(
 
 def _report(
     request: Request,
-    claim_id: str,
+    claim_id: ClaimPath,
     body: ReportRequest,
     kinds: tuple[OutcomeKind, ...],
     *,

@@ -31,7 +31,7 @@ _BOTH: dict[int | str, dict[str, Any]] = {
         "content": {
             EVENT_STREAM: {
                 "schema": {"type": "string"},
-                "example": f"id: {EXAMPLE_EVENT['cursor']}\nevent: task_settled\ndata: {json.dumps(EXAMPLE_EVENT)}\n\n",
+                "example": f"id: {EXAMPLE_EVENT['cursor']}\nevent: settled\ndata: {json.dumps(EXAMPLE_EVENT)}\n\n",
             }
         },
         "description": "A page of JSON, or a stream.",
@@ -44,7 +44,7 @@ _After = Annotated[
 _Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many events.")]
 _Types = Annotated[
     list[str] | None,
-    Query(max_length=50, description="Only events of these types.", examples=[["task_settled"]]),
+    Query(max_length=50, description="Only events of these types.", examples=[["settled"]]),
 ]
 
 

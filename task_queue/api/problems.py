@@ -23,9 +23,12 @@ from task_queue.app.claiming import (
     UnknownClaimError,
 )
 from task_queue.app.duplicates import DuplicateTask
+from task_queue.app.event_feed import UnknownEventTypeError
 from task_queue.app.finding import GoneError, NotThereError, state_of
+from task_queue.app.oidc import KeysUnavailableError
 from task_queue.app.patching import DocumentChangedError, HashNeededError
 from task_queue.app.submitting import KeyReusedError
+from task_queue.app.tokens import UnknownTokenError
 from task_queue.app.tracking import BadCursorError
 from task_queue.domain.actions import ActionUnavailableError
 from task_queue.domain.artifacts import ArtifactError
@@ -62,6 +65,8 @@ _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
     NotThereError: (404, "no_such_file"),
     UnknownTaskError: (404, "task_not_found"),
     AmbiguousTaskError: (404, "task_not_found"),
+    UnknownTokenError: (404, "token_not_found"),
+    UnknownEventTypeError: (422, "invalid_request"),
     UnknownClaimError: (404, "claim_not_found"),
     BadCursorError: (400, "bad_cursor"),
     KeyReusedError: (422, "idempotency_key_reused"),
@@ -73,6 +78,7 @@ _STATUS: dict[type[TaskQueueError], tuple[int, str]] = {
     GitError: (409, "git_failed"),
     EventNotKeptError: (503, "disk_trouble"),
     EngineUnavailable: (503, "source_unavailable"),
+    KeysUnavailableError: (503, "keys_unavailable"),
     ConfigError: (503, "configuration_unusable"),
 }
 _OF_ARTIFACTS = {

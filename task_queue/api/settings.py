@@ -6,12 +6,15 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
+
 from task_queue.app.claiming import WorkerDesk
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
 from task_queue.config.api_settings import ApiSettings
 from task_queue.domain.throttle import EventTokens, Failures
 
+_PROVIDER_THREADS = 4
 PEER = "task_queue.peer_uid"
 """In the scope of a request over the unix socket: the user of the process at its other end."""
 
@@ -27,6 +30,7 @@ class ServedApi:
     failures: Failures = field(default_factory=Failures)
     event_tokens: EventTokens = field(default_factory=EventTokens)
     kept: KeptDocuments = field(default_factory=KeptDocuments)
+    provider_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PROVIDER_THREADS))
     streams: Counter[str] = field(default_factory=Counter[str])
     """How many are open, by the name of who reads them."""
     _change: asyncio.Future[None] | None = None

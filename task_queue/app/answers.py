@@ -42,6 +42,8 @@ class ListedSource:
     """With so many waiting it is full for commands."""
     hours: Hours | None = None
     """In which it starts tasks; None: at every hour."""
+    is_remote: bool = False
+    """Workers claim its tasks through the API."""
 
     @property
     def has_schedules(self) -> bool:
@@ -132,7 +134,7 @@ class RunningView:
     since: datetime | None
     runner: str
     """``alive``, ``starting`` (no runner has reported yet), ``gone``, ``elsewhere`` (it lives in another PID namespace
-    or on another machine) or ``unknown`` (whether it lives there)."""
+    or on another machine), ``unknown`` (whether it lives there) or ``remote`` (``worker`` has claimed it)."""
     resumes: bool = False
     cancelling: bool = False
     turn: int | None = None

@@ -90,7 +90,7 @@ def _follow_up(
     record_action(installation, "tasks cancel", asked, source=listed.id, task_id=task_id)
     ran = running is not None
     if not daemon_from(installation.locations.daemon_state)[0].running:
-        agent_goes_on = running is not None and running.runner in {"alive", "elsewhere", "unknown"}
+        agent_goes_on = running is not None and running.runner in {"alive", "elsewhere", "unknown", "remote"}
         return Cancelled(task_id, Cancelling.REQUESTED, ran, agent_goes_on)
     ended = _end_of(installation, sources, task_id, running, timeout_s=timeout_s)
     match ended:

@@ -14,6 +14,7 @@ from task_queue.app.account import AccountFiles, account_from
 from task_queue.app.answers import AccountView, DaemonView, ListedSource
 from task_queue.app.broken_bases import why_held
 from task_queue.app.daemon_state import daemon_from
+from task_queue.app.dispatch_state import said_of_workers
 from task_queue.app.files import Record, text_in
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
@@ -58,8 +59,10 @@ class Circumstances:
         )
         self.daemon: DaemonView
         self.said: Mapping[str, Record]
-        """What the daemon says of each source; nothing if it does not run."""
-        self.daemon, self.said = daemon_from(locations.daemon_state)
+        """What the daemon says of each source, and the API of those that workers serve; nothing of who does not run."""
+        self.daemon, own = daemon_from(locations.daemon_state)
+        has_remote = any(source.is_remote for source in self.sources)
+        self.said = {**own, **said_of_workers(locations)} if has_remote else own
         files = AccountFiles(locations.accounts, locations.ledger, locations.stopped)
         self._limits = _section(content, "limits")
         running = self._limits.get("running")
@@ -247,6 +250,7 @@ def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
         daily_budget_usd=entry.daily_budget_usd,
         max_pending=document.max_pending_of(content, entry),
         hours=document.hours_of_source(entry),
+        is_remote=entry.is_remote,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from task_queue.domain.artifacts import ArtifactError
 
-_FORM = re.compile(r"([A-Za-z0-9._~-]{1,500}) *; *epoch=(\d{1,9})")
+_FORM = re.compile(r"([A-Za-z0-9._~-]{1,680}) *; *epoch=(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)

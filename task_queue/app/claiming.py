@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, TypeVar
 
 from task_queue.app.claim_names import ClaimName
 from task_queue.app.installation import Installation
@@ -48,6 +48,11 @@ __all__ = [
 ]
 
 
+_Reported = TypeVar("_Reported", Outcome, Work)
+_LONGEST_LIMIT = timedelta(days=31)
+_MOST = 10**9
+
+
 class NotForWorkersError(TaskQueueError):
     """A source was asked for that workers do not serve. ``code`` is for programs."""
 
@@ -64,8 +69,11 @@ class OrderView:
     document: str
     """Markdown. Its front matter holds the settings that are in force for the task."""
     task_id: TaskId
+    """Of the task."""
     attempt: int
+    """Which one of the task this is."""
     session_id: str
+    """Of the agent, as the queue would name it."""
     repository: str | None
     """URL from which it is fetched; null where the source names none."""
     base_commit: str | None
@@ -84,10 +92,13 @@ class ClaimView:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     id: str
+    """Known to its worker alone."""
     epoch: int
     """The number of the task's attempt."""
     lease_expires_at: datetime
+    """Unless a sign of life comes before."""
     order: OrderView
+    """What is to be done."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -96,24 +107,31 @@ class ClaimAnswer:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     task: TrackedTask | None
+    """As it stands now."""
     claim: ClaimView | None
+    """That the worker holds from now on."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class PulseAnswer:
+    """The lease is renewed."""
+
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     lease_expires_at: datetime
+    """Unless another sign of life comes before."""
     directive: Directive
     """`drain`: finish it, nothing more is handed out; `cancel`: end it, then say that it failed as cancelled."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class ReportAnswer:
-    """`already_applied`: it was reported before, and this changed nothing."""
+    """What a worker said of the end of its attempt counts."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
     answer: str
+    """`applied`, or `already_applied`: it was said before, and this changed nothing."""
     task: TrackedTask
+    """As it stands now; `running` while what was handed in is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +224,35 @@ class WorkerDesk:
 def report_from(
     outcome: dict[str, Any], work: dict[str, Any], handed_in: HandedInBundle | None, now: datetime
 ) -> WorkerReport:
-    """What a worker sent. Raises ReportFaultError."""
-    try:
-        said = decode(Outcome, encode(outcome))
-    except UnreadableRecordError as error:
-        raise ReportFaultError("outcome", str(error)) from None
-    try:
-        done = decode(Work, encode(work))
-    except UnreadableRecordError as error:
-        raise ReportFaultError("work", str(error)) from None
+    """What a worker sent. Its session is on its machine: no other attempt goes on with it. Raises ReportFaultError."""
+    said = _record("outcome", Outcome, outcome)
+    if said.resets_at is not None:
+        if said.resets_at.tzinfo is None:
+            raise ReportFaultError("outcome.resets_at", "needs an offset from UTC")
+        said = replace(said, resets_at=min(said.resets_at, now + _LONGEST_LIMIT))
+    done = _record("work", Work, work)
+    figures = {
+        "num_turns": done.num_turns,
+        "duration_api_ms": done.duration_api_ms,
+        "total_cost_usd": done.total_cost_usd or 0,
+        "estimated_cost_usd": done.estimated_cost_usd,
+    }
+    for name, figure in figures.items():
+        if not 0 <= figure <= _MOST:
+            raise ReportFaultError(f"work.{name}", f"must be between 0 and {_MOST:,}")
+    done = replace(
+        done, session_id=None, session_cost_usd=None, session_estimated_usd=0.0, session_model_usage={}
+    )
     return WorkerReport(said, done, now, handed_in)
+
+
+def _record(field: str, kind: type[_Reported], value: dict[str, Any]) -> _Reported:
+    try:
+        return decode(kind, encode(value))
+    except UnreadableRecordError as error:
+        raise ReportFaultError(field, str(error)) from None
+    except RecursionError:
+        raise ReportFaultError(field, "it is nested too deeply") from None
 
 
 def demand_kind(report: WorkerReport, kinds: Sequence[OutcomeKind]) -> None:

@@ -15,7 +15,19 @@ from task_queue.domain.event_record import event_types
 from task_queue.store.event_log import EVENTS_LOST
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
 
-__all__ = ["EventReader", "LoggedEvent", "Reindexed", "from_now_on", "open_events", "reindex"]
+__all__ = [
+    "EventReader",
+    "LoggedEvent",
+    "Reindexed",
+    "UnknownEventTypeError",
+    "from_now_on",
+    "open_events",
+    "reindex",
+]
+
+
+class UnknownEventTypeError(TaskQueueError):
+    """No event has that type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +49,14 @@ def open_events(
 ) -> EventReader:
     """What follows the event of the cursor *after* (``EventReader``), of *types* and of *task* only, if given.
 
-    *warn* is called with what is skipped because it cannot be read. Raises TaskQueueError for an unknown type.
+    *warn* is called with what is skipped because it cannot be read. Raises UnknownEventTypeError.
     """
     known = (*event_types(), EVENTS_LOST, CURSOR_RESET)
     for name in types:
         if name not in known:
-            raise TaskQueueError(f"there is no type of event '{name}'", hint=f"types: {', '.join(known)}")
+            raise UnknownEventTypeError(
+                f"there is no type of event '{name}'", hint=f"types: {', '.join(known)}"
+            )
     task_id = None if task is None else known_or_as_typed(task, installation.sources())
     return EventReader(installation.locations.events, after, types=types, task_id=task_id, warn=warn)
 

@@ -142,7 +142,7 @@ def _current(
                 continue
             note = f"attempt {task.attempt}"
             note += f", {task.phase}" if task.phase else ""
-            note += f", runner {task.runner}" if task.runner != "alive" else ""
+            note += _of_runner(task)
             yield TaskLine(
                 task.task_id,
                 listed.id,
@@ -240,3 +240,9 @@ def _attempts(folders: Layout, task_id: TaskId, history: Path) -> tuple[AttemptV
                 estimated_usd=number_in(line, "estimated_cost_usd") or 0.0,
             )
     return tuple(found[number] for number in sorted(found))
+
+
+def _of_runner(task: RunningView) -> str:
+    if task.runner == "alive":
+        return ""
+    return f", with worker {task.worker}" if task.runner == "remote" else f", runner {task.runner}"

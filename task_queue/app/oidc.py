@@ -6,8 +6,11 @@ The algorithms are those of the configuration, and each needs a public key: what
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections import deque
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,13 +27,19 @@ if TYPE_CHECKING:
 _LARGEST = 2**20
 _KEYS_KEPT_S = 300
 _FETCH_S = 5
+_MOST_FETCHES = 5
+_WHILE_S = 60.0
 _NEEDED = ["exp", "iss", "aud", "sub"]
+
+
+class KeysUnavailableError(TaskQueueError):
+    """The keys of the identity provider cannot be had."""
 
 
 def caller_of_jwt(installation: Installation, token: str) -> Caller | None:
     """None where no provider is configured, or the token is not good.
 
-    Raises NotAllowedError where it is, and no policy is for it; TaskQueueError if the keys cannot be read.
+    Raises NotAllowedError where it is, and no policy is for it; KeysUnavailableError.
     """
     api = installation.config.api
     settings = None if api is None else api.oidc
@@ -46,9 +55,10 @@ def caller_of_jwt(installation: Installation, token: str) -> Caller | None:
             leeway=timedelta(seconds=settings.leeway_s),
             options={"require": _NEEDED},
         )
-    except jwt.PyJWTError:
+        until = datetime.fromtimestamp(int(claims["exp"]), UTC) + timedelta(seconds=settings.leeway_s)
+    except (jwt.PyJWTError, OverflowError, ValueError, OSError):
         return None
-    return Caller(f"oidc:{claims['sub']}", _policy_for(settings, claims))
+    return Caller(f"oidc:{claims['sub']}", _policy_for(settings, claims), good_until=until)
 
 
 def _policy_for(settings: OidcSettings, claims: Mapping[str, Any]) -> AccessPolicy:
@@ -70,18 +80,20 @@ def _policy_for(settings: OidcSettings, claims: Mapping[str, Any]) -> AccessPoli
 
 
 def _key_for(settings: OidcSettings, token: str) -> jwt.PyJWK:
-    """The key that signed *token*, by its id. Raises PyJWTError, TaskQueueError."""
+    """The key that signed *token*, by its id. Raises PyJWTError, KeysUnavailableError."""
     if settings.jwks_url is not None:
         try:
             return _client(settings.jwks_url).get_signing_key_from_jwt(token)
         except jwt.PyJWKClientConnectionError as error:
-            raise TaskQueueError(f"the keys at {settings.jwks_url} cannot be fetched: {error}") from error
+            raise KeysUnavailableError(
+                f"the keys at {settings.jwks_url} cannot be fetched: {error}"
+            ) from error
     assert settings.jwks_file is not None
     try:
         data, _ = durable.read_regular(settings.jwks_file, limit=_LARGEST)
         keys = jwt.PyJWKSet.from_dict(json.loads(data))
     except (OSError, ValueError, jwt.PyJWTError) as error:
-        raise TaskQueueError(f"{settings.jwks_file} cannot be used: {error}") from error
+        raise KeysUnavailableError(f"{settings.jwks_file} cannot be used: {error}") from error
     key_id: object = jwt.get_unverified_header(token).get("kid")
     for key in keys.keys:
         if key.key_id == key_id:
@@ -90,6 +102,26 @@ def _key_for(settings: OidcSettings, token: str) -> jwt.PyJWK:
 
 
 @lru_cache(maxsize=8)
-def _client(url: str) -> jwt.PyJWKClient:
-    """Keeps the keys for a while; fetches them again for an id that is not among them."""
-    return jwt.PyJWKClient(url, lifespan=_KEYS_KEPT_S, timeout=_FETCH_S)
+def _client(url: str) -> SparingClient:
+    return SparingClient(url)
+
+
+class SparingClient(jwt.PyJWKClient):
+    """Keeps the keys for a while, and fetches them again for an id that is not among them.
+
+    Anyone can make up such ids: so that they neither flood the provider nor fill the threads with waiting for it, only
+    a few fetches are made in a while.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, lifespan=_KEYS_KEPT_S, timeout=_FETCH_S)
+        self._fetched: deque[float] = deque(maxlen=_MOST_FETCHES)
+        self._guard = threading.Lock()
+
+    def fetch_data(self) -> Any:
+        with self._guard:
+            now = time.monotonic()
+            if len(self._fetched) == _MOST_FETCHES and now - self._fetched[0] < _WHILE_S:
+                raise jwt.InvalidKeyError("the keys were fetched too often just now")
+            self._fetched.append(now)
+        return super().fetch_data()

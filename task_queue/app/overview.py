@@ -24,6 +24,7 @@ from task_queue.platform import trust
 from task_queue.ports.snapshot import Survey
 
 _FILES_SHOWN = 50
+_NOT_FOR_WORKERS = "workers claim its tasks through the API, which does not run: task-queue api"
 
 
 def status_of(
@@ -125,7 +126,7 @@ def _state(listed: ListedSource, said: Record | None, pause: SourcePause | None)
         command = go_on_command(listed.id, by_configuration=True)
         return SourcePauseState.PAUSED, f"by the configuration; go on with: {command}"
     if said is None:
-        return "unserved", None
+        return "unserved", _NOT_FOR_WORKERS if listed.is_remote else None
     return text_in(said, "state") or "unserved", text_in(said, "why")
 
 

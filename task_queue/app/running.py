@@ -105,6 +105,8 @@ def _runner_of(run: Record | str | None, folder: Path) -> str:
         return "starting"
     if isinstance(run, str):
         return "gone"
+    if run.get("lease") is not None and run.get("abandoned") is not True:
+        return "remote"
     pid, ticks, boot = whole_in(run, "pid"), whole_in(run, "pid_start_ticks"), text_in(run, "boot_id")
     if run.get("abandoned") is True or pid is None or ticks is None or boot is None:
         return "gone"

@@ -8,7 +8,7 @@ from pathlib import Path
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.config import document, edit
-from task_queue.config.document import SourceEntry
+from task_queue.config.document import WORKERS, SourceEntry
 from task_queue.domain.source_pause import SourcePause, SourcePauseState, paused_by
 from task_queue.platform import durable
 from task_queue.store.folder.layout import Layout
@@ -36,6 +36,11 @@ class SourceLine:
     """Or ``paused``, ``draining``, ``drained``."""
     paused_by: str | None = None
     """``command`` or ``configuration``."""
+    served_by: str = "daemon"
+    """Or ``workers``."""
+    slots: int | None = None
+    """How many of its tasks workers may hold at once."""
+    repository: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,9 @@ def _line(entry: SourceEntry, pause: SourcePause | None) -> SourceLine:
         by is not None,
         state,
         by,
+        entry.served_by,
+        (entry.slots or 1) if entry.is_remote else None,
+        entry.repository,
     )
 
 
@@ -88,6 +96,9 @@ def add_source(
     source_id: str,
     project_workspace: Path | None = None,
     description: str = "",
+    repository: str | None = None,
+    for_workers: bool = False,
+    slots: int | None = None,
 ) -> SourceEntry:
     """Serve the queue folder *path* (or its ``pending/``); missing folders are made. Raises ConfigError."""
     entry = edit.add_source(
@@ -98,9 +109,15 @@ def add_source(
         create_folders=_create_folders,
         project_workspace=project_workspace,
         description=description,
+        more=_of_workers(repository, for_workers=for_workers, slots=slots),
     )
     record_action(installation, "sources add", source=entry.id, path=str(entry.path))
     return entry
+
+
+def _of_workers(repository: str | None, *, for_workers: bool, slots: int | None) -> dict[str, object]:
+    given = {"repository": repository, "served_by": WORKERS if for_workers else None, "slots": slots}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def remove_source(installation: Installation, source_id: str) -> SourceEntry:

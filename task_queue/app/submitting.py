@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -215,7 +216,7 @@ def _demand_workspace(
         else:
             directory = directory_named(settings.workspace, base=base)
             demand_allowed(directory, installation.config.workspace_roots())
-        if directory is None or not directory.is_dir():
+        if directory is None or not os.path.isdir(directory):  # noqa: PTH112 - also where its name is too long
             where = (
                 "there is no workspace" if directory is None else f"workspace {directory} is not a directory"
             )

@@ -11,7 +11,20 @@ from task_queue.app.user_actions import record_action
 from task_queue.domain.document.readers import Duration
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.policy import AccessPolicy, Caller, is_caller_name
-from task_queue.store.tokens import KeptToken, Tokens
+from task_queue.store.tokens import KeptToken, Tokens, UnknownTokenError
+
+__all__ = [
+    "CreatedToken",
+    "TokenView",
+    "TokensView",
+    "UnknownTokenError",
+    "caller_with",
+    "create_token",
+    "expiry_after",
+    "is_still_good",
+    "list_tokens",
+    "revoke_token",
+]
 
 SCHEMA_VERSION = 1
 
@@ -103,7 +116,7 @@ def list_tokens(installation: Installation) -> TokensView:
 
 
 def revoke_token(installation: Installation, named: str) -> TokenView:
-    """By its id or name; from now on it is refused. Raises TaskQueueError, ConfigError, OSError."""
+    """By its id or name; from now on it is refused. Raises UnknownTokenError, ConfigError, OSError."""
     installation.demand_trust()
     kept = _tokens(installation).revoke(named, now=installation.now())
     record_action(installation, "tokens revoke", token=kept.id)
@@ -122,6 +135,8 @@ def caller_with(installation: Installation, token: str) -> Caller | None:
 
 def is_still_good(installation: Installation, caller: Caller) -> bool:
     """Whether the token of *caller* was neither revoked nor has expired since. Raises TaskQueueError, OSError."""
+    if caller.good_until is not None and installation.now() >= caller.good_until:
+        return False
     return not caller.credential or _tokens(installation).is_good(caller.credential, now=installation.now())
 
 

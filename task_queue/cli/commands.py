@@ -31,6 +31,7 @@ _COMMANDS = {
     "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
     "api": LazyCommand("api:api", "Serve the HTTP API."),
+    "worker": LazyCommand("worker:worker", "Carry out tasks of a server on this machine."),
     "mcp": LazyCommand("mcp:mcp", "Tools for agents, on standard input and output."),
     "tokens": LazyCommand("tokens:tokens", "Credentials for the HTTP API: create, list, revoke."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),

@@ -40,15 +40,22 @@ def list_sources(installation: Installation, *, as_json: bool) -> None:
         render.say_json(view)
         return
     rows: list[tuple[Part, ...]] = [
-        (source.id, word(source.state), str(source.path), source.description) for source in view.sources
+        (source.id, word(source.state), _by(source), str(source.path), source.description)
+        for source in view.sources
     ]
     if rows:
-        render.show(table(rows, head=("SOURCE", "STATE", "FOLDER", "DESCRIPTION"), lead=2))
+        render.show(table(rows, head=("SOURCE", "STATE", "SERVED BY", "FOLDER", "DESCRIPTION"), lead=2))
     else:
         render.say("No sources. Make the usual ones with: task-queue init")
     said_of_every_command = installation.unreadable
     for problem in (each for each in installation.problems if each != said_of_every_command):
         render.note(f"warning: {installation.locations.config}: {problem}")
+
+
+def _by(source: app.SourceLine) -> str:
+    if source.slots is None:
+        return source.served_by
+    return f"{source.served_by}, {source.slots} at once"
 
 
 @sources.command()
@@ -60,6 +67,14 @@ def list_sources(installation: Installation, *, as_json: bool) -> None:
     help="Where its tasks work, if not in the configuration's.",
 )
 @click.option("--description", default="", help="What it is for.")
+@click.option("--repository", metavar="URL", help="The repository that its tasks work on.")
+@click.option("--for-workers", is_flag=True, help="Workers claim its tasks through the API.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="With --for-workers: how many of its tasks they may hold at once.  [default: 1]",
+)
 @pass_installation
 def add(
     installation: Installation,
@@ -68,14 +83,22 @@ def add(
     source_id: str,
     project_workspace: Path | None,
     description: str,
+    repository: str | None,
+    for_workers: bool,
+    slots: int | None,
 ) -> None:
     """Serve the queue folder PATH (or its pending/); missing folders are made."""
+    if slots is not None and not for_workers:
+        raise click.UsageError("--slots belongs to --for-workers")
     entry = app.add_source(
         installation,
         path,
         source_id=source_id,
         project_workspace=project_workspace,
         description=description,
+        repository=repository,
+        for_workers=for_workers,
+        slots=slots,
     )
     render.say(f"added {entry.id}: {entry.path}")
     if entry.has_own_isolation:

@@ -287,7 +287,9 @@ def doing(task: RunningView, now: datetime) -> str:
         parts.append(f"{span(of['time'].used)} of {span(of['time'].limit)}")
     elif task.since:
         parts.append(span((now - task.since).total_seconds()))
-    if task.runner != "alive":
+    if task.runner == "remote":
+        parts.append(f"with worker {task.worker}")
+    elif task.runner != "alive":
         parts.append(_RUNNER.get(task.runner, "its runner is gone; the daemon will recover it"))
     if task.cancelling:
         parts.append("being cancelled")

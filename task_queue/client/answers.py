@@ -14,7 +14,7 @@ from task_queue.app.tracked_task import TrackedTask
 EXAMPLE_EVENT: dict[str, JsonValue] = {
     "cursor": "0c1f3d52.2a.1f40.9d3c11ab",
     "at": "2026-02-07T12:00:00+00:00",
-    "type": "task_settled",
+    "type": "settled",
     "source": "ad-hoc",
     "task_id": "task-20260207-120000-fix-login",
     "attempt": 1,
@@ -120,6 +120,14 @@ class EventPage(BaseModel):
     """Go on after this one; null where there is no event yet."""
     more: bool
     """There may be more at once."""
+
+
+class FramesAnswer(BaseModel):
+    """The transcript holds the lines."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [{"offset": 12}]})
+    offset: int
+    """How many lines there are now."""
 
 
 class SourceAnswer(BaseModel):

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from task_queue.client import queue_operations, task_operations
+from task_queue.client import claim_operations, queue_operations, task_operations
 from task_queue.client.answers import EventAnswer
 from task_queue.client.asking_again import Attempts, NoAnswer, Wait
 from task_queue.client.following import Following
@@ -76,6 +76,15 @@ class AsyncClient:
     report = _AskedLater(task_operations.report)
     transcript = _AskedLater(task_operations.transcript)
     events_page = _AskedLater(task_operations.events_page)
+    claim = _AskedLater(claim_operations.claim)
+    heartbeat = _AskedLater(claim_operations.heartbeat)
+    frames = _AskedLater(claim_operations.frames)
+    complete = _AskedLater(claim_operations.complete)
+    fail = _AskedLater(claim_operations.fail)
+    release = _AskedLater(claim_operations.release)
+    base = _AskedLater(claim_operations.base)
+    uploaded = _AskedLater(claim_operations.uploaded)
+    upload = _AskedLater(claim_operations.upload)
     health = _AskedLater(queue_operations.health)
     sources = _AskedLater(queue_operations.sources)
     pause = _AskedLater(queue_operations.pause)

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from task_queue.client import queue_operations, task_operations
+from task_queue.client import claim_operations, queue_operations, task_operations
 from task_queue.client.answers import EventAnswer
 from task_queue.client.asking_again import Attempts, NoAnswer, Wait
 from task_queue.client.following import Following
@@ -81,6 +81,15 @@ class Client:
     report = _Asked(task_operations.report)
     transcript = _Asked(task_operations.transcript)
     events_page = _Asked(task_operations.events_page)
+    claim = _Asked(claim_operations.claim)
+    heartbeat = _Asked(claim_operations.heartbeat)
+    frames = _Asked(claim_operations.frames)
+    complete = _Asked(claim_operations.complete)
+    fail = _Asked(claim_operations.fail)
+    release = _Asked(claim_operations.release)
+    base = _Asked(claim_operations.base)
+    uploaded = _Asked(claim_operations.uploaded)
+    upload = _Asked(claim_operations.upload)
     health = _Asked(queue_operations.health)
     sources = _Asked(queue_operations.sources)
     pause = _Asked(queue_operations.pause)

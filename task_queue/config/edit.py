@@ -9,9 +9,10 @@ import contextlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from task_queue.config import document
@@ -35,10 +36,12 @@ def add_source(
     create_folders: Callable[[Path], None],
     project_workspace: Path | None = None,
     description: str = "",
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> SourceEntry:
     """Register the queue at *path* (its folder, or its ``pending/``) after ``create_folders(pending)``.
 
-    Where its tasks work in a git repository, and nothing says how, it gets the defaults that ``set_workspace`` gives.
+    *more* are other keys of it. Where its tasks work in a git repository, and nothing says how, it gets the defaults
+    that ``set_workspace`` gives.
     """
     problem = document.why_not_a_new_id(source_id)
     if problem:
@@ -70,6 +73,7 @@ def add_source(
                 hint="name a folder that you can write to, or one that can be made",
             ) from error
         item = _list(content, pending, source_id=source_id, now=now, description=description)
+        item |= more
         if project_workspace is not None:
             item["project_workspace"] = str(_real(project_workspace))
         workspace = project_workspace or document.common_workspace(content)

@@ -204,12 +204,11 @@ def state_lock_of(daemon_state: Path) -> Path:
 def locate(config: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Locations:
     """The locations for ``--config`` *config* (it wins over TASK_QUEUE_CONFIG) in *environ* (default: ours)."""
     environ = os.environ if environ is None else environ
-    home = Path(environ.get("HOME") or Path.home())
     named = config or environ.get("TASK_QUEUE_CONFIG")
     # Not Path.absolute, which keeps "..", nor resolve, which follows links.
     path = Path(os.path.abspath(named) if named else config_home(environ) / _PROGRAM / "config.json")  # noqa: PTH100
     key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:8]
-    state_dir = (_base(environ, "XDG_STATE_HOME") or home / ".local" / "state") / _PROGRAM / key
+    state_dir = state_home(environ) / _PROGRAM / key
     runtime = _base(environ, "XDG_RUNTIME_DIR")
     runtime_dir = state_dir if runtime is None else runtime / _PROGRAM
     data = data_home(environ) / _PROGRAM
@@ -250,6 +249,13 @@ def config_home(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or Path.home())
     return _base(environ, "XDG_CONFIG_HOME") or home / ".config"
+
+
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where programs keep their state (XDG)."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or Path.home())
+    return _base(environ, "XDG_STATE_HOME") or home / ".local" / "state"
 
 
 def data_home(environ: Mapping[str, str] | None = None) -> Path:

@@ -224,7 +224,7 @@ class Daemon:
                 self._notifications.start()
                 self._metrics.start()
                 self._notifier.ready()
-                self._ready([source.id for source in self._config.sources])
+                self._ready([source.id for source in self._config.own_sources])
                 log.info("serving sources=%d pid=%d version=%s", len(self._sources), os.getpid(), __version__)
                 self._look_after(is_still_the_only_one)
                 return End(
@@ -411,7 +411,7 @@ def _shared_workspaces(config: Config) -> list[str]:
     if 1 in (config.limits.per_workspace, config.limits.per_repository):
         return []
     in_place: dict[Path, list[str]] = {}
-    for source in config.sources:
+    for source in config.own_sources:
         defaults = {**parse_defaults(config.defaults), **parse_defaults(source.defaults)}
         workspace = config.workspace_of(source)
         if resolve(defaults).isolation is Isolation.NONE and workspace is not None:

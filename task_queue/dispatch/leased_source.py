@@ -21,6 +21,7 @@ from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError
 from task_queue.domain.lease import WORKER, ClaimStanding, Lease, LeaseTerms, lease_from
 from task_queue.domain.model import Claim, Outcome, OutcomeKind, Owner, RunRecord, Work
 from task_queue.domain.task import TaskId
+from task_queue.domain.together import Neighbour
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.claims import ReportFaultError, ToldProgress, UnknownClaimError, WorkerReport
 from task_queue.ports.executor import marker_of
@@ -41,6 +42,8 @@ class OpenClaim:
     last_seen: datetime
     task: Waiting | None = None
     """As it waited."""
+    beside: Neighbour | None = None
+    """The same for others that must not run beside it; None: not looked at yet."""
     progress: ToldProgress = field(default_factory=ToldProgress)
     frames: int | None = None
     """How many there are; None: not counted yet."""
@@ -207,6 +210,11 @@ class LeasedSource:
         if progress.percent is not None or progress.step is not None:
             with suppress(EngineUnavailable):  # a full disk ends no lease
                 self.leased.note_progress(hold.claim, progress)
+
+    def renew_all(self) -> None:
+        """No worker could be heard for a while."""
+        for hold in self.held.values():
+            hold.lease = hold.lease.renewed(self._context.clock.monotonic())
 
     def is_cancelled(self, hold: OpenClaim) -> bool:
         return self.engine.requests.cancel_requested(hold.claim) or self.engine.requests.document_is_gone(

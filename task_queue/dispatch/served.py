@@ -6,6 +6,7 @@ that is over is acted on, also where no worker asks. It blocks in between: nothi
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config import schema
@@ -36,6 +38,7 @@ from task_queue.domain.events import Event, SourceClosed, SourceDrained, SourceO
 from task_queue.domain.model import Result
 from task_queue.domain.source_pause import SourcePauseState
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.platform import durable
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.clock import Clock
 from task_queue.store.event_log import EventLog
@@ -96,6 +99,7 @@ class WorkerSources:
         self._watcher = Watcher(self._look_at, self._events.emit)
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
+        self._state: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._serve, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -150,6 +154,7 @@ class WorkerSources:
                     self._touch_all()
                 wait_s = self.claims.sweep()
                 self._note_drained()
+                self._write_state()
             except Exception:  # the queue has a defect: said, and the other requests are answered
                 log.exception("sources of workers not looked at")
                 wait_s = None
@@ -176,6 +181,20 @@ class WorkerSources:
                 self._pauses.note_drained(source_id, pause)
             except OSError as error:  # tried again at the next look
                 log.warning("end of draining not noted source=%s error=%s", source_id, error)
+
+    def _write_state(self) -> None:
+        """Publish what front ends show of these sources, when it changed."""
+        with self.claims.lock:
+            sources = {source.id: _said_of(source) for source in self._sources.values()}
+        state = {"schema_version": 1, "pid": os.getpid(), "sources": sources}
+        if state == self._state:
+            return
+        try:
+            durable.replace(self._locations.dispatch_state, json.dumps(state).encode() + b"\n")
+        except OSError as error:
+            log.warning("state file not written path=%s error=%s", self._locations.dispatch_state, error)
+            return
+        self._state = state
 
     def _apply(self) -> None:
         wanted = {source.id: source for source in self._config.sources if source.is_remote}
@@ -279,6 +298,13 @@ class WorkerSources:
 
     def _result_of(self, task_id: TaskId) -> Result | None:
         return result_in((Layout(source.path) for source in self._config.sources), task_id)
+
+
+def _said_of(source: LeasedSource) -> dict[str, Any]:
+    """As the daemon says it of the sources that it serves."""
+    why = source.trouble
+    state = "serving" if why is None else "unavailable"
+    return {"state": state, "why": why, "holds": None if why is None else "everything", "watch": "events"}
 
 
 def _stamp_of(path: Path) -> tuple[int, int, int, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from task_queue.domain.errors import TaskQueueError
@@ -115,6 +116,8 @@ class Caller:
     policy: AccessPolicy
     credential: str = ""
     """The id of the token; empty for other ways."""
+    good_until: datetime | None = None
+    """When a credential ends that is not kept here; None: it does not, or is looked up each time."""
     task_id: str | None = None
     """The task in whose attempt it works, which counts as its own to look at."""
 

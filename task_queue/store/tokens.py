@@ -38,6 +38,10 @@ _NOTHING = hashlib.sha256(b"").hexdigest()
 Wanted = TypeVar("Wanted")
 
 
+class UnknownTokenError(TaskQueueError):
+    """No token has that id or name."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeptToken:
     id: str
@@ -85,14 +89,14 @@ class Tokens:
         return self._change(add)
 
     def revoke(self, named: str, *, now: datetime) -> KeptToken:
-        """The token with the id or the name *named*; it may be revoked already. Raises TaskQueueError, OSError."""
+        """The token with the id or the name *named*; it may be revoked already. Raises UnknownTokenError, OSError."""
 
         def end(tokens: tuple[KeptToken, ...]) -> tuple[tuple[KeptToken, ...], KeptToken]:
             for index, token in enumerate(tokens):
                 if named in {token.id, token.name}:
                     ended = replace(token, revoked_at=token.revoked_at or now)
                     return (*tokens[:index], ended, *tokens[index + 1 :]), ended
-            raise TaskQueueError(
+            raise UnknownTokenError(
                 f"there is no token '{named}'", hint="see what there is with: task-queue tokens list"
             )
 

@@ -7,7 +7,7 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,10 @@ class ApiBench:
     def port(self) -> int:
         return int(self.state["listen"][1].rpartition(":")[2])
 
-    def start(self) -> None:
+    def start(self, *, program: Sequence[str] = (*PROGRAM, "api")) -> None:
         with (self.rig.home / "api.err").open("a") as errors:
             process = subprocess.Popen(
-                [*PROGRAM, "--config", str(self.rig.config), "api"],
+                [*program, "--config", str(self.rig.config)],
                 env=self.rig.environment,
                 cwd=self.rig.home,
                 stdin=subprocess.DEVNULL,

@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from task_queue.client import ApiError, AsyncClient, Client, Unreachable, queue_operations, task_operations
+from task_queue.client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    Unreachable,
+    claim_operations,
+    queue_operations,
+    task_operations,
+)
 from task_queue.domain.errors import TaskQueueError
 from tests.api.bench import ApiBench
 from tests.cut_network import CutNetwork
@@ -56,7 +64,7 @@ def network(bench: ApiBench) -> Iterator[CutNetwork]:
 def operations() -> dict[str, object]:
     made = [
         (name, function)
-        for module in (task_operations, queue_operations)
+        for module in (task_operations, queue_operations, claim_operations)
         for name, function in vars(module).items()
         if inspect.isfunction(function) and function.__module__ == module.__name__
     ]

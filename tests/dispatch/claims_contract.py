@@ -69,11 +69,13 @@ class ClaimsBench(ABC):
     def start(self) -> None: ...
 
     @abstractmethod
-    def restart(self) -> None:
-        """As after a kill of the process that serves the sources."""
-
-    @abstractmethod
     def close(self) -> None: ...
+
+    def restart(self, *, outage_s: float = 0) -> None:
+        """As after a kill of the process that serves the sources, and so long without it."""
+        self.close()
+        self.clock.advance(outage_s)
+        self.start()
 
     @abstractmethod
     def claim(
@@ -345,8 +347,7 @@ class ClaimsContract(ABC):
         """It runs only while the worker could have been heard; then it is a whole one."""
         bench.drop("task-1", on_lost_session="rerun", retry_delay="0s")
         got = bench.got()
-        bench.clock.advance(10 * LEASE_S)
-        bench.restart()
+        bench.restart(outage_s=10 * LEASE_S)
 
         assert bench.claim("w2") is None
         bench.clock.advance(LEASE_S - 1)
@@ -355,6 +356,15 @@ class ClaimsContract(ABC):
         assert bench.claim("w2") is None
         bench.clock.advance(LEASE_S)
         assert bench.got("w2").epoch == 2
+
+    def test_a_process_that_is_held_still_ends_no_lease(self, bench: ClaimsBench) -> None:
+        """By a signal, a debugger, or the machine that it runs on: it could hear of no worker meanwhile."""
+        bench.drop("task-1")
+        got = bench.got()
+        bench.clock.advance(10 * LEASE_S)
+
+        assert bench.claim("w2") is None
+        assert bench.heartbeat(got) == "continue"
 
     def test_a_claim_is_there_after_a_restart(self, bench: ClaimsBench) -> None:
         bench.drop("task-1")

@@ -33,10 +33,6 @@ class FolderBench(ClaimsBench):
     def claims(self) -> Claims:
         return self.sources.claims
 
-    def restart(self) -> None:
-        self.sources.stop()
-        self.start()
-
     def close(self) -> None:
         self.sources.stop()
 

@@ -18,7 +18,9 @@ from task_queue.api.guard import RequestGuard
 from task_queue.api.settings import ServedApi
 from task_queue.app.claiming import WorkerDesk
 from task_queue.app.installation import Installation
+from task_queue.app.tokens import create_token
 from task_queue.config.api_settings import ApiSettings
+from task_queue.domain.policy import AccessPolicy, AccessRole
 from tests.dispatch.claims_contract import LEASE_S, ClaimsBench, ClaimsContract, Got, Refused
 from tests.waiting import eventually
 
@@ -34,10 +36,9 @@ class HttpBench(ClaimsBench):
         self.port = 0
 
     def _token(self, name: str) -> str:
-        lists = ("sources", "repositories", "types", "capabilities", "executors")
-        allowed = [part for each in lists for part in (f"--{each}", "*")]
-        done = self.rig.cli("tokens", "create", "--name", name, "--role", "work", *allowed, check=True)
-        return done.stdout.strip()
+        everything = ("*",)
+        policy = AccessPolicy((AccessRole.WORK,), *(5 * (everything,)))
+        return create_token(Installation(str(self.rig.config)), name, policy).token
 
     def start(self) -> None:
         self._started = threading.Event()
@@ -68,10 +69,6 @@ class HttpBench(ClaimsBench):
         server.should_exit = True
         await serving
         await asyncio.to_thread(desk.stop)
-
-    def restart(self) -> None:
-        self.close()
-        self.start()
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._ends.set)
@@ -199,6 +196,8 @@ class TestHttpClaims(ClaimsContract):
             ("complete", {"outcome": {"kind": "failed", "reason": "x"}}),
             ("fail", {"outcome": good}),
             ("complete", {"outcome": {}}),
+            ("complete", {"outcome": good, "work": {"total_cost_usd": -1}}),
+            ("fail", {"outcome": {"kind": "limited", "reason": "x", "resets_at": "2030-01-01T00:00:00"}}),
             ("complete", {"outcome": good, "work": {"num_turns": "many"}}),
             ("complete", {"outcome": {**good, "kind": "well"}}),
             ("release", {"reason": "x", "kind": "failed"}),

@@ -80,6 +80,7 @@ READING = [
     ("sources", "list"),
     ("tokens", "list"),
     ("mcp", "--source", ON_ONE_LINE),
+    ("worker", "--server", ON_ONE_LINE),
     ("workers", "list"),
     ("logs",),
     ("events",),

@@ -56,6 +56,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from notifications(config, installation.locations)
         yield from _metrics(config)
         yield from _api(installation, config)
+        yield from _for_workers(config)
     yield from agent_cli(config)
     yield from _programs()
     yield from _inotify(len(config.sources) if config else 0)
@@ -181,6 +182,19 @@ def _api(installation: Installation, config: Config) -> Iterator[DoctorCheck]:
         yield DoctorCheck(
             "warning", what, f"start the daemon; if it runs, see {installation.locations.api_log}"
         )
+
+
+def _for_workers(config: Config) -> Iterator[DoctorCheck]:
+    remote = [source for source in config.sources if source.is_remote]
+    if remote and config.api is None:
+        ids = ", ".join(source.id for source in remote)
+        what = f"workers claim the tasks of {ids} through the API, which the configuration does not start"
+        yield DoctorCheck("warning", what, "add a section api to the configuration, or run: task-queue api")
+    for source in remote:
+        if source.repository is None:
+            what = f"source '{source.id}' names no repository that its workers could fetch"
+            fix = f"task-queue config set sources.{source.id}.repository URL"
+            yield DoctorCheck("warning", what, fix)
 
 
 def _programs() -> Iterator[DoctorCheck]:
