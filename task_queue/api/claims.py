@@ -238,7 +238,11 @@ def get_base(
     caller: CallerNow,
     have: Annotated[
         list[Annotated[str, Field(pattern=_COMMIT)]] | None,
-        Query(max_length=100, description="Commits that are there already."),
+        Query(
+            max_length=100,
+            description="Commits that are there already.",
+            examples=[["0" * 40]],
+        ),
     ] = None,
 ) -> Response:
     """A git bundle with the commit on which the work begins, for a clone that lacks it."""

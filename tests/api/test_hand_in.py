@@ -153,13 +153,13 @@ def test_a_hostile_bundle_ends_the_attempt_and_changes_nothing(site: Site) -> No
     claim = site.claimed(max_attempts=1)
     site.bundle("second.txt", order=claim["order"])
     site.put(claim, b"# v2 git bundle\nnonsense")
-    before = git(site.repository, "for-each-ref")
+    before = git(site.repository, "for-each-ref", "refs/heads")
     site.complete(claim, site.handed_in(claim))
     result = site.result()
 
     assert result["outcome"] == "failed"
     assert "its commits were not taken" in result["error"]
-    assert git(site.repository, "for-each-ref") == before
+    assert git(site.repository, "for-each-ref", "refs/heads") == before
 
 
 def test_a_task_without_commits_ends_as_reported(site: Site) -> None:
