@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Body, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
@@ -69,7 +69,10 @@ class AppendedAnswer(BaseModel):
     """With `progress`: how far the task is now."""
 
 
-AppendedEvent = Annotated[ProgressEvent | LogEvent | NoteEvent, Field(discriminator="type")]
+AppendedEvent = Annotated[
+    ProgressEvent | LogEvent | NoteEvent,
+    Body(discriminator="type", examples=[{"type": "log", "message": "42 tests passed"}]),
+]
 
 
 @router.post("/v1/tasks/{task_id}/events", status_code=201)
