@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Body, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
@@ -60,7 +60,10 @@ class NoteEvent(BaseModel):
     """The remark."""
 
 
-AppendedEvent = Annotated[ProgressEvent | LogEvent | NoteEvent, Field(discriminator="type")]
+AppendedEvent = Annotated[
+    ProgressEvent | LogEvent | NoteEvent,
+    Body(discriminator="type", examples=[{"type": "log", "message": "42 tests passed"}]),
+]
 
 
 @router.post("/v1/tasks/{task_id}/events", status_code=201)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
+from task_queue.api.file_answer import FileAnswer
 from task_queue.api.guard import discard_rest
 from task_queue.api.paths import ArtifactPath, TaskPath
 from task_queue.api.problems import ProblemError
@@ -171,7 +170,7 @@ def get_artifact(
     headers = _headers(artifact)
     if wanted is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{artifact.size}"
-    return _FileAnswer(file, start, end, headers, 200 if wanted is None else 206)
+    return FileAnswer(file, start, end, headers, 200 if wanted is None else 206)
 
 
 async def batches(
@@ -213,27 +212,6 @@ async def _filled(parts: list[bytes], chunks: AsyncIterator[bytes]) -> bool:
 async def _discard(request: Request) -> None:
     if "expect" not in request.headers:  # who waits for leave to send has sent nothing
         await discard_rest(request.receive)
-
-
-class _FileAnswer(Response):
-    """Some bytes of a file that is open, and is closed however the answer ends."""
-
-    def __init__(self, file: BinaryIO, start: int, end: int, headers: dict[str, str], status: int) -> None:
-        super().__init__(status_code=status, headers=headers | {"content-length": str(end - start)})
-        self._file, self._start, self._end = file, start, end
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        with self._file:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            at, fd = self._start, self._file.fileno()
-            while at < self._end and (
-                data := await run_in_threadpool(os.pread, fd, min(_AT_ONCE, self._end - at), at)
-            ):
-                at += len(data)
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
 
 
 def _headers(artifact: StoredArtifact) -> dict[str, str]:

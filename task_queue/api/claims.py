@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from task_queue.api.callers import CallerNow, InstallationNow, KeptNow, served
+from task_queue.api.file_answer import FileAnswer
 from task_queue.api.paths import ClaimPath
 from task_queue.api.tasks import with_links
 from task_queue.app.claiming import (
@@ -26,6 +27,7 @@ from task_queue.app.claiming import (
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
 from task_queue.client.answers import FramesAnswer
+from task_queue.domain.artifacts import BUNDLE_TYPE
 from task_queue.domain.lease import LONGEST_S, SHORTEST_S, USUAL_S
 from task_queue.domain.model import OutcomeKind
 from task_queue.domain.policy import Caller
@@ -35,6 +37,12 @@ _MOST_FRAMES = 5000
 _RELEASED = (OutcomeKind.LIMITED, OutcomeKind.UNAVAILABLE, OutcomeKind.ACCOUNT, OutcomeKind.INTERRUPTED)
 _Tag = Annotated[str, Field(max_length=300)]
 _Tags = Annotated[tuple[_Tag, ...], Field(max_length=100)]
+_BUNDLE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {BUNDLE_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The bundle.",
+    }
+}
 _COMMIT = r"^[0-9a-f]{40}([0-9a-f]{24})?$"
 _Epoch = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 
@@ -220,6 +228,26 @@ def add_frames(claim_id: ClaimPath, body: FramesRequest, request: Request, calle
     """Add to the transcript. Lines that are there already are left as they are."""
     offset = _desk(request).frames(claim_id, body.epoch, body.offset, body.lines, caller)
     return FramesAnswer(offset=offset)
+
+
+@router.get("/{claim_id}/base", response_class=Response, responses=_BUNDLE)
+def get_base(
+    claim_id: ClaimPath,
+    request: Request,
+    installation: InstallationNow,
+    caller: CallerNow,
+    have: Annotated[
+        list[Annotated[str, Field(pattern=_COMMIT)]] | None,
+        Query(
+            max_length=100,
+            description="Commits that are there already.",
+            examples=[["0" * 40]],
+        ),
+    ] = None,
+) -> Response:
+    """A git bundle with the commit on which the work begins, for a clone that lacks it."""
+    file, size = _desk(request).base_bundle(installation, claim_id, have or (), caller)
+    return FileAnswer(file, 0, size, {"content-type": BUNDLE_TYPE}, 200)
 
 
 @router.post("/{claim_id}/complete")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, ClassVar, TypeVar
 
 from task_queue.app.claim_names import ClaimName
 from task_queue.app.installation import Installation
@@ -19,6 +21,7 @@ from task_queue.domain.lease import Directive, LeaseTerms
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.policy import OWNER, AccessRole, Caller, NotAllowedError, TaskTraits, repository_name
 from task_queue.domain.task import TaskId
+from task_queue.platform.durable import make_directory
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 from task_queue.ports.claims import (
     ClaimRefusedError,
@@ -198,6 +201,21 @@ class WorkerDesk:
         found = self._claims.demand_held(claim.id, epoch=claim.epoch, worker=_worker(caller))
         if found[1] != task_id:
             raise UnknownClaimError(f"the claim is not one of {task_id}")
+
+    def base_bundle(
+        self, installation: Installation, claim_id: str, have: Sequence[str], caller: Caller
+    ) -> tuple[BinaryIO, int]:
+        """A git bundle of the commit on which the work begins, without what *have* brings along, and its size.
+
+        Raises as ``heartbeat``; NotForWorkersError where the work begins on no commit, GitError, OSError.
+        """
+        folder = installation.locations.temporary
+        make_directory(folder)
+        with TemporaryDirectory(prefix="base-", dir=folder) as name:
+            path = Path(name) / "base.bundle"
+            if not self._served.write_base(claim_id, _worker(caller), path, have):
+                raise NotForWorkersError("the work begins on no commit", code="no_base")
+            return path.open("rb"), path.stat().st_size
 
     def held(self) -> tuple[HeldClaim, ...]:
         return self._claims.held()

@@ -20,7 +20,10 @@ from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.holds import STOPPED, outside_hours, source_held
 from task_queue.domain.holds import Hold as Screen
 from task_queue.domain.secrets import without_secrets
+from task_queue.domain.task import TaskId
 from task_queue.domain.together import Neighbour, TogetherHold
+from task_queue.git.base_bundles import write_base
+from task_queue.git.guarding import guarded
 from task_queue.git.location import workplace_of
 from task_queue.git.program import Git
 from task_queue.platform import durable
@@ -109,6 +112,16 @@ class ConfiguredRules:
             trusted=self._locations.trusted_programs,
             dependencies=orders.dependencies_of(settings),
         )
+
+    def base_of(self, source: str, task_id: TaskId, file: Path, have: Sequence[str]) -> bool:
+        """Write a bundle of what the task's work begins on; False where it begins without one. Raises GitError."""
+        config, found = self._config_of(), self._source(source)
+        workspace = None if found is None else config.workspace_of(found)
+        if workspace is None or not workspace.is_dir():
+            return False
+        env = without_secrets(agent_environment(config.agent, self._environ))
+        git = guarded(Git(workspace, env), self._locations.trusted_programs)
+        return write_base(git, task_id, file, have=have)
 
     def _source(self, source: str) -> Source | None:
         return self._config_of().source(source)

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from task_queue.daemon.drops import Drops
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.watcher import Watcher
 from task_queue.dispatch.accounts import WorkerAccounts
+from task_queue.dispatch.claim_ids import claim_id_in
 from task_queue.dispatch.claims import LeasedClaims
 from task_queue.dispatch.finishing import HandedInWork
 from task_queue.dispatch.leased_source import LeasedSource
@@ -134,6 +135,12 @@ class WorkerSources:
         with self.claims.lock:
             self._config, self._seen = config, stamp
             self._apply()
+
+    def write_base(self, claim_id: str, worker: str | None, file: Path, have: Sequence[str]) -> bool:
+        """As ``ConfiguredRules.base_of``; of a live claim, raises as ``claims.demand_held``."""
+        epoch = claim_id_in(claim_id).attempt
+        source_id, task_id = self.claims.demand_held(claim_id, epoch=epoch, worker=worker)
+        return self._rules.base_of(source_id, task_id, file, have)
 
     def _serve(self) -> None:
         swept = self._clock.monotonic()

@@ -13,7 +13,8 @@ from task_queue.domain.document.settings import KEYS, Settings
 from task_queue.domain.document.writing import with_keys
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Claim
-from task_queue.domain.task import Task
+from task_queue.domain.task import Task, TaskId
+from task_queue.git.base_bundles import keep_base
 from task_queue.git.guarding import guarded
 from task_queue.git.program import Git
 from task_queue.git.repository import branch_at, head_of, root_of
@@ -37,7 +38,9 @@ def work_order(
     dependencies: Sequence[Dependency],
 ) -> WorkOrder:
     """*checkout*: git in the server's own; None where it has none. Raises GitError, TaskFileError."""
-    base, target = (None, None) if checkout is None else _beginning(checkout, trusted, dependencies)
+    base, target = (
+        (None, None) if checkout is None else _beginning(claim.task_id, checkout, trusted, dependencies)
+    )
     return WorkOrder(
         task_id=claim.task_id,
         attempt=claim.attempt,
@@ -87,7 +90,7 @@ def _given(value: object) -> Given:
 
 
 def _beginning(
-    checkout: Git, trusted: Path, dependencies: Sequence[Dependency]
+    task_id: TaskId, checkout: Git, trusted: Path, dependencies: Sequence[Dependency]
 ) -> tuple[str | None, str | None]:
     """The commit on which the work begins, and the branch into which it is merged. Raises GitError."""
     root = root_of(checkout)
@@ -97,4 +100,6 @@ def _beginning(
     head = head_of(git)
     if head is None:
         raise GitError(f"{root} has no commit yet", hint="make the first one; the task begins by itself then")
-    return starting_point(git, head, dependencies), branch_at(git)
+    base = starting_point(git, head, dependencies)
+    keep_base(git, task_id, base)
+    return base, branch_at(git)

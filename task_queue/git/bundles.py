@@ -106,6 +106,8 @@ def _unpack(apart: Git, bundle: CommitBundle) -> None:
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
         *("--no-auto-maintenance", str(bundle.path), f"{bundle.tip}:refs/heads/tip"),
     )
+    if answer.code < 0:
+        raise GitError(f"{apart.directory}: git was ended by signal {-answer.code}")
     if answer.code != 0 or commit_of(apart, "refs/heads/tip") != bundle.tip:
         raise BadBundle(f"the bundle cannot be unpacked: {_first_line(answer.said)}")
     for pack in sorted(

@@ -18,6 +18,7 @@ from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.model import LandingState, Outcome, OutcomeKind, WorkProduct
 from task_queue.domain.work.elsewhere import by_queue, taken_over
 from task_queue.domain.work.workflow import Committed, Landed, Verified
+from task_queue.git.base_bundles import forget_base
 from task_queue.git.bundles import BadBundle, bring_bundle
 from task_queue.git.changes import changes_between
 from task_queue.git.commit import HOOKS_TIMEOUT_S, subjects_of
@@ -84,6 +85,8 @@ class Finishing:
             self._watch.look()
             self._watch.close(done=True)
             product = self._watch.said_in(product)
+            with suppress(GitError):  # a ref too many does no harm
+                forget_base(guarded(git_of(self._order), self._order.git.trusted), self._order.claim.task_id)
             return FinishedWork(outcome, replace(self._request.work, product=product))
         finally:
             lock.release()

@@ -153,13 +153,13 @@ def test_a_hostile_bundle_ends_the_attempt_and_changes_nothing(site: Site) -> No
     claim = site.claimed(max_attempts=1)
     site.bundle("second.txt", order=claim["order"])
     site.put(claim, b"# v2 git bundle\nnonsense")
-    before = git(site.repository, "for-each-ref")
+    before = git(site.repository, "for-each-ref", "refs/heads")
     site.complete(claim, site.handed_in(claim))
     result = site.result()
 
     assert result["outcome"] == "failed"
     assert "its commits were not taken" in result["error"]
-    assert git(site.repository, "for-each-ref") == before
+    assert git(site.repository, "for-each-ref", "refs/heads") == before
 
 
 def test_a_task_without_commits_ends_as_reported(site: Site) -> None:
@@ -256,3 +256,30 @@ def test_a_kill_between_two_answers_costs_nothing(site: Site, after: str) -> Non
     assert site.complete(claim, site.handed_in(claim)).json["answer"] == "already_applied"
     assert site.result()["landing"]["state"] == "landed"
     assert git(site.repository, "log", "--format=%s").splitlines() == ["Work", "First"]
+
+
+def test_a_clone_gets_what_its_work_begins_on(site: Site) -> None:
+    """A commit that was never pushed anywhere; from nothing, or beside what is there. Only its worker gets it."""
+    old = site.git("rev-parse", "HEAD")
+    (site.repository / "third.txt").write_text("third\n")
+    git(site.repository, "add", ".")
+    git(site.repository, "commit", "-qm", "Third")
+    claim = site.claimed()
+    path, base = f"/v1/claims/{claim['id']}/base", claim["order"]["base_commit"]
+    whole = site.bench.get(path, token=site.token)
+    narrow = site.bench.get(f"{path}?have={old}&have={'7' * 40}", token=site.token)
+    file = site.clone.parent / "base.bundle"
+    file.write_bytes(narrow.data)
+    site.git("fetch", "-q", str(file), "+refs/*:refs/base/*")
+
+    assert whole.headers["content-type"] == "application/x-git-bundle"
+    assert len(narrow.data) < len(whole.data)
+    assert site.git("cat-file", "-t", base) == "commit"
+    assert site.bench.get(path, token=site.bench.token("other", "work")).code == "not_owner"
+    assert site.bench.get(f"{path}?have=--all", token=site.token).code == "invalid_request"
+    assert site.bench.get("/v1/claims/nonsense/base", token=site.token).code == "claim_not_found"
+    site.put(claim, site.bundle("second.txt", order=claim["order"]))
+    site.complete(claim, site.handed_in(claim))
+    assert site.result()["outcome"] == "succeeded"
+    assert "refs/task-queue/" not in git(site.repository, "for-each-ref")
+    assert site.bench.get(path, token=site.token).status == 409

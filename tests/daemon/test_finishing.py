@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,7 +42,7 @@ def request_of(owner: Scratch, tmp_path: Path) -> Callable[..., FinishingRequest
         settings = replace(Settings(), **({"landing": Landing.MERGE} | more))
         order = replace(
             order,
-            claim=replace(order.claim, task_id=TaskId("task-a")),
+            claim=replace(order.claim, task_id=TaskId("task-a"), session_id=uuid.uuid4().hex),
             workspace=owner.root,
             settings=settings,
             executor=ExecutorKind.CLAUDE,
