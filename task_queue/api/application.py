@@ -21,6 +21,7 @@ from task_queue.api import (
     sources,
     tasks,
     tokens,
+    views,
 )
 from task_queue.api.description import PROBLEMS, description_of
 from task_queue.api.problems import answer_with_problems
@@ -44,7 +45,19 @@ def application(served: ServedApi) -> FastAPI:
     )
     app.state.served = served
     answer_with_problems(app)
-    for operations in (health, bulk, tasks, files, artifacts, events, appending, claims, sources, tokens):
+    for operations in (
+        health,
+        bulk,
+        tasks,
+        files,
+        artifacts,
+        events,
+        appending,
+        claims,
+        sources,
+        tokens,
+        views,
+    ):
         app.include_router(operations.router, responses=PROBLEMS)
     app.include_router(pages.router)
     app.include_router(mcp.router)

@@ -345,7 +345,8 @@ class TaskLine:
     """What may be done with it now."""
 
     def __post_init__(self) -> None:
-        self.available_actions = available_actions(self.state, needs_person=self.needs_person)
+        if not self.available_actions:  # an answer that was read again has them
+            self.available_actions = available_actions(self.state, needs_person=self.needs_person)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -401,7 +402,8 @@ class ShowView:
 
     def __post_init__(self) -> None:
         waits = self.waiting is not None and self.waiting.needs_person
-        self.available_actions = available_actions(self.state, needs_person=waits)
+        if not self.available_actions:  # as above
+            self.available_actions = available_actions(self.state, needs_person=waits)
 
 
 @dataclass(eq=False, repr=False, slots=True)

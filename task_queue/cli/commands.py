@@ -15,6 +15,7 @@ _COMMANDS = {
     "stop": LazyCommand("stop:stop", "Everything at once: start nothing more, stop what runs."),
     "resume": LazyCommand("stop:resume", "Continue after a stop."),
     "tasks": LazyCommand("tasks:tasks", "Add, check, list, show, follow, change, cancel, retry, land, wait."),
+    "jobs": LazyCommand("jobs:jobs", "Tasks in the words of a job queue, here or on a server."),
     "schedules": LazyCommand("schedules:schedules", "Recurring tasks: when each is due, one run now."),
     "report": LazyCommand("report:report", "The morning in one screen: needs you, done, failed, spent."),
     "history": LazyCommand("history:history", "What ended and how, the newest first."),

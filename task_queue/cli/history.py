@@ -12,6 +12,7 @@ from task_queue.app.installation import Installation
 from task_queue.cli import render, screen
 from task_queue.cli.render import Part, line, table_rows
 from task_queue.cli.screen import Listing
+from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in, source_option
 from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.past_time import FORM
@@ -31,6 +32,7 @@ _LIMIT = 20
     help="Only this outcome, completed or failed (repeatable).",
 )
 @click.option("--limit", type=click.IntRange(min=1), show_default=str(_LIMIT))
+@server_options
 @as_json_option
 @pass_installation
 def history(
@@ -41,17 +43,21 @@ def history(
     source_id: str | None,
     outcomes: tuple[str, ...],
     limit: int | None,
+    server: QueueServer | None,
     as_json: bool,
 ) -> None:
     """What ended and how, the newest first; only what has TEXT in its id or cause, if given."""
-    view = history_of(
-        installation,
-        since=past_moment_in(installation, since),
-        source_id=source_id,
-        outcomes=outcomes,
-        text=text,
-        limit=limit or _LIMIT,
-    )
+    begin, most = past_moment_in(installation, since), limit or _LIMIT
+    if server is not None:
+        from task_queue.client import view_operations
+
+        view = server.ask(
+            view_operations.history(since=begin, source=source_id, outcome=outcomes, text=text, limit=most)
+        )
+    else:
+        view = history_of(
+            installation, since=begin, source_id=source_id, outcomes=outcomes, text=text, limit=most
+        )
     if as_json:
         render.say_json(view)
     else:

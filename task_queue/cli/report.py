@@ -14,6 +14,7 @@ from task_queue.app.report_page import Fact, as_html, as_markdown, headline, per
 from task_queue.cli import render, screen
 from task_queue.cli.render import Renderable, faint, item, line, stacked, strong
 from task_queue.cli.screen import Listing
+from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in
 from task_queue.domain.past_time import FORM
 
@@ -25,13 +26,21 @@ _FORMATS = ("text", "markdown", "json", "html")
     "--since", metavar="WHEN", default="24h", show_default=True, help=f"{FORM[0].upper()}{FORM[1:]}."
 )
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@server_options
 @as_json_option
 @pass_installation
-def report(installation: Installation, *, since: str, form: str, as_json: bool) -> None:
+def report(
+    installation: Installation, *, since: str, form: str, server: QueueServer | None, as_json: bool
+) -> None:
     """What needs you, what was done, what failed and why, what runs, what was spent and what limits did."""
     moment = past_moment_in(installation, since)
     assert moment is not None
-    view = report_of(installation, since=moment)
+    if server is not None:
+        from task_queue.client import view_operations
+
+        view = server.ask(view_operations.morning_report(since=moment))
+    else:
+        view = report_of(installation, since=moment)
     if as_json or form == "json":
         render.say_json(view)
     elif form == "text":

@@ -40,6 +40,7 @@ from task_queue.cli.render import (
     word,
 )
 from task_queue.cli.screen import Listing
+from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import estimated_span, moment, money, span
 from task_queue.domain.attention import is_of_a_result
@@ -66,19 +67,26 @@ _HEAD = ("SOURCE", "STATE", "RUNNING", "PENDING", "COMPLETED", "FAILED")
     is_flag=True,
     help="Show it again every second until Ctrl-C, cut to the window; with --json a document a line.",
 )
+@server_options
 @as_json_option
 @pass_installation
-def status(installation: Installation, *, detailed: bool, watch: bool, as_json: bool) -> int:
+def status(
+    installation: Installation, *, detailed: bool, watch: bool, server: QueueServer | None, as_json: bool
+) -> int:
     """One screen: daemon, sources, what runs, what waits and why. Exit code 3 if something needs attention."""
 
     def look(installation: Installation) -> tuple[StatusView, datetime]:
         now = installation.now()
+        waiting = _ALL if as_json else _MANY if detailed else _FEW
+        ended = _FEW if detailed else 0
+        outlook = (detailed or as_json) and not watch
+        if server is not None:
+            from task_queue.client import view_operations
+
+            asked = view_operations.status(waiting=waiting, ended=ended, outlook=outlook)
+            return server.ask(asked), now
         view = app_status.status(
-            installation,
-            now=now,
-            waiting_shown=_ALL if as_json else _MANY if detailed else _FEW,
-            ended_shown=_FEW if detailed else 0,
-            with_outlook=(detailed or as_json) and not watch,
+            installation, now=now, waiting_shown=waiting, ended_shown=ended, with_outlook=outlook
         )
         return view, now
 

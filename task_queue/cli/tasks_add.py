@@ -21,6 +21,7 @@ from task_queue.cli.document_keys import KeyedCommand, key_options, values_of
 from task_queue.cli.edge import FAILED
 from task_queue.cli.editing import edited
 from task_queue.cli.live import await_end, view_of
+from task_queue.cli.server import QueueServer, only_here, server_options
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import from_home, ordinal
 from task_queue.domain.document.frontmatter import Given
@@ -59,6 +60,7 @@ _SCHEMA_VERSION = 1
 @click.option("--name", help="Words for the file name, instead of the title.")
 @click.option("--dry-run", is_flag=True, help="Print the document and where it would wait; add nothing.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit code 1 if it did not succeed.")
+@server_options
 @as_json_option
 @key_options
 @pass_installation
@@ -74,12 +76,21 @@ def add(
     name: str | None,
     dry_run: bool,
     wait: bool,
+    server: QueueServer | None,
     as_json: bool,
     **typed: object,
 ) -> int:
     """Add TEXT as a task ("-": standard input; without TEXT: what is piped in, else your editor)."""
     if dry_run and wait:
         raise click.UsageError("--dry-run and --wait exclude each other")
+    if server is not None:
+        only_here(server, template=template, edit=edit, name=name, dry_run=dry_run, wait=wait)
+        if _is_interactive(text, paths, edit=edit):
+            raise click.UsageError("with --server, give a TEXT, --file, or a document on standard input")
+        drafts = _drafts(text, paths, edit=edit, name=name)
+        values = values_of(typed, installation.now())
+        texts = [_composed(draft, None, values, alone=len(drafts) == 1) for draft in drafts]
+        return _add_there(server, texts, source_id, as_json=as_json)
     installation.demand_trust()
     # Both are asked before a person writes.
     values = values_of(_with_whole_ids(installation, typed), installation.now())
@@ -144,6 +155,26 @@ def _add_all(
             render.say_json(_as_json([_view(each) for each in added]))
         return 0
     return _wait_for(installation, added, since, as_json=as_json)
+
+
+def _add_there(server: QueueServer, documents: Sequence[str], source_id: str | None, *, as_json: bool) -> int:
+    from task_queue.client import task_operations
+
+    views: list[dict[str, Any]] = []
+    for document in documents:
+        task = server.ask(task_operations.submit(document=document, source=source_id)).task
+        views.append(
+            {"task_id": task.id, "source": task.source, "place": task.queue_position, "why": task.why}
+        )
+        if not as_json:
+            render.say(task.id)
+        place = f", position {task.queue_position:,}" if task.queue_position else ""
+        render.note(
+            f"queued in {task.source} of {server.address}{place}{f': {task.why}' if task.why else ''}"
+        )
+    if as_json:
+        render.say_json(_as_json(views))
+    return 0
 
 
 def _wait_for(

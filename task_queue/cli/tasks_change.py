@@ -14,6 +14,7 @@ from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import FAILED
+from task_queue.cli.server import QueueServer, only_here, server_options
 from task_queue.cli.session import as_json_option, pass_installation, source_option
 from task_queue.domain.task import TaskId, TaskState
 
@@ -22,9 +23,16 @@ _SCHEMA_VERSION = 1
 
 @click.command()
 @task_argument(TaskState.PENDING, TaskState.RUNNING)
+@server_options
 @pass_installation
-def cancel(installation: Installation, *, task: str) -> int:
+def cancel(installation: Installation, *, task: str, server: QueueServer | None) -> int:
     """End the waiting or running TASK for good, its whole process tree included."""
+    if server is not None:
+        from task_queue.client import task_operations
+
+        asked = server.ask(task_operations.cancel(server.task_id(task)))
+        render.say(f"{'cancelled' if asked.status == 'cancelled' else 'requested'}: {asked.id}")
+        return 0
     installation.demand_trust()
     cancelled = changing.cancel(installation, task_named(task, installation.sources()))
     task_id = cancelled.task_id
@@ -53,6 +61,7 @@ def cancel(installation: Installation, *, task: str) -> int:
 @source_option
 @click.option("--dry-run", is_flag=True, help="With --all-dead: only say which.")
 @click.option("--yes", is_flag=True, help="With --all-dead: do not ask.")
+@server_options
 @as_json_option
 @pass_installation
 def retry(
@@ -64,14 +73,18 @@ def retry(
     source_id: str | None,
     dry_run: bool,
     yes: bool,
+    server: QueueServer | None,
     as_json: bool,
 ) -> int:
     """Try the failed TASK again; the numbers of its attempts go on."""
-    installation.demand_trust()
+    only_here(server, all_dead=all_dead)
     if all_dead == (task is not None):
         raise click.UsageError("name one task, or give --all-dead")
     if not all_dead and (source_id is not None or dry_run or yes):
         raise click.UsageError("--source, --dry-run and --yes belong to --all-dead")
+    if server is not None and task is not None:
+        return _retry_there(server, task, fresh=fresh, as_json=as_json)
+    installation.demand_trust()
     wanted = (
         changing.dead_letters(installation, source_id)
         if task is None
@@ -97,6 +110,18 @@ def retry(
     for task_id in wanted if dry_run else ():
         render.say(task_id)
     return FAILED if refused else 0
+
+
+def _retry_there(server: QueueServer, task: str, *, fresh: bool, as_json: bool) -> int:
+    from task_queue.client import task_operations
+
+    retried = server.ask(task_operations.retry(server.task_id(task), fresh=fresh))
+    if as_json:
+        content = {"found": [retried.id], "retried": [retried.id], "refused": [], "dry_run": False}
+        render.say_json({**content, "schema_version": _SCHEMA_VERSION})
+    else:
+        render.say(f"pending: {retried.id}")
+    return 0
 
 
 def _is_agreed(wanted: Sequence[TaskId], *, dry_run: bool, yes: bool) -> bool:

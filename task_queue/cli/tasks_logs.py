@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import date
 
 import click
 
-from task_queue.app.answers import LogsView
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.transcript import lines_of, logs_of, why_over
@@ -16,12 +16,14 @@ from task_queue.app.transcript_text import TOOLS, EntryKind, TranscriptEntry, Tr
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.render import Part, Renderable, block, faint, item, line, strong, word
+from task_queue.cli.server import QueueServer, only_here, server_options
 from task_queue.cli.session import pass_installation, past_moment_in
 from task_queue.cli.tasks_show import files
 from task_queue.domain.past_time import FORM
 
 _CLOCK = len("12:34:56")
 _INDENT = 2
+_POLL_S = 0.5
 _WIDTH = 160
 _MOST_WORDS = 20
 """Lines of what the agent says."""
@@ -45,6 +47,7 @@ _MOST_LINES = 8
 @click.option(
     "--json", "as_json", is_flag=True, help="Only the paths; machine-readable, with schema_version."
 )
+@server_options
 @pass_installation
 def logs(
     installation: Installation,
@@ -57,6 +60,7 @@ def logs(
     no_tools: bool,
     full: bool,
     raw: bool,
+    server: QueueServer | None,
     as_json: bool,
 ) -> None:
     """Paths of TASK, its result and its transcript, and what the agent did; with --follow, as it happens."""
@@ -65,6 +69,11 @@ def logs(
     if raw and (phase or since or no_tools or full):
         raise click.UsageError("--raw excludes --phase, --since, --no-tools and --full")
     selection = Selection(phase, past_moment_in(installation, since), tools=not no_tools)
+    if server is not None:
+        only_here(server, json=as_json)
+        task_id = server.task_id(task)
+        _say(lines_there(server, task_id, attempt, follow=follow), selection, raw=raw, full=full, live=follow)
+        return
     view = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
     if as_json:
         render.say_json(view)
@@ -74,27 +83,48 @@ def logs(
     if not view.transcript.exists() and not follow:
         render.note(f"task {view.task_id} has no transcript yet")
         return
+    of = f", attempt {view.attempt} of {max(view.attempts, default=view.attempt)}"
     lines = lines_of(installation, view, follow=follow)
-    if raw:
-        for envelope in lines:
-            render.say_block(envelope)
-    else:
-        _show(view, selection.of(TranscriptReader(live=follow).entries(lines)), full=full)
+    _say(lines, selection, raw=raw, full=full, live=follow, of=of)
     if follow:
         render.note(why_over(installation, view))
 
 
-def _show(view: LogsView, entries: Iterator[TranscriptEntry], *, full: bool) -> None:
+def lines_there(server: QueueServer, task_id: str, attempt: int | None, *, follow: bool) -> Iterator[str]:
+    """Of the transcript on *server*; with *follow* those to come too, until the task has ended."""
+    from task_queue.client import task_operations
+
+    offset = 0
+    while True:
+        # Asked before reading, so that nothing written until the end is missed.
+        over = not follow or server.ask(task_operations.task(task_id)).completed_at is not None
+        while True:
+            part = server.ask(task_operations.transcript(task_id, attempt=attempt, offset=offset))
+            offset, attempt = part.next_offset, part.attempt
+            if not part.data:
+                break
+            yield from part.data.decode(errors="replace").removesuffix("\n").split("\n")
+        if over:
+            return
+        time.sleep(_POLL_S)
+
+
+def _say(
+    lines: Iterator[str], selection: Selection, *, raw: bool, full: bool, live: bool, of: str = ""
+) -> None:
+    if raw:
+        for envelope in lines:
+            render.say_block(envelope)
+    else:
+        _show(selection.of(TranscriptReader(live=live).entries(lines)), of, full=full)
+
+
+def _show(entries: Iterator[TranscriptEntry], of: str, *, full: bool) -> None:
     day: date | None = None
     for entry in entries:
         today = entry.at.date() if entry.at else day
         if today != day:
-            of = (
-                f", attempt {view.attempt} of {max(view.attempts, default=view.attempt)}"
-                if day is None
-                else ""
-            )
-            render.show(line(), line(strong(str(today)), of))
+            render.show(line(), line(strong(str(today)), of if day is None else ""))
             day = today
         render.show(*_laid_out(entry, full=full))
 

@@ -18,6 +18,7 @@ from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.live import await_end, view_of
 from task_queue.cli.render import Part, line, strong, table_rows, word
 from task_queue.cli.screen import Listing
+from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import (
     as_json_option,
     pass_installation,
@@ -44,6 +45,7 @@ _TYPES = [kind.value for kind in WorkType]
     "--type", "types", multiple=True, type=click.Choice(_TYPES), help="Only this work (repeatable)."
 )
 @click.option("--dead", is_flag=True, help="Only tasks that failed and whose attempts are used up.")
+@server_options
 @as_json_option
 @pass_installation
 def list_tasks(
@@ -54,19 +56,28 @@ def list_tasks(
     types: tuple[str, ...],
     dead: bool,
     limit: int | None,
+    server: QueueServer | None,
     as_json: bool,
 ) -> int:
     """What runs, what waits and why, and what ended last. Exit code 3 if something needs attention, as in status."""
     wanted = [TaskState(state) for state in states or _STATES]
-    view = list_of(
-        installation.circumstances(),
-        installation.sources(source_id),
-        states=wanted,
-        limit=limit or _LIMIT,
-        problems=installation.problems,
-        types=types,
-        dead=dead,
-    )
+    most = limit or _LIMIT
+    if server is not None:
+        from task_queue.client import view_operations
+
+        view = server.ask(
+            view_operations.listing(source=source_id, state=wanted, type=types, dead=dead, limit=most)
+        )
+    else:
+        view = list_of(
+            installation.circumstances(),
+            installation.sources(source_id),
+            states=wanted,
+            limit=most,
+            problems=installation.problems,
+            types=types,
+            dead=dead,
+        )
     if as_json:
         render.say_json(view)
     else:

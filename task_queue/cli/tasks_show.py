@@ -19,6 +19,7 @@ from task_queue.app.listing import show_of
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.render import Renderable, block, item, line, strong, word
+from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation
 from task_queue.cli.spelling import moment, money, span
 from task_queue.cli.status import doing, expected
@@ -31,27 +32,41 @@ _FEW = 10
 @click.command()
 @task_argument()
 @click.option("--detailed", is_flag=True, help="Raw evidence, every file, paths of the attempts.")
+@server_options
 @as_json_option
 @pass_installation
-def show(installation: Installation, *, task: str, detailed: bool, as_json: bool) -> None:
+def show(
+    installation: Installation, *, task: str, detailed: bool, server: QueueServer | None, as_json: bool
+) -> None:
     """Everything that is known about TASK: how it ended, where its work is, what was checked, what it cost."""
+    if server is not None:
+        from task_queue.client import view_operations
+
+        view = server.ask(view_operations.details(server.task_id(task)))
+        now = installation.now()
+    else:
+        view, now = _here(installation, task)
+    if as_json:
+        render.say_json(view)
+        return
+    render.show(*_head(view, now, is_here=server is None))
+    if view.running:
+        render.show(*_fields(("now", doing(view.running, now))))
+    if view.result is not None:
+        render.show(*_about_result(view.result, detailed=detailed))
+        if view.result.get("dead_letter") is True and not view.result.get("attention"):
+            again = f"task-queue tasks retry {shlex.quote(view.task_id)}"
+            render.show(*_fields(("note", f"its attempts are used up; try again with: {again}")))
+    render.show(*_rest(view, detailed=detailed))
+
+
+def _here(installation: Installation, task: str) -> tuple[ShowView, datetime]:
     task_id = task_named(task, installation.sources())
     circumstances = installation.circumstances()
     view = show_of(circumstances, task_id, events=installation.locations.events)
     if view is None:
         raise unknown_or_pruned(installation.sources(), task_id)
-    if as_json:
-        render.say_json(view)
-        return
-    render.show(*_head(view, circumstances.now))
-    if view.running:
-        render.show(*_fields(("now", doing(view.running, circumstances.now))))
-    if view.result is not None:
-        render.show(*_about_result(view.result, detailed=detailed))
-        if view.result.get("dead_letter") is True and not view.result.get("attention"):
-            again = f"task-queue tasks retry {shlex.quote(task_id)}"
-            render.show(*_fields(("note", f"its attempts are used up; try again with: {again}")))
-    render.show(*_rest(view, detailed=detailed))
+    return view, circumstances.now
 
 
 def files(document: Path, result: Path) -> Iterator[Renderable]:
@@ -60,11 +75,12 @@ def files(document: Path, result: Path) -> Iterator[Renderable]:
     yield from _fields(("document", str(document)), ("result", f"{result}{not_yet}"))
 
 
-def _head(view: ShowView, now: datetime) -> Iterator[Renderable]:
+def _head(view: ShowView, now: datetime, *, is_here: bool) -> Iterator[Renderable]:
     yield line(strong(view.task_id), "  ", word(view.state.value))
     yield from _fields(("title", view.title), ("source", view.source))
-    yield from files(view.document, view.result_path)
-    if view.report_path.exists():
+    if is_here:
+        yield from files(view.document, view.result_path)
+    if is_here and view.report_path.exists():
         yield from _fields(("report", str(view.report_path)))
     if view.waiting:
         yield from _fields(("waits", f"{view.waiting.why}{expected(view.waiting, now)}"))

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from task_queue.client import claim_operations, queue_operations, task_operations
+from task_queue.client import claim_operations, queue_operations, task_operations, view_operations
 from task_queue.client.answers import EventAnswer
 from task_queue.client.asking_again import Attempts, NoAnswer, Wait
 from task_queue.client.following import Following
@@ -96,6 +96,11 @@ class AsyncClient:
     drain = _AskedLater(queue_operations.drain)
     workers = _AskedLater(queue_operations.workers)
     stats = _AskedLater(queue_operations.stats)
+    status = _AskedLater(view_operations.status)
+    listing = _AskedLater(view_operations.listing)
+    history = _AskedLater(view_operations.history)
+    morning_report = _AskedLater(view_operations.morning_report)
+    details = _AskedLater(view_operations.details)
     create_token = _AskedLater(queue_operations.create_token)
     tokens = _AskedLater(queue_operations.tokens)
     revoke_token = _AskedLater(queue_operations.revoke_token)

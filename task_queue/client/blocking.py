@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from task_queue.client import claim_operations, queue_operations, task_operations
+from task_queue.client import claim_operations, queue_operations, task_operations, view_operations
 from task_queue.client.answers import EventAnswer
 from task_queue.client.asking_again import Attempts, NoAnswer, Wait
 from task_queue.client.following import Following
@@ -101,6 +101,11 @@ class Client:
     drain = _Asked(queue_operations.drain)
     workers = _Asked(queue_operations.workers)
     stats = _Asked(queue_operations.stats)
+    status = _Asked(view_operations.status)
+    listing = _Asked(view_operations.listing)
+    history = _Asked(view_operations.history)
+    morning_report = _Asked(view_operations.morning_report)
+    details = _Asked(view_operations.details)
     create_token = _Asked(queue_operations.create_token)
     tokens = _Asked(queue_operations.tokens)
     revoke_token = _Asked(queue_operations.revoke_token)

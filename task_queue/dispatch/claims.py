@@ -14,7 +14,7 @@ from task_queue.dispatch.leased_source import LeasedSource, OpenClaim
 from task_queue.domain.document.ordering import Waiting, place_in_order
 from task_queue.domain.errors import TaskFileError, TaskQueueError
 from task_queue.domain.holds import Hold as Screen
-from task_queue.domain.lease import Refusal, directive_for, refusal_of, was_held_still
+from task_queue.domain.lease import Refusal, directive_for, refusal_of
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.task import TaskId
 from task_queue.domain.together import Neighbour
@@ -75,12 +75,10 @@ class LeasedClaims:
         self._rules = rules
         self._accounts = accounts
         self._clock = clock
-        self._looked_at = clock.monotonic()
 
     def claim(self, wish: ClaimWish) -> GivenClaim | None:
         while True:
             with self.lock:
-                self._look_at_leases()
                 taken = self._take(wish)
             if taken is None:
                 return None
@@ -164,19 +162,11 @@ class LeasedClaims:
                 source = self._sources.get(source_id)
                 if source is None:
                     continue
-                self._look_at_leases()
                 source.first(lambda _: "only what is to be ended is looked for")
                 wait_s = source.next_due_s()
             if wait_s is not None:
                 waits.append(wait_s)
         return min(waits, default=None)
-
-    def _look_at_leases(self) -> None:
-        now, last = self._clock.monotonic(), self._looked_at
-        self._looked_at = now
-        if was_held_still(last, now):
-            for source in self._sources.values():
-                source.renew_all()
 
     def _take(self, wish: ClaimWish) -> tuple[LeasedSource, OpenClaim] | None:
         """The first task in order of all the sources, claimed."""
@@ -239,7 +229,6 @@ class LeasedClaims:
 
     def _held(self, key: ClaimId, epoch: int, worker: str | None) -> tuple[LeasedSource, OpenClaim | None]:
         """The claim, None where its end was reported and is settled. Raises ClaimRefusedError."""
-        self._look_at_leases()
         source = self._source(key)
         standing, hold = source.standing_of(key)
         refusal = refusal_of(standing, worker=worker, epoch=epoch)

@@ -211,11 +211,6 @@ class LeasedSource:
             with suppress(EngineUnavailable):  # a full disk ends no lease
                 self.leased.note_progress(hold.claim, progress)
 
-    def renew_all(self) -> None:
-        """No worker could be heard for a while."""
-        for hold in self.held.values():
-            hold.lease = hold.lease.renewed(self._context.clock.monotonic())
-
     def is_cancelled(self, hold: OpenClaim) -> bool:
         return self.engine.requests.cancel_requested(hold.claim) or self.engine.requests.document_is_gone(
             hold.claim

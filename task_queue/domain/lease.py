@@ -13,8 +13,6 @@ WORKER = "worker"
 """Kind of owner: a worker that claims tasks through the API."""
 SHORTEST_S, USUAL_S, LONGEST_S = 30.0, 300.0, 86_400.0
 
-_LONGEST_REST_S = 90.0
-
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
@@ -42,12 +40,6 @@ class Lease:
 def lease_from(terms: LeaseTerms, now: float) -> Lease:
     """A whole lease, at *now*."""
     return Lease(terms, now + terms.seconds)
-
-
-def was_held_still(last: float, now: float) -> bool:
-    """Whether a process that looks at its leases every minute was held still between *last* and *now*: by a signal, a
-    debugger or its machine. It could hear of no worker then, so no lease ran."""
-    return now - last > _LONGEST_REST_S
 
 
 class Directive(StrEnum):

@@ -357,15 +357,6 @@ class ClaimsContract(ABC):
         bench.clock.advance(LEASE_S)
         assert bench.got("w2").epoch == 2
 
-    def test_a_process_that_is_held_still_ends_no_lease(self, bench: ClaimsBench) -> None:
-        """By a signal, a debugger, or the machine that it runs on: it could hear of no worker meanwhile."""
-        bench.drop("task-1")
-        got = bench.got()
-        bench.clock.advance(10 * LEASE_S)
-
-        assert bench.claim("w2") is None
-        assert bench.heartbeat(got) == "continue"
-
     def test_a_claim_is_there_after_a_restart(self, bench: ClaimsBench) -> None:
         bench.drop("task-1")
         got = bench.got()

@@ -78,6 +78,11 @@ READING = [
     ("tasks", "wait", NAME, "task-bad", "--timeout", "0"),
     ("tasks", "show", "task-" + ON_ONE_LINE),
     ("sources", "list"),
+    ("jobs",),
+    ("jobs", "--json"),
+    ("jobs", NAME),
+    ("jobs", ON_ONE_LINE),
+    ("jobs", "--server", ON_ONE_LINE),
     ("tokens", "list"),
     ("mcp", "--source", ON_ONE_LINE),
     ("worker", "--server", ON_ONE_LINE),
@@ -117,6 +122,7 @@ READING = [
     ("config", "check"),
 ]
 CHANGING = [
+    ("jobs", NAME, "--cancel"),
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
     ("tasks", "ack", NAME),
