@@ -103,8 +103,9 @@ def _example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
             return found[key]
     if found.get("enum"):
         return found["enum"][0]
-    if "anyOf" in found:
-        return _example_of(found["anyOf"][0], schemas)
+    for key in ("anyOf", "oneOf"):
+        if key in found:
+            return _example_of(found[key][0], schemas)
     match found.get("type"):
         case "object":
             parts: Mapping[str, Any] = found.get("properties", {})

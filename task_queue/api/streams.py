@@ -48,9 +48,16 @@ class Wave:
 
 
 def stream(
-    api: ServedApi, caller: Caller, look: Callable[[], Wave], *, close: Callable[[], None]
+    api: ServedApi,
+    caller: Caller,
+    look: Callable[[], Wave],
+    *,
+    close: Callable[[], None],
+    news: Callable[[], object] = object,
 ) -> StreamingResponse:
     """Answers with what *look* finds, again and again, in a thread; *close* is called at the end.
+
+    *news* is quick: while it gives what it gave before, *look* would find nothing. Without it, each look is made.
 
     Raises ProblemError where too many are open.
     """
@@ -61,17 +68,21 @@ def stream(
             503, "too_many_streams", f"{number} streams are open", headers={"retry-after": "5"}
         )
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_whole(api, caller, look, close), media_type=EVENT_STREAM, headers=headers)
+    return StreamingResponse(_whole(api, caller, look, close, news), media_type=EVENT_STREAM, headers=headers)
 
 
 async def _whole(
-    api: ServedApi, caller: Caller, look: Callable[[], Wave], close: Callable[[], None]
+    api: ServedApi,
+    caller: Caller,
+    look: Callable[[], Wave],
+    close: Callable[[], None],
+    news: Callable[[], object],
 ) -> AsyncGenerator[str, None]:
     """Until its reader goes, the credential is not good any more, nothing can follow, or the process ends."""
     api.streams[caller.name] += 1
     try:
         yield "retry: 2000\n\n"
-        async with aclosing(_waves(api, caller, look)) as waves:
+        async with aclosing(_waves(api, caller, look, news)) as waves:
             async for text in waves:
                 yield text
     finally:
@@ -81,13 +92,21 @@ async def _whole(
         close()
 
 
-async def _waves(api: ServedApi, caller: Caller, look: Callable[[], Wave]) -> AsyncGenerator[str, None]:
+async def _waves(
+    api: ServedApi, caller: Caller, look: Callable[[], Wave], news: Callable[[], object]
+) -> AsyncGenerator[str, None]:
     loop = asyncio.get_running_loop()
     checked = loop.time()
+    seen: object = None
     while not api.ends.is_set():
+        stamp, now = news(), loop.time()
+        is_due = now - checked >= _CHECK_EVERY_S
+        if stamp is not None and stamp == seen and not is_due:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            continue
         wave = await run_in_threadpool(look)
-        now = loop.time()
-        if wave.text or now - checked >= _CHECK_EVERY_S:
+        seen = None if wave.more_at_once else stamp
+        if wave.text or is_due:
             checked = now
             if not await run_in_threadpool(is_still_good, api.installation.again(), caller):
                 yield "event: credential_ended\ndata: {}\n\n"

@@ -50,6 +50,10 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "files": ("test_artifacts::test_what_is_handed_in_is_given_back",),
     "tools for agents": ("tests.mcp.test_http::test_a_conversation_of_who_may_submit",),
+    "append an event": (
+        "test_appending::test_what_is_appended_is_shown_everywhere",
+        "test_appending::test_a_flood_is_held_back",
+    ),
     "claim": (
         f"{_CLAIMS}::test_order_is_by_priority_then_age_over_all_sources",
         f"{_CLAIMS}::test_a_worker_waits_for_a_task",

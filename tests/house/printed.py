@@ -19,6 +19,7 @@ PAGES = sorted(GUIDE.glob("*.md"))
 REASONS = (
     "needs a login",
     "needs systemd",
+    "needs a server",
     "needs a terminal",
     "needs the network",
     "runs for a whole night",
