@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -186,9 +186,26 @@ class ReleaseRequest(BaseModel):
 
 @router.post("")
 async def claim_task(
-    *, request: Request, body: ClaimRequest, installation: InstallationNow, caller: CallerNow, kept: KeptNow
+    *,
+    request: Request,
+    body: ClaimRequest,
+    installation: InstallationNow,
+    caller: CallerNow,
+    kept: KeptNow,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            max_length=200,
+            min_length=1,
+            description="Your own name of this question, at random: with it, it can be repeated.",
+            examples=["6f1f3e0c8b0a4e9f9d0c5f7a2b6d4c11"],
+        ),
+    ] = None,
 ) -> ClaimAnswer:
-    """The first task in order that fits and may start now, on a lease. No task is given twice."""
+    """The first task in order that fits and may start now, on a lease. No task is given twice.
+
+    While the claim is live, the same `Idempotency-Key` of the same worker leads to it again.
+    """
     api, loop = served(request), asyncio.get_running_loop()
     wanted = WantedTask(
         body.worker_id or caller.name,
@@ -197,6 +214,7 @@ async def claim_task(
         body.types,
         body.capabilities,
         body.executors,
+        idempotency_key,
     )
     until = loop.time() + body.wait_seconds
     while True:

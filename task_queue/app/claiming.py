@@ -144,6 +144,7 @@ class WantedTask:
     types: tuple[str, ...] | None
     capabilities: tuple[str, ...]
     executors: tuple[str, ...] | None
+    key: str | None = None
 
 
 class WorkerDesk:
@@ -293,7 +294,9 @@ def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> Cla
         return caller.sees(traits)
 
     terms = LeaseTerms(wanted.worker_id, wanted.lease_s)
-    return ClaimWish(terms, wanted.sources, wanted.types, wanted.executors, wanted.capabilities, allows)
+    return ClaimWish(
+        terms, wanted.sources, wanted.types, wanted.executors, wanted.capabilities, allows, wanted.key
+    )
 
 
 def _view(given: GivenClaim, artifacts: Sequence[StoredArtifact]) -> ClaimView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from task_queue.app.claiming import ClaimAnswer, PulseAnswer, ReportAnswer
 from task_queue.client.answers import FramesAnswer
@@ -25,11 +26,31 @@ def claim(
     capabilities: Sequence[str] = (),
     executors: Sequence[str] | None = None,
     wait_seconds: float = 0,
+    idempotency_key: str | None = None,
 ) -> Operation[ClaimAnswer]:
-    """The first task in order that fits; without one, the answer comes after *wait_seconds*."""
-    content = locals()
-    takes_s = wait_seconds + _WAITING_TAKES_S
-    return telling("POST", "/v1/claims", reading(ClaimAnswer), content, takes_s=takes_s)
+    """The first task in order that fits; without one, the answer comes after *wait_seconds*.
+
+    Without *idempotency_key* a new one is used: an answer that gets lost loses no claim. Give one that is kept where
+    the program itself may be started again, and a new one once the answer has a claim.
+    """
+    content = {
+        "worker_id": worker_id,
+        "lease_seconds": lease_seconds,
+        "sources": sources,
+        "types": types,
+        "capabilities": capabilities,
+        "executors": executors,
+        "wait_seconds": wait_seconds,
+    }
+    return telling(
+        "POST",
+        "/v1/claims",
+        reading(ClaimAnswer),
+        content,
+        headers={"idempotency-key": idempotency_key or uuid4().hex},
+        repeatable=True,
+        takes_s=wait_seconds + _WAITING_TAKES_S,
+    )
 
 
 def heartbeat(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from task_queue.dispatch.accounts import WorkerAccounts
@@ -75,8 +76,38 @@ class LeasedClaims:
         self._rules = rules
         self._accounts = accounts
         self._clock = clock
+        self._asking: set[tuple[str, str]] = set()
+        self._answered = threading.Condition()
 
     def claim(self, wish: ClaimWish) -> GivenClaim | None:
+        if wish.key is None:
+            return self._claim_next(wish)
+        with self._alone(wish.terms.worker, wish.key):
+            return self._asked_again(wish.terms.worker, wish.key) or self._claim_next(wish)
+
+    @contextmanager
+    def _alone(self, worker: str, key: str) -> Generator[None]:
+        """Who asks again before the first answer is made waits for it."""
+        asked = worker, key
+        with self._answered:
+            self._answered.wait_for(lambda: asked not in self._asking)
+            self._asking.add(asked)
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._asking.remove(asked)
+                self._answered.notify_all()
+
+    def _asked_again(self, worker: str, key: str) -> GivenClaim | None:
+        with self.lock:
+            for source in self._sources.values():
+                found = source.asked_again(worker, key)
+                if found is not None:
+                    return _given(source, *found)
+        return None
+
+    def _claim_next(self, wish: ClaimWish) -> GivenClaim | None:
         while True:
             with self.lock:
                 taken = self._take(wish)
@@ -90,10 +121,7 @@ class LeasedClaims:
                     source.give_back(hold, _why_not_handed_out(error))
                 continue
             with self.lock:
-                claim_id = source.begin(hold)
-                expires = hold.last_seen + timedelta(seconds=hold.lease.terms.seconds)
-            claim = hold.claim
-            return GivenClaim(str(claim_id), source.id, claim.task_id, claim.attempt, expires, order)
+                return _given(source, hold, source.begin(hold, order, wish.key), order)
 
     def heartbeat(self, claim_id: str, *, epoch: int, worker: str | None, progress: ToldProgress) -> Pulse:
         with self.lock:
@@ -104,7 +132,7 @@ class LeasedClaims:
             directive = directive_for(
                 cancelled=source.is_cancelled(hold), closed=self._rules.why_closed(source.id) is not None
             )
-            return Pulse(hold.last_seen + timedelta(seconds=hold.lease.terms.seconds), directive)
+            return Pulse(_expiry_of(hold), directive)
 
     def frames(
         self, claim_id: str, *, epoch: int, worker: str | None, offset: int, lines: Sequence[str]
@@ -240,6 +268,16 @@ class LeasedClaims:
 
     def _refused(self, refusal: Refusal, source: LeasedSource, key: ClaimId) -> ClaimRefusedError:
         return ClaimRefusedError(refusal, _SAID[refusal], state=source.leased.state_of(key.task_id))
+
+
+def _given(source: LeasedSource, hold: OpenClaim, claim_id: ClaimId, order: WorkOrder) -> GivenClaim:
+    claim = hold.claim
+    return GivenClaim(str(claim_id), source.id, claim.task_id, claim.attempt, _expiry_of(hold), order)
+
+
+def _expiry_of(hold: OpenClaim) -> datetime:
+    """Unless a sign of life comes before."""
+    return hold.last_seen + timedelta(seconds=hold.lease.terms.seconds)
 
 
 def _why_not_handed_out(error: TaskQueueError) -> Outcome:

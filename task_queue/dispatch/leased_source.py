@@ -15,6 +15,7 @@ from task_queue.dispatch.claim_ids import ClaimId
 from task_queue.domain import events
 from task_queue.domain.attempt.proof import proof_of
 from task_queue.domain.attempt.results import bare_ending
+from task_queue.domain.claim_keys import KeptKey, kept_key
 from task_queue.domain.document import naming
 from task_queue.domain.document.ordering import DependencyFailed, Ready, Waiting, waiting_for
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError, TaskQueueError
@@ -23,7 +24,14 @@ from task_queue.domain.model import Claim, Outcome, OutcomeKind, Owner, RunRecor
 from task_queue.domain.task import TaskId
 from task_queue.domain.together import Neighbour
 from task_queue.platform.wakeup import Wakeup
-from task_queue.ports.claims import ReportFaultError, ToldProgress, UnknownClaimError, WorkerReport
+from task_queue.ports.claims import (
+    KeyedOrder,
+    ReportFaultError,
+    ToldProgress,
+    UnknownClaimError,
+    WorkerReport,
+    WorkOrder,
+)
 from task_queue.ports.executor import marker_of
 from task_queue.ports.snapshot import Survey
 from task_queue.store.folder.leased import LeasedAttempts
@@ -49,6 +57,8 @@ class OpenClaim:
     """How many there are; None: not counted yet."""
     is_begun: bool = False
     """A run record says durably who holds it."""
+    key: KeptKey | None = None
+    """Under which its worker asked for it."""
     report: WorkerReport | None = None
     is_over: bool = False
     """Its ending is committed, or it has none: it is only to be concluded."""
@@ -56,6 +66,10 @@ class OpenClaim:
     @property
     def worker(self) -> str:
         return self.lease.terms.worker
+
+    def is_live(self, now: float) -> bool:
+        """It is in its worker's hands, which has not said how it ended; *now* as in ``Lease``."""
+        return self.is_begun and self.report is None and not self.is_over and not self.lease.is_over(now)
 
 
 class LeasedSource:
@@ -152,18 +166,38 @@ class LeasedSource:
         self._context.emit(events.TaskClaimed(self.id, claim.task_id, claim.attempt, claim.resumes))
         return hold
 
-    def begin(self, hold: OpenClaim) -> ClaimId:
-        """Make it durable that a worker holds the claim; the id by which the worker speaks of it."""
+    def begin(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
+        """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it."""
         claim, now = hold.claim, self._context.clock.now()
+        token = self.engine.queue.token_of(claim)
+        hold.key = None if key is None else kept_key(key, proof=claim.proof, token=token)
         owner = Owner(WORKER, hold.worker)
         marker = marker_of(self.id, claim)
         terms = hold.lease.terms
         self.leased.begin(
-            RunRecord(claim.task_id, claim.attempt, marker, owner, now, claim=claim, lease=terms)
+            RunRecord(claim.task_id, claim.attempt, marker, owner, now, claim=claim, lease=terms),
+            None if hold.key is None else KeyedOrder(hold.key, order),
         )
         hold.is_begun, hold.last_seen = True, now
         hold.lease = lease_from(terms, self._context.clock.monotonic())
-        return ClaimId(self.id, claim.task_id, claim.attempt, self.engine.queue.token_of(claim))
+        return ClaimId(self.id, claim.task_id, claim.attempt, token)
+
+    def asked_again(self, worker: str, key: str) -> tuple[OpenClaim, ClaimId, WorkOrder] | None:
+        """The live claim that *worker* got under *key*, its lease renewed."""
+        self.look()
+        now = self._context.clock.monotonic()
+        for hold in self.held.values():
+            if hold.key is None or hold.worker != worker or not hold.is_live(now):
+                continue
+            claim = hold.claim
+            token = hold.key.token_for(key, claim.proof)
+            if token is not None:
+                keyed = self.leased.keyed_order_of(claim)
+                if keyed is None:
+                    raise EngineUnavailable(f"the order of {claim.task_id} cannot be read")
+                self.renew(hold, ToldProgress())
+                return hold, ClaimId(self.id, claim.task_id, claim.attempt, token), keyed.order
+        return None
 
     def give_back(self, hold: OpenClaim, outcome: Outcome) -> None:
         """End what was claimed and not handed out."""
@@ -284,6 +318,8 @@ class LeasedSource:
             hold.is_over = run is None or self.leased.has_ended(claim)
             if not hold.is_over:
                 self._context.emit(events.TaskAdopted(self.id, claim.task_id, claim.attempt))
+                keyed = self.leased.keyed_order_of(claim)
+                hold.key = None if keyed is None else keyed.key
                 hold.report = self.leased.report_of(claim)
                 if hold.report is not None:
                     self._finish(self, hold)

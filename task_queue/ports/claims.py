@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from task_queue.domain.claim_keys import KeptKey
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.lease import Directive, LeaseTerms, Refusal
@@ -62,6 +63,8 @@ class ClaimWish:
 
     It depends on nothing but what ``domain.document.backlog`` groups tasks by.
     """
+    key: str | None = None
+    """While a claim is live that the same worker got under the same key, it gets that one again."""
 
     def fits(self, source: str, task: Waiting) -> bool:
         return (
@@ -89,6 +92,15 @@ class WorkOrder:
     """How the queue names the task's branch."""
     target: str | None
     """The branch into which it is merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedOrder:
+    """Kept beside an attempt that was asked for under a key: what its worker gets when it asks again."""
+
+    key: KeptKey
+    order: WorkOrder
+    schema_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +179,11 @@ class Claims(Protocol):
     """
 
     def claim(self, wish: ClaimWish) -> GivenClaim | None:
-        """The first task in order that fits and may start; None if there is none now. Nothing is given twice."""
+        """The first task in order that fits and may start; None if there is none now. Nothing is given twice.
+
+        Where the key of *wish* leads to a claim, that one with a lease anew, whatever else *wish* says. Raises
+        EngineUnavailable.
+        """
         ...
 
     def heartbeat(self, claim_id: str, *, epoch: int, worker: str | None, progress: ToldProgress) -> Pulse:

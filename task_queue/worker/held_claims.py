@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from task_queue.app.claiming import ClaimView
 from task_queue.domain.task import TaskId
@@ -13,6 +16,7 @@ from task_queue.platform import durable
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 
 _LARGEST = 64 * 2**20
+_KEY = re.compile("[0-9a-f]{32}")
 
 
 class ClaimStage(StrEnum):
@@ -66,10 +70,27 @@ class HeldTask:
 
 
 class HeldTasks:
-    """One file for each slot, in *folder*. Methods raise OSError."""
+    """One file for each slot, in *folder*, and one with the key under which it asks. Methods raise OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def key_of(self, slot: int) -> str:
+        """Under which *slot* asks for its next claim: the same until it has one, over restarts."""
+        with suppress(FileNotFoundError):
+            data, _ = durable.read_regular(self._key_path(slot), limit=_LARGEST)
+            if _KEY.fullmatch(text := data.decode(errors="replace")):
+                return text
+        key = uuid4().hex
+        durable.make_directory(self._folder)
+        durable.replace(self._key_path(slot), key.encode())
+        return key
+
+    def claimed(self, held: HeldTask) -> HeldTask:
+        """Keep what was got under the key, which has done its work."""
+        self.keep(held)
+        durable.remove(self._key_path(held.slot))
+        return held
 
     def keep(self, held: HeldTask) -> HeldTask:
         durable.make_directory(self._folder)
@@ -85,7 +106,11 @@ class HeldTasks:
             return None
 
     def forget(self, slot: int) -> None:
+        durable.remove(self._key_path(slot))  # still there if we were killed right after the claim was kept
         durable.remove(self._path(slot))
 
     def _path(self, slot: int) -> Path:
         return self._folder / f"{slot}.json"
+
+    def _key_path(self, slot: int) -> Path:
+        return self._folder / f"{slot}.key"

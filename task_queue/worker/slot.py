@@ -96,12 +96,13 @@ class Slot:
             capabilities=(*settings.capabilities, *self._queue.capabilities),
             executors=self._queue.executors,
             wait_seconds=0 if settings.drain else _CLAIM_WAITS_S,
+            idempotency_key=self._held.key_of(self._number),
         )
         if answer.claim is None or answer.task is None:
             return None
         claim: ClaimView = answer.claim
         self._tell(f"claimed {claim.order.task_id} of {answer.task.source}, attempt {claim.epoch}")
-        return self._held.keep(HeldTask(self._number, answer.task.source, claim, local_id_of(claim)))
+        return self._held.claimed(HeldTask(self._number, answer.task.source, claim, local_id_of(claim)))
 
     def _carry(self, held: HeldTask) -> None:
         self._progress = WorkProgress()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -256,6 +257,33 @@ def test_a_kill_between_two_answers_costs_nothing(site: Site, after: str) -> Non
     assert site.complete(claim, site.handed_in(claim)).json["answer"] == "already_applied"
     assert site.result()["landing"]["state"] == "landed"
     assert git(site.repository, "log", "--format=%s").splitlines() == ["Work", "First"]
+
+
+def test_a_claim_whose_answer_was_lost_is_there_for_its_key(site: Site) -> None:
+    """After a kill -9 of the API, and though the server's branch has moved on: the same claim, which then counts."""
+    site.bench.rig.drop_command("task-a", "true", landing="branch")
+    site.bench.rig.drop_command("task-b", "true")
+    other = site.bench.token("other", "work")
+
+    def claim(token: str = site.token) -> dict[str, Any]:
+        answer = site.bench.post("/v1/claims", {"wait_seconds": 20}, token=token, Idempotency_Key="k")
+        found: dict[str, Any] = answer.json["claim"]
+        del found["lease_expires_at"]
+        return found
+
+    lost = claim()
+    git(site.repository, "commit", "-q", "--allow-empty", "-m", "Later")
+    site.bench.kill()
+    kept = (site.bench.rig.queue() / "logs" / "task-a" / "attempt-1" / "order.json").read_text()
+    site.bench.start()
+
+    assert claim() == lost
+    token = base64.urlsafe_b64decode(lost["id"].rpartition(".")[2] + "=").hex()
+    assert token not in kept
+    assert claim(other)["order"]["task_id"] == "task-b"
+    site.put(lost, site.bundle("second.txt", order=lost["order"]))
+    assert site.complete(lost, site.handed_in(lost)).json["answer"] == "applied"
+    assert (site.result()["outcome"], len(site.result()["attempts"])) == ("succeeded", 1)
 
 
 def test_a_clone_gets_what_its_work_begins_on(site: Site) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +187,24 @@ def test_a_lost_answer_makes_no_second_task(
     assert accepted.replayed
     assert network.questions == 2
     assert [path.stem for path in bench.rig.pending().glob("*.md")] == [accepted.task.id]
+
+
+def test_a_lost_answer_loses_no_claim(a_bench: Callable[..., ApiBench], asker: Callable[..., Ask]) -> None:
+    """The second answer has the claim of the first."""
+    bench = a_bench()
+    document = json.loads(bench.rig.config.read_text())
+    document["task_source_directories"][0] |= {"served_by": "workers", "slots": 2}
+    bench.rig.config.write_text(json.dumps(document))
+    bench.start()
+    network = CutNetwork(lambda: bench.port)
+    task = blocking(f"unix:{bench.socket_path}")("submit", **HELLO).task.id
+    ask = asker(f"http://127.0.0.1:{network.port}", token=bench.token("builder", "work"))
+    network.lose_answers()
+    answer = ask("claim", wait_seconds=10)
+    network.close()
+
+    assert network.questions == 2
+    assert (answer.claim.order.task_id, answer.claim.epoch) == (task, 1)
 
 
 def test_what_may_have_been_done_is_not_asked_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class ClaimsBench(ABC):
         types: Sequence[str] | None = None,
         executors: Sequence[str] | None = None,
         capabilities: Sequence[str] = (),
+        key: str | None = None,
     ) -> Got | None: ...
 
     @abstractmethod
@@ -228,6 +230,67 @@ class ClaimsContract(ABC):
         bench.got()
 
         assert bench.claim("w2") is None
+
+    def test_the_same_key_leads_to_the_same_claim(self, bench: ClaimsBench) -> None:
+        """Whose answer was lost: id, epoch and order, also after a restart, and whatever else is asked for."""
+        bench.drop("task-1", priority=9)
+        bench.drop("task-2")
+        got = bench.got(key="k")
+
+        assert bench.got(key="k") == got
+        bench.restart()
+        assert bench.got(key="k", sources=["b"], lease_s=2 * LEASE_S) == got
+        assert bench.locks() == [".task-1.lock"]
+        assert bench.report(got) == "applied"
+        assert len(bench.result("task-1")["attempts"]) == 1
+
+    def test_asking_again_renews_the_lease(self, bench: ClaimsBench) -> None:
+        bench.drop("task-1")
+        got = bench.got(key="k")
+        for _ in range(3):
+            bench.clock.advance(LEASE_S - 1)
+            assert bench.got(key="k") == got
+
+        assert bench.heartbeat(got) == "continue"
+
+    def test_a_key_is_its_workers_alone(self, bench: ClaimsBench) -> None:
+        """Nor does another key, or none, of the same worker lead to the claim."""
+        for number in range(3):
+            bench.drop(f"task-{number}", priority=9 - number)
+        bench.got(key="k")
+
+        assert bench.got("w2", key="k").task_id == "task-1"
+        assert bench.got(key="other").task_id == "task-2"
+        assert [bench.claim(), bench.claim(key="third"), bench.claim("w2", key="other")] == [None] * 3
+
+    def test_the_key_of_a_claim_that_is_over_leads_to_a_new_one(self, bench: ClaimsBench) -> None:
+        """Or to none: be it reported, given back, or the lease over."""
+        bench.drop("task-1", on_lost_session="rerun", retry_delay="0s")
+        ids = []
+        for end in ("release", "lapse", "complete"):
+            got = bench.got(key="k")
+            ids.append((got.id, got.epoch))
+            if end == "lapse":
+                bench.clock.advance(LEASE_S)
+            else:
+                bench.report(got, "interrupted" if end == "release" else "succeeded")
+
+        assert (len(set(ids)), [epoch for _, epoch in ids]) == (3, [1, 2, 3])
+        assert bench.claim(key="k") is None
+        bench.restart()
+        assert bench.claim(key="k") is None
+
+    def test_a_key_that_is_asked_with_many_times_at_once_leads_to_one_claim(self, bench: ClaimsBench) -> None:
+        for number in range(3):
+            bench.drop(f"task-{number}")
+        got: list[Got | None] = []
+        asking = [threading.Thread(target=lambda: got.append(bench.claim(key="k"))) for _ in range(8)]
+        for each in asking:
+            each.start()
+        for each in asking:
+            each.join(30)
+
+        assert (len(got), len({each and each.id for each in got}), len(bench.locks())) == (8, 1, 1)
 
     def test_a_dropped_document_that_is_no_task_is_rejected(self, bench: ClaimsBench) -> None:
         bench.rig.drop("task-bad", "---\npriority: huge\n---\n# no")

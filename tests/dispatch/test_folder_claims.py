@@ -45,6 +45,7 @@ class FolderBench(ClaimsBench):
         types: Sequence[str] | None = None,
         executors: Sequence[str] | None = None,
         capabilities: Sequence[str] = (),
+        key: str | None = None,
     ) -> Got | None:
         given = self.claims.claim(
             ClaimWish(
@@ -53,6 +54,7 @@ class FolderBench(ClaimsBench):
                 None if types is None else tuple(types),
                 None if executors is None else tuple(executors),
                 tuple(capabilities),
+                key=key,
             )
         )
         if given is None:

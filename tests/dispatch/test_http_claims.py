@@ -88,10 +88,14 @@ class HttpBench(ClaimsBench):
         self._thread.join(20)
         assert not self._thread.is_alive()
 
-    def ask(self, path: str, body: Any, worker: str) -> Any:
+    def ask(self, path: str, body: Any, worker: str, **more: str) -> Any:
         """Raises Refused."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        headers = {"Authorization": f"Bearer {self.tokens[worker]}", "Content-Type": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {self.tokens[worker]}",
+            "Content-Type": "application/json",
+            **more,
+        }
         try:
             connection.request("POST", path, json.dumps(body), headers)
             answer = connection.getresponse()
@@ -112,6 +116,7 @@ class HttpBench(ClaimsBench):
         types: Sequence[str] | None = None,
         executors: Sequence[str] | None = None,
         capabilities: Sequence[str] = (),
+        key: str | None = None,
         **more: Any,
     ) -> Got | None:
         wish = {
@@ -123,7 +128,8 @@ class HttpBench(ClaimsBench):
             "capabilities": capabilities,
             **more,
         }
-        answer = self.ask("/v1/claims", wish, worker)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = self.ask("/v1/claims", wish, worker, **headers)
         claim = answer["claim"]
         if claim is None:
             assert answer["task"] is None
@@ -185,6 +191,14 @@ class TestHttpClaims(ClaimsContract):
         bench.drop("task-1")
 
         eventually(lambda: bench.claim("w2", wait_seconds=5) is not None)
+
+    @pytest.mark.parametrize("key", ["", "k" * 201])
+    def test_a_key_that_is_none_is_refused(self, bench: HttpBench, key: str) -> None:
+        bench.drop("task-1")
+        with pytest.raises(Refused, match="invalid_request"):
+            bench.claim(key=key)
+
+        assert bench.got(key="k" * 200).epoch == 1
 
     @pytest.mark.parametrize("lease_s", [29, 86_401, -1, "x", None, True])
     def test_a_lease_out_of_range_is_refused(self, bench: HttpBench, lease_s: Any) -> None:

@@ -246,3 +246,21 @@ def test_claims_survive_on_disk_and_rubbish_is_none(tmp_path: Path) -> None:
     assert kept.of(1) is None
     kept.forget(1)
     assert not (tmp_path / "held" / "1.json").exists()
+
+
+def test_a_slot_asks_under_one_key_until_it_has_a_claim(tmp_path: Path) -> None:
+    """Over restarts; also where it was killed between keeping the claim and dropping the key."""
+    folder = tmp_path / "held"
+    kept, held = HeldTasks(folder), HeldTask(1, "a", ClaimView("c", 1, NOW, order()), TASK)
+    first = kept.key_of(1)
+    assert (HeldTasks(folder).key_of(1), kept.key_of(2) == first) == (first, False)
+    kept.claimed(held)
+    second = kept.key_of(1)
+    assert second != first
+    kept.keep(held)
+    kept.forget(1)
+    assert kept.of(1) is None
+    third = kept.key_of(1)
+    assert third != second
+    (folder / "1.key").write_text("half")
+    assert len(kept.key_of(1)) == len(third)

@@ -114,6 +114,26 @@ def test_a_killed_worker_goes_on_without_a_second_run(make_bench: MakeBench) -> 
 
 
 @pytest.mark.long
+def test_a_claim_whose_answer_was_lost_is_not_lost(make_bench: MakeBench) -> None:
+    """The worker is killed before it asks again, and asks under the same key after its next start."""
+    bench = make_bench()
+    worker = bench.start_worker()
+    eventually(lambda: list(bench.machine.rglob("1.key")), what="it asks")
+    bench.network.lose_answers()
+    task_id = bench.submit("echo done > note.txt", landing="merge")
+    eventually(lambda: "no claim" in bench.said(), what="the answer is lost")
+    worker.kill()
+    worker.wait()
+    assert bench.task(task_id)["status"] == "running"
+    assert "claimed" not in bench.said()
+    bench.start_worker()
+    task = bench.ended(task_id)
+
+    assert (task["status"], task["attempt"]) == ("completed", 1)
+    assert bench.git("show", "main:note.txt") == "done"
+
+
+@pytest.mark.long
 def test_a_killed_server_goes_on(make_bench: MakeBench) -> None:
     """kill -9 of the API while the task runs: the lease lasts, and the work is landed once."""
     bench = make_bench()

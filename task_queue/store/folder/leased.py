@@ -12,7 +12,7 @@ from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 from task_queue.platform.records import encode
-from task_queue.ports.claims import FramesMissingError, ToldProgress, WorkerReport
+from task_queue.ports.claims import FramesMissingError, KeyedOrder, ToldProgress, WorkerReport
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.attempts import ENDING, TRANSCRIPT
@@ -21,7 +21,7 @@ from task_queue.store.folder.layout import RUN, Layout
 from task_queue.store.folder.progress import note_progress
 from task_queue.store.folder.records import RunFile, run_bytes
 
-REPORT = "report.json"
+ORDER, REPORT = "order.json", "report.json"
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,11 +32,16 @@ class LeasedAttempts:
         self._layout = layout
         self._archive = Archive(layout)
 
-    def begin(self, run: RunRecord) -> None:
-        """Say durably who holds the attempt: from here on it is a worker's, over kills of this process."""
+    def begin(self, run: RunRecord, keyed: KeyedOrder | None) -> None:
+        """Say durably who holds the attempt: from here on it is a worker's, over kills of this process.
+
+        *keyed* is durable before that.
+        """
         assert run.claim is not None
         with _available():
             folder = make_attempt(self._layout, run.task_id, run.attempt)
+            if keyed is not None:
+                durable.replace(folder / ORDER, encode(keyed))
             publish_once(folder / RUN, run_bytes(run))
 
     def run_of(self, task_id: TaskId, attempt: int) -> RunRecord | None:
@@ -46,6 +51,12 @@ class LeasedAttempts:
         if not isinstance(run, RunFile) or run.lease is None or run.claim is None:
             return None
         return run.record
+
+    def keyed_order_of(self, claim: Claim) -> KeyedOrder | None:
+        """None where the claim was asked for without a key."""
+        with _available():
+            keyed = read_record(KeyedOrder, self._layout.attempt_of(claim) / ORDER)
+        return keyed if isinstance(keyed, KeyedOrder) else None
 
     def last_attempt(self, task_id: TaskId) -> int:
         with _available():
