@@ -48,6 +48,11 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_operations::test_a_transcript_is_followed_to_its_end",
         "test_operations::test_a_branch_is_landed_and_a_result_acknowledged_once",
     ),
+    "the screens of the commands": (
+        "test_from_afar::test_what_is_read_from_afar_is_what_is_read_there",
+        "test_from_afar::test_a_credential_that_does_not_see_everything_gets_jobs_only",
+    ),
+    "what the work begins on": ("test_hand_in::test_a_clone_gets_what_its_work_begins_on",),
     "files": ("test_artifacts::test_what_is_handed_in_is_given_back",),
     "tools for agents": ("tests.mcp.test_http::test_a_conversation_of_who_may_submit",),
     "append an event": (

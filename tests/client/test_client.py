@@ -21,6 +21,7 @@ from task_queue.client import (
     claim_operations,
     queue_operations,
     task_operations,
+    view_operations,
 )
 from task_queue.domain.errors import TaskQueueError
 from tests.api.bench import ApiBench
@@ -83,7 +84,8 @@ def test_no_operation_of_the_api_is_forgotten(bench: ApiBench) -> None:
     """Each path of the description is one that a client asks for."""
     paths = bench.get("/v1/openapi.json").json["paths"]
     sources = "".join(
-        inspect.getsource(module) for module in (task_operations, queue_operations, claim_operations)
+        inspect.getsource(module)
+        for module in (task_operations, queue_operations, claim_operations, view_operations)
     )
     words = {
         path: path.rstrip("/").rpartition("/")[2] if not path.endswith("}") else path.split("/")[-2]
