@@ -12,11 +12,11 @@ TASKS ?= 1000
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
-APT := bubblewrap dbus e2fsprogs faketime git socat strace
+APT := bubblewrap chromium dbus e2fsprogs faketime git socat strace
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs picture proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security proof-api soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs picture screens proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security proof-api soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -26,6 +26,7 @@ help:
 	@echo 'make spine             how many lines lead from a drop to its result'
 	@echo 'make docs              write the generated tables and docs/schemas again'
 	@echo 'make picture           play the demo and write docs/picture.svg again'
+	@echo 'make screens           play the demo and take the pictures of docs/screens again'
 	@echo 'make proof-crash       kill it at every step, and look'
 	@echo 'make proof             the same, and recovery killed, calls that fail, power cuts, mutations'
 	@echo 'make proof-systemd     a real user service: crash, hang, stop, restart'
@@ -69,6 +70,9 @@ docs: $(VENV)/.complete
 
 picture: $(VENV)/.complete
 	$(BIN)/python -m tests.house.picture
+
+screens: $(VENV)/.complete
+	$(BIN)/python -m tests.house.screens
 
 proof-systemd: $(VENV)/.complete
 	$(BIN)/python -m tests.systemd.prove --daemon real

@@ -24,6 +24,7 @@ from task_queue.api import (
     views,
 )
 from task_queue.api.description import PROBLEMS, description_of
+from task_queue.api.page.router import add_page
 from task_queue.api.problems import answer_with_problems
 from task_queue.api.settings import ServedApi
 
@@ -60,6 +61,7 @@ def application(served: ServedApi) -> FastAPI:
     ):
         app.include_router(operations.router, responses=PROBLEMS)
     app.include_router(pages.router)
+    add_page(app)
     app.include_router(mcp.router)
     app.openapi = partial(_described, app)  # type: ignore[method-assign] # as FastAPI documents it
     return app

@@ -60,10 +60,14 @@ async def caller(known: Annotated[Caller | None, Depends(known_caller)]) -> Call
 
 
 async def _refuse(request: Request) -> None:
-    """Raises ProblemError, the later the more often that address was refused before."""
+    await be_late(request)
+    raise _unauthorized("the credential is wrong, revoked or expired")
+
+
+async def be_late(request: Request) -> None:
+    """Before a wrong credential is answered: the longer, the more often that address had one."""
     failures = served(request).failures
     await asyncio.sleep(failures.delay_after(_address(request), time.monotonic()))
-    raise _unauthorized("the credential is wrong, revoked or expired")
 
 
 def _unauthorized(detail: str) -> ProblemError:

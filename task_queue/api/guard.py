@@ -50,7 +50,7 @@ class RequestGuard:
             if scope["method"] in _CHANGES:
                 self._demand_same_site(headers)
             streamed = scope["method"] == "PUT" and "/artifacts/" in scope["path"]
-            body = receive if streamed else await _json_body(headers, receive)
+            body = receive if streamed else await _checked_body(scope["path"], headers, receive)
         except ProblemError as problem:
             await answer(problem)(scope, receive, sent)
             return
@@ -75,17 +75,20 @@ class RequestGuard:
             raise ProblemError(403, "cross_site", "the request comes from a page of another site")
 
 
-async def _json_body(headers: dict[str, str], receive: Receive) -> Receive:
-    """Reads the body, which must be JSON if there is any, and gives it to who asks."""
+async def _checked_body(path: str, headers: dict[str, str], receive: Receive) -> Receive:
+    """Reads the body, if there is any, and gives it to who asks: JSON for programs, for the page a form."""
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > LARGEST_BODY:
         await _refuse_size(receive)
     has_body = length != "0" or "transfer-encoding" in headers
     data, gone = await _whole(receive) if has_body else (b"", False)
     if data:
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise ProblemError(415, "unsupported_media_type", "the body must be application/json")
-        _demand_json(data)
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        wanted = "application/json" if path.startswith("/v1/") else "application/x-www-form-urlencoded"
+        if kind != wanted:
+            raise ProblemError(415, "unsupported_media_type", f"the body must be {wanted}")
+        if path.startswith("/v1/"):
+            _demand_json(data)
     given = False
 
     async def once() -> Message:

@@ -61,17 +61,40 @@ def stream(
 
     Raises ProblemError where too many are open.
     """
-    if api.streams.total() >= _MOST or api.streams[caller.name] >= _MOST_OF_ONE:
+    try:
+        return streamed(api, caller, _waves(api, caller, look, close, news))
+    except ProblemError:
         close()
+        raise
+
+
+def streamed(api: ServedApi, caller: Caller, frames: AsyncGenerator[str, None]) -> StreamingResponse:
+    """Answers with *frames*. Raises ProblemError where too many streams are open."""
+    if api.streams.total() >= _MOST or api.streams[caller.name] >= _MOST_OF_ONE:
         number = api.streams.total()
         raise ProblemError(
             503, "too_many_streams", f"{number} streams are open", headers={"retry-after": "5"}
         )
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_whole(api, caller, look, close, news), media_type=EVENT_STREAM, headers=headers)
+    return StreamingResponse(_counted(api, caller, frames), media_type=EVENT_STREAM, headers=headers)
 
 
-async def _whole(
+async def _counted(
+    api: ServedApi, caller: Caller, frames: AsyncGenerator[str, None]
+) -> AsyncGenerator[str, None]:
+    api.streams[caller.name] += 1
+    try:
+        yield "retry: 2000\n\n"
+        async with aclosing(frames):
+            async for text in frames:
+                yield text
+    finally:
+        api.streams[caller.name] -= 1
+        if not api.streams[caller.name]:
+            del api.streams[caller.name]
+
+
+async def _waves(
     api: ServedApi,
     caller: Caller,
     look: Callable[[], Wave],
@@ -79,40 +102,27 @@ async def _whole(
     news: Callable[[], object],
 ) -> AsyncGenerator[str, None]:
     """Until its reader goes, the credential is not good any more, nothing can follow, or the process ends."""
-    api.streams[caller.name] += 1
-    try:
-        yield "retry: 2000\n\n"
-        async with aclosing(_waves(api, caller, look, news)) as waves:
-            async for text in waves:
-                yield text
-    finally:
-        api.streams[caller.name] -= 1
-        if not api.streams[caller.name]:
-            del api.streams[caller.name]
-        close()
-
-
-async def _waves(
-    api: ServedApi, caller: Caller, look: Callable[[], Wave], news: Callable[[], object]
-) -> AsyncGenerator[str, None]:
     loop = asyncio.get_running_loop()
     checked = loop.time()
     seen: object = None
-    while not api.ends.is_set():
-        stamp, now = news(), loop.time()
-        is_due = now - checked >= _CHECK_EVERY_S
-        if stamp is not None and stamp == seen and not is_due:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            continue
-        wave = await run_in_threadpool(look)
-        seen = None if wave.more_at_once else stamp
-        if wave.text or is_due:
-            checked = now
-            if not await run_in_threadpool(is_still_good, api.installation.again(), caller):
-                yield "event: credential_ended\ndata: {}\n\n"
+    try:
+        while not api.ends.is_set():
+            stamp, now = news(), loop.time()
+            is_due = now - checked >= _CHECK_EVERY_S
+            if stamp is not None and stamp == seen and not is_due:
+                await asyncio.sleep(_LOOK_EVERY_S)
+                continue
+            wave = await run_in_threadpool(look)
+            seen = None if wave.more_at_once else stamp
+            if wave.text or is_due:
+                checked = now
+                if not await run_in_threadpool(is_still_good, api.installation.again(), caller):
+                    yield "event: credential_ended\ndata: {}\n\n"
+                    return
+                yield wave.text or ": still here\n\n"
+            if wave.is_last:
                 return
-            yield wave.text or ": still here\n\n"
-        if wave.is_last:
-            return
-        if not wave.more_at_once:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            if not wave.more_at_once:
+                await asyncio.sleep(_LOOK_EVERY_S)
+    finally:
+        close()

@@ -66,6 +66,13 @@ def get(installation: Installation, key: str, *, reveal: bool) -> ConfigValue:
     return ConfigValue(key, shown, is_default=False, hides=shown != found[0])
 
 
+def shown_whole(installation: Installation) -> str:
+    """The configuration as it is in force, as JSON, without what is secret in it. Raises ConfigError."""
+    from task_queue.config import keys
+
+    return json.dumps(keys.concealed(installation.content, ()), indent=2)
+
+
 def set_value(installation: Installation, key: str, text: str) -> object:
     """Set *key* to *text*, which is JSON, or a text where it is none or none is wanted; gives the value.
 

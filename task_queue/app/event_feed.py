@@ -12,6 +12,7 @@ from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import event_types
+from task_queue.store.event_files import EventFolder
 from task_queue.store.event_log import EVENTS_LOST
 from task_queue.store.event_reader import CURSOR_RESET, END, EventReader, LoggedEvent
 
@@ -20,6 +21,7 @@ __all__ = [
     "LoggedEvent",
     "Reindexed",
     "UnknownEventTypeError",
+    "end_of_log",
     "from_now_on",
     "open_events",
     "reindex",
@@ -68,6 +70,14 @@ def from_now_on(installation: Installation, *, warn: Callable[[str], None]) -> E
         list(reader.events())
     # Where there is no log yet, all that will be in it follows.
     return EventReader(installation.locations.events, warn=warn) if reader.cursor == END else reader
+
+
+def end_of_log(installation: Installation) -> str:
+    """To be compared with an earlier one: it differs once something has happened. Empty without a log."""
+    try:
+        return EventFolder(installation.locations.events).end()
+    except OSError:
+        return ""
 
 
 def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reindexed:

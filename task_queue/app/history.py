@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -48,10 +48,11 @@ class EndedView:
 
 @dataclass(eq=False, repr=False, slots=True)
 class HistoryView:
-    """What ended, the newest first; ``more`` says that the limit cut some off."""
+    """What ended, the newest first; ``more`` says that the limit cut some off, which follow ``before`` that number."""
 
     tasks: tuple[EndedView, ...]
     more: bool
+    before: int | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -59,14 +60,18 @@ def history(
     installation: Installation,
     *,
     since: datetime | None = None,
+    until: datetime | None = None,
     source_id: str | None = None,
     outcomes: Collection[str] = (),
     text: str | None = None,
     limit: int | None = None,
+    before: int | None = None,
+    sees: Callable[[str, str], bool] = lambda _source, _task: True,
 ) -> HistoryView:
     """Ends of tasks, from the event log; a task that was tried again has several.
 
     *outcomes*: only these, or these states. *text*: only where an id or a cause contains it, in whatever case.
+    *before*: only what follows the answer that named it. *sees*: only of such tasks, by source and id.
     Raises TaskQueueError for an unknown source or outcome, OSError.
     """
     _demand_known(outcomes)
@@ -74,7 +79,9 @@ def history(
     if source_id is not None:
         installation.entry(source_id)
     wanted = _may_be_wanted(source_id, outcomes, text)
-    ends = _ends(installation, wanted, since=since, source_id=source_id, outcomes=outcomes, text=text)
+    newest = newest_first(installation.locations.events, [_SETTLED], may_be_wanted=wanted, before=before)
+    ends = _ends(newest, since=since, until=until, source_id=source_id, outcomes=outcomes, text=text)
+    ends = (end for end in ends if sees(end.record.source or "", end.record.task_id or ""))
     most = _NO_LIMIT if limit is None else limit
     shown = list(islice(ends, most))
     seen: set[tuple[str, str]] = set()
@@ -83,7 +90,8 @@ def history(
         task = (event.record.source or "", event.record.task_id or "")
         tasks.append(_view(event, None if task in seen else listed.get(task[0])))
         seen.add(task)
-    return HistoryView(tuple(tasks), more=next(ends, None) is not None)
+    more = next(ends, None) is not None
+    return HistoryView(tuple(tasks), more=more, before=shown[-1].seq if more else None)
 
 
 def _demand_known(outcomes: Collection[str]) -> None:
@@ -96,18 +104,20 @@ def _demand_known(outcomes: Collection[str]) -> None:
 
 
 def _ends(
-    installation: Installation,
-    may_be_wanted: Callable[[bytes], bool],
+    newest: Iterable[NumberedRecord],
     *,
     since: datetime | None,
+    until: datetime | None,
     source_id: str | None,
     outcomes: Collection[str],
     text: str | None,
 ) -> Iterator[NumberedRecord]:
     told: set[tuple[str | None, str | None, int | None]] = set()
-    for event in newest_first(installation.locations.events, [_SETTLED], may_be_wanted=may_be_wanted):
+    for event in newest:
         if since is not None and event.at < since:
             return
+        if until is not None and event.at >= until:
+            continue
         about = event.record
         end = (about.source, about.task_id, about.attempt)
         if end in told or (source_id is not None and about.source != source_id):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -41,10 +42,22 @@ def caller_of_jwt(installation: Installation, token: str) -> Caller | None:
 
     Raises NotAllowedError where it is, and no policy is for it; KeysUnavailableError.
     """
-    api = installation.config.api
-    settings = None if api is None else api.oidc
-    if settings is None:
+    settings = oidc_settings(installation)
+    claims = None if settings is None else claims_of(settings, token)
+    if settings is None or claims is None:
         return None
+    caller = oidc_caller(settings, policy_name_for(settings, claims), str(claims["sub"]))
+    return None if caller is None else replace(caller, good_until=_end_of(settings, claims))
+
+
+def oidc_settings(installation: Installation) -> OidcSettings | None:
+    """Raises ConfigError."""
+    api = installation.config.api
+    return None if api is None else api.oidc
+
+
+def claims_of(settings: OidcSettings, token: str) -> Mapping[str, Any] | None:
+    """What a good *token* says; None if it is not good. Raises KeysUnavailableError."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -55,28 +68,43 @@ def caller_of_jwt(installation: Installation, token: str) -> Caller | None:
             leeway=timedelta(seconds=settings.leeway_s),
             options={"require": _NEEDED},
         )
-        until = datetime.fromtimestamp(int(claims["exp"]), UTC) + timedelta(seconds=settings.leeway_s)
+        _end_of(settings, claims)
     except (jwt.PyJWTError, OverflowError, ValueError, OSError):
         return None
-    return Caller(f"oidc:{claims['sub']}", _policy_for(settings, claims), good_until=until)
+    return claims
 
 
-def _policy_for(settings: OidcSettings, claims: Mapping[str, Any]) -> AccessPolicy:
-    """Of the first value of the claim, in the order of the configuration, that one is for."""
+def policy_name_for(settings: OidcSettings, claims: Mapping[str, Any]) -> str:
+    """The first value of the claim, in the order of the configuration, that has a policy. Raises NotAllowedError."""
     said: object = claims.get(settings.claim)
     values = cast("list[object]", said) if isinstance(said, list) else [said]
-    for value, policy in settings.policies.items():
+    for value in settings.policies:
         if value in values:
-            return AccessPolicy(
-                roles_named(policy.roles),
-                policy.sources,
-                policy.repositories,
-                policy.types,
-                policy.capabilities,
-                policy.executors,
-                own=policy.own,
-            )
+            return value
     raise NotAllowedError(f"no policy is for what the claim '{settings.claim}' says", code="no_policy")
+
+
+def oidc_caller(settings: OidcSettings, policy_name: str, subject: str) -> Caller | None:
+    """None where the configuration has no policy of that name any more."""
+    policy = settings.policies.get(policy_name)
+    if policy is None:
+        return None
+    return Caller(
+        f"oidc:{subject}",
+        AccessPolicy(
+            roles_named(policy.roles),
+            policy.sources,
+            policy.repositories,
+            policy.types,
+            policy.capabilities,
+            policy.executors,
+            own=policy.own,
+        ),
+    )
+
+
+def _end_of(settings: OidcSettings, claims: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(int(claims["exp"]), UTC) + timedelta(seconds=settings.leeway_s)
 
 
 def _key_for(settings: OidcSettings, token: str) -> jwt.PyJWK:

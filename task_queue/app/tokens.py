@@ -133,6 +133,13 @@ def caller_with(installation: Installation, token: str) -> Caller | None:
     return Caller(kept.name, kept.policy, kept.id)
 
 
+def caller_behind(installation: Installation, token_id: str) -> Caller | None:
+    """Who has the token *token_id*; None if it is not good any more. Raises TaskQueueError, OSError."""
+    now = installation.now()
+    kept = next((each for each in _tokens(installation).all() if each.id == token_id), None)
+    return Caller(kept.name, kept.policy, kept.id) if kept is not None and kept.is_good(now) else None
+
+
 def is_still_good(installation: Installation, caller: Caller) -> bool:
     """Whether the token of *caller* was neither revoked nor has expired since. Raises TaskQueueError, OSError."""
     if caller.good_until is not None and installation.now() >= caller.good_until:

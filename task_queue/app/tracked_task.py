@@ -167,6 +167,7 @@ class TaskFilter:
     text: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    updated_after: datetime | None = None
 
     def matches(self, task: TrackedTask) -> bool:
         return (
@@ -181,6 +182,7 @@ class TaskFilter:
             and (self.text is None or self.text.casefold() in f"{task.id}\n{task.title}".casefold())
             and (self.created_after is None or task.created_at >= self.created_after)
             and (self.created_before is None or task.created_at < self.created_before)
+            and (self.updated_after is None or task.updated_at >= self.updated_after)
         )
 
 

@@ -32,6 +32,7 @@ _COMMANDS = {
     "run": LazyCommand("run:run", "Work in the foreground, for trying and for scripts."),
     "daemon": LazyCommand("daemon:daemon", "What the service starts."),
     "api": LazyCommand("api:api", "Serve the HTTP API."),
+    "web": LazyCommand("web:web", "Open the page in a browser."),
     "worker": LazyCommand("worker:worker", "Carry out tasks of a server on this machine."),
     "mcp": LazyCommand("mcp:mcp", "Tools for agents, on standard input and output."),
     "tokens": LazyCommand("tokens:tokens", "Credentials for the HTTP API: create, list, revoke."),

@@ -11,10 +11,10 @@ from task_queue.app import configuration
 from task_queue.app.configuration import ConfigDraft, sentence
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.answer_json import as_json as json_of
 from task_queue.cli.edge import FAILED
 from task_queue.cli.lazy import LazyCommand, LazyGroup
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import as_json as json_of
 from task_queue.domain.errors import ConfigError, TaskQueueError
 
 _COMMANDS = {

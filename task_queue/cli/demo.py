@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from task_queue.app.spelling import money
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.render import (
@@ -20,7 +21,6 @@ from task_queue.cli.render import (
     strong,
     word,
 )
-from task_queue.cli.spelling import money
 
 if TYPE_CHECKING:
     from task_queue.demo.show import DemoResult, Report, Scene

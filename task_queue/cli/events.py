@@ -15,11 +15,11 @@ import click
 from task_queue.app import event_feed
 from task_queue.app.event_feed import EventReader, LoggedEvent
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import moment
 from task_queue.cli import render
 from task_queue.cli.completing import tasks_in
 from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import moment
 
 if TYPE_CHECKING:
     from task_queue.client.answers import EventAnswer

@@ -9,12 +9,12 @@ import click
 from task_queue.app.history import EndedView, HistoryView
 from task_queue.app.history import history as history_of
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import moment, money, span
 from task_queue.cli import render, screen
 from task_queue.cli.render import Part, line, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in, source_option
-from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.past_time import FORM
 
 _LIMIT = 20

@@ -11,6 +11,7 @@ from datetime import datetime
 import click
 
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import moment, money
 from task_queue.app.tracked_task import TaskFilter, TaskPage, TaskStatus, TrackedTask
 from task_queue.cli import render, screen
 from task_queue.cli.completing import tasks_in
@@ -20,7 +21,6 @@ from task_queue.cli.render import Part, Renderable, block, item, line, strong, t
 from task_queue.cli.screen import Listing
 from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation, source_option
-from task_queue.cli.spelling import moment, money
 from task_queue.domain.errors import TaskQueueError
 
 _WATCH_EVERY_S = 2.0

@@ -14,10 +14,10 @@ from task_queue.app import awaiting
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut
 from task_queue.app.event_feed import EventReader, LoggedEvent, from_now_on
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import span
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.render import line, word
-from task_queue.cli.spelling import span
 from task_queue.domain.task import TaskId, TaskState
 
 _LOOK_S = 0.5

@@ -10,13 +10,13 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.app.planning import PlannedSourceView, PlannedView, PlanView
 from task_queue.app.planning import plan as plan_of
+from task_queue.app.spelling import clock, estimated_span, money
 from task_queue.cli import completing, render, screen
 from task_queue.cli.counting import counting_parts
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.render import Part, Renderable, faint, item, line, stacked, strong, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import clock, estimated_span, money
 from task_queue.domain.task import TaskState
 
 _HEAD = ("starts", "task", "source", "takes", "costs", "why it waits")

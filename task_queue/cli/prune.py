@@ -9,10 +9,10 @@ import click
 from task_queue.app import pruning
 from task_queue.app.installation import Installation
 from task_queue.app.pruning import Prunable
+from task_queue.app.spelling import size
 from task_queue.cli import render
 from task_queue.cli.counting import counting_parts
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import size
 
 _SCHEMA_VERSION = 1
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from task_queue.cli.spelling import as_json
+from task_queue.cli.answer_json import as_json
 from task_queue.domain.text import printable
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import click
 
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import moment, money, span
 from task_queue.cli import render
 from task_queue.cli.edge import FAILED, NEEDS_ATTENTION
 from task_queue.cli.live import LiveLines
 from task_queue.cli.session import pass_installation, run_isolated
-from task_queue.cli.spelling import moment, money, span
 from task_queue.domain.events import (
     AccountPaused,
     Event,

@@ -9,12 +9,12 @@ import click
 from task_queue.app import schedules as app
 from task_queue.app.installation import Installation
 from task_queue.app.schedules import DueView, ScheduleView
+from task_queue.app.spelling import moment
 from task_queue.cli import completing, render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, Renderable, item, line, strong, table, word
 from task_queue.cli.session import as_json_option, pass_installation, source_option
-from task_queue.cli.spelling import moment
 
 _FIELD = 8
 _NONE = "No schedules. Write one into schedules/ beside a pending/ folder; see docs/schedules.md."

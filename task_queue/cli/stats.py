@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 import click
 
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import amount, moment, money, span
 from task_queue.app.statistics import CHOICES, GroupView, SpanView, StatsView, statistics
 from task_queue.cli import render, screen
 from task_queue.cli.counting import counting
 from task_queue.cli.render import Part, Renderable, faint, item, line, strong, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation, past_moment_in
-from task_queue.cli.spelling import amount, moment, money, span
 from task_queue.domain.past_time import FORM
 
 _COLUMN = 10

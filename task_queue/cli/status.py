@@ -25,6 +25,7 @@ from task_queue.app.answers import (
     needs_attention,
 )
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import estimated_span, moment, money, span
 from task_queue.cli import render, screen
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.live_screen import LiveScreen
@@ -42,7 +43,6 @@ from task_queue.cli.render import (
 from task_queue.cli.screen import Listing
 from task_queue.cli.server import QueueServer, server_options
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import estimated_span, moment, money, span
 from task_queue.domain.attention import is_of_a_result
 
 _WATCH_EVERY_S = 1.0

@@ -16,6 +16,7 @@ from task_queue.app.event_feed import EventReader, from_now_on
 from task_queue.app.finding import known_or_as_typed
 from task_queue.app.installation import Installation
 from task_queue.app.source_here import source_here
+from task_queue.app.spelling import from_home, ordinal
 from task_queue.cli import completing, render
 from task_queue.cli.document_keys import KeyedCommand, key_options, values_of
 from task_queue.cli.edge import FAILED
@@ -23,7 +24,6 @@ from task_queue.cli.editing import edited
 from task_queue.cli.live import await_end, view_of
 from task_queue.cli.server import QueueServer, only_here, server_options
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import from_home, ordinal
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.remarks import blank, filled, without_remarks
 from task_queue.domain.document.taskfile import MAX_BYTES

@@ -12,6 +12,7 @@ from task_queue.app.event_feed import from_now_on
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
+from task_queue.app.spelling import moment, money
 from task_queue.cli import render, screen
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import NEEDS_ATTENTION
@@ -24,7 +25,6 @@ from task_queue.cli.session import (
     pass_installation,
     source_option,
 )
-from task_queue.cli.spelling import moment, money
 from task_queue.cli.status import attention_notice
 from task_queue.domain.document.choices import WorkType
 from task_queue.domain.task import TaskState

@@ -13,11 +13,11 @@ from task_queue.app import adding, revising
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.revising import Revised
+from task_queue.app.spelling import ordinal
 from task_queue.cli import completing, render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.editing import Purpose, edited
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import ordinal
 from task_queue.domain.document.readers import Whole
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.task import TaskState

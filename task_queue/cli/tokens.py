@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import moment
 from task_queue.cli import render
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import moment
 
 if TYPE_CHECKING:
     from task_queue.app.tokens import TokenView

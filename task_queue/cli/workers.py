@@ -11,12 +11,12 @@ from task_queue.app import status as app_status
 from task_queue.app import workers as app
 from task_queue.app.answers import DaemonView, SourceView, StatusView
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import moment
 from task_queue.cli import render
 from task_queue.cli.edge import NEEDS_ATTENTION
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import Part, Renderable, item, line, strong, table, word
 from task_queue.cli.session import as_json_option, pass_installation
-from task_queue.cli.spelling import moment
 from task_queue.cli.status import doing
 
 _FIELD = 7

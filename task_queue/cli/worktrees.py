@@ -10,13 +10,13 @@ import click
 from task_queue.app import worktrees as app
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import size, span
 from task_queue.app.worktrees import WorktreeLine
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.render import table
 from task_queue.cli.session import as_json_option, pass_installation, source_option
-from task_queue.cli.spelling import size, span
 
 _SCHEMA_VERSION = 1
 _HEAD = ("TASK", "SOURCE", "STATE", "BRANCH", "SIZE", "UNUSED FOR", "KEPT BECAUSE")

@@ -34,12 +34,26 @@ class PolicySettings(Section):
     own: bool = False
 
 
+_HttpsUrl = Annotated[str, Field(pattern=r"^https://|^http://(127\.0\.0\.1|localhost)[:/]")]
+
+
+class OidcSignIn(Section):
+    """How people sign in to the page at the provider: the code flow, with PKCE."""
+
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret_file: AbsolutePath | None = None
+    """Of a confidential client."""
+    authorize_url: _HttpsUrl
+    token_url: _HttpsUrl
+    scopes: str = "openid profile groups"
+
+
 class OidcSettings(Section):
     """An identity provider whose tokens are accepted."""
 
     issuer: str
     audience: str
-    jwks_url: Annotated[str, Field(pattern=r"^https://|^http://(127\.0\.0\.1|localhost)[:/]")] | None = None
+    jwks_url: _HttpsUrl | None = None
     jwks_file: AbsolutePath | None = None
     algorithms: Annotated[
         tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...],
@@ -49,6 +63,8 @@ class OidcSettings(Section):
     claim: str = "groups"
     policies: dict[str, PolicySettings]
     """By the value of the claim."""
+    sign_in: OidcSignIn | None = None
+    """For people; ``audience`` is then the client id."""
 
     @model_validator(mode="after")
     def _one_place(self) -> OidcSettings:

@@ -166,6 +166,11 @@ class Locations:
         return self.state_dir / "tokens.json"
 
     @property
+    def page_sessions(self) -> Path:
+        """Hashes of what signs browsers in to the page."""
+        return self.state_dir / "page-sessions.json"
+
+    @property
     def submissions(self) -> Path:
         """The folder with what was submitted under an idempotency key."""
         return self.state_dir / "submissions"
@@ -190,6 +195,7 @@ class Locations:
             self.api_state,
             self.api_log,
             self.tokens,
+            self.page_sessions,
             self.leased_claims,
             self.leased_drops,
             self.dispatch_state,

@@ -151,6 +151,13 @@ class Caller:
                 f"{self.name} may only change tasks that it submitted itself", code="not_the_submitter"
             )
 
+    def demand_source(self, source: str) -> None:
+        """Raises NotAllowedError unless its policy allows *source*."""
+        if not self.policy.allows_source(source):
+            raise NotAllowedError(
+                f"the policy of {self.name} does not allow source {source}", code="outside_policy"
+            )
+
     def demand_submission(self, traits: TaskTraits) -> None:
         """Raises NotAllowedError unless it may submit such a task."""
         self.demand(AccessRole.SUBMIT)

@@ -78,6 +78,14 @@ class EventFolder:
         found = map(_SEGMENT.fullmatch, os.listdir(self.path / epoch))  # noqa: PTH208 - names only, and many
         return sorted(int(match[1]) for match in found if match)
 
+    def end(self) -> str:
+        """Where the log ends now, to be compared: it differs once something was appended. Raises OSError."""
+        epoch = self.current_epoch()
+        firsts = self.firsts(epoch) if epoch else []
+        if epoch is None or not firsts:
+            return ""
+        return f"{epoch} {firsts[-1]} {self.segment(epoch, firsts[-1]).stat().st_size}"
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnd:

@@ -17,18 +17,21 @@ def newest_first(
     *,
     may_be_wanted: Callable[[bytes], bool] = lambda _line: True,
     segments: int | None = None,
+    before: int | None = None,
 ) -> Iterator[NumberedRecord]:
     """Events of *types* in the log in *folder*, as it is now; what cannot be read is left out. Raises OSError.
 
     A line is decoded only where the name of one of the types stands as that of a type, and *may_be_wanted* says so;
-    it is asked of many lines together first. With *segments*, only in so many of the newest.
+    it is asked of many lines together first. With *segments*, only in so many of the newest; with *before*, only
+    events with a smaller number.
     Segments are read and not mapped: a writer takes back what it could write only a part of.
     """
     log = EventFolder(folder)
     epoch = log.current_epoch()
     if epoch is None:
         return
-    for first in islice(reversed(log.firsts(epoch)), segments):
+    firsts = [first for first in log.firsts(epoch) if before is None or first < before]
+    for first in islice(reversed(firsts), segments):
         try:
             with durable.open_regular(log.segment(epoch, first)) as file:
                 segment = file.read()
@@ -37,7 +40,9 @@ def newest_first(
         if may_be_wanted(segment):
             for line in _newest_in(segment, types):
                 event = files.decoded(line) if may_be_wanted(line) else None
-                if event is not None and event.record.type in types:
+                if event is None or event.record.type not in types:
+                    continue
+                if before is None or event.seq < before:
                     yield event
 
 

@@ -141,3 +141,29 @@ def test_a_result_that_cannot_be_read_is_told_as_the_log_has_it(bench: Bench) ->
     log = Log(bench, BROKEN)
 
     assert log.told() == [("task-broken", "verify_failed: pytest -q failed")]
+
+
+def test_pages_follow_each_other_without_a_gap_and_without_a_double(bench: Bench) -> None:
+    """Also over segments of the log, and while more ends."""
+    ends = [replace(DONE, task_id=TaskId(f"task-{number:02}")) for number in range(23)]
+    Log(bench, *ends)
+    seen: list[str] = []
+    before: int | None = None
+    for _ in range(9):
+        page = history(bench.anew(), limit=5, before=before)
+        seen += [task.task_id for task in page.tasks]
+        before = page.before
+        if before is None:
+            break
+        Log(bench, replace(DONE, task_id=TaskId(f"task-late-{len(seen)}")))
+
+    assert seen == [f"task-{number:02}" for number in reversed(range(23))]
+    assert before is None
+
+
+def test_only_what_is_seen_is_told(bench: Bench) -> None:
+    Log(bench, DONE, BROKEN)
+    view = history(bench.anew(), limit=1, sees=lambda source, task: (source, task) == ("ad-hoc", "task-done"))
+
+    assert [task.task_id for task in view.tasks] == ["task-done"]
+    assert (view.more, view.before) == (False, None)

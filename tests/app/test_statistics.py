@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from task_queue.app.statistics import StatsView, statistics
-from task_queue.cli.spelling import as_json
+from task_queue.cli.answer_json import as_json
 from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.event_record import EventRecord, record_of

@@ -85,6 +85,7 @@ READING = [
     ("jobs", "--server", ON_ONE_LINE),
     ("tokens", "list"),
     ("mcp", "--source", ON_ONE_LINE),
+    ("web", "--print"),
     ("worker", "--server", ON_ONE_LINE),
     ("workers", "list"),
     ("logs",),

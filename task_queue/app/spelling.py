@@ -1,12 +1,10 @@
-"""How times, spans, money and views are spelled. Knows no terminal: see ``render``."""
+"""How times, spans, sizes and money are spelled, on a terminal and on the page."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from task_queue.app.answers import EstimateView
@@ -75,19 +73,3 @@ def money(usd: float | None, *, estimated: float = 0.0) -> str:
     if not estimated:
         return f"${usd:.2f}"
     return f"${usd:.2f} (estimated)" if estimated >= usd else f"${usd:.2f} (${estimated:.2f} of it estimated)"
-
-
-def as_json(view: Any, *, on_one_line: bool = False) -> str:
-    """A view's keys as they stand. Everything beyond ASCII is escaped, so no control character gets through."""
-    content = asdict(view) if is_dataclass(view) and not isinstance(view, type) else view
-    return json.dumps(content, indent=None if on_one_line else 2, default=_plain)
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")

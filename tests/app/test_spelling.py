@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from task_queue.cli.spelling import clock
+from task_queue.app.spelling import clock
 
 NOW = datetime(2026, 2, 7, 18, 0).astimezone()
 

@@ -1,0 +1,92 @@
+"""A transcript in parts that a page can show, however long it is: the last one first, or where a text occurs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from task_queue.app.installation import Installation
+from task_queue.app.transcript import logs_of
+from task_queue.app.transcript_text import TranscriptEntry, TranscriptReader
+from task_queue.domain.task import TaskId
+from task_queue.platform import durable
+
+_PART = 192 * 1024
+_LONGEST_LINE = 8 * 2**20
+_CHUNK = 2**20
+MOST_FOUND = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptPage:
+    """The entries between two places of the file, in bytes; ``end`` is its end where ``later`` is False."""
+
+    attempt: int
+    attempts: tuple[int, ...]
+    entries: tuple[TranscriptEntry, ...]
+    start: int
+    end: int
+    later: bool
+    found: int | None = None
+    """How many lines have the text that was searched; None where none was."""
+
+
+def transcript_page(
+    installation: Installation,
+    task_id: TaskId,
+    *,
+    attempt: int | None = None,
+    before: int | None = None,
+    text: str = "",
+) -> TranscriptPage:
+    """The part that ends at the byte *before* (default: the last one), or the lines with *text*, at most MOST_FOUND.
+
+    Raises UnknownTaskError, TaskQueueError if there is no such attempt, OSError.
+    """
+    logs = logs_of(installation, task_id, attempt=attempt)
+    start, end, size, found = 0, 0, 0, None
+    lines: list[bytes] = []
+    try:
+        with durable.open_regular(logs.transcript) as file:
+            size = os.fstat(file.fileno()).st_size
+            if text:
+                lines = list(_with(text, file.fileno()))
+                found, end = len(lines), size
+            else:
+                start, end, lines = _part(file.fileno(), min(size, size if before is None else before))
+    except FileNotFoundError:
+        pass
+    entries = tuple(TranscriptReader().entries(_decoded(lines)))
+    return TranscriptPage(logs.attempt, logs.attempts, entries, start, end, end < size, found)
+
+
+def _part(descriptor: int, end: int) -> tuple[int, int, list[bytes]]:
+    """Whole lines before the byte *end*: where they begin and end, and what they are."""
+    length = _PART
+    while True:
+        start = max(0, end - length)
+        data = os.pread(descriptor, end - start, start)
+        first = 0 if start == 0 else data.find(b"\n") + 1
+        last = data.rfind(b"\n") + 1
+        if start == 0 or first < last or length >= _LONGEST_LINE:
+            return start + first, start + max(first, last), data[first:last].splitlines()
+        length *= 4
+
+
+def _with(text: str, descriptor: int) -> Iterator[bytes]:
+    wanted, rest, offset, found = text.casefold().encode(), b"", 0, 0
+    while chunk := os.pread(descriptor, _CHUNK, offset):
+        offset += len(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if wanted in line.lower():
+                yield line
+                found += 1
+                if found == MOST_FOUND:
+                    return
+        rest = rest[-_LONGEST_LINE:]
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    return (line.decode(errors="replace") for line in lines)
