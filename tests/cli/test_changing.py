@@ -242,6 +242,7 @@ def test_sources_are_added_paused_resumed_and_removed(bench: Bench) -> None:
     assert (bench.pending("web")).is_dir()
 
 
+@pytest.mark.long
 def test_fifty_concurrent_sources_all_stay(bench: Bench) -> None:
     """As many processes at once, each with a source of its own: none overwrites what another wrote."""
     names = [f"s{number:02}" for number in range(50)]

@@ -20,6 +20,7 @@ from task_queue.platform.identity import ProcessIdentity, identity_of, own_ident
 from task_queue.platform.records import encode
 from tests.git.conftest import Scratch
 from tests.proof.tracer import why_not_here
+from tests.sampling import short_and_long
 
 ROOT = Path(__file__).parents[2]
 SHARES = 4
@@ -90,7 +91,7 @@ def announce(scratch: Scratch, runner: ProcessIdentity | None = None) -> Path:
 
 
 @pytest.mark.skipif(bool(why_not_here()), reason=str(why_not_here()))
-@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("share", short_and_long(range(1), range(1, SHARES)))
 def test_killed_at_any_call_it_lands_once_all_the_same(ahead: Scratch, share: int, tmp_path: Path) -> None:
     """By the next landing: the files are whole, nothing is locked, and what is a person's is as it was."""
     template = tmp_path / "template"

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.house.tables import ROOT
 
 
+@pytest.mark.long
 def test_coverage_of_a_part_is_measured(tmp_path: Path) -> None:
     """The same command with one file of tests in the place of all."""
     done = subprocess.run(

@@ -333,8 +333,8 @@ MUTATIONS = (
     Mutation(
         "a secret that an agent committed and removed lands",
         "task_queue/git/unwanted.py",
-        '    commits = git.read("rev-list", "--no-merges", "HEAD", *apart).text\n',
-        '    commits = git.read("rev-list", "--max-count=1", "HEAD", *apart).text\n',
+        '    commits = git.read("rev-list", "--no-merges", tip, *apart).text\n',
+        '    commits = git.read("rev-list", "--max-count=1", tip, *apart).text\n',
         _UNWANTED,
     ),
     Mutation(

@@ -188,6 +188,7 @@ def test_every_command_is_tried() -> None:
     assert {name for name in _commands(cli) if name not in tried} == {("api",), ("demo",)}
 
 
+@pytest.mark.long
 def test_what_changes_something_is_harmless(hostile: Rig) -> None:
     """It tells which task, source or file it changed, or why it could not."""
     raw(hostile, "run", "--drain")

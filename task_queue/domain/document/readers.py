@@ -95,12 +95,12 @@ class Labels:
 
 
 def _depth_of(content: object) -> int:
+    """Of objects and lists within each other, the outermost one included."""
     depth, level = 0, [content]
-    while True:
-        level = [part for each in level for part in _parts_of(each)]
-        if not level:
-            return depth
+    while level := [each for each in level if isinstance(each, dict | list)]:
         depth += 1
+        level = [part for each in level for part in _parts_of(each)]
+    return depth
 
 
 def _parts_of(content: object) -> list[object]:
