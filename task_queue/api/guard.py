@@ -17,6 +17,8 @@ LARGEST_BODY = 2 * 2**20
 _BODY_TAKES_S = 30.0
 _REST_TAKES_S = 1.0
 _DISCARDED = 16 * 2**20
+_PROGRAMS = ("/v1", "/mcp")
+"""Their bodies are JSON; those of the page are forms."""
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SAFE_HEADERS = (
     (b"cache-control", b"no-store"),
@@ -84,10 +86,11 @@ async def _checked_body(path: str, headers: dict[str, str], receive: Receive) ->
     data, gone = await _whole(receive) if has_body else (b"", False)
     if data:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        wanted = "application/json" if path.startswith("/v1/") else "application/x-www-form-urlencoded"
+        is_for_programs = path.startswith(_PROGRAMS)
+        wanted = "application/json" if is_for_programs else "application/x-www-form-urlencoded"
         if kind != wanted:
             raise ProblemError(415, "unsupported_media_type", f"the body must be {wanted}")
-        if path.startswith("/v1/"):
+        if is_for_programs:
             _demand_json(data)
     given = False
 

@@ -702,3 +702,29 @@ def test_a_source_outside_its_hours_does_not_keep_others_from_trying_the_account
     bench.enter("a", paused=0)
 
     assert bench.enter("b", paused=1) is None
+
+
+def test_two_processes_spend_of_one_budget(bench: GateBench) -> None:
+    """The daemon and the API each have a ledger on the same file, and each sees what the other entered."""
+    path, now = bench.folder / "ledger.jsonl", bench.clock.now()
+    one, other = Ledger(path), Ledger(path)
+    one.enter("a", "task-a", 1, 0.5, at=now)
+    seen = other.spent_on(now.date())
+    other.enter("b", "task-b", 1, 0.25, at=now)
+    other.enter("a", "task-a", 1, 0.5, at=now)
+
+    assert seen == pytest.approx(0.5)
+    assert one.spent_on(now.date()) == other.spent_on(now.date()) == pytest.approx(0.75)
+    assert one.spent_on(now.date(), "b") == pytest.approx(0.25)
+    assert path.read_text().count("\n") == 2
+
+
+def test_a_ledger_that_was_put_in_place_anew_is_read_from_its_beginning(bench: GateBench) -> None:
+    path, now = bench.folder / "ledger.jsonl", bench.clock.now()
+    ledger = Ledger(path)
+    for number in range(3):
+        ledger.enter("a", f"task-{number}", 1, 0.5, at=now)
+    first = path.read_text().splitlines(keepends=True)[0]
+    path.write_text(first.replace("task-0", "task-new"))
+
+    assert ledger.spent_on(now.date()) == pytest.approx(2.0)

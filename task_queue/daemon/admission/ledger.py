@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
 from task_queue.platform import durable
 from task_queue.platform.json_files import (
-    last_lines,
     number_in,
     object_in,
     text_in,
     time_in,
     whole_in,
 )
+from task_queue.platform.lockfile import locked
 
 log = logging.getLogger(__name__)
 _LIMIT = 64 * 2**20
@@ -28,16 +30,19 @@ _LIMIT = 64 * 2**20
 
 
 class Ledger:
-    """Thread-safe. Days are local ones, as people's budgets are."""
+    """Thread-safe, and one of several: the daemon and the API each have one on the same file.
+
+    Days are local ones, as people's budgets are.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._entered: set[tuple[str, str, int]] = set()
         self._by_day: defaultdict[tuple[date, str], float] = defaultdict(float)
-        unread = sum(not self._take(line) for line in _lines(path))
-        if unread:
-            log.warning("ledger lines not read, their cost is not counted path=%s lines=%d", path, unread)
+        self._end = 0
+        """Of what was read, in bytes."""
+        self._read_on()
 
     def enter(
         self, source: str, task_id: str, attempt: int, usd: float, *, at: datetime, estimated: float = 0.0
@@ -54,16 +59,41 @@ class Ledger:
         with self._lock:
             if (source, task_id, attempt) in self._entered:
                 return
-            durable.append(self._path, json.dumps(entry).encode() + b"\n")
-            self._take(json.dumps(entry))
+            with locked(self._path.with_suffix(".lock")):
+                durable.append(self._path, json.dumps(entry).encode() + b"\n")
+            self._read_on()
 
     def spent_on(self, day: date, source: str | None = None) -> float:
         """USD of *day*, of one source or of all."""
         with self._lock:
+            with suppress(OSError):  # what was known counts on
+                self._read_on()
             return sum(
                 usd
                 for (entered, of_source), usd in self._by_day.items()
                 if entered == day and source in {None, of_source}
+            )
+
+    def _read_on(self) -> None:
+        """What was appended since, by whichever process. Raises OSError."""
+        try:
+            size = os.stat(self._path, follow_symlinks=False).st_size  # noqa: PTH116 - asked at each look
+        except FileNotFoundError:
+            return
+        if size == self._end:
+            return
+        start = max(0 if size < self._end else self._end, size - _LIMIT)  # smaller: it was put in place anew
+        with durable.open_regular(self._path) as file:
+            data = os.pread(file.fileno(), size - start, start)
+        whole = data[: data.rfind(b"\n") + 1]
+        self._end = start + len(whole)
+        lines = whole.decode(errors="replace").splitlines()
+        if start == size - _LIMIT:
+            del lines[:1]
+        unread = sum(not self._take(line) for line in lines if line)
+        if unread:
+            log.warning(
+                "ledger lines not read, their cost is not counted path=%s lines=%d", self._path, unread
             )
 
     def _take(self, line: str) -> bool:
@@ -84,10 +114,3 @@ class Ledger:
             self._entered.add(key)
             self._by_day[at.date(), source] += usd
         return True
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return last_lines(path, limit=_LIMIT)[0]
-    except FileNotFoundError:
-        return []
