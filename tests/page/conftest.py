@@ -15,9 +15,12 @@ expect.set_options(timeout=20_000)
 CHROMIUM = shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium: a browser of Playwright's own would have to be fetched."""
+    """Debian's Chromium: a browser of Playwright's own would have to be fetched.
+
+    Not for the session: while Playwright is there, its thread has an event loop that runs, and other tests need one.
+    """
     if CHROMIUM is None:
         pytest.skip("chromium is not installed; make apt installs it")
     with sync_playwright() as playwright:

@@ -99,7 +99,7 @@ def test_what_waits_is_changed_moved_and_cancelled(bench: PageBench) -> None:
 
     page.get_by_text("Cancel…").click()
     page.get_by_role("button", name="Cancel it").click()
-    expect(page.locator(".fields")).to_contain_text("cancelled")
+    expect(page.locator(".fields .state")).to_have_text("cancelled")
     assert (bench.rig.queue("b") / "failed" / "task-waits.md").exists()
     assert bench.complaints == [
         "Failed to load resource: the server responded with a status of 412 (Precondition Failed)"
