@@ -247,3 +247,32 @@ def test_a_hundred_wrong_requests_at_once(a_bench: Callable[..., ApiBench]) -> N
     for client in clients:
         client.close()
     assert eventually(lambda: bench.get("/v1/health").status == 200)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (
+            (
+                b"POST /v1/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 500\r\n\r\n{"
+            ),
+            b"HTTP/1.1 408",
+        ),
+        (b"POST /v1/tasks HT", b""),
+    ],
+    ids=["body", "head"],
+)
+def test_what_does_not_come_is_not_waited_for(bench: ApiBench, sent: bytes, answer: bytes) -> None:
+    """Others are answered meanwhile. A body has 30 s, a head 15 s."""
+    with socket.create_connection(("127.0.0.1", bench.port), timeout=60) as client:
+        client.sendall(sent)
+        meanwhile = bench.get("/v1/health").status
+        found = b""
+        while data := client.recv(65536):
+            found += data
+
+    assert meanwhile == 200
+    assert found[: len(answer)] == answer
+    assert bool(found) is bool(answer)
