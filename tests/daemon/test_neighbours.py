@@ -22,10 +22,9 @@ from tests.domain.test_path_patterns import means
 from tests.fakes import FakeClock
 
 SOURCES = ("a", "b", "c")
-FILES = (
-    *("src/a.py", "src/a.md", "src/api/b.py", "docs/a.md", "docs/b.py", "a.md"),
-    *("sub/src/a.py", "sub/src/a.md", "sub/a.md"),
-)
+_HERE = ("src/a.py", "src/a.md", "src/api/b.py", "docs/a.md", "docs/b.py", "a.md")
+FILES = (*_HERE, *(f"{folder}/{file}" for folder in ("sub", "inner") for file in _HERE))
+"""Also below the folders in which other tasks work."""
 TASKS = st.builds(
     lambda workspace, in_place, touches: Waiting(
         TaskId("task-x"),
