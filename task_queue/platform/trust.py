@@ -35,13 +35,44 @@ def problems(*paths: Path) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
-def grave_problem(*paths: Path) -> Problem | None:
-    """The first problem for which one of *paths* must be refused."""
-    for place, about in _names_on_the_way(paths):
-        for problem in _judge(place, about):
-            if problem.grave:
-                return problem
+JudgedWays = dict[Path, "Problem | None"]
+"""What was found on the way to folders; good for one answer, as what is on disk may change."""
+
+
+def grave_problem(*paths: Path, judged: JudgedWays | None = None) -> Problem | None:
+    """The first problem for which one of *paths* must be refused.
+
+    *judged*: for who asks of many paths, so that what is above several of them is looked at once.
+    """
+    if judged is None:
+        return _first_grave(_names_on_the_way(paths))
+    for path in paths:
+        problem = _judged(Path(os.path.abspath(path)), judged)  # noqa: PTH100 - resolve() would hide the links
+        if problem is not None:
+            return problem
     return None
+
+
+def _judged(path: Path, judged: JudgedWays) -> Problem | None:
+    if path not in judged:
+        above = None if path.parent == path else _judged(path.parent, judged)
+        judged[path] = above or _judged_alone(path)
+    return judged[path]
+
+
+def _judged_alone(path: Path) -> Problem | None:
+    try:
+        about = path.lstat()
+    except OSError:
+        return None
+    # Behind a link other folders are on the way.
+    return _first_grave(_way_to(path) if stat.S_ISLNK(about.st_mode) else [(path, about)])
+
+
+def _first_grave(found: Iterable[tuple[Path, os.stat_result]]) -> Problem | None:
+    return next(
+        (problem for place, about in found for problem in _judge(place, about) if problem.grave), None
+    )
 
 
 def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:
