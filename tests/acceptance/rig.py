@@ -131,7 +131,7 @@ class Rig:
         """All that the daemons have logged so far."""
         return "".join(path.read_text() for path in self.home.glob(".local/state/task-queue/*/daemon.log"))
 
-    def result(self, task_id: str, *, source: str = "a", timeout: float = 30) -> dict[str, Any]:
+    def result(self, task_id: str, *, source: str = "a", timeout: float = 60) -> dict[str, Any]:
         """The task's result, waited for until the task is settled altogether."""
         path = self.queue(source) / "results" / f"{task_id}.json"
         eventually(path.exists, timeout=timeout, what=f"{path} exists; {self.errors()}")
