@@ -47,7 +47,8 @@ def main() -> None:
     _preload(_FOR_COMMANDS)
     has_sdk = False
     while True:
-        is_readable = bool(readable(control.fileno(), timeout_s=_REAP_EVERY_S if has_sdk else _QUIET_BEFORE_SDK_S))
+        wait_s = _REAP_EVERY_S if has_sdk else _QUIET_BEFORE_SDK_S
+        is_readable = bool(readable(control.fileno(), timeout_s=wait_s))
         _reap()
         raw = _receive(control) if is_readable else b""
         if raw is None:
