@@ -77,7 +77,7 @@ def test_tabs_that_nobody_sees_have_no_stream(bench: PageBench) -> None:
     assert bench.complaints == []
 
 
-def test_who_is_signed_out_elsewhere_is_told_so(bench: PageBench) -> None:
+def test_who_is_signed_out_elsewhere_learns_of_it(bench: PageBench) -> None:
     """Also where a token is revoked; a form that is sent then changes nothing. What is gone is said to be gone."""
     bench.rig.cli("sources", "pause", "a", check=True)
     bench.rig.drop_command("task-waits", "true", title="Waits")
