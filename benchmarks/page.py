@@ -62,9 +62,7 @@ def _many_sources(browser: Browser, number: int, runs: int) -> None:
     with _bench(browser, names) as bench:
         bench.start()
         page = bench.owner()
-        table(
-            f"{number} sources: ms, {runs} runs", _COLUMNS, [("board", *_paints(page, f"{bench.url}/", runs))]
-        )
+        table(f"{number} sources: ms, {runs} runs", _COLUMNS, [("board", *_paints(bench, page, "/", runs))])
         _shown_after(bench, [page], names[0], "one board", runs)
 
 
@@ -76,24 +74,25 @@ def _much_behind_it(browser: Browser, past: int, transcript_mb: int, runs: int) 
         size = _write_transcript(bench, transcript_mb)
         bench.start()
         page = bench.owner()
-        rows: list[tuple[str, float, float, float]] = []
+        rows: list[tuple[str, float, float, float, float]] = []
         if past:
-            rows.append(("history, the first time", *_paints(page, f"{bench.url}/history", 1)))
             for name, query in (
                 ("history", ""),
                 ("... of failed ones", "?outcome=failed"),
                 ("... with a text that one has", f"?text=mend-{past // 2}"),
                 ("... with a text that none has", "?text=nowhere-at-all"),
             ):
-                rows.append((name, *_paints(page, f"{bench.url}/history{query}", runs)))
-        address = f"{bench.url}/tasks/task-long/transcript"
+                rows.append((name, *_paints(bench, page, f"/history{query}", runs)))
+            rows.append(("statistics of 30 days, the first time", *_paints(bench, page, "/statistics", 1)))
+            rows.append(("statistics of 30 days", *_paints(bench, page, "/statistics", runs)))
+        address = "/tasks/task-long/transcript"
         for name, query in (
             ("transcript, its end", ""),
             ("... in the middle", f"?before={size // 2}"),
             ("... a text at its beginning", "?text=needle-at-the-begin"),
             ("... a text that it does not have", "?text=nowhere-at-all"),
         ):
-            rows.append((name, *_paints(page, f"{address}{query}", runs)))
+            rows.append((name, *_paints(bench, page, f"{address}{query}", runs)))
         table(f"{past:,} past tasks, a transcript of {size >> 20} MB: ms, {runs} runs", _COLUMNS, rows)
         _memory(bench)
 
@@ -115,18 +114,21 @@ def _many_tabs(browser: Browser, number: int) -> None:
         _load(bench, f"{number} hidden tabs")
 
 
-_COLUMNS = ("", "answered", "painted", "slowest")
+_COLUMNS = ("", "answered", "painted", "slowest", "CPU of the API")
 
 
-def _paints(page: Page, url: str, runs: int) -> tuple[float, float, float]:
-    """Median of when the answer had come and of when something was painted, and the slowest of the latter."""
+def _paints(bench: PageBench, page: Page, path: str, runs: int) -> tuple[float, float, float, float]:
+    """Medians of when the answer had come and of when something was painted, the slowest of the latter; CPU of each."""
     answered, painted = [], []
+    pid = int(bench.state["pid"])
+    before = cpu_ms(pid)
     for _ in range(runs):
-        page.goto(url)
-        page.wait_for_function(f"({_PAINTED}) > 0")
+        page.goto(f"{bench.url}{path}")
+        while not (at := float(page.evaluate(_PAINTED))):
+            time.sleep(0.01)
         answered.append(float(page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")))
-        painted.append(float(page.evaluate(_PAINTED)))
-    return median(answered), median(painted), max(painted)
+        painted.append(at)
+    return median(answered), median(painted), max(painted), (cpu_ms(pid) - before) / runs
 
 
 def _shown_after(bench: PageBench, pages: Sequence[Page], source: str, what: str, runs: int) -> None:
@@ -136,14 +138,10 @@ def _shown_after(bench: PageBench, pages: Sequence[Page], source: str, what: str
     for run in range(runs):
         name = f"task-shown-{run}"
         for page in pages:
-            page.evaluate(
-                f"window.seenAt = null; ({_SEEN_AT})('Shown {run}').then(at => {{ window.seenAt = at; }}); 0"
-            )
+            page.evaluate(f"window.seen = ({_SEEN_AT})('Shown {run}'); 0")
         begun = time.time() * 1000
         bench.rig.drop(name, f"---\npriority: 10\n---\n# Shown {run}\n", source=source)
-        for page in pages:
-            page.wait_for_function("window.seenAt !== null")
-            took.append(float(page.evaluate("window.seenAt")) - begun)
+        took += [float(page.evaluate("window.seen")) - begun for page in pages]
     print(f"drop to pixel, {what}: median {median(took):.0f} ms, slowest {max(took):.0f} ms")
 
 

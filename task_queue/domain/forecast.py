@@ -169,8 +169,8 @@ class Forecast:
 
     def _end(self, number: int, task_id: TaskId, state: TaskState) -> None:
         self._states[number, unnumbered(task_id)] = state
-        for seat in self._seats:
-            seat.backlog.moved(task_id)
+        for each in self._lively:
+            self._seats[each].backlog.moved(task_id)
 
     def _start_in(self, number: int) -> bool:
         """Start the next task of the source, or end one that is doomed; False if there is none at the moment."""

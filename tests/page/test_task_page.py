@@ -163,6 +163,13 @@ def test_it_is_retried_from_the_beginning_and_steered_while_it_is_watched(bench:
     expect(page.get_by_role("button", name="Retry", exact=True)).to_be_visible()
     expect(page.locator("#said")).to_have_text("Bad: failed")
     assert page.evaluate("window.same") is True
+    page.goto(f"{bench.url}/history?outcome=failed")
+    page.get_by_role("button", name="Acknowledge…").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acknowledge 1 task?")
+    page.get_by_role("button", name="Acknowledge 1 task").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 task: done")
+    page.goto(bench.url)
+    expect(page.locator(".needs")).to_have_count(0)
     assert bench.complaints == []
 
 
