@@ -91,6 +91,11 @@ function followEnd() {
   if (atEnd) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
 }
 
+if (!location.hash && document.querySelector("#entries[hx-swap]")) {
+  atEnd = true;
+  followEnd();
+}
+
 function choose(step) {
   const all = [...document.querySelectorAll("a.row")];
   if (!all.length) return;
