@@ -1,4 +1,4 @@
-"""``/v1/tasks``: submit, list, look, change, cancel, retry, acknowledge, land."""
+"""``/v1/tasks``: submit, list, look, change, cancel, retry, acknowledge, land, undo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from task_queue.api.callers import CallerNow, InstallationNow, KeptNow
 from task_queue.api.filters import ListQuery
 from task_queue.api.paths import TaskPath
 from task_queue.api.problems import ProblemError
-from task_queue.app import acknowledging, changing, landing
+from task_queue.app import acknowledging, changing, landing, undoing
 from task_queue.app.patching import TaskPatch, patch
 from task_queue.app.submitting import Submission, submit
 from task_queue.app.tracked_task import TaskPage, TrackedTask
@@ -247,4 +247,16 @@ def land_task(
     landed = landing.land(installation, task.id)
     if not landed.is_in_target:
         raise ProblemError(409, "not_landed", landed.said, details={"state": task.state.value})
+    return with_links(tracked(installation, task_id, caller, kept))
+
+
+@router.post("/{task_id}/undo")
+def undo_task(
+    task_id: TaskPath, installation: InstallationNow, caller: CallerNow, kept: KeptNow
+) -> TrackedTask:
+    """Take back what a completed task has landed, once its checks pass without it; takes as long as they do."""
+    task = demand_change(installation, task_id, caller, kept)
+    undone = undoing.undo(installation, task.id)
+    if not undone.is_undone:
+        raise ProblemError(409, "not_undone", undone.said, details={"state": task.state.value})
     return with_links(tracked(installation, task_id, caller, kept))

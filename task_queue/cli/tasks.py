@@ -22,6 +22,7 @@ _COMMANDS = {
     "rm": LazyCommand("tasks_revise:rm", "Take a waiting or ended task out of the queue; a copy is kept."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
     "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
+    "undo": LazyCommand("tasks_undo:undo", "Take back what a completed task has landed."),
     "ack": LazyCommand("tasks_ack:ack", "You have seen what needs attention: do not show it again."),
     "wait": LazyCommand("tasks_read:wait", "Wait until tasks have ended."),
 }
@@ -29,4 +30,4 @@ _COMMANDS = {
 
 @click.group(cls=LazyGroup, entries=_COMMANDS, default="list")
 def tasks() -> None:
-    """Add, check, list, show, follow, change, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, change, cancel, retry, land, undo and wait for tasks."""

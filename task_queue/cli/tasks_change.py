@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -12,6 +11,7 @@ from task_queue.app.changing import Cancelling, NotRetried, Retried
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
+from task_queue.cli.asking import is_agreed
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import FAILED
 from task_queue.cli.server import QueueServer, only_here, server_options
@@ -135,11 +135,7 @@ def _is_agreed(wanted: Sequence[TaskId], *, dry_run: bool, yes: bool) -> bool:
     )
     if dry_run or yes:
         return True
-    if not sys.stdin.isatty():
-        raise click.UsageError(
-            "without a terminal there is no question: give --yes, or look first with --dry-run"
-        )
-    return click.confirm(f"try {'them' if plural else 'it'} again?", err=True)
+    return is_agreed(f"try {'them' if plural else 'it'} again?")
 
 
 @click.command()

@@ -121,6 +121,11 @@ def land(task_id: str) -> Operation[TrackedTask]:
     return telling("POST", _at(task_id, "land"), _TASK, takes_s=_LANDING_TAKES_S)
 
 
+def undo(task_id: str) -> Operation[TrackedTask]:
+    """Take back what a completed task has landed; takes as long as its checks."""
+    return telling("POST", _at(task_id, "undo"), _TASK, repeatable=True, takes_s=_LANDING_TAKES_S)
+
+
 def bulk(
     action: str, *, priority: int | None = None, dry_run: bool = False, **chosen: object
 ) -> Operation[BulkAnswers]:

@@ -48,6 +48,7 @@ from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitS
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
 _PROGRAM_TIMEOUT_S = 10.0
+_TAKEN_AWAY = (LandingState.GIVEN_UP, LandingState.UNDONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +224,13 @@ class ConfiguredOrders:
         )
 
     def dependencies_of(self, settings: Settings) -> tuple[Dependency, ...]:
-        """What the tasks committed that it depends on; of a branch that a person gave up, nothing is asked."""
+        """What the tasks committed that it depends on; of what a person gave up or undid, nothing is asked."""
         found: list[Dependency] = []
         for task_id in settings.depends_on:
             result = self.result_of(task_id)
             if result is None or not result.success or not result.product.commits:
                 continue
-            if result.product.landing_state != LandingState.GIVEN_UP:
+            if result.product.landing_state not in _TAKEN_AWAY:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
 

@@ -70,6 +70,8 @@ class LandingState(StrEnum):
     """For a person to merge."""
     GIVEN_UP = "given_up"
     """A person has deleted it."""
+    UNDONE = "undone"
+    """Its commits were in the target, and were taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,11 @@ class WorkProduct:
     landed: str | None = None
     """What became of the task's branch."""
     landing: dict[str, Any] | None = None
-    """Of a branch with commits: ``state`` (``LandingState``), ``target`` and ``reason``; ``failed_on``, a tree."""
+    """Of a branch with commits: ``state`` (``LandingState``), ``target`` and ``reason``; ``failed_on``, a tree.
+
+    Of what was undone, also where the task had no branch of its own: ``way``, an ``UndoWay`` or None,
+    and ``reverted_by``, a commit.
+    """
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
     baseline: dict[str, Any] | None = None

@@ -126,6 +126,7 @@ CHANGING = [
     ("jobs", NAME, "--cancel"),
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
+    ("tasks", "undo", NAME),
     ("tasks", "ack", NAME),
     ("tasks", "ack", "--all"),
     ("tasks", "edit", NAME, "--file", ON_ONE_LINE),

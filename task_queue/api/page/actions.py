@@ -14,7 +14,7 @@ from task_queue.api.page.adding import DocumentField
 from task_queue.api.page.rendering import page
 from task_queue.api.page.visitors import ChangingVisitorNow, Visitor
 from task_queue.api.problems import ProblemError, problem_of
-from task_queue.app import acknowledging, changing, landing
+from task_queue.app import acknowledging, changing, landing, undoing
 from task_queue.app.installation import Installation
 from task_queue.app.patching import TaskPatch, patch
 from task_queue.app.tracked_task import TrackedTask
@@ -80,6 +80,16 @@ def land(form: _Form) -> Response:
             raise TaskQueueError(f"it was not merged: {answer.said}")
 
     return form.act("land", landed)
+
+
+@router.post("/undo")
+def undo(form: _Form) -> Response:
+    def undone(task: TrackedTask) -> None:
+        answer = undoing.undo(form.installation, task.id)
+        if not answer.is_undone:
+            raise TaskQueueError(f"it was not undone: {answer.said}")
+
+    return form.act("undo", undone)
 
 
 @router.post("/priority")
