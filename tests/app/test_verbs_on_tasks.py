@@ -28,6 +28,7 @@ from task_queue.app.listing import list_of, show_of
 from task_queue.app.pausing import pause, sources_named
 from task_queue.app.revising import edit, move, opened, prioritize, remove
 from task_queue.app.standing import Standing
+from task_queue.app.undoing import undo
 from task_queue.domain.actions import Action, ActionUnavailableError, available_actions
 from task_queue.domain.errors import ConfigError, QueueFull, TaskFileError, TaskQueueError, UnknownTaskError
 from task_queue.domain.events import PhaseStarted
@@ -47,6 +48,7 @@ VERBS: dict[Action, Callable[[Installation, TaskId], object]] = {
     Action.RM: remove,
     Action.ACKNOWLEDGE: lambda installation, task_id: acknowledge(installation, [task_id]),
     Action.LAND: land,
+    Action.UNDO: undo,
 }
 
 
