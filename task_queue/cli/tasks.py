@@ -14,6 +14,8 @@ _COMMANDS = {
     "show": LazyCommand("tasks_show:show", "Everything that is known about one task."),
     "tree": LazyCommand("tasks_tree:tree", "Which tasks wait for which others."),
     "logs": LazyCommand("tasks_logs:logs", "What the agent did; with --follow, as it happens."),
+    "diff": LazyCommand("tasks_diff:diff", "What a task changed, also while it runs."),
+    "open": LazyCommand("tasks_open:open_task", "Read the report of a task, or find its checkout."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
     "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
     "edit": LazyCommand("tasks_revise:edit", "Change the document of a waiting task in your editor."),

@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there_says_why(bench: ApiBench) -> None:
 
     assert {reply.status for reply in replies.values()} == {404}
     assert {reply.code for reply in replies.values()} == {"no_such_file"}
-    assert "before it has ended" in replies["diff"].json["detail"]
+    assert "before it has begun" in replies["diff"].json["detail"]
     assert (attempt.status, attempt.code) == (404, "no_such_file")
     assert bench.get(f"{path}/transcript").data == b""
 

@@ -118,6 +118,8 @@ CHANGING = [
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
     ("tasks", "undo", NAME),
+    ("tasks", "diff", NAME),
+    ("tasks", "open", NAME),
     ("tasks", "ack", NAME),
     ("tasks", "ack", "--all"),
     ("tasks", "edit", NAME, "--file", ON_ONE_LINE),
