@@ -17,7 +17,7 @@ _COMMANDS = {
     "diff": LazyCommand("tasks_diff:diff", "What a task changed, also while it runs."),
     "open": LazyCommand("tasks_open:open_task", "Read the report of a task, or find its checkout."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
-    "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
+    "retry": LazyCommand("tasks_retry:retry", "Give a failed task another try."),
     "edit": LazyCommand("tasks_revise:edit", "Change the document of a waiting task in your editor."),
     "priority": LazyCommand("tasks_revise:priority", "Change the priority of a waiting task."),
     "move": LazyCommand("tasks_revise:move", "Let a waiting task wait in another source."),

@@ -106,9 +106,20 @@ def change(
     return telling("PATCH", _at(task_id), _TASK, content, headers=headers)
 
 
-def retry(task_id: str, *, fresh: bool = False) -> Operation[TrackedTask]:
-    """Try a failed task again; *fresh*: in a new session and a new checkout."""
-    return telling("POST", _at(task_id, "retry"), _TASK, {"fresh": fresh})
+def retry(
+    task_id: str,
+    *,
+    fresh: bool = False,
+    begin_at: str | None = None,
+    note: str = "",
+    model: str | None = None,
+) -> Operation[TrackedTask]:
+    """Try a failed task again; *fresh*: in a new session and a new checkout.
+
+    *begin_at* is the first phase that is done again (``verify``, ``audit``, ``land``), *note* is for the agent.
+    """
+    content = {"fresh": fresh, "begin_at": begin_at, "note": note, "model": model}
+    return telling("POST", _at(task_id, "retry"), _TASK, content)
 
 
 def acknowledge(task_id: str) -> Operation[TrackedTask]:

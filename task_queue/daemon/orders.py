@@ -153,6 +153,9 @@ class ConfiguredOrders:
 
     def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         settings = self.layers().settings_of(task.given)
+        if journal.model is not None:
+            fallback = settings.fallback_model if settings.fallback_model != journal.model else None
+            settings = replace(settings, model=journal.model, fallback_model=fallback)
         env = self._environment(settings.executor)
         if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
@@ -220,6 +223,8 @@ class ConfiguredOrders:
             events=self.events,
             notes=notes,
             fresh=journal.fresh,
+            person_note=journal.note,
+            begin_at=journal.begin_at,
             dependencies=self.dependencies_of(settings),
         )
 

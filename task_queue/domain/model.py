@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.attention import Attention
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.lease import LeaseTerms
@@ -230,6 +231,10 @@ class Attempt:
     """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.attempt.proof``."""
     returned: bool = False
     """It was not counted although its cause is the task's own: see ``lifecycle.MAX_RETURNS``."""
+    note: str = ""
+    """What the person who asked for it told the agent."""
+    model: str | None = None
+    """What that person wanted in place of the settings' one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +246,12 @@ class Journal:
     not_before: datetime | None = None
     fresh: bool = False
     """The next attempt begins anew, in a new session and a new checkout: a person asked for it."""
+    note: str = ""
+    """For the agent of the next attempt, from the person who asked for it."""
+    model: str | None = None
+    """In place of the one that the settings name: a person asked for it."""
+    begin_at: RetryFrom | None = None
+    """The phase with which the next attempt begins: a person asked for it."""
     needs_person: str = ""
     """Why there is no next attempt before a person asks for it; empty: there is."""
     schema_version: int = SCHEMA_VERSION
