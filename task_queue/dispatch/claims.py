@@ -11,7 +11,7 @@ from typing import Protocol
 
 from task_queue.dispatch.accounts import WorkerAccounts
 from task_queue.dispatch.claim_ids import ClaimId, claim_id_in
-from task_queue.dispatch.leased_source import LeasedSource, OpenClaim
+from task_queue.dispatch.leased_source import NOT_HANDED_OUT, LeasedSource, OpenClaim
 from task_queue.domain.document.ordering import Waiting, place_in_order
 from task_queue.domain.errors import TaskFileError, TaskQueueError
 from task_queue.domain.holds import Hold as Screen
@@ -120,6 +120,10 @@ class LeasedClaims:
                 with self.lock:
                     source.give_back(hold, _why_not_handed_out(error))
                 continue
+            except BaseException:
+                with self.lock:
+                    source.give_back(hold, NOT_HANDED_OUT)
+                raise
             with self.lock:
                 return _given(source, hold, source.begin(hold, order, wish.key), order)
 
@@ -209,7 +213,11 @@ class LeasedClaims:
             task, source = min(found, key=lambda each: place_in_order(each[0]))
             account = self._accounts.of(wish.terms.worker)
             if account.enter(source.id, task, lambda: None) is None:
-                hold = source.take(task, wish.terms)
+                try:
+                    hold = source.take(task, wish.terms)
+                except BaseException:
+                    account.leave(source.id)
+                    raise
                 if hold is not None:
                     return source, hold
                 account.leave(source.id)

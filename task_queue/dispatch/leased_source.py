@@ -39,6 +39,9 @@ from task_queue.store.folder.leased import LeasedAttempts
 _MOST_LOOKS = 100
 """In one go, of which each ended something that waited."""
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
+NOT_HANDED_OUT = Outcome(
+    OutcomeKind.UNAVAILABLE, "it could not be handed out to a worker: the log of the API says why"
+)
 
 
 @dataclass(slots=True)
@@ -60,6 +63,10 @@ class OpenClaim:
     key: KeptKey | None = None
     """Under which its worker asked for it."""
     report: WorkerReport | None = None
+    is_seen_to: bool = False
+    """What follows from the report was begun."""
+    unstarted: Outcome | None = None
+    """It was handed to nobody, and ends so."""
     is_over: bool = False
     """Its ending is committed, or it has none: it is only to be concluded."""
 
@@ -154,30 +161,40 @@ class LeasedSource:
         now = self._context.clock.now()
         try:
             claim = self.engine.queue.claim(task.id, worker=terms.worker, now=now)
-        except ClaimHeld:
+        except BaseException as error:
             self._context.dedupe.stop(self.id, task.id)
-            return None
+            if isinstance(error, ClaimHeld):
+                return None
+            raise
         hold = self._hold(claim, terms, task)
         try:
             self.engine.queue.task(claim)
         except TaskFileError as error:
             self.give_back(hold, Outcome(OutcomeKind.REJECTED, error.in_full))
             return None
+        except BaseException:
+            hold.unstarted = NOT_HANDED_OUT
+            raise
         self._context.emit(events.TaskClaimed(self.id, claim.task_id, claim.attempt, claim.resumes))
         return hold
 
     def begin(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
-        """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it."""
+        """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it.
+
+        Where that fails, the task goes back.
+        """
         claim, now = hold.claim, self._context.clock.now()
         token = self.engine.queue.token_of(claim)
         hold.key = None if key is None else kept_key(key, proof=claim.proof, token=token)
         owner = Owner(WORKER, hold.worker)
         marker = marker_of(self.id, claim)
         terms = hold.lease.terms
-        self.leased.begin(
-            RunRecord(claim.task_id, claim.attempt, marker, owner, now, claim=claim, lease=terms),
-            None if hold.key is None else KeyedOrder(hold.key, order),
-        )
+        run = RunRecord(claim.task_id, claim.attempt, marker, owner, now, claim=claim, lease=terms)
+        try:
+            self.leased.begin(run, None if hold.key is None else KeyedOrder(hold.key, order))
+        except EngineUnavailable as error:
+            self.give_back(hold, Outcome(OutcomeKind.UNAVAILABLE, error.in_full))
+            raise
         hold.is_begun, hold.last_seen = True, now
         hold.lease = lease_from(terms, self._context.clock.monotonic())
         return ClaimId(self.id, claim.task_id, claim.attempt, token)
@@ -200,7 +217,8 @@ class LeasedSource:
         return None
 
     def give_back(self, hold: OpenClaim, outcome: Outcome) -> None:
-        """End what was claimed and not handed out."""
+        """End what was claimed and not handed out; what of that fails is done at a later look."""
+        hold.unstarted = outcome
         self.engine.attempts.abandon(hold.claim, now=self._context.clock.now())
         self._supervision(hold.worker).commit(hold.claim, outcome, by="worker")
         self._conclude(hold)
@@ -268,8 +286,17 @@ class LeasedSource:
         is_first = self.leased.report(hold.claim, report)
         hold.report = self.leased.report_of(hold.claim) or report
         hold.last_seen = self._context.clock.now()
-        self._finish(self, hold)
+        self._see_to(hold)
         return is_first
+
+    def _see_to(self, hold: OpenClaim) -> None:
+        """Let follow what the report of *hold* leads to; what of that fails is done at a later look."""
+        try:
+            self._finish(self, hold)
+        except EngineUnavailable:
+            self._context.on_change()
+            raise
+        hold.is_seen_to = True
 
     def settle(self, hold: OpenClaim, outcome: Outcome, work: Work) -> None:
         """End the attempt as its worker says, or as what was made of that."""
@@ -301,6 +328,7 @@ class LeasedSource:
             survey = self._survey()
             if set(survey.locks) != {naming.lock_of(hold.claim.document) for hold in self.held.values()}:
                 self._adopt()
+                self._end_what_is_over()
                 survey = self._survey()
             if not self._end_unwanted(survey):
                 return survey
@@ -321,14 +349,16 @@ class LeasedSource:
                 keyed = self.leased.keyed_order_of(claim)
                 hold.key = None if keyed is None else keyed.key
                 hold.report = self.leased.report_of(claim)
-                if hold.report is not None:
-                    self._finish(self, hold)
 
     def _end_what_is_over(self) -> None:
         now = self._context.clock.monotonic()
         for hold in list(self.held.values()):
             if hold.is_over:
                 self._conclude(hold)
+            elif hold.unstarted is not None:
+                self.give_back(hold, hold.unstarted)
+            elif hold.report is not None and not hold.is_seen_to:
+                self._see_to(hold)
             elif hold.is_begun and hold.report is None and hold.lease.is_over(now):
                 self.expire(hold)
 
@@ -341,7 +371,10 @@ class LeasedSource:
 
     def _conclude(self, hold: OpenClaim) -> None:
         hold.is_over = True
-        self._supervision(hold.worker).conclude(hold.claim)
+        try:
+            self._supervision(hold.worker).conclude(hold.claim)
+        except OSError as error:
+            raise EngineUnavailable(f"the end of {hold.claim.task_id} cannot be noted: {error}") from error
         del self.held[hold.claim.task_id, hold.claim.attempt]
         self._context.dedupe.stop(self.id, naming.task_id_of(hold.claim.document))
         self._accounts.of(hold.worker).leave(self.id)

@@ -133,8 +133,9 @@ class WorkerSources:
             self._seen = stamp
             return
         with self.claims.lock:
-            self._config, self._seen = config, stamp
+            self._config = config
             self._apply()
+            self._seen = stamp
 
     def write_base(self, claim_id: str, worker: str | None, file: Path, have: Sequence[str]) -> bool:
         """As ``ConfiguredRules.base_of``; of a live claim, raises as ``claims.demand_held``."""
