@@ -14,11 +14,9 @@ from task_queue.dispatch.claim_ids import ClaimId, claim_id_in
 from task_queue.dispatch.leased_source import NOT_HANDED_OUT, LeasedSource, OpenClaim
 from task_queue.domain.document.ordering import Waiting, place_in_order
 from task_queue.domain.errors import TaskFileError, TaskQueueError
-from task_queue.domain.holds import Hold as Screen
 from task_queue.domain.lease import Refusal, directive_for, refusal_of
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.task import TaskId
-from task_queue.domain.together import Neighbour
 from task_queue.ports.claims import (
     ClaimRefusedError,
     ClaimWish,
@@ -49,12 +47,6 @@ class SourceRules(Protocol):
     def slots_of(self, source: str) -> int:
         """How many claims it may have at once."""
         ...
-
-    def beside(self, source: str, running: Sequence[Neighbour]) -> Screen | None:
-        """What keeps tasks of *source* from running beside those."""
-        ...
-
-    def neighbour(self, source: str, task: Waiting) -> Neighbour: ...
 
     def room_of_transcript(self) -> int:
         """Bytes."""
@@ -109,6 +101,11 @@ class LeasedClaims:
 
     def _claim_next(self, wish: ClaimWish) -> GivenClaim | None:
         while True:
+            with self.lock:
+                asked = self._asked(wish)
+            self._accounts.limits.look_at_others()
+            for source in asked:
+                self._accounts.limits.look_at(source.id)
             with self.lock:
                 taken = self._take(wish)
             if taken is None:
@@ -212,15 +209,15 @@ class LeasedClaims:
                 return None
             task, source = min(found, key=lambda each: place_in_order(each[0]))
             account = self._accounts.of(wish.terms.worker)
-            if account.enter(source.id, task, lambda: None) is None:
+            if account.enter_as_seen(source.id, task, lambda: None) is None:
+                hold = None
                 try:
                     hold = source.take(task, wish.terms)
-                except BaseException:
-                    account.leave(source.id)
-                    raise
+                finally:
+                    if hold is None:
+                        account.leave(source.id, task.id)
                 if hold is not None:
                     return source, hold
-                account.leave(source.id)
             if self._first_of(source, wish) == task:
                 passed.add(source.id)  # what keeps it is not seen by looking again
 
@@ -230,32 +227,20 @@ class LeasedClaims:
         ]
 
     def _first_of(self, source: LeasedSource, wish: ClaimWish) -> Waiting | None:
-        source.look()  # what is over makes room
+        if source.look() is None:  # what is over makes room
+            return None
         if len(source.held) >= self._rules.slots_of(source.id):
             return None
         if self._rules.why_closed(source.id) is not None:
             return None
         account = self._accounts.of(wish.terms.worker).screen(source.id)
-        beside = self._rules.beside(source.id, self._running())
 
         def screen(task: Waiting) -> str | None:
             if not wish.fits(source.id, task):
                 return "it is not for that worker"
-            return (account(task) if account is not None else None) or (
-                beside(task) if beside is not None else None
-            )
+            return account(task) if account is not None else None
 
         return source.first(screen)
-
-    def _running(self) -> list[Neighbour]:
-        found: list[Neighbour] = []
-        for source in self._sources.values():
-            for hold in source.held.values():
-                if hold.beside is None and hold.task is not None:
-                    hold.beside = self._rules.neighbour(source.id, hold.task)
-                if hold.beside is not None:
-                    found.append(hold.beside)
-        return found
 
     def _source(self, key: ClaimId) -> LeasedSource:
         source = self._sources.get(key.source)

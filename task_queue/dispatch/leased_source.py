@@ -14,15 +14,17 @@ from task_queue.dispatch.accounts import WorkerAccounts
 from task_queue.dispatch.claim_ids import ClaimId
 from task_queue.domain import events
 from task_queue.domain.attempt.proof import proof_of
-from task_queue.domain.attempt.results import bare_ending
+from task_queue.domain.attempt.results import attempts_before, bare_ending
+from task_queue.domain.attempt.spending import renewed
 from task_queue.domain.claim_keys import KeptKey, kept_key
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import DependencyFailed, Ready, Waiting, waiting_for
+from task_queue.domain.document.choices import CLAUDE
+from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting, waiting_for
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError, TaskQueueError
 from task_queue.domain.lease import WORKER, ClaimStanding, Lease, LeaseTerms, lease_from
 from task_queue.domain.model import Claim, Outcome, OutcomeKind, Owner, RunRecord, Work
 from task_queue.domain.task import TaskId
-from task_queue.domain.together import Neighbour
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.claims import (
     KeyedOrder,
@@ -39,6 +41,8 @@ from task_queue.store.folder.leased import LeasedAttempts
 _MOST_LOOKS = 100
 """In one go, of which each ended something that waited."""
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
+_LEAST_USD = 0.0001
+"""Less is written as nothing in a document."""
 NOT_HANDED_OUT = Outcome(
     OutcomeKind.UNAVAILABLE, "it could not be handed out to a worker: the log of the API says why"
 )
@@ -53,8 +57,10 @@ class OpenClaim:
     last_seen: datetime
     task: Waiting | None = None
     """As it waited."""
-    beside: Neighbour | None = None
-    """The same for others that must not run beside it; None: not looked at yet."""
+    allowance_usd: float | None = None
+    """What its attempt may spend; None: no bound."""
+    turns_used: int = 0
+    """By earlier attempts."""
     progress: ToldProgress = field(default_factory=ToldProgress)
     frames: int | None = None
     """How many there are; None: not counted yet."""
@@ -69,6 +75,11 @@ class OpenClaim:
     """It was handed to nobody, and ends so."""
     is_over: bool = False
     """Its ending is committed, or it has none: it is only to be concluded."""
+
+    def of_this_attempt(self, settings: Settings) -> Settings:
+        """*settings* of its task, with what earlier attempts left of its bounds, and the day of its money."""
+        left = replace(settings, max_turns=max(1, settings.max_turns - self.turns_used))
+        return left if self.allowance_usd is None else replace(left, max_budget_usd=self.allowance_usd)
 
     @property
     def worker(self) -> str:
@@ -143,6 +154,19 @@ class LeasedSource:
                     return None
         return None
 
+    @property
+    def has_waiting(self) -> bool:
+        return len(self._seen.waiting) > 0
+
+    def first_held(self, screen: Callable[[Waiting], str | None] | None) -> str | None:
+        """Why the first task that may start now does not, as *screen* says of each."""
+        now, state_of = self._context.clock.now(), self._context.state_of
+        match self._seen.waiting.next(now=now, state_of=state_of, screen=screen):
+            case OnHold(reason=reason):
+                return reason
+            case _:
+                return None
+
     def next_due_s(self) -> float | None:
         """In how many seconds something of it is due by itself."""
         now, monotonic = self._context.clock.now(), self._context.clock.monotonic()
@@ -175,8 +199,23 @@ class LeasedSource:
         except BaseException:
             hold.unstarted = NOT_HANDED_OUT
             raise
+        own = self._supervision(hold.worker).may_spend(claim) if task.executor == CLAUDE else None
+        if task.executor == CLAUDE:
+            allowance = self._accounts.limits.allowance(self.id, task.id, own)
+            hold.allowance_usd = own if allowance is None else allowance
+            earlier = attempts_before(self.engine.queue.journal(claim), claim)
+            hold.turns_used = sum(attempt.num_turns for attempt in earlier)
+        if hold.allowance_usd is not None and hold.allowance_usd < _LEAST_USD:
+            spent = Outcome(OutcomeKind.BUDGET, "the budget is spent")
+            self.give_back(hold, self._renewed(hold, spent))
+            return None
         self._context.emit(events.TaskClaimed(self.id, claim.task_id, claim.attempt, claim.resumes))
         return hold
+
+    def _renewed(self, hold: OpenClaim, outcome: Outcome) -> Outcome:
+        own = self._supervision(hold.worker).may_spend(hold.claim)
+        now = self._context.clock.now()
+        return renewed(outcome, own_left_usd=own, allowance_usd=hold.allowance_usd, now=now)
 
     def begin(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
         """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it.
@@ -283,6 +322,7 @@ class LeasedSource:
             raise ReportFaultError(
                 "handed_in.bundle", "there is no artifact of that name that is whole: hand it in first"
             )
+        report = replace(report, outcome=self._renewed(hold, report.outcome))
         is_first = self.leased.report(hold.claim, report)
         hold.report = self.leased.report_of(hold.claim) or report
         hold.last_seen = self._context.clock.now()
@@ -322,6 +362,7 @@ class LeasedSource:
         if not self._is_open:
             self.engine.open()
             self._adopt()
+            self._accounts.limits.looked(self.id)
             self._is_open = True
         self._end_what_is_over()
         for _ in range(_MOST_LOOKS):
@@ -345,10 +386,19 @@ class LeasedSource:
             hold.is_begun = run is not None
             hold.is_over = run is None or self.leased.has_ended(claim)
             if not hold.is_over:
+                hold.allowance_usd = self._counted_in(hold)
                 self._context.emit(events.TaskAdopted(self.id, claim.task_id, claim.attempt))
                 keyed = self.leased.keyed_order_of(claim)
                 hold.key = None if keyed is None else keyed.key
                 hold.report = self.leased.report_of(claim)
+
+    def _counted_in(self, hold: OpenClaim) -> float | None:
+        """Take a place for what a worker has in its hands already; what it may spend."""
+        claim = hold.claim
+        own = self._supervision(hold.worker).may_spend(claim)
+        task_id = naming.task_id_of(claim.document)
+        allowance = self._accounts.limits.count_in(self.id, task_id, own, hold.task)
+        return own if allowance is None else allowance
 
     def _end_what_is_over(self) -> None:
         now = self._context.clock.monotonic()
@@ -376,8 +426,9 @@ class LeasedSource:
         except OSError as error:
             raise EngineUnavailable(f"the end of {hold.claim.task_id} cannot be noted: {error}") from error
         del self.held[hold.claim.task_id, hold.claim.attempt]
-        self._context.dedupe.stop(self.id, naming.task_id_of(hold.claim.document))
-        self._accounts.of(hold.worker).leave(self.id)
+        task_id = naming.task_id_of(hold.claim.document)
+        self._context.dedupe.stop(self.id, task_id)
+        self._accounts.of(hold.worker).leave(self.id, task_id)
         self._context.on_change()
 
     def _supervision(self, worker: str) -> Supervision:

@@ -59,7 +59,8 @@ class FolderBench(ClaimsBench):
         )
         if given is None:
             return None
-        return Got(given.id, given.epoch, given.task_id, given.order.document, {"branch": given.order.branch})
+        order = {"branch": given.order.branch, "allowance_usd": given.order.allowance_usd}
+        return Got(given.id, given.epoch, given.task_id, given.order.document, order)
 
     def heartbeat(self, got: Got, worker: str = "w1", *, epoch: int | None = None) -> str:
         try:
@@ -79,10 +80,16 @@ class FolderBench(ClaimsBench):
             raise Refused("frames_missing", str(error.offset)) from error
 
     def report(
-        self, got: Got, kind: str = "succeeded", worker: str = "w1", *, epoch: int | None = None
+        self,
+        got: Got,
+        kind: str = "succeeded",
+        worker: str = "w1",
+        *,
+        epoch: int | None = None,
+        cost_usd: float = 0,
     ) -> str:
         outcome = Outcome(OutcomeKind(kind), f"said by {worker}")
-        work = Work(output=f"done by {worker}", num_turns=1)
+        work = Work(output=f"done by {worker}", num_turns=1, total_cost_usd=cost_usd)
         report = WorkerReport(outcome, work, self.clock.now())
         number = got.epoch if epoch is None else epoch
         try:
