@@ -13,7 +13,7 @@ from task_queue.dispatch.accounts import WorkerAccounts
 from task_queue.dispatch.claim_ids import ClaimId, claim_id_in
 from task_queue.dispatch.leased_source import NOT_HANDED_OUT, LeasedSource, OpenClaim
 from task_queue.domain.document.ordering import Waiting, place_in_order
-from task_queue.domain.errors import TaskFileError, TaskQueueError
+from task_queue.domain.errors import EngineUnavailable, TaskFileError, TaskQueueError
 from task_queue.domain.lease import Refusal, directive_for, refusal_of
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.task import TaskId
@@ -113,16 +113,20 @@ class LeasedClaims:
             source, hold = taken
             try:
                 order = self._rules.order_of(source.id, hold)
+                claim_id = source.note(hold, order, wish.key)
             except TaskQueueError as error:
                 with self.lock:
                     source.give_back(hold, _why_not_handed_out(error))
+                if isinstance(error, EngineUnavailable):
+                    raise
                 continue
             except BaseException:
                 with self.lock:
                     source.give_back(hold, NOT_HANDED_OUT)
                 raise
             with self.lock:
-                return _given(source, hold, source.begin(hold, order, wish.key), order)
+                source.begin(hold)
+                return _given(source, hold, claim_id, order)
 
     def heartbeat(self, claim_id: str, *, epoch: int, worker: str | None, progress: ToldProgress) -> Pulse:
         with self.lock:
@@ -191,7 +195,7 @@ class LeasedClaims:
                 source = self._sources.get(source_id)
                 if source is None:
                     continue
-                source.first(lambda _: "only what is to be ended is looked for")
+                source.first(source.look(), lambda _: "only what is to be ended is looked for")
                 wait_s = source.next_due_s()
             if wait_s is not None:
                 waits.append(wait_s)
@@ -227,7 +231,8 @@ class LeasedClaims:
         ]
 
     def _first_of(self, source: LeasedSource, wish: ClaimWish) -> Waiting | None:
-        if source.look() is None:  # what is over makes room
+        survey = source.look()  # what is over makes room
+        if survey is None:
             return None
         if len(source.held) >= self._rules.slots_of(source.id):
             return None
@@ -240,7 +245,7 @@ class LeasedClaims:
                 return "it is not for that worker"
             return account(task) if account is not None else None
 
-        return source.first(screen)
+        return source.first(survey, screen)
 
     def _source(self, key: ClaimId) -> LeasedSource:
         source = self._sources.get(key.source)

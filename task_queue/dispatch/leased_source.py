@@ -137,9 +137,8 @@ class LeasedSource:
             self._context.emit(events.SourceRecovered(self.id))
         return survey
 
-    def first(self, screen: Callable[[Waiting], str | None]) -> Waiting | None:
-        """The first task in order that may start and that *screen* says nothing against."""
-        survey = self.look()
+    def first(self, survey: Survey | None, screen: Callable[[Waiting], str | None]) -> Waiting | None:
+        """The first task of *survey* in order that may start and that *screen* says nothing against."""
         for _ in range(_MOST_LOOKS):
             if survey is None:
                 return None
@@ -217,26 +216,31 @@ class LeasedSource:
         now = self._context.clock.now()
         return renewed(outcome, own_left_usd=own, allowance_usd=hold.allowance_usd, now=now)
 
-    def begin(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
+    def note(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
         """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it.
 
-        Where that fails, the task goes back.
+        Takes its time; needs no lock.
         """
-        claim, now = hold.claim, self._context.clock.now()
+        claim = hold.claim
         token = self.engine.queue.token_of(claim)
         hold.key = None if key is None else kept_key(key, proof=claim.proof, token=token)
-        owner = Owner(WORKER, hold.worker)
-        marker = marker_of(self.id, claim)
-        terms = hold.lease.terms
-        run = RunRecord(claim.task_id, claim.attempt, marker, owner, now, claim=claim, lease=terms)
-        try:
-            self.leased.begin(run, None if hold.key is None else KeyedOrder(hold.key, order))
-        except EngineUnavailable as error:
-            self.give_back(hold, Outcome(OutcomeKind.UNAVAILABLE, error.in_full))
-            raise
-        hold.is_begun, hold.last_seen = True, now
-        hold.lease = lease_from(terms, self._context.clock.monotonic())
+        run = RunRecord(
+            claim.task_id,
+            claim.attempt,
+            marker_of(self.id, claim),
+            Owner(WORKER, hold.worker),
+            self._context.clock.now(),
+            claim=claim,
+            lease=hold.lease.terms,
+        )
+        self.leased.begin(run, None if hold.key is None else KeyedOrder(hold.key, order))
         return ClaimId(self.id, claim.task_id, claim.attempt, token)
+
+    def begin(self, hold: OpenClaim) -> None:
+        """It is in its worker's hands from now on."""
+        clock = self._context.clock
+        hold.is_begun, hold.last_seen = True, clock.now()
+        hold.lease = lease_from(hold.lease.terms, clock.monotonic())
 
     def asked_again(self, worker: str, key: str) -> tuple[OpenClaim, ClaimId, WorkOrder] | None:
         """The live claim that *worker* got under *key*, its lease renewed."""

@@ -17,8 +17,10 @@ from task_queue.domain.document.taskfile import MAX_BYTES
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.secrets import without_secrets
 from task_queue.domain.task import TaskId
+from task_queue.domain.together import NO_REPOSITORY
 from task_queue.git.base_bundles import write_base
 from task_queue.git.guarding import guarded
+from task_queue.git.location import repository_at
 from task_queue.git.program import Git
 from task_queue.platform import durable
 from task_queue.ports.claims import WorkOrder
@@ -57,14 +59,11 @@ class ConfiguredRules:
         return self._config_of().limits.transcript_mb * 2**20
 
     def order_of(self, source: str, hold: OpenClaim) -> WorkOrder:
-        config, orders, claim = self._config_of(), self._orders[source], hold.claim
+        orders, claim = self._orders[source], hold.claim
         engine = self._sources[source].engine
         task = engine.queue.task(claim)
         settings = orders.settings_of(task)
         found = self._source(source)
-        workspace = None if found is None else config.workspace_of(found)
-        has_checkout = workspace is not None and workspace.is_dir()
-        env = without_secrets(agent_environment(config.agent, self._environ))
         return work_order(
             claim,
             task,
@@ -72,20 +71,24 @@ class ConfiguredRules:
             _text_at(engine.attempts.place_of(claim).document),
             allowance_usd=hold.allowance_usd,
             repository=None if found is None else found.repository,
-            checkout=Git(workspace, env) if has_checkout and workspace is not None else None,
+            checkout=self._checkout_of(found),
             trusted=self._locations.trusted_programs,
             dependencies=orders.dependencies_of(settings),
         )
 
     def base_of(self, source: str, task_id: TaskId, file: Path, have: Sequence[str]) -> bool:
         """Write a bundle of what the task's work begins on; False where it begins without one. Raises GitError."""
-        config, found = self._config_of(), self._source(source)
-        workspace = None if found is None else config.workspace_of(found)
-        if workspace is None or not workspace.is_dir():
+        checkout = self._checkout_of(self._source(source))
+        if checkout is None:
             return False
-        env = without_secrets(agent_environment(config.agent, self._environ))
-        git = guarded(Git(workspace, env), self._locations.trusted_programs)
-        return write_base(git, task_id, file, have=have)
+        return write_base(guarded(checkout, self._locations.trusted_programs), task_id, file, have=have)
+
+    def _checkout_of(self, source: Source | None) -> Git | None:
+        config = self._config_of()
+        workspace = None if source is None else config.workspace_of(source)
+        if workspace is None or not workspace.is_dir() or repository_at(workspace)[0] == NO_REPOSITORY:
+            return None
+        return Git(workspace, without_secrets(agent_environment(config.agent, self._environ)))
 
     def _source(self, source: str) -> Source | None:
         return self._config_of().source(source)

@@ -6,11 +6,13 @@ looked at that source. What the daemon listed before the machine was started ane
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from task_queue.domain.together import Neighbour, Workplace
 from task_queue.platform import durable
 from task_queue.platform.identity import own_identity
 from task_queue.platform.lockfile import FileLock
-from task_queue.platform.records import UnreadableRecordError, decode, encode
+from task_queue.platform.records import UnreadableRecordError, decode
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +182,7 @@ class RunningTasks:
         if content == self._published:
             return
         try:
-            durable.replace(self._places.own, encode(content), sync=False)
+            durable.replace(self._places.own, _encoded(content), sync=False)
         except OSError as error:  # tried again with what changes next
             log.warning("what runs was not written path=%s error=%s", self._places.own, error)
             return
@@ -195,6 +197,21 @@ class RunningTasks:
             log.warning("what runs was not read path=%s error=%s", path, error)
             return RunningFile()
         return content if survives_boot or content.boot_id == self._boot_id else RunningFile()
+
+
+def _encoded(content: RunningFile) -> bytes:
+    last = None if content.last_start is None else content.last_start.isoformat()
+    head = json.dumps(
+        {"schema_version": content.schema_version, "boot_id": content.boot_id, "last_start": last}
+    )
+    tasks = ", ".join(map(_text_of, content.tasks))
+    return f'{head[:-1]}, "tasks": [{tasks}]}}\n'.encode()
+
+
+@lru_cache(maxsize=1000)
+def _text_of(task: RunningTask) -> str:
+    """Made once: with many workers this file is written for each start, and most of it stays."""
+    return json.dumps(asdict(task))
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
