@@ -36,7 +36,7 @@ from task_queue.ports.claims import (
 )
 from task_queue.ports.executor import marker_of
 from task_queue.ports.snapshot import Survey
-from task_queue.store.folder.leased import LeasedAttempts
+from task_queue.store.folder.leased import HeldFrames, LeasedAttempts
 
 _MOST_LOOKS = 100
 """In one go, of which each ended something that waited."""
@@ -62,8 +62,8 @@ class OpenClaim:
     turns_used: int = 0
     """By earlier attempts."""
     progress: ToldProgress = field(default_factory=ToldProgress)
-    frames: int | None = None
-    """How many there are; None: not counted yet."""
+    frames: HeldFrames | None = None
+    """None: not counted yet."""
     is_begun: bool = False
     """A run record says durably who holds it."""
     key: KeptKey | None = None
@@ -72,7 +72,7 @@ class OpenClaim:
     is_seen_to: bool = False
     """What follows from the report was begun."""
     unstarted: Outcome | None = None
-    """It was handed to nobody, and ends so."""
+    """No worker got it: it ends so."""
     is_over: bool = False
     """Its ending is committed, or it has none: it is only to be concluded."""
 
@@ -318,7 +318,7 @@ class LeasedSource:
         held = hold.frames
         hold.frames = None  # what a write that failed left is counted again
         hold.frames = self.leased.add_frames(hold.claim, offset, lines, held=held, room=room)
-        return hold.frames
+        return hold.frames.count
 
     def report(self, hold: OpenClaim, report: WorkerReport) -> bool:
         """Keep *report* and see to what follows; False if there was one. Raises ReportFaultError."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from task_queue.daemon.admission.bounds import Bounds
-from task_queue.daemon.admission.running import AttemptKey
+from task_queue.daemon.admission.running import RunningKey
 from task_queue.domain.attempt.account import (
     Account,
     model_paused,
@@ -50,11 +50,11 @@ class AccountGuard:
     def __init__(self, store: AccountStore) -> None:
         self._store = store
         self.account: Account = store.load()
-        self.probe: AttemptKey | None = None
+        self.probe: RunningKey | None = None
         """What tries the account after a pause."""
         self._on_trial = False
         """A person opened it, and no task has tried it since."""
-        self._running: dict[AttemptKey, Waiting] = {}
+        self._running: dict[RunningKey, Waiting] = {}
         """Agents' tasks."""
         self._candidates: dict[str, tuple[int, datetime]] = {}
         """Sources with a task that could try the account: how often that one was sent back, and when it asked."""
@@ -73,7 +73,7 @@ class AccountGuard:
         if self._needs_trial:
             self.probe = source, task.id
 
-    def left(self, key: AttemptKey) -> None:
+    def left(self, key: RunningKey) -> None:
         self._running.pop(key, None)
         if self.probe == key:
             self.probe = None
@@ -103,7 +103,7 @@ class AccountGuard:
         self.account, self.probe, self._on_trial = opened(self.account), None, False
         self._store.save(self.account)
 
-    def model_answered(self, key: AttemptKey) -> None:
+    def model_answered(self, key: RunningKey) -> None:
         """That attempt got an answer of the model that it uses."""
         task = self._running.get(key)
         known = self.account
@@ -124,7 +124,7 @@ class AccountGuard:
         self.account = with_utilization(self.account, utilization, now=now)
         self._store.save(self.account)
 
-    def is_shown_to_work(self, key: AttemptKey, ending: Ending) -> bool:
+    def is_shown_to_work(self, key: RunningKey, ending: Ending) -> bool:
         """Whether that attempt, which ended so, tried the account and got an answer."""
         kind = ending.outcome.kind
         asked = kind is not OutcomeKind.UNAVAILABLE or ending.work.num_turns > 0

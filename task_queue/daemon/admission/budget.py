@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from task_queue.daemon.admission.bounds import Bounds
-from task_queue.daemon.admission.running import AttemptKey, RunningTasks
+from task_queue.daemon.admission.running import RunningKey, RunningTasks
 from task_queue.domain.holds import AgentHold, Held, budget_spent
 from task_queue.ports.admission import Spending
 
@@ -17,7 +17,7 @@ class DailyBudgets:
         self._spending = spending
         self._running = running
 
-    def set_aside(self, key: AttemptKey, wanted: float | None, bounds: Bounds, now: datetime) -> float | None:
+    def set_aside(self, key: RunningKey, wanted: float | None, bounds: Bounds, now: datetime) -> float | None:
         """What the attempt about to start may spend today; None: no bound."""
         left = self._left(key[0], bounds, now, but_for=key)
         allowance = min(left, wanted) if left is not None and wanted is not None else left
@@ -40,7 +40,7 @@ class DailyBudgets:
         now: datetime,
         *,
         reserved: bool = True,
-        but_for: AttemptKey | None = None,
+        but_for: RunningKey | None = None,
     ) -> float | None:
         today = now.astimezone().date()
         aside = [

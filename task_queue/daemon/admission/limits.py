@@ -16,7 +16,7 @@ from task_queue.daemon.admission.breaker import Breaker
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.daemon.admission.neighbours import Neighbours, place_of
-from task_queue.daemon.admission.running import AttemptKey, RunningTask, RunningTasks
+from task_queue.daemon.admission.running import RunningKey, RunningTask, RunningTasks
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import BaseBroken
@@ -277,12 +277,12 @@ class SharedLimits:
             self._neighbours.expect(source, self.clock.now())
 
     def forget(self, source: str) -> None:
-        """It is not served any more: what runs there is nobody's."""
+        """It is not served any more: what runs there does not count."""
         with self.lock, self.running.agreed():
             for task in self.running.of(source):
                 self.running.left(task.key)
 
-    def left(self, key: AttemptKey) -> None:
+    def left(self, key: RunningKey) -> None:
         with self.lock, self.running.agreed():
             self.running.left(key)
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _LIMIT = 16 * 2**20
 _OTHER_DECIDES_WITHIN_S = 2.0
-AttemptKey = tuple[str, TaskId]
+RunningKey = tuple[str, TaskId]
 """Its source, and the name of the task's document without ``.md``: of each, one attempt runs at a time."""
 
 
@@ -42,7 +42,7 @@ class RunningTask:
     """What it may still spend today, and no other; None: it costs nothing, or nothing bounds it."""
 
     @property
-    def key(self) -> AttemptKey:
+    def key(self) -> RunningKey:
         return self.source, self.task_id
 
     @property
@@ -116,9 +116,7 @@ class RunningTasks:
             try:
                 durable.make_directory(self._lock.path.parent)
                 stack.enter_context(self._lock.held(within_s=_OTHER_DECIDES_WITHIN_S))
-            except (
-                OSError
-            ) as error:  # held still in the middle, or a disk that refuses: nobody waits for that
+            except OSError as error:  # held still in the middle, or a disk that refuses
                 log.warning("decided without the other process path=%s error=%s", self._lock.path, error)
             self._agrees = True
             try:
@@ -149,30 +147,30 @@ class RunningTasks:
         self._last_start = now
         self.put(task)
 
-    def allow(self, key: AttemptKey, allowance_usd: float | None) -> None:
+    def allow(self, key: RunningKey, allowance_usd: float | None) -> None:
         known = self._mine.get(key) or RunningTask(*key)
         self.put(replace(known, allowance_usd=allowance_usd))
 
-    def inherited(self, key: AttemptKey) -> RunningTask | None:
+    def inherited(self, key: RunningKey) -> RunningTask | None:
         """As an earlier process listed it."""
         return self._mine[key] if key in self._inherited else None
 
     def has_inherited(self, source: str) -> bool:
         return any(of == source for of, _ in self._inherited)
 
-    def left(self, key: AttemptKey) -> None:
+    def left(self, key: RunningKey) -> None:
         self._inherited.discard(key)
         self._mine.pop(key, None)
 
     def looked(self, source: str) -> bool:
-        """What an earlier process listed of *source* and nobody has taken over has ended; whether there was any."""
+        """What an earlier process listed of *source*, and not this one, has ended; whether there was any."""
         gone = [key for key in self._inherited if key[0] == source]
         for key in gone:
             self.left(key)
         return bool(gone)
 
     def keep_only(self, sources: Collection[str]) -> None:
-        """What an earlier process listed of other sources is nobody's."""
+        """What an earlier process listed of other sources does not count."""
         for source in {key[0] for key in self._inherited} - set(sources):
             self.looked(source)
 
