@@ -70,6 +70,7 @@ class AsyncClient:
     retry = _AskedLater(task_operations.retry)
     acknowledge = _AskedLater(task_operations.acknowledge)
     land = _AskedLater(task_operations.land)
+    undo = _AskedLater(task_operations.undo)
     bulk = _AskedLater(task_operations.bulk)
     document = _AskedLater(task_operations.document)
     result = _AskedLater(task_operations.result)

@@ -26,6 +26,7 @@ SAID = {
     "move": "It waits in another source now.",
     "add": "The task was accepted.",
     "land": "Its branch is merged.",
+    "undo": "What it had landed was taken back.",
 }
 """What a page says of the action that led to it."""
 
