@@ -53,6 +53,8 @@ from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 _LONGEST_WAIT_FOR_A_TIME_S = 60.0
+_LOOK_WITHOUT_SOURCES_EVERY_S = 60.0
+"""The configuration may list one by then; a worker that asks is not kept waiting for that (``refresh``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +161,14 @@ class WorkerSources:
                 log.exception("sources of workers not looked at")
                 wait_s = None
             self._changed()
-            rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
-            longest = rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
-            self._wakeup.wait(longest)
+            self._wakeup.wait(self._longest_rest_s(swept, wait_s))
+
+    def _longest_rest_s(self, swept: float, wait_s: float | None) -> float:
+        """*wait_s*: until something is due by itself. Where nothing is served, a worker's question is what counts."""
+        if not self._sources:
+            return _LOOK_WITHOUT_SOURCES_EVERY_S
+        rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
+        return rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
 
     def _touch_all(self) -> None:
         with self.claims.lock:
