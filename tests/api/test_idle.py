@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.api.bench import ApiBench
+from tests.api.test_stream_attacks import opened
 from tests.waiting import within
 
 _WATCHED_S = 2.0
@@ -40,3 +41,15 @@ def test_an_idle_api_wakes_for_nothing(a_bench: Callable[..., ApiBench]) -> None
     bench.get("/v1/tasks", token=bench.token("reader", "read"))
 
     assert falls_asleep(bench)
+
+
+def test_streams_on_which_nothing_happens_look_at_nothing(bench: ApiBench) -> None:
+    """They are woken to look whether their credential is still good, and by what happens."""
+    token = bench.token("reader", "read")
+    with opened(bench, token, 20) as clients:
+        assert falls_asleep(bench, most=40)
+        bench.post("/v1/sources/a/pause")
+        for client in clients:
+            seen = b""
+            while b"sources pause" not in seen:
+                seen += client.recv(65536)
