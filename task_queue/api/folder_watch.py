@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watchdog.observers.inotify_c import (
     InotifyConstants,
+    WatchDescriptor,
     inotify_add_watch,
     inotify_init,
     inotify_rm_watch,
@@ -38,13 +39,13 @@ class FolderWatch:
 
     def __init__(self) -> None:
         self._fd = -1
-        self._watchers: dict[int, set[FolderWatcher]] = {}
+        self._watchers: dict[WatchDescriptor, set[FolderWatcher]] = {}
 
     def watcher(self) -> FolderWatcher:
         """To be closed."""
         return FolderWatcher(self)
 
-    def add(self, folder: Path, watcher: FolderWatcher) -> int | None:
+    def add(self, folder: Path, watcher: FolderWatcher) -> WatchDescriptor | None:
         """Watch *folder*; by which number, None where that cannot be done."""
         if self._fd < 0 and not self._begin():
             return None
@@ -55,7 +56,7 @@ class FolderWatch:
         self._watchers.setdefault(number, set()).add(watcher)
         return number
 
-    def remove(self, number: int, watcher: FolderWatcher) -> None:
+    def remove(self, number: WatchDescriptor, watcher: FolderWatcher) -> None:
         watchers = self._watchers.get(number, set())
         watchers.discard(watcher)
         if not watchers and self._watchers.pop(number, None) is not None:
@@ -105,7 +106,7 @@ class FolderWatcher:
 
     def __init__(self, watch: FolderWatch) -> None:
         self._watch = watch
-        self._numbers: dict[Path, int] = {}
+        self._numbers: dict[Path, WatchDescriptor] = {}
         self._changed = asyncio.Event()
 
     def watch(self, folders: Iterable[Path]) -> bool:
@@ -134,7 +135,7 @@ class FolderWatcher:
         """Also the next one, where it does not wait now."""
         self._changed.set()
 
-    def forget(self, number: int) -> None:
+    def forget(self, number: WatchDescriptor) -> None:
         """That folder is not at its path any more."""
         self._numbers = {path: each for path, each in self._numbers.items() if each != number}
 
@@ -142,10 +143,10 @@ class FolderWatcher:
         self.watch(())
 
 
-def _events_in(data: bytes) -> Iterator[tuple[int, int]]:
+def _events_in(data: bytes) -> Iterator[tuple[WatchDescriptor, int]]:
     """The number of the watch, and the mask."""
     at = 0
     while at < len(data):
         number, mask, _, length = _HEAD.unpack_from(data, at)
-        yield number, mask
+        yield WatchDescriptor(number), mask
         at += _HEAD.size + length

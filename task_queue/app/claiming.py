@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,7 +83,7 @@ class OrderView:
     target: str | None
     """The branch into which it is merged."""
     artifacts: tuple[dict[str, Any], ...] = ()
-    """Files that came with the task: name, size, sha256."""
+    """Files that came with the task: name, size, sha256, media_type."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -314,6 +314,6 @@ def _view(given: GivenClaim, artifacts: Sequence[StoredArtifact]) -> ClaimView:
             order.base_commit,
             order.branch,
             order.target,
-            tuple({"name": each.name, "size": each.size, "sha256": each.sha256} for each in artifacts),
+            tuple(map(asdict, artifacts)),
         ),
     )

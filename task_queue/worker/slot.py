@@ -15,6 +15,7 @@ from task_queue.client.asking_again import backoff_s
 from task_queue.domain.errors import TaskFileError, TaskQueueError
 from task_queue.domain.task import ENDED
 from task_queue.platform import durable
+from task_queue.worker.attachments import fetch_attachments
 from task_queue.worker.endings import cancelled, failed, given_back, given_back_by_queue, report_of
 from task_queue.worker.held_claims import ClaimStage, EndReport, HeldTask, HeldTasks
 from task_queue.worker.lease import LOST, LeaseKeeper, WorkProgress
@@ -149,6 +150,10 @@ class Slot:
             return _ended(held, failed(f"the document cannot be carried out: {error.in_full}"))
         except (TaskQueueError, OSError) as error:
             return _ended(held, given_back("unavailable", f"the repository cannot be fetched: {error}"))
+        try:
+            fetch_attachments(self._client, held, self._queue.artifacts(self._number, held.local_id))
+        except (TaskQueueError, OSError) as error:
+            return _ended(held, given_back("unavailable", f"a file of the task cannot be fetched: {error}"))
         if lease.cancelled.is_set():
             return _ended(held, cancelled())
         if lease.lost.is_set():

@@ -52,6 +52,24 @@ def test_commits_come_back_are_verified_and_landed(make_bench: MakeBench) -> Non
     assert bench.processes() == []
 
 
+def test_files_that_came_with_a_task_are_there_for_its_work(make_bench: MakeBench) -> None:
+    """Copies: what the work does to them changes no original."""
+    bench = make_bench()
+    task_id = bench.submit(
+        'cat "$TASK_QUEUE_ARTIFACTS/figures.csv" > note.txt; : > "$TASK_QUEUE_ARTIFACTS/figures.csv"',
+        landing="merge",
+    )
+    path = f"/v1/tasks/{task_id}/artifacts/figures.csv"
+    handed_in = bench.api.ask("PUT", path, b"1,2\n", Content_Type="text/csv")
+    bench.start_worker()
+    task = bench.ended(task_id, timeout=120)
+
+    assert handed_in.status == 201
+    assert task["status"] == "completed", task["result"]
+    assert bench.git("show", "main:note.txt") == "1,2"
+    assert bench.api.get(path).data == b"1,2\n"
+
+
 @pytest.mark.long
 def test_what_fails_on_the_server_does_not_land(make_bench: MakeBench) -> None:
     """What passes on the worker only, because of what is there, is not taken for verified."""
