@@ -19,7 +19,15 @@ from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.lease import Directive, LeaseTerms
 from task_queue.domain.model import Outcome, OutcomeKind, Work
-from task_queue.domain.policy import OWNER, AccessRole, Caller, NotAllowedError, TaskTraits, repository_name
+from task_queue.domain.policy import (
+    EVERYTHING,
+    OWNER,
+    AccessRole,
+    Caller,
+    NotAllowedError,
+    TaskTraits,
+    repository_name,
+)
 from task_queue.domain.task import TaskId
 from task_queue.platform.durable import make_directory
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -145,6 +153,15 @@ class WantedTask:
     capabilities: tuple[str, ...]
     executors: tuple[str, ...] | None
     key: str | None = None
+    repositories: tuple[str, ...] | None = None
+    except_repositories: tuple[str, ...] = ()
+
+    def fetches(self, repository: str) -> bool:
+        """Whether the URL *repository* is one of those that it says it can and may fetch."""
+        allowed, name = self.repositories, repository_name(repository)
+        if name in map(repository_name, self.except_repositories):
+            return False
+        return allowed is None or EVERYTHING in allowed or name in map(repository_name, allowed)
 
 
 class WorkerDesk:
@@ -166,7 +183,7 @@ class WorkerDesk:
     ) -> ClaimAnswer:
         """Raises NotAllowedError, NotForWorkersError."""
         self._served.refresh()
-        given = self._claims.claim(_wish(installation, wanted, caller))
+        given = self._claims.claim(_wish(installation, wanted, caller, self._served.note_fetching))
         if given is None:
             return ClaimAnswer(None, None)
         task = tracked_in(installation, given.source, given.task_id, caller, kept)
@@ -269,7 +286,12 @@ def _worker(caller: Caller) -> str | None:
     return None if caller.name == OWNER else caller.name
 
 
-def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> ClaimWish:
+def _wish(
+    installation: Installation,
+    wanted: WantedTask,
+    caller: Caller,
+    note_fetching: Callable[[str, str, str | None], None],
+) -> ClaimWish:
     worker = _worker(caller)
     if worker is not None and worker != wanted.worker_id:
         raise NotAllowedError(
@@ -293,9 +315,22 @@ def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> Cla
         )
         return caller.sees(traits)
 
+    def fetches(source: str) -> bool:
+        repository = entries[source].repository
+        can = repository is None or wanted.fetches(repository)
+        note_fetching(source, wanted.worker_id, None if can else repository_name(str(repository)))
+        return can
+
     terms = LeaseTerms(wanted.worker_id, wanted.lease_s)
     return ClaimWish(
-        terms, wanted.sources, wanted.types, wanted.executors, wanted.capabilities, allows, wanted.key
+        terms,
+        wanted.sources,
+        wanted.types,
+        wanted.executors,
+        wanted.capabilities,
+        allows,
+        fetches,
+        wanted.key,
     )
 
 

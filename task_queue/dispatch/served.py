@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from task_queue.dispatch.out_of_sight import OrdersOfWorkers, RunnersOutOfSight
 from task_queue.dispatch.rules import ConfiguredRules
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import Event, SourceClosed, SourceDrained, SourceOpened, TaskSettled
+from task_queue.domain.lease import why_unfetched
 from task_queue.domain.model import Result
 from task_queue.domain.source_pause import SourcePauseState
 from task_queue.domain.task import TaskId, TaskState
@@ -102,6 +103,8 @@ class WorkerSources:
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
         self._state: dict[str, Any] = {}
+        self._fetching: dict[str, dict[str, str | None]] = {}
+        """For each source, which workers asked that fetch its repository, and which that do not: its name then."""
         self._thread = threading.Thread(target=self._serve, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -143,6 +146,13 @@ class WorkerSources:
         epoch = claim_id_in(claim_id).attempt
         source_id, task_id = self.claims.demand_held(claim_id, epoch=epoch, worker=worker)
         return self._rules.base_of(source_id, task_id, file, have)
+
+    def note_fetching(self, source_id: str, worker: str, lacks: str | None) -> None:
+        """*worker* would carry out a task of the source; *lacks*: but for the repository of that name."""
+        asked = self._fetching.setdefault(source_id, {})
+        if asked.get(worker, "") != lacks:
+            asked[worker] = lacks
+            self._wakeup.wake()
 
     def _serve(self) -> None:
         swept = self._clock.monotonic()
@@ -191,7 +201,10 @@ class WorkerSources:
     def _write_state(self) -> None:
         """Publish what front ends show of these sources, when it changed."""
         with self.claims.lock:
-            sources = {source.id: _said_of(source) for source in self._sources.values()}
+            sources = {
+                source.id: _said_of(source, self._fetching.get(source.id, {}))
+                for source in self._sources.values()
+            }
         state = {"schema_version": 1, "pid": os.getpid(), "sources": sources}
         if state == self._state:
             return
@@ -221,6 +234,7 @@ class WorkerSources:
         self._orders.pop(source_id)
         self._keyed.forget(source_id)
         self._cycles.discard_all(source_id)
+        self._fetching.pop(source_id, None)
         self._note(SourceClosed(source_id))
 
     def _open(self, source: Source) -> None:
@@ -306,11 +320,13 @@ class WorkerSources:
         return result_in((Layout(source.path) for source in self._config.sources), task_id)
 
 
-def _said_of(source: LeasedSource) -> dict[str, Any]:
-    """As the daemon says it of the sources that it serves."""
-    why = source.trouble
-    state = "serving" if why is None else "unavailable"
-    return {"state": state, "why": why, "holds": None if why is None else "everything", "watch": "events"}
+def _said_of(source: LeasedSource, fetching: Mapping[str, str | None]) -> dict[str, Any]:
+    """As the daemon says it of the sources that it serves. *fetching*: see ``WorkerSources``."""
+    if source.trouble is not None:
+        return {"state": "unavailable", "why": source.trouble, "holds": "everything", "watch": "events"}
+    why = why_unfetched(fetching)
+    said = {"state": "serving", "why": why, "holds": None, "watch": "events"}
+    return said if why is None else said | {"needs_person": True}
 
 
 def _stamp_of(path: Path) -> tuple[int, int, int, int] | None:

@@ -17,6 +17,7 @@ from task_queue.git.repository import commit_of, is_ancestor
 from task_queue.platform import durable
 
 _FETCHING_TAKES_S = 3600.0
+_ANSWERING_TAKES_S = 30.0
 _BASE = "task-queue-base"
 _PROTOCOLS = ("https", "http", "ssh", "git")
 FetchBase = Callable[[Path], None]
@@ -56,6 +57,15 @@ def bundle_of(clone: Path, branch: str, *, base_commit: str, into: Path) -> str 
     into.unlink(missing_ok=True)
     git.change("bundle", "create", "--quiet", str(into), f"refs/heads/{branch}", f"^{base_commit}")
     return tip
+
+
+def is_reachable(folder: Path, url: str) -> bool:
+    """Whether the repository *url* answers now; *folder* exists."""
+    git = Git(folder, _environment(os.environ), timeout_s=_ANSWERING_TAKES_S, extra=_QUIET)
+    try:
+        return git.attempt("ls-remote", "--quiet", "--heads", "--", url).code == 0
+    except GitError:
+        return False
 
 
 def remove_branch(clone: Path, local_id: TaskId) -> None:

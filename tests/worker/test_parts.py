@@ -17,7 +17,8 @@ from task_queue.domain.task import TaskId
 from task_queue.worker.endings import given_back_by_queue, report_of
 from task_queue.worker.held_claims import FramesSent, HeldTask, HeldTasks
 from task_queue.worker.local_tasks import local_document, local_id_of
-from task_queue.worker.repositories import bundle_of, clone_at, prepare_clone
+from task_queue.worker.reachability import Reachability
+from task_queue.worker.repositories import bundle_of, clone_at, is_reachable, prepare_clone
 from task_queue.worker.settings import WorkerSettings
 
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
@@ -161,6 +162,41 @@ def test_one_repository_is_allowed_however_it_is_spelled(url: str) -> None:
     assert settings("*").allows(url)
     assert not settings().allows(url)
     assert not settings("git.example.org/me/shop2", "example.org/me/shop").allows(url)
+
+
+def test_a_repository_that_failed_is_asked_once_a_minute_until_it_answers() -> None:
+    now, asked, answers = [100.0], list[str](), [False]
+
+    def is_reachable(url: str) -> bool:
+        asked.append(url)
+        return answers[0]
+
+    reachability = Reachability(is_reachable, monotonic=lambda: now[0])
+    assert reachability.unreachable() == ()
+    reachability.note_failure("https://git.example.org/me/shop.git")
+    seen = [reachability.unreachable() for now[0] in (110.0, 159.0, 161.0, 170.0)]
+    answers[0], now[0] = True, 222.0
+
+    assert set(seen) == {("git.example.org/me/shop",)}
+    assert reachability.unreachable() == ()
+    assert asked == ["https://git.example.org/me/shop.git"] * 2
+
+
+def test_whether_a_repository_answers(server: Path, tmp_path: Path) -> None:
+    assert is_reachable(tmp_path, str(server))
+    assert not is_reachable(tmp_path, str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("status", [TaskStatus.FAILED, TaskStatus.CANCELLED])
+def test_files_in_no_commit_are_named_where_the_work_did_not_succeed(status: TaskStatus) -> None:
+    product = {"branch": "b", "uncommitted": ["loose.txt"], "workspace": "/w/tree", "notes": ["before"]}
+    ending = {"outcome": {"kind": "failed", "reason": "x"}, "work": {"product": product}}
+    report = report_of(tracked(status, outcome="failed"), ending)
+
+    assert (report.verb, report.branch) == ("fail", "b")
+    notes = report.work["product"]["notes"]
+    assert notes[0] == "before"
+    assert "in /w/tree, until that working tree is removed there" in notes[1]
 
 
 def test_a_clone_is_at_the_base_and_hands_in_what_follows(server: Path, tmp_path: Path) -> None:

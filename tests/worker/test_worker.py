@@ -96,6 +96,25 @@ def test_what_fails_on_the_worker_fails_on_the_server(make_bench: MakeBench) -> 
     assert "exit code 3" in str(task["result"]["error"]) + str(task["result"]["evidence"])
 
 
+def test_what_was_committed_before_a_failure_is_on_the_server(make_bench: MakeBench) -> None:
+    """On the task's branch, as of a task that fails there; what is in no commit stays, and the result says where."""
+    bench = make_bench()
+    bench.start_worker()
+    task_id = bench.submit(
+        "echo half > note.txt; git add .; git commit -qm Half; echo loose > loose.txt; exit 3", max_attempts=1
+    )
+    task = bench.ended(task_id, timeout=120)
+    result = task["result"]
+
+    assert (task["status"], task["outcome"]) == ("failed", "failed")
+    assert bench.git("show", f"{result['branch']}:note.txt") == "half"
+    assert result["subjects"] == ["Half"]
+    assert "note.txt" not in bench.git("ls-tree", "--name-only", "main")
+    place = next(note for note in result["notes"] if "stay at the worker" in note)
+    assert str(bench.machine) in place
+    assert [path.read_text() for path in bench.machine.rglob("loose.txt")] == ["loose\n"]
+
+
 @pytest.mark.long
 def test_slots_work_at_the_same_time_in_order_of_priority(make_bench: MakeBench) -> None:
     """Each waits for the other's file; a third starts after them."""
@@ -250,14 +269,22 @@ def test_a_task_that_kills_its_worker_ends_as_a_dead_letter(make_bench: MakeBenc
 
 
 @pytest.mark.long
-def test_a_repository_that_is_not_allowed_is_not_fetched(make_bench: MakeBench) -> None:
+def test_a_repository_that_is_not_allowed_is_for_other_workers(make_bench: MakeBench) -> None:
+    """Nothing is fetched, the task waits, and a person hears what to do."""
     bench = make_bench()
-    bench.start_worker("--repositories", "example.org/shop/shop")
-    task = bench.ended(bench.submit("true", max_attempts=1))
-
-    assert task["status"] == "failed"
-    assert "may not fetch the repository" in str(task["result"])
+    worker = bench.start_worker("--repositories", "example.org/shop/shop")
+    task_id = bench.submit("true", landing="branch")
+    eventually(
+        lambda: "no worker that asked fetches 127.0.0.1/shop/shop" in bench.api.rig.cli("status").stdout,
+        what="it is said",
+    )
+    assert (bench.task(task_id)["status"], bench.task(task_id)["attempt"]) == ("queued", 0)
     assert not list(bench.machine.rglob("shop.py"))
+    bench.stop_worker(worker)
+    bench.start_worker()
+
+    assert bench.ended(task_id, timeout=120)["status"] == "completed"
+    assert "no worker that asked" not in bench.api.rig.cli("status").stdout
 
 
 def test_a_wrong_token_is_said_at_once(make_bench: MakeBench) -> None:
