@@ -23,7 +23,7 @@ def report_of(task: TrackedTask, ending: Mapping[str, Any]) -> EndReport:
     work = dict(ending.get("work") or {})
     branch = _product_in(work).get("branch")
     if kind != OutcomeKind.SUCCEEDED:
-        return EndReport("fail", outcome, _with_place_of_files(work), branch=branch)
+        return EndReport("fail", outcome, work, branch=branch)
     return EndReport("complete", outcome, work, branch=branch)
 
 
@@ -33,7 +33,7 @@ def given_back_by_queue(ending: Mapping[str, Any]) -> EndReport | None:
     if outcome.get("kind") not in _FOR_THE_SERVER:
         return None
     work = dict(ending.get("work") or {})
-    return EndReport("release", outcome, _with_place_of_files(work), branch=_product_in(work).get("branch"))
+    return EndReport("release", outcome, work, branch=_product_in(work).get("branch"))
 
 
 def given_back(kind: str, reason: str) -> EndReport:
@@ -46,18 +46,6 @@ def failed(reason: str) -> EndReport:
 
 def cancelled() -> EndReport:
     return EndReport("fail", {"kind": OutcomeKind.CANCELLED.value, "reason": "cancelled before it began"})
-
-
-def _with_place_of_files(work: dict[str, Any]) -> dict[str, Any]:
-    """Commits are handed in; where a person finds what is in none of them."""
-    product = _product_in(work)
-    if not product.get("uncommitted") or not product.get("workspace"):
-        return work
-    note = (
-        f"files that are in no commit stay at the worker, in {product['workspace']},"
-        " until that working tree is removed there"
-    )
-    return work | {"product": product | {"notes": [*(product.get("notes") or ()), note]}}
 
 
 def _product_in(work: Mapping[str, Any]) -> dict[str, Any]:

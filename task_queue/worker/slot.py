@@ -262,7 +262,8 @@ class Slot:
         durable.make_directory(folder)
         file = folder / f"{self._number}.bundle"
         branch = report.branch or branch_of(held.local_id)
-        tip = bundle_of(held.workspace, branch, base_commit=base, into=file)
+        left_by = None if report.verb == "complete" else held.local_id
+        tip = bundle_of(held.workspace, branch, base_commit=base, into=file, left_by=left_by)
         if tip is None:
             return None
         name = f"commits-{held.claim.epoch}.bundle"
