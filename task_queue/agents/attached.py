@@ -1,4 +1,4 @@
-"""What an agent is told of the files that came with its task."""
+"""The paragraph about the files that came with a task, in what its agent reads first."""
 
 from __future__ import annotations
 

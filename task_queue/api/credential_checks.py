@@ -12,14 +12,14 @@ from task_queue.app.tokens import is_still_good
 from task_queue.domain.policy import Caller
 
 _COUNTS_FOR_S = 1.0
-_Key = tuple[str, str, datetime | None]
+_CheckKey = tuple[str, str, datetime | None]
 
 
 class CredentialChecks:
     """For one event loop."""
 
     def __init__(self) -> None:
-        self._made: dict[_Key, tuple[float, asyncio.Future[bool]]] = {}
+        self._made: dict[_CheckKey, tuple[float, asyncio.Future[bool]]] = {}
 
     async def is_good(self, installation: Installation, caller: Caller) -> bool:
         """As it was at most a second ago. Raises TaskQueueError, OSError."""

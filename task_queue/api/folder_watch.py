@@ -1,6 +1,6 @@
 """Says when something in a folder changes, to all who wait for it in one event loop: one inotify instance, no thread.
 
-It is a hint that shortens a wait: nobody relies on it, and who cannot be told is left to look again soon.
+It is a hint that shortens a wait: where a folder cannot be watched, its reader looks again soon by itself.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _AT_ONCE = 64 * 1024
 
 
 class FolderWatch:
-    """The instance is there while somebody watches a folder. For the thread of its event loop."""
+    """The instance is there while a folder is watched. For the thread of its event loop."""
 
     def __init__(self) -> None:
         self._fd = -1
