@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_for_filename
+from pygments.lexers import get_lexer_for_filename  # pyright: ignore[reportUnknownVariableType]  # options have no types
 from pygments.token import Comment, Keyword, Name, Number, String
 from pygments.util import ClassNotFound
 

@@ -78,7 +78,6 @@ def _take(browser: Browser, link: str) -> None:
         context.add_cookies(cookies)  # type: ignore[arg-type]
         page = context.new_page()
         page.goto(f"{url}{path}")
-        page.wait_for_function("document.querySelector('time')?.title.length > 0")
         page.screenshot(path=SCREENS / f"{name}.png")
         context.close()
 
