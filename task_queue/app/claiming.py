@@ -90,6 +90,8 @@ class OrderView:
     """How the queue names the task's branch."""
     target: str | None
     """The branch into which it is merged."""
+    allowance_usd: float | None = None
+    """What the attempt may spend in US dollars, also the document's `max_budget_usd`; null: no bound."""
     artifacts: tuple[dict[str, Any], ...] = ()
     """Files that came with the task: name, size, sha256, media_type."""
 
@@ -349,6 +351,7 @@ def _view(given: GivenClaim, artifacts: Sequence[StoredArtifact]) -> ClaimView:
             order.base_commit,
             order.branch,
             order.target,
+            order.allowance_usd,
             tuple(map(asdict, artifacts)),
         ),
     )

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,9 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config import schema
 from task_queue.config.locations import Locations, demand_trust
 from task_queue.config.source_settings import Source
-from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.admission.bounds import bounds_of
+from task_queue.daemon.admission.configured import limits_for
+from task_queue.daemon.admission.running import RunningPlaces, RunningTasks
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
@@ -33,9 +35,9 @@ from task_queue.dispatch.finishing import HandedInWork
 from task_queue.dispatch.leased_source import LeasedSource
 from task_queue.dispatch.out_of_sight import OrdersOfWorkers, RunnersOutOfSight
 from task_queue.dispatch.rules import ConfiguredRules
+from task_queue.dispatch.said import said_of
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import Event, SourceClosed, SourceDrained, SourceOpened, TaskSettled
-from task_queue.domain.lease import why_unfetched
 from task_queue.domain.model import Result
 from task_queue.domain.source_pause import SourcePauseState
 from task_queue.domain.task import TaskId, TaskState
@@ -56,6 +58,7 @@ log = logging.getLogger(__name__)
 _LONGEST_WAIT_FOR_A_TIME_S = 60.0
 _LOOK_WITHOUT_SOURCES_EVERY_S = 60.0
 """The configuration may list one by then; a worker that asks is not kept waiting for that (``refresh``)."""
+_LOOK_WHILE_HELD_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,23 @@ class WorkerSources:
         self._sources: dict[str, LeasedSource] = {}
         self._opened: dict[str, _OpenedSource] = {}
         self._orders: dict[str, ConfiguredOrders] = {}
-        self._rules = ConfiguredRules(
-            locations, lambda: self._config, self._sources, self._orders, clock=clock, environ=os.environ
+        places = RunningPlaces(
+            locations.leased_running, locations.running, locations.running_lock, survives_boot=True
         )
-        self._accounts = WorkerAccounts(clock, Ledger(locations.ledger), lambda: self._rules.bounds)
+        self._limits = limits_for(
+            locations, lambda: self._config, clock=clock, running=RunningTasks(places), emit=self._events.emit
+        )
+        self._resumed: dict[str, str] = {}
+        """When a person last let each source go on."""
+        self._rules = ConfiguredRules(
+            locations,
+            lambda: self._config,
+            self._sources,
+            self._orders,
+            self._limits,
+            environ=os.environ,
+        )
+        self._accounts = WorkerAccounts(self._limits)
         self.claims = LeasedClaims(self._sources, self._rules, self._accounts, clock)
         self._handed_in = HandedInWork(
             lambda: self.claims.lock, self._orders, self._artifact, self._look_again
@@ -126,7 +142,8 @@ class WorkerSources:
         self._events.close()
 
     def refresh(self) -> None:
-        """Serve what the configuration lists by now."""
+        """Serve what the configuration lists by now, as people let it."""
+        self._look_at_people()
         stamp = _stamp_of(self._locations.config)
         if stamp == self._seen:
             return
@@ -138,8 +155,26 @@ class WorkerSources:
             self._seen = stamp
             return
         with self.claims.lock:
-            self._config, self._seen = config, stamp
+            self._config = config
             self._apply()
+            self._seen = stamp
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """What front ends show of each source, by its id."""
+        with self.claims.lock:
+            return {
+                source.id: said_of(source, self._limits, self._fetching.get(source.id, {}))
+                for source in self._sources.values()
+            }
+
+    def _look_at_people(self) -> None:
+        """One may have let a source go on that the breaker had stopped."""
+        with self.claims.lock:
+            for source_id in self._sources:
+                resumed = self._pauses.resumed(source_id)
+                if self._resumed.setdefault(source_id, resumed) != resumed:
+                    self._resumed[source_id] = resumed
+                    self._limits.resumed(source_id)
 
     def write_base(self, claim_id: str, worker: str | None, file: Path, have: Sequence[str]) -> bool:
         """As ``ConfiguredRules.base_of``; of a live claim, raises as ``claims.demand_held``."""
@@ -164,9 +199,12 @@ class WorkerSources:
                     swept = now
                     self._watcher.check()
                     self._touch_all()
+                self._limits.look_at_others()
                 wait_s = self.claims.sweep()
                 self._note_drained()
                 self._write_state()
+                if self._is_held:
+                    wait_s = min(_LOOK_WHILE_HELD_S, _LOOK_WHILE_HELD_S if wait_s is None else wait_s)
             except Exception:  # the queue has a defect: said, and the other requests are answered
                 log.exception("sources of workers not looked at")
                 wait_s = None
@@ -179,6 +217,11 @@ class WorkerSources:
             return _LOOK_WITHOUT_SOURCES_EVERY_S
         rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
         return rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
+
+    @property
+    def _is_held(self) -> bool:
+        """Something waits for what only another process, a person or the time says."""
+        return any(source["holds"] is not None for source in self._state.get("sources", {}).values())
 
     def _touch_all(self) -> None:
         with self.claims.lock:
@@ -200,12 +243,7 @@ class WorkerSources:
 
     def _write_state(self) -> None:
         """Publish what front ends show of these sources, when it changed."""
-        with self.claims.lock:
-            sources = {
-                source.id: _said_of(source, self._fetching.get(source.id, {}))
-                for source in self._sources.values()
-            }
-        state = {"schema_version": 1, "pid": os.getpid(), "sources": sources}
+        state = {"schema_version": 1, "pid": os.getpid(), "sources": self.described()}
         if state == self._state:
             return
         try:
@@ -217,6 +255,7 @@ class WorkerSources:
 
     def _apply(self) -> None:
         wanted = {source.id: source for source in self._config.sources if source.is_remote}
+        self._limits.configure(bounds_of(self._config), serves=wanted)
         for source_id, opened in list(self._opened.items()):
             source = wanted.get(source_id)
             if source is None or source.path != opened.source.path:
@@ -235,6 +274,7 @@ class WorkerSources:
         self._keyed.forget(source_id)
         self._cycles.discard_all(source_id)
         self._fetching.pop(source_id, None)
+        self._limits.forget(source_id)
         self._note(SourceClosed(source_id))
 
     def _open(self, source: Source) -> None:
@@ -245,7 +285,7 @@ class WorkerSources:
             source,
             locations.private,
             os.environ,
-            allowance=lambda _source, _wanted: None,
+            allowance=lambda _source, _task_id, _wanted: None,
             trust=self._trust,
             worktrees=locations.worktrees,
             temporary=locations.temporary,
@@ -318,15 +358,6 @@ class WorkerSources:
 
     def _result_of(self, task_id: TaskId) -> Result | None:
         return result_in((Layout(source.path) for source in self._config.sources), task_id)
-
-
-def _said_of(source: LeasedSource, fetching: Mapping[str, str | None]) -> dict[str, Any]:
-    """As the daemon says it of the sources that it serves. *fetching*: see ``WorkerSources``."""
-    if source.trouble is not None:
-        return {"state": "unavailable", "why": source.trouble, "holds": "everything", "watch": "events"}
-    why = why_unfetched(fetching)
-    said = {"state": "serving", "why": why, "holds": None, "watch": "events"}
-    return said if why is None else said | {"needs_person": True}
 
 
 def _stamp_of(path: Path) -> tuple[int, int, int, int] | None:

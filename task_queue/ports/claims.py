@@ -95,6 +95,8 @@ class WorkOrder:
     """How the queue names the task's branch."""
     target: str | None
     """The branch into which it is merged."""
+    allowance_usd: float | None = None
+    """What is set aside for the attempt, which is also the document's ``max_budget_usd``; None: no bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,25 @@ def test_the_daemon_leaves_such_a_source_alone(a_bench: Callable[..., ApiBench])
     assert bench.rig.json("tasks", "show", "task-far")["state"] == "completed"
 
 
+def test_places_are_those_of_the_daemon_and_the_workers(a_bench: Callable[..., ApiBench]) -> None:
+    """Two processes, one limit: what a worker has in its hands keeps a task of the daemon's waiting, which goes on
+    by itself."""
+    bench = a_bench(limits={"running": 1}, sweep_seconds=3600)
+    bench.rig.start()
+    bench.rig.drop_command("task-far", "true", source="far")
+    eventually(lambda: bench.state.get("pid"))
+    given = claim(bench, wait_seconds=10)
+    bench.rig.drop_command("task-near", "true")
+
+    def why() -> str:
+        found = {each["id"]: each for each in bench.rig.json("status")["sources"]}["a"]
+        return str(found["why"])
+
+    eventually(lambda: "all 1 places for agents are taken" in why())
+    assert complete(bench, given).json["answer"] == "applied"
+    eventually((bench.rig.queue() / "completed" / "task-near.md").exists)
+
+
 def test_status_says_who_serves_a_source_and_who_works(a_bench: Callable[..., ApiBench]) -> None:
     bench = a_bench()
     bench.rig.drop_command("task-far", "true", source="far")
