@@ -100,7 +100,8 @@ def get_diff(task_id: TaskPath, installation: InstallationNow, caller: CallerNow
     """What the commits of a task that has ended change, as a patch; 410 where the repository has them no more."""
     task = tracked(installation, task_id, caller, kept)
     diff = diff_of(installation, task.id)
-    headers = {"base-commit": diff.base, "tip-commit": diff.tip, "cut": str(diff.is_cut).lower()}
+    tip = {"tip-commit": diff.tip} if diff.tip else {}
+    headers = {"base-commit": diff.base, **tip, "cut": str(diff.is_cut).lower()}
     return Response(diff.patch.encode(), media_type="text/x-diff", headers=headers)
 
 

@@ -52,6 +52,7 @@ class Operations:
     retry = _Asked(task_operations.retry)
     acknowledge = _Asked(task_operations.acknowledge)
     land = _Asked(task_operations.land)
+    undo = _Asked(task_operations.undo)
     bulk = _Asked(task_operations.bulk)
     document = _Asked(task_operations.document)
     result = _Asked(task_operations.result)

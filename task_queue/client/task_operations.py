@@ -106,9 +106,20 @@ def change(
     return telling("PATCH", _at(task_id), _TASK, content, headers=headers)
 
 
-def retry(task_id: str, *, fresh: bool = False) -> Operation[TrackedTask]:
-    """Try a failed task again; *fresh*: in a new session and a new checkout."""
-    return telling("POST", _at(task_id, "retry"), _TASK, {"fresh": fresh})
+def retry(
+    task_id: str,
+    *,
+    fresh: bool = False,
+    begin_at: str | None = None,
+    note: str = "",
+    model: str | None = None,
+) -> Operation[TrackedTask]:
+    """Try a failed task again; *fresh*: in a new session and a new checkout.
+
+    *begin_at* is the first phase that is done again (``verify``, ``audit``, ``land``), *note* is for the agent.
+    """
+    content = {"fresh": fresh, "begin_at": begin_at, "note": note, "model": model}
+    return telling("POST", _at(task_id, "retry"), _TASK, content)
 
 
 def acknowledge(task_id: str) -> Operation[TrackedTask]:
@@ -119,6 +130,11 @@ def acknowledge(task_id: str) -> Operation[TrackedTask]:
 def land(task_id: str) -> Operation[TrackedTask]:
     """Merge the branch of a completed task; takes as long as its checks."""
     return telling("POST", _at(task_id, "land"), _TASK, takes_s=_LANDING_TAKES_S)
+
+
+def undo(task_id: str) -> Operation[TrackedTask]:
+    """Take back what a completed task has landed; takes as long as its checks."""
+    return telling("POST", _at(task_id, "undo"), _TASK, repeatable=True, takes_s=_LANDING_TAKES_S)
 
 
 def bulk(

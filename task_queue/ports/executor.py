@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
@@ -145,6 +146,10 @@ class Order:
     """Seals of what earlier attempts had finished."""
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
+    person_note: str = ""
+    """For the agent, from the person who had the task tried again."""
+    begin_at: RetryFrom | None = None
+    """The phase that such a person wants done first; what was done before it counts."""
     fresh: bool = False
     """A checkout of an earlier attempt is not gone on with; what is in it is kept."""
     dependencies: tuple[Dependency, ...] = ()

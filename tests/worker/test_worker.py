@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.processes import runs
+from tests.sampling import short_and_long
 from tests.waiting import eventually, within
 from tests.worker.bench import WorkerBench
 
@@ -351,4 +352,18 @@ def test_a_second_signal_changes_nothing(make_bench: MakeBench) -> None:
     worker.send_signal(signal.SIGTERM)
 
     assert bench.stop_worker(worker, number=signal.SIGINT) == 0
+    assert bench.processes() == []
+
+
+@pytest.mark.parametrize(("option", "left"), short_and_long([("--once", 1)], [("--drain", 0)]))
+def test_a_worker_ends_by_itself(make_bench: MakeBench, option: str, left: int) -> None:
+    """After one task, or once there is none; the others are untouched, and nothing of it runs on."""
+    bench = make_bench()
+    tasks = [bench.submit("echo done > note.txt") for _ in range(2)]
+    worker = bench.start_worker(option)
+
+    assert worker.wait(timeout=90) == 0, bench.said()
+    done = 2 - left
+    assert [bench.ended(task_id)["status"] for task_id in tasks[:done]] == ["completed"] * done
+    assert [bench.task(task_id)["status"] for task_id in tasks[done:]] == ["queued"] * left
     assert bench.processes() == []
