@@ -12,17 +12,17 @@ from task_queue.domain.holds import AgentHold
 from task_queue.domain.lease import why_unfetched
 
 
-def said_of(source: LeasedSource, limits: SharedLimits, fetching: Mapping[str, str | None]) -> dict[str, Any]:
-    """*fetching*: as ``WorkerSources`` keeps it of this source."""
+def said_of(source: LeasedSource, limits: SharedLimits, asked: Mapping[str, str | None]) -> dict[str, Any]:
+    """*asked*: as in ``why_unfetched``."""
     why, holds = _held(source, limits)
-    unfetched = why_unfetched(fetching) if why is None else None
+    unfetched = why_unfetched(asked)
     runs = [each for task in limits.running.of(source.id) if (each := described(task)) is not None]
     return {
         "state": "serving" if source.trouble is None else "unavailable",
         "why": why or unfetched,
         "holds": holds,
         "runs": runs,
-        "needs_person": unfetched is not None or limits.tripped(source.id) is not None,
+        "needs_person": limits.tripped(source.id) is not None or (why is None and unfetched is not None),
         "watch": "events",
     }
 

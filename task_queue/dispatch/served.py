@@ -56,9 +56,9 @@ from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 _LONGEST_WAIT_FOR_A_TIME_S = 60.0
-_LOOK_WHILE_HELD_S = 2.0
 _LOOK_WITHOUT_SOURCES_EVERY_S = 60.0
 """The configuration may list one by then; a worker that asks is not kept waiting for that (``refresh``)."""
+_LOOK_WHILE_HELD_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class WorkerSources:
     @property
     def _is_held(self) -> bool:
         """Something waits for what only another process, a person or the time says."""
-        return any(source["why"] is not None for source in self._state.get("sources", {}).values())
+        return any(source["holds"] is not None for source in self._state.get("sources", {}).values())
 
     def _touch_all(self) -> None:
         with self.claims.lock:
@@ -273,8 +273,8 @@ class WorkerSources:
         self._orders.pop(source_id)
         self._keyed.forget(source_id)
         self._cycles.discard_all(source_id)
-        self._limits.forget(source_id)
         self._fetching.pop(source_id, None)
+        self._limits.forget(source_id)
         self._note(SourceClosed(source_id))
 
     def _open(self, source: Source) -> None:
