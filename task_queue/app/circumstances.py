@@ -245,7 +245,9 @@ class Circumstances:
         return any_of(models_held(account, now, source=source.id), near)
 
 
-def listed(content: dict[str, Any], entry: SourceEntry, *, roots: tuple[str, ...]) -> ListedSource:
+def listed(
+    content: dict[str, Any], entry: SourceEntry, *, roots: tuple[str, ...] | None = None
+) -> ListedSource:
     """The source *entry* of the configuration whose JSON is *content*; *roots* as in ``document.layers_of``."""
     lacking = document.lacks_workspace(content, entry)
     return ListedSource(

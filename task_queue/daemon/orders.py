@@ -189,6 +189,7 @@ class ConfiguredOrders:
             temporary=self.temporary,
             log=place.log,
             queue_dirs=self._closed,
+            artifacts=place.artifacts,
             workspace=workspace,
             settings=settings,
             executor=executor,

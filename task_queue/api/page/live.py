@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -18,12 +19,12 @@ from starlette.concurrency import run_in_threadpool
 from task_queue.api.page.visitors import SignInNeededError, Visitor, visitor
 from task_queue.api.settings import ServedApi
 from task_queue.api.streams import streamed
-from task_queue.app.event_feed import end_of_log
+from task_queue.app.event_feed import end_of_log, folders_of_log
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
 from task_queue.domain.errors import TaskQueueError, UnknownTaskError
 
-_LOOK_EVERY_S = 0.4
+_REST_S = 0.4
 _MAKE_RUNNING_EVERY_S = 1.0
 _MAKE_EVERY_S = 10.0
 _SAY_EVERY_S = 15.0
@@ -147,20 +148,34 @@ async def _keep(api: ServedApi, shown: _Shown, seen: Visitor, make: MakePart) ->
     """Make it again whenever it may look different; until cancelled."""
     loop = asyncio.get_running_loop()
     end, made_at, moves, takes_s = "", 0.0, False, 0.0
-    while not (api.ends.is_set() or shown.over):
-        now = loop.time()
-        installation = api.installation.again()
-        grown = await run_in_threadpool(end_of_log, installation)
-        after = _MAKE_RUNNING_EVERY_S if moves else _MAKE_EVERY_S
-        if shown.html is None or grown != end or now - made_at >= after:
-            end, made_at = grown, now
-            try:
-                part = await run_in_threadpool(make, installation, seen, api.kept)
-            except UnknownTaskError as error:
-                await shown.end(f"{error}."[:1].upper() + f"{error}."[1:])
-            except (TaskQueueError, OSError):
-                await shown.end()
-            else:
-                moves, takes_s = part.moves, loop.time() - now
-                await shown.become(part.html)
-        await asyncio.sleep(max(_LOOK_EVERY_S, takes_s))  # at most half of the time is spent on it
+    watcher = api.folder_watch.watcher()
+    try:
+        while not (api.ends.is_set() or shown.over):
+            now = loop.time()
+            installation = api.installation.again()
+            is_watched = watcher.watch(await run_in_threadpool(_folders_of, installation))
+            grown = await run_in_threadpool(end_of_log, installation)
+            after = _MAKE_RUNNING_EVERY_S if moves else _MAKE_EVERY_S
+            if shown.html is None or grown != end or now - made_at >= after:
+                end, made_at = grown, now
+                try:
+                    part = await run_in_threadpool(make, installation, seen, api.kept)
+                except UnknownTaskError as error:
+                    await shown.end(f"{error}."[:1].upper() + f"{error}."[1:])
+                except (TaskQueueError, OSError):
+                    await shown.end()
+                else:
+                    moves, takes_s = part.moves, loop.time() - now
+                    await shown.become(part.html)
+                    after = _MAKE_RUNNING_EVERY_S if moves else _MAKE_EVERY_S
+            await asyncio.sleep(max(_REST_S, takes_s))  # at most half of the time is spent on it
+            await watcher.wait(made_at + after - loop.time() if is_watched else _REST_S)
+    finally:
+        watcher.close()
+
+
+def _folders_of(installation: Installation) -> tuple[Path, ...]:
+    try:
+        return folders_of_log(installation)
+    except OSError:
+        return ()
