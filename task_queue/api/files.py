@@ -143,7 +143,7 @@ def _followed(
 ) -> Response:
     """*first*, and what follows it."""
     waiting = [first]
-    end, attempt = first.end, first.attempt
+    end, attempt, folders = first.end, first.attempt, first.folders
 
     def look() -> Wave:
         nonlocal end
@@ -157,7 +157,7 @@ def _followed(
             return Wave("".join(_frames(part)), more_at_once=bool(part.data))
         return Wave(f"event: end\ndata: {attempt}\n\n", is_last=True)
 
-    return stream(api, caller, look, close=waiting.clear)
+    return stream(api, caller, look, close=waiting.clear, folders=lambda: folders)
 
 
 def _frames(part: TranscriptPart) -> Iterator[str]:

@@ -170,11 +170,13 @@ def artifacts(task_id: str) -> Operation[ArtifactsAnswer]:
     return asking(_at(task_id, "artifacts"), reading(ArtifactsAnswer))
 
 
-def artifact(task_id: str, name: str, *, offset: int = 0) -> Operation[bytes]:
-    """All of a file from *offset* on."""
+def artifact(task_id: str, name: str, *, offset: int = 0, length: int | None = None) -> Operation[bytes]:
+    """*length* bytes of a file from *offset* on, or fewer where it ends before; None: all of them."""
     path = _at(task_id, "artifacts", part(name))
-    headers = {"range": f"bytes={offset}-"} if offset else {}
-    good = (206,) if offset else (200,)
+    is_part = offset > 0 or length is not None
+    last = "" if length is None else offset + length - 1
+    headers = {"range": f"bytes={offset}-{last}"} if is_part else {}
+    good = (206,) if is_part else (200,)
     return Operation("GET", path, _bytes, headers=headers, repeatable=True, takes_s=_FILES_TAKE_S, good=good)
 
 

@@ -201,7 +201,7 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         source,
         in_force.locations.private,
         in_force.environ,
-        allowance=lambda _source, _wanted: None,
+        allowance=lambda _source, _task_id, _wanted: None,
         trust=SettingsTrust(in_force.locations.trusted_settings),
         worktrees=in_force.locations.worktrees,
         temporary=in_force.locations.temporary,

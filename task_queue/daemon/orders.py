@@ -23,7 +23,7 @@ from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
-from task_queue.domain.document.naming import copy_of
+from task_queue.domain.document.naming import copy_of, task_id_of
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import Settings
@@ -61,8 +61,8 @@ class ConfiguredOrders:
     private: tuple[Path, ...]
     """What besides the sources' folders no agent may touch: configuration, state."""
     environ: Mapping[str, str]
-    allowance: Callable[[str, float | None], float | None]
-    """Sets aside what an attempt of the source may spend today; see ``admission``."""
+    allowance: Callable[[str, TaskId, float | None], float | None]
+    """Sets aside what an attempt of a task of the source may spend today; see ``admission``."""
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
@@ -189,6 +189,7 @@ class ConfiguredOrders:
             temporary=self.temporary,
             log=place.log,
             queue_dirs=self._closed,
+            artifacts=place.artifacts,
             workspace=workspace,
             settings=settings,
             executor=executor,
@@ -214,7 +215,11 @@ class ConfiguredOrders:
             meter=meter_of(earlier, claim.session_id),
             turns_used=sum(attempt.num_turns for attempt in earlier),
             allowance_usd=(
-                self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
+                self.allowance(
+                    self.source.id,
+                    task_id_of(claim.document),
+                    None if cap is None else max(0.0, cap - spent),
+                )
                 if executor is ExecutorKind.CLAUDE
                 else None
             ),

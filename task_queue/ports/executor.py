@@ -116,6 +116,8 @@ class Order:
     git: GitSetup
     settings: Settings
     executor: ExecutorKind
+    artifacts: Path | None = None
+    """The folder of the files that came with the task, which need not be there."""
     closed_dirs: tuple[Path, ...] = ()
     """Folders of the owner's that the agent's file tools may read only."""
     argv: tuple[str, ...] = ()
@@ -177,6 +179,10 @@ class Order:
 def marker_of(source: str, claim: Claim) -> str:
     """What every process of the attempt carries, so that it can be found whatever else was lost."""
     return f"{source}:{claim.task_id}:{claim.attempt}:{claim.session_id}"
+
+
+ARTIFACTS_VARIABLE = "TASK_QUEUE_ARTIFACTS"
+"""Names, to what carries a task out, a folder with copies of the files that came with it."""
 
 
 class Transcript(Protocol):

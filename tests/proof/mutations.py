@@ -198,7 +198,7 @@ MUTATIONS = (
     Mutation(
         "an adopted runner takes no place",
         _SUPERVISION,
-        "self._admission.count_in(self._source, self._may_spend(claim), task=self._as_it_waited(claim))",
+        "self._admission.count_in(self._source, task_id, may_spend, task=task)",
         "pass",
         _WAITING,
     ),
