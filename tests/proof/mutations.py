@@ -198,7 +198,7 @@ MUTATIONS = (
     Mutation(
         "an adopted runner takes no place",
         _SUPERVISION,
-        "self._admission.count_in(self._source, task_id, may_spend, task=task)",
+        "self._admission.count_in(self._source, task_id, self.may_spend(claim), task=as_it_waited)",
         "pass",
         _WAITING,
     ),
