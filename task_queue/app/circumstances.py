@@ -22,6 +22,7 @@ from task_queue.config.locations import Locations
 from task_queue.domain.source_pause import SourcePause
 from task_queue.domain.task import TaskId
 from task_queue.platform.json_files import texts_in
+from task_queue.platform.trust import JudgedWays
 from task_queue.store.folder.layout import Layout
 from task_queue.store.pauses import Pauses
 from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
@@ -53,6 +54,8 @@ class Circumstances:
         """
         self.now = now
         self.sources = tuple(sources)
+        self.judged: JudgedWays = {}
+        """Whom the folders that were looked at can be trusted with."""
         self.snapshots = Snapshots(
             (ReadSource(source.id, source.folders, source.layers) for source in self.sources),
             read_limit=read_limit,
@@ -242,13 +245,15 @@ class Circumstances:
         return any_of(models_held(account, now, source=source.id), near)
 
 
-def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
-    """The source *entry* of the configuration whose JSON is *content*."""
+def listed(
+    content: dict[str, Any], entry: SourceEntry, *, roots: tuple[str, ...] | None = None
+) -> ListedSource:
+    """The source *entry* of the configuration whose JSON is *content*; *roots* as in ``document.layers_of``."""
     lacking = document.lacks_workspace(content, entry)
     return ListedSource(
         entry.id,
         Layout(entry.path),
-        layers=lambda: document.layers_of(content, entry),
+        layers=lambda: document.layers_of(content, entry, roots=roots),
         description=entry.description,
         paused=entry.paused,
         trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from task_queue.daemon.admission import SharedLimits
 from task_queue.daemon.admission.running import described
 from task_queue.dispatch.leased_source import LeasedSource
 from task_queue.domain.holds import AgentHold
+from task_queue.domain.lease import why_unfetched
 
 
-def said_of(source: LeasedSource, limits: SharedLimits) -> dict[str, Any]:
+def said_of(source: LeasedSource, limits: SharedLimits, asked: Mapping[str, str | None]) -> dict[str, Any]:
+    """*asked*: as in ``why_unfetched``."""
     why, holds = _held(source, limits)
+    unfetched = why_unfetched(asked)
     runs = [each for task in limits.running.of(source.id) if (each := described(task)) is not None]
     return {
         "state": "serving" if source.trouble is None else "unavailable",
-        "why": why,
+        "why": why or unfetched,
         "holds": holds,
         "runs": runs,
-        "needs_person": limits.tripped(source.id) is not None,
+        "needs_person": limits.tripped(source.id) is not None or (why is None and unfetched is not None),
         "watch": "events",
     }
 

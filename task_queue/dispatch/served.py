@@ -56,6 +56,8 @@ from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 _LONGEST_WAIT_FOR_A_TIME_S = 60.0
+_LOOK_WITHOUT_SOURCES_EVERY_S = 60.0
+"""The configuration may list one by then; a worker that asks is not kept waiting for that (``refresh``)."""
 _LOOK_WHILE_HELD_S = 2.0
 
 
@@ -117,6 +119,8 @@ class WorkerSources:
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
         self._state: dict[str, Any] = {}
+        self._fetching: dict[str, dict[str, str | None]] = {}
+        """For each source, which workers asked that fetch its repository, and which that do not: its name then."""
         self._thread = threading.Thread(target=self._serve, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -158,7 +162,10 @@ class WorkerSources:
     def described(self) -> dict[str, dict[str, Any]]:
         """What front ends show of each source, by its id."""
         with self.claims.lock:
-            return {source.id: said_of(source, self._limits) for source in self._sources.values()}
+            return {
+                source.id: said_of(source, self._limits, self._fetching.get(source.id, {}))
+                for source in self._sources.values()
+            }
 
     def _look_at_people(self) -> None:
         """One may have let a source go on that the breaker had stopped."""
@@ -174,6 +181,13 @@ class WorkerSources:
         epoch = claim_id_in(claim_id).attempt
         source_id, task_id = self.claims.demand_held(claim_id, epoch=epoch, worker=worker)
         return self._rules.base_of(source_id, task_id, file, have)
+
+    def note_fetching(self, source_id: str, worker: str, lacks: str | None) -> None:
+        """*worker* would carry out a task of the source; *lacks*: but for the repository of that name."""
+        asked = self._fetching.setdefault(source_id, {})
+        if asked.get(worker, "") != lacks:
+            asked[worker] = lacks
+            self._wakeup.wake()
 
     def _serve(self) -> None:
         swept = self._clock.monotonic()
@@ -195,14 +209,19 @@ class WorkerSources:
                 log.exception("sources of workers not looked at")
                 wait_s = None
             self._changed()
-            rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
-            longest = rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
-            self._wakeup.wait(longest)
+            self._wakeup.wait(self._longest_rest_s(swept, wait_s))
+
+    def _longest_rest_s(self, swept: float, wait_s: float | None) -> float:
+        """*wait_s*: until something is due by itself. Where nothing is served, a worker's question is what counts."""
+        if not self._sources:
+            return _LOOK_WITHOUT_SOURCES_EVERY_S
+        rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
+        return rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
 
     @property
     def _is_held(self) -> bool:
         """Something waits for what only another process, a person or the time says."""
-        return any(source["why"] is not None for source in self._state.get("sources", {}).values())
+        return any(source["holds"] is not None for source in self._state.get("sources", {}).values())
 
     def _touch_all(self) -> None:
         with self.claims.lock:
@@ -254,6 +273,7 @@ class WorkerSources:
         self._orders.pop(source_id)
         self._keyed.forget(source_id)
         self._cycles.discard_all(source_id)
+        self._fetching.pop(source_id, None)
         self._limits.forget(source_id)
         self._note(SourceClosed(source_id))
 

@@ -142,6 +142,30 @@ def test_sources_are_added_for_workers(a_bench: Callable[..., ApiBench]) -> None
     assert "names no repository" in bench.rig.cli("doctor").stdout
 
 
+def test_a_task_is_offered_to_those_who_fetch_its_repository(a_bench: Callable[..., ApiBench]) -> None:
+    """Where nobody who asked does, a person hears what to start."""
+    bench = a_bench(far={"repository": "https://git.example.org/team/shop.git"})
+    bench.start()
+    bench.rig.drop_command("task-1", "true", source="far")
+    other, shop = ["git.example.org/team/other"], ["git@git.example.org:team/shop"]
+    eventually(lambda: "task-1" in bench.get("/v1/tasks").data.decode(), what="it is there")
+
+    def needs() -> str:
+        return " ".join(bench.rig.cli("status").stdout.split())
+
+    assert claim(bench, repositories=other) is None
+    assert claim(bench, repositories=[]) is None
+    assert claim(bench, repositories=["*"], except_repositories=shop) is None
+    eventually(
+        lambda: "no worker that asked fetches git.example.org/team/shop (w1): start one" in needs(),
+        what="it is said",
+    )
+    given = claim(bench, worker_id="w2", repositories=[*other, *shop])
+
+    assert given["order"]["task_id"] == "task-1"
+    eventually(lambda: "no worker that asked" not in needs(), what="it is over")
+
+
 def test_slots_are_for_workers_only(a_bench: Callable[..., ApiBench]) -> None:
     bench = a_bench(far={"served_by": "daemon"})
 

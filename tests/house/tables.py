@@ -99,6 +99,7 @@ EVENTS: dict[str, str] = {
     "released": "the task is in `pending/` again; `counted`: the attempt counts against `max_attempts`",
     "retried": "a person gave a task another try that failed, or that waited for a person",
     "landed": "the branch of a task that had ended was merged later",
+    "undone": "what a task had landed was taken back",
     "cancel_asked": "a person cancelled the task; `settled` follows once it has ended",
     "edited": "the document was changed while it ran; the newer text is kept in `pending/` as `kept_as`",
     "progress": "who works on the task elsewhere said how far it is; `percent` never falls",
