@@ -102,7 +102,7 @@ def landing_actions(result: Record) -> LandingActions:
     from task_queue.domain.work.undoing import UndoWay
 
     landing: object = result.get("landing")
-    about = cast("Record", landing) if isinstance(landing, dict) else {}
+    about: Record = cast("Record", landing) if isinstance(landing, dict) else {}
     state = text_in(about, "state")
     moved_back = state == LandingState.UNDONE and text_in(about, "way") == UndoWay.MOVE_BACK
     return {

@@ -249,14 +249,13 @@ class Supervision:
         runner = self._live_runner(claim, run, has_ending=False) if run is not None else None
         if runner is not None:
             task_id = naming.task_id_of(claim.document)
-            may_spend, task = self.may_spend(claim), self._as_it_waited(claim)
-            self._admission.count_in(self._source, task_id, may_spend, task=task)
+            as_it_waited = self._as_it_waited(claim)
+            self._admission.count_in(self._source, task_id, self.may_spend(claim), task=as_it_waited)
             try:
                 self._emit(events.TaskAdopted(self._source, claim.task_id, claim.attempt))
                 # The time before that, with an earlier daemon, is not known for sure.
                 settings = self._settings(claim)
-                limit = settings.timeout + _BACKSTOP if settings else None
-                self._wait_for(claim, runner, limit=limit)
+                self._wait_for(claim, runner, limit=settings.timeout + _BACKSTOP if settings else None)
             finally:
                 self._admission.leave(self._source, task_id)
 
@@ -303,10 +302,8 @@ class Supervision:
                     attempt.kill()
                     self._commit_for_killed(claim, outcome_if_killed)
                     return
-                if (
-                    self._admission.is_probing(self._source, naming.task_id_of(claim.document))
-                    and progress_of(self._attempts.transcript(claim)).turns
-                ):
+                is_probing = self._admission.is_probing(self._source, naming.task_id_of(claim.document))
+                if is_probing and progress_of(self._attempts.transcript(claim)).turns:
                     self._admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
                 if held_still:

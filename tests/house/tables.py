@@ -164,7 +164,7 @@ CONFIGURATION: dict[str, str] = {
     "checks.env": "names of [secret variables](#secret-variables) that `verify`, `setup`, git and hooks get, too: as the agent has them, else as the daemon has them",
     "executors.<name>.kind": "`command`",
     "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
-    "limits.running": "agents at once",
+    "limits.running": "agents at once, those of [workers](guide/workers.md) included",
     "limits.daily_budget_usd": "most that all tasks may cost in a day, in US dollars",
     "limits.max_pending": "with that many waiting, `tasks add` refuses; a dropped file is always accepted",
     "limits.memory_mb": "an attempt whose processes use more memory ends as `crashed`",
