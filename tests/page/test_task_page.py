@@ -112,6 +112,13 @@ def test_what_came_of_it_is_shown_and_all_of_it_is_text(bench: PageBench) -> Non
     page.goto(f"{bench.url}/tasks/task-evil/transcript?text=IMG%20SRC%3Dx%20onerror%3D%22window")
     assert page.locator("#entries .entry").count() > 0
     assert bench.complaints == []
+    page.goto(f"{bench.url}/tasks/task-evil")
+    page.get_by_text("Retry from…").click()
+    page.get_by_label("Phase").select_option("verify")
+    page.get_by_label("Note to the agent").fill("Look <b>again</b>")
+    page.get_by_role("button", name="Retry from there").click()
+    expect(page.get_by_role("alert")).to_contain_text("verify")
+    expect(page.locator("pre")).to_have_text("Look <b>again</b>")
 
 
 def test_a_branch_is_read_in_colours_landed_and_taken_back(a_bench: Callable[..., PageBench]) -> None:

@@ -19,7 +19,7 @@ from task_queue.app.installation import Installation
 from task_queue.app.patching import TaskPatch, patch
 from task_queue.app.tracked_task import TrackedTask
 from task_queue.app.tracking import KeptDocuments, demand_change
-from task_queue.domain.attempt.retry_wish import RetryWish
+from task_queue.domain.attempt.retry_wish import MOST_NOTE_CHARS, RetryFrom, RetryWish
 from task_queue.domain.errors import TaskQueueError
 
 router = APIRouter(prefix="/tasks/{task_id}", include_in_schema=False)
@@ -64,8 +64,14 @@ def cancel(form: _Form) -> Response:
 
 
 @router.post("/retry")
-def retry(form: _Form, fresh: Annotated[bool, Form()] = False) -> Response:
-    return form.act("retry", lambda task: retrying.retry(form.installation, task.id, RetryWish(fresh=fresh)))
+def retry(
+    form: _Form,
+    fresh: Annotated[bool, Form()] = False,
+    begin_at: Annotated[RetryFrom | None, Form()] = None,
+    note: Annotated[str, Form(max_length=MOST_NOTE_CHARS)] = "",
+) -> Response:
+    wish = RetryWish(fresh=fresh, begin_at=begin_at, note=note)
+    return form.act("retry", lambda task: retrying.retry(form.installation, task.id, wish), typed=note)
 
 
 @router.post("/acknowledge")
