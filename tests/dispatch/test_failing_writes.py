@@ -57,6 +57,7 @@ def test_whichever_write_fails_nothing_stays_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     disk = FullDisk(monkeypatch)
+    refused = 0
     for refused in itertools.count():
         with_one_slot = {"slots": 1}
         bench = FolderBench(tmp_path / str(refused), a=with_one_slot)

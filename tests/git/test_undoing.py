@@ -121,6 +121,7 @@ def test_what_others_built_on_is_reverted(how: str, request: pytest.FixtureReque
     assert "Checked-By: hook" in landed.scratch.run("log", "-1", "--format=%B", "main")
     again = landed.undo()
     assert isinstance(again, Undone)
+    assert isinstance(outcome, Undone)
     assert (again.reverted_by, landed.now) == (outcome.reverted_by, outcome.reverted_by)
 
 
