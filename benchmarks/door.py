@@ -134,9 +134,8 @@ def _told(seconds: list[float]) -> str:
 
 
 def _cpu_ms(pid: int) -> float:
-    """Of the threads that it has now."""
-    files = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(file.read_text().split()[0]) for file in files) / 1e6
+    """Of all its threads, those that have ended included (clock_getcpuclockid(3), for the whole process)."""
+    return time.clock_gettime((~pid << 3) | 2) * 1000
 
 
 def _rss_mb(pid: int) -> float:

@@ -46,13 +46,22 @@ def send_frames(client: Client, queue: PrivateQueue, held: HeldTask) -> FramesSe
 
 def upload_bundle(client: Client, held: HeldTask, name: str, file: Path) -> None:
     """All of *file*, from where an earlier try ended. Raises ApiError, Unreachable, OSError."""
+    start = client.uploaded(held.task_id, name) or 0
+    if start > file.stat().st_size:
+        start = 0  # of an earlier bundle; this one replaces it
+    try:
+        _upload(client, held, name, file, start=start)
+    except ApiError as error:
+        if error.code != "digest_mismatch" or start == 0:
+            raise
+        _upload(client, held, name, file, start=0)  # git packed it in another way after a restart
+
+
+def _upload(client: Client, held: HeldTask, name: str, file: Path, *, start: int) -> None:
     total = file.stat().st_size
+    claim = f"{held.claim.id};epoch={held.claim.epoch}"
     with file.open("rb") as content:
         digest = base64.b64encode(hashlib.file_digest(content, "sha256").digest()).decode()
-        claim = f"{held.claim.id};epoch={held.claim.epoch}"
-        start = client.uploaded(held.task_id, name)
-        if start is None or start > total:
-            start = 0  # of an earlier bundle; this one replaces it
         while True:
             content.seek(start)
             data = content.read(_PIECE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from task_queue.domain.task import TaskId
@@ -12,6 +13,8 @@ from task_queue.store.folder.files import make_folder
 from task_queue.store.folder.layout import Layout
 
 _LIMIT = 2**16
+_NOTING = threading.Lock()
+"""Held while what was said before is compared: a worker and a person may say it at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,13 @@ def said_progress(layout: Layout, task_id: TaskId) -> SaidProgress:
 
 
 def note_progress(layout: Layout, task_id: TaskId, percent: float | None, step: str | None) -> SaidProgress:
-    """What holds from now on. Raises OSError."""
-    before = said_progress(layout, task_id)
-    if percent is None or (before.percent is not None and before.percent > percent):
-        percent = before.percent
-    now = SaidProgress(percent, step or before.step)
-    if now != before:
-        make_folder(layout, layout.log(task_id))
-        durable.replace(layout.progress(task_id), encode(now))
-    return now
+    """What holds from now on. Raises OSError. Only the process of the API notes it."""
+    with _NOTING:
+        before = said_progress(layout, task_id)
+        if percent is None or (before.percent is not None and before.percent > percent):
+            percent = before.percent
+        now = SaidProgress(percent, step or before.step)
+        if now != before:
+            make_folder(layout, layout.log(task_id))
+            durable.replace(layout.progress(task_id), encode(now))
+        return now
