@@ -10,9 +10,11 @@ from typing import TypeVar
 from psycopg import sql
 
 from task_queue.domain.attempt.proof import is_signed_by_runner
+from task_queue.domain.errors import ClaimLost, EngineUnavailable
 from task_queue.domain.model import Claim, Ending, RunRecord
 from task_queue.fleet.database import Cursor
 from task_queue.fleet.held import HeldSource, demand_alive
+from task_queue.platform import durable
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 from task_queue.ports.attempt_log import AttemptPlace, LogAddress
@@ -31,8 +33,16 @@ class FleetAttempts:
         self._scratch = scratch
 
     def place_of(self, claim: Claim) -> AttemptPlace:
-        folder = self._scratch / claim.task_id / f"attempt-{claim.attempt}"
-        return AttemptPlace(LogAddress(ENGINE, str(folder)), folder / "task.md", folder)
+        folder = self._scratch / self._held.id / claim.task_id / f"attempt-{claim.attempt}"
+        document = folder / "task.md"
+        with self._held.database.transaction() as cursor:
+            text = document_in(cursor, self._held.where(claim))
+        try:
+            durable.make_directory(folder)
+            durable.replace(document, text)
+        except OSError as error:
+            raise EngineUnavailable(f"{error.filename or folder}: {error.strerror or error}") from error
+        return AttemptPlace(LogAddress(ENGINE, str(folder)), document, folder)
 
     def run_of(self, claim: Claim) -> RunRecord | None:
         with self._held.database.transaction() as cursor:
@@ -76,6 +86,18 @@ class FleetAttempts:
     def may_have_acted(self, claim: Claim) -> bool:
         with self._held.database.transaction() as cursor:
             return bool(count_of_frames(cursor, self._held.where(claim)))
+
+
+def document_in(cursor: Cursor, where: Mapping[str, object]) -> bytes:
+    """As it was at the claim. Raises ClaimLost."""
+    cursor.execute(
+        "SELECT document FROM attempt WHERE source = %(source)s AND record = %(record)s AND number = %(number)s",
+        where,
+    )
+    row = cursor.fetchone()
+    if row is None:
+        raise ClaimLost(f"{where['record']}: nothing is known of attempt {where['number']}")
+    return bytes(row[0])
 
 
 def record_in(cursor: Cursor, kind: type[_First], where: Mapping[str, object]) -> _First | None:

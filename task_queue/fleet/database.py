@@ -32,7 +32,7 @@ class Database:
         """
         with self._lock:
             try:
-                connection = self._connected()
+                connection = self._answering()
                 with connection.transaction(), connection.cursor() as cursor:
                     cursor.execute(
                         "SELECT set_config('search_path', quote_ident(%s), true)", [self.address.schema]
@@ -41,8 +41,6 @@ class Database:
             except psycopg.IntegrityError:
                 raise
             except psycopg.Error as error:
-                if self._connection is not None and self._connection.closed:
-                    self._connection = None
                 raise error_for(error, self.address) from error
 
     def close(self) -> None:
@@ -52,8 +50,15 @@ class Database:
                     self._connection.close()
             self._connection = None
 
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
+    def _answering(self) -> psycopg.Connection[Any]:
+        """A connection that was there before is tried first: the server may have been restarted since it was used."""
+        if self._connection is not None:
+            try:
+                self._connection.execute("SELECT 1")
+            except psycopg.OperationalError:
+                self._connection.close()
+                self._connection = None
+        if self._connection is None:
             # Without prepared statements: a pooler may give the next transaction to another session.
             self._connection = psycopg.connect(self.address.conninfo, autocommit=True, prepare_threshold=None)
         return self._connection

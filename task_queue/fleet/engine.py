@@ -12,6 +12,7 @@ from task_queue.domain.document.layers import Layers
 from task_queue.fleet.attempts import FleetAttempts
 from task_queue.fleet.database import Database
 from task_queue.fleet.held import HeldSource, HostLife, demand_alive
+from task_queue.fleet.leased import FleetLeased
 from task_queue.fleet.queue import FleetQueue
 from task_queue.fleet.requests import FleetRequests
 from task_queue.fleet.snapshot import FleetSnapshot
@@ -38,6 +39,7 @@ class FleetEngine:
         self.queue = FleetQueue(self._held)
         self.attempts = FleetAttempts(self._held, scratch)
         self.requests = FleetRequests(self._held)
+        self.leased = FleetLeased(self._held)
 
     def open(self) -> None:
         """Other hosts may serve it, too: who claims what is decided at each claim."""

@@ -22,6 +22,7 @@ from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import ClaimHeld, ClaimLost
 from task_queue.domain.model import Claim, Journal, Result
 from task_queue.domain.task import Task, TaskId
+from task_queue.fleet.attempts import document_in
 from task_queue.fleet.database import Cursor
 from task_queue.fleet.held import HeldSource, demand_alive
 from task_queue.platform.owners import this_process
@@ -95,7 +96,7 @@ class FleetQueue:
 
     def task(self, claim: Claim) -> Task:
         with self._held.database.transaction() as cursor:
-            return parse(_snapshot(cursor, self._held.where(claim)), claim.task_id)
+            return parse(document_in(cursor, self._held.where(claim)), claim.task_id)
 
     def journal(self, claim: Claim) -> Journal:
         with self._held.database.transaction() as cursor:
@@ -117,13 +118,7 @@ class FleetQueue:
         return None if row is None else row[0]
 
     def claims(self) -> tuple[Claim, ...]:
-        with self._held.database.transaction() as cursor:
-            cursor.execute(
-                "SELECT claim FROM task WHERE source = %s AND state = 'running' ORDER BY id", [self._held.id]
-            )
-            return tuple(decode(Claim, row[0].encode()) for row in cursor.fetchall())
-
-    def claims_to_stop(self) -> tuple[Claim, ...]:
+        """Those of this host: the others are for theirs to conclude, or for whoever takes over from them."""
         owner = self._held.owner
         with self._held.database.transaction() as cursor:
             cursor.execute(
@@ -132,6 +127,9 @@ class FleetQueue:
                 [self._held.id, owner.host, owner.life],
             )
             return tuple(decode(Claim, row[0].encode()) for row in cursor.fetchall())
+
+    def claims_to_stop(self) -> tuple[Claim, ...]:
+        return self.claims()
 
     def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         held = self._held
@@ -152,7 +150,7 @@ class FleetQueue:
                     result.state.value,
                     encode(result).decode(),
                     report.encode(errors="replace"),
-                    _snapshot(cursor, held.where(claim)),
+                    document_in(cursor, held.where(claim)),
                     row["id"],
                 ],
             )
@@ -165,7 +163,7 @@ class FleetQueue:
                 raise _lost(claim)
             document = row["document"]
             if document is None:
-                document = _snapshot(cursor, self._held.where(claim))
+                document = document_in(cursor, self._held.where(claim))
             cursor.execute(
                 _ENDED + "state = 'pending', journal = %s, document = %s WHERE id = %s",
                 [encode(journal).decode(), document, row["id"]],
@@ -238,17 +236,6 @@ def _free_slot(cursor: Cursor, source: str, slots: int) -> int:
         raise ClaimHeld(f"'{source}' has as many claims as slots: {slots}")
     slot: int = row[0]
     return slot
-
-
-def _snapshot(cursor: Cursor, where: Mapping[str, object]) -> bytes:
-    cursor.execute(
-        "SELECT document FROM attempt WHERE source = %(source)s AND record = %(record)s AND number = %(number)s",
-        where,
-    )
-    row = cursor.fetchone()
-    if row is None:
-        raise ClaimLost(f"{where['record']}: nothing is known of attempt {where['number']}")
-    return bytes(row[0])
 
 
 def _is_settled(cursor: Cursor, source: str, claim: Claim, result: Result) -> bool:

@@ -45,7 +45,7 @@ class FleetRequests:
     def _is(self, claim: Claim, what: str) -> bool:
         with self._held.database.transaction() as cursor:
             cursor.execute(
-                f"SELECT {what} FROM task WHERE source = %(source)s AND record = %(record)s".encode(),  # noqa: S608 - ours
+                f"SELECT {what} FROM task WHERE source = %(source)s AND record = %(record)s".encode(),
                 self._held.where(claim),
             )
             row = cursor.fetchone()

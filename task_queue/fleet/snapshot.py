@@ -38,6 +38,7 @@ class FleetSnapshot:
         self._held = held
         self._layers = held.layers()
         self._read: dict[TaskId, _ReadDocument] = {}
+        self._backlog = Backlog()
         self._seen: set[TaskId] | None = None
 
     def touch(self) -> None:
@@ -46,21 +47,30 @@ class FleetSnapshot:
     def survey(self) -> Survey:
         layers = self._held.layers()
         if layers != self._layers:
-            self._layers, self._read = layers, {}
+            self._layers, self._read, self._backlog = layers, {}, Backlog()
         with self._held.database.transaction() as cursor:
             cursor.execute(
-                "SELECT name, revision, state = 'running', cancelled FROM task "
-                "WHERE source = %s AND state IN ('pending', 'running')",
-                [self._held.id],
+                "SELECT name, revision, state = 'running', cancelled FROM task WHERE source = %(source)s "
+                "AND (state = 'pending' OR state = 'running' AND host = %(host)s AND life = %(life)s)",
+                {"source": self._held.id, "host": self._held.owner.host, "life": self._held.owner.life},
             )
             rows: list[tuple[TaskId, int, bool, bool]] = cursor.fetchall()
-            known = {name: self._read[name] for name, *_ in rows if name in self._read}
+            waits = {name: revision for name, revision, runs, cancelled in rows if not (runs or cancelled)}
+            for gone in self._read.keys() - waits.keys():
+                del self._read[gone]
+                self._backlog.discard(gone)
             unread = [
                 name
-                for name, revision, runs, _ in rows
-                if not runs and (name not in known or known[name].revision != revision)
+                for name, revision in waits.items()
+                if name not in self._read or self._read[name].revision != revision
             ]
-            self._read = known | self._read_documents(cursor, unread)
+            for name, read in self._read_documents(cursor, unread).items():
+                self._read[name] = read
+                if read.waiting is None:
+                    self._backlog.discard(name)
+                else:
+                    self._backlog.put(read.waiting)
+        self._backlog.all_moved()  # another source, or host, may have ended what a task depends on
         return self._survey_of(rows)
 
     def changed_ns(self, task_id: TaskId) -> int:
@@ -72,11 +82,10 @@ class FleetSnapshot:
             return state_in(cursor, self._held.id, task_id)
 
     def _survey_of(self, rows: list[tuple[TaskId, int, bool, bool]]) -> Survey:
-        waits = [(name, self._read[name]) for name, _, runs, cancelled in rows if not (runs or cancelled)]
         before, self._seen = self._seen, {name for name, *_ in rows}
         return Survey(
-            Backlog(each.waiting for _, each in waits if each.waiting is not None),
-            tuple((name, each.rejected) for name, each in waits if each.waiting is None),
+            self._backlog,
+            tuple((name, read.rejected) for name, read in self._read.items() if read.waiting is None),
             cancelled=tuple(name for name, _, runs, cancelled in rows if cancelled and not runs),
             locks=tuple(naming.lock_of(naming.document_of(name)) for name, _, runs, _ in rows if runs),
             dropped=tuple(name for name, _, runs, _ in rows if not runs and name not in (before or set())),

@@ -33,7 +33,7 @@ CREATE UNIQUE INDEX task_open ON task (source, name) WHERE state IN ('pending', 
 CREATE UNIQUE INDEX task_slot ON task (source, slot) WHERE state = 'running';
 CREATE INDEX task_of_host ON task (host, life) WHERE state = 'running';
 
--- "document" is as it was claimed; frames are the lines of the transcript.
+-- "document" is as it was claimed; "written" are the bytes of its frames, the lines of the transcript.
 CREATE TABLE attempt (
     source text NOT NULL,
     record text NOT NULL,
@@ -41,6 +41,12 @@ CREATE TABLE attempt (
     document bytea NOT NULL,
     run text,
     ending text,
+    -- Of a worker that claimed it: the order under its key, what it reported, how far it is.
+    keyed text,
+    report text,
+    percent double precision,
+    step text,
+    written bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (source, record, number),
     FOREIGN KEY (source, record) REFERENCES task (source, record)
 );

@@ -26,7 +26,7 @@ _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LeasedAttempts:
-    """Of one source. Every method raises EngineUnavailable."""
+    """Implements ports.leased_log.LeasedLog."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

@@ -1,0 +1,140 @@
+"""The claims of a fleet keep the contract of all claims: here one host hands out what is in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from task_queue.agents.project_settings import SettingsTrust
+from task_queue.config import schema
+from task_queue.config.locations import locate
+from task_queue.config.source_settings import Source
+from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.context import SourceContext, Timing
+from task_queue.daemon.orders import ConfiguredOrders
+from task_queue.dispatch.accounts import WorkerAccounts
+from task_queue.dispatch.claims import LeasedClaims
+from task_queue.dispatch.leased_source import LeasedSource, OpenClaim
+from task_queue.dispatch.out_of_sight import OrdersOfWorkers, RunnersOutOfSight
+from task_queue.dispatch.rules import ConfiguredRules
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.fleet.database import Database
+from task_queue.fleet.engine import FleetEngine
+from task_queue.fleet.hosts import join
+from task_queue.fleet.intake import submit
+from task_queue.ports.claims import Claims
+from task_queue.store.event_log import EventLog
+from task_queue.store.keyed_tasks import KeyedTasks
+from tests.dispatch.claims_contract import ClaimsBench, ClaimsContract
+from tests.dispatch.in_process import InProcessBench
+
+
+class FleetClaimsBench(InProcessBench):
+    def __init__(self, home: Path, database: Database) -> None:
+        super().__init__(home)
+        self.database = database
+        self.engines: dict[str, FleetEngine] = {}
+
+    def start(self) -> None:
+        """As a process that serves the sources does."""
+        locations = locate(str(self.rig.config), environ=self.rig.environment)
+        config = schema.load(locations.config)
+        owner = join(self.database, "server")
+        sources: dict[str, LeasedSource] = {}
+        orders: dict[str, ConfiguredOrders] = {}
+        rules = ConfiguredRules(
+            locations, lambda: config, sources, orders, clock=self.clock, environ=os.environ
+        )
+        accounts = WorkerAccounts(self.clock, Ledger(locations.ledger), lambda: rules.bounds)
+        events = EventLog(locations.events)
+        for source in config.sources:
+            order = orders[source.id] = ConfiguredOrders(
+                lambda: config,
+                source,
+                locations.private,
+                os.environ,
+                allowance=lambda _source, _wanted: None,
+                trust=SettingsTrust(locations.trusted_settings),
+                worktrees=locations.worktrees,
+                temporary=locations.temporary,
+                documents=locations.documents,
+                with_credentials=False,
+            )
+            engine = self.engines[source.id] = FleetEngine(
+                self.database,
+                source.id,
+                owner,
+                slots=_slots_of(source),
+                scratch=locations.documents,
+                layers=order.layers,
+            )
+            context = SourceContext(
+                source=source.id,
+                engine=engine,
+                runners=RunnersOutOfSight(),
+                orders=OrdersOfWorkers(order),
+                admission=accounts.of(source.id),
+                state_of=self._state_of,
+                clock=self.clock,
+                emit=events.emit,
+                dedupe=KeyedTasks(),
+                timing=lambda: Timing(3600, 30),
+            )
+            sources[source.id] = LeasedSource(context, engine.leased, accounts, finish=_settled)
+        self.sources = sources
+        self._claims = LeasedClaims(sources, rules, accounts, self.clock)
+        self._events = events
+
+    @property
+    def claims(self) -> Claims:
+        return self._claims
+
+    def close(self) -> None:
+        self._events.close()
+
+    def drop_text(self, name: str, text: str, *, source: str = "a") -> None:
+        submit(self.database, source, TaskId(name), text.encode())
+
+    def cancel(self, name: str) -> None:
+        self.engines["a"].requests.request_cancel(TaskId(name))
+
+    def result(self, task_id: str, source: str = "a") -> dict[str, Any]:
+        with self.database.transaction() as cursor:
+            cursor.execute("SELECT result FROM task WHERE source = %s AND record = %s", [source, task_id])
+            ((found,),) = cursor.fetchall()
+        kept: dict[str, Any] = json.loads(found)
+        return kept
+
+    def locks(self, source: str = "a") -> list[str]:
+        return sorted(self.engines[source].survey().locks)
+
+    def transcript(self, task_id: str) -> list[str]:
+        (claim,) = (each for each in self.engines["a"].queue.claims() if each.task_id == task_id)
+        return list(self.engines["a"].attempts.transcript(claim))
+
+    def _state_of(self, task_id: TaskId) -> TaskState | None:
+        states = (engine.state_of(task_id) for engine in self.engines.values())
+        return next((state for state in states if state is not None), None)
+
+
+def _slots_of(source: Source) -> Callable[[], int]:
+    return lambda: source.slots or 1
+
+
+def _settled(source: LeasedSource, hold: OpenClaim) -> None:
+    assert hold.report is not None
+    source.settle(hold, hold.report.outcome, hold.report.work)
+
+
+class TestFleetClaims(ClaimsContract):
+    @pytest.fixture
+    def bench(self, tmp_path: Path, database: Database) -> Iterator[ClaimsBench]:
+        bench = FleetClaimsBench(tmp_path, database)
+        bench.start()
+        yield bench
+        bench.close()
