@@ -84,7 +84,10 @@ class ProcessRunners:
         return identity.end_tree(marker, grace_s=0)
 
     def close(self) -> None:
+        """Runners that were forked go on; the template itself has nothing to finish, and may be in a long import."""
         with self._lock:
+            if self._template is not None:
+                self._template.kill()
             self._discard_template()
 
     def _fork(self, raw: bytes) -> int:

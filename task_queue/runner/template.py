@@ -1,6 +1,7 @@
 """The preloaded process that runners are forked from: what takes a second to import is imported once.
 
-What a command needs comes first, and the SDK when no attempt waits, or an agent does: a command never waits for it.
+What a command needs comes first, and the SDK when an agent waits, or nothing has waited for a while: a command never
+waits for it, and a daemon that only runs commands, or has just started with the machine, does not pay for it.
 
 Started by the daemon with the descriptor of a socket (``platform/isolated.py``). Speaks over it: the
 daemon sends orders, each a length and JSON; the answer is the runner's process id. Ends when the daemon
@@ -32,6 +33,7 @@ from task_queue.store.opening import open_log
 
 _FOR_COMMANDS = "task_queue.runner.command"
 _FOR_AGENTS = "task_queue.runner.phases"
+_QUIET_BEFORE_SDK_S = 5.0
 _REAP_EVERY_S = 10.0
 _OF_A_RUNNER = ("PATH", "HOME", "LANG", "TZ")
 """What libraries look for. All else is the agent's, and goes to it alone: what a runner starts inherits this."""
@@ -45,7 +47,8 @@ def main() -> None:
     _preload(_FOR_COMMANDS)
     has_sdk = False
     while True:
-        is_readable = bool(readable(control.fileno(), timeout_s=_REAP_EVERY_S if has_sdk else 0))
+        wait_s = _REAP_EVERY_S if has_sdk else _QUIET_BEFORE_SDK_S
+        is_readable = bool(readable(control.fileno(), timeout_s=wait_s))
         _reap()
         raw = _receive(control) if is_readable else b""
         if raw is None:

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +17,9 @@ from typing import Any, cast
 from task_queue.platform.identity import MARKER_VARIABLE
 from tests.processes import environments, kill
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM, run_cli
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = (sys.executable, "-m", "task_queue.cli")
 
 
 def command_document(script: str, **keys: object) -> str:
@@ -107,15 +106,10 @@ class Rig:
     def cli(
         self, *arguments: str, check: bool = False, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*PROGRAM, "--config", str(self.config), *arguments],
-            env=self.environment,
-            cwd=self.home,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
+        arguments = ("--config", str(self.config), *arguments)
+        said = run_cli(arguments, env=self.environment, cwd=self.home, given=(stdin or "").encode())
+        done = subprocess.CompletedProcess(
+            said.args, said.returncode, said.stdout.decode(), said.stderr.decode()
         )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
@@ -136,7 +130,7 @@ class Rig:
         """All that the daemons have logged so far."""
         return "".join(path.read_text() for path in self.home.glob(".local/state/task-queue/*/daemon.log"))
 
-    def result(self, task_id: str, *, source: str = "a", timeout: float = 30) -> dict[str, Any]:
+    def result(self, task_id: str, *, source: str = "a", timeout: float = 60) -> dict[str, Any]:
         """The task's result, waited for until the task is settled altogether."""
         path = self.queue(source) / "results" / f"{task_id}.json"
         eventually(path.exists, timeout=timeout, what=f"{path} exists; {self.errors()}")

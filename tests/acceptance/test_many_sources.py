@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import pytest
 
 from tests.acceptance.conftest import MakeRig
-from tests.acceptance.rig import PROGRAM, Rig
+from tests.acceptance.rig import Rig
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM
 
 LIMITS = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
 

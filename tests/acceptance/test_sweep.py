@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from tests.acceptance.conftest import MakeRig
-from tests.acceptance.rig import PROGRAM
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM
 
 HEARS_NOTHING = """
 from task_queue.daemon import watcher

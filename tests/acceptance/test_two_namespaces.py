@@ -10,9 +10,10 @@ import pytest
 
 from task_queue.platform.lockfile import FileLock, is_held
 from tests.acceptance.conftest import MakeRig
-from tests.acceptance.rig import PROGRAM, Rig
+from tests.acceptance.rig import Rig
 from tests.processes import kill
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM
 
 CONTAINER = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 WAITS = "echo begun >> log; until [ -e go ]; do sleep 0.05; done; echo done >> log"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.rig import PROGRAM, Rig
+from tests.acceptance.rig import Rig
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.rig import PROGRAM, ROOT
+from tests.acceptance.rig import ROOT
 from tests.api.bench import ApiBench
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM
 
 
 class Elsewhere:

@@ -258,6 +258,7 @@ def test_sources_and_workers(bench: ApiBench) -> None:
     assert bench.get("/v1/workers", token=reader).json == {
         "daemon": False,
         "workers": [{"source": "a", "state": "unserved", "why": None, "task_id": None}],
+        "remote": [],
     }
 
 

@@ -10,11 +10,12 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.warm_cli import PROGRAM, run_cli
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,14 +60,12 @@ class Bench:
         }
 
     def run(self, *arguments: str, given: str = "", folder: Path | None = None, **environ: str) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-m", "task_queue.cli", *arguments],
-            cwd=folder or self.project,
+        done = run_cli(
+            arguments,
             env=self.environ | environ,
-            input=given.encode(),
-            capture_output=True,
-            timeout=60,
-            check=False,
+            cwd=folder or self.project,
+            given=given.encode(),
+            timeout_s=60,
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -77,7 +76,7 @@ class Bench:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         command = subprocess.Popen(
-            [sys.executable, "-m", "task_queue.cli", *arguments],
+            [*PROGRAM, *arguments],
             cwd=self.project,
             env=self.environ | {"TERM": "xterm"} | environ,
             stdin=theirs,

@@ -64,26 +64,30 @@ def runners() -> Iterator[ProcessRunners]:
     runners.close()
 
 
+def process_bench(runners: ProcessRunners, home: Path) -> ProcessBench:
+    engine = FolderEngine(home / "queue" / "pending", settle_s=lambda: 0)
+    engine.open()
+    workspace = home / "workspace"
+    workspace.mkdir()
+    (engine.layout.pending / "task-a.md").write_text(f"{TEXT}{SCRIPT}\n")
+    order = replace(
+        order_of(engine, "task-a"),
+        source=home.name,  # markers of two tests must differ
+        workspace=workspace,
+        executor=ExecutorKind.COMMAND,
+        argv=("sh", "-s"),
+        env={"PATH": os.environ["PATH"]},
+    )
+    return ProcessBench(runners, engine, order)
+
+
 class TestProcessRunners(RunnersContract):
     @pytest.fixture
     def bench(self, runners: ProcessRunners, tmp_path: Path) -> Iterator[ProcessBench]:
-        engine = FolderEngine(tmp_path / "queue" / "pending", settle_s=lambda: 0)
-        engine.open()
-        workspace = tmp_path / "workspace"
-        workspace.mkdir()
-        (engine.layout.pending / "task-a.md").write_text(f"{TEXT}{SCRIPT}\n")
-        order = replace(
-            order_of(engine, "task-a"),
-            source=tmp_path.name,  # markers of two tests must differ
-            workspace=workspace,
-            executor=ExecutorKind.COMMAND,
-            argv=("sh", "-s"),
-            env={"PATH": os.environ["PATH"]},
-        )
-        bench = ProcessBench(runners, engine, order)
+        bench = process_bench(runners, tmp_path)
         yield bench
-        runners.sweep(order.marker)
-        engine.close()
+        runners.sweep(bench.order.marker)
+        bench.engine.close()
 
     def test_what_outlives_its_runner_is_counted(self, bench: ProcessBench) -> None:
         """The command, in a session of its own, goes on after its runner was killed; the sweep ends it."""
@@ -95,6 +99,28 @@ class TestProcessRunners(RunnersContract):
         assert bench.runners.sweep(bench.order.marker) >= 1
         assert bench.left() == 0
         attempt.close()
+
+
+def test_a_template_of_commands_does_not_import_the_sdk(tmp_path: Path) -> None:
+    """A runner has what its template had when it was forked; that of the second command comes after the first."""
+    runners = ProcessRunners(ENVIRONMENT)
+    mapped = []
+    try:
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            bench = process_bench(runners, tmp_path / name)
+            attempt = bench.start()
+            named = process_of(bench.run().runner)
+            assert named is not None
+            mapped.append(Path(f"/proc/{named[0].pid}/maps").read_text())
+            bench.finish()
+            eventually(attempt.ended)
+            attempt.close()
+            bench.engine.close()
+    finally:
+        runners.close()
+
+    assert ["_asyncio" in maps for maps in mapped] == [False, False]
 
 
 @dataclass

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from task_queue.cli.commands import cli
 from tests.acceptance.rig import Rig
+from tests.warm_cli import run_cli
 
 HOSTILE = (
     "\x1b[2J\x1b]0;title\x07 \x1b]8;;http://evil\x1b\\click\x1b]8;;\x1b\\ \x9b31m \x08\x08 \r overwritten "
@@ -48,15 +47,7 @@ def hostile(rig: Rig) -> Rig:
 
 
 def raw(rig: Rig, *arguments: str) -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *arguments],
-        env=rig.environment,
-        cwd=rig.home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_cli(("--config", str(rig.config), *arguments), env=rig.environment, cwd=rig.home)
     assert b"Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr
 

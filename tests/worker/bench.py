@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from task_queue.demo.scripted_model import Script, ScriptedModel, child_environment
-from tests.acceptance.rig import PROGRAM, ROOT
+from tests.acceptance.rig import ROOT
 from tests.api.bench import ApiBench
 from tests.cut_network import CutNetwork
 from tests.processes import environments, kill
 from tests.users import as_user
 from tests.waiting import eventually
+from tests.warm_cli import PROGRAM
 
 _ENV = {
     "GIT_AUTHOR_NAME": "o",

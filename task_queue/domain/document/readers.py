@@ -97,16 +97,17 @@ class Labels:
 def _depth_of(content: object) -> int:
     """Of objects and lists within each other, the outermost one included."""
     depth, level = 0, [content]
-    while level := [each for each in level if isinstance(each, dict | list)]:
+    while within := [parts for each in level if (parts := _parts_of(each)) is not None]:
         depth += 1
-        level = [part for each in level for part in _parts_of(each)]
+        level = [part for parts in within for part in parts]
     return depth
 
 
-def _parts_of(content: object) -> list[object]:
+def _parts_of(content: object) -> list[object] | None:
+    """None for what is neither an object nor a list."""
     if isinstance(content, dict):
         return list(cast("dict[str, object]", content).values())
-    return cast("list[object]", content) if isinstance(content, list) else []
+    return cast("list[object]", content) if isinstance(content, list) else None
 
 
 @dataclass(frozen=True, slots=True)
