@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from task_queue.domain.attempt.results import bare_ending, result_of
 from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable
 from task_queue.domain.model import Claim, Journal
-from task_queue.domain.peers import LEASE_S
+from task_queue.domain.peers import LEASE_S, Peer, PeerWatch
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
@@ -21,6 +23,7 @@ from tests.fakes import FakeClock
 from tests.fleet.cluster import Cluster
 from tests.fleet.test_engine import SOURCE, FleetBench
 from tests.store.contract import DONE, NOW
+from tests.waiting import eventually
 
 TASK = TaskId("task-a")
 
@@ -79,6 +82,41 @@ def test_a_source_never_has_more_claims_than_slots(
     outcome_of(one, claim)
     assert other.claim("task-b").task_id == "task-b"
     other.database.close()
+
+
+def test_of_two_that_claim_at_once_the_second_is_refused(
+    cluster: Cluster, address: FleetAddress, database: Database, tmp_path: Path
+) -> None:
+    """Both saw the slot free: the claim of the first is not committed when the second begins."""
+    bench = FleetBench(database, tmp_path, slots=1)
+    bench.drop("task-a")
+    bench.drop("task-b")
+    refused: list[ClaimHeld] = []
+
+    def claim() -> None:
+        try:
+            bench.claim("task-b")
+        except ClaimHeld as error:
+            refused.append(error)
+
+    second = threading.Thread(target=claim)
+    with psycopg.connect(cluster.url) as first:
+        first.execute("SELECT set_config('search_path', %s, false)", [address.schema])
+        first.execute(
+            "UPDATE task SET state = 'running', record = name, claim = '', attempt = 1, slot = 1, host = 'x', life = 1 "
+            "WHERE name = 'task-a'"
+        )
+        second.start()
+        eventually(lambda: _waits_for_a_lock(cluster) or not second.is_alive())
+    second.join(30)
+
+    assert [str(each) for each in refused] == ["task-b: another host was first"]
+
+
+def _waits_for_a_lock(cluster: Cluster) -> bool:
+    with psycopg.connect(cluster.url) as connection:
+        query = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'client backend'"
+        return connection.execute(query).fetchone() is not None
 
 
 def test_only_the_host_that_claimed_ends_it(
@@ -160,6 +198,36 @@ def test_the_claims_of_a_dead_host_go_to_the_one_that_saw_it(
         lifeline.turn()
     outcome_of(other, claim)
     assert join(database, "dead").life == dead.owner.life + 2
+    other.database.close()
+
+
+def test_a_host_that_counts_at_the_last_moment_is_alive(
+    address: FleetAddress,
+    database: Database,
+    tmp_path: Path,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look of the other one and its taking over: that one does nothing."""
+    slow = FleetBench(database, tmp_path, host="slow")
+    slow.drop(TASK)
+    claim = slow.claim(TASK)
+    other = FleetBench(Database(address), tmp_path, host="other")
+    watching = Lifeline(other.database, other.owner, clock)
+    lifeline = Lifeline(database, slow.owner, clock)
+    look = PeerWatch.look
+
+    def look_late(watch: PeerWatch, beats: Mapping[Peer, int], now: float) -> tuple[Peer, ...]:
+        lifeline.turn()
+        return look(watch, beats, now)
+
+    assert turns(watching, clock, LEASE_S) == []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            PeerWatch, "look", lambda *args: look_late(*args) if args[0] is watching._watch else ()
+        )
+        assert watching.turn() == ()
+    assert slow.engine.queue.claims() == (claim,)
     other.database.close()
 
 
