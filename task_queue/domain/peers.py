@@ -18,7 +18,7 @@ Peer = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Standstill:
+class _LastBeat:
     beats: int
     since: float
 
@@ -30,7 +30,7 @@ class PeerWatch:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Peer, _Standstill] = {}
+        self._seen: dict[Peer, _LastBeat] = {}
         self._looked_at: float | None = None
 
     def look(self, beats: Mapping[Peer, int], now: float) -> tuple[Peer, ...]:
@@ -39,15 +39,13 @@ class PeerWatch:
             self._seen = {}
         self._looked_at = now
         self._seen = {
-            peer: seen
-            if (seen := self._seen.get(peer)) and seen.beats == number
-            else _Standstill(number, now)
+            peer: seen if (seen := self._seen.get(peer)) and seen.beats == number else _LastBeat(number, now)
             for peer, number in beats.items()
         }
         return tuple(peer for peer, seen in self._seen.items() if now - seen.since >= LEASE_S)
 
     def lose_sight(self) -> None:
-        """The database did not answer: whoever is silent may only be cut off, as this process is."""
+        """The database did not answer: a silent host may only be cut off, as this process is."""
         self._seen = {}
 
 

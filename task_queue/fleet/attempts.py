@@ -49,7 +49,7 @@ class FleetAttempts:
             return record_in(cursor, RunRecord, self._held.where(claim))
 
     def runs_out_of_sight(self, claim: Claim) -> bool:  # noqa: ARG002 - the port's signature
-        """Its host tells; whether that one lives is for the reaper to see."""
+        """Its host knows; whether that host lives is for the others to see."""
         return False
 
     def abandon(self, claim: Claim, *, now: datetime) -> RunRecord:

@@ -23,7 +23,7 @@ class FeedPlace(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskChange:
+class StateChange:
     """A task that has another state, or another host, since."""
 
     place: FeedPlace
@@ -39,7 +39,7 @@ class TaskChange:
     """Both of one that runs."""
 
 
-def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> list[TaskChange]:
+def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> list[StateChange]:
     """At most *most* changes that follow *place*, in the order in which every reader gets them."""
     with database.transaction() as cursor:
         cursor.execute(
@@ -49,6 +49,6 @@ def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> 
             [str(place.transaction), place.number, most],
         )
         return [
-            TaskChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
+            StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
             for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
         ]

@@ -16,7 +16,7 @@ from task_queue.fleet.snapshot import state_in
 from task_queue.platform.records import decode, encode
 from task_queue.ports.claims import FramesMissingError, KeyedOrder, ToldProgress, WorkerReport
 
-_Kept = TypeVar("_Kept", KeyedOrder, WorkerReport)
+_FromWorker = TypeVar("_FromWorker", KeyedOrder, WorkerReport)
 _COLUMNS: Mapping[type[KeyedOrder | WorkerReport], str] = {KeyedOrder: "keyed", WorkerReport: "report"}
 _OF_ATTEMPT: Final = "WHERE source = %(source)s AND record = %(record)s AND number = %(number)s"
 
@@ -116,7 +116,7 @@ class FleetLeased:
             ((count,),) = cursor.fetchall()
         return int(count)
 
-    def _kept(self, kind: type[_Kept], claim: Claim) -> _Kept | None:
+    def _kept(self, kind: type[_FromWorker], claim: Claim) -> _FromWorker | None:
         content = self._value(_COLUMNS[kind], claim)
         return None if content is None else decode(kind, str(content).encode())
 

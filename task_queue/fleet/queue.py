@@ -118,7 +118,7 @@ class FleetQueue:
         return None if row is None else row[0]
 
     def claims(self) -> tuple[Claim, ...]:
-        """Those of this host: the others are for theirs to conclude, or for whoever takes over from them."""
+        """Those of this host: another host concludes its own, and this one those that it took over."""
         owner = self._held.owner
         with self._held.database.transaction() as cursor:
             cursor.execute(

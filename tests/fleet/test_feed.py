@@ -14,7 +14,7 @@ from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
-from task_queue.fleet.feed import FeedPlace, TaskChange, changes_after
+from task_queue.fleet.feed import FeedPlace, StateChange, changes_after
 from tests.fleet.cluster import Cluster
 from tests.fleet.test_engine import FleetBench
 from tests.waiting import eventually
@@ -38,7 +38,7 @@ def test_each_state_of_a_task_is_a_change(database: Database, tmp_path: Path) ->
     bench.engine.requests.request_cancel(TaskId("task-a"))
     bench.engine.queue.release(bench.claim("task-a"), Journal(TaskId("task-a")))
     bench.settle(bench.claim("task-a"))
-    pages: list[TaskChange] = []
+    pages: list[StateChange] = []
     while page := changes_after(database, pages[-1].place if pages else FeedPlace(), most=2):
         pages += page
 
@@ -91,7 +91,7 @@ def test_many_writers_and_a_reader(address: FleetAddress, database: Database, tm
     writers = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
     for thread in writers:
         thread.start()
-    seen: list[TaskChange] = []
+    seen: list[StateChange] = []
 
     def follow() -> bool:
         seen.extend(changes_after(database, seen[-1].place if seen else FeedPlace(), most=7))
