@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import conninfo
@@ -20,7 +20,7 @@ _FOR_A_CONNECTION = {"connect_timeout": "5", "tcp_user_timeout": "30000", "appli
 class FleetAddress:
     """As text: without the password."""
 
-    conninfo: str
+    conninfo: str = field(repr=False)
     """As libpq takes it, with the password if the URL has one."""
     schema: str
     where: str

@@ -11,7 +11,7 @@ from pathlib import Path
 from task_queue.domain.document.layers import Layers
 from task_queue.fleet.attempts import FleetAttempts
 from task_queue.fleet.database import Database
-from task_queue.fleet.held import HeldSource, HostLife, demand_alive
+from task_queue.fleet.held import HeldSource, HostLife, demand_serving
 from task_queue.fleet.leased import FleetLeased
 from task_queue.fleet.queue import FleetQueue
 from task_queue.fleet.requests import FleetRequests
@@ -44,4 +44,4 @@ class FleetEngine:
     def open(self) -> None:
         """Other hosts may serve it, too: who claims what is decided at each claim."""
         with self._held.database.transaction() as cursor:
-            demand_alive(cursor, self._held.owner)
+            demand_serving(cursor, self._held.owner)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from task_queue.domain.errors import EngineUnavailable, TaskQueueError
+from task_queue.domain.errors import EngineUnavailable
 from task_queue.fleet.address import FleetAddress
 
 
-class FleetError(TaskQueueError):
+class FleetError(EngineUnavailable):
     """The database cannot hold this fleet as it stands: waiting does not help, a person has to act."""
 
 
-def error_for(error: psycopg.Error, address: FleetAddress) -> TaskQueueError:
-    """What to raise for *error*: EngineUnavailable where it may end by itself, otherwise FleetError."""
+def error_for(error: psycopg.Error, address: FleetAddress) -> EngineUnavailable:
+    """What to raise for *error*: a FleetError where it does not end by itself."""
     said = _first_line(error)
     match error:
         case errors.InsufficientPrivilege():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from task_queue.domain.document.layers import Layers
-from task_queue.domain.errors import ClaimLost
+from task_queue.domain.errors import ClaimLost, EngineUnavailable
 from task_queue.domain.model import Claim
 from task_queue.domain.task import TaskId
 from task_queue.fleet.database import Cursor, Database
@@ -40,7 +40,21 @@ class HeldSource:
 
 
 def demand_alive(cursor: Cursor, owner: HostLife) -> None:
-    """Raises ClaimLost if the host has joined anew since; nothing ends its life before *cursor*'s transaction does."""
+    """Raises ClaimLost if the host's life is over; nothing ends it before *cursor*'s transaction does."""
+    if not _is_alive(cursor, owner):
+        raise ClaimLost(_over(owner))
+
+
+def demand_serving(cursor: Cursor, owner: HostLife) -> None:
+    """The same for a host that would begin something: raises EngineUnavailable."""
+    if not _is_alive(cursor, owner):
+        raise EngineUnavailable(_over(owner), hint="end its process, and start it again")
+
+
+def _is_alive(cursor: Cursor, owner: HostLife) -> bool:
     cursor.execute("SELECT 1 FROM host WHERE name = %s AND life = %s FOR SHARE", [owner.host, owner.life])
-    if cursor.fetchone() is None:
-        raise ClaimLost(f"host '{owner.host}' has joined the fleet again, or was removed from it")
+    return cursor.fetchone() is not None
+
+
+def _over(owner: HostLife) -> str:
+    return f"host '{owner.host}' was taken for dead, or another process has joined the fleet under its name"

@@ -153,11 +153,12 @@ def test_a_process_whose_host_joined_again_is_refused(
         lambda: old.engine.attempts.commit(claim, ending),
         lambda: old.engine.attempts.abandon(claim, now=NOW),
         lambda: old.engine.leased.add_frames(claim, 0, ["{}"], held=0, room=100),
-        old.engine.open,
-        lambda: old.claim("task-b"),
     ):
         with pytest.raises(ClaimLost):
             late()
+    for begin in (old.engine.open, lambda: old.claim("task-b")):
+        with pytest.raises(EngineUnavailable, match="another process has joined"):
+            begin()
     assert new.engine.queue.claims() == (claim,)
     outcome_of(new, claim)
     new.database.close()

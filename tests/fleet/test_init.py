@@ -220,6 +220,15 @@ def test_a_server_that_is_too_old_is_refused() -> None:
     assert why_too_old(120_022) == "the server is PostgreSQL 12, and a fleet needs 13 or newer"
 
 
+def test_an_address_shows_no_password() -> None:
+    """Neither for people nor in a traceback."""
+    address = fleet_address("postgresql://fleet:opensesame@db.example.org:5433/queue")
+
+    assert str(address) == "fleet@db.example.org:5433/queue, schema task_queue"
+    assert "opensesame" in address.conninfo
+    assert "opensesame" not in repr(address)
+
+
 @pytest.mark.parametrize("schema", ["", "pg_mine", "x" * 64, "a\0b"])
 def test_a_name_that_no_schema_can_have_is_refused(schema: str) -> None:
     with pytest.raises(ConfigError, match="cannot be the name of a schema"):
