@@ -47,7 +47,7 @@ def main(past: int = PAST, waiting: int = WAITING) -> None:
         state = locate(rig.config, environ=rig.environment).state_dir
         events = state / "events"
         began = time.perf_counter()
-        _write_past(events, past)
+        write_past(events, past)
         size = sum(path.stat().st_size for path in events.rglob("*.jsonl"))
         print(
             f"{past:,} past tasks, {size / 2**20:,.0f} MB of events, made in {time.perf_counter() - began:.0f} s"
@@ -104,7 +104,7 @@ def _show(rig: Rig, title: str, commands: Mapping[str, list[str]], *, runs: int 
     table(f"{title}: median of {runs}, in turns", ("", "ms", "x --help"), rows)
 
 
-def _write_past(events: Path, number: int) -> None:
+def write_past(events: Path, number: int) -> None:
     """Segments as the queue's own writer leaves them: sealed, but for the last."""
     epoch = "0123abcd"
     folder = events / epoch

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, OutcomeKind, Pause
+from task_queue.domain.task import TaskId
 from tests.fakes import FakeClock
 
 
@@ -40,11 +41,18 @@ class FakeAdmission:
             self._probe = source
         return None
 
-    def count_in(self, source: str, wanted_usd: float | None, *, task: Waiting | None = None) -> None:  # noqa: ARG002 - the port's signature
+    def count_in(
+        self,
+        source: str,
+        task_id: TaskId,  # noqa: ARG002 - the port's signature
+        wanted_usd: float | None,  # noqa: ARG002 - the same
+        *,
+        task: Waiting | None = None,  # noqa: ARG002 - the same
+    ) -> None:
         self.log.append("count_in")
         self.inside.add(source)
 
-    def leave(self, source: str) -> None:
+    def leave(self, source: str, task_id: TaskId) -> None:  # noqa: ARG002 - the port's signature
         self.log.append("leave")
         self.inside.discard(source)
         if self._probe == source:
@@ -64,7 +72,7 @@ class FakeAdmission:
     def was_paused(self, before: datetime) -> bool:
         return self._paused_until is not None and self._since is not None and self._since <= before
 
-    def is_probing(self, source: str) -> bool:
+    def is_probing(self, source: str, task_id: TaskId) -> bool:  # noqa: ARG002 - the port's signature
         return self._probe == source
 
     def account_works(self) -> None:
@@ -73,7 +81,7 @@ class FakeAdmission:
         self._wake_all()
 
     def ended(self, source: str, claim: Claim, ending: Ending) -> None:  # noqa: ARG002 - the port's signature
-        if self.is_probing(source) and ending.outcome.kind is OutcomeKind.SUCCEEDED:
+        if self._probe == source and ending.outcome.kind is OutcomeKind.SUCCEEDED:
             self.account_works()
 
     def _held(self, source: str) -> str | None:

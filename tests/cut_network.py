@@ -18,6 +18,7 @@ class CutNetwork:
         self._answers_lost = 0
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.questions = 0
@@ -32,6 +33,11 @@ class CutNetwork:
     def mend(self) -> None:
         self._open.set()
 
+    def fall_silent(self) -> None:
+        """Nothing passes any more through the connections that there are, and neither end learns of it."""
+        with self._lock:
+            self._silent |= self._sockets
+
     def lose_answers(self, number: int = 1) -> None:
         """To the next questions: the server gets each of them, and the connection ends before its answer."""
         self._answers_lost = number
@@ -42,6 +48,8 @@ class CutNetwork:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._end_all()
+        for each in self._silent:
+            each.close()
 
     def _end_all(self) -> None:
         with self._lock:
@@ -76,7 +84,10 @@ class CutNetwork:
                 if answers and self._answers_lost:
                     self._answers_lost -= 1
                     break
-                sink.sendall(data)
+                if sink not in self._silent:
+                    sink.sendall(data)
+        if sink in self._silent:
+            return
         for each in (source, sink):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

@@ -188,16 +188,18 @@ class OpenAdmission:
     def enter(self, source: str, task: Waiting, wake: Callable[[], None]) -> str | None:  # noqa: ARG002 - the port's
         return self.refusal
 
-    def is_probing(self, source: str) -> bool:  # noqa: ARG002 - the port's signature
+    def is_probing(self, source: str, task_id: TaskId) -> bool:  # noqa: ARG002 - the port's signature
         return False
 
     def account_works(self) -> None: ...
 
     def ended(self, source: str, claim: Claim, ending: Ending) -> None: ...
 
-    def count_in(self, source: str, wanted_usd: float | None, *, task: Waiting | None = None) -> None: ...
+    def count_in(
+        self, source: str, task_id: TaskId, wanted_usd: float | None, *, task: Waiting | None = None
+    ) -> None: ...
 
-    def leave(self, source: str) -> None: ...
+    def leave(self, source: str, task_id: TaskId) -> None: ...
 
     def pause(self, pause: Pause) -> datetime:
         self.pauses.append(pause.why)

@@ -51,7 +51,11 @@ def test_a_result_is_written_as_it_always_was() -> None:
     # Since then a result also says what needs a person, what failed before the task began, how it landed, what
     # changed, and what each attempt used.
     of_attempts = b',\n   "model_usage": {},\n   "session_model_usage": {}'
-    since = encode(decode(Result, data)).replace(b',\n   "returned": false', b"").replace(of_attempts, b"")
+    since = (
+        encode(decode(Result, data))
+        .replace(b',\n   "returned": false,\n   "note": "",\n   "model": null', b"")
+        .replace(of_attempts, b"")
+    )
     newer = b' "attention": [],\n "baseline": null,\n "landing": null,\n'
     newer += b' "subjects": [],\n "stat": "",\n "files": [],\n "file_count": 0,\n "uncommitted": [],\n'
     newer += b' "task_type": null,\n "executor": null,\n "waited_ms": null,\n'

@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from task_queue.domain.permission.consent import Difference, comparable, differe
 from task_queue.domain.permission.project_env import environment_in, executing_in, reserved_in
 from task_queue.platform import durable
 from task_queue.platform.json_files import json_object
+from task_queue.platform.lockfile import locked
 from task_queue.ports.executor import AgentSetup
 
 _SETTINGS = (".claude/settings.json", ".claude/settings.local.json")
@@ -29,6 +31,7 @@ _PROGRAMS = (
     *("gcpAuthRefresh", "otelHeadersHelper", "proxyAuthHelper"),
 )
 _FILE_LIMIT = 16 * 2**20
+_PATIENCE_S = 10.0
 _STORE_LIMIT = 64 * 2**20
 _KEPT_TEXT_LIMIT = 64 * 2**10
 _KEPT_TEXTS_LIMIT = 8 * 2**20
@@ -43,7 +46,10 @@ class _AcceptedFiles:
 
 
 class SettingsTrust:
-    """Thread-safe; *store* is ``trusted-settings.json`` in the state folder."""
+    """Thread-safe, and one of several: the daemon, the API and ``doctor`` each have one on the same file.
+
+    *store* is ``trusted-settings.json`` in the state folder.
+    """
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -54,7 +60,7 @@ class SettingsTrust:
 
         Raises as ``changes`` does.
         """
-        with self._lock:
+        with self._alone():
             if self._read().hashes:
                 return
             for workspace in dict.fromkeys(workspaces):
@@ -69,7 +75,7 @@ class SettingsTrust:
         to be trusted.
         """
         found = hashes_of(workspace, strict=strict)
-        with self._lock:
+        with self._alone():
             accepted = self._read()
             if str(workspace) in accepted.hashes:
                 return differences(accepted.hashes[str(workspace)], found)
@@ -106,8 +112,15 @@ class SettingsTrust:
 
     def accept(self, workspace: Path) -> None:
         """The owner's word: what is there now is to be loaded."""
-        with self._lock:
+        with self._alone():
             self._write(self._read(), workspace, hashes_of(workspace))
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """What another accepts at the same time is not written over. Raises OSError."""
+        durable.make_directory(self._store.parent)
+        with self._lock, locked(self._store.with_suffix(".lock"), within_s=_PATIENCE_S):
+            yield
 
     def _read(self) -> _AcceptedFiles:
         content = json_object(self._store, limit=_STORE_LIMIT)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from task_queue.agents.attached import attached
 from task_queue.domain.document.choices import Workflow
 from task_queue.domain.document.title import with_title, without_title
 from task_queue.domain.errors import ExecutorError
@@ -109,11 +110,12 @@ class Prompts:
         placed = without_title if "{title}" in template else with_title
         body = placed(order.title, order.body)
         values = {"title": order.title, "body": body, "document": str(order.agent_copy)}
-        return filled(template, values) + _left(left)
+        return filled(template, values) + attached(order) + _left(left)
 
     def system(self, order: Order, left: Sequence[str] = ()) -> str:
         """For the implementer's system prompt; *left* too where the first message is no more than the skill's name."""
-        return self.implementer + (_left(left) if order.settings.workflow is Workflow.SKILL else "")
+        told = attached(order) + _left(left) if order.settings.workflow is Workflow.SKILL else ""
+        return self.implementer + told
 
     def findings(self, text: str, round: int) -> str:  # noqa: A002 - the word for it
         """What goes back to the implementer, for its *round*."""

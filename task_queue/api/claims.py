@@ -71,6 +71,10 @@ class ClaimRequest(BaseModel):
     """What the worker has."""
     executors: _Tags | None = None
     """`claude`, and the names of its commands."""
+    repositories: _Tags | None = None
+    """HOST/OWNER/NAME that it may fetch, `*` for all; without it, all. It is not offered tasks of others."""
+    except_repositories: _Tags = ()
+    """Of these, those that it cannot reach now."""
     wait_seconds: Annotated[float, Field(ge=0, le=60, strict=True, allow_inf_nan=False)] = 0
     """How long to wait for a task where there is none."""
 
@@ -182,6 +186,8 @@ class ReleaseRequest(BaseModel):
     """With `limited`: from when on the worker's account may be used again."""
     work: dict[str, Any] = Field(default={})
     """As in `complete`."""
+    handed_in: HandedInCommits | None = None
+    """Commits that were made until then; they come to the task's branch."""
 
 
 @router.post("")
@@ -215,6 +221,8 @@ async def claim_task(
         body.capabilities,
         body.executors,
         idempotency_key,
+        body.repositories,
+        body.except_repositories,
     )
     until = loop.time() + body.wait_seconds
     while True:
@@ -312,7 +320,7 @@ def release(
     outcome: dict[str, Any] = {"kind": body.kind, "reason": body.reason}
     if body.resets_at is not None:
         outcome["resets_at"] = body.resets_at.isoformat()
-    report = ReportRequest(epoch=body.epoch, outcome=outcome, work=body.work)
+    report = ReportRequest(epoch=body.epoch, outcome=outcome, work=body.work, handed_in=body.handed_in)
     return _report(request, claim_id, report, _RELEASED, installation=installation, caller=caller, kept=kept)
 
 

@@ -105,7 +105,7 @@ async def _answer(
         events, more = events_of(reader, sight, _AT_ONCE)
         return Wave("".join(map(_frame, events)), more_at_once=more)
 
-    return stream(api, caller, look, close=reader.close, news=reader.stamp)
+    return stream(api, caller, look, close=reader.close, folders=reader.folders)
 
 
 def _frame(event: LoggedEvent) -> str:

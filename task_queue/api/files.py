@@ -100,7 +100,8 @@ def get_diff(task_id: TaskPath, installation: InstallationNow, caller: CallerNow
     """What the commits of a task that has ended change, as a patch; 410 where the repository has them no more."""
     task = tracked(installation, task_id, caller, kept)
     diff = diff_of(installation, task.id)
-    headers = {"base-commit": diff.base, "tip-commit": diff.tip, "cut": str(diff.is_cut).lower()}
+    tip = {"tip-commit": diff.tip} if diff.tip else {}
+    headers = {"base-commit": diff.base, **tip, "cut": str(diff.is_cut).lower()}
     return Response(diff.patch.encode(), media_type="text/x-diff", headers=headers)
 
 
@@ -142,7 +143,7 @@ def _followed(
 ) -> Response:
     """*first*, and what follows it."""
     waiting = [first]
-    end, attempt = first.end, first.attempt
+    end, attempt, folders = first.end, first.attempt, first.folders
 
     def look() -> Wave:
         nonlocal end
@@ -156,7 +157,7 @@ def _followed(
             return Wave("".join(_frames(part)), more_at_once=bool(part.data))
         return Wave(f"event: end\ndata: {attempt}\n\n", is_last=True)
 
-    return stream(api, caller, look, close=waiting.clear)
+    return stream(api, caller, look, close=waiting.clear, folders=lambda: folders)
 
 
 def _frames(part: TranscriptPart) -> Iterator[str]:

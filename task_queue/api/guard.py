@@ -19,6 +19,8 @@ _REST_TAKES_S = 1.0
 _DISCARDED = 16 * 2**20
 _PROGRAMS = ("/v1", "/mcp")
 """Their bodies are JSON; those of the page are forms."""
+_FORM, _FORM_WITH_FILES = "application/x-www-form-urlencoded", "multipart/form-data"
+_TAKES_FILES = "/add"
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SAFE_HEADERS = (
     (b"cache-control", b"no-store"),
@@ -87,8 +89,8 @@ async def _checked_body(path: str, headers: dict[str, str], receive: Receive) ->
     if data:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         is_for_programs = path.startswith(_PROGRAMS)
-        wanted = "application/json" if is_for_programs else "application/x-www-form-urlencoded"
-        if kind != wanted:
+        wanted = "application/json" if is_for_programs else _FORM
+        if kind != wanted and not (path == _TAKES_FILES and kind == _FORM_WITH_FILES):
             raise ProblemError(415, "unsupported_media_type", f"the body must be {wanted}")
         if is_for_programs:
             _demand_json(data)

@@ -115,6 +115,7 @@ def _tell(loop: asyncio.AbstractEventLoop, api: ServedApi) -> None:
 async def _end_of_waits(api: ServedApi) -> None:
     await api.ends.wait()
     api.note_change()
+    api.folder_watch.end_waits()
 
 
 def _end_with_stdin(end: asyncio.Event) -> None:

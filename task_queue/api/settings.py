@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter
 
+from task_queue.api.credential_checks import CredentialChecks
+from task_queue.api.folder_watch import FolderWatch
 from task_queue.app.claiming import WorkerDesk
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
@@ -33,6 +35,9 @@ class ServedApi:
     provider_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PROVIDER_THREADS))
     streams: Counter[str] = field(default_factory=Counter[str])
     """How many are open, by the name of who reads them."""
+    folder_watch: FolderWatch = field(default_factory=FolderWatch)
+    """For streams that wait for what follows."""
+    credentials: CredentialChecks = field(default_factory=CredentialChecks)
     _change: asyncio.Future[None] | None = None
 
     def change(self) -> asyncio.Future[None]:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 from task_queue.api.callers import CallerNow, InstallationNow, served
 from task_queue.api.paths import SourcePath
 from task_queue.api.problems import ProblemError
+from task_queue.api.settings import ServedApi
 from task_queue.app import pausing
 from task_queue.app.installation import Installation
 from task_queue.app.sources import SourceLine, list_sources
@@ -68,11 +69,13 @@ def get_workers(installation: InstallationNow, caller: CallerNow, request: Reque
     caller.demand(AccessRole.READ)
     view = lines_of(status(installation, now=installation.now(), waiting_shown=0))
     workers = [_worker(line, caller) for line in view.workers if caller.policy.allows_source(line.source)]
-    return WorkerAnswers(daemon=view.daemon, workers=tuple(workers), remote=tuple(_remote(request, caller)))
+    remote = tuple(remote_workers(served(request), caller))
+    return WorkerAnswers(daemon=view.daemon, workers=tuple(workers), remote=remote)
 
 
-def _remote(request: Request, caller: Caller) -> Iterator[RemoteWorkerAnswer]:
-    held = [each for each in served(request).desk.held() if caller.policy.allows_source(each.source)]
+def remote_workers(api: ServedApi, caller: Caller) -> Iterator[RemoteWorkerAnswer]:
+    """Who holds claims that *caller* may see, and what of them."""
+    held = [each for each in api.desk.held() if caller.policy.allows_source(each.source)]
     may_see = [each for each in held if caller.policy.is_unlimited or each.worker == caller.name]
     for worker in dict.fromkeys(each.worker for each in may_see):
         its = [each for each in may_see if each.worker == worker]

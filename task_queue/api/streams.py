@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Header
@@ -34,8 +35,10 @@ LastEvent = Annotated[
 ]
 _MOST = 512
 _MOST_OF_ONE = 256
-_LOOK_EVERY_S = 0.25
-_CHECK_EVERY_S = 5.0
+_REST_S = 0.25
+_CHECK_EVERY_S = 4.0
+_SAY_EVERY_S = 15.0
+_CREDENTIAL_ENDED = "event: credential_ended\ndata: {}\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,16 @@ def stream(
     look: Callable[[], Wave],
     *,
     close: Callable[[], None],
-    news: Callable[[], object] = object,
+    folders: Callable[[], Iterable[Path]],
 ) -> StreamingResponse:
     """Answers with what *look* finds, again and again, in a thread; *close* is called at the end.
 
-    *news* is quick: while it gives what it gave before, *look* would find nothing. Without it, each look is made.
+    *folders* is quick: it says in which ones something changes when there is more to be found.
 
     Raises ProblemError where too many are open.
     """
     try:
-        return streamed(api, caller, _waves(api, caller, look, close, news))
+        return streamed(api, caller, _waves(api, caller, look, close, folders))
     except ProblemError:
         close()
         raise
@@ -99,30 +102,48 @@ async def _waves(
     caller: Caller,
     look: Callable[[], Wave],
     close: Callable[[], None],
-    news: Callable[[], object],
+    folders: Callable[[], Iterable[Path]],
 ) -> AsyncGenerator[str, None]:
     """Until its reader goes, the credential is not good any more, nothing can follow, or the process ends."""
     loop = asyncio.get_running_loop()
-    checked = loop.time()
-    seen: object = None
+    checked = said = loop.time()
+    watcher = api.folder_watch.watcher()
+    watched: tuple[Path, ...] = ()
+    is_watched, has_news = False, True
+
+    def found() -> tuple[Wave, bool]:
+        wave = look()
+        return wave, not wave.text or is_still_good(api.installation.again(), caller)
+
     try:
         while not api.ends.is_set():
-            stamp, now = news(), loop.time()
-            is_due = now - checked >= _CHECK_EVERY_S
-            if stamp is not None and stamp == seen and not is_due:
-                await asyncio.sleep(_LOOK_EVERY_S)
-                continue
-            wave = await run_in_threadpool(look)
-            seen = None if wave.more_at_once else stamp
-            if wave.text or is_due:
+            now = loop.time()
+            if now - checked >= _CHECK_EVERY_S:
                 checked = now
-                if not await run_in_threadpool(is_still_good, api.installation.again(), caller):
-                    yield "event: credential_ended\ndata: {}\n\n"
+                if not await api.credentials.is_good(api.installation.again(), caller):
+                    yield _CREDENTIAL_ENDED
                     return
-                yield wave.text or ": still here\n\n"
-            if wave.is_last:
-                return
-            if not wave.more_at_once:
-                await asyncio.sleep(_LOOK_EVERY_S)
+            is_due = now - said >= _SAY_EVERY_S
+            if has_news or is_due:
+                watched = tuple(folders())
+                is_watched = watcher.watch(watched)
+                wave, is_good = await run_in_threadpool(found)
+                if not is_good:
+                    yield _CREDENTIAL_ENDED
+                    return
+                if wave.text or is_due:
+                    said = now
+                    yield wave.text or ": still here\n\n"
+                if wave.is_last:
+                    return
+                if wave.more_at_once or tuple(folders()) != watched:
+                    continue
+                if wave.text:
+                    await asyncio.sleep(_REST_S)
+            has_news = (
+                await watcher.wait(checked + _CHECK_EVERY_S - loop.time() if is_watched else _REST_S)
+                or not is_watched
+            )
     finally:
+        watcher.close()
         close()

@@ -1,4 +1,4 @@
-"""``/v1/tasks``: submit, list, look, change, cancel, retry, acknowledge, land."""
+"""``/v1/tasks``: submit, list, look, change, cancel, retry, acknowledge, land, undo."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from task_queue.api.callers import CallerNow, InstallationNow, KeptNow
 from task_queue.api.filters import ListQuery
 from task_queue.api.paths import TaskPath
 from task_queue.api.problems import ProblemError
-from task_queue.app import acknowledging, changing, landing
+from task_queue.app import acknowledging, changing, landing, retrying, undoing
 from task_queue.app.patching import TaskPatch, patch
 from task_queue.app.submitting import Submission, submit
 from task_queue.app.tracked_task import TaskPage, TrackedTask
 from task_queue.app.tracking import demand_change, tasks_page, tracked
 from task_queue.domain.actions import ActionUnavailableError
+from task_queue.domain.attempt.retry_wish import MOST_NOTE_CHARS, NO_WISH, RetryFrom, RetryWish
 from task_queue.domain.document.settings import KEYS
 from task_queue.domain.policy import AccessRole
 
@@ -85,6 +86,16 @@ class RetryRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     fresh: bool = False
     """In a new session and a new checkout."""
+    begin_at: RetryFrom | None = None
+    """The first phase that is done again; what came before it counts as it is."""
+    note: Annotated[str, Field(max_length=MOST_NOTE_CHARS)] = ""
+    """For the agent, in your words."""
+    model: Annotated[str, Field(max_length=200)] | None = None
+    """In place of the one that the task's settings name."""
+
+    @property
+    def wish(self) -> RetryWish:
+        return RetryWish(self.fresh, self.note, self.model, self.begin_at)
 
 
 def with_links(task: TrackedTask) -> TrackedTask:
@@ -224,7 +235,7 @@ def retry_task(
 ) -> TrackedTask:
     """Try a failed task again."""
     task = demand_change(installation, task_id, caller, kept)
-    changing.retry(installation, task.id, fresh=body is not None and body.fresh)
+    retrying.retry(installation, task.id, body.wish if body is not None else NO_WISH)
     return with_links(tracked(installation, task_id, caller, kept))
 
 
@@ -247,4 +258,16 @@ def land_task(
     landed = landing.land(installation, task.id)
     if not landed.is_in_target:
         raise ProblemError(409, "not_landed", landed.said, details={"state": task.state.value})
+    return with_links(tracked(installation, task_id, caller, kept))
+
+
+@router.post("/{task_id}/undo")
+def undo_task(
+    task_id: TaskPath, installation: InstallationNow, caller: CallerNow, kept: KeptNow
+) -> TrackedTask:
+    """Take back what a completed task has landed, once its checks pass without it; takes as long as they do."""
+    task = demand_change(installation, task_id, caller, kept)
+    undone = undoing.undo(installation, task.id)
+    if not undone.is_undone:
+        raise ProblemError(409, "not_undone", undone.said, details={"state": task.state.value})
     return with_links(tracked(installation, task_id, caller, kept))

@@ -26,6 +26,8 @@ class Board:
     attention: tuple[AttentionView, ...]
     busy: tuple[SourceView, ...]
     quiet: tuple[SourceView, ...]
+    is_whole: bool
+    """Everything there is: also what the account spends."""
 
 
 def board(installation: Installation, caller: Caller, kept: KeptDocuments) -> Board:
@@ -36,7 +38,7 @@ def board(installation: Installation, caller: Caller, kept: KeptDocuments) -> Bo
         _limit(view, installation, caller, kept)
     busy = tuple(source for source in view.sources if _is_busy(source))
     quiet = tuple(source for source in view.sources if not _is_busy(source))
-    return Board(now, view.daemon, view.account, view.attention, busy, quiet)
+    return Board(now, view.daemon, view.account, view.attention, busy, quiet, caller.policy.is_unlimited)
 
 
 def _is_busy(source: SourceView) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from task_queue.app import acknowledging, changing, revising
+from task_queue.app import acknowledging, changing, retrying, revising
 from task_queue.app.installation import Installation
 from task_queue.app.tracked_task import TaskFilter, TrackedTask
 from task_queue.app.tracking import KeptDocuments, demand_change, tracked_tasks
@@ -68,7 +68,7 @@ def change_each(
 
 _DONE_BY: dict[BulkAction, Callable[[Installation, TaskId, BulkChange], object]] = {
     BulkAction.CANCEL: lambda installation, task_id, _: changing.cancel(installation, task_id, timeout_s=0),
-    BulkAction.RETRY: lambda installation, task_id, _: changing.retry(installation, task_id),
+    BulkAction.RETRY: lambda installation, task_id, _: retrying.retry(installation, task_id),
     BulkAction.ACKNOWLEDGE: lambda installation, task_id, _: acknowledging.acknowledge(
         installation, [task_id]
     ),

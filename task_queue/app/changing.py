@@ -1,4 +1,4 @@
-"""``cancel`` and ``retry``: a person or a program changes what becomes of a task."""
+"""``cancel``, and ``retry`` of many: a person or a program changes what becomes of tasks."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from task_queue.app.adding import bytes_of
 from task_queue.app.answers import ListedSource, RunningView
 from task_queue.app.daemon_state import daemon_from
-from task_queue.app.duplicates import demand_first
 from task_queue.app.ended import last_ended
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
+from task_queue.app.retrying import Retried, retry
 from task_queue.app.user_actions import record_action
 from task_queue.domain.actions import Action, ActionUnavailableError, demand
-from task_queue.domain.document import naming
-from task_queue.domain.document.layers import task_under
+from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.errors import ConfigError, TaskMovedOn, TaskQueueError
-from task_queue.domain.events import CancelAsked, TaskRetried
+from task_queue.domain.events import CancelAsked
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import identity
 from task_queue.store.folder.engine import FolderEngine
 from task_queue.store.folder.holding import held
-from task_queue.store.folder.reading import read_history
 
 CANCEL_TAKES_S = 90.0
 _POLL_S = 0.1
@@ -52,12 +49,6 @@ class Cancelled:
     """It was running when the request was made."""
     agent_goes_on: bool = False
     """With ``requested``: its agent works until the daemon starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    task_id: TaskId
-    source: str
 
 
 def cancel(installation: Installation, task_id: TaskId, *, timeout_s: float = CANCEL_TAKES_S) -> Cancelled:
@@ -124,28 +115,6 @@ def withdraw(installation: Installation, task_id: TaskId, *, timeout_s: float = 
     return _follow_up(installation, sources, listed, None, task_id, timeout_s=timeout_s)
 
 
-def retry(installation: Installation, task_id: TaskId, *, fresh: bool = False) -> Retried:
-    """Try *task_id* again, which failed or waits for a person; the numbers of its attempts go on.
-
-    *fresh*: in a new session and, where it has a checkout of its own, in a new one; the earlier work is kept.
-
-    Raises UnknownTaskError if it is not there or did not fail, DuplicateTask, EngineUnavailable, ConfigError.
-    """
-    installation.demand_trust()
-    listed, state = found(installation.sources(), task_id)
-    document = naming.document_of(task_id)
-    history = read_history(listed.folders.journal(document))
-    demand(Action.RETRY, task_id, state, needs_person=bool(history.needs_person))
-    if state.ended:
-        _demand_first(installation, listed, task_id, state)
-    FolderEngine(listed.folders.pending).requests.requeue(task_id, fresh=fresh)
-    retried = TaskRetried(listed.id, task_id)
-    record_action(
-        installation, "tasks retry", retried, source=listed.id, task_id=task_id, fresh=fresh or None
-    )
-    return Retried(task_id, listed.id)
-
-
 @dataclass(frozen=True, slots=True)
 class NotRetried:
     """A task that was not retried, and why."""
@@ -164,27 +133,16 @@ def dead_letters(installation: Installation, source_id: str | None = None) -> li
 
 
 def retry_each(
-    installation: Installation, task_ids: Iterable[TaskId], *, fresh: bool = False
+    installation: Installation, task_ids: Iterable[TaskId], wish: RetryWish = NO_WISH
 ) -> Iterator[Retried | NotRetried]:
     """Try one after another again; what cannot be is said, and the others go on. Raises ConfigError."""
     for task_id in task_ids:
         try:
-            yield retry(installation, task_id, fresh=fresh)
+            yield retry(installation, task_id, wish)
         except ConfigError:
             raise
         except TaskQueueError as error:
             yield NotRetried(task_id, error.in_full)
-
-
-def _demand_first(
-    installation: Installation, listed: ListedSource, task_id: TaskId, state: TaskState
-) -> None:
-    path = listed.folders.ended(state) / naming.document_of(task_id)
-    try:
-        task, settings = task_under(listed.layers(), bytes_of(path), task_id)
-    except TaskQueueError:
-        return  # the daemon rejects it, and says why
-    demand_first(installation, task, settings, source=listed.id)
 
 
 def _end_of(

@@ -15,13 +15,14 @@ from task_queue.app.answers import AccountView, DaemonView, ListedSource
 from task_queue.app.broken_bases import why_held
 from task_queue.app.daemon_state import daemon_from
 from task_queue.app.dispatch_state import said_of_workers
-from task_queue.app.files import Record, text_in
+from task_queue.app.files import Record, records_in, text_in
 from task_queue.config import document
 from task_queue.config.document import SourceEntry
 from task_queue.config.locations import Locations
 from task_queue.domain.source_pause import SourcePause
 from task_queue.domain.task import TaskId
 from task_queue.platform.json_files import texts_in
+from task_queue.platform.trust import JudgedWays
 from task_queue.store.folder.layout import Layout
 from task_queue.store.pauses import Pauses
 from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
@@ -53,6 +54,8 @@ class Circumstances:
         """
         self.now = now
         self.sources = tuple(sources)
+        self.judged: JudgedWays = {}
+        """Whom the folders that were looked at can be trusted with."""
         self.snapshots = Snapshots(
             (ReadSource(source.id, source.folders, source.layers) for source in self.sources),
             read_limit=read_limit,
@@ -170,34 +173,39 @@ class Circumstances:
         except ValueError:
             return None
 
-    def neighbours(self) -> Mapping[str, Neighbour]:
-        """What runs in each source, as the daemon says."""
-        runs = {
-            name: cast("Record", words["runs"])
-            for name, words in self.said.items()
-            if isinstance(words.get("runs"), dict)
-        }
-        if not runs:
+    def neighbours(self) -> Mapping[str, tuple[Neighbour, ...]]:
+        """What runs in each source, as the daemon says, and the API of those that workers serve."""
+        runs = {name: list(records_in(words, "runs")) for name, words in self.said.items()}
+        if not any(runs.values()):
             return {}
         from task_queue.domain.together import Neighbour, Workplace
 
         return {
-            name: Neighbour(
-                name,
-                TaskId(text_in(each, "task_id") or ""),
-                Workplace(
-                    text_in(each, "repository") or "",
-                    text_in(each, "directory") or "",
-                    each.get("in_place") is True,
-                    texts_in(each, "touches"),
-                ),
+            name: tuple(
+                Neighbour(
+                    name,
+                    TaskId(text_in(each, "task_id") or ""),
+                    Workplace(
+                        text_in(each, "repository") or "",
+                        text_in(each, "directory") or "",
+                        each.get("in_place") is True,
+                        texts_in(each, "touches"),
+                    ),
+                )
+                for each in running
             )
-            for name, each in runs.items()
+            for name, running in runs.items()
+            if running
         }
 
     def _held_by_neighbours(self, source: ListedSource) -> Hold | None:
-        """By what runs in other sources, as the daemon says."""
-        neighbours = tuple(each for name, each in self.neighbours().items() if name != source.id)
+        """By what runs in other sources; and in its own, where workers carry out several of its tasks at once."""
+        neighbours = tuple(
+            each
+            for name, running in self.neighbours().items()
+            for each in running
+            if name != source.id or source.is_remote
+        )
         if not neighbours:
             return None
         from task_queue.domain.together import Caps, TogetherHold
@@ -237,13 +245,15 @@ class Circumstances:
         return any_of(models_held(account, now, source=source.id), near)
 
 
-def listed(content: dict[str, Any], entry: SourceEntry) -> ListedSource:
-    """The source *entry* of the configuration whose JSON is *content*."""
+def listed(
+    content: dict[str, Any], entry: SourceEntry, *, roots: tuple[str, ...] | None = None
+) -> ListedSource:
+    """The source *entry* of the configuration whose JSON is *content*; *roots* as in ``document.layers_of``."""
     lacking = document.lacks_workspace(content, entry)
     return ListedSource(
         entry.id,
         Layout(entry.path),
-        layers=lambda: document.layers_of(content, entry),
+        layers=lambda: document.layers_of(content, entry, roots=roots),
         description=entry.description,
         paused=entry.paused,
         trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,15 @@ from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.lease import Directive, LeaseTerms
 from task_queue.domain.model import Outcome, OutcomeKind, Work
-from task_queue.domain.policy import OWNER, AccessRole, Caller, NotAllowedError, TaskTraits, repository_name
+from task_queue.domain.policy import (
+    EVERYTHING,
+    OWNER,
+    AccessRole,
+    Caller,
+    NotAllowedError,
+    TaskTraits,
+    repository_name,
+)
 from task_queue.domain.task import TaskId
 from task_queue.platform.durable import make_directory
 from task_queue.platform.records import UnreadableRecordError, decode, encode
@@ -82,8 +90,10 @@ class OrderView:
     """How the queue names the task's branch."""
     target: str | None
     """The branch into which it is merged."""
+    allowance_usd: float | None = None
+    """What the attempt may spend in US dollars, also the document's `max_budget_usd`; null: no bound."""
     artifacts: tuple[dict[str, Any], ...] = ()
-    """Files that came with the task: name, size, sha256."""
+    """Files that came with the task: name, size, sha256, media_type."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -145,6 +155,15 @@ class WantedTask:
     capabilities: tuple[str, ...]
     executors: tuple[str, ...] | None
     key: str | None = None
+    repositories: tuple[str, ...] | None = None
+    except_repositories: tuple[str, ...] = ()
+
+    def fetches(self, repository: str) -> bool:
+        """Whether the URL *repository* is one of those that it says it can and may fetch."""
+        allowed, name = self.repositories, repository_name(repository)
+        if name in map(repository_name, self.except_repositories):
+            return False
+        return allowed is None or EVERYTHING in allowed or name in map(repository_name, allowed)
 
 
 class WorkerDesk:
@@ -166,7 +185,7 @@ class WorkerDesk:
     ) -> ClaimAnswer:
         """Raises NotAllowedError, NotForWorkersError."""
         self._served.refresh()
-        given = self._claims.claim(_wish(installation, wanted, caller))
+        given = self._claims.claim(_wish(installation, wanted, caller, self._served.note_fetching))
         if given is None:
             return ClaimAnswer(None, None)
         task = tracked_in(installation, given.source, given.task_id, caller, kept)
@@ -269,7 +288,12 @@ def _worker(caller: Caller) -> str | None:
     return None if caller.name == OWNER else caller.name
 
 
-def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> ClaimWish:
+def _wish(
+    installation: Installation,
+    wanted: WantedTask,
+    caller: Caller,
+    note_fetching: Callable[[str, str, str | None], None],
+) -> ClaimWish:
     worker = _worker(caller)
     if worker is not None and worker != wanted.worker_id:
         raise NotAllowedError(
@@ -293,9 +317,22 @@ def _wish(installation: Installation, wanted: WantedTask, caller: Caller) -> Cla
         )
         return caller.sees(traits)
 
+    def fetches(source: str) -> bool:
+        repository = entries[source].repository
+        can = repository is None or wanted.fetches(repository)
+        note_fetching(source, wanted.worker_id, None if can else repository_name(str(repository)))
+        return can
+
     terms = LeaseTerms(wanted.worker_id, wanted.lease_s)
     return ClaimWish(
-        terms, wanted.sources, wanted.types, wanted.executors, wanted.capabilities, allows, wanted.key
+        terms,
+        wanted.sources,
+        wanted.types,
+        wanted.executors,
+        wanted.capabilities,
+        allows,
+        fetches,
+        wanted.key,
     )
 
 
@@ -314,6 +351,7 @@ def _view(given: GivenClaim, artifacts: Sequence[StoredArtifact]) -> ClaimView:
             order.base_commit,
             order.branch,
             order.target,
-            tuple({"name": each.name, "size": each.size, "sha256": each.sha256} for each in artifacts),
+            order.allowance_usd,
+            tuple(map(asdict, artifacts)),
         ),
     )

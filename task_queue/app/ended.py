@@ -7,11 +7,11 @@ import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import cast
+from typing import TypedDict, cast
 
 from task_queue.app.answers import EndingView, ListedSource, TaskLine
 from task_queue.app.documents import title_of
-from task_queue.app.files import Record, number_in, record, text_in, time_in
+from task_queue.app.files import Record, number_in, record, text_in, texts_in, time_in
 from task_queue.domain.actions import available_actions
 from task_queue.domain.document import naming
 from task_queue.domain.task import ENDED, TaskId, TaskState
@@ -77,7 +77,7 @@ def ended_line(listed: ListedSource, state: TaskState, task_id: TaskId, landings
         ending=ending,
     )
     needs_look = _needs_look(listed, task_id, landings)
-    line.available_actions = available_actions(state, needs_look=needs_look, can_land=can_land(result))
+    line.available_actions = available_actions(state, needs_look=needs_look, **landing_actions(result))
     return line
 
 
@@ -89,13 +89,26 @@ def _needs_look(listed: ListedSource, task_id: TaskId, landings: MergedBranches)
     return any(open_needs(listed.folders, listed.folders.result(task_id), landings.has_settled))
 
 
-def can_land(result: Record) -> bool:
-    """Whether the *result* says that it left a branch which ``tasks land`` takes."""
+class LandingActions(TypedDict):
+    """As ``available_actions`` takes them."""
+
+    can_land: bool
+    can_undo: bool
+
+
+def landing_actions(result: Record) -> LandingActions:
+    """Whether the *result* says that it left a branch which ``tasks land`` takes, or what ``tasks undo`` takes back."""
     from task_queue.domain.model import LandingState  # only where something ended
+    from task_queue.domain.work.undoing import UndoWay
 
     landing: object = result.get("landing")
-    state = text_in(cast("Record", landing), "state") if isinstance(landing, dict) else None
-    return state in {LandingState.WAITING, LandingState.LEFT}
+    about: Record = cast("Record", landing) if isinstance(landing, dict) else {}
+    state = text_in(about, "state")
+    moved_back = state == LandingState.UNDONE and text_in(about, "way") == UndoWay.MOVE_BACK
+    return {
+        "can_land": state in {LandingState.WAITING, LandingState.LEFT} or moved_back,
+        "can_undo": state == LandingState.LANDED or (state is None and bool(texts_in(result, "commits"))),
+    }
 
 
 def ending_in(result: Record) -> EndingView:
@@ -122,6 +135,8 @@ def _where_landed(result: Record) -> str:
                 return f"landed on {target}"
             case LandingState.WAITING:
                 return f"waits to land on {target}"
+            case LandingState.UNDONE:
+                return f"undone on {target}"
             case LandingState.GIVEN_UP:
                 return "its branch was given up"
             case _:

@@ -172,7 +172,7 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
             circumstances.caps,
             circumstances.start_gap,
             place if matters else None,
-            circumstances.neighbours(),
+            {name: running[0] for name, running in circumstances.neighbours().items()},
         ),
     )
     return Outlook(forecast, estimates, ends, {(each.source, each.task.id): each for each in forecast.tasks})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from task_queue.app.finding import known_or_as_typed
@@ -22,6 +23,7 @@ __all__ = [
     "Reindexed",
     "UnknownEventTypeError",
     "end_of_log",
+    "folders_of_log",
     "from_now_on",
     "open_events",
     "reindex",
@@ -78,6 +80,13 @@ def end_of_log(installation: Installation) -> str:
         return EventFolder(installation.locations.events).end()
     except OSError:
         return ""
+
+
+def folders_of_log(installation: Installation) -> tuple[Path, ...]:
+    """Something changes in one of them when the log grows. Raises OSError."""
+    folder = EventFolder(installation.locations.events)
+    epoch = folder.current_epoch()
+    return (folder.path,) if epoch is None else (folder.path, folder.segments_of(epoch))
 
 
 def reindex(installation: Installation, *, warn: Callable[[str], None]) -> Reindexed:

@@ -91,17 +91,21 @@ class Installation:
         demand_trust(self.locations)
 
     def entries(self) -> tuple[SourceEntry, ...]:
+        return self._entries
+
+    @cached_property
+    def _entries(self) -> tuple[SourceEntry, ...]:
         return document.sources_of(self.content)
 
     def entry(self, source_id: str) -> SourceEntry:
         """The source *source_id*; raises TaskQueueError if there is none of that name."""
         entries = self.entries()
-        known = ", ".join(entry.id for entry in entries)
         for entry in entries:
             if entry.id == source_id:
                 return entry
         if not entries:
             raise TaskQueueError("there is no source yet", hint="make the usual ones with: task-queue init")
+        known = ", ".join(entry.id for entry in entries)
         raise TaskQueueError(f"there is no source '{source_id}'", hint=f"known sources: {known}")
 
     def sources(self, source_id: str | None = None) -> tuple[ListedSource, ...]:
@@ -109,7 +113,8 @@ class Installation:
         from task_queue.app.circumstances import listed  # many verbs need none
 
         entries = self.entries() if source_id is None else (self.entry(source_id),)
-        return tuple(listed(self.content, entry) for entry in entries)
+        roots = document.roots_of(self.content, self.entries())
+        return tuple(listed(self.content, entry, roots=roots) for entry in entries)
 
     def circumstances(self, now: datetime | None = None, *, read_all: bool = False) -> Circumstances:
         """What every answer on tasks starts from, read now; *now* is the time of the whole answer.

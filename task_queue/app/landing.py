@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from task_queue.app.finding import found
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
-from task_queue.daemon.landings import InForce, LandingProcess, after_landing, order_to_land
+from task_queue.daemon.landings import InForce, after_landing, landing_process, order_to_land
 from task_queue.domain.actions import Action, ActionUnavailableError
-from task_queue.domain.attempt.needs import is_landed
+from task_queue.domain.attempt.needs import is_landed, is_undone
 from task_queue.domain.events import TaskLanded
 from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.work.undoing import UndoWay
 from task_queue.ports.landing import LandingRequest
 from task_queue.store.folder.amending import read_result
 
@@ -46,12 +47,20 @@ def land(installation: Installation, task_id: TaskId) -> LandedTask:
             state=state,
             hint=_hint(state, result),
         )
+    if is_undone(result) and landing.get("way") != UndoWay.MOVE_BACK:
+        commit = landing.get("reverted_by")
+        raise ActionUnavailableError(
+            f"task {task_id} was undone, and its commits are in {landing.get('target')} already",
+            action=Action.LAND,
+            state=state,
+            hint=f"bring it back by hand: git revert {str(commit)[:12] if commit else 'COMMIT'}",
+        )
     if is_landed(result):
         return LandedTask(task_id, listed.id, is_in_target=True, said=str(result.product.landed))
     source = config.source(listed.id)
     assert source is not None
     order = order_to_land(InForce(installation.locations, config, os.environ), source, result)
-    product = LandingProcess(LandingRequest(order, result.product, check_anew=True)).product()
+    product = landing_process(LandingRequest(order, result.product, check_anew=True)).answer()
     after = after_landing(listed.folders, result, product)
     is_in_target = is_landed(after)
     said = str(after.product.landed if is_in_target else product.landed)

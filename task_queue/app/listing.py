@@ -19,7 +19,7 @@ from task_queue.app.answers import (
 from task_queue.app.attention import NAMED, attention_of, of_task
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.documents import title_of, type_of
-from task_queue.app.ended import can_land, last_ended
+from task_queue.app.ended import landing_actions, last_ended
 from task_queue.app.files import (
     names_in,
     number_in,
@@ -92,7 +92,7 @@ def show_of(circumstances: Circumstances, task_id: TaskId, *, events: Path | Non
             shown = _show_ended(listed, task_id, ended)
             shown.attention = tuple(of_task(circumstances, listed, task_id))
             shown.available_actions = available_actions(
-                ended, needs_look=bool(shown.attention), can_land=can_land(shown.result or {})
+                ended, needs_look=bool(shown.attention), **landing_actions(shown.result or {})
             )
             return shown
         # A running task is shown by its lock, even where a person has deleted its document.

@@ -77,8 +77,17 @@ def address_to_sign_in(installation: Installation, tried: SignInTry, *, back_to:
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    joint = "&" if "?" in setup.authorize_url else "?"
-    return f"{setup.authorize_url}{joint}{urllib.parse.urlencode(asked)}"
+    return _with_query(setup.authorize_url, asked)
+
+
+def address_to_sign_out(installation: Installation, *, back_to: str) -> str | None:
+    """Where the provider ends its own session; None where the configuration names no such place."""
+    settings = oidc_settings(installation)
+    setup = settings.sign_in if settings is not None else None
+    if setup is None or setup.end_session_url is None:
+        return None
+    asked = {"client_id": setup.client_id, "post_logout_redirect_uri": back_to}
+    return _with_query(setup.end_session_url, asked)
 
 
 def identity_behind(
@@ -103,6 +112,10 @@ def identity_behind(
     if claims is None or not hmac.compare_digest(str(claims.get("nonce")).encode(), tried.nonce.encode()):
         raise TaskQueueError("the provider's answer is not good", hint="sign in again")
     return Identity(str(claims["sub"]), policy_name_for(settings, claims))
+
+
+def _with_query(url: str, asked: Mapping[str, str]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urllib.parse.urlencode(asked)}"
 
 
 def _setup(installation: Installation) -> OidcSignIn:

@@ -61,7 +61,7 @@ def source_view(circumstances: Circumstances, listed: ListedSource, *, waiting_s
     stands = paused_by(pause, by_configuration=listed.paused)
     if listed.trouble is not None and stands is None:
         state, why = "unavailable", listed.trouble
-    distrust = trust.grave_problem(*folders.folders())
+    distrust = trust.grave_problem(*folders.folders(), judged=circumstances.judged)
     if distrust is not None:
         state, why = "unavailable", f"not trusted: {distrust.what}; fix it with: {distrust.fix}"
     try:

@@ -304,7 +304,7 @@ def orders_of(installation: Installation, config: Config, source_id: str) -> Con
         source,
         locations.private,
         os.environ,
-        allowance=lambda _source, wanted: wanted,
+        allowance=lambda _source, _task_id, wanted: wanted,
         trust=SettingsTrust(locations.trusted_settings),
         worktrees=locations.worktrees,
         temporary=locations.temporary,

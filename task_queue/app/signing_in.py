@@ -65,9 +65,12 @@ def signed_in(installation: Installation, secret: str) -> Caller | None:
     return caller_behind(installation, session.credential)
 
 
-def sign_out(installation: Installation, secret: str) -> None:
-    """Raises OSError."""
-    _sessions(installation).end(secret, now=installation.now())
+def sign_out(installation: Installation, secret: str) -> bool:
+    """Whether the session began at a provider, which may still know its person. Raises OSError."""
+    sessions, now = _sessions(installation), installation.now()
+    session = sessions.behind(secret, now=now)
+    sessions.end(secret, now=now)
+    return session is not None and session.credential.startswith(_AT_PROVIDER)
 
 
 def _sessions(installation: Installation) -> PageSessions:

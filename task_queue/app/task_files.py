@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from task_queue.app.finding import NotThereError, document_of, found
 from task_queue.app.installation import Installation
@@ -32,6 +33,8 @@ class TranscriptPart:
     attempt: int
     may_grow: bool
     """More may be written to it, or there is more already."""
+    folders: tuple[Path, ...]
+    """Something changes in one of them when it grows, or is over."""
 
 
 def file_of(installation: Installation, task_id: TaskId, kind: str) -> TaskFile:
@@ -64,7 +67,9 @@ def transcript_part(
     except FileNotFoundError:
         data = b""
     whole = data[: data.rfind(b"\n") + 1]
-    return TranscriptPart(whole, offset + len(whole), logs.attempt, grows or len(data) >= limit)
+    folder = logs.transcript.parent
+    may_follow = grows or len(data) >= limit
+    return TranscriptPart(whole, offset + len(whole), logs.attempt, may_follow, (folder, folder.parent))
 
 
 def transcript_end(installation: Installation, task_id: TaskId, *, limit: int) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from task_queue.app.answers import AttentionView, ListedSource, RunningView, SourceView, WaitingView
 from task_queue.app.attention import of_ended, of_results, of_task
-from task_queue.app.ended import can_land, ending_in
+from task_queue.app.ended import ending_in, landing_actions
 from task_queue.app.estimating import AttemptKey, add_outlook, add_progress
 from task_queue.app.files import number_in, record, records_in, text_in, time_in, whole_in
 from task_queue.app.finding import document_of, found, unknown_task
@@ -296,7 +296,7 @@ class _Rows:
         )
         task.progress_percent = 100.0 if state is TaskState.COMPLETED else None
         task.attention = tuple(needs)
-        task.available_actions = available_actions(state, needs_look=bool(needs), can_land=can_land(result))
+        task.available_actions = available_actions(state, needs_look=bool(needs), **landing_actions(result))
         return task
 
     def _base(self, listed: ListedSource, task_id: TaskId, path: Path, status: TaskStatus) -> TrackedTask:
@@ -376,6 +376,7 @@ def _result_in(path: Path) -> Mapping[str, Any]:
         "started_at",
         "total_cost_usd",
         "landing",
+        "commits",
     )
     return {
         **{key: result[key] for key in (*kept, "task_type", "executor") if key in result},

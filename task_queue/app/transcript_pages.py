@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 from task_queue.app.installation import Installation
 from task_queue.app.transcript import logs_of
-from task_queue.app.transcript_text import TranscriptEntry, TranscriptReader
+from task_queue.app.transcript_text import EntryKind, TranscriptEntry, TranscriptReader
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
 
@@ -30,6 +33,18 @@ class TranscriptPage:
     later: bool
     found: int | None = None
     """How many lines have the text that was searched; None where none was."""
+
+    @property
+    def named(self) -> Iterator[tuple[str, TranscriptEntry]]:
+        """Each entry, with a name of its own that it keeps when the part grows at its end and shrinks at its begin."""
+        times: Counter[int] = Counter()
+        for entry in self.entries:
+            said = entry.body if entry.kind is EntryKind.WORDS else ""
+            digest = crc32(
+                f"{entry.kind.name}\n{entry.at}\n{entry.text}\n{said[:200]}".encode(errors="replace")
+            )
+            times[digest] += 1
+            yield f"entry-{digest:08x}-{times[digest]}", entry
 
 
 def transcript_page(
@@ -75,17 +90,27 @@ def _part(descriptor: int, end: int) -> tuple[int, int, list[bytes]]:
 
 
 def _with(text: str, descriptor: int) -> Iterator[bytes]:
-    wanted, rest, offset, found = text.casefold().encode(), b"", 0, 0
+    has, rest, offset, found = _search_for(text), b"", 0, 0
     while chunk := os.pread(descriptor, _CHUNK, offset):
         offset += len(chunk)
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            if wanted in line.lower():
+            if has(line):
                 yield line
                 found += 1
                 if found == MOST_FOUND:
                     return
         rest = rest[-_LONGEST_LINE:]
+
+
+def _search_for(text: str) -> Callable[[bytes], bool]:
+    """Whether a line of the transcript has *text*, in whatever case, as JSON writes it."""
+    written = json.dumps(text, ensure_ascii=False)[1:-1]
+    if text.isascii():
+        wanted = written.lower().encode()
+        return lambda line: wanted in line.lower()
+    folded = written.casefold()
+    return lambda line: folded in line.decode(errors="replace").casefold()
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:

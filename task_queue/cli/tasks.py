@@ -14,14 +14,17 @@ _COMMANDS = {
     "show": LazyCommand("tasks_show:show", "Everything that is known about one task."),
     "tree": LazyCommand("tasks_tree:tree", "Which tasks wait for which others."),
     "logs": LazyCommand("tasks_logs:logs", "What the agent did; with --follow, as it happens."),
+    "diff": LazyCommand("tasks_diff:diff", "What a task changed, also while it runs."),
+    "open": LazyCommand("tasks_open:open_task", "Read the report of a task, or find its checkout."),
     "cancel": LazyCommand("tasks_change:cancel", "End a waiting or running task for good."),
-    "retry": LazyCommand("tasks_change:retry", "Give a failed task another try."),
+    "retry": LazyCommand("tasks_retry:retry", "Give a failed task another try."),
     "edit": LazyCommand("tasks_revise:edit", "Change the document of a waiting task in your editor."),
     "priority": LazyCommand("tasks_revise:priority", "Change the priority of a waiting task."),
     "move": LazyCommand("tasks_revise:move", "Let a waiting task wait in another source."),
     "rm": LazyCommand("tasks_revise:rm", "Take a waiting or ended task out of the queue; a copy is kept."),
     "resume-account": LazyCommand("stop:resume_account", "Try a paused account again now."),
     "land": LazyCommand("tasks_change:land", "Merge the branch of a completed task."),
+    "undo": LazyCommand("tasks_undo:undo", "Take back what a completed task has landed."),
     "ack": LazyCommand("tasks_ack:ack", "You have seen what needs attention: do not show it again."),
     "wait": LazyCommand("tasks_read:wait", "Wait until tasks have ended."),
 }
@@ -29,4 +32,4 @@ _COMMANDS = {
 
 @click.group(cls=LazyGroup, entries=_COMMANDS, default="list")
 def tasks() -> None:
-    """Add, check, list, show, follow, change, cancel, retry, land and wait for tasks."""
+    """Add, check, list, show, follow, change, cancel, retry, land, undo and wait for tasks."""

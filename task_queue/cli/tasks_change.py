@@ -1,22 +1,19 @@
-"""``tasks cancel``, ``retry`` and ``land``: what a person changes."""
+"""``tasks cancel`` and ``land``: what a person changes."""
 
 from __future__ import annotations
-
-import sys
-from collections.abc import Sequence
 
 import click
 
 from task_queue.app import changing
-from task_queue.app.changing import Cancelling, NotRetried, Retried
+from task_queue.app.changing import Cancelling
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import FAILED
-from task_queue.cli.server import QueueServer, only_here, server_options
-from task_queue.cli.session import as_json_option, pass_installation, source_option
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.cli.server import QueueServer, server_options
+from task_queue.cli.session import as_json_option, pass_installation
+from task_queue.domain.task import TaskState
 
 _SCHEMA_VERSION = 1
 
@@ -50,96 +47,6 @@ def cancel(installation: Installation, *, task: str, server: QueueServer | None)
         case Cancelling.CANCELLED:
             render.say(f"cancelled: {task_id}{'; its processes are gone' if cancelled.ran else ''}")
     return 0
-
-
-@click.command()
-@task_argument(TaskState.FAILED, TaskState.PENDING, required=False)
-@click.option(
-    "--fresh", is_flag=True, help="Begin anew, in a new session and checkout; the earlier work is kept."
-)
-@click.option("--all-dead", is_flag=True, help="All tasks that failed and whose attempts are used up.")
-@source_option
-@click.option("--dry-run", is_flag=True, help="With --all-dead: only say which.")
-@click.option("--yes", is_flag=True, help="With --all-dead: do not ask.")
-@server_options
-@as_json_option
-@pass_installation
-def retry(
-    installation: Installation,
-    *,
-    task: str | None,
-    fresh: bool,
-    all_dead: bool,
-    source_id: str | None,
-    dry_run: bool,
-    yes: bool,
-    server: QueueServer | None,
-    as_json: bool,
-) -> int:
-    """Try the failed TASK again; the numbers of its attempts go on."""
-    only_here(server, all_dead=all_dead)
-    if all_dead == (task is not None):
-        raise click.UsageError("name one task, or give --all-dead")
-    if not all_dead and (source_id is not None or dry_run or yes):
-        raise click.UsageError("--source, --dry-run and --yes belong to --all-dead")
-    if server is not None and task is not None:
-        return _retry_there(server, task, fresh=fresh, as_json=as_json)
-    installation.demand_trust()
-    wanted = (
-        changing.dead_letters(installation, source_id)
-        if task is None
-        else [task_named(task, installation.sources())]
-    )
-    if all_dead and not _is_agreed(wanted, dry_run=dry_run, yes=yes):
-        return 0
-    if task is not None:
-        answers: list[Retried | NotRetried] = [changing.retry(installation, wanted[0], fresh=fresh)]
-    else:
-        answers = [] if dry_run else list(changing.retry_each(installation, wanted, fresh=fresh))
-    refused = [each for each in answers if isinstance(each, NotRetried)]
-    if as_json:
-        retried = [each.task_id for each in answers if isinstance(each, Retried)]
-        content = {"found": wanted, "retried": retried, "refused": refused, "dry_run": dry_run}
-        render.say_json({**content, "schema_version": _SCHEMA_VERSION})
-        return FAILED if refused else 0
-    for each in answers:
-        if isinstance(each, Retried):
-            render.say(f"pending: {each.task_id}")
-        else:
-            render.note(f"not retried: {each.task_id}: {each.why}")
-    for task_id in wanted if dry_run else ():
-        render.say(task_id)
-    return FAILED if refused else 0
-
-
-def _retry_there(server: QueueServer, task: str, *, fresh: bool, as_json: bool) -> int:
-    from task_queue.client import task_operations
-
-    retried = server.ask(task_operations.retry(server.task_id(task), fresh=fresh))
-    if as_json:
-        content = {"found": [retried.id], "retried": [retried.id], "refused": [], "dry_run": False}
-        render.say_json({**content, "schema_version": _SCHEMA_VERSION})
-    else:
-        render.say(f"pending: {retried.id}")
-    return 0
-
-
-def _is_agreed(wanted: Sequence[TaskId], *, dry_run: bool, yes: bool) -> bool:
-    """Says how many there are, before anything is done; a program that is not asked has to give --yes."""
-    if not wanted:
-        render.note("no task has used up its attempts")
-        return True
-    plural = len(wanted) != 1
-    render.note(
-        f"{len(wanted):,} task{'s have' if plural else ' has'} used up {'their' if plural else 'its'} attempts"
-    )
-    if dry_run or yes:
-        return True
-    if not sys.stdin.isatty():
-        raise click.UsageError(
-            "without a terminal there is no question: give --yes, or look first with --dry-run"
-        )
-    return click.confirm(f"try {'them' if plural else 'it'} again?", err=True)
 
 
 @click.command()

@@ -19,7 +19,7 @@ from task_queue.cli.render import table
 from task_queue.cli.session import as_json_option, pass_installation, source_option
 
 _SCHEMA_VERSION = 1
-_HEAD = ("TASK", "SOURCE", "STATE", "BRANCH", "SIZE", "UNUSED FOR", "KEPT BECAUSE")
+_HEAD = ("TASK", "SOURCE", "STATE", "BRANCH", "SIZE", "UNUSED FOR", "PATH", "KEPT BECAUSE")
 
 
 @click.group(cls=CommandGroup)
@@ -32,7 +32,7 @@ def worktrees() -> None:
 @as_json_option
 @pass_installation
 def list_worktrees(installation: Installation, *, source_id: str | None, as_json: bool) -> None:
-    """Each checkout: task, source, state, branch, size, age, and why it is kept."""
+    """Each checkout: task, source, state, branch, size, age, path, and why it is kept."""
     lines = app.worktrees(installation, source_id)
     if as_json:
         render.say_json({"worktrees": lines, "schema_version": _SCHEMA_VERSION})
@@ -79,6 +79,7 @@ def _show(lines: Iterable[WorktreeLine], now: datetime) -> None:
             line.branch or "-",
             size(line.size_bytes),
             span((now - line.last_used).total_seconds()) if line.last_used else "-",
+            str(line.path),
             line.why_kept or "within the limits; it may go",
         )
         for line in lines

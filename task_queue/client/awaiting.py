@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx2
 
-from task_queue.client import claim_operations, queue_operations, task_operations, view_operations
 from task_queue.client.answers import EventAnswer
 from task_queue.client.asking_again import Attempts, NoAnswer, Wait
 from task_queue.client.following import Following
 from task_queue.client.operation import HttpAnswer, Operation
+from task_queue.client.operations import Operations
 from task_queue.client.server import server_at
 from task_queue.client.wire import (
     connection_settings,
@@ -23,25 +23,10 @@ from task_queue.client.wire import (
     transport_settings,
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _AskedLater(Generic[P, T]):
-    """An operation as a method, to be awaited."""
-
-    def __init__(self, made_by: Callable[P, Operation[T]]) -> None:
-        self._made_by = made_by
-        self.__doc__ = made_by.__doc__
-
-    def __get__(self, client: AsyncClient, _owner: type[AsyncClient]) -> Callable[P, Awaitable[T]]:
-        async def ask(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await client.carry_out(self._made_by(*args, **kwargs))
-
-        return ask
-
-
-class AsyncClient:
+class AsyncClient(Operations):
     """As ``Client``, with the same arguments; the tasks of one event loop may share it."""
 
     def __init__(
@@ -60,50 +45,6 @@ class AsyncClient:
             **connection_settings(self._server, ca_file),
             transport=httpx2.AsyncHTTPTransport(**unix) if self._server.socket else None,
         )
-
-    submit = _AskedLater(task_operations.submit)
-    task = _AskedLater(task_operations.task)
-    tasks = _AskedLater(task_operations.tasks)
-    withdraw = _AskedLater(task_operations.withdraw)
-    cancel = _AskedLater(task_operations.cancel)
-    change = _AskedLater(task_operations.change)
-    retry = _AskedLater(task_operations.retry)
-    acknowledge = _AskedLater(task_operations.acknowledge)
-    land = _AskedLater(task_operations.land)
-    bulk = _AskedLater(task_operations.bulk)
-    document = _AskedLater(task_operations.document)
-    result = _AskedLater(task_operations.result)
-    report = _AskedLater(task_operations.report)
-    diff = _AskedLater(task_operations.diff)
-    artifacts = _AskedLater(task_operations.artifacts)
-    artifact = _AskedLater(task_operations.artifact)
-    transcript = _AskedLater(task_operations.transcript)
-    events_page = _AskedLater(task_operations.events_page)
-    append_event = _AskedLater(task_operations.append_event)
-    claim = _AskedLater(claim_operations.claim)
-    heartbeat = _AskedLater(claim_operations.heartbeat)
-    frames = _AskedLater(claim_operations.frames)
-    complete = _AskedLater(claim_operations.complete)
-    fail = _AskedLater(claim_operations.fail)
-    release = _AskedLater(claim_operations.release)
-    base = _AskedLater(claim_operations.base)
-    uploaded = _AskedLater(claim_operations.uploaded)
-    upload = _AskedLater(claim_operations.upload)
-    health = _AskedLater(queue_operations.health)
-    sources = _AskedLater(queue_operations.sources)
-    pause = _AskedLater(queue_operations.pause)
-    resume = _AskedLater(queue_operations.resume)
-    drain = _AskedLater(queue_operations.drain)
-    workers = _AskedLater(queue_operations.workers)
-    stats = _AskedLater(queue_operations.stats)
-    status = _AskedLater(view_operations.status)
-    listing = _AskedLater(view_operations.listing)
-    history = _AskedLater(view_operations.history)
-    morning_report = _AskedLater(view_operations.morning_report)
-    details = _AskedLater(view_operations.details)
-    create_token = _AskedLater(queue_operations.create_token)
-    tokens = _AskedLater(queue_operations.tokens)
-    revoke_token = _AskedLater(queue_operations.revoke_token)
 
     async def carry_out(self, operation: Operation[T]) -> T:
         """Ask, again where that is safe."""

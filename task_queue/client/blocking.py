@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx2
 
-from task_queue.client import claim_operations, queue_operations, task_operations, view_operations
 from task_queue.client.answers import EventAnswer
 from task_queue.client.asking_again import Attempts, NoAnswer, Wait
 from task_queue.client.following import Following
 from task_queue.client.operation import HttpAnswer, Operation
+from task_queue.client.operations import Operations
 from task_queue.client.server import server_at
 from task_queue.client.wire import (
     connection_settings,
@@ -23,25 +23,10 @@ from task_queue.client.wire import (
     transport_settings,
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Asked(Generic[P, T]):
-    """An operation as a method, which waits for its answer."""
-
-    def __init__(self, made_by: Callable[P, Operation[T]]) -> None:
-        self._made_by = made_by
-        self.__doc__ = made_by.__doc__
-
-    def __get__(self, client: Client, _owner: type[Client]) -> Callable[P, T]:
-        def ask(*args: P.args, **kwargs: P.kwargs) -> T:
-            return client.carry_out(self._made_by(*args, **kwargs))
-
-        return ask
-
-
-class Client:
+class Client(Operations):
     """*server*: an URL, or ``unix:/PATH``; threads may share one client.
 
     *patience_s*: for how long a question is asked again, where that is safe, while there is no answer or the server is
@@ -65,50 +50,6 @@ class Client:
             **connection_settings(self._server, ca_file),
             transport=httpx2.HTTPTransport(**unix) if self._server.socket else None,
         )
-
-    submit = _Asked(task_operations.submit)
-    task = _Asked(task_operations.task)
-    tasks = _Asked(task_operations.tasks)
-    withdraw = _Asked(task_operations.withdraw)
-    cancel = _Asked(task_operations.cancel)
-    change = _Asked(task_operations.change)
-    retry = _Asked(task_operations.retry)
-    acknowledge = _Asked(task_operations.acknowledge)
-    land = _Asked(task_operations.land)
-    bulk = _Asked(task_operations.bulk)
-    document = _Asked(task_operations.document)
-    result = _Asked(task_operations.result)
-    report = _Asked(task_operations.report)
-    diff = _Asked(task_operations.diff)
-    artifacts = _Asked(task_operations.artifacts)
-    artifact = _Asked(task_operations.artifact)
-    transcript = _Asked(task_operations.transcript)
-    events_page = _Asked(task_operations.events_page)
-    append_event = _Asked(task_operations.append_event)
-    claim = _Asked(claim_operations.claim)
-    heartbeat = _Asked(claim_operations.heartbeat)
-    frames = _Asked(claim_operations.frames)
-    complete = _Asked(claim_operations.complete)
-    fail = _Asked(claim_operations.fail)
-    release = _Asked(claim_operations.release)
-    base = _Asked(claim_operations.base)
-    uploaded = _Asked(claim_operations.uploaded)
-    upload = _Asked(claim_operations.upload)
-    health = _Asked(queue_operations.health)
-    sources = _Asked(queue_operations.sources)
-    pause = _Asked(queue_operations.pause)
-    resume = _Asked(queue_operations.resume)
-    drain = _Asked(queue_operations.drain)
-    workers = _Asked(queue_operations.workers)
-    stats = _Asked(queue_operations.stats)
-    status = _Asked(view_operations.status)
-    listing = _Asked(view_operations.listing)
-    history = _Asked(view_operations.history)
-    morning_report = _Asked(view_operations.morning_report)
-    details = _Asked(view_operations.details)
-    create_token = _Asked(queue_operations.create_token)
-    tokens = _Asked(queue_operations.tokens)
-    revoke_token = _Asked(queue_operations.revoke_token)
 
     def carry_out(self, operation: Operation[T]) -> T:
         """Ask, again where that is safe."""

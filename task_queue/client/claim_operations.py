@@ -25,6 +25,8 @@ def claim(
     types: Sequence[str] | None = None,
     capabilities: Sequence[str] = (),
     executors: Sequence[str] | None = None,
+    repositories: Sequence[str] | None = None,
+    except_repositories: Sequence[str] = (),
     wait_seconds: float = 0,
     idempotency_key: str | None = None,
 ) -> Operation[ClaimAnswer]:
@@ -40,6 +42,8 @@ def claim(
         "types": types,
         "capabilities": capabilities,
         "executors": executors,
+        "repositories": repositories,
+        "except_repositories": except_repositories,
         "wait_seconds": wait_seconds,
     }
     return telling(
@@ -103,9 +107,19 @@ def release(
     kind: str = "interrupted",
     resets_at: datetime | str | None = None,
     work: Mapping[str, Any] | None = None,
+    handed_in: Mapping[str, str] | None = None,
 ) -> Operation[ReportAnswer]:
-    """Give it back, at the cost of no attempt."""
-    return _report(claim_id, "release", epoch=epoch, reason=reason, kind=kind, resets_at=resets_at, work=work)
+    """Give it back, at the cost of no attempt. *handed_in* as in ``complete``."""
+    return _report(
+        claim_id,
+        "release",
+        epoch=epoch,
+        reason=reason,
+        kind=kind,
+        resets_at=resets_at,
+        work=work,
+        handed_in=handed_in,
+    )
 
 
 def base(claim_id: str) -> Operation[bytes]:

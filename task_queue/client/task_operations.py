@@ -106,9 +106,20 @@ def change(
     return telling("PATCH", _at(task_id), _TASK, content, headers=headers)
 
 
-def retry(task_id: str, *, fresh: bool = False) -> Operation[TrackedTask]:
-    """Try a failed task again; *fresh*: in a new session and a new checkout."""
-    return telling("POST", _at(task_id, "retry"), _TASK, {"fresh": fresh})
+def retry(
+    task_id: str,
+    *,
+    fresh: bool = False,
+    begin_at: str | None = None,
+    note: str = "",
+    model: str | None = None,
+) -> Operation[TrackedTask]:
+    """Try a failed task again; *fresh*: in a new session and a new checkout.
+
+    *begin_at* is the first phase that is done again (``verify``, ``audit``, ``land``), *note* is for the agent.
+    """
+    content = {"fresh": fresh, "begin_at": begin_at, "note": note, "model": model}
+    return telling("POST", _at(task_id, "retry"), _TASK, content)
 
 
 def acknowledge(task_id: str) -> Operation[TrackedTask]:
@@ -119,6 +130,11 @@ def acknowledge(task_id: str) -> Operation[TrackedTask]:
 def land(task_id: str) -> Operation[TrackedTask]:
     """Merge the branch of a completed task; takes as long as its checks."""
     return telling("POST", _at(task_id, "land"), _TASK, takes_s=_LANDING_TAKES_S)
+
+
+def undo(task_id: str) -> Operation[TrackedTask]:
+    """Take back what a completed task has landed; takes as long as its checks."""
+    return telling("POST", _at(task_id, "undo"), _TASK, repeatable=True, takes_s=_LANDING_TAKES_S)
 
 
 def bulk(
@@ -154,11 +170,13 @@ def artifacts(task_id: str) -> Operation[ArtifactsAnswer]:
     return asking(_at(task_id, "artifacts"), reading(ArtifactsAnswer))
 
 
-def artifact(task_id: str, name: str, *, offset: int = 0) -> Operation[bytes]:
-    """All of a file from *offset* on."""
+def artifact(task_id: str, name: str, *, offset: int = 0, length: int | None = None) -> Operation[bytes]:
+    """*length* bytes of a file from *offset* on, or fewer where it ends before; None: all of them."""
     path = _at(task_id, "artifacts", part(name))
-    headers = {"range": f"bytes={offset}-"} if offset else {}
-    good = (206,) if offset else (200,)
+    is_part = offset > 0 or length is not None
+    last = "" if length is None else offset + length - 1
+    headers = {"range": f"bytes={offset}-{last}"} if is_part else {}
+    good = (206,) if is_part else (200,)
     return Operation("GET", path, _bytes, headers=headers, repeatable=True, takes_s=_FILES_TAKE_S, good=good)
 
 

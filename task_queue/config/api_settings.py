@@ -45,6 +45,8 @@ class OidcSignIn(Section):
     """Of a confidential client."""
     authorize_url: _HttpsUrl
     token_url: _HttpsUrl
+    end_session_url: _HttpsUrl | None = None
+    """Where people are led who sign out, if they want to be signed out at the provider, too."""
     scopes: str = "openid profile groups"
 
 

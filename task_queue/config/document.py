@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -167,8 +168,13 @@ def unusable_in(document: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
-    """What the configuration says of every task of *source*, as far as it can be used."""
+def layers_of(
+    document: dict[str, Any], source: SourceEntry, *, roots: tuple[str, ...] | None = None
+) -> Layers:
+    """What the configuration says of every task of *source*, as far as it can be used.
+
+    *roots*: of ``roots_of``, for who asks for many sources.
+    """
     from task_queue.domain.document.layers import usable_layers  # only where a task waits: 10 ms
 
     own, common = source.project_workspace, _text(document.get("project_workspace"))
@@ -177,7 +183,7 @@ def layers_of(document: dict[str, Any], source: SourceEntry) -> Layers:
         source.defaults,
         executors=_section(document, "executors"),
         workspace=own or common,
-        roots=_roots_of(document),
+        roots=roots_of(document, sources_of(document)) if roots is None else roots,
         ageing=_section(document, "limits").get("ageing"),
         capabilities=document.get("capabilities"),
     )[0]
@@ -201,13 +207,13 @@ def hours_of_source(source: SourceEntry) -> Hours | None:
         return None
 
 
-def _roots_of(document: dict[str, Any]) -> tuple[str, ...]:
-    """As ``Config.workspace_roots``."""
+def roots_of(document: dict[str, Any], sources: Iterable[SourceEntry]) -> tuple[str, ...]:
+    """As ``Config.workspace_roots``; *sources* are those of *document*."""
     listed: object = document.get("roots")
     roots = cast("list[object]", listed) if isinstance(listed, list) else []
     given = roots or (
         document.get("project_workspace"),
-        *(entry.project_workspace for entry in sources_of(document)),
+        *(entry.project_workspace for entry in sources),
     )
     return tuple(dict.fromkeys(each for each in given if isinstance(each, str) and each))
 

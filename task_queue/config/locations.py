@@ -103,6 +103,21 @@ class Locations:
         return self.state_dir / "leased-claims.jsonl"
 
     @property
+    def running(self) -> Path:
+        """What the daemon has running, for the API's process to agree with."""
+        return self.state_dir / "running.json"
+
+    @property
+    def leased_running(self) -> Path:
+        """What workers have running, for the daemon to agree with."""
+        return self.state_dir / "leased-running.json"
+
+    @property
+    def running_lock(self) -> Path:
+        """Locked by whichever of the two decides what starts."""
+        return self.state_dir / "running.lock"
+
+    @property
     def leased_drops(self) -> Path:
         """As ``drops``, of the sources that workers serve."""
         return self.state_dir / "leased-dropped.json"
@@ -199,6 +214,9 @@ class Locations:
             self.leased_claims,
             self.leased_drops,
             self.dispatch_state,
+            self.running,
+            self.leased_running,
+            self.running_lock,
         )
 
 

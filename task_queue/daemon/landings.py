@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config.environment import template_environment
@@ -17,7 +18,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config
 from task_queue.config.source_settings import Source
 from task_queue.daemon.orders import ConfiguredOrders
-from task_queue.domain.attempt.needs import attention_of, is_landed, is_waiting_to_land
+from task_queue.domain.attempt.needs import attention_of, is_landed, is_undone, is_waiting_to_land
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import TaskQueueError
@@ -46,6 +47,7 @@ from task_queue.store.folder.amending import (
 from task_queue.store.folder.layout import Layout
 
 log = logging.getLogger(__name__)
+TryAnswer = TypeVar("TryAnswer")
 
 _ANYWAY_AFTER_S = 300.0
 """Something else may be in the way than what is looked at first."""
@@ -71,26 +73,32 @@ class _Seen:
     what: object
 
 
-class LandingProcess:
-    """One try of one branch, in a process of its own."""
+class EndedTaskProcess(Generic[TryAnswer]):
+    """One try of something with the branch of an ended task, in a process of its own."""
 
-    def __init__(self, request: LandingRequest) -> None:
+    def __init__(self, module: str, request: object, answer: type[TryAnswer]) -> None:
         """Starts it. Raises OSError."""
         self._request = encode(request)
-        self._process = children.ask("task_queue.runner.landing_again", template_environment())
+        self._kind = answer
+        self._process = children.ask(module, template_environment())
 
     def stop(self) -> None:
         """Let it give up. Safe from another thread."""
         self._process.terminate()
 
-    def product(self) -> WorkProduct:
-        """What the work comes to, once it has ended. Raises TaskQueueError."""
+    def answer(self) -> TryAnswer:
+        """What it came to, once it has ended. Raises TaskQueueError."""
         out, err = self._process.communicate(self._request)
         if self._process.returncode != 0:
             raise TaskQueueError(
                 err.decode(errors="replace").strip() or f"it ended with exit code {self._process.returncode}"
             )
-        return decode(WorkProduct, out)
+        return decode(self._kind, out)
+
+
+def landing_process(request: LandingRequest) -> EndedTaskProcess[WorkProduct]:
+    """One try to land. Raises OSError."""
+    return EndedTaskProcess("task_queue.runner.landing_again", request, WorkProduct)
 
 
 class LandingTries:
@@ -102,7 +110,7 @@ class LandingTries:
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._current: LandingProcess | None = None
+        self._current: EndedTaskProcess[WorkProduct] | None = None
         self._seen: dict[TaskId, _Seen] = {}
         self._thread = threading.Thread(target=self.serve, name="landings", daemon=True)
 
@@ -154,8 +162,8 @@ class LandingTries:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._current = LandingProcess(request)
-            after = after_landing(Layout(source.path), result, self._current.product())
+                self._current = landing_process(request)
+            after = after_landing(Layout(source.path), result, self._current.answer())
             self._seen[result.task_id] = seen
         except (TaskQueueError, OSError) as error:
             why = error.in_full if isinstance(error, TaskQueueError) else error
@@ -193,7 +201,7 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
         source,
         in_force.locations.private,
         in_force.environ,
-        allowance=lambda _source, _wanted: None,
+        allowance=lambda _source, _task_id, _wanted: None,
         trust=SettingsTrust(in_force.locations.trusted_settings),
         worktrees=in_force.locations.worktrees,
         temporary=in_force.locations.temporary,
@@ -221,11 +229,22 @@ def order_to_land(in_force: InForce, source: Source, result: Result) -> Order:
 
 def after_landing(layout: Layout, result: Result, product: WorkProduct) -> Result:
     """The result of the task with what its work comes to now; written where that is something else. Raises OSError."""
+    return _amended(layout, result, product, is_settled=is_landed)
+
+
+def after_undoing(layout: Layout, result: Result, product: WorkProduct) -> Result:
+    """The same, of work that was to be taken back."""
+    return _amended(layout, result, product, is_settled=is_undone)
+
+
+def _amended(
+    layout: Layout, result: Result, product: WorkProduct, *, is_settled: Callable[[Result], bool]
+) -> Result:
     if product == result.product:
         return result
     present = read_result(layout, result.task_id)
-    if present is None or present.completed_at != result.completed_at or is_landed(present):
-        return present or result  # deleted, tried again, or landed by another meanwhile
+    if present is None or present.completed_at != result.completed_at or is_settled(present):
+        return present or result  # deleted, tried again, or settled by another process meanwhile
     changed = replace(present, product=product)
     changed = replace(changed, attention=attention_of(changed))
     document = document_of(layout, result) or b""

@@ -23,7 +23,7 @@ from task_queue.domain.attempt.results import attempts_before
 from task_queue.domain.attempt.spending import meter_of
 from task_queue.domain.document.choices import CLAUDE, Isolation, Profile
 from task_queue.domain.document.layers import Layers, layers_of, naming_the_line
-from task_queue.domain.document.naming import copy_of
+from task_queue.domain.document.naming import copy_of, task_id_of
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.readers import PERIOD
 from task_queue.domain.document.settings import Settings
@@ -48,6 +48,7 @@ from task_queue.ports.executor import AgentSetup, Dependency, ExecutorKind, GitS
 _SANDBOX_PROGRAMS = {"bwrap": ("bubblewrap", "--version"), "socat": ("socat", "-V")}
 """Each with its package, and the option with which it does nothing but show that it runs."""
 _PROGRAM_TIMEOUT_S = 10.0
+_TAKEN_AWAY = (LandingState.GIVEN_UP, LandingState.UNDONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class ConfiguredOrders:
     private: tuple[Path, ...]
     """What besides the sources' folders no agent may touch: configuration, state."""
     environ: Mapping[str, str]
-    allowance: Callable[[str, float | None], float | None]
-    """Sets aside what an attempt of the source may spend today; see ``admission``."""
+    allowance: Callable[[str, TaskId, float | None], float | None]
+    """Sets aside what an attempt of a task of the source may spend today; see ``admission``."""
     trust: SettingsTrust
     worktrees: Path
     """Where working trees of isolated tasks are made, a folder for each source."""
@@ -152,6 +153,9 @@ class ConfiguredOrders:
 
     def _order_for(self, claim: Claim, task: Task, journal: Journal, place: AttemptPlace) -> Order:
         settings = self.layers().settings_of(task.given)
+        if journal.model is not None:
+            fallback = settings.fallback_model if settings.fallback_model != journal.model else None
+            settings = replace(settings, model=journal.model, fallback_model=fallback)
         env = self._environment(settings.executor)
         if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
@@ -185,6 +189,7 @@ class ConfiguredOrders:
             temporary=self.temporary,
             log=place.log,
             queue_dirs=self._closed,
+            artifacts=place.artifacts,
             workspace=workspace,
             settings=settings,
             executor=executor,
@@ -210,7 +215,11 @@ class ConfiguredOrders:
             meter=meter_of(earlier, claim.session_id),
             turns_used=sum(attempt.num_turns for attempt in earlier),
             allowance_usd=(
-                self.allowance(self.source.id, None if cap is None else max(0.0, cap - spent))
+                self.allowance(
+                    self.source.id,
+                    task_id_of(claim.document),
+                    None if cap is None else max(0.0, cap - spent),
+                )
                 if executor is ExecutorKind.CLAUDE
                 else None
             ),
@@ -219,17 +228,19 @@ class ConfiguredOrders:
             events=self.events,
             notes=notes,
             fresh=journal.fresh,
+            person_note=journal.note,
+            begin_at=journal.begin_at,
             dependencies=self.dependencies_of(settings),
         )
 
     def dependencies_of(self, settings: Settings) -> tuple[Dependency, ...]:
-        """What the tasks committed that it depends on; of a branch that a person gave up, nothing is asked."""
+        """What the tasks committed that it depends on; of what a person gave up or undid, nothing is asked."""
         found: list[Dependency] = []
         for task_id in settings.depends_on:
             result = self.result_of(task_id)
             if result is None or not result.success or not result.product.commits:
                 continue
-            if result.product.landing_state != LandingState.GIVEN_UP:
+            if result.product.landing_state not in _TAKEN_AWAY:
                 found.append(Dependency(task_id, result.product.commits[-1]))
         return tuple(found)
 

@@ -23,14 +23,14 @@ from typing import Any
 
 from task_queue import __version__
 from task_queue.config import document, schema
-from task_queue.config.environment import agent_environment, template_environment
+from task_queue.config.environment import template_environment
 from task_queue.config.locations import Locations, demand_trust
 from task_queue.config.schema import Config
 from task_queue.daemon.admission import SharedAdmission
 from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.bounds import bounds_of
-from task_queue.daemon.admission.broken_bases import BrokenBases
-from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.admission.configured import limits_for
+from task_queue.daemon.admission.running import RunningPlaces, RunningTasks
 from task_queue.daemon.api import ApiProcess
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
@@ -43,7 +43,7 @@ from task_queue.daemon.schedules import DueTasks
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
-from task_queue.domain.errors import ConfigError, GitError
+from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import (
     ConfigurationChanged,
     DaemonStarted,
@@ -54,19 +54,12 @@ from task_queue.domain.events import (
     TaskSettled,
 )
 from task_queue.domain.standstill import Standstill
-from task_queue.domain.work.baseline import BrokenBase
-from task_queue.git.merged_branches import MergedBranches
-from task_queue.git.program import Git
-from task_queue.git.repository import commit_of
 from task_queue.platform import descriptors, durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.emit import Emit
 from task_queue.store.event_log import EventLog
-from task_queue.store.folder.layout import Layout
-from task_queue.store.folder.unreviewed import has_unreviewed
-from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -174,15 +167,15 @@ class Daemon:
         self._announced: Standstill | None = None
         self._stop_asked = False
         self._reload_asked = False
-        self._admission = SharedAdmission(
-            self._clock,
-            AccountFile(locations.accounts),
-            Ledger(locations.ledger),
-            broken_bases=BrokenBases(locations.broken_bases, self._tip_of),
-            pauses=Pauses(locations.pauses),
-            has_unreviewed=self._has_unreviewed,
+        places = RunningPlaces(locations.running, locations.leased_running, locations.running_lock)
+        self._limits = limits_for(
+            locations,
+            lambda: self._config,
+            clock=self._clock,
+            running=RunningTasks(places),
             emit=self._emit,
         )
+        self._admission = SharedAdmission(self._limits, AccountFile(locations.accounts), emit=self._emit)
         self._halted = False
         self._runners = ProcessRunners(template_environment())
         self._sources = ServedSources(
@@ -265,13 +258,14 @@ class Daemon:
                 if self._sources.all_turning(now):
                     self._notifier.watchdog()
                 self._sources.look_at_disks()
-                self._admission.look_at_unreviewed()
+                self._limits.look_at_unreviewed()
             self._reload_if_changed()
             self._halt_if_asked()
             self._admission.look_at_account_file()
-            self._admission.look_at_broken_bases()
-            self._admission.look_at_hours()
-            self._admission.look_at_start_gap()
+            self._limits.look_at_broken_bases()
+            self._limits.look_at_hours()
+            self._limits.look_at_start_gap()
+            self._limits.look_at_others()
             self._sources.look_at_pauses()
             self._sources.close_retired()
             if self._until == Until():
@@ -296,20 +290,6 @@ class Daemon:
             return False
         until, patience = self._still.until, self._until.patience
         return until is None or (patience is not None and until - self._clock.now() > patience)
-
-    def _tip_of(self, broken: BrokenBase) -> str | None:
-        git = Git(Path(broken.repository), agent_environment(self._config.agent, os.environ))
-        try:
-            return commit_of(git, f"refs/heads/{broken.target}")
-        except GitError as error:
-            log.warning("target not looked at repository=%s error=%s", broken.repository, error)
-            return None
-
-    def _has_unreviewed(self, source_id: str, at_least: int) -> bool:
-        source = self._config.source(source_id)
-        if source is None:
-            return False
-        return has_unreviewed(Layout(source.path), at_least, MergedBranches().has_settled)
 
     def _emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
@@ -348,7 +328,7 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         self._config = config
         self._warnings = [*_warnings(), *_shared_workspaces(config)]
-        self._admission.configure(bounds_of(config))
+        self._limits.configure(bounds_of(config), serves=[each.id for each in config.own_sources])
         self._sources.apply()
         self._due_tasks.look_soon()
         self._housekeeping.look_soon()
@@ -362,7 +342,7 @@ class Daemon:
         if asked == self._halted:
             return
         self._halted = asked
-        self._admission.set_stopped(asked)
+        self._limits.set_stopped(asked)
         if asked:
             at_once = _says_now(self._locations.stopped)
             self._sources.halt(at_once=at_once)

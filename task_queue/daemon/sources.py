@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from task_queue.config.locations import Locations
 from task_queue.config.schema import Config
 from task_queue.config.source_settings import Source
 from task_queue.daemon.admission import SharedAdmission
+from task_queue.daemon.admission.running import described
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
@@ -44,7 +44,6 @@ from task_queue.domain.model import Result
 from task_queue.domain.source_pause import SourcePause, SourcePauseState
 from task_queue.domain.standstill import Standstill, standstill_of
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.domain.together import Neighbour
 from task_queue.platform import descriptors
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -160,7 +159,7 @@ class ServedSources:
             pause = self._report_drained(served, pause)
         if resumed != served.resumed:
             served.resumed = resumed
-            self._admission.resumed(source_id)
+            self._admission.limits.resumed(source_id)
         by_configuration = SourcePauseState.PAUSED if served.source.paused else None
         served.pause = by_configuration if pause is None else pause.state
         if served.pause is before:
@@ -183,7 +182,7 @@ class ServedSources:
         return self._pauses.of(source_id)
 
     def _is_drained(self, served: ServedSource) -> bool:
-        return served.worker.has_concluded and self._admission.is_drained(served.source.id)
+        return served.worker.has_concluded and self._admission.limits.is_drained(served.source.id)
 
     def check_watches(self) -> None:
         self._watcher.check()
@@ -196,7 +195,7 @@ class ServedSources:
         busy = [
             name for name, served in self._served.items() if served.worker.running or served.worker.trouble
         ]
-        troubles = self._admission.disk_troubles({*busy, *self._disk_troubles})
+        troubles = self._admission.limits.disk_troubles({*busy, *self._disk_troubles})
         if troubles != self._disk_troubles:
             for source_id, why in troubles.items():
                 if why != self._disk_troubles.get(source_id):
@@ -322,7 +321,7 @@ class ServedSources:
             return served.worker.trouble
         if served.worker.drained:
             return None
-        return self._admission.why_closed(served.source.id)
+        return self._admission.limits.why_closed(served.source.id)
 
     @property
     def has_recovered(self) -> bool:
@@ -369,13 +368,13 @@ class ServedSources:
         worker, source_id = served.worker, served.source.id
         refusal = self._disk_troubles.get(source_id)
         why = worker.trouble or refusal or worker.hold_reason
-        runs = self._admission.running_in(source_id)
+        runs = self._admission.limits.running.of(source_id)
         return {
             "state": served.state(stopped=stopped),
             "why": why,
             "holds": None if why is None else self._what_is_held(worker, why),
-            "runs": None if runs is None else _as_json(runs),
-            "needs_person": self._admission.tripped(source_id) is not None
+            "runs": [each for task in runs if (each := described(task)) is not None],
+            "needs_person": self._admission.limits.tripped(source_id) is not None
             or (worker.trouble is None and refusal is not None),
             "watch": "sweep" if source_id in self._degraded else "events",
             "watch_why": self._degraded.get(source_id),
@@ -397,7 +396,7 @@ class ServedSources:
             source,
             self._locations.private,
             os.environ,
-            allowance=self._admission.allowance,
+            allowance=self._admission.limits.allowance,
             trust=self._trust,
             worktrees=self._locations.worktrees,
             temporary=self._locations.temporary,
@@ -431,7 +430,7 @@ class ServedSources:
                 on_change=partial(self._changed.append, source.id),
             )
         )
-        self._admission.expect(source.id)
+        self._admission.limits.expect(source.id)
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = self._as_it_stands(ServedSource(source, engine, worker, thread))
         self._changed.append(source.id)
@@ -474,8 +473,3 @@ class ServedSources:
             for served in list(self._served.values()):
                 if served.engine.moved(event.task_id):
                     served.worker.wake()
-
-
-def _as_json(runs: Neighbour) -> dict[str, Any]:
-    """For front ends, which work out from it what may not run beside it."""
-    return {"task_id": runs.task_id, **asdict(runs.at)}

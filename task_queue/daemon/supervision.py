@@ -22,6 +22,7 @@ from task_queue.domain.attempt.rebuild import rebuilt_ending, work_so_far
 from task_queue.domain.attempt.recovery import ClaimFacts, Repair, repair_for
 from task_queue.domain.attempt.results import attempts_before, bare_ending, journal_after, result_of
 from task_queue.domain.attempt.spending import Meter, meter_of
+from task_queue.domain.document import naming
 from task_queue.domain.document.choices import CLAUDE, OnLostSession
 from task_queue.domain.document.ordering import Waiting, waiting_for
 from task_queue.domain.document.settings import Settings
@@ -247,15 +248,16 @@ class Supervision:
         run = self._attempts.run_of(claim)
         runner = self._live_runner(claim, run, has_ending=False) if run is not None else None
         if runner is not None:
-            self._admission.count_in(self._source, self._may_spend(claim), task=self._as_it_waited(claim))
+            task_id = naming.task_id_of(claim.document)
+            as_it_waited = self._as_it_waited(claim)
+            self._admission.count_in(self._source, task_id, self.may_spend(claim), task=as_it_waited)
             try:
                 self._emit(events.TaskAdopted(self._source, claim.task_id, claim.attempt))
                 # The time before that, with an earlier daemon, is not known for sure.
                 settings = self._settings(claim)
-                limit = settings.timeout + _BACKSTOP if settings else None
-                self._wait_for(claim, runner, limit=limit)
+                self._wait_for(claim, runner, limit=settings.timeout + _BACKSTOP if settings else None)
             finally:
-                self._admission.leave(self._source)
+                self._admission.leave(self._source, task_id)
 
     def _rebuilt(self, claim: Claim) -> Ending | None:
         return rebuilt_ending(
@@ -300,10 +302,8 @@ class Supervision:
                     attempt.kill()
                     self._commit_for_killed(claim, outcome_if_killed)
                     return
-                if (
-                    self._admission.is_probing(self._source)
-                    and progress_of(self._attempts.transcript(claim)).turns
-                ):
+                is_probing = self._admission.is_probing(self._source, naming.task_id_of(claim.document))
+                if is_probing and progress_of(self._attempts.transcript(claim)).turns:
                     self._admission.account_works()
                 next_looks = [at - now for at in (kill_at, overdue_at) if at is not None and at > now]
                 if held_still:
@@ -464,7 +464,7 @@ class Supervision:
         if kept_as is not None:
             self._emit(events.TaskEdited(self._source, claim.task_id, claim.attempt, kept_as))
 
-    def _may_spend(self, claim: Claim) -> float | None:
+    def may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""
         settings = self._settings(claim)
         if settings is not None and settings.executor != CLAUDE:

@@ -128,6 +128,8 @@ class Watcher:
                 inotify.join(_STOP_PATIENCE_S)
 
     def _check_all(self, sights: list[_SourceWatch]) -> None:
+        if not sights:
+            return
         inotify: InotifyFD | None = None
         no_instance: str | None = None
         with self._lock:

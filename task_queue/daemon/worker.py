@@ -299,7 +299,7 @@ class Worker:
             raise
         finally:
             self._dedupe.stop(self.source, task.id)
-            self._admission.leave(self.source)
+            self._admission.leave(self.source, task.id)
             self._quota.give_back(self.source, task.id, ended=ended)
         self._failed_starts, self._awaits_start = 0, False
         return True

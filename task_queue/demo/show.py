@@ -127,7 +127,9 @@ def _watch(
     """Report each change until every task has ended."""
     locations = locate(stage.config, environ=stage.environment)
     content = document.read(locations.config)
-    sources = [listed(content, entry) for entry in document.sources_of(content)]
+    entries = document.sources_of(content)
+    roots = document.roots_of(content, entries)
+    sources = [listed(content, entry, roots=roots) for entry in entries]
     shown: dict[str, str] = {}
     tools: dict[str, str | None] = {}
     steps: dict[str, int] = {}

@@ -11,14 +11,12 @@ from typing import Protocol
 
 from task_queue.dispatch.accounts import WorkerAccounts
 from task_queue.dispatch.claim_ids import ClaimId, claim_id_in
-from task_queue.dispatch.leased_source import LeasedSource, OpenClaim
+from task_queue.dispatch.leased_source import NOT_HANDED_OUT, LeasedSource, OpenClaim
 from task_queue.domain.document.ordering import Waiting, place_in_order
-from task_queue.domain.errors import TaskFileError, TaskQueueError
-from task_queue.domain.holds import Hold as Screen
+from task_queue.domain.errors import EngineUnavailable, TaskFileError, TaskQueueError
 from task_queue.domain.lease import Refusal, directive_for, refusal_of
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.task import TaskId
-from task_queue.domain.together import Neighbour
 from task_queue.ports.claims import (
     ClaimRefusedError,
     ClaimWish,
@@ -49,12 +47,6 @@ class SourceRules(Protocol):
     def slots_of(self, source: str) -> int:
         """How many claims it may have at once."""
         ...
-
-    def beside(self, source: str, running: Sequence[Neighbour]) -> Screen | None:
-        """What keeps tasks of *source* from running beside those."""
-        ...
-
-    def neighbour(self, source: str, task: Waiting) -> Neighbour: ...
 
     def room_of_transcript(self) -> int:
         """Bytes."""
@@ -110,18 +102,31 @@ class LeasedClaims:
     def _claim_next(self, wish: ClaimWish) -> GivenClaim | None:
         while True:
             with self.lock:
+                asked = self._asked(wish)
+            self._accounts.limits.look_at_others()
+            for source in asked:
+                self._accounts.limits.look_at(source.id)
+            with self.lock:
                 taken = self._take(wish)
             if taken is None:
                 return None
             source, hold = taken
             try:
                 order = self._rules.order_of(source.id, hold)
+                claim_id = source.note(hold, order, wish.key)
             except TaskQueueError as error:
                 with self.lock:
                     source.give_back(hold, _why_not_handed_out(error))
+                if isinstance(error, EngineUnavailable):
+                    raise
                 continue
+            except BaseException:
+                with self.lock:
+                    source.give_back(hold, NOT_HANDED_OUT)
+                raise
             with self.lock:
-                return _given(source, hold, source.begin(hold, order, wish.key), order)
+                source.begin(hold)
+                return _given(source, hold, claim_id, order)
 
     def heartbeat(self, claim_id: str, *, epoch: int, worker: str | None, progress: ToldProgress) -> Pulse:
         with self.lock:
@@ -190,7 +195,7 @@ class LeasedClaims:
                 source = self._sources.get(source_id)
                 if source is None:
                     continue
-                source.first(lambda _: "only what is to be ended is looked for")
+                source.first(source.look(), lambda _: "only what is to be ended is looked for")
                 wait_s = source.next_due_s()
             if wait_s is not None:
                 waits.append(wait_s)
@@ -208,11 +213,15 @@ class LeasedClaims:
                 return None
             task, source = min(found, key=lambda each: place_in_order(each[0]))
             account = self._accounts.of(wish.terms.worker)
-            if account.enter(source.id, task, lambda: None) is None:
-                hold = source.take(task, wish.terms)
+            if account.enter_as_seen(source.id, task, lambda: None) is None:
+                hold = None
+                try:
+                    hold = source.take(task, wish.terms)
+                finally:
+                    if hold is None:
+                        account.leave(source.id, task.id)
                 if hold is not None:
                     return source, hold
-                account.leave(source.id)
             if self._first_of(source, wish) == task:
                 passed.add(source.id)  # what keeps it is not seen by looking again
 
@@ -222,32 +231,21 @@ class LeasedClaims:
         ]
 
     def _first_of(self, source: LeasedSource, wish: ClaimWish) -> Waiting | None:
-        source.look()  # what is over makes room
+        survey = source.look()  # what is over makes room
+        if survey is None:
+            return None
         if len(source.held) >= self._rules.slots_of(source.id):
             return None
         if self._rules.why_closed(source.id) is not None:
             return None
         account = self._accounts.of(wish.terms.worker).screen(source.id)
-        beside = self._rules.beside(source.id, self._running())
 
         def screen(task: Waiting) -> str | None:
             if not wish.fits(source.id, task):
                 return "it is not for that worker"
-            return (account(task) if account is not None else None) or (
-                beside(task) if beside is not None else None
-            )
+            return account(task) if account is not None else None
 
-        return source.first(screen)
-
-    def _running(self) -> list[Neighbour]:
-        found: list[Neighbour] = []
-        for source in self._sources.values():
-            for hold in source.held.values():
-                if hold.beside is None and hold.task is not None:
-                    hold.beside = self._rules.neighbour(source.id, hold.task)
-                if hold.beside is not None:
-                    found.append(hold.beside)
-        return found
+        return source.first(survey, screen)
 
     def _source(self, key: ClaimId) -> LeasedSource:
         source = self._sources.get(key.source)

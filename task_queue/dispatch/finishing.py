@@ -75,8 +75,8 @@ class HandedInWork:
                 thread = threading.Thread(
                     target=self._work_on, args=(source.id,), name="finishing", daemon=True
                 )
+                thread.start()  # it waits for the mutex
                 self._threads[source.id] = thread
-                thread.start()
 
     def forget(self, source_id: str) -> None:
         """The source is not served any more: what runs gives up, and nothing more of it is settled."""
@@ -97,6 +97,14 @@ class HandedInWork:
             thread.join()
 
     def _work_on(self, source_id: str) -> None:
+        try:
+            self._finish_all_of(source_id)
+        except BaseException:
+            with self._mutex:
+                del self._threads[source_id]  # so that the next thing that is handed in starts another
+            raise
+
+    def _finish_all_of(self, source_id: str) -> None:
         while (job := self._next(source_id)) is not None:
             try:
                 finished = self._finished(job)

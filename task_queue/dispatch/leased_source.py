@@ -14,15 +14,17 @@ from task_queue.dispatch.accounts import WorkerAccounts
 from task_queue.dispatch.claim_ids import ClaimId
 from task_queue.domain import events
 from task_queue.domain.attempt.proof import proof_of
-from task_queue.domain.attempt.results import bare_ending
+from task_queue.domain.attempt.results import attempts_before, bare_ending
+from task_queue.domain.attempt.spending import renewed
 from task_queue.domain.claim_keys import KeptKey, kept_key
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import DependencyFailed, Ready, Waiting, waiting_for
+from task_queue.domain.document.choices import CLAUDE
+from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting, waiting_for
+from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError, TaskQueueError
 from task_queue.domain.lease import WORKER, ClaimStanding, Lease, LeaseTerms, lease_from
 from task_queue.domain.model import Claim, Outcome, OutcomeKind, Owner, RunRecord, Work
 from task_queue.domain.task import TaskId
-from task_queue.domain.together import Neighbour
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.claims import (
     KeyedOrder,
@@ -33,12 +35,17 @@ from task_queue.ports.claims import (
     WorkOrder,
 )
 from task_queue.ports.executor import marker_of
-from task_queue.ports.leased_log import LeasedLog
+from task_queue.ports.leased_log import HeldFrames, LeasedLog
 from task_queue.ports.snapshot import Survey
 
 _MOST_LOOKS = 100
 """In one go, of which each ended something that waited."""
 LOOK_AGAIN_AFTER_TROUBLE_S = 5.0
+_LEAST_USD = 0.0001
+"""Less is written as nothing in a document."""
+NOT_HANDED_OUT = Outcome(
+    OutcomeKind.UNAVAILABLE, "it could not be handed out to a worker: the log of the API says why"
+)
 
 
 @dataclass(slots=True)
@@ -50,18 +57,29 @@ class OpenClaim:
     last_seen: datetime
     task: Waiting | None = None
     """As it waited."""
-    beside: Neighbour | None = None
-    """The same for others that must not run beside it; None: not looked at yet."""
+    allowance_usd: float | None = None
+    """What its attempt may spend; None: no bound."""
+    turns_used: int = 0
+    """By earlier attempts."""
     progress: ToldProgress = field(default_factory=ToldProgress)
-    frames: int | None = None
-    """How many there are; None: not counted yet."""
+    frames: HeldFrames | None = None
+    """None: not counted yet."""
     is_begun: bool = False
     """A run record says durably who holds it."""
     key: KeptKey | None = None
     """Under which its worker asked for it."""
     report: WorkerReport | None = None
+    is_seen_to: bool = False
+    """What follows from the report was begun."""
+    unstarted: Outcome | None = None
+    """No worker got it: it ends so."""
     is_over: bool = False
     """Its ending is committed, or it has none: it is only to be concluded."""
+
+    def of_this_attempt(self, settings: Settings) -> Settings:
+        """*settings* of its task, with what earlier attempts left of its bounds, and the day of its money."""
+        left = replace(settings, max_turns=max(1, settings.max_turns - self.turns_used))
+        return left if self.allowance_usd is None else replace(left, max_budget_usd=self.allowance_usd)
 
     @property
     def worker(self) -> str:
@@ -119,9 +137,8 @@ class LeasedSource:
             self._context.emit(events.SourceRecovered(self.id))
         return survey
 
-    def first(self, screen: Callable[[Waiting], str | None]) -> Waiting | None:
-        """The first task in order that may start and that *screen* says nothing against."""
-        survey = self.look()
+    def first(self, survey: Survey | None, screen: Callable[[Waiting], str | None]) -> Waiting | None:
+        """The first task of *survey* in order that may start and that *screen* says nothing against."""
         for _ in range(_MOST_LOOKS):
             if survey is None:
                 return None
@@ -135,6 +152,19 @@ class LeasedSource:
                 case _:
                     return None
         return None
+
+    @property
+    def has_waiting(self) -> bool:
+        return len(self._seen.waiting) > 0
+
+    def first_held(self, screen: Callable[[Waiting], str | None] | None) -> str | None:
+        """Why the first task that may start now does not, as *screen* says of each."""
+        now, state_of = self._context.clock.now(), self._context.state_of
+        match self._seen.waiting.next(now=now, state_of=state_of, screen=screen):
+            case OnHold(reason=reason):
+                return reason
+            case _:
+                return None
 
     def next_due_s(self) -> float | None:
         """In how many seconds something of it is due by itself."""
@@ -154,33 +184,63 @@ class LeasedSource:
         now = self._context.clock.now()
         try:
             claim = self.engine.queue.claim(task.id, worker=terms.worker, now=now)
-        except ClaimHeld:
+        except BaseException as error:
             self._context.dedupe.stop(self.id, task.id)
-            return None
+            if isinstance(error, ClaimHeld):
+                return None
+            raise
         hold = self._hold(claim, terms, task)
         try:
             self.engine.queue.task(claim)
         except TaskFileError as error:
             self.give_back(hold, Outcome(OutcomeKind.REJECTED, error.in_full))
             return None
+        except BaseException:
+            hold.unstarted = NOT_HANDED_OUT
+            raise
+        own = self._supervision(hold.worker).may_spend(claim) if task.executor == CLAUDE else None
+        if task.executor == CLAUDE:
+            allowance = self._accounts.limits.allowance(self.id, task.id, own)
+            hold.allowance_usd = own if allowance is None else allowance
+            earlier = attempts_before(self.engine.queue.journal(claim), claim)
+            hold.turns_used = sum(attempt.num_turns for attempt in earlier)
+        if hold.allowance_usd is not None and hold.allowance_usd < _LEAST_USD:
+            spent = Outcome(OutcomeKind.BUDGET, "the budget is spent")
+            self.give_back(hold, self._renewed(hold, spent))
+            return None
         self._context.emit(events.TaskClaimed(self.id, claim.task_id, claim.attempt, claim.resumes))
         return hold
 
-    def begin(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
-        """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it."""
-        claim, now = hold.claim, self._context.clock.now()
+    def _renewed(self, hold: OpenClaim, outcome: Outcome) -> Outcome:
+        own = self._supervision(hold.worker).may_spend(hold.claim)
+        now = self._context.clock.now()
+        return renewed(outcome, own_left_usd=own, allowance_usd=hold.allowance_usd, now=now)
+
+    def note(self, hold: OpenClaim, order: WorkOrder, key: str | None) -> ClaimId:
+        """Make it durable that a worker holds the claim, under *key*; the id by which the worker speaks of it.
+
+        Takes its time; needs no lock.
+        """
+        claim = hold.claim
         token = self.engine.queue.token_of(claim)
         hold.key = None if key is None else kept_key(key, proof=claim.proof, token=token)
-        owner = Owner(WORKER, hold.worker)
-        marker = marker_of(self.id, claim)
-        terms = hold.lease.terms
-        self.leased.begin(
-            RunRecord(claim.task_id, claim.attempt, marker, owner, now, claim=claim, lease=terms),
-            None if hold.key is None else KeyedOrder(hold.key, order),
+        run = RunRecord(
+            claim.task_id,
+            claim.attempt,
+            marker_of(self.id, claim),
+            Owner(WORKER, hold.worker),
+            self._context.clock.now(),
+            claim=claim,
+            lease=hold.lease.terms,
         )
-        hold.is_begun, hold.last_seen = True, now
-        hold.lease = lease_from(terms, self._context.clock.monotonic())
+        self.leased.begin(run, None if hold.key is None else KeyedOrder(hold.key, order))
         return ClaimId(self.id, claim.task_id, claim.attempt, token)
+
+    def begin(self, hold: OpenClaim) -> None:
+        """It is in its worker's hands from now on."""
+        clock = self._context.clock
+        hold.is_begun, hold.last_seen = True, clock.now()
+        hold.lease = lease_from(hold.lease.terms, clock.monotonic())
 
     def asked_again(self, worker: str, key: str) -> tuple[OpenClaim, ClaimId, WorkOrder] | None:
         """The live claim that *worker* got under *key*, its lease renewed."""
@@ -200,7 +260,8 @@ class LeasedSource:
         return None
 
     def give_back(self, hold: OpenClaim, outcome: Outcome) -> None:
-        """End what was claimed and not handed out."""
+        """End what was claimed and not handed out; what of that fails is done at a later look."""
+        hold.unstarted = outcome
         self.engine.attempts.abandon(hold.claim, now=self._context.clock.now())
         self._supervision(hold.worker).commit(hold.claim, outcome, by="worker")
         self._conclude(hold)
@@ -257,7 +318,7 @@ class LeasedSource:
         held = hold.frames
         hold.frames = None  # what a write that failed left is counted again
         hold.frames = self.leased.add_frames(hold.claim, offset, lines, held=held, room=room)
-        return hold.frames
+        return hold.frames.count
 
     def report(self, hold: OpenClaim, report: WorkerReport) -> bool:
         """Keep *report* and see to what follows; False if there was one. Raises ReportFaultError."""
@@ -265,11 +326,21 @@ class LeasedSource:
             raise ReportFaultError(
                 "handed_in.bundle", "there is no artifact of that name that is whole: hand it in first"
             )
+        report = replace(report, outcome=self._renewed(hold, report.outcome))
         is_first = self.leased.report(hold.claim, report)
         hold.report = self.leased.report_of(hold.claim) or report
         hold.last_seen = self._context.clock.now()
-        self._finish(self, hold)
+        self._see_to(hold)
         return is_first
+
+    def _see_to(self, hold: OpenClaim) -> None:
+        """Let follow what the report of *hold* leads to; what of that fails is done at a later look."""
+        try:
+            self._finish(self, hold)
+        except EngineUnavailable:
+            self._context.on_change()
+            raise
+        hold.is_seen_to = True
 
     def settle(self, hold: OpenClaim, outcome: Outcome, work: Work) -> None:
         """End the attempt as its worker says, or as what was made of that."""
@@ -295,12 +366,14 @@ class LeasedSource:
         if not self._is_open:
             self.engine.open()
             self._adopt()
+            self._accounts.limits.looked(self.id)
             self._is_open = True
         self._end_what_is_over()
         for _ in range(_MOST_LOOKS):
             survey = self._survey()
             if set(survey.locks) != {naming.lock_of(hold.claim.document) for hold in self.held.values()}:
                 self._adopt()
+                self._end_what_is_over()
                 survey = self._survey()
             if not self._end_unwanted(survey):
                 return survey
@@ -317,18 +390,29 @@ class LeasedSource:
             hold.is_begun = run is not None
             hold.is_over = run is None or self.leased.has_ended(claim)
             if not hold.is_over:
+                hold.allowance_usd = self._counted_in(hold)
                 self._context.emit(events.TaskAdopted(self.id, claim.task_id, claim.attempt))
                 keyed = self.leased.keyed_order_of(claim)
                 hold.key = None if keyed is None else keyed.key
                 hold.report = self.leased.report_of(claim)
-                if hold.report is not None:
-                    self._finish(self, hold)
+
+    def _counted_in(self, hold: OpenClaim) -> float | None:
+        """Take a place for what a worker has in its hands already; what it may spend."""
+        claim = hold.claim
+        own = self._supervision(hold.worker).may_spend(claim)
+        task_id = naming.task_id_of(claim.document)
+        allowance = self._accounts.limits.count_in(self.id, task_id, own, hold.task)
+        return own if allowance is None else allowance
 
     def _end_what_is_over(self) -> None:
         now = self._context.clock.monotonic()
         for hold in list(self.held.values()):
             if hold.is_over:
                 self._conclude(hold)
+            elif hold.unstarted is not None:
+                self.give_back(hold, hold.unstarted)
+            elif hold.report is not None and not hold.is_seen_to:
+                self._see_to(hold)
             elif hold.is_begun and hold.report is None and hold.lease.is_over(now):
                 self.expire(hold)
 
@@ -341,10 +425,14 @@ class LeasedSource:
 
     def _conclude(self, hold: OpenClaim) -> None:
         hold.is_over = True
-        self._supervision(hold.worker).conclude(hold.claim)
+        try:
+            self._supervision(hold.worker).conclude(hold.claim)
+        except OSError as error:
+            raise EngineUnavailable(f"the end of {hold.claim.task_id} cannot be noted: {error}") from error
         del self.held[hold.claim.task_id, hold.claim.attempt]
-        self._context.dedupe.stop(self.id, naming.task_id_of(hold.claim.document))
-        self._accounts.of(hold.worker).leave(self.id)
+        task_id = naming.task_id_of(hold.claim.document)
+        self._context.dedupe.stop(self.id, task_id)
+        self._accounts.of(hold.worker).leave(self.id, task_id)
         self._context.on_change()
 
     def _supervision(self, worker: str) -> Supervision:

@@ -20,7 +20,9 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config import schema
 from task_queue.config.locations import Locations, demand_trust
 from task_queue.config.source_settings import Source
-from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.admission.bounds import bounds_of
+from task_queue.daemon.admission.configured import limits_for
+from task_queue.daemon.admission.running import RunningPlaces, RunningTasks
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
@@ -33,6 +35,7 @@ from task_queue.dispatch.finishing import HandedInWork
 from task_queue.dispatch.leased_source import LeasedSource
 from task_queue.dispatch.out_of_sight import OrdersOfWorkers, RunnersOutOfSight
 from task_queue.dispatch.rules import ConfiguredRules
+from task_queue.dispatch.said import said_of
 from task_queue.domain.errors import ConfigError
 from task_queue.domain.events import Event, SourceClosed, SourceDrained, SourceOpened, TaskSettled
 from task_queue.domain.model import Result
@@ -53,6 +56,9 @@ from task_queue.store.pauses import Pauses
 
 log = logging.getLogger(__name__)
 _LONGEST_WAIT_FOR_A_TIME_S = 60.0
+_LOOK_WITHOUT_SOURCES_EVERY_S = 60.0
+"""The configuration may list one by then; a worker that asks is not kept waiting for that (``refresh``)."""
+_LOOK_WHILE_HELD_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,23 @@ class WorkerSources:
         self._sources: dict[str, LeasedSource] = {}
         self._opened: dict[str, _OpenedSource] = {}
         self._orders: dict[str, ConfiguredOrders] = {}
-        self._rules = ConfiguredRules(
-            locations, lambda: self._config, self._sources, self._orders, clock=clock, environ=os.environ
+        places = RunningPlaces(
+            locations.leased_running, locations.running, locations.running_lock, survives_boot=True
         )
-        self._accounts = WorkerAccounts(clock, Ledger(locations.ledger), lambda: self._rules.bounds)
+        self._limits = limits_for(
+            locations, lambda: self._config, clock=clock, running=RunningTasks(places), emit=self._events.emit
+        )
+        self._resumed: dict[str, str] = {}
+        """When a person last let each source go on."""
+        self._rules = ConfiguredRules(
+            locations,
+            lambda: self._config,
+            self._sources,
+            self._orders,
+            self._limits,
+            environ=os.environ,
+        )
+        self._accounts = WorkerAccounts(self._limits)
         self.claims = LeasedClaims(self._sources, self._rules, self._accounts, clock)
         self._handed_in = HandedInWork(
             lambda: self.claims.lock, self._orders, self._artifact, self._look_again
@@ -100,6 +119,8 @@ class WorkerSources:
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
         self._state: dict[str, Any] = {}
+        self._fetching: dict[str, dict[str, str | None]] = {}
+        """For each source, which workers asked that fetch its repository, and which that do not: its name then."""
         self._thread = threading.Thread(target=self._serve, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -121,7 +142,8 @@ class WorkerSources:
         self._events.close()
 
     def refresh(self) -> None:
-        """Serve what the configuration lists by now."""
+        """Serve what the configuration lists by now, as people let it."""
+        self._look_at_people()
         stamp = _stamp_of(self._locations.config)
         if stamp == self._seen:
             return
@@ -133,14 +155,39 @@ class WorkerSources:
             self._seen = stamp
             return
         with self.claims.lock:
-            self._config, self._seen = config, stamp
+            self._config = config
             self._apply()
+            self._seen = stamp
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """What front ends show of each source, by its id."""
+        with self.claims.lock:
+            return {
+                source.id: said_of(source, self._limits, self._fetching.get(source.id, {}))
+                for source in self._sources.values()
+            }
+
+    def _look_at_people(self) -> None:
+        """One may have let a source go on that the breaker had stopped."""
+        with self.claims.lock:
+            for source_id in self._sources:
+                resumed = self._pauses.resumed(source_id)
+                if self._resumed.setdefault(source_id, resumed) != resumed:
+                    self._resumed[source_id] = resumed
+                    self._limits.resumed(source_id)
 
     def write_base(self, claim_id: str, worker: str | None, file: Path, have: Sequence[str]) -> bool:
         """As ``ConfiguredRules.base_of``; of a live claim, raises as ``claims.demand_held``."""
         epoch = claim_id_in(claim_id).attempt
         source_id, task_id = self.claims.demand_held(claim_id, epoch=epoch, worker=worker)
         return self._rules.base_of(source_id, task_id, file, have)
+
+    def note_fetching(self, source_id: str, worker: str, lacks: str | None) -> None:
+        """*worker* would carry out a task of the source; *lacks*: but for the repository of that name."""
+        asked = self._fetching.setdefault(source_id, {})
+        if asked.get(worker, "") != lacks:
+            asked[worker] = lacks
+            self._wakeup.wake()
 
     def _serve(self) -> None:
         swept = self._clock.monotonic()
@@ -152,16 +199,29 @@ class WorkerSources:
                     swept = now
                     self._watcher.check()
                     self._touch_all()
+                self._limits.look_at_others()
                 wait_s = self.claims.sweep()
                 self._note_drained()
                 self._write_state()
+                if self._is_held:
+                    wait_s = min(_LOOK_WHILE_HELD_S, _LOOK_WHILE_HELD_S if wait_s is None else wait_s)
             except Exception:  # the queue has a defect: said, and the other requests are answered
                 log.exception("sources of workers not looked at")
                 wait_s = None
             self._changed()
-            rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
-            longest = rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
-            self._wakeup.wait(longest)
+            self._wakeup.wait(self._longest_rest_s(swept, wait_s))
+
+    def _longest_rest_s(self, swept: float, wait_s: float | None) -> float:
+        """*wait_s*: until something is due by itself. Where nothing is served, a worker's question is what counts."""
+        if not self._sources:
+            return _LOOK_WITHOUT_SOURCES_EVERY_S
+        rest_s = max(0.0, swept + self._config.sweep_seconds - self._clock.monotonic())
+        return rest_s if wait_s is None else min(rest_s, wait_s, _LONGEST_WAIT_FOR_A_TIME_S)
+
+    @property
+    def _is_held(self) -> bool:
+        """Something waits for what only another process, a person or the time says."""
+        return any(source["holds"] is not None for source in self._state.get("sources", {}).values())
 
     def _touch_all(self) -> None:
         with self.claims.lock:
@@ -183,9 +243,7 @@ class WorkerSources:
 
     def _write_state(self) -> None:
         """Publish what front ends show of these sources, when it changed."""
-        with self.claims.lock:
-            sources = {source.id: _said_of(source) for source in self._sources.values()}
-        state = {"schema_version": 1, "pid": os.getpid(), "sources": sources}
+        state = {"schema_version": 1, "pid": os.getpid(), "sources": self.described()}
         if state == self._state:
             return
         try:
@@ -197,6 +255,7 @@ class WorkerSources:
 
     def _apply(self) -> None:
         wanted = {source.id: source for source in self._config.sources if source.is_remote}
+        self._limits.configure(bounds_of(self._config), serves=wanted)
         for source_id, opened in list(self._opened.items()):
             source = wanted.get(source_id)
             if source is None or source.path != opened.source.path:
@@ -214,6 +273,8 @@ class WorkerSources:
         self._orders.pop(source_id)
         self._keyed.forget(source_id)
         self._cycles.discard_all(source_id)
+        self._fetching.pop(source_id, None)
+        self._limits.forget(source_id)
         self._note(SourceClosed(source_id))
 
     def _open(self, source: Source) -> None:
@@ -224,7 +285,7 @@ class WorkerSources:
             source,
             locations.private,
             os.environ,
-            allowance=lambda _source, _wanted: None,
+            allowance=lambda _source, _task_id, _wanted: None,
             trust=self._trust,
             worktrees=locations.worktrees,
             temporary=locations.temporary,
@@ -297,13 +358,6 @@ class WorkerSources:
 
     def _result_of(self, task_id: TaskId) -> Result | None:
         return result_in((Layout(source.path) for source in self._config.sources), task_id)
-
-
-def _said_of(source: LeasedSource) -> dict[str, Any]:
-    """As the daemon says it of the sources that it serves."""
-    why = source.trouble
-    state = "serving" if why is None else "unavailable"
-    return {"state": state, "why": why, "holds": None if why is None else "everything", "watch": "events"}
 
 
 def _stamp_of(path: Path) -> tuple[int, int, int, int] | None:

@@ -32,12 +32,16 @@ def work_order(
     settings: Settings,
     document: str,
     *,
+    allowance_usd: float | None,
     repository: str | None,
     checkout: Git | None,
     trusted: Path,
     dependencies: Sequence[Dependency],
 ) -> WorkOrder:
-    """*checkout*: git in the server's own; None where it has none. Raises GitError, TaskFileError."""
+    """*settings* are those of this attempt: bounds of the task less what earlier attempts used.
+
+    *checkout*: git in the server's own; None where it has none. Raises GitError, TaskFileError.
+    """
     base, target = (
         (None, None) if checkout is None else _beginning(claim.task_id, checkout, trusted, dependencies)
     )
@@ -50,6 +54,7 @@ def work_order(
         base_commit=base,
         branch=branch_of(claim.task_id),
         target=target,
+        allowance_usd=allowance_usd,
     )
 
 

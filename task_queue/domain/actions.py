@@ -26,29 +26,36 @@ class Action(StrEnum):
     MOVE = "move"
     ACKNOWLEDGE = "acknowledge"
     LAND = "land"
+    UNDO = "undo"
     RM = "rm"
 
 
-_OF_ENDED = frozenset({Action.ACKNOWLEDGE, Action.LAND})
+_OF_ENDED = frozenset({Action.ACKNOWLEDGE, Action.LAND, Action.UNDO})
 _OF_WAITING = (Action.CANCEL, Action.EDIT, Action.PRIORITY, Action.MOVE, Action.RM)
 
 
 def available_actions(
-    state: TaskState, *, needs_person: bool = False, needs_look: bool = False, can_land: bool = False
+    state: TaskState,
+    *,
+    needs_person: bool = False,
+    needs_look: bool = False,
+    can_land: bool = False,
+    can_undo: bool = False,
 ) -> tuple[Action, ...]:
     """The actions that work on a task in *state*, the most likely first.
 
     To cancel a task twice is one request. A failed task may be tried again, also when its attempts are used up;
     a waiting one where it is not tried again without a person (*needs_person*). What ended can be acknowledged while
     its result has something for a person that none has acknowledged (*needs_look*), and lands where it left a branch
-    to do so (*can_land*).
+    to do so (*can_land*); what has landed can be undone (*can_undo*).
     """
     if state is TaskState.PENDING and needs_person:
         return Action.RETRY, *(action for action in _OF_WAITING if action is not Action.MOVE)
     looked_at = (Action.ACKNOWLEDGE,) if needs_look and state in ENDED else ()
     match state:
         case TaskState.COMPLETED:
-            return *((Action.LAND,) if can_land else ()), *looked_at, Action.RM
+            landing = (*((Action.LAND,) if can_land else ()), *((Action.UNDO,) if can_undo else ()))
+            return *landing, *looked_at, Action.RM
         case TaskState.FAILED:
             return Action.RETRY, *looked_at, Action.RM
         case TaskState.RUNNING:
@@ -65,6 +72,8 @@ def demand(action: Action, task_id: TaskId, state: TaskState, *, needs_person: b
         what, hint = f"task {task_id} is {state}, not failed", "only failed tasks can be retried"
     elif action in _OF_ENDED and state not in ENDED:
         what, hint = f"task {task_id} is {state}: it has to end first", None
+    elif action is Action.UNDO:
+        what, hint = f"task {task_id} is {state}, and has landed nothing that could be undone", None
     elif action is Action.LAND:
         what, hint = f"task {task_id} is {state}, and has no branch that could land", None
     elif state in ENDED:

@@ -220,6 +220,15 @@ class TaskLanded:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskUndone:
+    """What the task had landed was taken back."""
+
+    source: str
+    task_id: TaskId
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAsked:
     """A person gave the task up; ``TaskSettled`` follows once it has ended."""
 
@@ -431,6 +440,7 @@ Event = (
     | TaskReleased
     | TaskRetried
     | TaskLanded
+    | TaskUndone
     | CancelAsked
     | TaskEdited
     | TaskRejected

@@ -116,6 +116,8 @@ class Forecast:
             )
             for source in sources
         ]
+        self._lively = [n for n, seat in enumerate(self._seats) if seat.running or len(seat.backlog)]
+        """Of very many sources, most have nothing to do."""
         self._last_start: datetime | None = None
         self._now = self._began = now
         self._places = places
@@ -145,8 +147,7 @@ class Forecast:
         while True:
             self._end_due()
             started = False
-            for step in range(len(self._seats)):
-                number = (turn + step) % len(self._seats)
+            for number in sorted(self._lively, key=lambda number: number < turn):
                 if self._start_in(number):
                     turn, started = number + 1, True
                     break
@@ -168,8 +169,8 @@ class Forecast:
 
     def _end(self, number: int, task_id: TaskId, state: TaskState) -> None:
         self._states[number, unnumbered(task_id)] = state
-        for seat in self._seats:
-            seat.backlog.moved(task_id)
+        for each in self._lively:
+            self._seats[each].backlog.moved(task_id)
 
     def _start_in(self, number: int) -> bool:
         """Start the next task of the source, or end one that is doomed; False if there is none at the moment."""
@@ -190,7 +191,7 @@ class Forecast:
                 self.tasks.append(Foreseen(task, source, self._now, self._now, is_doomed=True))
                 return True
             case Ready(task=task) if holds.everything is None:
-                if sum(len(each.running) for each in self._seats) >= self._places:
+                if sum(len(self._seats[each].running) for each in self._lively) >= self._places:
                     return False
                 gap_ends = self._gap_ends()
                 if gap_ends is not None:

@@ -6,6 +6,7 @@ the source. So a lease ends only after that process could have heard of its work
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +51,21 @@ class Directive(StrEnum):
     """Finish it; nothing more of the source is handed out for now."""
     CANCEL = "cancel"
     """A person wants it ended: end it, then say that it failed as cancelled."""
+
+
+def why_unfetched(asked: Mapping[str, str | None]) -> str | None:
+    """Why no worker gets the tasks of a source; None while one does that asked.
+
+    *asked*: the workers that would carry one out, each with the name of the repository that it does not fetch, or None.
+    """
+    lacking = sorted(worker for worker, lacks in asked.items() if lacks is not None)
+    if not lacking or len(lacking) < len(asked):
+        return None
+    name = asked[lacking[0]]
+    return (
+        f"no worker that asked fetches {name} ({', '.join(lacking)}): start one that reaches it,"
+        f" with --repositories {name}"
+    )
 
 
 def directive_for(*, cancelled: bool, closed: bool) -> Directive:

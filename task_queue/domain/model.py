@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.attention import Attention
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.lease import LeaseTerms
@@ -70,6 +71,8 @@ class LandingState(StrEnum):
     """For a person to merge."""
     GIVEN_UP = "given_up"
     """A person has deleted it."""
+    UNDONE = "undone"
+    """Its commits were in the target, and were taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,11 @@ class WorkProduct:
     landed: str | None = None
     """What became of the task's branch."""
     landing: dict[str, Any] | None = None
-    """Of a branch with commits: ``state`` (``LandingState``), ``target`` and ``reason``; ``failed_on``, a tree."""
+    """Of a branch with commits: ``state`` (``LandingState``), ``target`` and ``reason``; ``failed_on``, a tree.
+
+    Of what was undone, also where the task had no branch of its own: ``way``, an ``UndoWay`` or None,
+    and ``reverted_by``, a commit.
+    """
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
     baseline: dict[str, Any] | None = None
@@ -224,6 +231,10 @@ class Attempt:
     """Seal of the finished steps of its work that a later attempt may go on after, see ``domain.attempt.proof``."""
     returned: bool = False
     """It was not counted although its cause is the task's own: see ``lifecycle.MAX_RETURNS``."""
+    note: str = ""
+    """What the person who asked for it told the agent."""
+    model: str | None = None
+    """What that person wanted in place of the settings' one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +246,12 @@ class Journal:
     not_before: datetime | None = None
     fresh: bool = False
     """The next attempt begins anew, in a new session and a new checkout: a person asked for it."""
+    note: str = ""
+    """For the agent of the next attempt, from the person who asked for it."""
+    model: str | None = None
+    """In place of the one that the settings name: a person asked for it."""
+    begin_at: RetryFrom | None = None
+    """The phase with which the next attempt begins: a person asked for it."""
     needs_person: str = ""
     """Why there is no next attempt before a person asks for it; empty: there is."""
     schema_version: int = SCHEMA_VERSION

@@ -82,6 +82,11 @@ class AccessPolicy:
         return not self.own and all(EVERYTHING in allowed for allowed in self._lists)
 
     @property
+    def sees_whole_sources(self) -> bool:
+        """Every task of the sources that it allows is in it."""
+        return not self.own and all(EVERYTHING in allowed for allowed in self._lists[1:])
+
+    @property
     def allows_nothing(self) -> tuple[str, ...]:
         """The names of the lists that are empty, so that no task is in it; capabilities need none."""
         names = ("sources", "repositories", "types", "executors")
@@ -143,10 +148,14 @@ class Caller:
             self.policy.has(AccessRole.READ) and self.policy.allows(traits) and (own or not self.policy.own)
         )
 
+    def may_change(self, submitted_by: str | None) -> bool:
+        """A task that it *sees*, which came from *submitted_by*: where it operates, or submitted the task itself."""
+        own = submitted_by == self.name
+        return self.policy.has(AccessRole.OPERATE) or (own and self.policy.has(AccessRole.SUBMIT))
+
     def demand_change(self, traits: TaskTraits) -> None:
-        """For who *sees* the task. Raises NotAllowedError unless it operates, or submitted the task itself."""
-        own = traits.submitted_by == self.name
-        if not self.policy.has(AccessRole.OPERATE) and not (own and self.policy.has(AccessRole.SUBMIT)):
+        """For who *sees* the task. Raises NotAllowedError where it ``may_change`` nothing of it."""
+        if not self.may_change(traits.submitted_by):
             raise NotAllowedError(
                 f"{self.name} may only change tasks that it submitted itself", code="not_the_submitter"
             )

@@ -15,6 +15,7 @@ from task_queue.fleet.held import HeldSource, demand_alive
 from task_queue.fleet.snapshot import state_in
 from task_queue.platform.records import decode, encode
 from task_queue.ports.claims import FramesMissingError, KeyedOrder, ToldProgress, WorkerReport
+from task_queue.ports.leased_log import HeldFrames
 
 _FromWorker = TypeVar("_FromWorker", KeyedOrder, WorkerReport)
 _COLUMNS: Mapping[type[KeyedOrder | WorkerReport], str] = {KeyedOrder: "keyed", WorkerReport: "report"}
@@ -84,10 +85,13 @@ class FleetLeased:
                 {**self._held.where(claim), "percent": progress.percent, "step": progress.step},
             )
 
-    def add_frames(self, claim: Claim, offset: int, lines: Sequence[str], *, held: int, room: int) -> int:
-        if offset > held:
-            raise FramesMissingError(held)
-        new = [line.encode(errors="replace") for line in lines[held - offset :]]
+    def add_frames(
+        self, claim: Claim, offset: int, lines: Sequence[str], *, held: HeldFrames, room: int
+    ) -> HeldFrames:
+        """Of lines that do not fit, nothing is kept."""
+        if offset > held.count:
+            raise FramesMissingError(held.count)
+        new = [line.encode(errors="replace") for line in lines[held.count - offset :]]
         where, size = self._held.where(claim), sum(len(line) + 1 for line in new)
         with self._held.database.transaction() as cursor:
             demand_alive(cursor, self._held.owner)
@@ -97,24 +101,25 @@ class FleetLeased:
                 + " AND written + %(size)s <= %(room)s",
                 {**where, "size": size, "room": room},
             )
-            if cursor.rowcount:
+            fits = cursor.rowcount == 1
+            if fits:
                 cursor.executemany(
                     "INSERT INTO frame (source, record, number, place, content) "
                     "VALUES (%(source)s, %(record)s, %(number)s, %(place)s, %(content)s)",
                     [
-                        {**where, "place": held + place, "content": line}
+                        {**where, "place": held.count + place, "content": line}
                         for place, line in enumerate(new, start=1)
                     ],
                 )
-        return max(held, offset + len(lines))
+        return HeldFrames(max(held.count, offset + len(lines)), held.is_full or not fits)
 
-    def frames_of(self, claim: Claim) -> int:
+    def frames_of(self, claim: Claim) -> HeldFrames:
         with self._held.database.transaction() as cursor:
             cursor.execute(
                 "SELECT coalesce(max(place), 0) FROM frame " + _OF_ATTEMPT, self._held.where(claim)
             )
             ((count,),) = cursor.fetchall()
-        return int(count)
+        return HeldFrames(int(count))
 
     def _kept(self, kind: type[_FromWorker], claim: Claim) -> _FromWorker | None:
         content = self._value(_COLUMNS[kind], claim)

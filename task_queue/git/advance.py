@@ -1,4 +1,6 @@
-"""The last step of a landing: the target, with the checkout that has it, goes from one commit to a later one.
+"""The last step of a landing: the target, with the checkout that has it, goes from one commit to another.
+
+That is a later one, but where a landing is taken back.
 
 It is announced in the repository before it begins, and only who has the turn may take it. The process that gets the
 turn next and finds an announcement knows that its author died in this step, or could not clean up after it,
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.domain.work.repository_changes import RefMove
@@ -39,7 +42,7 @@ class Advance:
     """One such step."""
 
     branch: str
-    """The task's, which lands."""
+    """The task's, which lands or is taken back."""
     target: str
     old: str
     new: str
@@ -48,6 +51,13 @@ class Advance:
     marker: str
     """Of the attempt that takes the step."""
     runner: ProcessIdentity
+    action: Literal["merge", "undo"] = "merge"
+    back: bool = False
+    """The new commit is an earlier one."""
+
+    @property
+    def named(self) -> str:
+        return f"{'a landing' if self.action == 'merge' else 'the undoing'} of {self.branch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def turn(
 
 
 def advance(git: Git, planned: Advance, *, within_s: float) -> StepDone | StepRefused:
-    """Take the step, in our turn; a fast-forward, with the hooks that git runs after it.
+    """Take the step, in our turn; forward it is a fast-forward, with the hooks that git runs after it.
 
     Raises GitError where it could be neither taken nor taken back; ``finish_interrupted`` tries again.
     """
@@ -106,7 +116,7 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> StepDone | StepRe
     cut_off = ""
     why: str | None = None
     try:
-        answer = _fast_forward(git.at(place), planned, within_s) if place else _update_ref(git, planned)
+        answer = _in_checkout(git.at(place), planned, within_s) if place else _update_ref(git, planned)
     except GitTookTooLong as error:
         why = cut_off = f"{error}, and was ended"
     else:
@@ -134,9 +144,7 @@ def finish_interrupted(git: Git, *, marker: str) -> str | None:
     if planned is None:
         return None
     if identity.is_alive(planned.runner) and planned.runner != identity.own_identity():
-        raise GitError(
-            f"{git.directory}: a landing of {planned.branch} was cut off, and its process cleans up"
-        )
+        raise GitError(f"{git.directory}: {planned.named} was cut off, and its process cleans up")
     if planned.marker != marker:
         identity.end_tree(planned.marker, grace_s=0)  # what it left must not go on writing while we look
     place = checkout_of(git, planned.target) if planned.checked_out else None
@@ -145,7 +153,7 @@ def finish_interrupted(git: Git, *, marker: str) -> str | None:
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
         return None
-    note = f"a landing of {planned.branch} in {planned.target} was cut off, and taken back"
+    note = f"{planned.named} in {planned.target} was cut off, and taken back"
     if theirs:
         note += f"; these files have changed since and were left as they are: {', '.join(theirs)}"
     return note
@@ -164,9 +172,8 @@ def _remove_locks(git: Git, place: Path | None, planned: Advance, record: Path) 
     holder = holder_of_locks(git, place, planned.target)
     if holder is not None:
         raise GitError(
-            f"{place or git.directory}: a landing of {planned.branch} was cut off, and git is at work there:"
-            f" {holder}",
-            hint="the queue takes the landing back once that has ended",
+            f"{place or git.directory}: {planned.named} was cut off, and git is at work there: {holder}",
+            hint="the queue takes back what was cut off once that has ended",
         )
     remove_locks(git, place, planned.target, since_ns=record.stat().st_mtime_ns)
 
@@ -178,15 +185,23 @@ def _roll_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...
     return roll_back(git.at(place), old=planned.old, new=planned.new)
 
 
-def _fast_forward(git: Git, planned: Advance, within_s: float) -> GitOutput:
-    named = replace(git, extra={**git.extra, "GIT_REFLOG_ACTION": f"merge {planned.branch}"})
+def _in_checkout(git: Git, planned: Advance, within_s: float) -> GitOutput:
+    reason = f"{planned.action} {planned.branch}"
+    named = replace(git, extra={**git.extra, "GIT_REFLOG_ACTION": reason}).within(within_s)
     # Not over an ignored file either: git would replace it without a word, and it is the user's.
     switches = ("--ff-only", "--no-autostash", "--no-overwrite-ignore")
-    return named.within(within_s).attempt("merge", *switches, planned.new)
+    if not planned.back:
+        return named.attempt("merge", *switches, planned.new)
+    answer = named.attempt("reset", "--keep", "--quiet", planned.new)
+    was_at = commit_of(git, "ORIG_HEAD")
+    if answer.code == 0 and was_at is not None and was_at != planned.old:
+        # A commit came between our look and git's: it is the owner's, and has the whole work below it.
+        return replace(named.attempt("merge", *switches, was_at), code=1, said=f"{planned.target} moved")
+    return answer
 
 
 def _update_ref(git: Git, planned: Advance) -> GitOutput:
-    reason = f"merge {planned.branch}"
+    reason = f"{planned.action} {planned.branch}"
     return git.attempt("update-ref", "-m", reason, f"refs/heads/{planned.target}", planned.new, planned.old)
 
 

@@ -112,6 +112,21 @@ def land(
     return Blocked(f"{request.target} kept moving")
 
 
+def in_the_way(git: Git, place: Path | None, target: str, *, old: str, new: str) -> Blocked | None:
+    """Why the checkout that has the target may not follow now; files that the step leaves as they are do not count."""
+    if place is None:
+        return None
+    there = facts(git.at(place))
+    if there is None or there.why_not is not None:
+        return Blocked(f"{target} is checked out in {place}: {there.why_not if there else 'not readable'}")
+    touched = {step.path for step in steps_between(git, old, new)}
+    held = [dirty.path for dirty in there.dirty if dirty.change != "untracked" and dirty.path in touched]
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        return Blocked(f"{target} is checked out in {place} with uncommitted changes: {held[0]}{more}")
+    return None
+
+
 def _land_once(
     git: Git, request: LandingPlan, *, add_note: Callable[[str], None], within_s: float
 ) -> LandingOutcome | None:
@@ -138,9 +153,9 @@ def _land_once(
         if not isinstance(merged, str):
             return Blocked(merged.why) if isinstance(merged, Refused) else merged
         new = merged
-    in_the_way = _in_the_way(git, place, target, old=old, new=new)  # before checks run without effect
-    if in_the_way is not None:
-        return in_the_way
+    blocked = in_the_way(git, place, target, old=old, new=new)  # before checks run without effect
+    if blocked is not None:
+        return blocked
     wrong = request.prove(new)
     if wrong is not None:
         return wrong if isinstance(wrong, Blocked) else Unproven(new, old, wrong)
@@ -162,7 +177,7 @@ def _merged(
     files = merged_tree(git, old, tip)
     if not isinstance(files, str):
         return files
-    return _in_the_way(git, place, request.target, old=old, new=files) or merge_commit(
+    return in_the_way(git, place, request.target, old=old, new=files) or merge_commit(
         git,
         old=old,
         tip=tip,
@@ -186,9 +201,9 @@ def _advanced(
 ) -> LandingOutcome | None:
     """In our turn: move the target, if it is still where it was. None: it is not."""
     target = request.target
-    in_the_way = _in_the_way(git, place, target, old=old, new=new)  # another process may work there by now
-    if in_the_way is not None:
-        return in_the_way
+    blocked = in_the_way(git, place, target, old=old, new=new)  # another process may work there by now
+    if blocked is not None:
+        return blocked
     planned = Advance(request.branch, target, old, new, place is not None, request.marker, own_identity())
     done = advance(git, planned, within_s=within_s)
     if isinstance(done, StepRefused):
@@ -201,21 +216,6 @@ def _advanced(
         add_note(f"the hook {_AFTER_MERGE} did not run, because {target} is checked out nowhere")
     tip = request.tip or commit_of(git, f"refs/heads/{request.branch}")
     return Advanced(new, "fast-forward" if new == tip else "merge")
-
-
-def _in_the_way(git: Git, place: Path | None, target: str, *, old: str, new: str) -> Blocked | None:
-    """Why the checkout that has the target may not follow now; files that the step leaves as they are do not count."""
-    if place is None:
-        return None
-    there = facts(git.at(place))
-    if there is None or there.why_not is not None:
-        return Blocked(f"{target} is checked out in {place}: {there.why_not if there else 'not readable'}")
-    touched = {step.path for step in steps_between(git, old, new)}
-    held = [dirty.path for dirty in there.dirty if dirty.change != "untracked" and dirty.path in touched]
-    if held:
-        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
-        return Blocked(f"{target} is checked out in {place} with uncommitted changes: {held[0]}{more}")
-    return None
 
 
 def _has_hook(git: Git, name: str) -> bool:

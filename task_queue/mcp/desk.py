@@ -11,11 +11,13 @@ from task_queue.app.duplicates import DuplicateTask
 from task_queue.app.event_feed import open_events
 from task_queue.app.event_sight import EventSight, events_of
 from task_queue.app.installation import Installation
+from task_queue.app.retrying import retry
 from task_queue.app.statistics import StatsView, statistics
 from task_queue.app.submitting import Submission, Submitted, submit
 from task_queue.app.task_files import file_of, transcript_end
 from task_queue.app.tracked_task import TaskFilter
 from task_queue.app.tracking import KeptDocuments, demand_change, tasks_page, tracked
+from task_queue.domain.attempt.retry_wish import RetryWish
 from task_queue.domain.document.duplicates import CONTENT
 from task_queue.domain.policy import AccessRole, Caller
 from task_queue.mcp.answers import (
@@ -120,7 +122,7 @@ class Desk:
     def retry(self, given: RetryArguments) -> ChangedAnswer:
         installation = self._now
         task = demand_change(installation, given.id, self.caller, self.kept)
-        changing.retry(installation, task.id, fresh=given.fresh)
+        retry(installation, task.id, RetryWish(fresh=given.fresh))
         after = tracked(self._now, given.id, self.caller, self.kept)
         return ChangedAnswer(summary_of(after), "it is queued again")
 

@@ -33,18 +33,20 @@ def publish(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def replace(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Put *data* in place of what *path* holds; readers see the old or the new, never a mixture.
 
-    A link is replaced, never followed: it may lead to a file that its maker could not write.
+    A link is replaced, never followed: it may lead to a file that its maker could not write. Without *sync* a power cut
+    may leave the old content, the new, or an empty file.
     """
-    temporary = _write_temporary(path.parent, data, mode=mode)
+    temporary = _write_temporary(path.parent, data, mode=mode, sync=sync)
     try:
         temporary.rename(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if sync:
+        sync_directory(path.parent)
 
 
 def move(source: Path, target: Path) -> None:
@@ -186,7 +188,7 @@ def sweep_temporaries(folder: Path) -> int:
     return swept
 
 
-def _write_temporary(directory: Path, data: bytes, *, mode: int = 0o600) -> Path:
+def _write_temporary(directory: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> Path:
     temporary = directory / f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_serial)}-{os.urandom(4).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600)
@@ -195,7 +197,8 @@ def _write_temporary(directory: Path, data: bytes, *, mode: int = 0o600) -> Path
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        if sync:
+            os.fsync(fd)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -89,6 +89,10 @@ class FileLock:
             self._is_held = False
             fcntl.flock(fd, fcntl.LOCK_UN)
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def holder(self) -> str:
         """What the holder wrote about itself, empty if unknown."""
         try:

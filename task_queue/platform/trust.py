@@ -35,13 +35,47 @@ def problems(*paths: Path) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
-def grave_problem(*paths: Path) -> Problem | None:
-    """The first problem for which one of *paths* must be refused."""
-    for place, about in _names_on_the_way(paths):
-        for problem in _judge(place, about):
-            if problem.grave:
-                return problem
+JudgedWays = dict[str, "Problem | None"]
+"""What was found on the way to paths; good for one answer, as what is on disk may change."""
+
+
+def grave_problem(*paths: Path, judged: JudgedWays | None = None) -> Problem | None:
+    """The first problem for which one of *paths* must be refused.
+
+    *judged*: for who asks of many paths, so that what is above several of them is looked at once.
+    """
+    if judged is None:
+        return _first_grave(_names_on_the_way(paths))
+    for path in paths:
+        problem = _judged(os.path.abspath(path), judged)  # noqa: PTH100 - resolve() would hide the links
+        if problem is not None:
+            return problem
     return None
+
+
+def _judged(path: str, judged: JudgedWays) -> Problem | None:
+    if path not in judged:
+        parent = os.path.dirname(path)  # noqa: PTH120 - thousands of times in an answer
+        above = None if parent == path else _judged(parent, judged)
+        judged[path] = above or _judged_alone(path)
+    return judged[path]
+
+
+def _judged_alone(path: str) -> Problem | None:
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return None
+    if stat.S_ISLNK(about.st_mode):  # behind it other folders are on the way
+        return _first_grave(_way_to(Path(path)))
+    is_ours = about.st_uid in {os.geteuid(), 0} and not about.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
+    return None if is_ours else _first_grave([(Path(path), about)])
+
+
+def _first_grave(found: Iterable[tuple[Path, os.stat_result]]) -> Problem | None:
+    return next(
+        (problem for place, about in found for problem in _judge(place, about) if problem.grave), None
+    )
 
 
 def _judge(place: Path, about: os.stat_result) -> Iterator[Problem]:

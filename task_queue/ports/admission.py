@@ -9,6 +9,7 @@ from typing import Protocol
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.model import Claim, Ending, Pause
+from task_queue.domain.task import TaskId
 
 
 class Admission(Protocol):
@@ -25,15 +26,17 @@ class Admission(Protocol):
         """Take a place for one attempt; or say why there is none, and call *wake* when that may have changed."""
         ...
 
-    def count_in(self, source: str, wanted_usd: float | None, *, task: Waiting | None = None) -> None:
-        """Let the attempt that an earlier daemon started in *source* take a place, be one free or not.
+    def count_in(
+        self, source: str, task_id: TaskId, wanted_usd: float | None, *, task: Waiting | None = None
+    ) -> None:
+        """Let the attempt that an earlier process started in *source* take a place, be one free or not.
 
-        It may still spend *wanted_usd*, None: whatever the day's budget leaves. *task* is None where its document
-        does not say any more what it is.
+        *task_id* is the name of its document. It may still spend *wanted_usd*, None: whatever the day's budget leaves.
+        *task* is None where its document does not say any more what it is.
         """
         ...
 
-    def leave(self, source: str) -> None: ...
+    def leave(self, source: str, task_id: TaskId) -> None: ...
 
     def pause(self, pause: Pause) -> datetime:
         """Let nothing start on the account; returns until when (a guess where that is unknown)."""
@@ -50,8 +53,8 @@ class Admission(Protocol):
         """Whether the account is paused, and was *before* already: an attempt begun then tried it."""
         ...
 
-    def is_probing(self, source: str) -> bool:
-        """Whether the attempt that runs in *source* tries an account that was paused."""
+    def is_probing(self, source: str, task_id: TaskId) -> bool:
+        """Whether the attempt of that task tries an account that was paused."""
         ...
 
     def account_works(self) -> None:

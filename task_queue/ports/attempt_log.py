@@ -30,6 +30,8 @@ class AttemptPlace:
     """The task's text as it was at the claim, for the agent to read."""
     scratch: Path
     """A folder of the attempt alone, for what its agent's program needs."""
+    artifacts: Path | None = None
+    """The folder of the files that came with the task, which need not be there."""
 
 
 class AttemptLog(Protocol):

@@ -63,6 +63,8 @@ class ClaimWish:
 
     It depends on nothing but what ``domain.document.backlog`` groups tasks by.
     """
+    fetches: Callable[[str], bool] = lambda _source: True
+    """Whether it can and may fetch the repository of that source. Asked of a source only where a task of it fits."""
     key: str | None = None
     """While a claim is live that the same worker got under the same key, it gets that one again."""
 
@@ -72,6 +74,7 @@ class ClaimWish:
             and (self.executors is None or task.executor in self.executors)
             and all(each in self.capabilities for each in task.capabilities)
             and self.allows(source, task)
+            and self.fetches(source)
         )
 
 
@@ -92,6 +95,8 @@ class WorkOrder:
     """How the queue names the task's branch."""
     target: str | None
     """The branch into which it is merged."""
+    allowance_usd: float | None = None
+    """What is set aside for the attempt, which is also the document's ``max_budget_usd``; None: no bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import Claim, Outcome, Work
@@ -115,6 +116,8 @@ class Order:
     git: GitSetup
     settings: Settings
     executor: ExecutorKind
+    artifacts: Path | None = None
+    """The folder of the files that came with the task, which need not be there."""
     closed_dirs: tuple[Path, ...] = ()
     """Folders of the owner's that the agent's file tools may read only."""
     argv: tuple[str, ...] = ()
@@ -143,6 +146,10 @@ class Order:
     """Seals of what earlier attempts had finished."""
     notes: tuple[str, ...] = ()
     """For the result: what a person should know about how the attempt was set up."""
+    person_note: str = ""
+    """For the agent, from the person who had the task tried again."""
+    begin_at: RetryFrom | None = None
+    """The phase that such a person wants done first; what was done before it counts."""
     fresh: bool = False
     """A checkout of an earlier attempt is not gone on with; what is in it is kept."""
     dependencies: tuple[Dependency, ...] = ()
@@ -172,6 +179,10 @@ class Order:
 def marker_of(source: str, claim: Claim) -> str:
     """What every process of the attempt carries, so that it can be found whatever else was lost."""
     return f"{source}:{claim.task_id}:{claim.attempt}:{claim.session_id}"
+
+
+ARTIFACTS_VARIABLE = "TASK_QUEUE_ARTIFACTS"
+"""Names, to what carries a task out, a folder with copies of the files that came with it."""
 
 
 class Transcript(Protocol):

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.ports.claims import KeyedOrder, ToldProgress, WorkerReport
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFrames:
+    """Lines of a transcript."""
+
+    count: int = 0
+    """Those that were dropped included, as far as this process has seen it."""
+    is_full: bool = False
+    """From here on only what the verdict needs is kept."""
 
 
 class LeasedLog(Protocol):
@@ -48,13 +59,16 @@ class LeasedLog(Protocol):
         """Keep how far the task is, for people and over kills of this process."""
         ...
 
-    def add_frames(self, claim: Claim, offset: int, lines: Sequence[str], *, held: int, room: int) -> int:
-        """Add what of *lines* is not among the *held* first ones; how many there are then.
+    def add_frames(
+        self, claim: Claim, offset: int, lines: Sequence[str], *, held: HeldFrames, room: int
+    ) -> HeldFrames:
+        """Add what of *lines* is not among those *held* already; what is held then.
 
-        Beyond *room* bytes nothing is kept, and the lines count nevertheless. Raises FramesMissingError.
+        Beyond *room* bytes no more than what the verdict needs is kept; the other lines count nevertheless. Raises
+        FramesMissingError.
         """
         ...
 
-    def frames_of(self, claim: Claim) -> int:
-        """How many lines there are."""
+    def frames_of(self, claim: Claim) -> HeldFrames:
+        """What is there."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.model import Claim
 from task_queue.domain.task import TaskId
 
@@ -15,12 +16,10 @@ class Requests(Protocol):
         """Ask that a waiting or running task be cancelled; raises UnknownTaskError."""
         ...
 
-    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
+    def requeue(self, task_id: TaskId, wish: RetryWish = NO_WISH) -> None:
         """A person's retry: an ended task goes back to pending, one that waits for a person goes on.
 
-        Raises UnknownTaskError.
-
-        *fresh*: in a new session and a new checkout, from what the target is then.
+        Its next attempt is as *wish* says. Raises UnknownTaskError.
         """
         ...
 

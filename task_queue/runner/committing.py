@@ -133,8 +133,7 @@ def commit_work(
         notes.append("the history that the task began on was rewritten")
     root = shlex.quote(str(checkout.main or checkout.repository.root))  # a tree of its own goes away some day
     see = tuple(f"git -C {root} show {commit}" for commit in result.all)
-    own = without_merges(checkout.git, result.all)  # git reverts no merge without being given a side
-    undo = tuple(f"git -C {root} revert {commit}" for commit in reversed(own))
+    undo = _undo(checkout, result, root)
     if checkout.checkpoint.dirty:
         notes.append("your uncommitted changes from before the task are kept on " + checkout.checkpoint.ref)
         undo += checkout.checkpoint.restore_commands(checkout.repository.root)
@@ -154,6 +153,17 @@ def commit_work(
         too_many=too_many,
         unjudged=_unjudged(checkout, result, tree),
     )
+
+
+def _undo(checkout: Checkout, result: CommitResult, root: str) -> tuple[str, ...]:
+    """Once the commits are where they were to be."""
+    if not result.all:
+        return ()
+    if checkout.branch or result.branch:
+        return (f"task-queue tasks undo {shlex.quote(checkout.order.claim.task_id)}",)
+    assert checkout.git is not None
+    own = without_merges(checkout.git, result.all)  # git reverts no merge without being given a side
+    return tuple(f"git -C {root} revert {commit}" for commit in reversed(own))
 
 
 def _differs(result: CommitResult, late: Collection[str]) -> list[str]:

@@ -36,8 +36,8 @@ from task_queue.ports.finishing import FinishedWork, FinishingRequest
 from task_queue.runner.checkout import MOST_NAMED, Checkout, git_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.confinement import sandboxed_git
+from task_queue.runner.ended_task import LANDING_LOCK, LOOK_AGAIN_S, WITHIN_S, NoTranscript
 from task_queue.runner.landing import held_back, land_branch, left_unproven
-from task_queue.runner.landing_again import LANDING_LOCK, LOOK_AGAIN_S, WITHIN_S, NoTranscript
 
 
 class GaveUpError(TaskQueueError):

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import asdict, replace
 from typing import assert_never
 
-from task_queue.agents.claude.options import SessionRequest
+from task_queue.agents.claude.options import SessionRequest, said_by_person
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.agents.instructions import instructions_of
 from task_queue.domain.attempt.current_phase import PHASE
@@ -176,6 +176,8 @@ class WorkflowExecutor:
             if phase.findings
             else prompts.task(run.order, resumes, left)
         )
+        if prompt is not None:  # else the session says it itself
+            prompt += said_by_person(run.order)
         append = prompts.system(run.order, left)
         request = SessionRequest(resume=resumes, prompt=prompt, append=append, plugin=prompts.plugin)
         result = run.run_session(self._agent, run.opened().order, request, phase=phase)

@@ -30,6 +30,7 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
 from task_queue.runner.announcing import AnnouncingTranscript
+from task_queue.runner.attaching import with_artifacts
 from task_queue.runner.steps import forget_witness
 
 TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
@@ -50,6 +51,7 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
             return
         transcript = log.transcript(limit_mb=order.transcript_mb, secrets=order.secrets)
         own = temporary.make(order.temporary)
+        order = with_artifacts(order, own)
     except OSError as error:  # nothing was started, so nothing is lost by trying again later
         outcome = Outcome(OutcomeKind.UNAVAILABLE, f"the attempt's folders cannot be written: {error}")
         _commit(log, order, outcome, Work(), started_at)

@@ -12,37 +12,22 @@ found of it. Checks are made again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
-from task_queue.domain.attempt.proof import seal_of, sealed_by, signed, unsigned
+from task_queue.domain.attempt.proof import seal_of, sealed_by, signed
 from task_queue.domain.secrets import redacted
-from task_queue.domain.work.workflow import (
-    Audited,
-    CommitMade,
-    Committed,
-    Implemented,
-    Landed,
-    Prepared,
-    SentBack,
-    Step,
-    Verified,
-)
+from task_queue.domain.work.step_lines import name_of_step, of_one_work, steps_in
+from task_queue.domain.work.workflow import Implemented, Prepared, Step, steps_kept
 from task_queue.platform import durable
-from task_queue.platform.json_files import object_in
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order
 
 _SEAL_LIMIT = 100
-_KINDS: dict[str, Callable[..., Step]] = {
-    kind.__name__.lower(): kind
-    for kind in (Prepared, Implemented, Verified, Audited, CommitMade, Committed, Landed, SentBack)
-}
 
 
 class Steps:
@@ -67,7 +52,7 @@ class Steps:
 
     def add(self, step: Step) -> None:
         """Note *step* as done. Raises OSError if that cannot be made durable."""
-        line = json.dumps({"step": type(step).__name__.lower(), **redacted(asdict(step), self._secrets)})
+        line = json.dumps({"step": name_of_step(step), **redacted(asdict(step), self._secrets)})
         self._lines.append(signed(line, self._token, len(self._lines)))
         self._log.add_step(self._lines[-1])
         self.done.append(step)
@@ -92,24 +77,16 @@ def _witness_of(order: Order, attempt: int) -> Path | None:
 
 
 def _earlier_steps(order: Order, log: AttemptWriter) -> list[Step]:
-    """Steps of the attempts that this one continues, oldest first: back to the last that was prepared."""
-    steps: list[Step] = []
-    for number in range(1, order.claim.attempt):
-        found = _read(log.steps(number), order.steps.get(number), witness=_witness_of(order, number))
-        if found and isinstance(found[0], Prepared):
-            steps = []
-        steps.extend(found)
-    return steps
+    """Steps of the attempts that this one continues, as far as a person wants them to count."""
+    steps = of_one_work(
+        _read(log.steps(number), order.steps.get(number), witness=_witness_of(order, number))
+        for number in range(1, order.claim.attempt)
+    )
+    return steps if order.begin_at is None else list(steps_kept(steps, order.begin_at))
 
 
 def _read(lines: Sequence[str], seal: str | None, *, witness: Path | None) -> list[Step]:
-    steps: list[Step] = []
-    for line in sealed_by(_seal_in(witness) if seal is None else seal, lines):
-        fields = object_in(unsigned(line))
-        try:
-            steps.append(_step(fields if isinstance(fields, dict) else {}))
-        except (ValueError, KeyError, TypeError):
-            break  # a line torn by a power cut: the step counts as not done
+    steps = steps_in(sealed_by(_seal_in(witness) if seal is None else seal, lines))
     return steps if seal is not None else _without_findings(steps)
 
 
@@ -126,12 +103,3 @@ def _without_findings(steps: list[Step]) -> list[Step]:
     if not isinstance(next(iter(steps), None), Prepared):
         return []
     return list(takewhile(lambda step: isinstance(step, Prepared | Implemented), steps))
-
-
-def _step(fields: dict[str, Any]) -> Step:
-    kind = _KINDS[fields.pop("step")]
-    known: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType] # JSON
-        for name, value in fields.items()
-    }
-    return kind(**known)

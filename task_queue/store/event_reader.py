@@ -121,17 +121,11 @@ class EventReader:
             self._place = _Place(epoch)
             self._open(epoch, firsts[-1])
 
-    def stamp(self) -> tuple[int, int, int] | None:
-        """Changes when something may follow; None where that is not known. Quick: reads nothing."""
-        if self._file is None or self._place is None:
-            return None
-        folder = self._folder
-        try:
-            begun = folder.path.stat().st_mtime_ns
-            grown = folder.segments_of(self._place.epoch).stat().st_mtime_ns
-            return os.fstat(self._file.fileno()).st_size, begun, grown
-        except (OSError, ValueError):
-            return None
+    def folders(self) -> tuple[Path, ...]:
+        """Something changes in one of them when more may follow. Reads nothing."""
+        if self._place is None:
+            return (self._folder.path,)
+        return self._folder.path, self._folder.segments_of(self._place.epoch)
 
     def close(self) -> None:
         if self._file is not None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from task_queue.domain.secrets import redacted
 
 _MAX_ENVELOPE_BYTES = 64 * 1024
+FULL = "transcript full: from here on only results and limits"
 _CUTS = (16 * 1024, 4 * 1024, 1024, 256)
 
 
@@ -50,13 +51,13 @@ class FileTranscript:
 
     def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:
         """Append one envelope; see the port."""
-        if self._full and not _decides(raw):
+        if self._full and not decides(raw):
             return
         line = self._line(direction, raw)
         if not self._full and len(line) > self._room:
             self._full = True
-            self._append(self._line("note", "transcript full: from here on only results and limits"))
-            if not _decides(raw):
+            self._append(self._line("note", FULL))
+            if not decides(raw):
                 return
         self._append(line)
 
@@ -97,7 +98,8 @@ class FileTranscript:
         self._room -= written if complete else 0
 
 
-def _decides(raw: Mapping[str, Any] | str) -> bool:
+def decides(raw: Mapping[str, Any] | str) -> bool:
+    """Whether the verdict needs that frame."""
     return not isinstance(raw, str) and raw.get("type") in {"result", "rate_limit_event", "exit", "vouched"}
 
 

@@ -21,10 +21,10 @@ def report_of(task: TrackedTask, ending: Mapping[str, Any]) -> EndReport:
     if outcome.get("kind") != kind:
         outcome = {"kind": kind, "reason": str(result.get("error") or task.error or kind)}
     work = dict(ending.get("work") or {})
+    branch = _product_in(work).get("branch")
     if kind != OutcomeKind.SUCCEEDED:
-        return EndReport("fail", outcome, work)
-    product: dict[str, Any] = work.get("product") or {}
-    return EndReport("complete", outcome, work, branch=product.get("branch"))
+        return EndReport("fail", outcome, work, branch=branch)
+    return EndReport("complete", outcome, work, branch=branch)
 
 
 def given_back_by_queue(ending: Mapping[str, Any]) -> EndReport | None:
@@ -32,7 +32,8 @@ def given_back_by_queue(ending: Mapping[str, Any]) -> EndReport | None:
     outcome = dict(ending.get("outcome") or {})
     if outcome.get("kind") not in _FOR_THE_SERVER:
         return None
-    return EndReport("release", outcome, dict(ending.get("work") or {}))
+    work = dict(ending.get("work") or {})
+    return EndReport("release", outcome, work, branch=_product_in(work).get("branch"))
 
 
 def given_back(kind: str, reason: str) -> EndReport:
@@ -45,3 +46,7 @@ def failed(reason: str) -> EndReport:
 
 def cancelled() -> EndReport:
     return EndReport("fail", {"kind": OutcomeKind.CANCELLED.value, "reason": "cancelled before it began"})
+
+
+def _product_in(work: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(work.get("product") or {})

@@ -26,7 +26,9 @@ from task_queue.domain.policy import EVERYTHING_ALLOWED, OWNER, Caller
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable, isolated
 from task_queue.platform.json_files import json_object
+from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.intake import drop_as
+from task_queue.store.folder.layout import Layout
 from task_queue.worker.settings import Tell, WorkerPlaces, source_of
 
 _TAKEN_OVER = (
@@ -122,6 +124,10 @@ class PrivateQueue:
     def add(self, slot: int, local_id: TaskId, document: str) -> None:
         """Hand a task in, once. Raises EngineUnavailable."""
         drop_as(self._places.pending(slot), document, local_id)
+
+    def artifacts(self, slot: int, local_id: TaskId) -> Artifacts:
+        """Files that come with a task."""
+        return Artifacts(Layout(self._places.pending(slot)), local_id)
 
     def task(self, local_id: TaskId) -> TrackedTask | None:
         """Raises TaskQueueError."""

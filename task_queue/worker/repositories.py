@@ -12,12 +12,16 @@ from task_queue.domain.document.naming import branch_of
 from task_queue.domain.errors import GitError
 from task_queue.domain.policy import repository_name
 from task_queue.domain.task import TaskId
+from task_queue.git.checkpoint import ref_of
 from task_queue.git.program import Git
-from task_queue.git.repository import commit_of, is_ancestor
+from task_queue.git.repository import commit_of, is_ancestor, tree_of
+from task_queue.git.snapshot import commit_tree
 from task_queue.platform import durable
 
 _FETCHING_TAKES_S = 3600.0
+_ANSWERING_TAKES_S = 30.0
 _BASE = "task-queue-base"
+_HANDED_IN = "refs/task-queue-handed-in"
 _PROTOCOLS = ("https", "http", "ssh", "git")
 FetchBase = Callable[[Path], None]
 """Writes a bundle with the base commit into a file. Raises TaskQueueError."""
@@ -44,18 +48,46 @@ def prepare_clone(clone: Path, url: str, base_commit: str, fetch_base: FetchBase
     git.change("clean", "--quiet", "-ffdx")
 
 
-def bundle_of(clone: Path, branch: str, *, base_commit: str, into: Path) -> str | None:
+def bundle_of(
+    clone: Path, branch: str, *, base_commit: str, into: Path, left_by: TaskId | None = None
+) -> str | None:
     """Write what *branch* has after *base_commit* into the file *into*; its tip, None without commits.
 
-    Raises GitError.
+    *left_by*: with what that task, which did not succeed, left in no commit, as a last one. Raises GitError.
     """
     git = _git_in(clone)
     tip = commit_of(git, f"refs/heads/{branch}")
+    if left_by is not None:
+        tip = _with_leftovers(git, tip or base_commit, left_by)
     if tip is None or tip == base_commit or not is_ancestor(git, base_commit, of=tip):
         return None
     into.unlink(missing_ok=True)
-    git.change("bundle", "create", "--quiet", str(into), f"refs/heads/{branch}", f"^{base_commit}")
+    git.change("update-ref", _HANDED_IN, tip)
+    git.change("bundle", "create", "--quiet", str(into), _HANDED_IN, f"^{base_commit}")
     return tip
+
+
+def _with_leftovers(git: Git, tip: str, task_id: TaskId) -> str:
+    """The commit *tip*, or one after it that holds what was in none: the same each time."""
+    left, ref = commit_of(git, ref_of(task_id, "leftovers")), ref_of(task_id, "handed-in")
+    if left is None or tree_of(git, left) == tree_of(git, tip):
+        return tip
+    made = commit_of(git, ref)
+    if made is not None and commit_of(git, f"{made}^") == tip and tree_of(git, made) == tree_of(git, left):
+        return made
+    message = f"Left in no commit by {task_id}\n\nThe attempt did not succeed.\n"
+    made = commit_tree(git, tree_of(git, left), parents=[tip], message=message)
+    git.change("update-ref", ref, made)
+    return made
+
+
+def is_reachable(folder: Path, url: str) -> bool:
+    """Whether the repository *url* answers now; *folder* exists."""
+    git = Git(folder, _environment(os.environ), timeout_s=_ANSWERING_TAKES_S, extra=_QUIET)
+    try:
+        return git.attempt("ls-remote", "--quiet", "--heads", "--", url).code == 0
+    except GitError:
+        return False
 
 
 def remove_branch(clone: Path, local_id: TaskId) -> None:

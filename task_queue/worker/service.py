@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 from task_queue.app.installation import Installation
@@ -16,6 +17,8 @@ from task_queue.platform import durable
 from task_queue.platform.lockfile import FileLock
 from task_queue.worker.held_claims import HeldTasks
 from task_queue.worker.private_queue import PrivateQueue
+from task_queue.worker.reachability import Reachability
+from task_queue.worker.repositories import is_reachable
 from task_queue.worker.settings import Tell, WorkerPlaces, WorkerSettings, places_for
 from task_queue.worker.slot import Shutdown, Slot
 
@@ -49,6 +52,7 @@ class _WorkerProcess:
         self._settings, self._places, self._tell = settings, places, tell
         self._shutdown = Shutdown()
         self._queue = PrivateQueue(places, slots=settings.slots, own=own, tell=tell)
+        self._reachability = Reachability(partial(is_reachable, places.state))
         self._failure: TaskQueueError | OSError | None = None
 
     def run(self) -> None:
@@ -91,6 +95,7 @@ class _WorkerProcess:
             self._queue,
             held,
             workspaces=self._places.workspaces(number),
+            reachability=self._reachability,
             shutdown=self._shutdown,
             tell=self._tell,
         )

@@ -12,14 +12,17 @@ from task_queue.app.claiming import ClaimView
 from task_queue.app.tracked_task import TrackedTask
 from task_queue.client import ApiError, Client, Unreachable
 from task_queue.client.asking_again import backoff_s
+from task_queue.domain.document.naming import branch_of
 from task_queue.domain.errors import TaskFileError, TaskQueueError
 from task_queue.domain.task import ENDED
 from task_queue.platform import durable
+from task_queue.worker.attachments import fetch_attachments
 from task_queue.worker.endings import cancelled, failed, given_back, given_back_by_queue, report_of
 from task_queue.worker.held_claims import ClaimStage, EndReport, HeldTask, HeldTasks
 from task_queue.worker.lease import LOST, LeaseKeeper, WorkProgress
 from task_queue.worker.local_tasks import local_document, local_id_of
 from task_queue.worker.private_queue import PrivateQueue
+from task_queue.worker.reachability import Reachability
 from task_queue.worker.repositories import bundle_of, clone_at, prepare_clone, remove_branch
 from task_queue.worker.settings import Tell, WorkerSettings, source_of
 from task_queue.worker.uploads import send_frames, upload_bundle
@@ -56,12 +59,13 @@ class Slot:
         held: HeldTasks,
         *,
         workspaces: Path,
+        reachability: Reachability,
         shutdown: Shutdown,
         tell: Tell,
     ) -> None:
         self._number, self._settings, self._client = number, settings, client
         self._queue, self._held, self._workspaces = queue, held, workspaces
-        self._shutdown = shutdown
+        self._reachability, self._shutdown = reachability, shutdown
         self._tell: Tell = lambda text: tell(f"{source_of(number)}: {text}")
         self._progress = WorkProgress()
         self._unreachable = False
@@ -95,6 +99,8 @@ class Slot:
             sources=settings.sources,
             capabilities=(*settings.capabilities, *self._queue.capabilities),
             executors=self._queue.executors,
+            repositories=settings.repositories,
+            except_repositories=self._reachability.unreachable(),
             wait_seconds=0 if settings.drain else _CLAIM_WAITS_S,
             idempotency_key=self._held.key_of(self._number),
         )
@@ -133,9 +139,8 @@ class Slot:
             order.repository is None or not self._settings.allows(order.repository)
         ):
             what = order.repository or "the server names none for this source"
-            return _ended(
-                held, failed(f"this worker may not fetch the repository ({what}); see --repositories")
-            )
+            why = f"this worker may not fetch the repository ({what}); see --repositories"
+            return _ended(held, given_back("unavailable", why))
         workspace = self._workspaces / f"empty-{held.claim.epoch}-{held.local_id[-40:]}"
         try:
             if order.base_commit is None or order.repository is None:
@@ -148,7 +153,13 @@ class Slot:
         except TaskFileError as error:
             return _ended(held, failed(f"the document cannot be carried out: {error.in_full}"))
         except (TaskQueueError, OSError) as error:
+            if order.repository is not None:
+                self._reachability.note_failure(order.repository)
             return _ended(held, given_back("unavailable", f"the repository cannot be fetched: {error}"))
+        try:
+            fetch_attachments(self._client, held, self._queue.artifacts(self._number, held.local_id))
+        except (TaskQueueError, OSError) as error:
+            return _ended(held, given_back("unavailable", f"a file of the task cannot be fetched: {error}"))
         if lease.cancelled.is_set():
             return _ended(held, cancelled())
         if lease.lost.is_set():
@@ -213,6 +224,7 @@ class Slot:
     def _report(self, held: HeldTask) -> None:
         assert held.report is not None
         self._tell(f"{held.task_id} ended: {held.report.outcome['kind']}")
+        is_taken = True
         try:
             held = self._insist(lambda: self._all_frames(held))
             handed_in = self._insist(lambda: self._handed_in(held))
@@ -222,11 +234,17 @@ class Slot:
                 self._tell(f"{held.task_id} is not ours any more: {error}")
                 return
             self._tell(f"the server refuses the report: {error}")
-            refused = failed(f"the report of the worker was refused: {error}")
+            is_taken = False
+            refused = failed(f"the report of the worker was refused: {error}{self._where_it_stays(held)}")
             answer = self._insist(lambda: self._said(held, refused, None))
         self._tell(f"{held.task_id} is {answer.status.value} on the server")
-        if held.workspace is not None and held.claim.order.base_commit is not None:
+        if is_taken and held.workspace is not None and held.claim.order.base_commit is not None:
             remove_branch(held.workspace, held.local_id)
+
+    def _where_it_stays(self, held: HeldTask) -> str:
+        if held.workspace is None or held.claim.order.base_commit is None:
+            return ""
+        return f"; its commits stay in {held.workspace} of the worker until a person removes that clone"
 
     def _all_frames(self, held: HeldTask) -> HeldTask:
         while held.stage is ClaimStage.ENDED and held.workspace is not None:
@@ -238,12 +256,14 @@ class Slot:
 
     def _handed_in(self, held: HeldTask) -> dict[str, str] | None:
         report, base = held.report, held.claim.order.base_commit
-        if report is None or report.branch is None or base is None or held.workspace is None:
+        if report is None or base is None or held.workspace is None:
             return None
         folder = self._queue.locations.state_dir / "bundles"
         durable.make_directory(folder)
         file = folder / f"{self._number}.bundle"
-        tip = bundle_of(held.workspace, report.branch, base_commit=base, into=file)
+        branch = report.branch or branch_of(held.local_id)
+        left_by = None if report.verb == "complete" else held.local_id
+        tip = bundle_of(held.workspace, branch, base_commit=base, into=file, left_by=left_by)
         if tip is None:
             return None
         name = f"commits-{held.claim.epoch}.bundle"
@@ -260,7 +280,7 @@ class Slot:
             case "complete":
                 answer = self._client.complete(claim.id, claim.epoch, outcome, work=work, handed_in=handed_in)
             case "fail":
-                answer = self._client.fail(claim.id, claim.epoch, outcome, work=work)
+                answer = self._client.fail(claim.id, claim.epoch, outcome, work=work, handed_in=handed_in)
             case _:
                 answer = self._client.release(
                     claim.id,
@@ -269,6 +289,7 @@ class Slot:
                     kind=outcome["kind"],
                     resets_at=outcome.get("resets_at"),
                     work=work,
+                    handed_in=handed_in,
                 )
         return answer.task
 

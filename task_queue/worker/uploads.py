@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from task_queue.client import ApiError, Client
 from task_queue.worker.held_claims import FramesSent, HeldTask
 from task_queue.worker.private_queue import PrivateQueue
 
+BUNDLE_NAME = re.compile(r"commits-\d+\.bundle")
+"""Of the commits of an attempt."""
 _PIECE = 8 * 2**20
 _AT_ONCE = 512 * 1024
 _MOST_LINES = 2000

@@ -17,7 +17,7 @@ from typing import Any, cast
 from task_queue.platform.identity import MARKER_VARIABLE
 from tests.processes import environments, kill
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM, run_cli
+from tests.warm import PROGRAM, Process, run_cli, start_cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ class Rig:
             "XDG_RUNTIME_DIR": str(home / "run"),
             "PYTHONPATH": str(ROOT),
         }
-        self.daemons: list[subprocess.Popen[str]] = []
+        self.daemons: list[Process] = []
         document = {
             "version": "2.1",
             "project_workspace": str(self.workspace),
@@ -81,18 +81,15 @@ class Rig:
 
     def start(
         self, *, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
-    ) -> subprocess.Popen[str]:
+    ) -> Process:
         """The real daemon; returns when it serves."""
         with (self.home / "daemon.err").open("a") as errors:
-            daemon = subprocess.Popen(
-                [*program, "--config", str(self.config), "daemon"],
+            daemon = start_cli(
+                ("--config", str(self.config), "daemon"),
                 env={**self.environment, **(environment or {})},
                 cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
                 stderr=errors,
-                text=True,
-                start_new_session=True,
+                program=program,
             )
         self.daemons.append(daemon)
 
@@ -163,7 +160,7 @@ class Rig:
         """Wait until a task has said in the workspace's file *name* that it runs."""
         eventually(lambda: self.side_effects(name), what=f"a task writes {name}; {self.errors()}")
 
-    def stop(self, daemon: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, daemon: Process, number: signal.Signals = signal.SIGTERM) -> int:
         daemon.send_signal(number)
         return daemon.wait(timeout=60)
 

@@ -10,7 +10,7 @@ from task_queue.demo.scripted_model import Say, in_turn
 from tests.acceptance.conftest import MakeAgentRig, MakeRig
 from tests.acceptance.rig import Rig
 from tests.sampling import short_and_long
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 pytestmark = pytest.mark.timeout(110)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 LIMITS = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
 

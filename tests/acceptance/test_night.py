@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from tests.acceptance.rig import Rig
 from tests.acceptance.test_forged_endings import FORGE
 from tests.limits import usage_limit
 from tests.waiting import eventually
+from tests.warm import Process
 
 DAWN_S = 240
 """For a loaded machine; an idle one with two cores needs a third of it."""
@@ -205,7 +205,7 @@ def _script(rigs: list[AgentRig], source: str, task: str, does: tuple[Reply | On
     return answer
 
 
-def _sleep_until_dawn(rig: AgentRig, daemon: subprocess.Popen[str]) -> list[str]:
+def _sleep_until_dawn(rig: AgentRig, daemon: Process) -> list[str]:
     """Open the account whenever it is paused, until every task has its result; why it was paused."""
     pauses: list[str] = []
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import MakeRig
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 HEARS_NOTHING = """
 from task_queue.daemon import watcher

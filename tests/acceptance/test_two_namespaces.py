@@ -13,7 +13,7 @@ from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.processes import kill
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 CONTAINER = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 WAITS = "echo begun >> log; until [ -e go ]; do sleep 0.05; done; echo done >> log"

@@ -20,6 +20,7 @@ import pytest
 from tests.acceptance.rig import Rig
 from tests.acceptance.test_daemon import UNTIL_TOLD
 from tests.waiting import eventually
+from tests.warm import Process
 
 pytestmark = pytest.mark.long
 
@@ -423,7 +424,7 @@ def test_a_request_without_its_task_does_not_hit_the_next(rig: Rig) -> None:
     assert rig.result("task-a")["success"]
 
 
-def _running(rig: Rig) -> subprocess.Popen[str]:
+def _running(rig: Rig) -> Process:
     daemon = rig.start()
     rig.drop_command("task-a", UNTIL_TOLD)
     rig.started("log")

@@ -6,7 +6,6 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM, Process, start_cli
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class ApiBench:
     def __init__(self, home: Path, *, sources: tuple[str, ...] = ("a",), **config: Any) -> None:
         api = {"listen": ["unix", "127.0.0.1:0"], **config.pop("api", {})}
         self.rig = Rig(home, sources=sources, api=api, **config)
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Process | None = None
 
     @property
     def state(self) -> dict[str, Any]:
@@ -67,16 +66,15 @@ class ApiBench:
     def port(self) -> int:
         return int(self.state["listen"][1].rpartition(":")[2])
 
-    def start(self, *, program: Sequence[str] = (*PROGRAM, "api")) -> None:
+    def start(self, *, program: Sequence[str] = PROGRAM) -> None:
+        """*program*: one that is the API without being told."""
         with (self.rig.home / "api.err").open("a") as errors:
-            process = subprocess.Popen(
-                [*program, "--config", str(self.rig.config)],
+            process = start_cli(
+                ("--config", str(self.rig.config), *(("api",) if program is PROGRAM else ())),
                 env=self.rig.environment,
                 cwd=self.rig.home,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
                 stderr=errors,
-                text=True,
+                program=program,
             )
         self.process = process
 

@@ -38,7 +38,8 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "retry": ("test_tasks::test_a_life_of_a_task", "test_kills::test_each_answer_stands_after_a_kill"),
     "acknowledge": ("test_tasks::test_a_life_of_a_task", "test_tasks::test_what_ended_can_be_read"),
-    "land": ("test_operations::test_a_branch_is_landed_and_a_result_acknowledged_once",),
+    "land": ("test_operations::test_a_branch_is_landed_undone_and_a_result_acknowledged_once",),
+    "undo": ("test_operations::test_a_branch_is_landed_undone_and_a_result_acknowledged_once",),
     "many at once": (
         "test_tasks::test_many_are_changed_at_once",
         "test_operations::test_bulk_changes_are_limited_as_lists_are",
@@ -46,7 +47,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "read it": (
         "test_operations::test_a_file_that_is_not_there_says_why",
         "test_operations::test_a_transcript_is_followed_to_its_end",
-        "test_operations::test_a_branch_is_landed_and_a_result_acknowledged_once",
+        "test_operations::test_a_branch_is_landed_undone_and_a_result_acknowledged_once",
     ),
     "the screens of the commands": (
         "test_from_afar::test_what_is_read_from_afar_is_what_is_read_there",

@@ -19,7 +19,7 @@ import pytest
 from tests.acceptance.rig import ROOT
 from tests.api.bench import ApiBench
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 
 class Elsewhere:

@@ -107,11 +107,13 @@ def site(a_bench: Callable[..., ApiBench]) -> Site:
 def test_what_passes_is_landed(site: Site) -> None:
     """From the claim to the target branch; the task was running all the while, and what came with it was named."""
     claim = site.claimed(verify="test -e second.txt", landing="merge")
+    shown = site.bench.get("/workers").data.decode()
     first = site.put(claim, site.bundle("second.txt", order=claim["order"]))
     done = site.complete(claim, site.handed_in(claim))
     again = site.complete(claim, site.handed_in(claim))
     result = site.result()
 
+    assert '<th scope="row">builder</th>' in shown
     assert first.status == 201
     assert (done.json["answer"], again.json["answer"]) == ("applied", "already_applied")
     assert done.json["task"]["status"] in {"running", "completed"}

@@ -64,7 +64,7 @@ def test_estimates_come_with_one_task(bench: ApiBench) -> None:
     assert bench.get("/v1/tasks").json["tasks"][0]["estimate"] is None
 
 
-def test_a_branch_is_landed_and_a_result_acknowledged_once(a_bench: Callable[..., ApiBench]) -> None:
+def test_a_branch_is_landed_undone_and_a_result_acknowledged_once(a_bench: Callable[..., ApiBench]) -> None:
     """Both are offered while they do something, on the command line, too; the diff is that of the commits."""
     bench = a_bench(defaults={"workflow": "single", "isolation": "worktree", "landing": "branch"})
     repository = a_repository(bench.rig)
@@ -81,12 +81,18 @@ def test_a_branch_is_landed_and_a_result_acknowledged_once(a_bench: Callable[...
 
     assert task["available_actions"] == ["land", "acknowledge", "rm"] == listed == shown
     assert (
-        bench.get("/v1/tasks").json["tasks"][0]["available_actions"] == again["available_actions"] == ["rm"]
+        bench.get("/v1/tasks").json["tasks"][0]["available_actions"]
+        == again["available_actions"]
+        == ["undo", "rm"]
     )
     assert diff.data.decode().startswith("diff --git a/work.txt b/work.txt\nnew file")
     assert diff.headers["tip-commit"] == task["result"]["commits"][-1]
-    assert (landed.status, landed.json["available_actions"]) == (200, ["rm"])
+    assert (landed.status, landed.json["available_actions"]) == (200, ["undo", "rm"])
     assert git(repository, "show", "main:work.txt") == "line"
+    undone = [bench.post(f"{path}/undo") for _ in range(2)]
+    assert [answer.status for answer in undone] == [200, 200]
+    assert undone[0].json["available_actions"] == ["land", "rm"]
+    assert git(repository, "log", "--format=%s", "main") == "First"
     shutil.rmtree(repository / ".git")
     gone = bench.get(f"{path}/diff")
     assert (gone.status, gone.code) == (410, "gone")
@@ -99,7 +105,7 @@ def test_a_file_that_is_not_there_says_why(bench: ApiBench) -> None:
 
     assert {reply.status for reply in replies.values()} == {404}
     assert {reply.code for reply in replies.values()} == {"no_such_file"}
-    assert "before it has ended" in replies["diff"].json["detail"]
+    assert "before it has begun" in replies["diff"].json["detail"]
     assert (attempt.status, attempt.code) == (404, "no_such_file")
     assert bench.get(f"{path}/transcript").data == b""
 

@@ -152,6 +152,8 @@ def test_a_life_of_a_task(bench: ApiBench) -> None:
     assert asked.status == 202
     assert (gone.status, gone.code, gone.json["details"]["state"]) == (410, "task_ended", "failed")
     assert bench.ask("PATCH", path, {"priority": 1}).json["details"]["state"] == "failed"
+    assert bench.post(f"{path}/retry", {"begin_at": "audit"}).status == 409
+    assert bench.post(f"{path}/retry", {"begin_at": "lunch"}).status == 422
     assert bench.post(f"{path}/retry", {}).status == 202
     assert bench.ask("DELETE", "/v1/tasks/task-none").code == "task_not_found"
 

@@ -18,7 +18,10 @@ def written(bench: Bench, texts: list[str], *, torn: str = "") -> None:
     bench.place("pending")
     bench.claim()
     lines = [
-        json.dumps({"t": "2026-02-07T12:00:00+00:00", "dir": "note", "raw": {"type": "output", "text": text}})
+        json.dumps(
+            {"t": "2026-02-07T12:00:00+00:00", "dir": "note", "raw": {"type": "output", "text": text}},
+            ensure_ascii=False,
+        )
         for text in texts
     ]
     (bench.attempt() / "transcript.jsonl").write_text("".join(f"{line}\n" for line in lines) + torn)
@@ -58,6 +61,40 @@ def test_a_text_is_found_wherever_it_is_and_not_too_often(bench: Bench) -> None:
 
     assert (texts_of(one), one.found) == (["The Needle"], 1)
     assert (many.found, none.found, none.entries) == (MOST_FOUND, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ('He said "no" \\ yes', '"NO" \\'),
+        ("Über das Maß", "ÜBER das MASS"),
+        ("two\nlines", "two\nlines"),
+        ("<b>&amp;</b>", "<B>&AMP;"),
+    ],
+)
+def test_a_text_is_found_as_it_is_shown(bench: Bench, said: str, asked: str) -> None:
+    """Whatever JSON makes of its characters, and in whatever case, of other alphabets too."""
+    written(bench, ["another", said])
+
+    assert texts_of(transcript_page(bench.installation, TASK, text=asked)) == [said]
+
+
+def test_an_entry_keeps_its_name_when_the_part_moves_on(bench: Bench) -> None:
+    texts = [f"{number} {'x' * 997}" for number in range(200)]
+    written(bench, texts)
+    before = {entry.body: name for name, entry in transcript_page(bench.installation, TASK).named}
+    with (bench.attempt() / "transcript.jsonl").open("a") as file:
+        file.write(
+            '{"t": "2026-02-07T12:00:00+00:00", "dir": "note", "raw": {"type": "output", "text": "%s"}}\n'
+            % ("new" * 900)
+        )
+    after = {entry.body: name for name, entry in transcript_page(bench.installation, TASK).named}
+
+    assert len(set(after.values())) == len(after)
+    assert {body: after[body] for body in after if body in before} == {
+        body: before[body] for body in before if body in after
+    }
+    assert before.keys() - after.keys()
 
 
 def test_what_is_not_there_yet_is_empty_and_a_wrong_attempt_is_named(bench: Bench) -> None:

@@ -18,7 +18,7 @@ from task_queue.app import changing
 from task_queue.app.acknowledging import acknowledge
 from task_queue.app.adding import Added, Draft, add, decoded, demand_no_file_name, kept_name, read_document
 from task_queue.app.awaiting import TaskEnd, WaitTimedOut, wait
-from task_queue.app.changing import Cancelled, Cancelling, cancel, retry, withdraw
+from task_queue.app.changing import Cancelled, Cancelling, cancel, withdraw
 from task_queue.app.duplicates import DuplicateTask
 from task_queue.app.event_feed import LoggedEvent, from_now_on
 from task_queue.app.finding import found
@@ -26,8 +26,10 @@ from task_queue.app.installation import Installation
 from task_queue.app.landing import land
 from task_queue.app.listing import list_of, show_of
 from task_queue.app.pausing import pause, sources_named
+from task_queue.app.retrying import retry
 from task_queue.app.revising import edit, move, opened, prioritize, remove
 from task_queue.app.standing import Standing
+from task_queue.app.undoing import undo
 from task_queue.domain.actions import Action, ActionUnavailableError, available_actions
 from task_queue.domain.errors import ConfigError, QueueFull, TaskFileError, TaskQueueError, UnknownTaskError
 from task_queue.domain.events import PhaseStarted
@@ -47,6 +49,7 @@ VERBS: dict[Action, Callable[[Installation, TaskId], object]] = {
     Action.RM: remove,
     Action.ACKNOWLEDGE: lambda installation, task_id: acknowledge(installation, [task_id]),
     Action.LAND: land,
+    Action.UNDO: undo,
 }
 
 

@@ -29,6 +29,12 @@ class AdmissionBench:
         task = Waiting(TaskId("task-x"), self.clock.now(), priority=5, executor=executor)
         return self.admission.enter(source, task, lambda: self.woken.append(source))
 
+    def leave(self, source: str) -> None:
+        self.admission.leave(source, TaskId("task-x"))
+
+    def is_probing(self, source: str) -> bool:
+        return self.admission.is_probing(source, TaskId("task-x"))
+
     def screened(self, source: str, *, executor: str = "claude") -> str | None:
         screen = self.admission.screen(source)
         task = Waiting(TaskId("task-x"), self.clock.now(), priority=5, executor=executor)
@@ -44,7 +50,7 @@ class AdmissionBench:
         self.clock.advance(2 * 3600)
 
     def ended(self, source: str, kind: OutcomeKind) -> None:
-        claim = a_claim(started_at=self.clock.now())
+        claim = a_claim("task-x", started_at=self.clock.now())
         ending = bare_ending(claim, Outcome(kind, kind.value), by="runner", now=self.clock.now())
         self.admission.ended(source, claim, ending)
 
@@ -57,18 +63,18 @@ class AdmissionContract(ABC):
     def test_a_place_is_taken_and_left(self, bench: AdmissionBench) -> None:
         """Who was refused is told why, and woken when that may have changed."""
         first, second = bench.enter("a"), bench.enter("b")
-        bench.admission.leave("a")
+        bench.leave("a")
 
         assert (first, bool(second), bench.woken) == (None, True, ["b"])
         assert bench.enter("b") is None
 
     def test_what_runs_already_takes_a_place_without_asking(self, bench: AdmissionBench) -> None:
         """Even where none is free; others wait until all have left."""
-        bench.admission.count_in("a", None)
-        bench.admission.count_in("b", None)
-        bench.admission.leave("a")
+        bench.admission.count_in("a", TaskId("task-x"), None)
+        bench.admission.count_in("b", TaskId("task-x"), None)
+        bench.leave("a")
         held = bench.enter("c")
-        bench.admission.leave("b")
+        bench.leave("b")
 
         assert held
         assert bench.enter("c") is None
@@ -76,8 +82,8 @@ class AdmissionContract(ABC):
     def test_leaving_twice_frees_one_place(self, bench: AdmissionBench) -> None:
         """Recovery may repeat it."""
         bench.enter("a")
-        bench.admission.leave("a")
-        bench.admission.leave("a")
+        bench.leave("a")
+        bench.leave("a")
 
         assert bench.enter("b") is None
         assert bench.enter("c")
@@ -97,7 +103,10 @@ class AdmissionContract(ABC):
         entered = bench.enter("a")
 
         assert entered is None
-        assert (bench.admission.is_probing("a"), bench.admission.is_probing("b")) == (True, False)
+        assert (
+            bench.is_probing("a"),
+            bench.is_probing("b"),
+        ) == (True, False)
         assert bench.screened("b")
 
     def test_an_answer_opens_the_account(self, bench: AdmissionBench) -> None:
@@ -107,7 +116,7 @@ class AdmissionContract(ABC):
         bench.enter("a")
         bench.admission.account_works()
 
-        assert not bench.admission.is_probing("a")
+        assert not bench.is_probing("a")
         assert bench.screened("b") is None
 
     def test_an_attempt_that_succeeds_opens_the_account(self, bench: AdmissionBench) -> None:
@@ -126,12 +135,12 @@ class AdmissionContract(ABC):
         bench.paused()
         bench.after_the_pause()
         bench.enter("a")
-        bench.admission.leave("a")
+        bench.leave("a")
 
         assert bench.enter("b") is None
-        assert bench.admission.is_probing("b")
+        assert bench.is_probing("b")
 
     def test_no_account_is_tried_that_was_not_paused(self, bench: AdmissionBench) -> None:
         bench.enter("a")
 
-        assert not bench.admission.is_probing("a")
+        assert not bench.is_probing("a")

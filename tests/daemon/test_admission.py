@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from task_queue.app.broken_bases import let_go_on
-from task_queue.daemon.admission import Bounds, SharedAdmission
+from task_queue.daemon.admission import Bounds, SharedAdmission, SharedLimits
 from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
@@ -46,15 +46,14 @@ class GateBench:
 
     def new_admission(self, bounds: Bounds) -> SharedAdmission:
         """As after a restart of the daemon."""
-        admission = SharedAdmission(
+        limits = SharedLimits(
             self.clock,
-            AccountFile(self.folder / "accounts.json"),
             Ledger(self.folder / "ledger.jsonl"),
             broken_bases=BrokenBases(self.folder / "broken-bases", lambda _: self.ask_git()),
             pauses=Pauses(self.folder / "pauses"),
-            jitter=lambda: 0.0,
         )
-        admission.configure(bounds)
+        admission = SharedAdmission(limits, AccountFile(self.folder / "accounts.json"), jitter=lambda: 0.0)
+        limits.configure(bounds)
         return admission
 
     def task(self, **more: Any) -> Waiting:
@@ -67,7 +66,7 @@ class GateBench:
         """One attempt from its entry to its ending."""
         assert self.enter(source) is None
         self.admission.ended(source, *self.ending(kind, work))
-        self.admission.leave(source)
+        self.admission.leave(source, TaskId("task-x"))
 
     def ending(self, kind: OutcomeKind, work: Work | None = None) -> tuple[Claim, Ending]:
         self.attempts += 1
@@ -87,7 +86,7 @@ def test_places_are_limited(tmp_path: Path) -> None:
     bench = GateBench(tmp_path, Bounds(places=1))
 
     first, second = bench.enter("a"), bench.enter("b")
-    bench.admission.leave("a")
+    bench.admission.leave("a", TaskId("task-x"))
 
     assert (first, second) == (None, "all 1 places for agents are taken")
     assert bench.wakeups == ["b"]
@@ -98,12 +97,12 @@ def test_an_adopted_attempt_takes_a_place(tmp_path: Path) -> None:
     """It runs already, so it is never refused; but others wait for its place."""
     bench = GateBench(tmp_path, Bounds(places=1))
 
-    bench.admission.count_in("a", None)
-    bench.admission.count_in("b", None)
+    bench.admission.count_in("a", TaskId("task-x"), None)
+    bench.admission.count_in("b", TaskId("task-x"), None)
     held = bench.enter("c")
-    bench.admission.leave("a")
+    bench.admission.leave("a", TaskId("task-x"))
     still_held = bench.enter("c")
-    bench.admission.leave("b")
+    bench.admission.leave("b", TaskId("task-x"))
 
     assert held == still_held == "all 1 places for agents are taken"
     assert bench.enter("c") is None
@@ -113,10 +112,10 @@ def test_an_adopted_attempt_sets_its_share_aside(tmp_path: Path) -> None:
     """Two at once cannot spend the same money, whoever started them."""
     bench = GateBench(tmp_path, Bounds(daily_budget_usd=1.0))
 
-    bench.admission.count_in("a", 0.4)
+    bench.admission.count_in("a", TaskId("task-x"), 0.4)
     bench.enter("b")
 
-    assert bench.admission.allowance("b", None) == pytest.approx(0.6)
+    assert bench.admission.limits.allowance("b", TaskId("task-x"), None) == pytest.approx(0.6)
 
 
 def test_a_pause_holds_every_source_until_its_time(bench: GateBench) -> None:
@@ -168,7 +167,7 @@ def test_a_probe_that_was_stopped_shows_nothing(bench: GateBench) -> None:
     bench.run(OutcomeKind.INTERRUPTED)
 
     assert bench.enter("b") is None
-    assert bench.admission.is_probing("b")
+    assert bench.admission.is_probing("b", TaskId("task-x"))
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.SUCCEEDED, OutcomeKind.FAILED, OutcomeKind.DENIED])
@@ -189,7 +188,7 @@ def test_a_probe_that_got_no_answer_shows_nothing(bench: GateBench) -> None:
 
     assert bench.admission.account.paused_until is not None
     assert bench.enter("b") is None
-    assert bench.admission.is_probing("b")
+    assert bench.admission.is_probing("b", TaskId("task-x"))
 
 
 @pytest.mark.parametrize("opened_by", ["time", "a person"])
@@ -213,7 +212,7 @@ def test_the_task_that_paused_it_does_not_try_first(bench: GateBench, opened_by:
     assert first == "another task tries first whether the account works again"
     assert behind is None, "the one behind it in its own source may"
     assert second is None
-    assert bench.admission.is_probing("b")
+    assert bench.admission.is_probing("b", TaskId("task-x"))
     bench.admission.account_works()
     assert bench.enter("a", paused=1) is None
 
@@ -261,11 +260,11 @@ def test_a_limit_for_a_class_holds_its_tasks_only(bench: GateBench) -> None:
         bench.admission = admission
         for source, model in (("b", "sonnet"), ("b", None)):
             assert bench.enter(source, model=model) is None
-            bench.admission.leave(source)
+            bench.admission.leave(source, TaskId("task-x"))
         for source, model in (("b", "claude-opus-5-5"), ("a", "opus"), ("a", None)):
             assert "opus paused until" in (bench.enter(source, model=model) or "")
         assert bench.enter("a", model="opus", executor="make") is None
-        bench.admission.leave("a")
+        bench.admission.leave("a", TaskId("task-x"))
     assert bench.admission.account.paused_until is None
 
     bench.clock.time = until + timedelta(seconds=61)
@@ -339,7 +338,7 @@ def test_a_clock_set_back_does_not_lengthen_a_pause(bench: GateBench) -> None:
     bench.clock.time -= timedelta(days=1)
 
     assert bench.enter("a") is None
-    assert bench.admission.is_probing("a")
+    assert bench.admission.is_probing("a", TaskId("task-x"))
 
 
 def test_a_person_opens_the_account(bench: GateBench) -> None:
@@ -409,8 +408,8 @@ def test_running_tasks_set_their_share_aside(tmp_path: Path) -> None:
     bench.enter("a")
     bench.enter("b")
 
-    assert bench.admission.allowance("a", 0.4) == pytest.approx(0.4)
-    assert bench.admission.allowance("b", None) == pytest.approx(0.6)
+    assert bench.admission.limits.allowance("a", TaskId("task-x"), 0.4) == pytest.approx(0.4)
+    assert bench.admission.limits.allowance("b", TaskId("task-x"), None) == pytest.approx(0.6)
     assert "set aside" in (bench.enter("c") or "")
 
 
@@ -448,7 +447,7 @@ def test_a_source_with_a_broken_target_is_held_until_the_target_moves(bench: Gat
     held = bench.enter("a")
     bench.tip = "abc"
     still, other = bench.enter("a"), bench.enter("b")
-    bench.admission.leave("b")
+    bench.admission.leave("b", TaskId("task-x"))
     bench.admission = bench.new_admission(Bounds())
     after_a_restart = bench.enter("a")
     bench.tip = "def"
@@ -456,7 +455,7 @@ def test_a_source_with_a_broken_target_is_held_until_the_target_moves(bench: Gat
     assert held is not None
     assert "main of /r is broken at abc: pytest passed on an earlier commit" in held
     assert (still, other, after_a_restart) == (held, None, held)
-    assert bench.admission.needs_person("a") is None
+    assert bench.admission.limits.needs_person("a") is None
     assert bench.enter("a") is None
 
 
@@ -480,7 +479,7 @@ def test_a_git_that_hangs_keeps_no_other_source_waiting(bench: GateBench) -> Non
     other.start()
     other.join(DEADLINE_S)
     before_the_answer = list(others)
-    bench.admission.leave("b")
+    bench.admission.leave("b", TaskId("task-x"))
     answer.set()
     looking.join(DEADLINE_S)
 
@@ -492,14 +491,14 @@ def test_a_person_lets_a_source_with_a_broken_target_go_on(bench: GateBench) -> 
     bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("abc"))
     held = bench.enter("a")
     let_go_on(bench.folder / "broken-bases", "a")
-    bench.admission.look_at_broken_bases()
+    bench.admission.limits.look_at_broken_bases()
 
     assert (held is not None, bench.wakeups) == (True, ["a"])
     assert bench.enter("a") is None
-    bench.admission.leave("a")
+    bench.admission.leave("a", TaskId("task-x"))
     bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("abc"))
     assert bench.enter("a") is None
-    bench.admission.leave("a")
+    bench.admission.leave("a", TaskId("task-x"))
     bench.run(OutcomeKind.VERIFY_FAILED, work=broken_at("def"))
     assert bench.enter("a") is not None
 
@@ -509,19 +508,19 @@ def test_a_pause_holds_its_source_from_the_moment_of_the_request(bench: GateBenc
     pauses = Pauses(bench.folder / "pauses")
     assert bench.enter("a") is None
     pauses.drain("a", bench.clock.now())
-    while_it_runs = bench.admission.is_drained("a")
-    bench.admission.leave("a")
+    while_it_runs = bench.admission.limits.is_drained("a")
+    bench.admission.leave("a", TaskId("task-x"))
 
-    assert (while_it_runs, bench.admission.is_drained("a")) == (False, True)
+    assert (while_it_runs, bench.admission.limits.is_drained("a")) == (False, True)
     assert bench.enter("a", executor="sh") == source_drains("a")
     assert bench.enter("b") is None
     pauses.pause("a", bench.clock.now())
     assert bench.enter("a") == source_paused("a")
-    assert bench.admission.why_closed("a") == source_paused("a")
-    bench.admission.configure(Bounds(closed=frozenset({"a"})))
+    assert bench.admission.limits.why_closed("a") == source_paused("a")
+    bench.admission.limits.configure(Bounds(closed=frozenset({"a"})))
     pauses.resume("a", bench.clock.now())
     assert bench.enter("a") == paused_by_configuration("a")
-    bench.admission.configure(Bounds())
+    bench.admission.limits.configure(Bounds())
     assert bench.enter("a") is None
 
 
@@ -537,10 +536,10 @@ def test_the_breaker_stops_a_source_without_progress(tmp_path: Path, how: str) -
     bench.clock.advance(3600)
     later, other = bench.enter("a"), bench.enter("b")
     if how == "command":
-        bench.admission.resumed("a")
+        bench.admission.limits.resumed("a")
     else:
-        bench.admission.configure(replace(bounds, closed=frozenset({"a"})))
-        bench.admission.configure(bounds)
+        bench.admission.limits.configure(replace(bounds, closed=frozenset({"a"})))
+        bench.admission.limits.configure(bounds)
 
     assert "3 starts in 10 minutes and no task succeeded" in (tripped or "")
     assert (later, other) == (tripped, None)
@@ -568,9 +567,9 @@ def test_success_is_progress(tmp_path: Path) -> None:
 
 def test_a_stop_holds_everything(bench: GateBench) -> None:
     """Commands too."""
-    bench.admission.set_stopped(True)
+    bench.admission.limits.set_stopped(True)
     held = bench.enter("a", executor="make")
-    bench.admission.set_stopped(False)
+    bench.admission.limits.set_stopped(False)
 
     assert held == "everything is stopped; go on with: task-queue resume"
     assert bench.wakeups == ["a"]
@@ -630,9 +629,9 @@ def test_a_spent_budget_ends_at_midnight(tmp_path: Path) -> None:
     """And what is only set aside ends when what runs has ended."""
     bench = GateBench(tmp_path, Bounds(daily_budget_usd=1.0))
     bench.run(OutcomeKind.FAILED, work=Work(total_cost_usd=0.6))
-    bench.admission.count_in("a", 0.4)
+    bench.admission.count_in("a", TaskId("task-x"), 0.4)
     set_aside = bench.admission.held("b", bench.task())
-    bench.admission.leave("a")
+    bench.admission.leave("a", TaskId("task-x"))
     bench.run(OutcomeKind.FAILED, work=Work(total_cost_usd=0.6))
     spent = bench.admission.held("b", bench.task())
 
@@ -648,10 +647,10 @@ def test_what_is_closed_or_full_needs_a_person(tmp_path: Path) -> None:
     paused = bench.admission.held("a", bench.task())
     bench.enter("b")
     taken = bench.admission.held("c", bench.task())
-    bench.admission.set_stopped(True)
+    bench.admission.limits.set_stopped(True)
     stopped = bench.admission.held("c", bench.task())
-    bench.admission.set_stopped(False)
-    bench.admission.configure(Bounds(min_free_mb=2**40, folders={"c": tmp_path}))
+    bench.admission.limits.set_stopped(False)
+    bench.admission.limits.configure(Bounds(min_free_mb=2**40, folders={"c": tmp_path}))
     full = bench.admission.held("c", bench.task())
 
     assert [held and held.needs_person for held in (paused, taken, stopped, full)] == [
@@ -681,13 +680,13 @@ def test_outside_its_hours_a_source_starts_nothing(tmp_path: Path) -> None:
 
     assert (bench.enter("a"), bench.enter("a", executor="make")) == (why, why)
     assert bench.admission.held("a", bench.task()) == Held(why, opens)
-    assert bench.admission.why_closed("a") is None  # no person is needed
+    assert bench.admission.limits.why_closed("a") is None  # no person is needed
     assert bench.enter("b") is None
-    bench.admission.look_at_hours()
+    bench.admission.limits.look_at_hours()
     assert bench.wakeups == []
 
     bench.clock.time = opens
-    bench.admission.look_at_hours()
+    bench.admission.limits.look_at_hours()
 
     assert bench.wakeups == ["a"]
     assert bench.enter("a") is None
@@ -695,7 +694,7 @@ def test_outside_its_hours_a_source_starts_nothing(tmp_path: Path) -> None:
 
 def test_a_source_outside_its_hours_does_not_keep_others_from_trying_the_account(bench: GateBench) -> None:
     """It has a task that was sent back less often; but that one cannot try the account now."""
-    bench.admission.configure(Bounds(hours={"a": hours_of(["22:00-06:00"], [])}))
+    bench.admission.limits.configure(Bounds(hours={"a": hours_of(["22:00-06:00"], [])}))
     bench.admission.pause(Pause("usage limit", bench.clock.now() + timedelta(hours=1)))
     bench.clock.advance(3700)
 

@@ -174,6 +174,11 @@ SAMPLES: list[tuple[events.Event, int, str]] = [
         logging.INFO,
         'task landed source=web task=task-a said="in main"',
     ),
+    (
+        events.TaskUndone("web", TASK, "main was moved back"),
+        logging.INFO,
+        'task undone source=web task=task-a said="main was moved back"',
+    ),
     (events.CancelAsked("web", TASK), logging.INFO, "cancel asked source=web task=task-a"),
     (
         events.TaskEdited("web", TASK, 1, "edited-task-a.md"),

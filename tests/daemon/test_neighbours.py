@@ -72,7 +72,7 @@ class Machine(RuleBasedStateMachine):
             return
         self.caps = caps
         workspaces = {source: str(self.root / "repository") for source in SOURCES}
-        self.bench.admission.configure(Bounds(places=9, caps=caps, workspaces=workspaces))
+        self.bench.admission.limits.configure(Bounds(places=9, caps=caps, workspaces=workspaces))
 
     @rule(source=st.sampled_from(SOURCES), task=TASKS)
     def enter(self, source: str, task: Waiting) -> None:
@@ -92,7 +92,7 @@ class Machine(RuleBasedStateMachine):
     @rule(source=st.sampled_from(SOURCES))
     def leave(self, source: str) -> None:
         if self.running.pop(source, None) is not None:
-            self.bench.admission.leave(source)
+            self.bench.admission.leave(source, TaskId("task-x"))
 
     @invariant()
     def nothing_runs_beside_what_it_must_not(self) -> None:
@@ -167,10 +167,10 @@ def test_starts_are_apart(tmp_path: Path) -> None:
     bench = GateBench(tmp_path, Bounds(start_gap=timedelta(seconds=10)))
     first, second = bench.enter("a"), bench.enter("b")
     bench.clock.advance(9)
-    bench.admission.look_at_start_gap()
+    bench.admission.limits.look_at_start_gap()
     woken_too_early = list(bench.wakeups)
     bench.clock.advance(1)
-    bench.admission.look_at_start_gap()
+    bench.admission.limits.look_at_start_gap()
 
     assert first is None
     assert second == "starts are 10s apart (limits.start_gap); the next one at 12:00:10"
@@ -182,17 +182,17 @@ def test_starts_are_apart(tmp_path: Path) -> None:
 def test_before_a_source_was_looked_at_nothing_starts_that_might_meet_what_runs_there(tmp_path: Path) -> None:
     """After a restart; a task that touches nothing in particular starts at once. A dead source holds for 30 s."""
     bench = GateBench(tmp_path, Bounds(workspaces={"a": "/w", "b": "/w"}))
-    bench.admission.expect("b")
+    bench.admission.limits.expect("b")
     held = bench.enter("a", touches=("src",))
     free = bench.enter("c")
-    bench.admission.count_in("b", None, task=bench.task(touches=("src/x.py",)))
+    bench.admission.count_in("b", TaskId("task-x"), None, task=bench.task(touches=("src/x.py",)))
     met = bench.enter("a", touches=("src",))
-    bench.admission.leave("b")
+    bench.admission.leave("b", TaskId("task-x"))
 
     assert held == "what runs in source 'b' is not known yet"
     assert free is None
     assert met == "task-x of source 'b' runs and may touch the same files (/w/src/** and /w/src/x.py)"
     assert bench.enter("a", touches=("src",)) is None
-    bench.admission.expect("d")
+    bench.admission.limits.expect("d")
     bench.clock.advance(31)
     assert bench.enter("e", touches=("docs",)) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +65,8 @@ def runners() -> Iterator[ProcessRunners]:
     runners.close()
 
 
-def process_bench(runners: ProcessRunners, home: Path) -> ProcessBench:
+@contextmanager
+def process_bench(runners: ProcessRunners, home: Path) -> Iterator[ProcessBench]:
     engine = FolderEngine(home / "queue" / "pending", settle_s=lambda: 0)
     engine.open()
     workspace = home / "workspace"
@@ -78,16 +80,16 @@ def process_bench(runners: ProcessRunners, home: Path) -> ProcessBench:
         argv=("sh", "-s"),
         env={"PATH": os.environ["PATH"]},
     )
-    return ProcessBench(runners, engine, order)
+    yield ProcessBench(runners, engine, order)
+    runners.sweep(order.marker)
+    engine.close()
 
 
 class TestProcessRunners(RunnersContract):
     @pytest.fixture
     def bench(self, runners: ProcessRunners, tmp_path: Path) -> Iterator[ProcessBench]:
-        bench = process_bench(runners, tmp_path)
-        yield bench
-        runners.sweep(bench.order.marker)
-        bench.engine.close()
+        with process_bench(runners, tmp_path) as bench:
+            yield bench
 
     def test_what_outlives_its_runner_is_counted(self, bench: ProcessBench) -> None:
         """The command, in a session of its own, goes on after its runner was killed; the sweep ends it."""
@@ -108,15 +110,14 @@ def test_a_template_of_commands_does_not_import_the_sdk(tmp_path: Path) -> None:
     try:
         for name in ("first", "second"):
             (tmp_path / name).mkdir()
-            bench = process_bench(runners, tmp_path / name)
-            attempt = bench.start()
-            named = process_of(bench.run().runner)
-            assert named is not None
-            mapped.append(Path(f"/proc/{named[0].pid}/maps").read_text())
-            bench.finish()
-            eventually(attempt.ended)
-            attempt.close()
-            bench.engine.close()
+            with process_bench(runners, tmp_path / name) as bench:
+                attempt = bench.start()
+                named = process_of(bench.run().runner)
+                assert named is not None
+                mapped.append(Path(f"/proc/{named[0].pid}/maps").read_text())
+                bench.finish()
+                eventually(attempt.ended)
+                attempt.close()
     finally:
         runners.close()
 

@@ -311,7 +311,7 @@ def test_the_first_answer_opens_an_account_that_was_tried() -> None:
     seen: list[bool] = []
 
     def look() -> None:
-        seen.append(bench.admission.is_probing("test"))
+        seen.append(bench.admission.is_probing("test", TaskId("task-x")))
 
     bench.run(look, lambda: bench.say(ANSWER), look, lambda: bench.process.end(SUCCESS))
 

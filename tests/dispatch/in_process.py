@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 
 from task_queue.domain.lease import LeaseTerms
 from task_queue.domain.model import Outcome, OutcomeKind, Work
@@ -47,7 +48,8 @@ class InProcessBench(ClaimsBench):
         )
         if given is None:
             return None
-        return Got(given.id, given.epoch, given.task_id, given.order.document, {"branch": given.order.branch})
+        order = {"branch": given.order.branch, "allowance_usd": given.order.allowance_usd}
+        return Got(given.id, given.epoch, given.task_id, given.order.document, order)
 
     def heartbeat(self, got: Got, worker: str = "w1", *, epoch: int | None = None) -> str:
         try:
@@ -67,10 +69,17 @@ class InProcessBench(ClaimsBench):
             raise Refused("frames_missing", str(error.offset)) from error
 
     def report(
-        self, got: Got, kind: str = "succeeded", worker: str = "w1", *, epoch: int | None = None
+        self,
+        got: Got,
+        kind: str = "succeeded",
+        worker: str = "w1",
+        *,
+        epoch: int | None = None,
+        cost_usd: float = 0,
+        resets_at: datetime | None = None,
     ) -> str:
-        outcome = Outcome(OutcomeKind(kind), f"said by {worker}")
-        work = Work(output=f"done by {worker}", num_turns=1)
+        outcome = Outcome(OutcomeKind(kind), f"said by {worker}", resets_at=resets_at)
+        work = Work(output=f"done by {worker}", num_turns=1, total_cost_usd=cost_usd)
         report = WorkerReport(outcome, work, self.clock.now())
         number = got.epoch if epoch is None else epoch
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from task_queue.dispatch.served import WorkerSources
 from task_queue.ports.claims import Claims
 from tests.dispatch.claims_contract import ClaimsBench, ClaimsContract
 from tests.dispatch.in_process import InProcessBench
+from tests.waiting import eventually
 
 
 class FolderBench(InProcessBench):
@@ -26,6 +29,65 @@ class FolderBench(InProcessBench):
 
     def close(self) -> None:
         self.sources.stop()
+
+
+def test_what_does_not_fit_into_a_transcript_is_said_in_it(tmp_path: Path) -> None:
+    """Also after a restart; what the verdict needs is kept, and the worker goes on as if all were."""
+    bench = FolderBench(tmp_path, limits={"transcript_mb": 1})
+    bench.start()
+    bench.drop("task-1")
+    got = bench.got()
+
+    def frame(seq: int, raw: object) -> str:
+        return json.dumps({"t": f"2026-01-01T00:00:{seq:02}+00:00", "seq": seq, "dir": "in", "raw": raw})
+
+    long = [frame(seq, {"type": "assistant", "text": "x" * 400_000}) for seq in range(4)]
+    assert bench.frames(got, 0, *long) == 4
+    assert bench.frames(got, 4, frame(4, {"type": "assistant", "text": "short"})) == 5
+    assert bench.frames(got, 5, frame(5, {"type": "result", "subtype": "success"})) == 6
+    bench.restart()
+    assert bench.frames(got, 4, frame(4, {"type": "assistant"}), frame(6, {"type": "user"})) == 6
+    bench.close()
+
+    written = bench.rig.queue() / "logs" / "task-1" / "attempt-1" / "transcript.jsonl"
+    lines = [json.loads(line) for line in written.read_text().splitlines()]
+    assert [(line["seq"], line["dir"]) for line in lines] == [(0, "in"), (1, "in"), (2, "note"), (5, "in")]
+    assert "transcript full" in lines[2]["raw"]
+
+
+def test_an_account_that_is_limited_is_tried_by_one_task_afterwards(tmp_path: Path) -> None:
+    """As its worker told when it would be: until then that worker gets no agent's task, and commands all the same."""
+    bench = FolderBench(tmp_path)
+    bench.start()
+    bench.rig.drop("task-1", "# Do it")
+    bench.rig.drop("task-2", "# Do it")
+    bench.drop("task-3", priority=1)
+    resets_at = bench.clock.now() + timedelta(hours=2)
+    bench.report(bench.got(), "limited", resets_at=resets_at)
+
+    assert [bench.got().task_id, bench.claim()] == ["task-3", None]
+    bench.clock.advance(3 * 3600)
+    tries = bench.got()
+    assert bench.claim() is None
+    bench.report(tries)
+    assert bench.claim() is not None
+    bench.close()
+
+
+def test_a_source_that_drains_ends_what_is_out(tmp_path: Path) -> None:
+    """Its workers hear it, what they report counts, nothing else is handed out, and the end of it is said."""
+    bench = FolderBench(tmp_path)
+    bench.start()
+    bench.drop("task-1")
+    bench.drop("task-2")
+    held = bench.got()
+    bench.rig.cli("sources", "drain", "a", check=True)
+
+    assert (bench.heartbeat(held), bench.claim()) == ("drain", None)
+    assert bench.report(held) == "applied"
+    assert (bench.claim(), bench.result("task-1")["success"]) == (None, True)
+    eventually(lambda: "source_drained" in bench.rig.cli("events", "--json").stdout)
+    bench.close()
 
 
 class TestFolderClaims(ClaimsContract):

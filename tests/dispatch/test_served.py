@@ -69,6 +69,25 @@ def test_the_daemon_leaves_such_a_source_alone(a_bench: Callable[..., ApiBench])
     assert bench.rig.json("tasks", "show", "task-far")["state"] == "completed"
 
 
+def test_places_are_those_of_the_daemon_and_the_workers(a_bench: Callable[..., ApiBench]) -> None:
+    """Two processes, one limit: what a worker has in its hands keeps a task of the daemon's waiting, which goes on
+    by itself."""
+    bench = a_bench(limits={"running": 1}, sweep_seconds=3600)
+    bench.rig.start()
+    bench.rig.drop_command("task-far", "true", source="far")
+    eventually(lambda: bench.state.get("pid"))
+    given = claim(bench, wait_seconds=10)
+    bench.rig.drop_command("task-near", "true")
+
+    def why() -> str:
+        found = {each["id"]: each for each in bench.rig.json("status")["sources"]}["a"]
+        return str(found["why"])
+
+    eventually(lambda: "all 1 places for agents are taken" in why())
+    assert complete(bench, given).json["answer"] == "applied"
+    eventually((bench.rig.queue() / "completed" / "task-near.md").exists)
+
+
 def test_status_says_who_serves_a_source_and_who_works(a_bench: Callable[..., ApiBench]) -> None:
     bench = a_bench()
     bench.rig.drop_command("task-far", "true", source="far")
@@ -121,6 +140,30 @@ def test_sources_are_added_for_workers(a_bench: Callable[..., ApiBench]) -> None
     assert given["order"]["repository"] == "https://git.example.org/team/shop.git"
     assert bench.rig.cli("sources", "add", "x", "--id", "y", "--slots", "3").returncode == 2
     assert "names no repository" in bench.rig.cli("doctor").stdout
+
+
+def test_a_task_is_offered_to_those_who_fetch_its_repository(a_bench: Callable[..., ApiBench]) -> None:
+    """Where nobody who asked does, a person hears what to start."""
+    bench = a_bench(far={"repository": "https://git.example.org/team/shop.git"})
+    bench.start()
+    bench.rig.drop_command("task-1", "true", source="far")
+    other, shop = ["git.example.org/team/other"], ["git@git.example.org:team/shop"]
+    eventually(lambda: "task-1" in bench.get("/v1/tasks").data.decode(), what="it is there")
+
+    def needs() -> str:
+        return " ".join(bench.rig.cli("status").stdout.split())
+
+    assert claim(bench, repositories=other) is None
+    assert claim(bench, repositories=[]) is None
+    assert claim(bench, repositories=["*"], except_repositories=shop) is None
+    eventually(
+        lambda: "no worker that asked fetches git.example.org/team/shop (w1): start one" in needs(),
+        what="it is said",
+    )
+    given = claim(bench, worker_id="w2", repositories=[*other, *shop])
+
+    assert given["order"]["task_id"] == "task-1"
+    eventually(lambda: "no worker that asked" not in needs(), what="it is over")
 
 
 def test_slots_are_for_workers_only(a_bench: Callable[..., ApiBench]) -> None:

@@ -14,7 +14,9 @@ from task_queue.agents.project_settings import SettingsTrust
 from task_queue.config import schema
 from task_queue.config.locations import locate
 from task_queue.config.source_settings import Source
-from task_queue.daemon.admission.ledger import Ledger
+from task_queue.daemon.admission.bounds import bounds_of
+from task_queue.daemon.admission.configured import limits_for
+from task_queue.daemon.admission.running import RunningPlaces, RunningTasks
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.dispatch.accounts import WorkerAccounts
@@ -52,18 +54,23 @@ class FleetClaimsBench(InProcessBench):
         self.lifeline = Lifeline(self.database, owner, self.clock)
         sources: dict[str, LeasedSource] = {}
         orders: dict[str, ConfiguredOrders] = {}
-        rules = ConfiguredRules(
-            locations, lambda: config, sources, orders, clock=self.clock, environ=os.environ
-        )
-        accounts = WorkerAccounts(self.clock, Ledger(locations.ledger), lambda: rules.bounds)
         events = EventLog(locations.events)
+        places = RunningPlaces(
+            locations.leased_running, locations.running, locations.running_lock, survives_boot=True
+        )
+        limits = limits_for(
+            locations, lambda: config, clock=self.clock, running=RunningTasks(places), emit=events.emit
+        )
+        rules = ConfiguredRules(locations, lambda: config, sources, orders, limits, environ=os.environ)
+        accounts = WorkerAccounts(limits)
+        limits.configure(bounds_of(config), serves={source.id for source in config.sources})
         for source in config.sources:
             order = orders[source.id] = ConfiguredOrders(
                 lambda: config,
                 source,
                 locations.private,
                 os.environ,
-                allowance=lambda _source, _wanted: None,
+                allowance=lambda _source, _task_id, _wanted: None,
                 trust=SettingsTrust(locations.trusted_settings),
                 worktrees=locations.worktrees,
                 temporary=locations.temporary,

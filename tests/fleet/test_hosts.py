@@ -19,6 +19,7 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
 from task_queue.fleet.hosts import Lifeline, join
+from task_queue.ports.leased_log import HeldFrames
 from tests.fakes import FakeClock
 from tests.fleet.cluster import Cluster
 from tests.fleet.test_engine import SOURCE, FleetBench
@@ -152,7 +153,7 @@ def test_a_process_whose_host_joined_again_is_refused(
         lambda: old.engine.queue.release(claim, Journal(TASK)),
         lambda: old.engine.attempts.commit(claim, ending),
         lambda: old.engine.attempts.abandon(claim, now=NOW),
-        lambda: old.engine.leased.add_frames(claim, 0, ["{}"], held=0, room=100),
+        lambda: old.engine.leased.add_frames(claim, 0, ["{}"], held=HeldFrames(), room=100),
     ):
         with pytest.raises(ClaimLost):
             late()

@@ -29,7 +29,9 @@ _SHOTS = (
     ("board-dark", "/", _WINDOW, "dark"),
     ("board-phone", "/", _PHONE, "light"),
     ("task", "/tasks/task-write-slugify", _WINDOW, "light"),
+    ("diff", "/tasks/task-write-slugify/diff", _WINDOW, "light"),
     ("history", "/history", _WINDOW, "light"),
+    ("statistics", "/statistics", _WINDOW, "light"),
 )
 _WAITING = (
     ("task-20260207-210000-upgrade-click", "Upgrade click and adapt the options"),
@@ -76,7 +78,6 @@ def _take(browser: Browser, link: str) -> None:
         context.add_cookies(cookies)  # type: ignore[arg-type]
         page = context.new_page()
         page.goto(f"{url}{path}")
-        page.wait_for_function("document.querySelector('time')?.title.length > 0")
         page.screenshot(path=SCREENS / f"{name}.png")
         context.close()
 

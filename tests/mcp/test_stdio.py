@@ -12,7 +12,7 @@ from mcp import Client, MCPError
 from tests.acceptance.conftest import MakeRig
 from tests.acceptance.rig import Rig
 from tests.mcp.clients import over_stdio, text_of
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 TASK = {"title": "Fix it", "instructions": "Do it well."}
 READING = ["list", "get", "events", "stats"]

@@ -16,6 +16,7 @@ PAGES = (
     "/add?template=fix-bug",
     "/history",
     "/report",
+    "/statistics",
     "/schedules",
     "/workers",
     "/settings",

@@ -54,10 +54,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.owner.asked = {key: value[0] for key, value in parse_qs(urlsplit(self.path).query).items()}
-        back = {"code": "good", "state": self.owner.asked["state"]}
         self.send_response(303)
-        self.send_header("Location", f"{self.owner.asked['redirect_uri']}?{urlencode(back)}")
+        self.send_header("Location", self._back())
         self.end_headers()
+
+    def _back(self) -> str:
+        asked = self.owner.asked
+        if self.path.startswith("/end"):
+            return asked["post_logout_redirect_uri"]
+        return f"{asked['redirect_uri']}?{urlencode({'code': 'good', 'state': asked['state']})}"
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -90,6 +95,7 @@ def served(a_bench: Callable[..., PageBench], provider: SignInServer, tmp_path: 
             "client_id": "task-queue",
             "authorize_url": f"{provider.url}/authorize",
             "token_url": f"{provider.url}/token",
+            "end_session_url": f"{provider.url}/end",
         },
     }
     bench = a_bench(api={"oidc": oidc})
@@ -109,6 +115,13 @@ def test_who_comes_back_from_the_provider_is_signed_in_with_its_policy(
     assert page.get_by_role("link", name="Add").is_visible()
     assert not page.get_by_role("link", name="Settings").is_visible()
     assert provider.tokens_given == 1
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Signed out")).to_be_visible()
+    page.get_by_role("link", name="Sign out there, too").click()
+    expect(page).to_have_url(f"{served.url}/sign-in")
+    assert provider.asked == {"client_id": "task-queue", "post_logout_redirect_uri": f"{served.url}/sign-in"}
+    page.goto(served.url)
+    expect(page).to_have_url(f"{served.url}/sign-in")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from task_queue.platform import trust
+from tests.counting import counting
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
 
@@ -67,6 +68,23 @@ def test_the_way_through_a_link_counts(home: Path) -> None:
     assert told(home / "open" / "link") == told(home / "open")
     assert told(home / "safe") == told(home / "open")
     assert told(home / "queue") == []
+
+
+def test_many_paths_are_judged_as_each_alone(home: Path) -> None:
+    """What is above several of them is looked at once, and a link is followed."""
+    (home / "open").mkdir()
+    (home / "open" / "below").mkdir()
+    (home / "open").chmod(0o777)
+    (home / "safe").symlink_to("open/../open")
+    paths = [home / "queue", home / "open" / "below", home / "safe" / "below", home / "nowhere" / "x"]
+    judged: trust.JudgedWays = {}
+    together = [trust.grave_problem(path, judged=judged) for path in paths]
+
+    assert together == [trust.grave_problem(path) for path in paths]
+    assert [problem is None for problem in together] == [True, False, False, True]
+    with counting() as (calls, _):
+        trust.grave_problem(*paths, judged=judged)
+    assert calls["lstat"] == 0
 
 
 def test_links_in_a_circle_end(home: Path) -> None:

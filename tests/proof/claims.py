@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.api.bench import ApiBench
+from tests.proof.moved_clock import VARIABLE, MovedClock
 from tests.waiting import eventually
 
 LEASE_S = 30
@@ -39,11 +41,9 @@ class Given:
     task: str
     epoch: int
     at: float
-    """When it had the answer; monotonic, as the others."""
+    """When it had the answer; monotonic, by the clock of the API, as the other."""
     heard_at: float
-    """When the API last answered it about this claim."""
-    reported_at: float | None = None
-    """When it first tried to say how it ended."""
+    """When it last asked about this claim and was answered."""
 
 
 @dataclass
@@ -61,17 +61,23 @@ class Run:
 class Worker(threading.Thread):
     """Claims until it is stopped. Abandons some claims: the first attempt of every *abandons*-th task."""
 
-    def __init__(self, bench: ApiBench, name: str, token: str, run: Run, *, abandons: int) -> None:
+    def __init__(
+        self, bench: ApiBench, name: str, token: str, run: Run, *, clock: MovedClock, abandons: int
+    ) -> None:
         super().__init__(name=name)
         self._bench, self._token, self._run, self._abandons = bench, token, run, abandons
+        self._clock = clock
         self.stopping = threading.Event()
 
     def run(self) -> None:
+        key = uuid.uuid4().hex
         while not self.stopping.is_set():
-            begun = time.monotonic()
-            answer = self._ask("/v1/claims", {"worker_id": self.name, "lease_seconds": LEASE_S})
+            begun, asked_at = time.monotonic(), self._clock.monotonic()
+            body = {"worker_id": self.name, "lease_seconds": LEASE_S}
+            answer = self._ask("/v1/claims", body, **{"Idempotency-Key": key})
             if answer is None:
-                continue
+                continue  # under the same key: the answer may have been lost
+            key = uuid.uuid4().hex
             status, content = answer
             if status != 200:
                 self._fault(f"a claim was answered with {status}: {content}")
@@ -79,11 +85,10 @@ class Worker(threading.Thread):
             if content["claim"] is None:
                 self.stopping.wait(0.5)
                 continue
-            now = time.monotonic()
             claim = content["claim"]
-            given = Given(content["task"]["id"], claim["epoch"], now, now)
+            given = Given(content["task"]["id"], claim["epoch"], self._clock.monotonic(), asked_at)
             with self._run.lock:
-                self._run.latency_s.append(now - begun)
+                self._run.latency_s.append(time.monotonic() - begun)
                 self._run.given.append(given)
             self._work_on(given, claim)
 
@@ -91,8 +96,8 @@ class Worker(threading.Thread):
         if given.epoch == 1 and int(given.task.rpartition("-")[2]) % self._abandons == 0:
             return
         body = {"epoch": given.epoch, "outcome": {"kind": "succeeded", "reason": "done"}}
-        given.reported_at = time.monotonic()
         while True:
+            asked_at = self._clock.monotonic()
             answer = self._ask(f"/v1/claims/{claim['id']}/complete", body)
             if answer is None:
                 if self.stopping.is_set():
@@ -101,7 +106,7 @@ class Worker(threading.Thread):
             status, content = answer
             with self._run.lock:
                 if status == 200:
-                    given.heard_at = time.monotonic()
+                    given.heard_at = asked_at
                     self._run.applied[given.task] += content["answer"] == "applied"
                 else:
                     self._run.refused[content["code"]] += 1
@@ -110,12 +115,16 @@ class Worker(threading.Thread):
             if status != 503:
                 return
 
-    def _ask(self, path: str, body: dict[str, Any]) -> tuple[int, Any] | None:
+    def _ask(self, path: str, body: dict[str, Any], **more: str) -> tuple[int, Any] | None:
         """None where the API is not there, or was killed meanwhile."""
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self._bench.port, timeout=60)
             try:
-                headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+                headers = {
+                    "Authorization": f"Bearer {self._token}",
+                    "Content-Type": "application/json",
+                    **more,
+                }
                 connection.request("POST", path, json.dumps(body), headers)
                 answer = connection.getresponse()
                 return answer.status, json.loads(answer.read())
@@ -131,9 +140,9 @@ class Worker(threading.Thread):
 
 
 @contextmanager
-def working(bench: ApiBench, run: Run, workers: int, *, abandons: int) -> Iterator[None]:
+def working(bench: ApiBench, run: Run, workers: int, *, clock: MovedClock, abandons: int) -> Iterator[None]:
     threads = [
-        Worker(bench, f"w{number}", bench.token(f"w{number}", "work"), run, abandons=abandons)
+        Worker(bench, f"w{number}", bench.token(f"w{number}", "work"), run, clock=clock, abandons=abandons)
         for number in range(workers)
     ]
     for thread in threads:
@@ -147,12 +156,30 @@ def working(bench: ApiBench, run: Run, workers: int, *, abandons: int) -> Iterat
             thread.join(90)
 
 
-def prove(home: Path, *, tasks: int, workers: int, kills: int, seed: int, abandons: int = 40) -> Run:
-    """Raises AssertionError."""
+def prove(
+    home: Path,
+    *,
+    tasks: int,
+    workers: int,
+    kills: int,
+    seed: int,
+    abandons: int = 40,
+    moves_clock: bool = False,
+) -> Run:
+    """*moves_clock*: leases end by that, after each kill and at the end. Raises AssertionError."""
+    clock = MovedClock(home / "moved")
     dice = random.Random(seed)
     pending = home / "tasks" / "a" / "pending"
     source = {"id": "a", "path": str(pending), "served_by": "workers", "slots": workers * 2}
-    bench = ApiBench(home, task_source_directories=[source], settle_seconds=0, sweep_seconds=30)
+    bench = ApiBench(
+        home,
+        task_source_directories=[source],
+        settle_seconds=0,
+        sweep_seconds=30,
+        limits={"running": workers * 2},
+    )
+    bench.rig.environment[VARIABLE] = str(home / "moved")
+    program = (sys.executable, "-m", "tests.proof.moved_clock", "api")
     names = [
         f"task-20260101-{number // 3600:02}{number // 60 % 60:02}{number % 60:02}-{number}"
         for number in range(tasks)
@@ -161,15 +188,20 @@ def prove(home: Path, *, tasks: int, workers: int, kills: int, seed: int, abando
     for name in dice.sample(names, len(names)):
         keys: dict[str, Any] = {"on_lost_session": "rerun", "retry_delay": "0s", "max_attempts": 50}
         bench.rig.drop_command(name, "true", priority=priorities[name], **keys)
-    bench.start()
+    bench.start(program=program)
     run = Run()
     completed = bench.rig.queue() / "completed"
     try:
-        with working(bench, run, workers, abandons=abandons):
+        with working(bench, run, workers, clock=clock, abandons=abandons):
             for number in range(kills):
                 _wait_for(completed, (number + 1) * tasks // (kills + 1))
                 bench.kill()
-                bench.start()
+                bench.start(program=program)
+                if moves_clock:
+                    clock.move(LEASE_S)  # also of those who are at work
+            if moves_clock:
+                eventually(lambda: len({each.task for each in run.given}) == tasks, timeout=60)
+                clock.move(LEASE_S)
             _wait_for(completed, tasks)
         check(bench, run, names, priorities)
     finally:

@@ -198,7 +198,7 @@ MUTATIONS = (
     Mutation(
         "an adopted runner takes no place",
         _SUPERVISION,
-        "self._admission.count_in(self._source, self._may_spend(claim), task=self._as_it_waited(claim))",
+        "self._admission.count_in(self._source, task_id, self.may_spend(claim), task=as_it_waited)",
         "pass",
         _WAITING,
     ),
@@ -389,8 +389,8 @@ MUTATIONS = (
     Mutation(
         "one source's git keeps the others waiting",
         "task_queue/daemon/admission/shared.py",
-        "        self._look_at_base(source)\n        with self._lock:\n            reason",
-        "        with self._lock:\n            self._look_at_base(source)\n            reason",
+        "        self.limits.look_at(source)\n        return self.enter_as_seen",
+        "        with self._lock:\n            self.limits.look_at(source)\n        return self.enter_as_seen",
         ("pytest", "tests/daemon/test_admission.py", "-q", "-x", "-k", "hangs"),
     ),
     *ORDER,

@@ -16,7 +16,7 @@ import pytest
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.users import as_user, why_no_other_users
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 OWNER, ATTACKER = 65533, 65534
 ATTACK = Path(__file__).with_name("attack_of_another_user.py")

@@ -13,7 +13,7 @@ import pytest
 
 from task_queue.cli.commands import cli
 from tests.acceptance.rig import Rig
-from tests.warm_cli import run_cli
+from tests.warm import run_cli
 
 HOSTILE = (
     "\x1b[2J\x1b]0;title\x07 \x1b]8;;http://evil\x1b\\click\x1b]8;;\x1b\\ \x9b31m \x08\x08 \r overwritten "
@@ -117,6 +117,9 @@ CHANGING = [
     ("jobs", NAME, "--cancel"),
     ("tasks", "retry", NAME),
     ("tasks", "land", NAME),
+    ("tasks", "undo", NAME),
+    ("tasks", "diff", NAME),
+    ("tasks", "open", NAME),
     ("tasks", "ack", NAME),
     ("tasks", "ack", "--all"),
     ("tasks", "edit", NAME, "--file", ON_ONE_LINE),

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +39,7 @@ from tests.proof import checker
 from tests.proof.bench import without_sdk
 from tests.stateful.lives import KINDS, PLACES, WAITS, Handed, dropped, problems_of
 from tests.waiting import eventually, within
+from tests.warm import Process
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD = -100
@@ -64,7 +64,7 @@ class DaemonMachine(RuleBasedStateMachine):
         self.engine = FolderEngine(self.rig.pending())
         self.tasks: dict[str, Handed] = {}
         self.steps: list[str] = []
-        self.daemon: subprocess.Popen[str] | None = None
+        self.daemon: Process | None = None
         self.paused = self.is_over = False
         self.held: set[str] = set()
         """Handed in while the source was paused."""

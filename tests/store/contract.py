@@ -16,6 +16,7 @@ from task_queue.domain.attempt.results import (
     result_of,
 )
 from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.attempt.retry_wish import RetryWish
 from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskFileError, UnknownTaskError
 from task_queue.domain.model import (
     Attempt,
@@ -241,7 +242,7 @@ class EngineContract(ABC):
         died, work = Outcome(OutcomeKind.CRASHED, "died"), Work(session_id=claim.session_id)
         bench.engine.attempts.commit(claim, bare_ending(claim, died, by="runner", now=NOW, work=work))
         bench.settle(claim, TaskState.FAILED)
-        bench.engine.requests.requeue(TaskId("task-a"), fresh=fresh)
+        bench.engine.requests.requeue(TaskId("task-a"), RetryWish(fresh=fresh))
 
         again = bench.claim("task-a")
         assert bench.engine.queue.journal(again).fresh is fresh

@@ -12,10 +12,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from task_queue.domain.attempt.lifecycle import session_to_continue
+from task_queue.domain.attempt.lifecycle import session_of_next
 from task_queue.domain.attempt.proof import is_signed_by_runner, new_token, proof_of
-from task_queue.domain.attempt.results import forgiven
+from task_queue.domain.attempt.results import journal_of_retry
 from task_queue.domain.attempt.retry import Delay
+from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
 from task_queue.domain.document.ordering import History, waiting_for
@@ -194,7 +195,7 @@ class MemoryEngine:
         record_id = journal.task_id if journal else self._free_record(task_id)
         earlier = journal.attempts if journal else ()
         used = [number for (name, number) in self.folders if name == record_id]
-        session = None if journal is not None and journal.fresh else session_to_continue(earlier)
+        session = session_of_next(journal)
         token = new_token()
         claim = Claim(
             task_id=record_id,
@@ -311,16 +312,16 @@ class MemoryEngine:
         del self._locks[dropped_as]
         return None
 
-    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
+    def requeue(self, task_id: TaskId, wish: RetryWish = NO_WISH) -> None:
         journal = self._journals.get(task_id)
         if task_id in self.documents and journal and journal.needs_person:
-            self._journals[task_id] = Journal(task_id, forgiven(journal.attempts), fresh=fresh)
+            self._journals[task_id] = journal_of_retry(task_id, journal.attempts, wish)
             return
         state, data = self.ended.get(task_id, (None, b""))
         if state is not TaskState.FAILED or task_id in self.documents:
             raise UnknownTaskError(f"task {task_id} did not fail")
         attempts = self.results.pop(task_id).attempts
-        self._journals[task_id] = Journal(task_id, forgiven(attempts), fresh=fresh)
+        self._journals[task_id] = journal_of_retry(task_id, attempts, wish)
         del self.ended[task_id]
         self.documents[task_id] = data
 

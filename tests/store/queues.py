@@ -24,7 +24,7 @@ from task_queue.app.overview import source_view
 from task_queue.config import document, schema
 from task_queue.config.locations import Locations
 from task_queue.config.source_settings import Source
-from task_queue.daemon.admission import Bounds, SharedAdmission
+from task_queue.daemon.admission import Bounds, SharedAdmission, SharedLimits
 from task_queue.daemon.admission.account_file import AccountFile
 from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.ledger import Ledger
@@ -190,24 +190,23 @@ class Queue:
         if queue.account_paused:
             until = self.clock.time + timedelta(minutes=5)
             durable.replace(self.locations.accounts, encode(Account(until, "a limit", self.clock.time)))
-        self.admission = SharedAdmission(
+        limits = SharedLimits(
             self.clock,
-            AccountFile(self.locations.accounts),
             Ledger(self.locations.ledger),
             broken_bases=BrokenBases(self.locations.broken_bases, lambda _: None),
             pauses=Pauses(self.locations.pauses),
-            jitter=lambda: 0.0,
         )
+        self.admission = SharedAdmission(limits, AccountFile(self.locations.accounts), jitter=lambda: 0.0)
         layouts = {source.id: Layout(source.path) for source in self.config.sources}
         self.cycles = SharedCycles(lambda task_id: place_in(layouts, task_id), wake=lambda _: None)
-        self.admission.configure(
+        limits.configure(
             Bounds(
                 places=9,
                 starts_per_10min=10**6,
                 closed=frozenset(source.id for source in self.config.sources if source.paused),
             )
         )
-        self.admission.set_stopped(queue.stopped)
+        limits.set_stopped(queue.stopped)
         for source in self.config.sources:
             self._serve(source)
         for source_id, name, state in queue.ended:
@@ -291,7 +290,7 @@ class Queue:
             source,
             (),
             {},
-            allowance=lambda _, wanted: wanted,
+            allowance=lambda _, _task_id, wanted: wanted,
             trust=SettingsTrust(self.locations.trusted_settings),
             worktrees=self.locations.worktrees,
             temporary=self.locations.temporary,

@@ -22,7 +22,7 @@ from tests.cut_network import CutNetwork
 from tests.processes import environments, kill
 from tests.users import as_user
 from tests.waiting import eventually
-from tests.warm_cli import PROGRAM
+from tests.warm import PROGRAM
 
 _ENV = {
     "GIT_AUTHOR_NAME": "o",

@@ -14,10 +14,12 @@ from task_queue.app.claiming import ClaimView, OrderView
 from task_queue.app.tracked_task import TaskStatus, TrackedTask
 from task_queue.domain.errors import GitError
 from task_queue.domain.task import TaskId
+from task_queue.git.checkpoint import ref_of
 from task_queue.worker.endings import given_back_by_queue, report_of
 from task_queue.worker.held_claims import FramesSent, HeldTask, HeldTasks
 from task_queue.worker.local_tasks import local_document, local_id_of
-from task_queue.worker.repositories import bundle_of, clone_at, prepare_clone
+from task_queue.worker.reachability import Reachability
+from task_queue.worker.repositories import bundle_of, clone_at, is_reachable, prepare_clone
 from task_queue.worker.settings import WorkerSettings
 
 NOW = datetime(2026, 2, 7, tzinfo=UTC)
@@ -163,6 +165,36 @@ def test_one_repository_is_allowed_however_it_is_spelled(url: str) -> None:
     assert not settings("git.example.org/me/shop2", "example.org/me/shop").allows(url)
 
 
+def test_a_repository_that_failed_is_asked_once_a_minute_until_it_answers() -> None:
+    now, asked, answers = [100.0], list[str](), [False]
+
+    def is_reachable(url: str) -> bool:
+        asked.append(url)
+        return answers[0]
+
+    reachability = Reachability(is_reachable, monotonic=lambda: now[0])
+    assert reachability.unreachable() == ()
+    reachability.note_failure("https://git.example.org/me/shop.git")
+    seen = [reachability.unreachable() for now[0] in (110.0, 159.0, 161.0, 170.0)]
+    answers[0], now[0] = True, 222.0
+
+    assert set(seen) == {("git.example.org/me/shop",)}
+    assert reachability.unreachable() == ()
+    assert asked == ["https://git.example.org/me/shop.git"] * 2
+
+
+def test_whether_a_repository_answers(server: Path, tmp_path: Path) -> None:
+    assert is_reachable(tmp_path, str(server))
+    assert not is_reachable(tmp_path, str(tmp_path / "missing"))
+
+
+def test_a_failure_hands_its_branch_in() -> None:
+    ending = {"outcome": {"kind": "failed", "reason": "x"}, "work": {"product": {"branch": "b"}}}
+    report = report_of(tracked(TaskStatus.FAILED, outcome="failed"), ending)
+
+    assert (report.verb, report.branch) == ("fail", "b")
+
+
 def test_a_clone_is_at_the_base_and_hands_in_what_follows(server: Path, tmp_path: Path) -> None:
     """Also when it was made before the commit was; what an earlier task left in it is gone."""
     clone = clone_at(tmp_path / "clones", str(server))
@@ -181,8 +213,29 @@ def test_a_clone_is_at_the_base_and_hands_in_what_follows(server: Path, tmp_path
     tip = bundle_of(clone, "work", base_commit=second, into=tmp_path / "b")
 
     assert tip == git(clone, "rev-parse", "work")
-    assert git(server, "bundle", "list-heads", str(tmp_path / "b")) == f"{tip} refs/heads/work"
+    assert git(server, "bundle", "list-heads", str(tmp_path / "b")) == f"{tip} refs/task-queue-handed-in"
     assert bundle_of(clone, "work", base_commit="0" * 40, into=tmp_path / "b") is None
+
+
+def test_what_was_left_in_no_commit_is_a_last_one(server: Path, tmp_path: Path) -> None:
+    """The same each time, so that an upload goes on; without a commit of the agent's, too."""
+    clone, base = clone_at(tmp_path / "clones", str(server)), git(server, "rev-parse", "HEAD")
+    prepare_clone(clone, str(server), base, no_base)
+    (clone / "loose.txt").write_text("loose\n")
+    git(clone, "add", ".")
+    left = git(clone, "commit-tree", "-m", "left", "-p", base, git(clone, "write-tree"))
+    git(clone, "update-ref", ref_of(TASK, "leftovers"), left)
+
+    def tip(left_by: TaskId | None) -> str | None:
+        return bundle_of(clone, "none", base_commit=base, into=tmp_path / "b", left_by=left_by)
+
+    first = tip(TASK)
+
+    assert tip(None) is None
+    assert first is not None
+    assert git(clone, "rev-parse", f"{first}^") == base
+    assert git(clone, "show", f"{first}:loose.txt") == "loose"
+    assert tip(TASK) == first
 
 
 def test_a_base_that_the_repository_lacks_comes_from_the_server(server: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.processes import runs
+from tests.sampling import short_and_long
 from tests.waiting import eventually, within
 from tests.worker.bench import WorkerBench
 
@@ -52,6 +53,24 @@ def test_commits_come_back_are_verified_and_landed(make_bench: MakeBench) -> Non
     assert bench.processes() == []
 
 
+def test_files_that_came_with_a_task_are_there_for_its_work(make_bench: MakeBench) -> None:
+    """Copies: what the work does to them changes no original."""
+    bench = make_bench()
+    task_id = bench.submit(
+        'cat "$TASK_QUEUE_ARTIFACTS/figures.csv" > note.txt; : > "$TASK_QUEUE_ARTIFACTS/figures.csv"',
+        landing="merge",
+    )
+    path = f"/v1/tasks/{task_id}/artifacts/figures.csv"
+    handed_in = bench.api.ask("PUT", path, b"1,2\n", Content_Type="text/csv")
+    bench.start_worker()
+    task = bench.ended(task_id, timeout=120)
+
+    assert handed_in.status == 201
+    assert task["status"] == "completed", task["result"]
+    assert bench.git("show", "main:note.txt") == "1,2"
+    assert bench.api.get(path).data == b"1,2\n"
+
+
 @pytest.mark.long
 def test_what_fails_on_the_server_does_not_land(make_bench: MakeBench) -> None:
     """What passes on the worker only, because of what is there, is not taken for verified."""
@@ -76,6 +95,23 @@ def test_what_fails_on_the_worker_fails_on_the_server(make_bench: MakeBench) -> 
 
     assert (task["status"], task["outcome"]) == ("failed", "failed")
     assert "exit code 3" in str(task["result"]["error"]) + str(task["result"]["evidence"])
+
+
+def test_what_was_committed_before_a_failure_is_on_the_server(make_bench: MakeBench) -> None:
+    """On the task's branch, and what was in no commit as a last one."""
+    bench = make_bench()
+    bench.start_worker()
+    task_id = bench.submit(
+        "echo half > note.txt; git add .; git commit -qm Half; echo loose > loose.txt; exit 3", max_attempts=1
+    )
+    task = bench.ended(task_id, timeout=120)
+    result = task["result"]
+
+    assert (task["status"], task["outcome"]) == ("failed", "failed")
+    assert bench.git("show", f"{result['branch']}:note.txt") == "half"
+    assert bench.git("show", f"{result['branch']}:loose.txt") == "loose"
+    assert result["subjects"] == ["Half", f"Left in no commit by {task_id}"]
+    assert "note.txt" not in bench.git("ls-tree", "--name-only", "main")
 
 
 @pytest.mark.long
@@ -232,14 +268,22 @@ def test_a_task_that_kills_its_worker_ends_as_a_dead_letter(make_bench: MakeBenc
 
 
 @pytest.mark.long
-def test_a_repository_that_is_not_allowed_is_not_fetched(make_bench: MakeBench) -> None:
+def test_a_repository_that_is_not_allowed_is_for_other_workers(make_bench: MakeBench) -> None:
+    """Nothing is fetched, the task waits, and a person hears what to do."""
     bench = make_bench()
-    bench.start_worker("--repositories", "example.org/shop/shop")
-    task = bench.ended(bench.submit("true", max_attempts=1))
-
-    assert task["status"] == "failed"
-    assert "may not fetch the repository" in str(task["result"])
+    worker = bench.start_worker("--repositories", "example.org/shop/shop")
+    task_id = bench.submit("true", landing="branch")
+    eventually(
+        lambda: "no worker that asked fetches 127.0.0.1/shop/shop" in bench.api.rig.cli("status").stdout,
+        what="it is said",
+    )
+    assert (bench.task(task_id)["status"], bench.task(task_id)["attempt"]) == ("queued", 0)
     assert not list(bench.machine.rglob("shop.py"))
+    bench.stop_worker(worker)
+    bench.start_worker()
+
+    assert bench.ended(task_id, timeout=120)["status"] == "completed"
+    assert "no worker that asked" not in bench.api.rig.cli("status").stdout
 
 
 def test_a_wrong_token_is_said_at_once(make_bench: MakeBench) -> None:
@@ -308,4 +352,18 @@ def test_a_second_signal_changes_nothing(make_bench: MakeBench) -> None:
     worker.send_signal(signal.SIGTERM)
 
     assert bench.stop_worker(worker, number=signal.SIGINT) == 0
+    assert bench.processes() == []
+
+
+@pytest.mark.parametrize(("option", "left"), short_and_long([("--once", 1)], [("--drain", 0)]))
+def test_a_worker_ends_by_itself(make_bench: MakeBench, option: str, left: int) -> None:
+    """After one task, or once there is none; the others are untouched, and nothing of it runs on."""
+    bench = make_bench()
+    tasks = [bench.submit("echo done > note.txt") for _ in range(2)]
+    worker = bench.start_worker(option)
+
+    assert worker.wait(timeout=90) == 0, bench.said()
+    done = 2 - left
+    assert [bench.ended(task_id)["status"] for task_id in tasks[:done]] == ["completed"] * done
+    assert [bench.task(task_id)["status"] for task_id in tasks[done:]] == ["queued"] * left
     assert bench.processes() == []

@@ -16,6 +16,7 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
+from task_queue.agents.attached import attached
 from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.agents.mcp_servers import publish
@@ -208,6 +209,7 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
             f"Your work on this task did not end: {cause}. Look at what is on disk (git status, git diff)"
             " before you go on, because the last step may have taken effect in part or in full. Do not repeat"
             f" side effects that are finished. Then continue the task in {order.agent_copy} to its end."
+            f"{attached(order)}{said_by_person(order)}"
         )
     note = (
         f"\n\nAn earlier attempt at this task ended without a result ({cause}), and its conversation is lost."
@@ -216,7 +218,14 @@ def prompt_for(order: Order, *, resumes: bool, session_lost: bool = False) -> st
         else ""
     )
     head = f"Carry out this task. Its text is also in {order.agent_copy}.{note}"
-    return f"{head}\n\n{with_title(order.title, order.body)}"
+    return f"{head}\n\n{with_title(order.title, order.body)}{attached(order)}{said_by_person(order)}"
+
+
+def said_by_person(order: Order) -> str:
+    """What the person who had the task tried again wants the agent to know; empty where that is nothing."""
+    if not order.person_note:
+        return ""
+    return f"\n\nThe person who has this task tried again says: {order.person_note}"
 
 
 def session_lost_prompt(order: Order, prompt: str) -> str:

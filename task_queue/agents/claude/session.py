@@ -39,11 +39,10 @@ from task_queue.agents.claude.watch import Timers, Watch
 from task_queue.agents.mcp_servers import LoadedServers, servers_for
 from task_queue.domain.attempt.progress import Progress
 from task_queue.domain.attempt.rebuild import SESSION_LOST
-from task_queue.domain.attempt.spending import Meter
+from task_queue.domain.attempt.spending import Meter, renewed
 from task_queue.domain.attempt.verdict import Observation, Timer, is_hopeless, judge
 from task_queue.domain.document.choices import Profile
 from task_queue.domain.errors import ExecutorError
-from task_queue.domain.local_time import next_midnight
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.permission.mcp_servers import not_started
 from task_queue.domain.permission.profiles import note_of
@@ -351,14 +350,9 @@ def _spent(order: Order) -> Outcome | None:
 
 
 def _with_renewal(order: Order, outcome: Outcome) -> Outcome:
-    """A budget that ended because of the day's bound, not the task's own, is renewed at midnight."""
-    cap, allowance = order.settings.max_budget_usd, order.allowance_usd
-    if outcome.kind is not OutcomeKind.BUDGET or allowance is None:
-        return outcome
-    if cap is not None and cap - order.spent_usd <= allowance:
-        return outcome
-    midnight = next_midnight(datetime.now(UTC))
-    return replace(outcome, reason="the daily budget is spent", resets_at=midnight)
+    cap = order.settings.max_budget_usd
+    own = None if cap is None else cap - order.spent_usd
+    return renewed(outcome, own_left_usd=own, allowance_usd=order.allowance_usd, now=datetime.now(UTC))
 
 
 def _refuse(order: Order, outcome: Outcome) -> None:

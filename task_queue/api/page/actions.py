@@ -14,11 +14,12 @@ from task_queue.api.page.adding import DocumentField
 from task_queue.api.page.rendering import page
 from task_queue.api.page.visitors import ChangingVisitorNow, Visitor
 from task_queue.api.problems import ProblemError, problem_of
-from task_queue.app import acknowledging, changing, landing
+from task_queue.app import acknowledging, changing, landing, retrying, undoing
 from task_queue.app.installation import Installation
 from task_queue.app.patching import TaskPatch, patch
 from task_queue.app.tracked_task import TrackedTask
 from task_queue.app.tracking import KeptDocuments, demand_change
+from task_queue.domain.attempt.retry_wish import RetryWish
 from task_queue.domain.errors import TaskQueueError
 
 router = APIRouter(prefix="/tasks/{task_id}", include_in_schema=False)
@@ -64,7 +65,7 @@ def cancel(form: _Form) -> Response:
 
 @router.post("/retry")
 def retry(form: _Form, fresh: Annotated[bool, Form()] = False) -> Response:
-    return form.act("retry", lambda task: changing.retry(form.installation, task.id, fresh=fresh))
+    return form.act("retry", lambda task: retrying.retry(form.installation, task.id, RetryWish(fresh=fresh)))
 
 
 @router.post("/acknowledge")
@@ -80,6 +81,16 @@ def land(form: _Form) -> Response:
             raise TaskQueueError(f"it was not merged: {answer.said}")
 
     return form.act("land", landed)
+
+
+@router.post("/undo")
+def undo(form: _Form) -> Response:
+    def undone(task: TrackedTask) -> None:
+        answer = undoing.undo(form.installation, task.id)
+        if not answer.is_undone:
+            raise TaskQueueError(f"it was not undone: {answer.said}")
+
+    return form.act("undo", undone)
 
 
 @router.post("/priority")

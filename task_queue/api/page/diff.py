@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from task_queue.api.callers import InstallationNow, KeptNow
 from task_queue.api.page.rendering import page
 from task_queue.api.page.visitors import VisitorNow
+from task_queue.app.highlighting import highlight
 from task_queue.app.patch_view import files_of
 from task_queue.app.task_diff import diff_of
 from task_queue.app.tracking import tracked
@@ -20,4 +21,6 @@ def get_diff(
 ) -> Response:
     task = tracked(installation, task_id, visitor.caller, kept)
     diff = diff_of(installation, task.id)
-    return page(request, "diff.html", visitor, task=task, diff=diff, files=files_of(diff.patch))
+    files = files_of(diff.patch)
+    highlight(files)
+    return page(request, "diff.html", visitor, task=task, diff=diff, files=files)

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from task_queue.api.callers import InstallationNow
+from task_queue.api.callers import InstallationNow, served
 from task_queue.api.page.rendering import page
 from task_queue.api.page.visitors import ChangingVisitorNow, VisitorNow
+from task_queue.api.sources import remote_workers
 from task_queue.app import pausing
 from task_queue.app.configuration import shown_whole
 from task_queue.app.doctor.checks import examine
@@ -24,6 +25,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/schedules")
 def get_schedules(request: Request, visitor: VisitorNow, installation: InstallationNow) -> Response:
+    visitor.demand_whole_sources()
     known = [
         each for each in schedules(installation).schedules if visitor.caller.policy.allows_source(each.source)
     ]
@@ -39,6 +41,7 @@ def run_schedule(
     source: Annotated[str, Form(max_length=300)],
 ) -> Response:
     visitor.caller.demand(AccessRole.OPERATE)
+    visitor.demand_whole_sources()
     visitor.caller.demand_source(source)
     made = run_by_hand(installation, name, source_id=source)
     return RedirectResponse(f"/tasks/{made.task_id}?done=add", 303)
@@ -50,7 +53,8 @@ def get_workers(request: Request, visitor: VisitorNow, installation: Installatio
     now = installation.now()
     view = workers_of(status(installation, now=now, waiting_shown=1))
     sources = {line.id: line for line in list_sources(installation).sources}
-    return page(request, "workers.html", visitor, view=view, sources=sources, now=now)
+    remote = tuple(remote_workers(served(request), visitor.caller))
+    return page(request, "workers.html", visitor, view=view, sources=sources, remote=remote, now=now)
 
 
 @router.post("/sources/{source_id}/{verb}")

@@ -1,4 +1,4 @@
-"""``/history`` and ``/report``: what ended, how and at what cost; the morning in one screen."""
+"""``/history``, ``/statistics``, ``/report``: what ended, how and at what cost; the morning in one screen."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ router = APIRouter(include_in_schema=False)
 _ROWS = 50
 _CHART = timedelta(days=30)
 _SINCE = ("12h", "24h", "3d", "7d")
+_PERIODS = ("24h", "7d", "30d", "365d")
 
 
 @router.get("/history")
@@ -54,8 +55,6 @@ def get_history(
     asked = {"source": source, "outcome": outcome, "text": text, "since": since}
     given = {key: value for key, value in asked.items() if value}
     older = None if ended.before is None else f"/history?{urlencode({**given, 'before': ended.before})}"
-    is_whole = visitor.caller.policy.is_unlimited and not given and before is None
-    days = days_of(statistics(installation, since=_midnight(now - _CHART), by="day")) if is_whole else ()
     return page(
         request,
         "history.html",
@@ -63,7 +62,6 @@ def get_history(
         ended=ended,
         asked=asked,
         older=older,
-        days=days,
         sources=[each.id for each in installation.entries() if visitor.caller.policy.allows_source(each.id)],
         outcomes=[kind.value for kind in OutcomeKind],
         now=now,
@@ -90,6 +88,26 @@ def get_report(
         since=since,
         choices=_SINCE,
         now=now,
+    )
+
+
+@router.get("/statistics")
+def get_statistics(
+    request: Request,
+    visitor: VisitorNow,
+    installation: InstallationNow,
+    since: Annotated[str, Query(max_length=40)] = "30d",
+) -> Response:
+    visitor.demand_everything()
+    now = installation.now()
+    return page(
+        request,
+        "statistics.html",
+        visitor,
+        stats=statistics(installation, since=_since(since, now), by="source"),
+        days=days_of(statistics(installation, since=_midnight(now - _CHART), by="day")),
+        since=since,
+        choices=_PERIODS,
     )
 
 

@@ -57,7 +57,7 @@ def _pages(visitor: Visitor | None) -> list[tuple[str, str]]:
         (visitor.submits, "/add", "Add"),
         (True, "/history", "History"),
         (sees_all, "/report", "Report"),
-        (True, "/schedules", "Schedules"),
+        (visitor.caller.policy.sees_whole_sources, "/schedules", "Schedules"),
         (sees_all, "/workers", "Workers"),
         (is_admin, "/settings", "Settings"),
     )

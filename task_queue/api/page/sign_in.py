@@ -14,7 +14,13 @@ from task_queue.api.page.rendering import page
 from task_queue.api.page.visitors import ChangingVisitorNow, cookie_name, is_secure
 from task_queue.app import signing_in
 from task_queue.app.installation import Installation
-from task_queue.app.oidc_sign_in import SignInTry, address_to_sign_in, can_sign_in, identity_behind
+from task_queue.app.oidc_sign_in import (
+    SignInTry,
+    address_to_sign_in,
+    address_to_sign_out,
+    can_sign_in,
+    identity_behind,
+)
 from task_queue.domain.errors import TaskQueueError
 
 router = APIRouter(include_in_schema=False)
@@ -82,8 +88,12 @@ def from_provider(
 
 @router.post("/sign-out")
 def sign_out(request: Request, installation: InstallationNow, _visitor: ChangingVisitorNow) -> Response:
-    signing_in.sign_out(installation, request.cookies.get(cookie_name(request), ""))
-    answer = RedirectResponse("/sign-in", 303)
+    was_at_provider = signing_in.sign_out(installation, request.cookies.get(cookie_name(request), ""))
+    door = _address(request, "/sign-in")
+    there = address_to_sign_out(installation, back_to=door) if was_at_provider else None
+    answer: Response = RedirectResponse("/sign-in", 303)
+    if there is not None:
+        answer = page(request, "signed_out.html", None, there=there)
     answer.delete_cookie(cookie_name(request), secure=is_secure(request), httponly=True, samesite="strict")
     return answer
 
@@ -95,8 +105,12 @@ def _door(request: Request, installation: Installation, problem: str = "") -> Re
 
 
 def _back_to(request: Request) -> str:
+    return _address(request, "/sign-in/back")
+
+
+def _address(request: Request, path: str) -> str:
     scheme = "https" if is_secure(request) else "http"
-    return f"{scheme}://{request.headers.get('host', '')}/sign-in/back"
+    return f"{scheme}://{request.headers.get('host', '')}{path}"
 
 
 def _signed_in(request: Request, secret: str) -> Response:

@@ -26,6 +26,7 @@ SAID = {
     "move": "It waits in another source now.",
     "add": "The task was accepted.",
     "land": "Its branch is merged.",
+    "undo": "What it had landed was taken back.",
 }
 """What a page says of the action that led to it."""
 
@@ -41,12 +42,9 @@ def get_task(
     done: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
     sight = task_sight(installation, task_id, visitor.caller, kept)
-    sources = [
-        source.id for source in installation.entries() if visitor.caller.policy.allows_source(source.id)
-    ]
-    return page(
-        request, "task.html", visitor, sight=sight, now=sight.now, said=SAID.get(done, ""), sources=sources
-    )
+    sources = _sources(installation, visitor)
+    said = SAID.get(done, "")
+    return page(request, "task.html", visitor, sight=sight, now=sight.now, said=said, sources=sources)
 
 
 @router.get("/live/tasks/{task_id}")
@@ -55,7 +53,8 @@ async def follow_task(request: Request, task_id: str, visitor: VisitorNow) -> Re
 
     def now(installation: Installation, seen: Visitor, kept: KeptDocuments) -> LivePart:
         sight = task_sight(installation, task_id, seen.caller, kept)
-        html = fragment("task_now.html", sight=sight, now=sight.now)
+        sources = _sources(installation, seen)
+        html = fragment("task_now.html", sight=sight, now=sight.now, visitor=seen, sources=sources)
         return LivePart(html, moves=sight.task.status is TaskStatus.RUNNING)
 
     return live(served(request), request, visitor, now)
@@ -100,3 +99,8 @@ async def follow_transcript(
         return LivePart(html, moves=task.status is TaskStatus.RUNNING)
 
     return live(served(request), request, visitor, now)
+
+
+def _sources(installation: Installation, seen: Visitor) -> list[str]:
+    """To which it may be moved."""
+    return [entry.id for entry in installation.entries() if seen.caller.policy.allows_source(entry.id)]

@@ -38,6 +38,14 @@ class Visitor:
     def submits(self) -> bool:
         return self.caller.policy.has(AccessRole.SUBMIT)
 
+    def demand_whole_sources(self) -> None:
+        """For what is over all tasks of a source. Raises NotAllowedError."""
+        if not self.caller.policy.sees_whole_sources:
+            raise NotAllowedError(
+                "this page is over whole sources, and your policy does not allow all of their tasks",
+                code="outside_policy",
+            )
+
     def demand_everything(self) -> None:
         """For pages that are over all tasks. Raises NotAllowedError."""
         if not self.caller.policy.is_unlimited:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from task_queue.daemon.admission.bounds import Bounds
+from task_queue.daemon.admission.running import RunningKey
 from task_queue.domain.attempt.account import (
     Account,
     model_paused,
@@ -49,12 +50,12 @@ class AccountGuard:
     def __init__(self, store: AccountStore) -> None:
         self._store = store
         self.account: Account = store.load()
-        self.probe: str | None = None
-        """The source whose task tries the account after a pause."""
+        self.probe: RunningKey | None = None
+        """What tries the account after a pause."""
         self._on_trial = False
         """A person opened it, and no task has tried it since."""
-        self._running: dict[str, Waiting] = {}
-        """Agents' tasks, by source."""
+        self._running: dict[RunningKey, Waiting] = {}
+        """Agents' tasks."""
         self._candidates: dict[str, tuple[int, datetime]] = {}
         """Sources with a task that could try the account: how often that one was sent back, and when it asked."""
         self._looked: set[str] = set()
@@ -67,14 +68,14 @@ class AccountGuard:
         self._looked.add(source)
 
     def started(self, source: str, task: Waiting) -> None:
-        self._running[source] = task
+        self._running[source, task.id] = task
         self._candidates.pop(source, None)
         if self._needs_trial:
-            self.probe = source
+            self.probe = source, task.id
 
-    def left(self, source: str) -> None:
-        self._running.pop(source, None)
-        if self.probe == source:
+    def left(self, key: RunningKey) -> None:
+        self._running.pop(key, None)
+        if self.probe == key:
             self.probe = None
 
     def pause(self, pause: Pause, *, now: datetime, jitter: float) -> datetime:
@@ -102,12 +103,12 @@ class AccountGuard:
         self.account, self.probe, self._on_trial = opened(self.account), None, False
         self._store.save(self.account)
 
-    def model_answered(self, source: str) -> None:
-        """The attempt that runs in *source* got an answer of the model that it uses."""
-        task = self._running.get(source)
+    def model_answered(self, key: RunningKey) -> None:
+        """That attempt got an answer of the model that it uses."""
+        task = self._running.get(key)
         known = self.account
         if task is not None:
-            self.account = model_works(known, task.model, source=source)
+            self.account = model_works(known, task.model, source=key[0])
         if self.account is not known:
             self._store.save(self.account)
 
@@ -123,11 +124,11 @@ class AccountGuard:
         self.account = with_utilization(self.account, utilization, now=now)
         self._store.save(self.account)
 
-    def is_shown_to_work(self, source: str, ending: Ending) -> bool:
-        """Whether an attempt of *source* that ended so tried the account and got an answer."""
+    def is_shown_to_work(self, key: RunningKey, ending: Ending) -> bool:
+        """Whether that attempt, which ended so, tried the account and got an answer."""
         kind = ending.outcome.kind
         asked = kind is not OutcomeKind.UNAVAILABLE or ending.work.num_turns > 0
-        return self.probe == source and asked and kind not in _DOES_NOT_OPEN
+        return self.probe == key and asked and kind not in _DOES_NOT_OPEN
 
     def asks(self, source: str, task: Waiting, now: datetime) -> None:
         """The worker of *source* has chosen *task* to begin."""
@@ -141,7 +142,7 @@ class AccountGuard:
         """Why *task* may not use the account, None if it may. What the account sent back tries last of all sources."""
         if task.executor != CLAUDE:
             return None
-        hold = self.hold(source, now)
+        hold = self.hold(now)
         others = [each for other, each in self._candidates.items() if other != source]
         gives_way = any(
             sent_back < task.paused and timedelta() <= now - asked_at <= _ASKS_AGAIN_WITHIN
@@ -151,14 +152,14 @@ class AccountGuard:
             return None
         return None if hold is None else hold.on(task)
 
-    def hold(self, source: str, now: datetime) -> AgentHold | ReturnedHold | None:
-        """What keeps agents of *source* from using the account, None if nothing does."""
+    def hold(self, now: datetime) -> AgentHold | ReturnedHold | None:
+        """What keeps agents from using the account, None if nothing does."""
         if not self._needs_trial:
             return None
         pause = account_paused(self.account, now)
-        if pause is None and self.probe not in {None, source}:
+        if pause is None and self.probe is not None:
             return AgentHold(
-                Held(f"a task of source {self.probe} tries first whether the account works again")
+                Held(f"a task of source {self.probe[0]} tries first whether the account works again")
             )
         return pause or ReturnedHold(Held("another task tries first whether the account works again"))
 

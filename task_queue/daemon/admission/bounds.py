@@ -24,6 +24,8 @@ class Bounds:
     hold_below_priority: int | None = None
     folders: dict[str, Path] = field(default_factory=dict[str, Path])
     closed: frozenset[str] = frozenset()
+    remote: frozenset[str] = frozenset()
+    """Sources that workers serve: each of their tasks works in a checkout of its own, wherever that is."""
     unreviewed: int | None = None
     start_gap: timedelta | None = None
     caps: Caps = field(default_factory=Caps)
@@ -51,6 +53,7 @@ def bounds_of(config: Config) -> Bounds:
         },
         folders={source.id: source.queue for source in config.sources},
         closed=frozenset(source.id for source in config.sources if source.paused),
+        remote=frozenset(source.id for source in config.sources if source.is_remote),
         source_budgets={
             source.id: source.daily_budget_usd
             for source in config.sources

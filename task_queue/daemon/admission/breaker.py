@@ -30,12 +30,12 @@ class Breaker:
         """Why *source* was stopped, if it was."""
         return self._tripped.get(source)
 
-    def trip(self, source: str, now: datetime, *, starts_per_10min: int) -> str | None:
-        """Stop *source* if one more start would be too many; returns why."""
+    def trip(self, source: str, now: datetime, *, running: int, starts_per_10min: int) -> str | None:
+        """Stop *source* if one more start would be too many; returns why. The *running* ones may still succeed."""
         starts = self._starts.get(source, deque[datetime]())
         while starts and not timedelta() <= now - starts[0] <= _WINDOW:  # to come: the clock was set back
             starts.popleft()
-        if len(starts) < starts_per_10min:
+        if len(starts) - running < starts_per_10min:
             return None
         self._tripped[source] = (
             f"stopped by the breaker: {len(starts)} starts in 10 minutes and no task succeeded;"

@@ -21,6 +21,7 @@ from task_queue.domain.model import (
     Complete,
     Disposition,
     Fail,
+    Journal,
     Outcome,
     OutcomeKind,
     Pause,
@@ -134,10 +135,22 @@ def returns_in(attempts: Iterable[Attempt]) -> int:
     return row
 
 
-def session_to_continue(attempts: Iterable[Attempt]) -> str | None:
-    """The session that the next attempt goes on with, None if it starts afresh."""
+def session_of_next(journal: Journal | None) -> str | None:
+    """As ``session_to_continue``, and as a person wants it."""
+    if journal is None or journal.fresh:
+        return None
+    return session_to_continue(journal.attempts, whatever_came=journal.begin_at is not None)
+
+
+def session_to_continue(attempts: Iterable[Attempt], *, whatever_came: bool = False) -> str | None:
+    """The session that the next attempt goes on with, None if it starts afresh.
+
+    *whatever_came*: also after an outcome that ends the work, as a person wants it.
+    """
     last = max(attempts, key=lambda attempt: attempt.number, default=None)
-    return last.session_id if last is not None and last.outcome in _CONTINUED else None
+    if last is None:
+        return None
+    return last.session_id if whatever_came or last.outcome in _CONTINUED else None
 
 
 def _trailing(attempts: tuple[Attempt, ...], kind: OutcomeKind) -> int:

@@ -90,6 +90,11 @@ def is_landed(result: Result) -> bool:
     return result.product.landing_state == LandingState.LANDED
 
 
+def is_undone(result: Result) -> bool:
+    """Whether the commits of the task were taken back."""
+    return result.product.landing_state == LandingState.UNDONE
+
+
 def _named(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return _line(between.join(names[:_MOST_NAMED])) + more

@@ -10,6 +10,7 @@ from task_queue.domain.attempt.figures import waited_before
 from task_queue.domain.attempt.lifecycle import MAX_RETURNS, is_returned, returns_in
 from task_queue.domain.attempt.model_usage import summed
 from task_queue.domain.attempt.needs import attention_of
+from task_queue.domain.attempt.retry_wish import RetryWish
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.model import (
     Attempt,
@@ -25,7 +26,7 @@ from task_queue.domain.model import (
     Work,
     WorkProduct,
 )
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import TaskId, TaskState
 
 _UNCOUNTED = frozenset(
     {
@@ -85,23 +86,46 @@ def journal_after(
             not_before = until
         case _:
             pass
-    attempts = (*attempts_before(journal, claim), attempt_of(claim, ending, probed=probed))
+    attempts = (
+        *attempts_before(journal, claim),
+        _as_asked(attempt_of(claim, ending, probed=probed), journal),
+    )
     needs_person = ""
     if attempts[-1].returned and returns_in(attempts) >= MAX_RETURNS:
         why = " ".join(ending.outcome.reason.split())
         needs_person = f"came back {MAX_RETURNS} times in a row without an answer of the model: {why}"
+    never_began = ending.work.session_id is None
     return Journal(
         task_id=claim.task_id,
         attempts=attempts,
         not_before=not_before,
         needs_person=needs_person,
-        fresh=journal.fresh and ending.work.session_id is None,  # it never came to begin
+        fresh=journal.fresh and never_began,
+        note=journal.note if never_began else "",
+        model=journal.model,
+        begin_at=journal.begin_at if never_began else None,
     )
+
+
+def _as_asked(attempt: Attempt, journal: Journal) -> Attempt:
+    return replace(attempt, note=journal.note, model=journal.model)
 
 
 def forgiven(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
     """*attempts* as history only: a person asked for another try."""
     return tuple(replace(attempt, counted=False, returned=False) for attempt in attempts)
+
+
+def journal_of_retry(task_id: TaskId, attempts: Iterable[Attempt], wish: RetryWish) -> Journal:
+    """The history of a task that a person has tried again."""
+    return Journal(
+        task_id,
+        forgiven(attempts),
+        fresh=wish.fresh,
+        note=wish.note,
+        model=wish.model,
+        begin_at=wish.begin_at,
+    )
 
 
 def result_of(
@@ -123,7 +147,7 @@ def result_of(
     *outcome* is the task's, where it is another than the last attempt's: no next attempt is wanted. *settings* are
     None of a document that is not a valid task; *arrived_at*: since when its document is there.
     """
-    attempts = (*attempts_before(journal, claim), attempt_of(claim, ending))
+    attempts = (*attempts_before(journal, claim), _as_asked(attempt_of(claim, ending), journal))
     costs = [attempt.total_cost_usd for attempt in attempts if attempt.total_cost_usd is not None]
     outcome, work = outcome or ending.outcome, ending.work
     success = state is TaskState.COMPLETED

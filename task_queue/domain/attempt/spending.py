@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from task_queue.domain.attempt.model_usage import ModelUsage, summed
+from task_queue.domain.local_time import next_midnight
 
 if TYPE_CHECKING:
-    from task_queue.domain.model import Attempt, Work
+    from task_queue.domain.model import Attempt, Outcome, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,17 @@ def _sums(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, int) and isinstance(more, int):
             sums[key] = value + more
     return sums
+
+
+def renewed(
+    outcome: Outcome, *, own_left_usd: float | None, allowance_usd: float | None, now: datetime
+) -> Outcome:
+    """*outcome* of an attempt that might spend *allowance_usd* of *own_left_usd*, what the task's own budget left.
+
+    A budget that ended because of the day's bound, not the task's own, is renewed at midnight.
+    """
+    if outcome.kind != "budget" or allowance_usd is None:
+        return outcome
+    if own_left_usd is not None and own_left_usd <= allowance_usd:
+        return outcome
+    return replace(outcome, reason="the daily budget is spent", resets_at=next_midnight(now))

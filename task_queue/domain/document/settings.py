@@ -101,7 +101,7 @@ class Key:
         return isinstance(self.read, Several | EachWhole)
 
 
-_MODEL = Word("model name", also=":/@[]")
+MODEL = Word("model name", also=":/@[]")
 _A_WHILE = timedelta(milliseconds=100)
 _A_MONTH = timedelta(days=30)
 
@@ -127,8 +127,8 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("max_turns", Whole(1, 100_000), "turns of the agent, over all attempts", "200"),
     Key("max_budget_usd", OrNone(Money()), "most that the task may cost, in US dollars", "none"),
-    Key("model", OrNone(_MODEL), "model of the agent", "the agent's"),
-    Key("fallback_model", OrNone(_MODEL), "model when the first is overloaded", "the agent's"),
+    Key("model", OrNone(MODEL), "model of the agent", "the agent's"),
+    Key("fallback_model", OrNone(MODEL), "model when the first is overloaded", "the agent's"),
     Key(
         "effort",
         OrNone(Choice(Effort)),

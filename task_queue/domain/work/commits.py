@@ -11,8 +11,10 @@ from task_queue.domain.text import without_invisible
 TASK_ID = "Task-Id"
 TASK_QUEUE_ATTEMPT = "Task-Queue-Attempt"
 TASK_QUEUE_COST = "Task-Queue-Cost"
+TASK_QUEUE_UNDOES = "Task-Queue-Undoes"
+"""Of a commit that takes a landing back: what the branch was with it."""
 
-_ONLY_OURS = (TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST)
+_ONLY_OURS = (TASK_ID, TASK_QUEUE_ATTEMPT, TASK_QUEUE_COST, TASK_QUEUE_UNDOES)
 _MAX_SUBJECT_CHARS = 72
 _MAX_BODY_CHARS = 8000
 _OURS_IN_TEXT = re.compile(rf"\b({'|'.join(_ONLY_OURS)})\s*:", re.IGNORECASE)

@@ -15,7 +15,7 @@ from typing import Any
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.markdown import code, escaped, fenced
-from task_queue.domain.model import OutcomeKind, Result, WorkProduct
+from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
 from task_queue.domain.permission.profiles import DeniedBy
 from task_queue.domain.permission.rules import call_of
 from task_queue.domain.work.audit import Finding, Verdict, Void, read_verdict
@@ -258,8 +258,14 @@ def _attempts(result: Result) -> Iterator[str]:
         yield (
             f"attempt {attempt.number}: {escaped(attempt.outcome)}{counted}, {took}, {attempt.num_turns} turns,"
             f" {cost}{' estimated' if attempt.estimated_cost_usd else ''}:"
-            f" {escaped(attempt.reason)}"
+            f" {escaped(attempt.reason)}{_asked_with(attempt)}"
         )
+
+
+def _asked_with(attempt: Attempt) -> str:
+    """What the person wanted who had the task tried again."""
+    note = f"; told by a person: {escaped(attempt.note)}" if attempt.note else ""
+    return f"{note}; model {escaped(attempt.model)}" if attempt.model else note
 
 
 def _next_steps(result: Result) -> Iterator[str]:

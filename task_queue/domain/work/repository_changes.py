@@ -102,14 +102,13 @@ def sentences(changes: Sequence[RepositoryChange], root: str) -> tuple[str, ...]
 
 
 def _landed(move: RefMove, landings: Sequence[RefMove]) -> bool:
-    """Whether steps of the queue lead all the way."""
-    steps = {step.new: step.old for step in landings if step.ref == move.ref}
-    at = move.new
-    while at != move.old:
-        if at not in steps:
-            return False
-        at = steps.pop(at)
-    return True
+    """Whether steps of the queue lead all the way, forth or back."""
+    reached, found = {move.old}, True
+    while found:
+        news = {step.new for step in landings if step.ref == move.ref and step.old in reached}
+        found = not news <= reached
+        reached |= news
+    return move.new in reached
 
 
 def _refs_lost(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.model import OutcomeKind
 
 
@@ -256,6 +257,24 @@ def still_valid(steps: Sequence[Step], plan: Plan, *, tree: str, is_new: bool) -
         return tuple(steps)
     last_round = max(n for n, step in enumerate(steps) if isinstance(step, Implemented))
     return tuple(steps[:last_round])
+
+
+def steps_kept(steps: Sequence[Step], begin_at: RetryFrom) -> tuple[Step, ...]:
+    """Those of *steps* that count where a person wants the work to go on with the phase *begin_at*.
+
+    None where it never came that far.
+    """
+    round_end = max((n for n, step in enumerate(steps) if isinstance(step, Implemented)), default=-1)
+    match begin_at:
+        case RetryFrom.VERIFY:
+            last = round_end
+        case RetryFrom.AUDIT:
+            found = (n for n, step in enumerate(steps) if isinstance(step, Verified) and step.passed)
+            last = max((n for n in found if n > round_end), default=-1)
+        case RetryFrom.LAND:
+            found = (n for n, step in enumerate(steps) if isinstance(step, Committed) and step.commits)
+            last = max((n for n in found if n > round_end), default=-1)
+    return tuple(steps[: last + 1])
 
 
 def name_of(phase: Phase) -> str:

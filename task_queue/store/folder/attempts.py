@@ -49,7 +49,12 @@ class FolderAttempts:
 
     def place_of(self, claim: Claim) -> AttemptPlace:
         folder = self._layout.attempt_of(claim)
-        return AttemptPlace(LogAddress(ENGINE, str(self._layout.pending)), folder / SNAPSHOT, folder)
+        return AttemptPlace(
+            LogAddress(ENGINE, str(self._layout.pending)),
+            folder / SNAPSHOT,
+            folder,
+            self._layout.artifacts(claim.task_id),
+        )
 
     def run_of(self, claim: Claim) -> RunRecord | None:
         run = self._record(RunFile, claim, RUN)

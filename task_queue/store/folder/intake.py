@@ -13,7 +13,7 @@ from task_queue.domain.document import naming
 from task_queue.domain.errors import EngineUnavailable, QueueFull
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import durable
-from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.layout import ARTIFACTS, Layout
 from task_queue.store.folder.past_ends import past_end
 
 _SLUG_LENGTH = 48
@@ -44,12 +44,13 @@ def drop(pending: Path, text: str, *, name: str, now: datetime, max_pending: int
 def drop_as(pending: Path, text: str, task_id: TaskId) -> bool:
     """Hand in *text* as *task_id*, which is the name of no other task; False if it was there before.
 
+    Its artifacts may have come before it.
     For one process at a time: what a killed one staged is replaced. Raises EngineUnavailable.
     """
     layout, document = Layout(pending), naming.document_of(task_id)
     try:
         durable.make_directory(layout.staging)
-        if _was_used(layout, document) or os.path.lexists(layout.log(task_id)):
+        if _was_used(layout, document) or _has_log(layout, task_id):
             return False
         staged = layout.staging / document
         durable.remove(staged)
@@ -61,6 +62,13 @@ def drop_as(pending: Path, text: str, task_id: TaskId) -> bool:
             f"{where}: {error.strerror}", hint="check the folder with: task-queue doctor"
         ) from error
     return True
+
+
+def _has_log(layout: Layout, task_id: TaskId) -> bool:
+    try:
+        return any(name != ARTIFACTS for name in os.listdir(layout.log(task_id)))  # noqa: PTH208 - names only
+    except FileNotFoundError:
+        return False
 
 
 def stem_of(name: str, now: datetime) -> str:

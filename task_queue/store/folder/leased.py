@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 from task_queue.domain.artifacts import ArtifactError, demand_name
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
+from task_queue.platform.json_files import object_in
 from task_queue.platform.records import encode
 from task_queue.ports.claims import FramesMissingError, KeyedOrder, ToldProgress, WorkerReport
+from task_queue.ports.leased_log import HeldFrames
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.attempts import ENDING, TRANSCRIPT
@@ -20,8 +24,10 @@ from task_queue.store.folder.files import make_attempt, publish_once, read_recor
 from task_queue.store.folder.layout import RUN, Layout
 from task_queue.store.folder.progress import note_progress
 from task_queue.store.folder.records import RunFile, run_bytes
+from task_queue.store.transcript import FULL, decides
 
 ORDER, REPORT = "order.json", "report.json"
+_FULL_TEXT = f'"dir": "note", "raw": "{FULL}"'.encode()
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -97,55 +103,84 @@ class LeasedAttempts:
             report = read_record(WorkerReport, self._layout.attempt_of(claim) / REPORT)
         return report if isinstance(report, WorkerReport) else None
 
-    def add_frames(self, claim: Claim, offset: int, lines: Sequence[str], *, held: int, room: int) -> int:
-        """Add what of *lines* is not among the *held* first ones; how many there are then.
+    def add_frames(
+        self, claim: Claim, offset: int, lines: Sequence[str], *, held: HeldFrames, room: int
+    ) -> HeldFrames:
+        """Add what of *lines* is not among those *held* already; what is held then.
 
-        Beyond *room* bytes nothing is kept, and the lines count nevertheless.
+        Beyond *room* bytes only what the verdict needs is kept, and a note says so; the other lines count nevertheless.
         """
-        if offset > held:
-            raise FramesMissingError(held)
-        new = lines[held - offset :]
-        data = "".join(f"{line}\n" for line in new).encode(errors="replace")
-        if data:
+        if offset > held.count:
+            raise FramesMissingError(held.count)
+        new = lines[held.count - offset :]
+        is_full = held.is_full
+        if new:
             with _available():
                 folder = make_attempt(self._layout, claim.task_id, claim.attempt)
-                _append(folder / TRANSCRIPT, data, room)
-        return max(held, offset + len(lines))
+                is_full = _append(folder / TRANSCRIPT, new, is_full=is_full, room=room)
+        return HeldFrames(max(held.count, offset + len(lines)), is_full)
 
-    def frames_of(self, claim: Claim) -> int:
-        """How many lines there are; half a line that a kill left is taken away."""
+    def frames_of(self, claim: Claim) -> HeldFrames:
+        """What is there; half a line that a kill left is taken away."""
         with _available(), suppress(FileNotFoundError):
             return _whole_lines(self._layout.attempt_of(claim) / TRANSCRIPT)
-        return 0
+        return HeldFrames()
 
 
-def _append(path: os.PathLike[str], data: bytes, room: int) -> None:
-    """In one piece, or not at all."""
+def _append(path: os.PathLike[str], lines: Sequence[str], *, is_full: bool, room: int) -> bool:
+    """All of it in one piece, or nothing; whether the transcript is full then."""
     fd = os.open(path, _FLAGS, 0o600)
     try:
         size = os.fstat(fd).st_size
-        if size + len(data) > room:
-            return
-        written = os.write(fd, data)
-        if written < len(data):
+        kept: list[bytes] = []
+        left = room - size
+        for line in lines:
+            data = f"{line}\n".encode(errors="replace")
+            if not is_full and len(data) > left:
+                is_full = True
+                kept.append(_note_of_full(line))
+            if not is_full or decides(_frame_in(line)):
+                kept.append(data)
+                left -= len(data)
+        whole = b"".join(kept)
+        written = os.write(fd, whole) if whole else 0
+        if written < len(whole):
             os.ftruncate(fd, size)
             raise OSError(28, os.strerror(28), os.fspath(path))
     finally:
         os.close(fd)
+    return is_full
 
 
-def _whole_lines(path: os.PathLike[str]) -> int:
+def _note_of_full(line: str) -> bytes:
+    """As the agent's own transcript says it, at the time and in the place of *line*, the first that is not kept."""
+    envelope = object_in(line)
+    known = (
+        {} if isinstance(envelope, str) else {key: envelope[key] for key in ("t", "seq") if key in envelope}
+    )
+    return json.dumps({**known, "dir": "note", "raw": FULL}).encode() + b"\n"
+
+
+def _frame_in(line: str) -> Mapping[str, Any] | str:
+    envelope = object_in(line)
+    raw = "" if isinstance(envelope, str) else envelope.get("raw")
+    return cast("dict[str, Any]", raw) if isinstance(raw, dict) else ""
+
+
+def _whole_lines(path: os.PathLike[str]) -> HeldFrames:
     fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        count, end, at = 0, 0, 0
+        count, end, at, is_full, before = 0, 0, 0, False, b""
         while part := os.read(fd, 2**20):
             count += part.count(b"\n")
             last = part.rfind(b"\n")
             end = at + last + 1 if last >= 0 else end
             at += len(part)
+            is_full = is_full or _FULL_TEXT in before + part
+            before = part[-len(_FULL_TEXT) :]
         if end < at:
             os.ftruncate(fd, end)
-        return count
+        return HeldFrames(count, is_full)
     finally:
         os.close(fd)
 

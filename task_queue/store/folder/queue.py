@@ -18,7 +18,7 @@ from dataclasses import replace as changed
 from datetime import UTC, datetime
 from pathlib import Path
 
-from task_queue.domain.attempt.lifecycle import session_to_continue
+from task_queue.domain.attempt.lifecycle import session_of_next
 from task_queue.domain.attempt.proof import new_token, proof_of
 from task_queue.domain.document import naming
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
@@ -88,7 +88,7 @@ class FolderQueue:
             last = max((*self._archive.attempts_used(record_id), *(a.number for a in earlier)), default=0)
             self._put_back_lost_lock(document, data, record_id, last, earlier)
             number = 1 + last
-            session = None if journal is not None and journal.fresh else session_to_continue(earlier)
+            session = session_of_next(journal)
             token = new_token()
             claim = Claim(
                 task_id=record_id,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.document import naming
 from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.model import Claim
@@ -38,10 +39,10 @@ class FolderRequests:
         self._touch = touch
         self._available = available
 
-    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
+    def requeue(self, task_id: TaskId, wish: RetryWish = NO_WISH) -> None:
         _demand_id(task_id)
         with self._available():
-            self._requeue.start(task_id, fresh=fresh)
+            self._requeue.start(task_id, wish)
 
     def request_cancel(self, task_id: TaskId) -> None:
         document = self._document_waiting_or_running(task_id)

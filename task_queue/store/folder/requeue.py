@@ -6,8 +6,10 @@ import contextlib
 import os
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
-from task_queue.domain.attempt.results import forgiven
+from task_queue.domain.attempt.results import journal_of_retry
+from task_queue.domain.attempt.retry_wish import RetryWish
 from task_queue.domain.document import naming
 from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.model import Journal
@@ -29,11 +31,11 @@ class Requeue:
         self._archive = archive
         self._touch = touch
 
-    def start(self, task_id: TaskId, *, fresh: bool) -> None:
+    def start(self, task_id: TaskId, wish: RetryWish) -> None:
         """Raises UnknownTaskError if it did not fail, waits already, or another process was first."""
         document = naming.document_of(task_id)
         ended = self._layout.ended(TaskState.FAILED) / document
-        if self._let_go_on(document, fresh=fresh):
+        if self._let_go_on(document, wish):
             return
         if not os.path.lexists(ended):
             raise UnknownTaskError(
@@ -47,10 +49,10 @@ class Requeue:
                 raise UnknownTaskError(f"task {task_id} was retried by another process just now")
             result = self._archive.result_of(task_id)
             attempts = result.attempts if result else ()
-            self._write(document, Journal(task_id, forgiven(attempts), fresh=fresh))
+            self._write(document, journal_of_retry(task_id, attempts, wish))
             self._bring_back(task_id)
 
-    def _let_go_on(self, document: str, *, fresh: bool) -> bool:
+    def _let_go_on(self, document: str, wish: RetryWish) -> bool:
         """Whether the task waits for a person in pending/; then it is tried again."""
         waiting = self._layout.pending / document
         if not os.path.lexists(waiting):
@@ -59,8 +61,8 @@ class Requeue:
             journal = read_record(Journal, self._layout.journal(document))
             if not locked or not isinstance(journal, Journal) or not journal.needs_person:
                 return False
-            attempts, fresh = forgiven(journal.attempts), fresh or journal.fresh
-            self._write(document, Journal(journal.task_id, attempts, fresh=fresh))
+            wish = replace(wish, fresh=wish.fresh or (journal.fresh and wish.begin_at is None))
+            self._write(document, journal_of_retry(journal.task_id, journal.attempts, wish))
         self._touch(naming.journal_of(document))
         return True
 

@@ -1,5 +1,5 @@
 "use strict";
-// Times in the reader's zone, the keys, the title and icon of what is live. The page works without it.
+// Times in the reader's zone, the keys, what is live, files that are dropped. The page works without it.
 
 const SHORT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const LONG = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -20,26 +20,84 @@ function sayTimes() {
   }
 }
 
-function sayNeeds() {
-  const live = document.getElementById("board-title");
-  if (!live) return;
-  const icon = document.getElementById("icon");
-  icon.dataset.calm ??= icon.href;
-  const needs = Number(live.dataset.needs);
-  const wanted = needs ? icon.dataset.needs : icon.dataset.calm;
-  if (icon.getAttribute("href") !== wanted) icon.href = wanted;
-  document.title = live.dataset.title;
+function say(sentence) {
   const said = document.getElementById("said");
-  const sentence = needs === 1 ? "One thing needs you" : needs ? `${needs} things need you` : "Nothing needs you";
   if (said.textContent !== sentence) said.textContent = sentence;
 }
 
-function rows() {
-  return [...document.querySelectorAll("a.row")];
+// The title, the icon, and what a screen reader says, as the live part of the page has them.
+let saidBefore = null;
+function sayNews() {
+  const live = document.getElementById("live-now");
+  if (!live) return;
+  document.title = live.dataset.title;
+  if (saidBefore !== null && saidBefore !== live.dataset.says) say(live.dataset.says);
+  saidBefore = live.dataset.says;
+  const icon = document.getElementById("icon");
+  icon.dataset.calm ??= icon.href;
+  const wanted = Number(live.dataset.needs) ? icon.dataset.needs : icon.dataset.calm;
+  if (icon.getAttribute("href") !== wanted) icon.href = wanted;
+}
+
+sayTimes();
+sayNews();
+setInterval(() => { if (!document.hidden) sayTimes(); }, 1000);
+
+// The stream of the live part. A window that nobody sees has none; one that fell silent is opened again.
+const SILENT_MS = 40000;
+let stream = null;
+let heardAt = Date.now();
+
+function sayLost(sentence) {
+  const lost = document.getElementById("lost");
+  if (lost.textContent !== sentence) lost.textContent = sentence;
+  lost.hidden = !sentence;
+}
+
+function openAgain() {
+  heardAt = Date.now();
+  stream?.reader?.cancel();
+  stream?.delayCanceller?.();
+}
+
+document.addEventListener("htmx:sse:after:connection", (event) => {
+  stream = event.detail.connection;
+  heardAt = Date.now();
+});
+document.addEventListener("htmx:sse:after:message", (event) => {
+  heardAt = Date.now();
+  if (event.detail.message.event) return;
+  sayLost("");
+  sayTimes();
+  sayNews();
+  followEnd();
+  // A tab that was opened in the background: the stream asks only when that changes.
+  if (document.hidden) document.dispatchEvent(new Event("visibilitychange"));
+});
+document.addEventListener("htmx:sse:error", (event) => {
+  sayLost(event.detail.status === 401 ? "You are signed out; load the page again to sign in." : "The connection is lost; what you see may be old.");
+});
+document.addEventListener("over", (event) => sayLost(event.detail.data));
+document.addEventListener("visibilitychange", () => { heardAt = Date.now(); });
+addEventListener("online", openAgain);
+setInterval(() => { if (!document.hidden && stream && Date.now() - heardAt > SILENT_MS) openAgain(); }, 5000);
+
+// Who reads the end of a transcript goes on reading its end.
+let atEnd = false;
+document.addEventListener("htmx:sse:before:message", () => {
+  atEnd = document.getElementById("entries") !== null && innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+});
+function followEnd() {
+  if (atEnd) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+}
+
+if (!location.hash && document.querySelector("#entries[hx-swap]")) {
+  atEnd = true;
+  followEnd();
 }
 
 function choose(step) {
-  const all = rows();
+  const all = [...document.querySelectorAll("a.row")];
   if (!all.length) return;
   const now = all.indexOf(document.activeElement);
   const next = all[now < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, now + step))];
@@ -60,30 +118,43 @@ const PAGES = { b: "/", h: "/history", m: "/report", n: "/add" };
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+  const search = document.querySelector("input[type=search]");
+  const page = document.querySelector(`header nav a[href="${PAGES[event.key]}"]`);
   if (event.key === "j") choose(1);
   else if (event.key === "k") choose(-1);
   else if (event.key === "?") document.getElementById("keys").showModal();
-  else if (event.key === "/" && document.querySelector("input[type=search]")) document.querySelector("input[type=search]").focus();
+  else if (event.key === "/" && search) search.focus();
   else if (Object.hasOwn(ACTIONS, event.key)) reach(ACTIONS[event.key]);
-  else if (Object.hasOwn(PAGES, event.key)) location.assign(PAGES[event.key]);
+  else if (Object.hasOwn(PAGES, event.key) && page) page.click();
   else return;
   event.preventDefault();
 });
 
-document.addEventListener("htmx:sse:after:message", () => { sayTimes(); sayNeeds(); });
-setInterval(() => { if (!document.hidden) sayTimes(); }, 1000);
-sayTimes();
-sayNeeds();
-
-for (const field of document.querySelectorAll("[data-drop]")) {
-  field.addEventListener("dragover", (event) => { event.preventDefault(); field.classList.add("dropping"); });
-  field.addEventListener("dragleave", () => field.classList.remove("dropping"));
-  field.addEventListener("drop", async (event) => {
-    const file = event.dataTransfer.files[0];
-    field.classList.remove("dropping");
-    if (!file) return;
+// Files may be dropped anywhere on the page that has a field for them: one goes into the editor, several into the field.
+const field = document.querySelector("input[type=file]");
+if (field) {
+  const editor = document.getElementById("text");
+  const put = async (files) => {
+    if (files.length === 1) {
+      editor.value = await files[0].text();
+      field.value = "";
+      say(`${files[0].name} is in the editor`);
+    } else {
+      field.files = files;
+      say(`${files.length} files are chosen`);
+    }
+  };
+  const brings = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!brings(event)) return;
     event.preventDefault();
-    field.value = await file.text();
-    document.getElementById("said").textContent = `${file.name} is in the editor`;
+    document.body.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
+  document.addEventListener("drop", (event) => {
+    document.body.classList.remove("dropping");
+    if (!brings(event) || !event.dataTransfer.files.length) return;
+    event.preventDefault();
+    put(event.dataTransfer.files);
   });
 }
