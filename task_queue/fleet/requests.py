@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from task_queue.domain.attempt.results import forgiven
+from dataclasses import replace
+
+from task_queue.domain.attempt.results import journal_of_retry
+from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.errors import UnknownTaskError
 from task_queue.domain.model import Claim, Journal, Result
 from task_queue.domain.task import TaskId
@@ -28,12 +31,9 @@ class FleetRequests:
             if not cursor.rowcount:
                 raise UnknownTaskError(f"task {task_id} neither waits nor runs in '{self._held.id}'")
 
-    def requeue(self, task_id: TaskId, *, fresh: bool = False) -> None:
+    def requeue(self, task_id: TaskId, wish: RetryWish = NO_WISH) -> None:
         with self._held.database.transaction() as cursor:
-            if not (
-                self._let_go_on(cursor, task_id, fresh=fresh)
-                or self._bring_back(cursor, task_id, fresh=fresh)
-            ):
+            if not (self._let_go_on(cursor, task_id, wish) or self._bring_back(cursor, task_id, wish)):
                 raise UnknownTaskError(f"task {task_id} did not fail in '{self._held.id}'")
 
     def cancel_requested(self, claim: Claim) -> bool:
@@ -51,7 +51,7 @@ class FleetRequests:
             row = cursor.fetchone()
         return row is not None and bool(row[0])
 
-    def _let_go_on(self, cursor: Cursor, task_id: TaskId, *, fresh: bool) -> bool:
+    def _let_go_on(self, cursor: Cursor, task_id: TaskId, wish: RetryWish) -> bool:
         """Whether it waits for a person; then it is tried again."""
         cursor.execute(
             "SELECT id, journal FROM task WHERE source = %s AND name = %s AND state = 'pending' "
@@ -62,14 +62,15 @@ class FleetRequests:
         journal = None if row is None else decode(Journal, row[1].encode())
         if row is None or journal is None or not journal.needs_person:
             return False
-        again = Journal(journal.task_id, forgiven(journal.attempts), fresh=fresh or journal.fresh)
+        wish = replace(wish, fresh=wish.fresh or (journal.fresh and wish.begin_at is None))
+        again = journal_of_retry(journal.task_id, journal.attempts, wish)
         cursor.execute(
             "UPDATE task SET journal = %s, revision = revision + 1 WHERE id = %s",
             [encode(again).decode(), row[0]],
         )
         return True
 
-    def _bring_back(self, cursor: Cursor, task_id: TaskId, *, fresh: bool) -> bool:
+    def _bring_back(self, cursor: Cursor, task_id: TaskId, wish: RetryWish) -> bool:
         """Whether it failed and no other document has its name; then it waits again, under the id of its record."""
         cursor.execute(
             "SELECT id, result FROM task WHERE source = %(source)s AND record = %(id)s AND state = 'failed' "
@@ -81,7 +82,7 @@ class FleetRequests:
         if row is None:
             return False
         result = decode(Result, row[1].encode())
-        journal = Journal(task_id, forgiven(result.attempts), fresh=fresh)
+        journal = journal_of_retry(task_id, result.attempts, wish)
         cursor.execute(
             "INSERT INTO kept (source, record, kind, content) VALUES (%s, %s, 'result', %s)",
             [self._held.id, task_id, row[1]],
