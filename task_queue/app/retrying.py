@@ -118,9 +118,9 @@ def _demand_agent(
 ) -> None:
     why = None
     if by_workers:
-        why = f"source {listed.id} is served by workers elsewhere, which are not told"
+        why = f"source {listed.id} is served by workers elsewhere, which hear of neither"
     elif settings is not None and settings.executor != CLAUDE:
-        why = f"task {task_id} is carried out by the command {settings.executor}, which is not told"
+        why = f"task {task_id} is carried out by the command {settings.executor}, which hears of neither"
     if why is not None:
         hint = "edit its document, then: tasks retry"
         raise ActionUnavailableError(why, action=Action.RETRY, state=state, hint=hint)

@@ -93,14 +93,15 @@ def _with(text: str, descriptor: int) -> Iterator[bytes]:
     has, rest, offset, found = _search_for(text), b"", 0, 0
     while chunk := os.pread(descriptor, _CHUNK, offset):
         offset += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if has(line):
-                yield line
-                found += 1
-                if found == MOST_FOUND:
-                    return
+        whole, end, rest = (rest + chunk).rpartition(b"\n")
         rest = rest[-_LONGEST_LINE:]
+        if not (end and has(whole)):  # most of it, at once
+            continue
+        for line in filter(has, whole.split(b"\n")):
+            yield line
+            found += 1
+            if found == MOST_FOUND:
+                return
 
 
 def _search_for(text: str) -> Callable[[bytes], bool]:

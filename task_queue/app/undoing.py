@@ -16,6 +16,7 @@ from task_queue.domain.events import TaskUndone
 from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.domain.work.undoing import CannotUndo, Undone, UndoWay
+from task_queue.git.advance import finish_interrupted_before
 from task_queue.git.guarding import guarded
 from task_queue.git.landed_work import work_to_undo
 from task_queue.git.program import Git
@@ -64,7 +65,7 @@ class _TaskToUndo:
 
 
 def what_undo_does(installation: Installation, task_id: TaskId) -> UndoView:
-    """Moves nothing, and runs no check. Raises as ``undo``."""
+    """Moves nothing but what an undo that was killed left half done, and runs no check. Raises as ``undo``."""
     ended = _ended(installation, task_id)
     if isinstance(ended, UndoneTask):
         return UndoView(task_id, ended.source, None, is_undone=True, said=ended.said, checks=())
@@ -73,6 +74,7 @@ def what_undo_does(installation: Installation, task_id: TaskId) -> UndoView:
     root = root_of(git)
     if root is None:
         raise GitError(f"{order.workspace} is not in a git repository any more")
+    finish_interrupted_before(git.at(root), marker=order.marker)  # its lock files would be in the way
     decided = foreseen(git.at(root), work_to_undo(task_id, ended.result.product))
     match decided:
         case CannotUndo(why=why):

@@ -232,7 +232,7 @@ class Attempt:
     returned: bool = False
     """It was not counted although its cause is the task's own: see ``lifecycle.MAX_RETURNS``."""
     note: str = ""
-    """What the person who asked for it told the agent."""
+    """What the person who asked for it wants the agent to know."""
     model: str | None = None
     """What that person wanted in place of the settings' one."""
 

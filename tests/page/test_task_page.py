@@ -114,8 +114,8 @@ def test_what_came_of_it_is_shown_and_all_of_it_is_text(bench: PageBench) -> Non
     assert bench.complaints == []
 
 
-def test_a_branch_is_read_in_colours_and_landed_from_the_page(a_bench: Callable[..., PageBench]) -> None:
-    """It asks once, the key ``l`` leads there, and the page says that it is merged; a file's name stays text."""
+def test_a_branch_is_read_in_colours_landed_and_taken_back(a_bench: Callable[..., PageBench]) -> None:
+    """It asks once, the key ``l`` leads there, and the page says what happened; so to take it back again."""
     bench = a_bench(defaults={"workflow": "single", "isolation": "worktree", "landing": "branch"})
     repository = a_repository(bench.rig)
     bench.start()
@@ -137,8 +137,12 @@ def test_a_branch_is_read_in_colours_and_landed_from_the_page(a_bench: Callable[
     said = page.get_by_text("Its branch is merged.")
 
     expect(said).to_be_focused()
-    expect(page.locator(".actions")).to_have_count(0)
     assert git(repository, "show", "main:plain") == "x"
+    expect(page.get_by_text("Land…")).to_have_count(0)
+    page.get_by_text("Undo…").click()
+    page.get_by_role("button", name="Undo it").click()
+    expect(page.get_by_text("What it had landed was taken back.")).to_be_focused()
+    assert git(repository, "ls-tree", "--name-only", "main") == "first.txt"
     assert bench.complaints == []
 
 

@@ -264,7 +264,7 @@ def _attempts(result: Result) -> Iterator[str]:
 
 def _asked_with(attempt: Attempt) -> str:
     """What the person wanted who had the task tried again."""
-    note = f"; told by a person: {escaped(attempt.note)}" if attempt.note else ""
+    note = f"; a person says: {escaped(attempt.note)}" if attempt.note else ""
     return f"{note}; model {escaped(attempt.model)}" if attempt.model else note
 
 
