@@ -13,6 +13,10 @@ TASKS ?= 1000
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
 APT := bubblewrap chromium dbus e2fsprogs faketime git socat strace
+# Its programs alone: no cluster is made and no server is started. An installed one is left as it is.
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/task-queue.conf
+INSTALL_POSTGRESQL := { mkdir -p $(dir $(NO_CLUSTER)) && echo 'create_main_cluster = false' >$(NO_CLUSTER) && \
+	apt-get install -y -qq --no-install-recommends postgresql; code=$$?; rm -f $(NO_CLUSTER); exit $$code; }
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -120,11 +124,13 @@ bench: $(VENV)/.complete
 
 apt:
 	@if [ "$$(id -u)" != 0 ]; then \
-		echo 'not root: install them yourself, or the tests that need them skip: $(APT)'; \
+		echo 'not root: install them yourself, or the tests that need them skip: $(APT) postgresql'; \
 	elif ! command -v apt-get >/dev/null; then \
-		echo 'no apt-get here; the tests that need one of these skip: $(APT)'; \
+		echo 'no apt-get here; the tests that need one of these skip: $(APT) postgresql'; \
 	else \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT); \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(APT) && \
+		{ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(INSTALL_POSTGRESQL); }; \
 	fi
 
 clean:

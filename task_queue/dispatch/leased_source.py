@@ -35,8 +35,8 @@ from task_queue.ports.claims import (
     WorkOrder,
 )
 from task_queue.ports.executor import marker_of
+from task_queue.ports.leased_log import HeldFrames, LeasedLog
 from task_queue.ports.snapshot import Survey
-from task_queue.store.folder.leased import HeldFrames, LeasedAttempts
 
 _MOST_LOOKS = 100
 """In one go, of which each ended something that waited."""
@@ -96,7 +96,7 @@ class LeasedSource:
     def __init__(
         self,
         context: SourceContext,
-        leased: LeasedAttempts,
+        leased: LeasedLog,
         accounts: WorkerAccounts,
         *,
         finish: Callable[[LeasedSource, OpenClaim], None],

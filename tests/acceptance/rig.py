@@ -22,6 +22,12 @@ from tests.warm import PROGRAM, Process, run_cli, start_cli
 ROOT = Path(__file__).parents[2]
 
 
+def command_document(script: str, **keys: object) -> str:
+    """A task for the executor ``sh``."""
+    front = "".join(f"{key}: {value}\n" for key, value in {"executor": "sh", **keys}.items())
+    return f"---\n{front}---\n{script}\n"
+
+
 class Rig:
     """Sources ``a`` (and others asked for) with a command executor ``sh`` that runs the task's text."""
 
@@ -71,8 +77,7 @@ class Rig:
         return name
 
     def drop_command(self, name: str, script: str, *, source: str = "a", **keys: object) -> str:
-        front = "".join(f"{key}: {value}\n" for key, value in {"executor": "sh", **keys}.items())
-        return self.drop(name, f"---\n{front}---\n{script}\n", source=source)
+        return self.drop(name, command_document(script, **keys), source=source)
 
     def start(
         self, *, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.rig import Rig
+from tests.acceptance.rig import Rig, command_document
 from tests.fakes import FakeClock
 
 LEASE_S = 60.0
@@ -63,8 +63,14 @@ class ClaimsBench(ABC):
             **keys,
         )
 
-    def drop(self, name: str, *, source: str = "a", **keys: object) -> str:
-        return self.rig.drop_command(name, "true", source=source, **keys)
+    def drop(self, name: str, *, source: str = "a", **keys: object) -> None:
+        self.drop_text(name, command_document("true", **keys), source=source)
+
+    def drop_text(self, name: str, text: str, *, source: str = "a") -> None:
+        self.rig.drop(name, text, source=source)
+
+    def cancel(self, name: str) -> None:
+        assert self.rig.cli("tasks", "cancel", name).returncode == 0
 
     @abstractmethod
     def start(self) -> None: ...
@@ -128,6 +134,11 @@ class ClaimsBench(ABC):
 
     def locks(self, source: str = "a") -> list[str]:
         return sorted(path.name for path in self.rig.pending(source).glob(".task-*.lock"))
+
+    def transcript(self, task_id: str) -> list[str]:
+        """Of the first attempt."""
+        written = self.rig.queue() / "logs" / task_id / "attempt-1" / "transcript.jsonl"
+        return written.read_text().splitlines()
 
 
 class ClaimsContract(ABC):
@@ -293,14 +304,14 @@ class ClaimsContract(ABC):
         assert (len(got), len({each and each.id for each in got}), len(bench.locks())) == (8, 1, 1)
 
     def test_a_dropped_document_that_is_no_task_is_rejected(self, bench: ClaimsBench) -> None:
-        bench.rig.drop("task-bad", "---\npriority: huge\n---\n# no")
+        bench.drop_text("task-bad", "---\npriority: huge\n---\n# no")
 
         assert bench.claim() is None
         assert bench.result("task-bad")["outcome"] == "rejected"
 
     def test_a_waiting_task_that_is_cancelled_ends(self, bench: ClaimsBench) -> None:
         bench.drop("task-1")
-        assert bench.rig.cli("tasks", "cancel", "task-1").returncode == 0
+        bench.cancel("task-1")
 
         assert bench.claim() is None
         assert bench.result("task-1")["outcome"] == "cancelled"
@@ -433,7 +444,7 @@ class ClaimsContract(ABC):
     def test_a_cancel_is_told_and_the_task_not_offered_before(self, bench: ClaimsBench) -> None:
         bench.drop("task-1", on_lost_session="rerun", retry_delay="0s")
         got = bench.got()
-        bench.rig.cli("tasks", "cancel", "task-1")
+        bench.cancel("task-1")
 
         assert (bench.heartbeat(got), bench.claim("w2")) == ("cancel", None)
         bench.restart()
@@ -445,7 +456,7 @@ class ClaimsContract(ABC):
     def test_a_cancelled_task_whose_worker_is_gone_ends_with_its_lease(self, bench: ClaimsBench) -> None:
         bench.drop("task-1", on_lost_session="rerun", retry_delay="0s")
         bench.got()
-        bench.rig.cli("tasks", "cancel", "task-1")
+        bench.cancel("task-1")
         bench.clock.advance(LEASE_S)
 
         assert bench.claim("w2") is None
@@ -471,7 +482,7 @@ class ClaimsContract(ABC):
 
     def test_a_worker_whose_account_is_limited_gets_no_agents_task(self, bench: ClaimsBench) -> None:
         """Others do: each has an account of its own."""
-        bench.rig.drop("task-1", "# Do it")
+        bench.drop_text("task-1", "# Do it")
         bench.report(bench.got(), "limited")
 
         assert bench.claim() is None
@@ -490,5 +501,4 @@ class ClaimsContract(ABC):
         with pytest.raises(Refused) as gap:
             bench.frames(got, 5, lines[4])
         assert (gap.value.code, gap.value.state) == ("frames_missing", "4")
-        written = bench.rig.queue() / "logs" / "task-1" / "attempt-1" / "transcript.jsonl"
-        assert written.read_text().splitlines() == lines[:4]
+        assert bench.transcript("task-1") == lines[:4]

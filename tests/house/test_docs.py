@@ -37,7 +37,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`]+)`")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(
-    r"`((?:agents|api|app|cli|client|config|daemon|demo|dispatch|domain|git|mcp|platform|ports|runner|store|worker)/[a-z_/]+\.py|[a-z_]+\.py)`"
+    r"`((?:agents|api|app|cli|client|config|daemon|demo|dispatch|domain|fleet|git|mcp|platform|ports|runner|store|worker)/[a-z_/]+\.py|[a-z_]+\.py)`"
 )
 MOST_LINES = 500
 

@@ -56,10 +56,6 @@ class EngineBench(ABC):
     def result(self, task_id: str) -> Result | None: ...
 
     @abstractmethod
-    def writer(self, claim: Claim) -> AttemptWriter:
-        """What a runner of *claim* would write to."""
-
-    @abstractmethod
     def text_of(self, task_id: str) -> str:
         """The document of an ended task."""
 
@@ -80,6 +76,12 @@ class EngineBench(ABC):
         )
         self.engine.queue.settle(claim, result)
         return result
+
+
+class RunnerBench(EngineBench):
+    @abstractmethod
+    def writer(self, claim: Claim) -> AttemptWriter:
+        """What a runner of *claim* would write to."""
 
 
 class EngineContract(ABC):
@@ -186,109 +188,6 @@ class EngineContract(ABC):
         tombstone = bench.engine.attempts.abandon(claim, now=NOW)
         assert tombstone.abandoned
         assert bench.engine.attempts.run_of(claim) == tombstone
-
-    def test_a_runner_that_shows_itself_is_seen(self, bench: EngineBench) -> None:
-        """Recovery finds its record in the place of the tombstone, with the claim that it works for."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        run = replace(run_record(claim), claim=claim)
-
-        assert bench.writer(claim).show(run)
-        assert bench.engine.attempts.run_of(claim) == run
-        assert bench.engine.attempts.abandon(claim, now=NOW) == run
-
-    def test_a_runner_that_comes_too_late_is_refused(self, bench: EngineBench) -> None:
-        """After the tombstone no agent of that attempt may act."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        tombstone = bench.engine.attempts.abandon(claim, now=NOW)
-
-        assert not bench.writer(claim).show(run_record(claim))
-        assert bench.engine.attempts.run_of(claim) == tombstone
-
-    def test_a_runner_sees_whether_its_claim_stands(self, bench: EngineBench) -> None:
-        """Not once the task was given back, nor once another worker has it."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        writer = bench.writer(claim)
-        before = writer.claim_stands()
-        bench.engine.queue.release(claim, Journal(claim.task_id))
-        released = writer.claim_stands()
-        bench.claim("task-a")
-
-        assert (before, released, writer.claim_stands()) == (True, False, False)
-
-    def test_a_runners_transcript_is_read_by_its_worker(self, bench: EngineBench) -> None:
-        """While it is written, without its secrets, and it shows that an agent may have acted."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        attempts, writer = bench.engine.attempts, bench.writer(claim)
-        before = (
-            list(attempts.transcript(claim)),
-            list(writer.transcript_lines()),
-            attempts.may_have_acted(claim),
-        )
-        transcript = writer.transcript(limit_mb=1, secrets=["opensesame"])
-        transcript.write("note", "say opensesame")
-        read, acted = list(attempts.transcript(claim)), attempts.may_have_acted(claim)
-        transcript.close()
-
-        assert before == ([], [], False)
-        assert acted
-        assert [json.loads(line)["raw"] for line in read] == ["say [redacted]"]
-        assert list(writer.transcript_lines()) == read
-
-    def test_a_runners_steps_are_there_for_the_next_attempt(self, bench: EngineBench) -> None:
-        """In their order; an attempt without steps has none."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        bench.writer(claim).add_step('{"step": 1}')
-        bench.writer(claim).add_step('{"step": 2}')
-        seen = list(bench.engine.attempts.steps(claim))
-        bench.engine.queue.release(claim, Journal(claim.task_id))
-        again = bench.claim("task-a")
-
-        assert seen == ['{"step": 1}', '{"step": 2}']
-        assert list(bench.writer(again).steps(1)) == seen
-        assert list(bench.writer(again).steps(2)) == list(bench.engine.attempts.steps(again)) == []
-
-    def test_a_runners_ending_is_the_first_or_none(self, bench: EngineBench) -> None:
-        """One that comes after the worker's changes nothing, and the runner can see why."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        writer = bench.writer(claim)
-        own = bare_ending(claim, DONE, by="runner", now=NOW)
-        late = replace(own, outcome=Outcome(OutcomeKind.FAILED, "late"))
-
-        assert writer.ending() is None
-        assert (writer.commit(own), writer.commit(late)) == (True, False)
-        assert writer.ending() == bench.engine.attempts.ending_of(claim) == own
-
-    def test_a_forged_ending_makes_room_for_the_runners(self, bench: EngineBench) -> None:
-        """It is kept under another name, which the runner can tell."""
-        bench.drop("task-a")
-        claim = bench.claim("task-a")
-        writer = bench.writer(claim)
-        nothing = writer.set_ending_aside()
-        bench.end(claim, Outcome(OutcomeKind.SUCCEEDED, "forged"))
-        aside = writer.set_ending_aside()
-        own = bare_ending(claim, Outcome(OutcomeKind.FAILED, "true"), by="runner", now=NOW)
-
-        assert (nothing, bool(aside)) == (None, True)
-        assert writer.commit(own)
-        assert bench.engine.attempts.ending_of(claim) == own
-
-    def test_a_runner_sees_which_tasks_are_unfinished(self, bench: EngineBench) -> None:
-        """Those that run and those that will be tried again: what belongs to them must stay."""
-        for name in ("task-a", "task-b", "task-c", "task-d"):
-            bench.drop(name)
-        claim = bench.claim("task-a")
-        released = bench.claim("task-b")
-        ending = bench.end(released, Outcome(OutcomeKind.CRASHED, "died"))
-        bench.engine.queue.release(released, Journal(released.task_id, (attempt_of(released, ending),)))
-        bench.settle(bench.claim("task-c"))
-
-        assert bench.writer(claim).unfinished() == {"task-a", "task-b"}
 
     def test_a_released_task_waits_again_with_its_history(self, bench: EngineBench) -> None:
         """The journal carries the attempts; the next claim has the next number and the same session."""
@@ -430,6 +329,117 @@ class EngineContract(ABC):
         again = journal_after(claim, ending, first, Release())
 
         assert first == again
+
+
+class RunnerContract(ABC):
+    """Of the engines to whose log a runner writes itself."""
+
+    @pytest.fixture
+    @abstractmethod
+    def bench(self) -> RunnerBench: ...
+
+    def test_a_runner_that_shows_itself_is_seen(self, bench: RunnerBench) -> None:
+        """Recovery finds its record in the place of the tombstone, with the claim that it works for."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        run = replace(run_record(claim), claim=claim)
+
+        assert bench.writer(claim).show(run)
+        assert bench.engine.attempts.run_of(claim) == run
+        assert bench.engine.attempts.abandon(claim, now=NOW) == run
+
+    def test_a_runner_that_comes_too_late_is_refused(self, bench: RunnerBench) -> None:
+        """After the tombstone no agent of that attempt may act."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        tombstone = bench.engine.attempts.abandon(claim, now=NOW)
+
+        assert not bench.writer(claim).show(run_record(claim))
+        assert bench.engine.attempts.run_of(claim) == tombstone
+
+    def test_a_runner_sees_whether_its_claim_stands(self, bench: RunnerBench) -> None:
+        """Not once the task was given back, nor once another worker has it."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        writer = bench.writer(claim)
+        before = writer.claim_stands()
+        bench.engine.queue.release(claim, Journal(claim.task_id))
+        released = writer.claim_stands()
+        bench.claim("task-a")
+
+        assert (before, released, writer.claim_stands()) == (True, False, False)
+
+    def test_a_runners_transcript_is_read_by_its_worker(self, bench: RunnerBench) -> None:
+        """While it is written, without its secrets, and it shows that an agent may have acted."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        attempts, writer = bench.engine.attempts, bench.writer(claim)
+        before = (
+            list(attempts.transcript(claim)),
+            list(writer.transcript_lines()),
+            attempts.may_have_acted(claim),
+        )
+        transcript = writer.transcript(limit_mb=1, secrets=["opensesame"])
+        transcript.write("note", "say opensesame")
+        read, acted = list(attempts.transcript(claim)), attempts.may_have_acted(claim)
+        transcript.close()
+
+        assert before == ([], [], False)
+        assert acted
+        assert [json.loads(line)["raw"] for line in read] == ["say [redacted]"]
+        assert list(writer.transcript_lines()) == read
+
+    def test_a_runners_steps_are_there_for_the_next_attempt(self, bench: RunnerBench) -> None:
+        """In their order; an attempt without steps has none."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        bench.writer(claim).add_step('{"step": 1}')
+        bench.writer(claim).add_step('{"step": 2}')
+        seen = list(bench.engine.attempts.steps(claim))
+        bench.engine.queue.release(claim, Journal(claim.task_id))
+        again = bench.claim("task-a")
+
+        assert seen == ['{"step": 1}', '{"step": 2}']
+        assert list(bench.writer(again).steps(1)) == seen
+        assert list(bench.writer(again).steps(2)) == list(bench.engine.attempts.steps(again)) == []
+
+    def test_a_runners_ending_is_the_first_or_none(self, bench: RunnerBench) -> None:
+        """One that comes after the worker's changes nothing, and the runner can see why."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        writer = bench.writer(claim)
+        own = bare_ending(claim, DONE, by="runner", now=NOW)
+        late = replace(own, outcome=Outcome(OutcomeKind.FAILED, "late"))
+
+        assert writer.ending() is None
+        assert (writer.commit(own), writer.commit(late)) == (True, False)
+        assert writer.ending() == bench.engine.attempts.ending_of(claim) == own
+
+    def test_a_forged_ending_makes_room_for_the_runners(self, bench: RunnerBench) -> None:
+        """It is kept under another name, which the runner can tell."""
+        bench.drop("task-a")
+        claim = bench.claim("task-a")
+        writer = bench.writer(claim)
+        nothing = writer.set_ending_aside()
+        bench.end(claim, Outcome(OutcomeKind.SUCCEEDED, "forged"))
+        aside = writer.set_ending_aside()
+        own = bare_ending(claim, Outcome(OutcomeKind.FAILED, "true"), by="runner", now=NOW)
+
+        assert (nothing, bool(aside)) == (None, True)
+        assert writer.commit(own)
+        assert bench.engine.attempts.ending_of(claim) == own
+
+    def test_a_runner_sees_which_tasks_are_unfinished(self, bench: RunnerBench) -> None:
+        """Those that run and those that will be tried again: what belongs to them must stay."""
+        for name in ("task-a", "task-b", "task-c", "task-d"):
+            bench.drop(name)
+        claim = bench.claim("task-a")
+        released = bench.claim("task-b")
+        ending = bench.end(released, Outcome(OutcomeKind.CRASHED, "died"))
+        bench.engine.queue.release(released, Journal(released.task_id, (attempt_of(released, ending),)))
+        bench.settle(bench.claim("task-c"))
+
+        assert bench.writer(claim).unfinished() == {"task-a", "task-b"}
 
 
 def run_record(claim: Claim) -> RunRecord:

@@ -29,10 +29,10 @@ from task_queue.store.folder.files import read_record
 from task_queue.store.folder.records import LockFile, RunFile, lock_bytes, run_bytes
 from task_queue.store.folder.requeue import Requeue
 from task_queue.store.opening import open_log
-from tests.store.contract import NOW, EngineBench, EngineContract
+from tests.store.contract import NOW, EngineContract, RunnerBench, RunnerContract
 
 
-class FolderBench(EngineBench):
+class FolderBench(RunnerBench):
     def __init__(self, root: Path, settle_s: float = 0.0) -> None:
         self.pending = root / "queue" / "pending"
         self.engine: FolderEngine = FolderEngine(self.pending, settle_s=lambda: settle_s)
@@ -69,9 +69,9 @@ def folder(tmp_path: Path) -> FolderBench:
     return FolderBench(tmp_path)
 
 
-class TestFolderEngine(EngineContract):
+class TestFolderEngine(EngineContract, RunnerContract):
     @pytest.fixture
-    def bench(self, tmp_path: Path) -> EngineBench:
+    def bench(self, tmp_path: Path) -> RunnerBench:
         return FolderBench(tmp_path)
 
 

@@ -7,11 +7,11 @@ import pytest
 from task_queue.domain.model import Claim, Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.attempt_writer import AttemptWriter
-from tests.store.contract import EngineBench, EngineContract
+from tests.store.contract import EngineContract, RunnerBench, RunnerContract
 from tests.store.memory import MemoryEngine
 
 
-class MemoryBench(EngineBench):
+class MemoryBench(RunnerBench):
     def __init__(self) -> None:
         self.engine: MemoryEngine = MemoryEngine()
 
@@ -34,7 +34,7 @@ class MemoryBench(EngineBench):
         return self.engine.ended[TaskId(task_id)][1].decode()
 
 
-class TestMemoryEngine(EngineContract):
+class TestMemoryEngine(EngineContract, RunnerContract):
     @pytest.fixture
-    def bench(self) -> EngineBench:
+    def bench(self) -> RunnerBench:
         return MemoryBench()

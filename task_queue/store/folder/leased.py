@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 from task_queue.domain.artifacts import ArtifactError, demand_name
@@ -17,6 +16,7 @@ from task_queue.platform import durable
 from task_queue.platform.json_files import object_in
 from task_queue.platform.records import encode
 from task_queue.ports.claims import FramesMissingError, KeyedOrder, ToldProgress, WorkerReport
+from task_queue.ports.leased_log import HeldFrames
 from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.attempts import ENDING, TRANSCRIPT
@@ -31,18 +31,8 @@ _FULL_TEXT = f'"dir": "note", "raw": "{FULL}"'.encode()
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class HeldFrames:
-    """Lines of a transcript."""
-
-    count: int = 0
-    """Those that were dropped included, as far as this process has seen it."""
-    is_full: bool = False
-    """From here on only what the verdict needs is kept."""
-
-
 class LeasedAttempts:
-    """Of one source. Every method raises EngineUnavailable."""
+    """Implements ports.leased_log.LeasedLog."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

@@ -1,0 +1,64 @@
+"""One connection to the database of a fleet, made when it is needed and again after it was lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from task_queue.fleet.address import FleetAddress
+from task_queue.fleet.errors import error_for
+
+Cursor = psycopg.Cursor[TupleRow]
+
+
+class Database:
+    """Thread-safe: transactions of one object follow each other."""
+
+    def __init__(self, address: FleetAddress) -> None:
+        self.address = address
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def transaction(self) -> Generator[Cursor]:
+        """Committed if the block ends well. Tables are looked for in the fleet's schema only.
+
+        Raises EngineUnavailable and FleetError; psycopg.IntegrityError is for the caller.
+        """
+        with self._lock:
+            try:
+                connection = self._answering()
+                with connection.transaction(), connection.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT set_config('search_path', quote_ident(%s), true)", [self.address.schema]
+                    )
+                    yield cursor
+            except psycopg.IntegrityError:
+                raise
+            except psycopg.Error as error:
+                raise error_for(error, self.address) from error
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                with suppress(psycopg.Error):
+                    self._connection.close()
+            self._connection = None
+
+    def _answering(self) -> psycopg.Connection[Any]:
+        """A connection that was there before is tried first: the server may have been restarted since it was used."""
+        if self._connection is not None:
+            try:
+                self._connection.execute("SELECT 1")
+            except psycopg.OperationalError:
+                self._connection.close()
+                self._connection = None
+        if self._connection is None:
+            # Without prepared statements: a pooler may give the next transaction to another session.
+            self._connection = psycopg.connect(self.address.conninfo, autocommit=True, prepare_threshold=None)
+        return self._connection

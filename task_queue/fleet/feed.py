@@ -1,0 +1,54 @@
+"""What happened to the tasks of a fleet, for who follows: every change once, none missed.
+
+Numbers are given out before a transaction commits, so who asks for "after the last number" misses what commits late.
+The place of a change is therefore its transaction and its number in it, and nothing is read of a transaction that
+is younger than the oldest one still open. One that stays open holds the feed up; nothing is lost by that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.fleet.database import Database
+
+
+class FeedPlace(NamedTuple):
+    """After which change a reader goes on."""
+
+    transaction: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A task that has another state, or another host, since."""
+
+    place: FeedPlace
+    at: datetime
+    source: str
+    name: TaskId
+    """Of its document."""
+    record: TaskId | None
+    """Under which its attempts and its result are; None before its first claim."""
+    state: TaskState
+    attempt: int | None
+    host: str | None
+    """Both of one that runs."""
+
+
+def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> list[StateChange]:
+    """At most *most* changes that follow *place*, in the order in which every reader gets them."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT xid::text::bigint, id, at, source, name, record, state, attempt, host FROM event "
+            "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
+            "ORDER BY xid, id LIMIT %s",
+            [str(place.transaction), place.number, most],
+        )
+        return [
+            StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
+            for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
+        ]

@@ -1,0 +1,94 @@
+"""The hosts of a fleet: how they join, show that they live, and take over from one that is dead."""
+
+from __future__ import annotations
+
+from task_queue.domain.errors import ClaimLost, EngineUnavailable
+from task_queue.domain.peers import Peer, PeerWatch, must_stop
+from task_queue.fleet.database import Cursor, Database
+from task_queue.fleet.held import HostLife
+from task_queue.ports.clock import Clock
+
+
+def join(database: Database, host: str) -> HostLife:
+    """Begin a life of *host*, which is added if it is new. It takes over what earlier lives of it had claimed.
+
+    What a process of an earlier life still does is refused from now on.
+    """
+    with database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO host AS joined (name, life) VALUES (%s, 1) "
+            "ON CONFLICT (name) DO UPDATE SET life = joined.life + 1 RETURNING life",
+            [host],
+        )
+        ((life,),) = cursor.fetchall()
+        cursor.execute(
+            "UPDATE task SET life = %(life)s WHERE state = 'running' AND host = %(host)s",
+            {"host": host, "life": life},
+        )
+        return HostLife(host, life)
+
+
+class Lifeline:
+    """Shows that a host lives, and watches the others. On a connection of its own: work that hangs does not hold it up.
+
+    ``turn`` is to be called about once a second, by one thread.
+    """
+
+    def __init__(self, database: Database, owner: HostLife, clock: Clock) -> None:
+        self._database = database
+        self._owner = owner
+        self._clock = clock
+        self._watch = PeerWatch()
+        self._heard_at = clock.monotonic()
+
+    def turn(self) -> tuple[Peer, ...]:
+        """Count up, and take over the claims of hosts that are dead; those hosts.
+
+        Raises EngineUnavailable, after which the watching begins anew, and ClaimLost: another host took this one for
+        dead, or a process of the same name has joined. Then what it runs is to be ended, before it joins again.
+        """
+        try:
+            with self._database.transaction() as cursor:
+                beats = self._count_up(cursor)
+        except EngineUnavailable:
+            self._watch.lose_sight()
+            raise
+        now = self._heard_at = self._clock.monotonic()
+        dead = self._watch.look(beats, now)
+        return tuple(peer for peer in dead if self._take_over(peer, beats[peer]))
+
+    def must_stop(self) -> bool:
+        """Whether the database has not heard of this host for so long that it has to end what it runs."""
+        return must_stop(self._heard_at, self._clock.monotonic())
+
+    def _count_up(self, cursor: Cursor) -> dict[Peer, int]:
+        """The numbers of the other hosts."""
+        cursor.execute(
+            "UPDATE host SET beats = beats + 1 WHERE name = %s AND life = %s",
+            [self._owner.host, self._owner.life],
+        )
+        if not cursor.rowcount:
+            raise ClaimLost(f"host '{self._owner.host}' was taken for dead, or has joined again elsewhere")
+        # Of those without a claim there is nothing to take over.
+        cursor.execute(
+            "SELECT name, host.life, beats FROM host WHERE name <> %s AND EXISTS (SELECT 1 FROM task "
+            "WHERE task.host = host.name AND task.life = host.life AND state = 'running')",
+            [self._owner.host],
+        )
+        return {(name, life): beats for name, life, beats in cursor.fetchall()}
+
+    def _take_over(self, peer: Peer, beats: int) -> bool:
+        """End the life of *peer* unless it has counted on since, and own its claims; in one step."""
+        name, life = peer
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "UPDATE host SET life = life + 1 WHERE name = %s AND life = %s AND beats = %s",
+                [name, life, beats],
+            )
+            if not cursor.rowcount:
+                return False
+            cursor.execute(
+                "UPDATE task SET host = %s, life = %s WHERE host = %s AND life = %s AND state = 'running'",
+                [self._owner.host, self._owner.life, name, life],
+            )
+        return True

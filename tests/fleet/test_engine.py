@@ -1,0 +1,67 @@
+"""FleetEngine keeps the contract of every engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from task_queue.domain.model import Result
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.fleet.database import Database
+from task_queue.fleet.engine import FleetEngine
+from task_queue.fleet.hosts import join
+from task_queue.fleet.intake import submit
+from task_queue.platform.records import decode
+from tests.store.contract import EngineBench, EngineContract
+
+SOURCE = "s"
+
+
+class FleetBench(EngineBench):
+    def __init__(self, database: Database, scratch: Path, *, host: str = "one", slots: int = 3) -> None:
+        self.database = database
+        self.owner = join(database, host)
+        self.engine: FleetEngine = FleetEngine(
+            database, SOURCE, self.owner, slots=lambda: slots, scratch=scratch
+        )
+        self.engine.open()
+
+    def drop(self, task_id: str, text: str = "# Do it") -> TaskId:
+        submit(self.database, SOURCE, TaskId(task_id), text.encode())
+        return TaskId(task_id)
+
+    def delete(self, task_id: str) -> None:
+        self.value(
+            "UPDATE task SET document = NULL WHERE name = %s AND state = 'running' RETURNING id", task_id
+        )
+
+    def state_of(self, task_id: str) -> TaskState | None:
+        return self.engine.state_of(TaskId(task_id))
+
+    def result(self, task_id: str) -> Result | None:
+        found = self.value("SELECT result FROM task WHERE record = %s", task_id)
+        return None if found is None else decode(Result, str(found).encode())
+
+    def text_of(self, task_id: str) -> str:
+        found = self.value("SELECT document FROM task WHERE record = %s", task_id)
+        assert isinstance(found, bytes)
+        return found.decode()
+
+    def value(self, query: str, *values: object) -> object:
+        """Of the first column of the only row."""
+        with self.database.transaction() as cursor:
+            cursor.execute(query.encode(), values)
+            (row,) = cursor.fetchall()
+        return row[0]
+
+
+@pytest.fixture
+def fleet(database: Database, tmp_path: Path) -> FleetBench:
+    return FleetBench(database, tmp_path)
+
+
+class TestFleetEngine(EngineContract):
+    @pytest.fixture
+    def bench(self, fleet: FleetBench) -> EngineBench:
+        return fleet
