@@ -36,6 +36,20 @@ class FleetBench(EngineBench):
             "UPDATE task SET document = NULL WHERE name = %s AND state = 'running' RETURNING id", task_id
         )
 
+    def edit(self, task_id: str, text: str) -> None:
+        self.value(
+            "UPDATE task SET document = %s WHERE name = %s AND state = 'running' RETURNING id",
+            text.encode(),
+            task_id,
+        )
+
+    def kept(self, name: str) -> str:
+        found = self.value(
+            "SELECT document FROM kept WHERE kind = 'edited' AND 'edited-' || record || '.md' = %s", name
+        )
+        assert isinstance(found, bytes)
+        return found.decode()
+
     def state_of(self, task_id: str) -> TaskState | None:
         return self.engine.state_of(TaskId(task_id))
 
@@ -65,3 +79,12 @@ class TestFleetEngine(EngineContract):
     @pytest.fixture
     def bench(self, fleet: FleetBench) -> EngineBench:
         return fleet
+
+    def test_a_text_that_is_newer_than_the_claim_has_no_time_of_arrival(self, fleet: FleetBench) -> None:
+        fleet.drop("task-a")
+        claim = fleet.claim("task-a")
+        arrived_at = fleet.engine.queue.arrived_at(claim)
+        fleet.edit("task-a", "# New")
+
+        assert arrived_at is not None
+        assert fleet.engine.queue.arrived_at(claim) is None
