@@ -24,7 +24,7 @@ from task_queue.domain.model import Claim, Journal, Result
 from task_queue.domain.task import Task, TaskId
 from task_queue.fleet.attempts import document_in
 from task_queue.fleet.database import Cursor
-from task_queue.fleet.held import HeldSource, demand_alive, demand_serving
+from task_queue.fleet.held import HeldSource, demand_alive, demand_taking
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 
@@ -46,7 +46,7 @@ class FleetQueue:
         held, token = self._held, new_token()
         try:
             with held.database.transaction() as cursor:
-                demand_serving(cursor, held.owner)
+                demand_taking(cursor, held.owner)
                 row = _waiting(cursor, held.id, task_id)
                 journal = None if row["journal"] is None else decode(Journal, row["journal"].encode())
                 record = TaskId(row["record"] or _free_record(cursor, held.id, task_id))

@@ -10,9 +10,9 @@ from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
 from task_queue.fleet.engine import FleetEngine
-from task_queue.fleet.hosts import join
 from task_queue.fleet.intake import submit
 from task_queue.platform.records import decode
+from tests.fleet.joining import joined
 from tests.store.contract import EngineBench, EngineContract
 
 SOURCE = "s"
@@ -21,7 +21,7 @@ SOURCE = "s"
 class FleetBench(EngineBench):
     def __init__(self, database: Database, scratch: Path, *, host: str = "one", slots: int = 3) -> None:
         self.database = database
-        self.owner = join(database, host)
+        self.owner = joined(database, host)
         self.engine: FleetEngine = FleetEngine(
             database, SOURCE, self.owner, slots=lambda: slots, scratch=scratch
         )
