@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FleetPlace:
-    """Where a fleet is: the URL of its database, and the schema of its tables."""
+    """Where a fleet is: the URL of its database, which may have a password in it, and the schema of its tables."""
 
-    url: str
+    url: str = field(repr=False)
     schema: str
 
 

@@ -1,7 +1,8 @@
 """The claims of a source: a row says who works on a task, and only that host's present life moves it on.
 
-Each method is one transaction. Two indexes arbitrate, not the order in which hosts look: one row of a name is
-claimed once (``task_open`` and its row lock), and a source has no more claims than slots (``task_slot``).
+Each method is one transaction. Three indexes arbitrate, not the order in which hosts look: one row of a name is
+claimed once (``task_open`` and its row lock), a source has no more claims than slots (``task_slot``), and of the tasks
+with one ``dedupe_key`` one runs (``task_key``).
 """
 
 from __future__ import annotations

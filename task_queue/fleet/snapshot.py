@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -17,6 +18,7 @@ from task_queue.domain.model import Journal, OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Cursor
 from task_queue.fleet.held import HeldSource
+from task_queue.fleet.keyed import duplicates_among
 from task_queue.platform.records import decode
 from task_queue.ports.snapshot import Survey
 
@@ -40,6 +42,8 @@ class FleetSnapshot:
         self._read: dict[TaskId, _ReadDocument] = {}
         self._backlog = Backlog()
         self._seen: set[TaskId] | None = None
+        self._duplicates: Mapping[TaskId, str] = {}
+        """And why they are."""
 
     def touch(self) -> None:
         """It looks at everything each time."""
@@ -70,8 +74,21 @@ class FleetSnapshot:
                     self._backlog.discard(name)
                 else:
                     self._backlog.put(read.waiting)
+            self._set_duplicates(duplicates_among(cursor, self._held.id, self._waiting()))
         self._backlog.all_moved()  # another source, or host, may have ended what a task depends on
         return self._survey_of(rows)
+
+    def _waiting(self) -> Iterator[Waiting]:
+        return (read.waiting for read in self._read.values() if read.waiting is not None)
+
+    def _set_duplicates(self, found: Mapping[TaskId, str]) -> None:
+        for name in self._duplicates.keys() - found.keys():
+            read = self._read.get(name)
+            if read is not None and read.waiting is not None:
+                self._backlog.put(read.waiting)
+        for name in found:
+            self._backlog.discard(name)
+        self._duplicates = found
 
     def changed_ns(self, task_id: TaskId) -> int:
         found = self._read.get(task_id)
@@ -85,7 +102,10 @@ class FleetSnapshot:
         before, self._seen = self._seen, {name for name, *_ in rows}
         return Survey(
             self._backlog,
-            tuple((name, read.rejected) for name, read in self._read.items() if read.waiting is None),
+            (
+                *((name, read.rejected) for name, read in self._read.items() if read.waiting is None),
+                *self._duplicates.items(),
+            ),
             cancelled=tuple(name for name, _, runs, cancelled in rows if cancelled and not runs),
             locks=tuple(naming.lock_of(naming.document_of(name)) for name, _, runs, _ in rows if runs),
             dropped=tuple(name for name, _, runs, _ in rows if not runs and name not in (before or set())),

@@ -527,3 +527,11 @@ class ClaimsContract(ABC):
         assert [line["dir"] for line in lines[5:]][:2] == ["note", "in"]
         assert 8 not in [line["seq"] for line in lines]
         assert "transcript full" in lines[5]["raw"]
+
+    def test_of_two_tasks_with_one_key_the_later_is_rejected(self, bench: ClaimsBench) -> None:
+        """Over all sources."""
+        bench.drop("task-1", dedupe_key="k")
+        bench.drop("task-2", source="b", dedupe_key="k")
+        got = bench.got()
+        assert (got.task_id, bench.claim()) == ("task-1", None)
+        assert "duplicate of task-1 of source 'a', which" in str(bench.result("task-2", "b"))

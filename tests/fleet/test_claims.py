@@ -185,6 +185,20 @@ def test_two_hosts_hand_out_one_queue(two_hosts: list[FleetClaimsBench]) -> None
     assert sorted([two.got("w2").task_id, one.got("w2").task_id]) == ["task-3", "task-after"]
 
 
+def test_a_task_is_a_duplicate_of_one_that_another_host_has(two_hosts: list[FleetClaimsBench]) -> None:
+    one, two = two_hosts
+    one.drop("task-1", dedupe_key="k")
+    one.drop("task-2", source="b", dedupe_key="k")
+    one.drop("task-3", source="b", dedupe_key="other")
+    held = one.got(sources=["a"])
+
+    assert two.order_of_claims(sources=["b"]) == ["task-3"]
+    assert "duplicate of task-1 of source 'a', which runs" in str(two.result("task-2", "b"))
+    one.report(held)
+    two.drop("task-4", source="b", dedupe_key="k")
+    assert two.got().task_id == "task-4"
+
+
 def test_a_host_that_is_drained_hands_out_nothing_more(two_hosts: list[FleetClaimsBench]) -> None:
     """What it handed out goes on, and another host has the rest."""
     one, two = two_hosts

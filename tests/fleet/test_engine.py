@@ -88,3 +88,16 @@ class TestFleetEngine(EngineContract):
 
         assert arrived_at is not None
         assert fleet.engine.queue.arrived_at(claim) is None
+
+    def test_a_duplicate_waits_once_the_first_has_ended(self, fleet: FleetBench) -> None:
+        """Where it was not rejected meanwhile."""
+        for name in ("task-a", "task-b"):
+            fleet.drop(name, "---\ndedupe_key: k\n---\n# Do it")
+        rejected = fleet.engine.survey().rejected
+        while_one_waits = fleet.waiting()
+        fleet.settle(fleet.claim("task-a"))
+
+        assert [(name, "duplicate of task-a, which waits" in why) for name, why in rejected] == [
+            ("task-b", True)
+        ]
+        assert (while_one_waits, fleet.waiting()) == (["task-a"], ["task-b"])

@@ -280,3 +280,22 @@ def test_an_outage_of_the_database_ends_no_claim(
     assert cut_off.engine.queue.claims() == (claim,)
     outcome_of(cut_off, claim)
     other.database.close()
+
+
+def test_of_two_hosts_that_find_one_key_at_once_one_runs_its_task(
+    address: FleetAddress, database: Database, tmp_path: Path
+) -> None:
+    """Neither has seen the other's when it looks; the second goes on once the first has given its task back."""
+    one, two = (FleetBench(Database(address), tmp_path, host=name) for name in ("one", "two"))
+    for name in ("task-a", "task-b"):
+        one.drop(name)
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE task SET dedupe = 'k'")
+    claim = one.engine.queue.claim(TASK, worker="one", now=NOW)
+
+    with pytest.raises(ClaimHeld):
+        two.engine.queue.claim(TaskId("task-b"), worker="two", now=NOW)
+    one.engine.queue.release(claim, Journal(claim.task_id))
+    assert two.engine.queue.claim(TaskId("task-b"), worker="two", now=NOW).task_id == "task-b"
+    for bench in (one, two):
+        bench.database.close()
