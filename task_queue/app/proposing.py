@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from task_queue.app.installation import Installation
@@ -17,26 +17,26 @@ from task_queue.domain.work.proposal import proposed_for
 
 @dataclass(frozen=True, slots=True)
 class CommandProposal:
-    """False: nothing is found that would prove the work."""
-
-    sources: tuple[str, ...] = ()
+    sources: tuple[str, ...]
     """Those that have no verify command; all work in the same folder."""
-    commands: ProposedCommands = field(default_factory=ProposedCommands)
-
-    def __bool__(self) -> bool:
-        return bool(self.sources and self.commands.verify)
+    commands: ProposedCommands
 
 
-def propose(installation: Installation, workspace: Path, *, only: str | None = None) -> CommandProposal:
-    """For the sources (*only* this one) that work in *workspace*, resolved, and have no verify command."""
+def propose(
+    installation: Installation, workspace: Path, *, only: str | None = None
+) -> CommandProposal | None:
+    """For the sources (*only* this one) that work in *workspace*, resolved, and have no verify command.
+
+    None if there is no such source, or nothing is found that would prove the work.
+    """
     lacking = [
         entry for entry in _working_in(installation, workspace, only) if not _proves(installation, entry)
     ]
     if not lacking:
-        return CommandProposal()
+        return None
     in_own_checkout = any(_in_own_checkout(installation, entry) for entry in lacking)
     commands = proposed_for(files_of(workspace), in_own_checkout=in_own_checkout)
-    return CommandProposal(tuple(entry.id for entry in lacking), commands)
+    return CommandProposal(tuple(entry.id for entry in lacking), commands) if commands.verify else None
 
 
 def source_to_try(installation: Installation, workspace: Path, *, only: str | None = None) -> str | None:

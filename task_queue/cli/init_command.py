@@ -42,7 +42,9 @@ def init(installation: Installation, workspace: Path, *, yes: bool, try_them: bo
     proposal = offer_commands(installation.again(), done.workspace, yes=yes)
     write = shlex.join(["task-queue", "init", "--yes", *([] if str(workspace) == "." else [str(workspace)])])
     here = installation.again()
-    lacks = missing(here, to_prove=f"write what is proposed: {write}") if proposal else missing(here)
+    lacks = (
+        missing(here, to_prove=f"write what is proposed: {write}") if proposal is not None else missing(here)
+    )
     if lacks:
         render.say("still missing:")
     for check in lacks:

@@ -26,11 +26,11 @@ try_option = click.option(
 
 def offer_commands(
     installation: Installation, workspace: Path, *, only: str | None = None, yes: bool
-) -> CommandProposal:
-    """Show what is proposed for *workspace*; the proposal if it was not written, else an empty one."""
+) -> CommandProposal | None:
+    """Show what is proposed for *workspace*; the proposal if there is one and it was not written."""
     proposal = propose(installation, workspace, only=only)
-    if not proposal:
-        return proposal
+    if proposal is None:
+        return None
     render.say(f"proposed for {', '.join(proposal.sources)}:")
     for kind, commands in (("setup", proposal.commands.setup), ("verify", proposal.commands.verify)):
         for each in commands:
@@ -40,8 +40,9 @@ def offer_commands(
     accept(installation, proposal)
     render.say("written; every task gets them that says nothing else")
     if only is None:
-        render.say("try them once, on a copy, with: task-queue init --try")
-    return CommandProposal()
+        here = [] if workspace == Path.cwd() else [str(workspace)]
+        render.say(f"try them once, on a copy, with: {shlex.join(['task-queue', 'init', '--try', *here])}")
+    return None
 
 
 def try_commands(installation: Installation, workspace: Path, *, only: str | None = None) -> int:

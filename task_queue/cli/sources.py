@@ -124,7 +124,7 @@ def add(
         render.note(f"warning: git shows the queue's files: {added.why_in_git}")
     if added.workspace is not None:
         proposal = offer_commands(installation.again(), added.workspace, only=entry.id, yes=yes)
-        if proposal:
+        if proposal is not None:
             render.say("to write them:")
             say_how_to_write(proposal)
         if try_them:

@@ -65,7 +65,16 @@ def test_an_audited_task_tells_everything() -> None:
                 {"severity": "major", "file": "a.py", "line": 3, "issue": "no zero", "fix": "add it"}
             ],
         },
-        {"round": 2, "verdict": "pass", "summary": "All there.", "findings": []},
+        {
+            "round": 2,
+            "verdict": "pass",
+            "summary": "All there.",
+            "findings": [],
+            "checks_run": [
+                {"command": "make test", "exit_code": 0, "note": ""},
+                {"command": "ls `x`", "note": "*all*"},
+            ],
+        },
     ]
     result = a_result(
         audit={"verdict": "pass", "summary": "All there.", "rounds": rounds},

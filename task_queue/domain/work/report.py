@@ -18,7 +18,7 @@ from task_queue.domain.markdown import code, escaped, fenced
 from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
 from task_queue.domain.permission.profiles import DeniedBy
 from task_queue.domain.permission.rules import call_of
-from task_queue.domain.work.audit import Finding, Verdict, Void, read_verdict
+from task_queue.domain.work.audit import CheckRun, Finding, Verdict, Void, read_verdict
 from task_queue.domain.work.verification import Check
 from task_queue.domain.work.whereabouts import where_work_is
 
@@ -208,6 +208,7 @@ def _round(record: Mapping[str, Any]) -> str:
                 f"{head}{verdict.decision}",
                 f"The auditor: {escaped(verdict.summary)}{overruled}",
                 _bullets(map(_finding, verdict.findings)),
+                _bullets(map(_run, verdict.checks_run)),
                 _bullets(
                     f"{'met' if each.met else 'NOT met'}: {escaped(each.text)}"
                     + (f" ({escaped(each.evidence)})" if each.evidence.strip() else "")
@@ -215,6 +216,12 @@ def _round(record: Mapping[str, Any]) -> str:
                 ),
             )
             return "\n\n".join(block for block in blocks if block)
+
+
+def _run(run: CheckRun) -> str:
+    ended = f", exit code {run.exit_code}" if run.exit_code is not None else ""
+    note = f": {escaped(run.note)}" if run.note.strip() else ""
+    return f"says it ran {code(run.command)}{ended}{note}"
 
 
 def _finding(finding: Finding) -> str:
