@@ -7,7 +7,6 @@ and on standard error why there is none. SIGTERM gives up; the whole can be repe
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -31,12 +30,12 @@ from task_queue.git.snapshot import steps_between
 from task_queue.git.unwanted import unwanted_commits
 from task_queue.platform import durable, identity
 from task_queue.platform.lockfile import FileLock
-from task_queue.platform.records import decode, encode
+from task_queue.platform.records import decode
 from task_queue.ports.finishing import FinishedWork, FinishingRequest
 from task_queue.runner.checkout import MOST_NAMED, Checkout, git_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.confinement import sandboxed_git
-from task_queue.runner.ended_task import LANDING_LOCK, LOOK_AGAIN_S, WITHIN_S, NoTranscript
+from task_queue.runner.ended_task import LANDING_LOCK, LOOK_AGAIN_S, WITHIN_S, NoTranscript, answered
 from task_queue.runner.landing import held_back, land_branch, left_unproven
 
 
@@ -47,14 +46,7 @@ class GaveUpError(TaskQueueError):
 def main() -> int:
     """Raises UnreadableRecordError where standard input is not a request."""
     finishing = Finishing(decode(FinishingRequest, sys.stdin.buffer.read()))
-    signal.signal(signal.SIGTERM, lambda _number, _frame: finishing.stop())
-    try:
-        finished = finishing.finish()
-    except (TaskQueueError, OSError) as error:
-        sys.stderr.write(error.in_full if isinstance(error, TaskQueueError) else str(error))
-        return 1
-    sys.stdout.buffer.write(encode(finished))
-    return 0
+    return answered(finishing.finish, stop=finishing.stop)
 
 
 class Finishing:
