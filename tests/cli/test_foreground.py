@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
