@@ -126,7 +126,7 @@ def _where_landed(result: Record) -> str:
     from task_queue.domain.work.whereabouts import where_commits_are  # only where something ended
 
     landing, commits = result.get("landing"), result.get("commits")
-    about = cast("Record", landing) if isinstance(landing, dict) else {}
+    about: Record = cast("Record", landing) if isinstance(landing, dict) else {}
     return where_commits_are(
         state=(text_in(about, "state") or "") if isinstance(landing, dict) else None,
         target=text_in(about, "target") or "",

@@ -130,7 +130,9 @@ def rehearse_source(installation: Installation, source_id: str, *, step: OnPart 
     candidate = _Candidate(listed, TASK, "Nothing is to be done")
     _prepare_text(installation, config, candidate, f"# {candidate.title}\n".encode(), number=0)
     with ended_by_signals():
-        found = _play(config, [candidate], step) if candidate.part is not None else {}
+        found: Mapping[int, RehearsedTask] = (
+            _play(config, [candidate], step) if candidate.part is not None else {}
+        )
     return found.get(id(candidate)) or _as_found(candidate)
 
 
