@@ -81,13 +81,16 @@ def start_cli(
     env: Mapping[str, str],
     cwd: Path,
     stderr: IO[Any],
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] | None = None,
 ) -> Process:
-    """The daemon or the API as a process in a session of its own, which writes to *stderr* only."""
+    """The daemon or the API as a process in a session of its own, which writes to *stderr* only.
+
+    *program*: start that, as a person does; what is forked shows another environment below /proc than it has.
+    """
     with Path(os.devnull).open("r+b") as null:
-        if _is_told_at_its_start(env) or tuple(program) != PROGRAM:
+        if _is_told_at_its_start(env) or program is not None:
             return subprocess.Popen(
-                [*program, *arguments],
+                [*(program or PROGRAM), *arguments],
                 env=env,
                 cwd=cwd,
                 stdin=null,

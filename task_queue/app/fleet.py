@@ -1,13 +1,30 @@
-"""``fleet``: what is done with the database of a fleet."""
+"""``fleet``: what is done with the database of a fleet, and which hosts it has."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
-from task_queue.domain.errors import ConfigError
+from task_queue.domain.document.readers import TAG
+from task_queue.domain.errors import ConfigError, TaskQueueError
+from task_queue.domain.policy import is_caller_name
+
+if TYPE_CHECKING:
+    from task_queue.fleet.database import Database
+    from task_queue.fleet.roster import FleetHost
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlace:
+    """Where a fleet is: the URL of its database, and the schema of its tables."""
+
+    url: str
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +38,150 @@ class FleetInit:
     schema_version: int = 1
 
 
-def init_fleet(installation: Installation, url: str, *, schema: str, name: str | None) -> FleetInit:
+@dataclass(frozen=True, slots=True)
+class AddedHost:
+    """``credential`` is shown once, and kept nowhere."""
+
+    name: str
+    credential: str
+    capabilities: tuple[str, ...]
+    renewed: bool
+    """The host was there, and its earlier credential is refused from now on."""
+    schema_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HostTaskView:
+    source: str
+    task_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    name: str
+    state: str
+    """``new`` (it never joined), ``up``, or ``silent``."""
+    draining: bool
+    """It begins nothing more."""
+    drained: bool
+    """And nothing runs on it."""
+    heard_s_ago: float | None
+    """By the clock of the database; null before it joined."""
+    capabilities: tuple[str, ...]
+    running: tuple[HostTaskView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSourceView:
+    source: str
+    waiting: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatus:
+    """Hosts by name, and the sources of which a task waits or runs."""
+
+    name: str
+    where: str
+    hosts: tuple[HostView, ...]
+    sources: tuple[FleetSourceView, ...]
+    schema_version: int = 1
+
+
+def init_fleet(installation: Installation, place: FleetPlace, *, name: str | None) -> FleetInit:
     """Make the tables of a fleet, or bring them up to date. Idempotent.
 
     Raises ConfigError, FleetError, EngineUnavailable.
     """
+    with _database(place) as database:
+        from task_queue.fleet.schema import set_up
+
+        done = set_up(database, name)
+    record_action(installation, "fleet init")
+    return FleetInit(done.fleet.name, str(database.address), done.fleet.version, done.before)
+
+
+def add_host(
+    installation: Installation, place: FleetPlace, name: str, capabilities: Sequence[str], *, renew: bool
+) -> AddedHost:
+    """Let a host join under *name*; with *renew* one that is there gets a new credential, and these *capabilities*.
+
+    Raises TaskQueueError if the name or a capability cannot be used, or the host is there; UnknownHostError;
+    ConfigError, FleetError, EngineUnavailable.
+    """
+    if not is_caller_name(name):
+        raise TaskQueueError(
+            f"'{name}' cannot be the name of a host",
+            hint="use up to 64 lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit",
+        )
+    has = tuple(dict.fromkeys(map(_tag, capabilities)))
+    with _ready(place) as (database, _):
+        from task_queue.fleet import roster
+
+        credential = roster.add_host(database, name, has, renew=renew)
+    record_action(installation, "fleet host add", host=name, renew=renew or None)
+    return AddedHost(name, credential, has, renew)
+
+
+def fleet_status(place: FleetPlace) -> FleetStatus:
+    """Raises ConfigError, FleetError, EngineUnavailable."""
+    with _ready(place) as (database, name):
+        from task_queue.fleet.roster import roster_of
+
+        found = roster_of(database)
+    return FleetStatus(
+        name,
+        str(database.address),
+        tuple(map(_view, found.hosts)),
+        tuple(FleetSourceView(each.source, each.waiting, each.running) for each in found.sources),
+    )
+
+
+def drain_host(installation: Installation, place: FleetPlace, name: str, *, draining: bool) -> HostView:
+    """Let the host begin nothing more, or, not *draining*, go on. What runs on it goes on in any case.
+
+    Raises UnknownHostError, ConfigError, FleetError, EngineUnavailable.
+    """
+    with _ready(place) as (database, _):
+        from task_queue.fleet.roster import set_draining
+
+        host = set_draining(database, name, draining=draining)
+    record_action(installation, "fleet drain" if draining else "fleet resume", host=name)
+    return _view(host)
+
+
+def _view(host: FleetHost) -> HostView:
+    return HostView(
+        host.name,
+        host.state.value,
+        host.draining,
+        host.draining and not host.tasks,
+        None if host.heard_s_ago is None else round(host.heard_s_ago, 1),
+        host.capabilities,
+        tuple(HostTaskView(each.source, each.task_id, each.attempt) for each in host.tasks),
+    )
+
+
+def _tag(text: str) -> str:
+    try:
+        return TAG(text)
+    except ValueError as error:
+        raise TaskQueueError(f"--capabilities: {error}") from None
+
+
+@contextmanager
+def _ready(place: FleetPlace) -> Generator[tuple[Database, str]]:
+    """With tables that this release uses; and the name of the fleet."""
+    with _database(place) as database:
+        from task_queue.fleet.schema import demand_ready
+
+        yield database, demand_ready(database).name
+
+
+@contextmanager
+def _database(place: FleetPlace) -> Generator[Database]:
     if find_spec("psycopg") is None:
         raise ConfigError(
             "the Python package psycopg is not installed beside task-queue",
@@ -33,12 +189,9 @@ def init_fleet(installation: Installation, url: str, *, schema: str, name: str |
         )
     from task_queue.fleet.address import fleet_address
     from task_queue.fleet.database import Database
-    from task_queue.fleet.schema import set_up
 
-    database = Database(fleet_address(url, schema))
+    database = Database(fleet_address(place.url, place.schema))
     try:
-        done = set_up(database, name)
+        yield database
     finally:
         database.close()
-    record_action(installation, "fleet init")
-    return FleetInit(done.fleet.name, str(database.address), done.fleet.version, done.before)

@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from task_queue.app.installation import Installation
+from task_queue.app.spelling import span
 from task_queue.cli import render
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
 
+if TYPE_CHECKING:
+    from task_queue.app.fleet import FleetPlace, FleetStatus, HostView
+
+_HOST_HEAD = ("HOST", "STATE", "HEARD", "CAPABILITIES", "RUNS")
+_SOURCE_HEAD = ("SOURCE", "WAITING", "RUNNING")
+
+
+def _place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where the fleet is; the command gets ``url`` and ``schema``."""
+    url = click.option(
+        "--db", "url", metavar="URL", required=True, help="Such as postgresql://USER@HOST:5432/DATABASE."
+    )
+    schema = click.option(
+        "--schema", default="task_queue", show_default=True, help="Where its tables are; for one fleet."
+    )
+    return url(schema(command))
+
+
+def _place(url: str, schema: str) -> FleetPlace:
+    from task_queue.app.fleet import FleetPlace
+
+    return FleetPlace(url, schema)
+
 
 @click.group(cls=CommandGroup)
 def fleet() -> None:
-    """Several machines on one PostgreSQL. Needs the extra: pip install 'task-queue[fleet]'."""
+    """Several machines on one PostgreSQL. Needs the extra: pip install 'task-queue[fleet]'.
+
+    Keep the password out of the URL: libpq reads it from ~/.pgpass.
+    """
 
 
 @fleet.command()
-@click.option(
-    "--db", "url", metavar="URL", required=True, help="Such as postgresql://USER@HOST:5432/DATABASE."
-)
-@click.option(
-    "--schema", default="task_queue", show_default=True, help="Where its tables are; for one fleet."
-)
+@_place_options
 @click.option(
     "--name", help="Refuse the schema of a fleet with another name; a new one gets this (else the schema's)."
 )
 @as_json_option
 @pass_installation
 def init(installation: Installation, /, *, url: str, schema: str, name: str | None, as_json: bool) -> None:
-    """Create the tables of a fleet, or upgrade those of an earlier release. Safe to repeat.
-
-    Keep the password out of the URL: libpq reads it from ~/.pgpass.
-    """
+    """Create the tables of a fleet, or upgrade those of an earlier release. Safe to repeat."""
     from task_queue.app.fleet import init_fleet
 
-    done = init_fleet(installation, url, schema=schema, name=name)
+    done = init_fleet(installation, _place(url, schema), name=name)
     if as_json:
         render.say_json(done)
         return
@@ -45,3 +67,118 @@ def init(installation: Installation, /, *, url: str, schema: str, name: str | No
     else:
         what = f"created (version {done.version} of its tables)"
     render.say(f"fleet '{done.name}' at {done.where}: {what}")
+
+
+@fleet.group(cls=CommandGroup)
+def host() -> None:
+    """The machines of a fleet."""
+
+
+@host.command()
+@click.argument("name")
+@_place_options
+@click.option("--capabilities", metavar="TAGS", default="", help="What it has; commas between.")
+@click.option(
+    "--renew", is_flag=True, help="Of a host that is there: a new credential, and these capabilities."
+)
+@as_json_option
+@pass_installation
+def add(
+    installation: Installation,
+    /,
+    *,
+    name: str,
+    url: str,
+    schema: str,
+    capabilities: str,
+    renew: bool,
+    as_json: bool,
+) -> None:
+    """Add a host, and print the credential that it joins with, once."""
+    from task_queue.app.fleet import add_host
+
+    has = tuple(tag.strip() for tag in capabilities.split(",") if tag.strip())
+    added = add_host(installation, _place(url, schema), name, has, renew=renew)
+    if as_json:
+        render.say_json(added)
+        return
+    render.say(added.credential)
+    earlier = "; the earlier one is refused from now on" if added.renewed else ""
+    render.note(f"the credential of host '{added.name}', which is not shown again{earlier}")
+
+
+@fleet.command()
+@_place_options
+@as_json_option
+def status(*, url: str, schema: str, as_json: bool) -> None:
+    """Every host, when the database has heard of it last, and what runs on it; what waits in each source."""
+    from task_queue.app.fleet import fleet_status
+
+    view = fleet_status(_place(url, schema))
+    if as_json:
+        render.say_json(view)
+        return
+    render.say(f"fleet '{view.name}' at {view.where}")
+    _show_hosts(view)
+    if view.sources:
+        rows = [(each.source, str(each.waiting), str(each.running)) for each in view.sources]
+        render.say()
+        render.show(render.table(rows, head=_SOURCE_HEAD, lead=1))
+
+
+@fleet.command()
+@click.argument("name", metavar="HOST")
+@_place_options
+@as_json_option
+@pass_installation
+def drain(installation: Installation, /, *, name: str, url: str, schema: str, as_json: bool) -> None:
+    """Let a host begin nothing more, also after it joins again; what runs on it goes on."""
+    from task_queue.app.fleet import drain_host
+
+    view = drain_host(installation, _place(url, schema), name, draining=True)
+    if as_json:
+        render.say_json(view)
+    else:
+        render.say(f"host '{view.name}' begins nothing more; on it runs: {_running(view) or 'nothing'}")
+
+
+@fleet.command()
+@click.argument("name", metavar="HOST")
+@_place_options
+@as_json_option
+@pass_installation
+def resume(installation: Installation, /, *, name: str, url: str, schema: str, as_json: bool) -> None:
+    """Let a host that was drained begin tasks again."""
+    from task_queue.app.fleet import drain_host
+
+    view = drain_host(installation, _place(url, schema), name, draining=False)
+    if as_json:
+        render.say_json(view)
+    else:
+        render.say(f"host '{view.name}' may begin tasks again")
+
+
+def _show_hosts(view: FleetStatus) -> None:
+    if not view.hosts:
+        render.note("no host yet; add one with: task-queue fleet host add NAME --db URL")
+        return
+    rows = [
+        (
+            each.name,
+            _state(each),
+            "never" if each.heard_s_ago is None else f"{span(each.heard_s_ago)} ago",
+            ",".join(each.capabilities) or "-",
+            _running(each) or "-",
+        )
+        for each in view.hosts
+    ]
+    render.show(render.table(rows, head=_HOST_HEAD, lead=3))
+
+
+def _state(host: HostView) -> str:
+    drain = ", drained" if host.drained else ", draining" if host.draining else ""
+    return host.state + drain
+
+
+def _running(host: HostView) -> str:
+    return ", ".join(f"{each.source}/{each.task_id}" for each in host.running)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 LEASE_S = 30.0
 """For that long a number has to stand still before its host is dead."""
@@ -52,3 +53,19 @@ class PeerWatch:
 def must_stop(heard_at: float, now: float) -> bool:
     """Whether a host that last counted at *heard_at* has to end what it runs: others may soon take it for dead."""
     return now - heard_at >= LEASE_S / 2
+
+
+class HostState(StrEnum):
+    """For people; nothing is taken over because of it."""
+
+    NEW = "new"
+    """No process has joined under its name."""
+    UP = "up"
+    SILENT = "silent"
+
+
+def host_state(heard_s_ago: float | None) -> HostState:
+    """Of a host that the database has heard of last so many seconds ago; None: never."""
+    if heard_s_ago is None:
+        return HostState.NEW
+    return HostState.SILENT if heard_s_ago >= LEASE_S else HostState.UP

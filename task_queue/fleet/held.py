@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from task_queue.domain.document.layers import Layers
-from task_queue.domain.errors import ClaimLost, EngineUnavailable
+from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable
 from task_queue.domain.model import Claim
 from task_queue.domain.task import TaskId
 from task_queue.fleet.database import Cursor, Database
@@ -41,19 +41,30 @@ class HeldSource:
 
 def demand_alive(cursor: Cursor, owner: HostLife) -> None:
     """Raises ClaimLost if the host's life is over; nothing ends it before *cursor*'s transaction does."""
-    if not _is_alive(cursor, owner):
+    if _drains(cursor, owner) is None:
         raise ClaimLost(_over(owner))
 
 
 def demand_serving(cursor: Cursor, owner: HostLife) -> None:
     """The same for a host that would begin something: raises EngineUnavailable."""
-    if not _is_alive(cursor, owner):
+    if _drains(cursor, owner) is None:
         raise EngineUnavailable(_over(owner), hint="end its process, and start it again")
 
 
-def _is_alive(cursor: Cursor, owner: HostLife) -> bool:
-    cursor.execute("SELECT 1 FROM host WHERE name = %s AND life = %s FOR SHARE", [owner.host, owner.life])
-    return cursor.fetchone() is not None
+def demand_taking(cursor: Cursor, owner: HostLife) -> None:
+    """The same for a host that would claim: raises ClaimHeld, too, if a person drains it."""
+    demand_serving(cursor, owner)
+    if _drains(cursor, owner):
+        raise ClaimHeld(f"host '{owner.host}' is being drained")
+
+
+def _drains(cursor: Cursor, owner: HostLife) -> bool | None:
+    """None if the host's life is over."""
+    cursor.execute(
+        "SELECT draining FROM host WHERE name = %s AND life = %s FOR SHARE", [owner.host, owner.life]
+    )
+    row = cursor.fetchone()
+    return None if row is None else bool(row[0])
 
 
 def _over(owner: HostLife) -> str:

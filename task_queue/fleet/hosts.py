@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import hmac
+
 from task_queue.domain.errors import ClaimLost, EngineUnavailable
 from task_queue.domain.peers import Peer, PeerWatch, must_stop
 from task_queue.fleet.database import Cursor, Database
+from task_queue.fleet.errors import FleetError
 from task_queue.fleet.held import HostLife
+from task_queue.fleet.roster import hash_of
 from task_queue.ports.clock import Clock
 
 
-def join(database: Database, host: str) -> HostLife:
-    """Begin a life of *host*, which is added if it is new. It takes over what earlier lives of it had claimed.
+def join(database: Database, host: str, credential: str) -> HostLife:
+    """Begin a life of *host*. It takes over what earlier lives of it had claimed.
 
-    What a process of an earlier life still does is refused from now on.
+    What a process of an earlier life still does is refused from now on. Raises FleetError unless *credential* is the
+    one that the host was added with.
     """
     with database.transaction() as cursor:
+        cursor.execute("SELECT credential FROM host WHERE name = %s FOR UPDATE", [host])
+        row = cursor.fetchone()
+        if row is None or row[0] is None or not hmac.compare_digest(row[0], hash_of(credential)):
+            raise FleetError(
+                f"{database.address}: the fleet has no host '{host}' with that credential",
+                hint="make one with: task-queue fleet host add NAME, with --renew if the host is there",
+            )
         cursor.execute(
-            "INSERT INTO host AS joined (name, life) VALUES (%s, 1) "
-            "ON CONFLICT (name) DO UPDATE SET life = joined.life + 1 RETURNING life",
+            "UPDATE host SET life = life + 1, heard_at = clock_timestamp() WHERE name = %s RETURNING life",
             [host],
         )
         ((life,),) = cursor.fetchall()
@@ -64,7 +75,7 @@ class Lifeline:
     def _count_up(self, cursor: Cursor) -> dict[Peer, int]:
         """The numbers of the other hosts."""
         cursor.execute(
-            "UPDATE host SET beats = beats + 1 WHERE name = %s AND life = %s",
+            "UPDATE host SET beats = beats + 1, heard_at = clock_timestamp() WHERE name = %s AND life = %s",
             [self._owner.host, self._owner.life],
         )
         if not cursor.rowcount:

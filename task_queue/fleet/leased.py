@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from psycopg import sql
 
+from task_queue.domain.attempt.frames import kept_of
 from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.fleet.attempts import first_of, record_in
@@ -86,40 +87,49 @@ class FleetLeased:
             )
 
     def add_frames(
-        self, claim: Claim, offset: int, lines: Sequence[str], *, held: HeldFrames, room: int
+        self,
+        claim: Claim,
+        offset: int,
+        lines: Sequence[str],
+        *,
+        held: HeldFrames,  # noqa: ARG002 - the port's; what the tables say holds for all processes
+        room: int,
     ) -> HeldFrames:
-        """Of lines that do not fit, nothing is kept."""
-        if offset > held.count:
-            raise FramesMissingError(held.count)
-        new = [line.encode(errors="replace") for line in lines[held.count - offset :]]
-        where, size = self._held.where(claim), sum(len(line) + 1 for line in new)
+        where = self._held.where(claim)
         with self._held.database.transaction() as cursor:
             demand_alive(cursor, self._held.owner)
             cursor.execute(
-                "UPDATE attempt SET written = written + %(size)s "
+                "SELECT received, is_full, written, (SELECT coalesce(max(place), 0) FROM frame "
                 + _OF_ATTEMPT
-                + " AND written + %(size)s <= %(room)s",
-                {**where, "size": size, "room": room},
+                + ") FROM attempt "
+                + _OF_ATTEMPT
+                + " FOR UPDATE",
+                where,
             )
-            fits = cursor.rowcount == 1
-            if fits:
-                cursor.executemany(
-                    "INSERT INTO frame (source, record, number, place, content) "
-                    "VALUES (%(source)s, %(record)s, %(number)s, %(place)s, %(content)s)",
-                    [
-                        {**where, "place": held.count + place, "content": line}
-                        for place, line in enumerate(new, start=1)
-                    ],
-                )
-        return HeldFrames(max(held.count, offset + len(lines)), held.is_full or not fits)
+            ((received, is_full, written, last),) = cursor.fetchall()
+            if offset > received:
+                raise FramesMissingError(received)
+            kept = kept_of(lines[received - offset :], room=room - written, is_full=is_full)
+            count = max(received, offset + len(lines))
+            cursor.execute(
+                "UPDATE attempt SET received = %(count)s, is_full = %(is_full)s, written = written + %(size)s "
+                + _OF_ATTEMPT,
+                {**where, "count": count, "is_full": kept.is_full, "size": kept.size},
+            )
+            cursor.executemany(
+                "INSERT INTO frame (source, record, number, place, content) "
+                "VALUES (%(source)s, %(record)s, %(number)s, %(place)s, %(content)s)",
+                [
+                    {**where, "place": place, "content": line.removesuffix(b"\n")}
+                    for place, line in enumerate(kept.lines, start=last + 1)
+                ],
+            )
+        return HeldFrames(count, kept.is_full)
 
     def frames_of(self, claim: Claim) -> HeldFrames:
         with self._held.database.transaction() as cursor:
-            cursor.execute(
-                "SELECT coalesce(max(place), 0) FROM frame " + _OF_ATTEMPT, self._held.where(claim)
-            )
-            ((count,),) = cursor.fetchall()
-        return HeldFrames(int(count))
+            cursor.execute("SELECT received, is_full FROM attempt " + _OF_ATTEMPT, self._held.where(claim))
+            return next((HeldFrames(*row) for row in cursor.fetchall()), HeldFrames())
 
     def _kept(self, kind: type[_FromWorker], claim: Claim) -> _FromWorker | None:
         content = self._value(_COLUMNS[kind], claim)

@@ -24,7 +24,7 @@ from task_queue.domain.model import Claim, Journal, Result
 from task_queue.domain.task import Task, TaskId
 from task_queue.fleet.attempts import document_in
 from task_queue.fleet.database import Cursor
-from task_queue.fleet.held import HeldSource, demand_alive, demand_serving
+from task_queue.fleet.held import HeldSource, demand_alive, demand_taking
 from task_queue.platform.owners import this_process
 from task_queue.platform.records import decode, encode
 
@@ -46,7 +46,7 @@ class FleetQueue:
         held, token = self._held, new_token()
         try:
             with held.database.transaction() as cursor:
-                demand_serving(cursor, held.owner)
+                demand_taking(cursor, held.owner)
                 row = _waiting(cursor, held.id, task_id)
                 journal = None if row["journal"] is None else decode(Journal, row["journal"].encode())
                 record = TaskId(row["record"] or _free_record(cursor, held.id, task_id))
@@ -110,8 +110,8 @@ class FleetQueue:
     def arrived_at(self, claim: Claim) -> datetime | None:
         with self._held.database.transaction() as cursor:
             cursor.execute(
-                "SELECT dropped_at FROM task "
-                "WHERE source = %(source)s AND record = %(record)s AND document IS NOT NULL",
+                "SELECT dropped_at FROM task JOIN attempt USING (source, record, document) "
+                "WHERE source = %(source)s AND record = %(record)s AND number = %(number)s",
                 self._held.where(claim),
             )
             row = cursor.fetchone()
@@ -139,8 +139,10 @@ class FleetQueue:
                 if _is_settled(cursor, held.id, claim, result):
                     return None
                 raise _lost(claim)
-            if row["document"] is None:
-                product = replace(result.product, notes=(*result.product.notes, DELETED))
+            ran = document_in(cursor, held.where(claim))
+            newer, note = self._keep_newer(cursor, claim, row["document"], ran)
+            if note:
+                product = replace(result.product, notes=(*result.product.notes, note))
                 result = replace(result, product=product)
             cursor.execute(
                 _ENDED
@@ -150,25 +152,39 @@ class FleetQueue:
                     result.state.value,
                     encode(result).decode(),
                     report.encode(errors="replace"),
-                    document_in(cursor, held.where(claim)),
+                    ran,
                     row["id"],
                 ],
             )
-        return None
+        return newer
 
     def release(self, claim: Claim, journal: Journal) -> str | None:
         with self._held.database.transaction() as cursor:
             row = self._own(cursor, claim)
             if row is None:
                 raise _lost(claim)
-            document = row["document"]
-            if document is None:
-                document = document_in(cursor, self._held.where(claim))
+            ran = document_in(cursor, self._held.where(claim))
+            newer, _ = self._keep_newer(cursor, claim, row["document"], ran)
             cursor.execute(
                 _ENDED + "state = 'pending', journal = %s, document = %s WHERE id = %s",
-                [encode(journal).decode(), document, row["id"]],
+                [encode(journal).decode(), ran, row["id"]],
             )
-        return None
+        return newer
+
+    def _keep_newer(
+        self, cursor: Cursor, claim: Claim, present: bytes | None, ran: bytes
+    ) -> tuple[str | None, str]:
+        """Keep the text that is there instead of the one that *ran*: its name, and what the result says of it."""
+        if present is None:
+            return None, DELETED
+        if bytes(present)[:MAX_BYTES] == ran:
+            return None, ""
+        cursor.execute(
+            "INSERT INTO kept (source, record, kind, document) VALUES (%s, %s, 'edited', %s)",
+            [self._held.id, claim.task_id, present],
+        )
+        name = f"edited-{naming.key_of(naming.task_id_of(claim.document))}.md"
+        return name, f"the document was edited while the task ran; the newer text is kept as {name}"
 
     def _own(self, cursor: Cursor, claim: Claim) -> Mapping[str, Any] | None:
         """The row of *claim*, locked; None unless this life of this host holds just that attempt."""

@@ -69,6 +69,24 @@ def set_up(database: Database, name: str | None) -> FleetSetup:
         return FleetSetup(made, before)
 
 
+def demand_ready(database: Database) -> FoundFleet:
+    """The fleet that is there, with tables that this release uses. Raises FleetError, EngineUnavailable."""
+    address = database.address
+    with database.transaction() as cursor:
+        found = _found(cursor, address)
+    if found is None:
+        raise FleetError(
+            f"{address}: there is no fleet", hint="create its tables: task-queue fleet init --db URL"
+        )
+    _demand_own(found, address, None)
+    if found.version < latest_version():
+        raise FleetError(
+            f"{address}: the tables have version {found.version}, and this task-queue uses {latest_version()}",
+            hint="upgrade them: task-queue fleet init --db URL",
+        )
+    return found
+
+
 @cache
 def latest_version() -> int:
     """The version that this release uses."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from task_queue.domain.attempt.frames import FULL, decides
 from task_queue.domain.secrets import redacted
 
 _MAX_ENVELOPE_BYTES = 64 * 1024
-FULL = "transcript full: from here on only results and limits"
 _CUTS = (16 * 1024, 4 * 1024, 1024, 256)
 
 
@@ -96,11 +96,6 @@ class FileTranscript:
         complete = written == len(line)
         self._lost = 0 if complete else self._lost + 1
         self._room -= written if complete else 0
-
-
-def decides(raw: Mapping[str, Any] | str) -> bool:
-    """Whether the verdict needs that frame."""
-    return not isinstance(raw, str) and raw.get("type") in {"result", "rate_limit_event", "exit", "vouched"}
 
 
 def _cut(value: Any, length: int) -> Any:

@@ -80,7 +80,7 @@ class Rig:
         return self.drop(name, command_document(script, **keys), source=source)
 
     def start(
-        self, *, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+        self, *, environment: Mapping[str, str] | None = None, program: Sequence[str] | None = None
     ) -> Process:
         """The real daemon; returns when it serves."""
         with (self.home / "daemon.err").open("a") as errors:
@@ -89,7 +89,7 @@ class Rig:
                 env={**self.environment, **(environment or {})},
                 cwd=self.home,
                 stderr=errors,
-                program=program,
+                program=PROGRAM if environment and program is None else program,
             )
         self.daemons.append(daemon)
 

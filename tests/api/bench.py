@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually
-from tests.warm import PROGRAM, Process, start_cli
+from tests.warm import Process, start_cli
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class ApiBench:
     def port(self) -> int:
         return int(self.state["listen"][1].rpartition(":")[2])
 
-    def start(self, *, program: Sequence[str] = PROGRAM) -> None:
+    def start(self, *, program: Sequence[str] | None = None) -> None:
         """*program*: one that is the API without being told."""
         with (self.rig.home / "api.err").open("a") as errors:
             process = start_cli(
-                ("--config", str(self.rig.config), *(("api",) if program is PROGRAM else ())),
+                ("--config", str(self.rig.config), *(("api",) if program is None else ())),
                 env=self.rig.environment,
                 cwd=self.rig.home,
                 stderr=errors,

@@ -92,9 +92,7 @@ def test_dead_letters_are_listed_and_tried_again(bench: Bench) -> None:
     assert (bench.pending() / "task-1.md").exists()
 
 
-@pytest.mark.parametrize(
-    "options", [(), ("task-1", "--all-dead"), ("task-1", "--yes"), ("task-1", "--dry-run")]
-)
+@pytest.mark.parametrize("options", [(), ("task-1", "--all-dead"), ("task-1", "--yes")])
 def test_retry_takes_one_task_or_all_dead_ones(bench: Bench, options: tuple[str, ...]) -> None:
     assert bench.run("tasks", "retry", *options).code == 2
 

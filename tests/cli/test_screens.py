@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from task_queue.cli.fitting import Extent, entries_shown, rows_of
@@ -177,6 +177,7 @@ EXTENTS = st.lists(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(lists=EXTENTS, rows=st.integers(0, 60))
 def test_what_is_shown_fits_and_nothing_that_fits_is_left_out(lists: list[Extent], rows: int) -> None:
     shown = entries_shown(lists, rows)

@@ -39,7 +39,10 @@ class Got:
 
 
 class ClaimsBench(ABC):
-    """Sources ``a`` and ``b``, which workers serve with three slots each, and a clock that the test moves."""
+    """Sources ``a`` and ``b``, which workers serve with three slots each, and a clock that the test moves.
+
+    A transcript is full at 1 MiB.
+    """
 
     def __init__(self, home: Path, **keys: Any) -> None:
         self.clock = FakeClock()
@@ -60,6 +63,7 @@ class ClaimsBench(ABC):
             task_source_directories=list(sources.values()),
             settle_seconds=0,
             sweep_seconds=3600,
+            limits={"transcript_mb": 1},
             **keys,
         )
 
@@ -502,3 +506,24 @@ class ClaimsContract(ABC):
             bench.frames(got, 5, lines[4])
         assert (gap.value.code, gap.value.state) == ("frames_missing", "4")
         assert bench.transcript("task-1") == lines[:4]
+
+    def test_what_does_not_fit_into_a_transcript_is_said_in_it(self, bench: ClaimsBench) -> None:
+        """Also after a restart; what the verdict needs is kept, and the worker goes on as if all were."""
+
+        def frame(seq: int, raw: object) -> str:
+            return json.dumps({"t": f"2026-01-01T00:00:{seq:02}+00:00", "seq": seq, "dir": "in", "raw": raw})
+
+        bench.drop("task-1")
+        got = bench.got()
+        long = [frame(seq, {"type": "assistant", "text": "x" * 190_000}) for seq in range(6)]
+        assert [bench.frames(got, at, *long[at : at + 2]) for at in (0, 2, 4)] == [2, 4, 6]
+        assert bench.frames(got, 6, frame(6, {"type": "assistant", "text": "short"})) == 7
+        assert bench.frames(got, 7, frame(7, {"type": "result", "subtype": "success"})) == 8
+        bench.restart()
+        assert bench.frames(got, 7, frame(7, {"type": "result"}), frame(8, {"type": "user"})) >= 8
+
+        lines = [json.loads(line) for line in bench.transcript("task-1")]
+        assert [line["seq"] for line in lines[:7]] == [0, 1, 2, 3, 4, 5, 7]
+        assert [line["dir"] for line in lines[5:]][:2] == ["note", "in"]
+        assert 8 not in [line["seq"] for line in lines]
+        assert "transcript full" in lines[5]["raw"]

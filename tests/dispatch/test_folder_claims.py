@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -29,30 +28,6 @@ class FolderBench(InProcessBench):
 
     def close(self) -> None:
         self.sources.stop()
-
-
-def test_what_does_not_fit_into_a_transcript_is_said_in_it(tmp_path: Path) -> None:
-    """Also after a restart; what the verdict needs is kept, and the worker goes on as if all were."""
-    bench = FolderBench(tmp_path, limits={"transcript_mb": 1})
-    bench.start()
-    bench.drop("task-1")
-    got = bench.got()
-
-    def frame(seq: int, raw: object) -> str:
-        return json.dumps({"t": f"2026-01-01T00:00:{seq:02}+00:00", "seq": seq, "dir": "in", "raw": raw})
-
-    long = [frame(seq, {"type": "assistant", "text": "x" * 400_000}) for seq in range(4)]
-    assert bench.frames(got, 0, *long) == 4
-    assert bench.frames(got, 4, frame(4, {"type": "assistant", "text": "short"})) == 5
-    assert bench.frames(got, 5, frame(5, {"type": "result", "subtype": "success"})) == 6
-    bench.restart()
-    assert bench.frames(got, 4, frame(4, {"type": "assistant"}), frame(6, {"type": "user"})) == 6
-    bench.close()
-
-    written = bench.rig.queue() / "logs" / "task-1" / "attempt-1" / "transcript.jsonl"
-    lines = [json.loads(line) for line in written.read_text().splitlines()]
-    assert [(line["seq"], line["dir"]) for line in lines] == [(0, "in"), (1, "in"), (2, "note"), (5, "in")]
-    assert "transcript full" in lines[2]["raw"]
 
 
 def test_an_account_that_is_limited_is_tried_by_one_task_afterwards(tmp_path: Path) -> None:

@@ -30,14 +30,16 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
 from task_queue.fleet.engine import FleetEngine
-from task_queue.fleet.hosts import Lifeline, join
+from task_queue.fleet.hosts import Lifeline
 from task_queue.fleet.intake import submit
+from task_queue.fleet.roster import set_draining
 from task_queue.ports.claims import Claims
 from task_queue.store.event_log import EventLog
 from task_queue.store.keyed_tasks import KeyedTasks
 from tests.dispatch.claims_contract import LEASE_S as CLAIM_LEASE_S
 from tests.dispatch.claims_contract import ClaimsBench, ClaimsContract
 from tests.dispatch.in_process import InProcessBench
+from tests.fleet.joining import joined
 
 
 class FleetClaimsBench(InProcessBench):
@@ -50,7 +52,7 @@ class FleetClaimsBench(InProcessBench):
         """As a process that serves the sources does."""
         locations = locate(str(self.rig.config), environ=self.rig.environment)
         config = schema.load(locations.config)
-        owner = join(self.database, self.host)
+        owner = joined(self.database, self.host)
         self.lifeline = Lifeline(self.database, owner, self.clock)
         sources: dict[str, LeasedSource] = {}
         orders: dict[str, ConfiguredOrders] = {}
@@ -181,6 +183,22 @@ def test_two_hosts_hand_out_one_queue(two_hosts: list[FleetClaimsBench]) -> None
     assert (one.claim("w2"), two.claim("w2")) == (None, None)
     one.report(held[0])
     assert sorted([two.got("w2").task_id, one.got("w2").task_id]) == ["task-3", "task-after"]
+
+
+def test_a_host_that_is_drained_hands_out_nothing_more(two_hosts: list[FleetClaimsBench]) -> None:
+    """What it handed out goes on, and another host has the rest."""
+    one, two = two_hosts
+    one.drop("task-1")
+    one.drop("task-2")
+    held = one.got()
+    set_draining(two.database, "one", draining=True)
+
+    assert one.claim("w2") is None
+    assert two.got("w2").task_id == "task-2"
+    assert one.report(held) == "applied"
+    set_draining(two.database, "one", draining=False)
+    one.drop("task-3")
+    assert one.got().task_id == "task-3"
 
 
 def test_what_a_dead_host_had_handed_out_is_carried_out_by_another(

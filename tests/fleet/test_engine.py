@@ -10,9 +10,9 @@ from task_queue.domain.model import Result
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
 from task_queue.fleet.engine import FleetEngine
-from task_queue.fleet.hosts import join
 from task_queue.fleet.intake import submit
 from task_queue.platform.records import decode
+from tests.fleet.joining import joined
 from tests.store.contract import EngineBench, EngineContract
 
 SOURCE = "s"
@@ -21,7 +21,7 @@ SOURCE = "s"
 class FleetBench(EngineBench):
     def __init__(self, database: Database, scratch: Path, *, host: str = "one", slots: int = 3) -> None:
         self.database = database
-        self.owner = join(database, host)
+        self.owner = joined(database, host)
         self.engine: FleetEngine = FleetEngine(
             database, SOURCE, self.owner, slots=lambda: slots, scratch=scratch
         )
@@ -35,6 +35,20 @@ class FleetBench(EngineBench):
         self.value(
             "UPDATE task SET document = NULL WHERE name = %s AND state = 'running' RETURNING id", task_id
         )
+
+    def edit(self, task_id: str, text: str) -> None:
+        self.value(
+            "UPDATE task SET document = %s WHERE name = %s AND state = 'running' RETURNING id",
+            text.encode(),
+            task_id,
+        )
+
+    def kept(self, name: str) -> str:
+        found = self.value(
+            "SELECT document FROM kept WHERE kind = 'edited' AND 'edited-' || record || '.md' = %s", name
+        )
+        assert isinstance(found, bytes)
+        return found.decode()
 
     def state_of(self, task_id: str) -> TaskState | None:
         return self.engine.state_of(TaskId(task_id))
@@ -65,3 +79,12 @@ class TestFleetEngine(EngineContract):
     @pytest.fixture
     def bench(self, fleet: FleetBench) -> EngineBench:
         return fleet
+
+    def test_a_text_that_is_newer_than_the_claim_has_no_time_of_arrival(self, fleet: FleetBench) -> None:
+        fleet.drop("task-a")
+        claim = fleet.claim("task-a")
+        arrived_at = fleet.engine.queue.arrived_at(claim)
+        fleet.edit("task-a", "# New")
+
+        assert arrived_at is not None
+        assert fleet.engine.queue.arrived_at(claim) is None

@@ -18,10 +18,11 @@ from task_queue.domain.peers import LEASE_S, Peer, PeerWatch
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
-from task_queue.fleet.hosts import Lifeline, join
+from task_queue.fleet.hosts import Lifeline
 from task_queue.ports.leased_log import HeldFrames
 from tests.fakes import FakeClock
 from tests.fleet.cluster import Cluster
+from tests.fleet.joining import joined
 from tests.fleet.test_engine import SOURCE, FleetBench
 from tests.store.contract import DONE, NOW
 from tests.waiting import eventually
@@ -199,7 +200,7 @@ def test_the_claims_of_a_dead_host_go_to_the_one_that_saw_it(
     with pytest.raises(ClaimLost, match="taken for dead"):
         lifeline.turn()
     outcome_of(other, claim)
-    assert join(database, "dead").life == dead.owner.life + 2
+    assert joined(database, "dead").life == dead.owner.life + 2
     other.database.close()
 
 

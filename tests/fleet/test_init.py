@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from task_queue.app.fleet import init_fleet
+from task_queue.app.fleet import FleetPlace, init_fleet
 from task_queue.app.installation import Installation
 from task_queue.domain.errors import ConfigError, EngineUnavailable, TaskQueueError
 from task_queue.fleet.address import FleetAddress, fleet_address
@@ -248,5 +248,5 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("task_queue.app.fleet.find_spec", lambda _: None)
 
     with pytest.raises(ConfigError, match="psycopg is not installed") as refused:
-        init_fleet(Installation(str(tmp_path / "config.json")), "postgresql://db", schema="s", name=None)
+        init_fleet(Installation(str(tmp_path / "config.json")), FleetPlace("postgresql://db", "s"), name=None)
     assert refused.value.hint == "install it: pip install 'task-queue[fleet]'"

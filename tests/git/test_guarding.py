@@ -26,6 +26,7 @@ from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.git.snapshot import commit_tree
 from task_queue.git.worktree import create
 from tests.git.conftest import Scratch, commit_now
+from tests.sampling import short_and_long
 
 TASK = TaskId("task-a")
 HOOKS = (
@@ -135,7 +136,10 @@ def attributes_for(kind: str) -> str:
     return f"* filter={'evil=x' if kind == 'equals' else 'evil'} diff=evil merge=evil\n"
 
 
-KINDS = pytest.mark.parametrize("kind", SETTINGS)
+WITNESSES = ("hooks", "clean", "include", "ssh")
+KINDS = pytest.mark.parametrize(
+    "kind", short_and_long(WITNESSES, [kind for kind in SETTINGS if kind not in WITNESSES])
+)
 
 
 @pytest.fixture

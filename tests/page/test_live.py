@@ -54,6 +54,7 @@ def test_a_network_that_was_cut_or_fell_silent_leaves_no_gap(bench: PageBench, n
     assert page.evaluate("window.same") is True
 
 
+@pytest.mark.long
 def test_tabs_that_nobody_sees_have_no_stream(bench: PageBench) -> None:
     """More of them than a browser has connections for one server, opened in the background, and looked at later."""
     first = bench.owner()

@@ -137,6 +137,7 @@ def test_everything_but_the_live_works_without_scripts(bench: PageBench) -> None
     expect(page.get_by_text("A cancel was asked for")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_lost_connection_comes_back_by_itself(bench: PageBench) -> None:
     """Killed with -9; the daemon starts it again at the same port, and what happened meanwhile is there."""
     page = bench.owner()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.page.bench import PageBench
@@ -63,6 +64,7 @@ def test_who_sees_its_own_only_changes_its_own_and_learns_nothing_of_others(benc
     assert not (bench.rig.pending() / ".task-other.cancel").exists()
 
 
+@pytest.mark.long
 def test_a_form_of_another_session_is_refused(bench: PageBench) -> None:
     """Also of the same person: each session has a token of its own, which ends with it."""
     bench.rig.cli("sources", "pause", "a", check=True)

@@ -23,6 +23,7 @@ def test_a_link_signs_in_once(bench: PageBench) -> None:
     assert "link=" not in first.url
 
 
+@pytest.mark.long
 def test_without_a_session_every_page_leads_to_the_door(bench: PageBench) -> None:
     page = bench.visitor()
     for path in ("/", "/history", "/report", "/add", "/tasks/task-x", "/schedules", "/workers", "/settings"):
@@ -75,6 +76,7 @@ def test_a_reader_sees_no_button_and_only_what_its_token_allows(bench: PageBench
     expect(page).to_have_url(f"{bench.url}/sign-in")
 
 
+@pytest.mark.long
 def test_a_wrong_token_is_refused(bench: PageBench) -> None:
     page = bench.signed_in("tq_0_wrong")
 

@@ -38,7 +38,7 @@ _CLOSE = """    with contextlib.suppress(OSError):  # the transcript is evidence
         transcript.close()
 """
 _COMMIT = "    _commit(log, order, outcome, work, started_at)\n"
-_HISTORY = "            self._write(document, Journal(task_id, forgiven(attempts), fresh=fresh))\n"
+_HISTORY = "            self._write(document, journal_of_retry(task_id, attempts, wish))\n"
 _BACK = "            self._bring_back(task_id)\n"
 _ASIDE = "        set_result_aside(self._layout, self._archive, task_id)\n"
 _NO_NEED = """        # Before the document is back: the next settle may come at once, and adds its own.
@@ -57,8 +57,8 @@ ORDER = (
     Mutation(
         "data is not synced before its name",
         _DURABLE,
-        "            view = view[os.write(fd, view) :]\n        os.fsync(fd)\n",
-        "            view = view[os.write(fd, view) :]\n",
+        "        if sync:\n            os.fsync(fd)\n",
+        "",
         _in_order("once"),
     ),
     Mutation(
@@ -78,7 +78,7 @@ ORDER = (
     Mutation(
         "a replaced file is not synced",
         _DURABLE,
-        "        raise\n    sync_directory(path.parent)\n",
+        "        raise\n    if sync:\n        sync_directory(path.parent)\n",
         "        raise\n",
         _in_order("retry"),
     ),

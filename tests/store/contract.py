@@ -50,6 +50,14 @@ class EngineBench(ABC):
     def delete(self, task_id: str) -> None: ...
 
     @abstractmethod
+    def edit(self, task_id: str, text: str) -> None:
+        """Put a newer text in the place of the document, which may be claimed."""
+
+    @abstractmethod
+    def kept(self, name: str) -> str:
+        """The newer text that is kept under *name*."""
+
+    @abstractmethod
     def state_of(self, task_id: str) -> TaskState | None: ...
 
     @abstractmethod
@@ -145,6 +153,41 @@ class EngineContract(ABC):
         assert bench.result("task-a") == result
         assert bench.text_of("task-a") == "# Text"
         assert bench.engine.queue.claims() == ()
+
+    def test_a_document_edited_while_it_runs_is_kept(self, bench: EngineBench) -> None:
+        """What ran is filed; the newer text stays beside, under a name that does not run."""
+        bench.drop("task-a", "# Old")
+        claim = bench.claim("task-a")
+        bench.edit("task-a", "# New")
+        result = result_of(
+            claim,
+            bench.end(claim),
+            Journal(claim.task_id),
+            state=TaskState.COMPLETED,
+            source="s",
+            workspace=None,
+        )
+
+        assert bench.engine.queue.settle(claim, result) == "edited-task-a.md"
+        settled = bench.result("task-a")
+        assert bench.text_of("task-a") == "# Old"
+        assert bench.kept("edited-task-a.md") == "# New"
+        assert settled is not None
+        assert "edited" in settled.product.notes[0]
+        assert bench.waiting() == []
+
+    def test_a_document_edited_before_a_retry_is_kept_beside(self, bench: EngineBench) -> None:
+        """The same text is tried again; the newer one waits for a person."""
+        bench.drop("task-a", "# Old")
+        claim = bench.claim("task-a")
+        bench.edit("task-a", "# New")
+        bench.end(claim, Outcome(OutcomeKind.FAILED, "no"))
+        newer = bench.engine.queue.release(claim, bench.engine.queue.journal(claim))
+
+        again = bench.claim("task-a")
+        assert bench.engine.queue.task(again).title == "Old"
+        assert newer is not None
+        assert bench.kept(newer) == "# New"
 
     def test_settling_again_changes_nothing(self, bench: EngineBench) -> None:
         """Recovery may repeat it."""

@@ -133,6 +133,7 @@ class MemoryEngine:
         self.results: dict[TaskId, Result] = {}
         self.reports: dict[TaskId, str] = {}
         self.ended: dict[TaskId, tuple[TaskState, bytes]] = {}
+        self.newer: dict[str, bytes] = {}
         self.folders: dict[tuple[TaskId, int], _Attempt] = {}
         self._locks: dict[TaskId, Claim] = {}
         self._journals: dict[TaskId, Journal] = {}
@@ -295,6 +296,10 @@ class MemoryEngine:
         if dropped_as not in self.documents:
             notes = (*result.product.notes, "the document was deleted while the task ran")
             result = replace(result, product=replace(result.product, notes=notes))
+        newer = self._keep_newer(claim)
+        if newer is not None:
+            notes = (*result.product.notes, f"the document was edited; the newer text is kept as {newer}")
+            result = replace(result, product=replace(result.product, notes=notes))
         self.results.setdefault(claim.task_id, result)
         self.reports.setdefault(claim.task_id, report)
         self.documents.pop(dropped_as, None)
@@ -302,15 +307,26 @@ class MemoryEngine:
         self._journals.pop(dropped_as, None)
         self._cancels.discard(dropped_as)
         del self._locks[dropped_as]
-        return None
+        return newer
 
     def release(self, claim: Claim, journal: Journal) -> str | None:
         dropped_as = self._dropped_as(claim)
         if self._locks.get(dropped_as) != claim:
             raise ClaimLost(f"{claim.task_id}: the claim is gone")
         self._journals[dropped_as] = journal
+        newer = self._keep_newer(claim)
+        if newer is not None:
+            self.documents[dropped_as] = self._attempt(claim).snapshot
         del self._locks[dropped_as]
-        return None
+        return newer
+
+    def _keep_newer(self, claim: Claim) -> str | None:
+        present = self.documents.get(self._dropped_as(claim))
+        if present in {None, self._attempt(claim).snapshot}:
+            return None
+        name = f"edited-{self._dropped_as(claim)}.md"
+        self.newer[name] = present or b""
+        return name
 
     def requeue(self, task_id: TaskId, wish: RetryWish = NO_WISH) -> None:
         journal = self._journals.get(task_id)

@@ -47,6 +47,12 @@ class FolderBench(RunnerBench):
         (self.pending / document_of(TaskId(task_id))).unlink()
         self.engine.touch()
 
+    def edit(self, task_id: str, text: str) -> None:
+        self.drop(task_id, text)
+
+    def kept(self, name: str) -> str:
+        return (self.pending / name).read_text()
+
     def state_of(self, task_id: str) -> TaskState | None:
         return self.engine.state_of(TaskId(task_id))
 
@@ -228,22 +234,6 @@ def test_a_large_file_is_rejected_unread(folder: FolderBench) -> None:
     assert (folder.engine.layout.ended(TaskState.FAILED) / "task-big.md").stat().st_size == 50 * 2**20
 
 
-def test_a_document_edited_while_it_runs_is_kept(folder: FolderBench) -> None:
-    """What ran is filed; the newer text stays beside, under a name that does not run."""
-    folder.drop("task-a", "# Old")
-    claim = folder.claim("task-a")
-    (folder.pending / "task-a.md").write_text("# New")
-
-    folder.settle(claim)
-    result = folder.result("task-a")
-
-    assert folder.text_of("task-a") == "# Old"
-    assert (folder.pending / "edited-task-a.md").read_text() == "# New"
-    assert result is not None
-    assert "edited" in result.product.notes[0]
-    assert folder.waiting() == []
-
-
 def test_a_document_deleted_while_it_runs_is_told(folder: FolderBench) -> None:
     """What ran is filed from the snapshot and the result says so."""
     folder.drop("task-a", "# Text")
@@ -256,19 +246,6 @@ def test_a_document_deleted_while_it_runs_is_told(folder: FolderBench) -> None:
     assert folder.text_of("task-a") == "# Text"
     assert result is not None
     assert "deleted" in result.product.notes[0]
-
-
-def test_a_document_edited_before_a_retry_is_kept_beside(folder: FolderBench) -> None:
-    """The same text is tried again; the newer one waits for a person."""
-    folder.drop("task-a", "# Old")
-    claim = folder.claim("task-a")
-    (folder.pending / "task-a.md").write_text("# New")
-    folder.end(claim, Outcome(OutcomeKind.FAILED, "no"))
-    folder.engine.queue.release(claim, folder.engine.queue.journal(claim))
-
-    again = folder.claim("task-a")
-    assert folder.engine.queue.task(again).title == "Old"
-    assert (folder.pending / "edited-task-a.md").read_text() == "# New"
 
 
 def test_a_document_deleted_before_a_retry_stays_deleted(folder: FolderBench) -> None:

@@ -21,6 +21,12 @@ class MemoryBench(RunnerBench):
     def delete(self, task_id: str) -> None:
         del self.engine.documents[TaskId(task_id)]
 
+    def edit(self, task_id: str, text: str) -> None:
+        self.drop(task_id, text)
+
+    def kept(self, name: str) -> str:
+        return self.engine.newer[name].decode()
+
     def state_of(self, task_id: str) -> TaskState | None:
         return self.engine.state_of(TaskId(task_id))
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, cast
 
 from task_queue.domain.artifacts import ArtifactError, demand_name
+from task_queue.domain.attempt.frames import FULL, kept_of
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.model import Claim, RunRecord
 from task_queue.domain.task import TaskId
 from task_queue.platform import durable
-from task_queue.platform.json_files import object_in
 from task_queue.platform.records import encode
 from task_queue.ports.claims import FramesMissingError, KeyedOrder, ToldProgress, WorkerReport
 from task_queue.ports.leased_log import HeldFrames
@@ -24,7 +22,6 @@ from task_queue.store.folder.files import make_attempt, publish_once, read_recor
 from task_queue.store.folder.layout import RUN, Layout
 from task_queue.store.folder.progress import note_progress
 from task_queue.store.folder.records import RunFile, run_bytes
-from task_queue.store.transcript import FULL, decides
 
 ORDER, REPORT = "order.json", "report.json"
 _FULL_TEXT = f'"dir": "note", "raw": "{FULL}"'.encode()
@@ -132,39 +129,15 @@ def _append(path: os.PathLike[str], lines: Sequence[str], *, is_full: bool, room
     fd = os.open(path, _FLAGS, 0o600)
     try:
         size = os.fstat(fd).st_size
-        kept: list[bytes] = []
-        left = room - size
-        for line in lines:
-            data = f"{line}\n".encode(errors="replace")
-            if not is_full and len(data) > left:
-                is_full = True
-                kept.append(_note_of_full(line))
-            if not is_full or decides(_frame_in(line)):
-                kept.append(data)
-                left -= len(data)
-        whole = b"".join(kept)
+        kept = kept_of(lines, room=room - size, is_full=is_full)
+        whole = b"".join(kept.lines)
         written = os.write(fd, whole) if whole else 0
         if written < len(whole):
             os.ftruncate(fd, size)
             raise OSError(28, os.strerror(28), os.fspath(path))
     finally:
         os.close(fd)
-    return is_full
-
-
-def _note_of_full(line: str) -> bytes:
-    """As the agent's own transcript says it, at the time and in the place of *line*, the first that is not kept."""
-    envelope = object_in(line)
-    known = (
-        {} if isinstance(envelope, str) else {key: envelope[key] for key in ("t", "seq") if key in envelope}
-    )
-    return json.dumps({**known, "dir": "note", "raw": FULL}).encode() + b"\n"
-
-
-def _frame_in(line: str) -> Mapping[str, Any] | str:
-    envelope = object_in(line)
-    raw = "" if isinstance(envelope, str) else envelope.get("raw")
-    return cast("dict[str, Any]", raw) if isinstance(raw, dict) else ""
+    return kept.is_full
 
 
 def _whole_lines(path: os.PathLike[str]) -> HeldFrames:
