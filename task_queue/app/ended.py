@@ -123,25 +123,13 @@ def one_line(text: str) -> str:
 
 
 def _where_landed(result: Record) -> str:
-    from task_queue.domain.model import LandingState  # only where something ended
+    from task_queue.domain.work.whereabouts import where_commits_are  # only where something ended
 
-    landing: object = result.get("landing")
-    branch, commits = text_in(result, "branch"), result.get("commits")
-    if isinstance(landing, dict):
-        about = cast("Record", landing)
-        target = text_in(about, "target") or "its target"
-        match text_in(about, "state"):
-            case LandingState.LANDED:
-                return f"landed on {target}"
-            case LandingState.WAITING:
-                return f"waits to land on {target}"
-            case LandingState.UNDONE:
-                return f"undone on {target}"
-            case LandingState.GIVEN_UP:
-                return "its branch was given up"
-            case _:
-                return f"left on {branch or 'its branch'}"
-    if isinstance(commits, list) and commits:
-        number = len(cast("list[object]", commits))
-        return f"{number} commit{'' if number == 1 else 's'}" + (f" on {branch}" if branch else "")
-    return ""
+    landing, commits = result.get("landing"), result.get("commits")
+    about: Record = cast("Record", landing) if isinstance(landing, dict) else {}
+    return where_commits_are(
+        state=(text_in(about, "state") or "") if isinstance(landing, dict) else None,
+        target=text_in(about, "target") or "",
+        branch=text_in(result, "branch"),
+        commits=len(cast("list[object]", commits)) if isinstance(commits, list) else 0,
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
 from task_queue.config import document, edit
 from task_queue.config.document import WORKERS, SourceEntry
+from task_queue.domain.errors import GitError
 from task_queue.domain.source_pause import SourcePause, SourcePauseState, paused_by
 from task_queue.platform import durable
 from task_queue.store.folder.layout import Layout
@@ -61,9 +64,22 @@ class MadeSource:
 @dataclass(frozen=True, slots=True)
 class Initialized:
     config: Path
+    workspace: Path
+    """Resolved."""
     sources: tuple[MadeSource, ...]
     served: bool
     """A source of the configuration is in the workspace; else the usual ones are another project's."""
+    why_in_git: str | None = None
+    """Why git shows the queue's files; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedSource:
+    entry: SourceEntry
+    workspace: Path | None
+    """Where its tasks work, resolved."""
+    why_in_git: str | None
+    """As in ``Initialized``."""
 
 
 def list_sources(installation: Installation) -> SourcesView:
@@ -99,7 +115,7 @@ def add_source(
     repository: str | None = None,
     for_workers: bool = False,
     slots: int | None = None,
-) -> SourceEntry:
+) -> AddedSource:
     """Serve the queue folder *path* (or its ``pending/``); missing folders are made. Raises ConfigError."""
     entry = edit.add_source(
         installation.locations.config,
@@ -112,7 +128,9 @@ def add_source(
         more=_of_workers(repository, for_workers=for_workers, slots=slots),
     )
     record_action(installation, "sources add", source=entry.id, path=str(entry.path))
-    return entry
+    workspace = document.workspace_of(document.read(installation.locations.config), entry)
+    why_in_git = _keep_out_of_git(installation, workspace or entry.queue, [entry.queue])
+    return AddedSource(entry, workspace, why_in_git)
 
 
 def _of_workers(repository: str | None, *, for_workers: bool, slots: int | None) -> dict[str, object]:
@@ -149,10 +167,33 @@ def initialize(installation: Installation, workspace: Path) -> Initialized:
         made.append(MadeSource(source_id, source.queue, is_new))
     record_action(installation, "init", workspace=str(here))
     listed = document.sources_of(document.read(config))
-    return Initialized(config, tuple(made), any(source.queue.is_relative_to(here) for source in listed))
+    served = any(source.queue.is_relative_to(here) for source in listed)
+    why_in_git = _keep_out_of_git(installation, here, (source.queue for source in made))
+    return Initialized(config, here, tuple(made), served, why_in_git)
 
 
 def _create_folders(pending: Path) -> None:
     layout = Layout(pending)
     layout.create()
     durable.make_directory(layout.schedules)
+
+
+def _keep_out_of_git(installation: Installation, workspace: Path, queues: Iterable[Path]) -> str | None:
+    """Let git ignore those of *queues* that are in the repository of *workspace*, as a task does; why it does not."""
+    if not edit.is_in_git(workspace):
+        return None
+    from task_queue.config.environment import agent_environment  # pydantic
+    from task_queue.config.schema import Agent
+    from task_queue.git.exclude import keep_out
+    from task_queue.git.guarding import guarded
+    from task_queue.git.program import Git
+    from task_queue.git.repository import facts
+
+    git = Git(workspace, agent_environment(Agent(), os.environ))
+    try:
+        repository = facts(guarded(git, installation.locations.trusted_programs))
+        if repository is not None and not repository.bare:
+            keep_out(repository, queues)
+    except GitError as error:
+        return error.in_full
+    return None

@@ -30,6 +30,20 @@ def show_rehearsal(installation: Installation, tasks: Sequence[str], *, as_json:
     return 0 if view.finds_nothing else FAILED
 
 
+def show_trial(installation: Installation, source: str) -> int:
+    """Of the set-up and verify commands of *source*; the exit code."""
+    from task_queue.demo.rehearsal import rehearse_source
+
+    with counting_parts() as count:
+        tried = rehearse_source(installation, source, step=count)
+    if tried.problems:
+        render.say("tried once, on a copy; a task would fail, before any work:")
+        render.show(*_problems_of(tried))
+    else:
+        render.say(f"tried once, on a copy: the set-up and {_number(tried.checks, 'check')} pass")
+    return FAILED if tried.problems else 0
+
+
 def _shown(view: RehearsalView) -> Iterator[Renderable]:
     if not view.tasks:
         yield line("Nothing waits.")
@@ -49,6 +63,10 @@ def _shown(view: RehearsalView) -> Iterator[Renderable]:
 def _about(task: RehearsedTask) -> Iterator[Renderable]:
     done = f"{_number(task.checks, 'check')} run, {_number(task.calls, 'call')} asked for"
     yield item(word("failed" if task.problems else "ok"), f"{task.task_id} ({task.source}): {done}", indent=2)
+    yield from _problems_of(task)
+
+
+def _problems_of(task: RehearsedTask) -> Iterator[Renderable]:
     for problem in task.problems:
         yield item(problem.kind, problem.sentence, indent=4, column=_ABOUT)
         if problem.detail:

@@ -13,6 +13,13 @@ from task_queue.app.pausing import Draining
 from task_queue.cli import completing, render
 from task_queue.cli.edge import FAILED
 from task_queue.cli.groups import CommandGroup
+from task_queue.cli.proposing import (
+    offer_commands,
+    say_how_to_write,
+    try_commands,
+    try_option,
+    yes_option,
+)
 from task_queue.cli.render import Part, table, word
 from task_queue.cli.session import as_json_option, pass_installation
 
@@ -75,6 +82,8 @@ def _by(source: app.SourceLine) -> str:
     metavar="N",
     help="With --for-workers: how many of its tasks they may hold at once.  [default: 1]",
 )
+@yes_option
+@try_option
 @pass_installation
 def add(
     installation: Installation,
@@ -86,11 +95,16 @@ def add(
     repository: str | None,
     for_workers: bool,
     slots: int | None,
-) -> None:
-    """Serve the queue folder PATH (or its pending/); missing folders are made."""
+    yes: bool,
+    try_them: bool,
+) -> int:
+    """Serve the queue folder PATH (or its pending/); missing folders are made.
+
+    As init does, it proposes setup and verify commands for what it finds where the tasks work.
+    """
     if slots is not None and not for_workers:
         raise click.UsageError("--slots belongs to --for-workers")
-    entry = app.add_source(
+    added = app.add_source(
         installation,
         path,
         source_id=source_id,
@@ -100,11 +114,22 @@ def add(
         for_workers=for_workers,
         slots=slots,
     )
+    entry = added.entry
     render.say(f"added {entry.id}: {entry.path}")
     if entry.has_own_isolation:
         render.say(
             "its tasks work in checkouts of their own, and are merged (isolation: worktree, landing: merge)"
         )
+    if added.why_in_git is not None:
+        render.note(f"warning: git shows the queue's files: {added.why_in_git}")
+    if added.workspace is not None:
+        proposal = offer_commands(installation.again(), added.workspace, only=entry.id, yes=yes)
+        if proposal is not None:
+            render.say("to write them:")
+            say_how_to_write(proposal)
+        if try_them:
+            return try_commands(installation.again(), added.workspace, only=entry.id)
+    return 0
 
 
 @sources.command()

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -77,7 +77,7 @@ def add_source(
         if project_workspace is not None:
             item["project_workspace"] = str(_real(project_workspace))
         workspace = project_workspace or document.common_workspace(content)
-        if workspace is not None and _is_in_git(Path(workspace)) and not _says_where(content.get("defaults")):
+        if workspace is not None and is_in_git(Path(workspace)) and not _says_where(content.get("defaults")):
             item["defaults"] = dict(_IN_GIT)
     return _named(content, source_id)
 
@@ -120,8 +120,22 @@ def set_workspace(config: Path, workspace: Path, *, now: datetime) -> None:
     with editing(config, now) as content:
         if not content.get("project_workspace"):
             content["project_workspace"] = str(_real(workspace))
-            if _is_in_git(workspace):
+            if is_in_git(workspace):
                 content.setdefault("defaults", dict(_IN_GIT))
+
+
+def set_commands(
+    config: Path, sources: Collection[str], *, setup: Sequence[str], verify: Sequence[str], now: datetime
+) -> None:
+    """Give each of *sources* these set-up and verify commands, where it names none of its own."""
+    with editing(config, now) as content:
+        for item in (each for each in _listed(content) if any(_is(each, name) for name in sources)):
+            if setup:
+                item.setdefault("setup", list(setup))
+            if not item.get("defaults"):
+                item["defaults"] = {}
+            if isinstance(item["defaults"], dict):
+                item["defaults"].setdefault("verify", list(verify))
 
 
 def replace_text(config: Path, text: str, *, instead_of: str) -> None:
@@ -132,6 +146,12 @@ def replace_text(config: Path, text: str, *, instead_of: str) -> None:
         if document.read_text(real) != instead_of:
             raise ConfigError(f"{config}: was changed meanwhile", hint="edit it as it is now")
         durable.replace(real, text.encode())
+
+
+def is_in_git(workspace: Path) -> bool:
+    """By the names above it: git itself is not asked."""
+    real = _real(workspace)
+    return any((folder / ".git").exists() for folder in (real, *real.parents))
 
 
 @contextlib.contextmanager
@@ -160,11 +180,6 @@ def _written_like(text: str, content: dict[str, Any]) -> bytes:
     plain = not text or not text.isascii()
     end = "\n" if not text or text.endswith("\n") else ""
     return (json.dumps(content, indent=2, ensure_ascii=not plain) + end).encode()
-
-
-def _is_in_git(workspace: Path) -> bool:
-    real = _real(workspace)
-    return any((folder / ".git").exists() for folder in (real, *real.parents))
 
 
 def _says_where(defaults: object) -> bool:

@@ -119,6 +119,23 @@ def rehearse(
     )
 
 
+def rehearse_source(installation: Installation, source_id: str, *, step: OnPart = _unheard) -> RehearsedTask:
+    """What a task of the source that asks for nothing would meet: the set-up, and ``verify`` before any work.
+
+    Raises TaskQueueError where nothing can be rehearsed.
+    """
+    find_git()
+    config = installation.config
+    (listed,) = installation.sources(source_id)
+    candidate = _Candidate(listed, TASK, "Nothing is to be done")
+    _prepare_text(installation, config, candidate, f"# {candidate.title}\n".encode(), number=0)
+    with ended_by_signals():
+        found: Mapping[int, RehearsedTask] = (
+            _play(config, [candidate], step) if candidate.part is not None else {}
+        )
+    return found.get(id(candidate)) or _as_found(candidate)
+
+
 def _candidates(installation: Installation, named: Sequence[str]) -> Iterator[_Candidate]:
     circumstances = installation.circumstances(read_all=True)
     wanted = {task_named(name, circumstances.sources) for name in named}
@@ -152,9 +169,21 @@ def _prepare(installation: Installation, config: Config, candidate: _Candidate, 
     try:
         path = candidate.listed.folders.pending / naming.document_of(candidate.task_id)
         data, _ = durable.read_regular(path, limit=MAX_BYTES)
+    except OSError as error:
+        candidate.problems.append(_unreadable(error))
+        return
+    _prepare_text(installation, config, candidate, data, number=number)
+
+
+def _prepare_text(
+    installation: Installation, config: Config, candidate: _Candidate, data: bytes, *, number: int
+) -> None:
+    source = config.source(candidate.listed.id)
+    assert source is not None
+    try:
         task = parse(data, candidate.task_id)
-    except (OSError, TaskFileError) as error:
-        candidate.problems.append(RehearsalProblem("document", f"the document cannot be read: {error}"))
+    except TaskFileError as error:
+        candidate.problems.append(_unreadable(error))
         return
     candidate.title = task.title
     orders = orders_of(installation, config, source.id)
@@ -168,6 +197,10 @@ def _prepare(installation: Installation, config: Config, candidate: _Candidate, 
     candidate.part = PlayedTask(source, text_of(data), settings, workspace, marker)
     if settings.executor == CLAUDE:
         candidate.calls = tried_calls(settings.allow, settings.verify)
+
+
+def _unreadable(error: Exception) -> RehearsalProblem:
+    return RehearsalProblem("document", f"the document cannot be read: {error}")
 
 
 def _play(config: Config, candidates: Sequence[_Candidate], step: OnPart) -> Mapping[int, RehearsedTask]:

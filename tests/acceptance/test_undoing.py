@@ -39,6 +39,7 @@ def test_work_is_taken_back_landed_again_and_reverted(make_agent_rig: MakeAgentR
     rig, repository, before = landed(make_agent_rig, verify=["test ! -e $HOME/fails"])
     tip = git(repository, "rev-parse", "main")
     report = rig.queue() / "reports/task-a.md"
+    assert "**Done, landed on main** " in report.read_text()
     assert "task-queue tasks undo task-a" in report.read_text()
     assert "undo" in json.loads(rig.cli("tasks", "show", "task-a", "--json").stdout)["available_actions"]
 
@@ -58,6 +59,7 @@ def test_work_is_taken_back_landed_again_and_reverted(make_agent_rig: MakeAgentR
     assert git(repository, "rev-parse", "main") == before
     assert (repository / "first.txt").read_text() == "first\n"
     assert (now(rig)["landing"]["state"], now(rig)["attention"], now(rig)["undo"]) == ("undone", [], [])
+    assert "**Done, undone on main** " in report.read_text()
     assert "main was moved back" in report.read_text()
     assert "undone on main" in rig.cli("tasks", "list").stdout
     assert '"type": "undone"' in rig.cli("events", "--json").stdout

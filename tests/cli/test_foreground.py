@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +96,8 @@ def test_init_ends_with_what_is_missing(bench: Bench) -> None:
         "no command proves the work (verify)",
         "no service starts the tasks",
     ]
+    program = shlex.split(missing[1].partition(": ")[2])[0]
+    assert shutil.which(program, path=bench.environ["PATH"]), "the program to log in with is there"
     command = missing[2].partition(": ")[2]
     done = subprocess.run(
         ["sh", "-c", command.replace("task-queue", f"{sys.executable} -m task_queue.cli")],

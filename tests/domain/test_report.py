@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from task_queue.domain.attempt.needs import attention_of
 from task_queue.domain.attention import Attention, AttentionKind
 from task_queue.domain.document.choices import Isolation
-from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
+from task_queue.domain.model import Attempt, LandingState, OutcomeKind, Result, WorkProduct
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.domain.work.report import report_of
 
@@ -63,11 +65,28 @@ def test_an_audited_task_tells_everything() -> None:
                 {"severity": "major", "file": "a.py", "line": 3, "issue": "no zero", "fix": "add it"}
             ],
         },
-        {"round": 2, "verdict": "pass", "summary": "All there.", "findings": []},
+        {
+            "round": 2,
+            "verdict": "pass",
+            "summary": "All there.",
+            "findings": [],
+            "checks_run": [
+                {"command": "make test", "exit_code": 0, "note": ""},
+                {"command": "ls `x`", "note": "*all*"},
+            ],
+        },
     ]
     result = a_result(
         audit={"verdict": "pass", "summary": "All there.", "rounds": rounds},
-        verification=({"command": "make test", "exit_code": 0, "duration_ms": 1200},),
+        verification=(
+            {
+                "command": "make test",
+                "exit_code": 0,
+                "duration_ms": 1200,
+                "tail": "....\n298 passed in 1.1s\n",
+            },
+        ),
+        landing={"state": LandingState.LANDED, "target": "main", "reason": "it is in main (fast-forward)"},
         changed_judges=("tests/test_a.py (changed)",),
         commits=("a" * 40, "b" * 40),
         branch="task-queue/task-20260207-add",
@@ -173,6 +192,67 @@ def test_a_rejected_document_is_to_be_corrected() -> None:
 
     assert "correct the document" in page
     assert "what is this" in page
+    assert "## What changed" not in page
+    assert "## Verification" not in page
+
+
+@pytest.mark.parametrize(
+    ("made", "headline"),
+    [
+        ({"landing": {"state": "landed", "target": "main"}, "commits": ("a",)}, "Done, landed on main"),
+        (
+            {"landing": {"state": "waiting", "target": "main"}, "commits": ("a",)},
+            "Done, waits to land on main",
+        ),
+        ({"landing": {"state": "left"}, "branch": "b", "commits": ("a",)}, "Done, left on b"),
+        ({"landing": {"state": "undone", "target": "main"}, "commits": ("a",)}, "Done, undone on main"),
+        ({"landing": {"state": "given_up"}, "commits": ("a",)}, "Done, its branch was given up"),
+        ({"branch": "main", "commits": ("a", "b")}, "Done, 2 commits on main"),
+        ({"file_count": 2, "stat": "2 files"}, "Done, in files that are not committed"),
+        ({"base_commit": "a"}, "Done, nothing changed"),
+        ({}, "Done"),
+        ({"success": False, "isolation": Isolation.WORKTREE, "base_commit": "a"}, "Not done, nothing landed"),
+        ({"success": False, "file_count": 2}, "Not done"),
+    ],
+)
+def test_the_headline_says_where_the_work_is(made: dict[str, Any], headline: str) -> None:
+    page = report_of(a_result(**made), title="x", asked="x")
+
+    assert page.splitlines()[2].startswith(f"**{headline}** (succeeded)")
+
+
+def test_a_task_that_was_not_finished_says_nothing_untrue() -> None:
+    """Which checks and which audit it would have had is not known: only what was not done is said."""
+    result = a_result(
+        success=False,
+        outcome=OutcomeKind.CRASHED,
+        workspace=None,
+        prompts={"implementer": "sha256:" + "a" * 64 + " packaged"},
+    )
+
+    page = report_of(result, title="x", asked="x")
+
+    assert "Where it worked is not recorded." in page
+    assert "No command was run that would prove the work." in page
+    for untrue in ("no workspace", "were given", "without an audit", "workflow"):
+        assert untrue not in page
+
+
+def test_what_passed_says_how_much_there_was() -> None:
+    """Its last line that says something, cut; a failed check has all of its end."""
+    checks = (
+        {"command": "a", "exit_code": 0, "tail": "x\n298 passed\n\n"},
+        {"command": "b", "exit_code": 0, "tail": "y" * 500},
+        {"command": "c", "exit_code": 0, "tail": " \n"},
+        {"command": "d", "exit_code": 1, "tail": "one\ntwo"},
+    )
+
+    page = report_of(a_result(verification=checks), title="x", asked="x")
+
+    assert "- passed: `a` (0.0 s): `298 passed`\n" in page
+    assert f"- passed: `b` (0.0 s): `{'y' * 160}…`\n" in page
+    assert "- passed: `c` (0.0 s)\n" in page
+    assert "- FAILED, failed with exit code 1: `d` (0.0 s)\n\n```text\none\ntwo\n```\n" in page
 
 
 def test_foreign_text_cannot_become_structure() -> None:

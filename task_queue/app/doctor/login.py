@@ -25,7 +25,7 @@ _QUIETLY = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFI
 def agent_cli(config: Config | None) -> Iterator[DoctorCheck]:
     """The program that the tasks would start, and, in the environment that they have, its login."""
     named = config.agent.cli_path if config else None
-    cli = named or _bundled() or _on_path()
+    cli = named or found_cli()
     if named is not None and not os.access(named, os.X_OK):
         yield DoctorCheck(
             "problem", f"agent.cli_path {named} is not a program", "correct or remove agent.cli_path"
@@ -38,6 +38,11 @@ def agent_cli(config: Config | None) -> Iterator[DoctorCheck]:
         yield DoctorCheck("ok", f"the agent's CLI is {cli}")
         if config is not None:
             yield _login(config.agent, cli)
+
+
+def found_cli() -> Path | None:
+    """The agent's program where the configuration names none."""
+    return _bundled() or _on_path()
 
 
 def _login(agent: Agent, cli: Path) -> DoctorCheck:

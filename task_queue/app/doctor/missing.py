@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,26 +18,26 @@ from task_queue.config import document
 from task_queue.domain.secrets import is_secret
 
 _CLOUD = "CLAUDE_CODE_USE_"
+_AN_EXAMPLE = """task-queue config set defaults.verify '["pytest -q"]'"""
 
 
-def missing(installation: Installation) -> tuple[DoctorCheck, ...]:
-    """Of a login, a verify command and the service those that are not there, each with what to type."""
-    return tuple(_found(installation))
+def missing(installation: Installation, *, to_prove: str = _AN_EXAMPLE) -> tuple[DoctorCheck, ...]:
+    """Of a login, a verify command and the service those that are not there, each with what to type.
+
+    *to_prove* is what to type for a verify command.
+    """
+    return tuple(_found(installation, to_prove))
 
 
-def _found(installation: Installation) -> Iterator[DoctorCheck]:
-    if not _has_login(installation.section("agent")):
-        yield DoctorCheck(
-            "warning", "no login of the agent was found", "claude auth login, then: task-queue doctor"
-        )
+def _found(installation: Installation, to_prove: str) -> Iterator[DoctorCheck]:
+    agent = installation.section("agent")
+    if not _has_login(agent):
+        log_in = f"{_program(agent)} auth login, then: task-queue doctor"
+        yield DoctorCheck("warning", "no login of the agent was found", log_in)
     sources = document.sources_of(installation.content)
     layers = [installation.content.get("defaults"), *(source.defaults for source in sources)]
     if not any(isinstance(layer, dict) and cast("dict[str, Any]", layer).get("verify") for layer in layers):
-        yield DoctorCheck(
-            "warning",
-            "no command proves the work (verify)",
-            """task-queue config set defaults.verify '["pytest -q"]'""",
-        )
+        yield DoctorCheck("warning", "no command proves the work (verify)", to_prove)
     unit = service.user_units() / service.UNIT
     if not unit.exists() and not daemon_from(installation.locations.daemon_state)[0].running:
         yield DoctorCheck(
@@ -43,6 +45,18 @@ def _found(installation: Installation) -> Iterator[DoctorCheck]:
             "no service starts the tasks",
             "task-queue service install, or run it yourself: task-queue daemon",
         )
+
+
+def _program(agent: Mapping[str, object]) -> str:
+    """What the agent's program is called in a shell: the one that is bundled is not on PATH."""
+    named = agent.get("cli_path")
+    if isinstance(named, str) and named:
+        return shlex.quote(named)
+    if shutil.which("claude") is not None:
+        return "claude"
+    from task_queue.app.doctor.login import found_cli  # pydantic
+
+    return shlex.quote(str(found_cli() or "claude"))
 
 
 def _has_login(agent: Mapping[str, object]) -> bool:

@@ -18,12 +18,14 @@ from task_queue.domain.markdown import code, escaped, fenced
 from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
 from task_queue.domain.permission.profiles import DeniedBy
 from task_queue.domain.permission.rules import call_of
-from task_queue.domain.work.audit import Finding, Verdict, Void, read_verdict
+from task_queue.domain.work.audit import CheckRun, Finding, Verdict, Void, read_verdict
 from task_queue.domain.work.verification import Check
+from task_queue.domain.work.whereabouts import where_work_is
 
 _MOST_LISTED = 100
 _MAX_QUOTED_CHARS = 20_000
 _MOST_EVIDENCE_CHARS = 2000
+_MOST_LINE_CHARS = 160
 _LEAST_TOLD_USD = 0.005
 """Less than a cent would be shown as none."""
 _JUDGES = "Files that judge the work, changed by it"
@@ -36,8 +38,8 @@ def report_of(result: Result, *, title: str, asked: str) -> str:
         _head(result, title),
         _section("Look at this first", _bullets((*_needs(result), *_warnings(result)))),
         _section("What was asked", _quoted(asked)),
-        _section("What changed", "\n\n".join(_changes(product))),
-        _section("Verification", _verification(product)),
+        _section("What changed", "\n\n".join(_changes(product)) if _has_begun(result) else ""),
+        _section("Verification", _verification(result)),
         _section(_JUDGES, _bullets(map(code, product.changed_judges), total=len(product.changed_judges))),
         _section("Audit", _audit(product.audit or {})),
         _section("Time and cost", _costs(result)),
@@ -55,22 +57,28 @@ def _head(result: Result, title: str) -> str:
     last = result.attempts[-1] if result.attempts else None
     reason = result.error or (last.reason if last else "")
     when = f"{result.started_at:%Y-%m-%d %H:%M} to {result.completed_at:%Y-%m-%d %H:%M %z}"
-    where = (
-        f"Task {code(result.task_id)} of source {code(result.source)}, attempt {last.number if last else 0}"
+    about = (
+        f"Task {code(result.task_id)} of source {code(result.source)}, attempt {last.number if last else 0}",
+        *_workflow(result),
+        when,
     )
+    work = ", ".join(filter(None, ("Done" if result.success else "Not done", escaped(where_work_is(result)))))
     return (
         f"# {escaped(title) or escaped(result.task_id)}\n\n"
-        f"**{'Done' if result.success else 'Not done'}** ({escaped(result.outcome)}): {escaped(reason)}\n\n"
-        f"{where}, workflow {_workflow(result.product)}, {when}."
+        f"**{work}** ({escaped(result.outcome)}): {escaped(reason)}\n\n"
+        f"{', '.join(about)}."
     )
 
 
-def _workflow(product: WorkProduct) -> str:
+def _workflow(result: Result) -> Iterator[str]:
+    """Nothing where the task ended before that could be seen: an auditor comes last."""
+    product = result.product
     if product.audit is not None:
-        return "audited"
-    if not product.prompts:
-        return "without an agent's prompts"
-    return "skill" if "task-worker" in product.prompts else "without an audit"
+        yield "workflow audited"
+    elif "task-worker" in product.prompts:
+        yield "workflow skill"
+    elif result.success:
+        yield "workflow without an audit" if product.prompts else "workflow without an agent's prompts"
 
 
 def _needs(result: Result) -> Iterator[str]:
@@ -89,9 +97,15 @@ def _warnings(result: Result) -> Iterator[str]:
         yield f"Changed files that judge the work: {len(product.changed_judges)}, see below."
 
 
+def _has_begun(result: Result) -> bool:
+    """A document that was rejected never came to an agent."""
+    return result.outcome is not OutcomeKind.REJECTED or result.product.workspace is not None
+
+
 def _changes(product: WorkProduct) -> Iterator[str]:
     own = " (own working tree)" if product.isolation is Isolation.WORKTREE else ""
-    lines = [f"In {code(product.workspace or 'no workspace')}{own}."]
+    where = f"In {code(product.workspace)}{own}." if product.workspace else "Where it worked is not recorded."
+    lines = [where]
     if product.branch:
         since = f", from {code(product.base_commit[:12])}" if product.base_commit else ""
         lines.append(f"Branch {code(product.branch)}{since}.")
@@ -127,16 +141,28 @@ def _commits(product: WorkProduct) -> Iterator[str]:
         yield " ".join(part for part in (code(commit[:12]), escaped(subject), by) if part)
 
 
-def _verification(product: WorkProduct) -> str:
+def _verification(result: Result) -> str:
+    """What succeeded without a check had none; what failed may have ended before its checks."""
+    product = result.product
     if not product.verification:
-        return "No commands were given that would prove the work."
+        if result.success:
+            return "No commands were given that would prove the work."
+        return "No command was run that would prove the work." if _has_begun(result) else ""
     blocks: list[str] = list(_baseline(product.baseline or {}))
     for check in map(_check, product.verification):
         mark = "passed" if check.passed else f"FAILED, {escaped(check.verdict)}"
-        blocks.append(f"- {mark}: {code(check.command)} ({_span(timedelta(milliseconds=check.duration_ms))})")
+        took = _span(timedelta(milliseconds=check.duration_ms))
+        said = _last_line(check.tail) if check.passed else ""
+        blocks.append(f"- {mark}: {code(check.command)} ({took}){f': {code(said)}' if said else ''}")
         if not check.passed and check.tail.strip():
             blocks.append(_quoted(check.tail))
     return "\n\n".join(blocks)
+
+
+def _last_line(tail: str) -> str:
+    """Where most programs say how many checks there were."""
+    line = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+    return line if len(line) <= _MOST_LINE_CHARS else f"{line[:_MOST_LINE_CHARS]}…"
 
 
 def _baseline(found: Mapping[str, Any]) -> Iterator[str]:
@@ -182,6 +208,7 @@ def _round(record: Mapping[str, Any]) -> str:
                 f"{head}{verdict.decision}",
                 f"The auditor: {escaped(verdict.summary)}{overruled}",
                 _bullets(map(_finding, verdict.findings)),
+                _bullets(map(_run, verdict.checks_run)),
                 _bullets(
                     f"{'met' if each.met else 'NOT met'}: {escaped(each.text)}"
                     + (f" ({escaped(each.evidence)})" if each.evidence.strip() else "")
@@ -189,6 +216,12 @@ def _round(record: Mapping[str, Any]) -> str:
                 ),
             )
             return "\n\n".join(block for block in blocks if block)
+
+
+def _run(run: CheckRun) -> str:
+    ended = f", exit code {run.exit_code}" if run.exit_code is not None else ""
+    note = f": {escaped(run.note)}" if run.note.strip() else ""
+    return f"says it ran {code(run.command)}{ended}{note}"
 
 
 def _finding(finding: Finding) -> str:
