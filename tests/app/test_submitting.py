@@ -83,7 +83,7 @@ def test_a_task_that_ended_meanwhile_is_not_made_again(bench: Bench, monkeypatch
         with pytest.raises(Killed):
             _submit(bench)
     name = _documents(bench)[0]
-    bench.layout().log(name.removesuffix(".md")).mkdir(parents=True)  # type: ignore[arg-type] # a task's id
+    (bench.layout().log(name.removesuffix(".md")) / "attempt-1").mkdir(parents=True)  # type: ignore[arg-type] # a task's id
     (bench.layout().pending / name).unlink()
     with pytest.raises(TaskQueueError, match="there is no task"):
         _submit(bench)
