@@ -63,7 +63,7 @@ class ClaimsBench(ABC):
             task_source_directories=list(sources.values()),
             settle_seconds=0,
             sweep_seconds=3600,
-            limits={"transcript_mb": 1},
+            limits={"transcript_mb": 1, **keys.pop("limits", {})},
             **keys,
         )
 
