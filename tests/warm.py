@@ -106,7 +106,8 @@ def start_cli(
 
 
 def _is_told_at_its_start(env: Mapping[str, str]) -> bool:
-    return any(name.startswith(_FIXED_AT_START) and name != "PYTHONPATH" for name in env)
+    told = {name: value for name, value in env.items() if name.startswith(_FIXED_AT_START)}
+    return told not in ({}, {"PYTHONPATH": str(ROOT)})
 
 
 def _memory() -> IO[bytes]:
