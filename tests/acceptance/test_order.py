@@ -131,10 +131,12 @@ def test_one_workspace_has_one_task_at_a_time_and_starts_are_apart(make_rig: Mak
         lambda: dict(waiting(rig)) == {"task-b": why, "task-c": why}, what="the list says why both wait"
     )
     (rig.workspace / "go").touch()
-    starts = sorted(
-        datetime.fromisoformat(rig.result(f"task-{source}", source=source)["started_at"]) for source in "abc"
-    )
+    for source in "abc":
+        rig.result(f"task-{source}", source=source)
+    told = rig.cli("events", "--json", "--type", "claimed", check=True).stdout
+    starts = [datetime.fromisoformat(json.loads(each)["at"]) for each in told.splitlines()]
 
+    assert len(starts) == 3
     assert rig.side_effects("order") == ["began", "alone", "alone"]
     assert min(after - before for before, after in pairwise(starts)) > timedelta(seconds=0.9)
 
