@@ -1,16 +1,17 @@
--- Tasks on their way between a folder and the fleet. The id is what makes a move that is done again the same one.
-CREATE TABLE move (
-    id uuid PRIMARY KEY,
-    way text NOT NULL CHECK (way IN ('import', 'export')),
-    source text NOT NULL,
-    name text NOT NULL,
-    -- By an id that is kept in it; "place" is for people.
-    folder uuid NOT NULL,
-    place text NOT NULL,
-    at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE INDEX move_of_folder ON move (folder);
+-- "changed" is the transaction that wrote the row last: who looks again reads the rows of those that were not over at its
+-- last look, and not all that wait.
+ALTER TABLE task ADD COLUMN changed xid8 NOT NULL DEFAULT pg_current_xact_id();
+CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.changed := pg_current_xact_id();
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER task_written BEFORE UPDATE ON task FOR EACH ROW EXECUTE FUNCTION note_change();
+CREATE INDEX task_changed ON task (changed);
 
--- Of a task that leaves: it waits, and no host claims it, until it has arrived and the row goes.
-ALTER TABLE task ADD COLUMN move uuid REFERENCES move, ADD CHECK (move IS NULL OR state = 'pending');
-CREATE INDEX task_leaving ON task (move) WHERE move IS NOT NULL;
+-- All rows of a name, and all numbered records of one: whatever else a source has had.
+CREATE INDEX task_named ON task (source, name, id);
+CREATE INDEX task_numbered ON task (source, record text_pattern_ops);
+CREATE INDEX task_open_numbered ON task (source, name text_pattern_ops) WHERE state IN ('pending', 'running');
+CREATE INDEX task_noted ON task (source) WHERE dedupe IS NOT NULL AND state IN ('pending', 'running');
