@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from task_queue.app.fleet import FleetPlace, demand_psycopg, ready
 from task_queue.app.installation import Installation
@@ -57,12 +57,13 @@ def join_fleet(
     }
     with edit.editing(config, installation.now()) as content:
         content[_KEY] = section if slots is None else {**section, "slots": slots}
-        listed = content.get("capabilities")
-        has = tuple(dict.fromkeys((*(listed if isinstance(listed, list) else ()), *tags)))
+        listed: object = content.get("capabilities")
+        own = map(str, cast("list[object]", listed)) if isinstance(listed, list) else ()
+        has = tuple(dict.fromkeys((*own, *tags)))
         if has:
             content["capabilities"] = list(has)
     record_action(installation, "fleet join", host=host)
-    return JoinedFleet(name, where, host, tuple(map(str, has)), str(config))
+    return JoinedFleet(name, where, host, has, str(config))
 
 
 def membership_of(locations: Locations, config: Config) -> Fleet | None:

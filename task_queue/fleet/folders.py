@@ -56,6 +56,10 @@ class HostFolders:
     def is_gone(self, name: TaskId) -> bool:
         return not os.path.lexists(self._document(name))
 
+    def has_artifacts(self, name: TaskId) -> bool:
+        """Whether files were handed in with a document of our own."""
+        return os.path.lexists(self.own.layout.artifacts(name))
+
     def journal_of(self, name: TaskId) -> Journal | None:
         with _available():
             journal = self._archive.journal_beside(naming.document_of(name))

@@ -28,6 +28,11 @@ def submit(database: Database, source: str, task_id: TaskId, document: bytes) ->
         ) from error
 
 
+_WITH_FILES = (
+    "files were handed in with it, and those stay on this machine: give it to a source without a repository"
+)
+
+
 class Intake:
     """Brings what lies in a folder of *host* into the fleet, and what a person changes there.
 
@@ -35,8 +40,10 @@ class Intake:
     name taken until its document has left the folder.
     """
 
-    def __init__(self, host: str, folders: HostFolders, rows: SourceRows) -> None:
-        self._host, self._folders, self._rows = host, folders, rows
+    def __init__(self, host: str, folders: HostFolders, rows: SourceRows, *, is_shared: bool) -> None:
+        self._host, self._folders, self._rows, self._is_shared = host, folders, rows, is_shared
+        self.left_out: dict[TaskId, str] = {}
+        """Why documents stay out of the fleet."""
         self._seen: dict[TaskId, object] = {}
         """How each document was when it was brought in."""
 
@@ -48,8 +55,11 @@ class Intake:
         }
         for name in self._seen.keys() - present.keys():
             del self._seen[name]
+        self.left_out = {
+            name: _WITH_FILES for name in present if self._is_shared and self._folders.has_artifacts(name)
+        }
         for name, stamp in present.items():
-            if self._seen.get(name) != stamp and self._bring_in(name):
+            if name not in self.left_out and self._seen.get(name) != stamp and self._bring_in(name):
                 self._seen[name] = stamp
         for name in survey.cancelled:
             self._bring_in(name)

@@ -48,6 +48,8 @@ class JoinedSource:
     clock: Clock
     slots: int
     """Of the host."""
+    is_shared: bool
+    """Other hosts may carry its tasks out."""
 
 
 class JoinedQueue:
@@ -265,7 +267,7 @@ class JoinedEngine:
         )
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
         self._closed = closed
-        self._intake = Intake(source.host, source.folders, source.rows)
+        self._intake = Intake(source.host, source.folders, source.rows, is_shared=source.is_shared)
         self._queue = JoinedQueue(source)
         self.queue, self.attempts = self._queue, JoinedAttempts(source.folders)
         self.requests = JoinedRequests(source.folders, self._queue)
@@ -304,11 +306,12 @@ class JoinedEngine:
         waits = is_free or not len(found.waiting)
         unfit = tuple(each for each in own.rejected if found.has(each[0]))
         rejected = (*found.rejected, *unfit)
+        left_out = tuple((naming.document_of(name), why) for name, why in self._intake.left_out.items())
         self._queue.unwanted = frozenset((*found.cancelled, *(name for name, _ in rejected)))
         return Survey(
             found.waiting if is_free else Backlog(),
             rejected,
-            ignored=own.ignored,
+            ignored=(*own.ignored, *left_out) if left_out else own.ignored,
             cancelled=found.cancelled,
             locks=self._queue.locks() or found.locks,
             look_again_after=own.look_again_after if waits else _LOOK_WHILE_TAKEN_S,

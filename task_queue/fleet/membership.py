@@ -60,7 +60,7 @@ class Membership:
 
     def start(self, daemon: FleetDaemon) -> None:
         durable.make_directory(self._folder)
-        self._turn(daemon)  # so that a daemon whose database answers serves as soon as it is up
+        self.turn(daemon)  # so that a daemon whose database answers serves as soon as it is up
         self._thread = threading.Thread(target=self._serve, args=(daemon,), name="fleet", daemon=True)
         self._thread.start()
 
@@ -93,7 +93,15 @@ class Membership:
             source.id, self._host, folders, rows, transcript_of=transcript_of, clock=self._clock, emit=emit
         )
         joined = JoinedSource(
-            self._host, self.life, engines.now, folders, rows, mirror, self._clock, self._slots
+            self._host,
+            self.life,
+            engines.now,
+            folders,
+            rows,
+            mirror,
+            self._clock,
+            self._slots,
+            is_shared=source.repository is not None,
         )
         return JoinedEngine(joined, closed=partial(self._shared.pop, source.id, None))
 
@@ -114,12 +122,13 @@ class Membership:
     def _serve(self, daemon: FleetDaemon) -> None:
         while not self._stopping.wait(_TURN_S):
             try:
-                self._turn(daemon)
+                self.turn(daemon)
             except Exception:  # a defect: said, and what runs is ended once the lease is over
                 log.exception("fleet not looked at")
                 self._hold_if_silent(daemon)
 
-    def _turn(self, daemon: FleetDaemon) -> None:
+    def turn(self, daemon: FleetDaemon) -> None:
+        """Show that this host lives, and look at the others. About once a second, by one thread."""
         try:
             if self._life is None:
                 self._join()

@@ -59,6 +59,12 @@ class Machine(Rig):
         return [line for each in view["sources"] if each["id"] == source for line in each["running"]]
 
 
-def noting(starts: Path, name: str, *more: str, **keys: object) -> str:
-    """A task that appends its name and its host's home to *starts* when it begins."""
-    return command_document("\n".join([f'echo "{name} $HOME" >> {starts}', *more]), **keys)
+def noting(notes: Path, name: str, *more: str, takes: bool = False, **keys: object) -> str:
+    """A task that appends a line to *notes* when it begins: its name and its host's home.
+
+    *takes*: one when it ends, too, and each says which it is, and when: seconds since the machine was started.
+    """
+    if not takes:
+        return command_document("\n".join([f'echo "{name} $HOME" >> {notes}', *more]), **keys)
+    note = f'read up rest < /proc/uptime; echo "{{}} {name} $HOME $up" >> {notes}'
+    return command_document("\n".join([note.format("start"), *more, note.format("end")]), **keys)
