@@ -41,7 +41,7 @@ class HostFolders:
         return self.guests if is_guest else self.own
 
     def claim_on(self, name: TaskId) -> Claim | None:
-        """What the lock of a document of our own says."""
+        """What the lock of a document of the own folder says."""
         document = naming.document_of(name)
         return next((claim for claim in self.own.queue.claims() if claim.document == document), None)
 
@@ -57,7 +57,7 @@ class HostFolders:
         return not os.path.lexists(self._document(name))
 
     def has_artifacts(self, name: TaskId) -> bool:
-        """Whether files were handed in with a document of our own."""
+        """Whether files were handed in with a document of the own folder."""
         return os.path.lexists(self.own.layout.artifacts(name))
 
     def journal_of(self, name: TaskId) -> Journal | None:
@@ -70,7 +70,7 @@ class HostFolders:
             return self._archive.free_record(name)
 
     def has_ended(self, record: TaskId, result: Result) -> bool:
-        """Whether our own folder says just that of the task."""
+        """Whether the own folder says just that of the task."""
         with _available():
             known = self._archive.result_of(record)
             is_filed = self._archive.ended_state(record) is not None
@@ -90,7 +90,7 @@ class HostFolders:
         self.own.survey()
 
     def write_history(self, row: TaskRow) -> None:
-        """Let our own folder say of a task what the row says, so that the next claim is of the record of the row."""
+        """Let the own folder say of a task what the row says, so that the next claim is of the record of the row."""
         beside = self.journal_of(row.name)
         wanted = row.journal or (None if self.free_record(row.name) == row.record else Journal(row.record))
         if (beside is None and wanted is None) or beside == wanted:
@@ -101,7 +101,7 @@ class HostFolders:
             self.own.touch(naming.journal_of(naming.document_of(row.name)))
 
     def receive(self, row: TaskRow) -> None:
-        """Lay a guest into its folder."""
+        """Put a guest into its folder."""
         document = naming.document_of(row.name)
         with _available():
             self._write_journal(self.guests, row)

@@ -34,7 +34,7 @@ _WITH_FILES = (
 
 
 class Intake:
-    """Brings what lies in a folder of *host* into the fleet, and what a person changes there.
+    """Brings what is in a folder of *host* into the fleet, and what a person changes there.
 
     At most once, whatever is killed: the row is there before anything follows from it, and what has ended keeps its
     name taken until its document has left the folder.

@@ -144,7 +144,7 @@ class Membership:
                 daemon.wake()
         except ClaimLost as error:
             self._why_not = str(error)
-            log.error("fenced error=%s", error)  # noqa: TRY400 - it is no defect
+            log.error("fenced error=%s", error)  # noqa: TRY400 - the message says all
             self._hold(daemon)
             if daemon.is_idle():
                 self._life = self._lifeline = None

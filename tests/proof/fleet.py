@@ -87,7 +87,7 @@ class Fleet:
     """*names* of hosts; the first one takes tasks in, the last one alone has the capability ``gpu``."""
 
     def __init__(self, home: Path, cluster: Cluster, names: Sequence[str], sources: Sequence[str]) -> None:
-        self.cluster, self.sources = cluster, tuple(sources)
+        self.cluster, self.sources = cluster, list(sources)
         self.notes = home / "starts"
         self.database = Database(fleet_address(cluster.url))
         set_up(self.database, None)
