@@ -230,6 +230,15 @@ def _read(option: str, reader: Callable[[str], _Read], text: str) -> _Read:
         raise TaskQueueError(f"{option}: {error}") from None
 
 
+def demand_psycopg() -> None:
+    """Raises ConfigError."""
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "the Python package psycopg is not installed beside task-queue",
+            hint="install it: pip install 'task-queue[fleet]'",
+        )
+
+
 @contextmanager
 def ready(place: FleetPlace) -> Generator[tuple[Database, FoundFleet]]:
     """With tables that this release uses. Raises ConfigError, FleetError, EngineUnavailable."""
@@ -242,11 +251,7 @@ def ready(place: FleetPlace) -> Generator[tuple[Database, FoundFleet]]:
 @contextmanager
 def _database(place: FleetPlace, *, upgrades: bool = False) -> Generator[Database]:
     """*upgrades*: it may take any time."""
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "the Python package psycopg is not installed beside task-queue",
-            hint="install it: pip install 'task-queue[fleet]'",
-        )
+    demand_psycopg()
     from task_queue.fleet.address import fleet_address
     from task_queue.fleet.database import PATIENCE_S, Database
 

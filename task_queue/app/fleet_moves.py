@@ -20,7 +20,7 @@ from task_queue.app.user_actions import record_action
 from task_queue.config.document import SourceEntry, max_pending_of
 from task_queue.domain.document.moving import Movable, dependencies_first, why_it_would_be_parted
 from task_queue.domain.document.taskfile import parse
-from task_queue.domain.errors import EngineUnavailable, TaskFileError, TaskMovedOn
+from task_queue.domain.errors import EngineUnavailable, TaskFileError, TaskMovedOn, TaskQueueError
 from task_queue.domain.task import TaskId
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.moves import FolderMoves, MoveWay, StagedMove, StaysError
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 MoveCounter = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
+
+
+_NO_REPOSITORY = "its source has no repository: no other host carries its tasks out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,21 @@ def import_tasks(
     ConfigError, FleetError, EngineUnavailable.
     """
     entries = _entries(installation, source)
+    host = _own_host(installation)
+    if host is not None:
+        raise TaskQueueError(
+            f"this machine is host '{host}' of a fleet: its daemon brings in what waits in its folders",
+            hint="start the daemon: task-queue daemon",
+        )
     with _opened(place, entries, dry_run=dry_run) as opened:
         here = installation.circumstances(read_all=True).snapshots
         candidates: list[Movable] = []
         for entry in entries:
             survey = here.survey(entry.id)
+            if entry.repository is None:
+                for task in survey.waiting:
+                    opened.stay(entry.id, task.id, _NO_REPOSITORY)
+                continue
             candidates += [Movable(entry.id, task.id, task.depends_on) for task in survey.waiting]
             for task_id, why in (
                 *survey.rejected,
@@ -114,10 +127,16 @@ def export_tasks(
     As ``import_tasks``.
     """
     entries = _entries(installation, source)
+    host, circumstances = _own_host(installation), installation.circumstances()
+    if host is not None and circumstances.daemon.running:
+        raise TaskQueueError(
+            f"the daemon of this machine is host '{host}' of the fleet, and would bring the tasks in again",
+            hint="stop it, and remove 'fleet' from the configuration before it starts again",
+        )
     with _opened(place, entries, dry_run=dry_run) as opened:
         from task_queue.fleet.moves import knows_any, resting_in
 
-        here = installation.circumstances().snapshots
+        here = circumstances.snapshots
         everywhere = [entry.id for entry in installation.entries()]
         room: dict[str, int] = {}
         candidates: list[Movable] = []
@@ -125,7 +144,11 @@ def export_tasks(
             survey = here.survey(entry.id)
             waiting = len(survey.waiting) + len(survey.unread)
             room[entry.id] = max_pending_of(installation.content, entry) - waiting
+            if host is not None:
+                opened.take_back(entry.id, host, dry_run=dry_run)
             for task in resting_in(opened.database, entry.id):
+                if task.in_folder_of == host is not None:
+                    continue
                 if task.why_tied is None:
                     candidates.append(Movable(entry.id, task.task_id, _depends_on(task)))
                 else:
@@ -170,6 +193,17 @@ class _OpenMoves:
                     self.finished.append(MovedTask(source.id, task_id))
                 else:
                     self.stay(source.id, task_id, why)
+
+    def take_back(self, source: str, host: str, *, dry_run: bool) -> None:
+        """What came into the fleet by the folder of this machine, whose name there is *host*."""
+        from task_queue.fleet.moves import hand_back
+
+        for key in (source, f"{source}@{host}"):
+            for task in hand_back(self.database, key, host, dry_run=dry_run):
+                if task.why_kept is None:
+                    self.moved.append(MovedTask(source, task.task_id))
+                else:
+                    self.stay(source, task.task_id, task.why_kept)
 
     def move_each(
         self,
@@ -217,6 +251,12 @@ def _opened(place: FleetPlace, entries: Iterable[SourceEntry], *, dry_run: bool)
 def _entries(installation: Installation, source: str | None) -> tuple[SourceEntry, ...]:
     installation.demand_trust()
     return installation.entries() if source is None else (installation.entry(source),)
+
+
+def _own_host(installation: Installation) -> str | None:
+    """The name of this machine in the fleet that it has joined."""
+    name = installation.section("fleet").get("host")
+    return name if isinstance(name, str) else None
 
 
 def _depends_on(task: Resting) -> tuple[TaskId, ...]:

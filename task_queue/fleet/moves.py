@@ -43,6 +43,16 @@ class Resting:
     task_id: TaskId
     document: bytes
     why_tied: str | None
+    in_folder_of: str | None
+    """The host by whose folder it came in, and which has its document."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """A task that came in by a folder. ``why_kept`` in the fleet; None: the folder alone has it now."""
+
+    task_id: TaskId
+    why_kept: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +114,14 @@ def resting_in(database: Database, source: str) -> tuple[Resting, ...]:
     with database.transaction() as cursor:
         cursor.execute(
             "SELECT name, document, CASE WHEN cancelled THEN 'it is to be cancelled' "
-            "WHEN record IS NOT NULL THEN 'it was tried in the fleet, which has its attempts' END "
+            "WHEN intake IS NOT NULL THEN 'its document is in the folder of host ' || intake "
+            "WHEN record IS NOT NULL THEN 'it was tried in the fleet, which has its attempts' END, intake "
             "FROM task WHERE source = %s AND state = 'pending' AND move IS NULL ORDER BY dropped_at, id",
             [source],
         )
-        return tuple(Resting(TaskId(name), bytes(text), why) for name, text, why in cursor.fetchall())
+        return tuple(
+            Resting(TaskId(name), bytes(text), why, intake) for name, text, why, intake in cursor.fetchall()
+        )
 
 
 def let_leave(
@@ -122,7 +135,7 @@ def let_leave(
         )
         cursor.execute(
             "UPDATE task SET move = %s WHERE source = %s AND name = %s AND state = 'pending' AND move IS NULL "
-            "AND record IS NULL AND NOT cancelled RETURNING document, dropped_at",
+            "AND record IS NULL AND intake IS NULL AND NOT cancelled RETURNING document, dropped_at",
             [move_id, source, task_id],
         )
         row = cursor.fetchone()
@@ -158,6 +171,31 @@ def came_back(database: Database, move_id: str) -> None:
     with database.transaction() as cursor:
         cursor.execute("UPDATE task SET move = NULL WHERE move = %s", [move_id])
         cursor.execute("DELETE FROM move WHERE id = %s", [move_id])
+
+
+def hand_back(database: Database, source: str, host: str, *, dry_run: bool) -> tuple[HandedBack, ...]:
+    """Let the folder of *host* alone have what came in by it and waits; with *dry_run* only say what that would do."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT id, name, record, CASE WHEN state = 'running' THEN 'it runs on host ' || host "
+            "WHEN shown IS DISTINCT FROM revision "
+            "THEN 'its folder does not show yet how it stands: let the daemon do it' "
+            "WHEN cancelled THEN 'it is to be cancelled' WHEN EXISTS (SELECT 1 FROM attempt WHERE attempt.source = "
+            "task.source AND attempt.record = task.record AND attempt.host IS DISTINCT FROM %(host)s) "
+            "THEN 'it was tried on another host, and the fleet has that attempt' END FROM task "
+            "WHERE source = %(source)s AND intake = %(host)s "
+            "AND (state IN ('pending', 'running') OR shown IS DISTINCT FROM revision) ORDER BY id FOR UPDATE",
+            {"source": source, "host": host},
+        )
+        rows = cursor.fetchall()
+        free = [(row, record) for row, _, record, why in rows if why is None]
+        for row, record in () if dry_run else free:
+            for table in ("frame", "attempt"):
+                cursor.execute(
+                    f"DELETE FROM {table} WHERE source = %s AND record = %s".encode(), [source, record]
+                )
+            cursor.execute("DELETE FROM task WHERE id = %s", [row])
+        return tuple(HandedBack(TaskId(name), why) for _, name, _, why in rows)
 
 
 def knows_any(database: Database, sources: Sequence[str], task_id: TaskId) -> bool:

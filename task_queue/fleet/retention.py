@@ -12,7 +12,7 @@ _AT_ONCE = 500
 """A claim never waits for more than the removal of these."""
 _OLD = (
     "FROM task WHERE state IN ('completed', 'failed') AND document IS NOT NULL "
-    "AND changed_at < clock_timestamp() - %(age)s"
+    "AND (intake IS NULL OR shown = revision) AND changed_at < clock_timestamp() - %(age)s"
 )
 
 

@@ -27,7 +27,12 @@ class MovingBench:
     ) -> None:
         self.home, self.place, self.database = home, place, database
         self.layout = Layout(home / "queue" / "pending")
-        self.rig = Rig(home, task_source_directories=[{"id": SOURCE, "path": str(self.layout.pending)}])
+        self.source = {
+            "id": SOURCE,
+            "path": str(self.layout.pending),
+            "repository": "https://git.example.org/me/shop.git",
+        }
+        self.rig = Rig(home, task_source_directories=[self.source])
         self.layout.create()
         for name, value in self.rig.environment.items():
             monkeypatch.setenv(name, value)

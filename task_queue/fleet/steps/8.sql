@@ -11,7 +11,8 @@ CREATE TRIGGER task_written BEFORE UPDATE ON task FOR EACH ROW EXECUTE FUNCTION 
 CREATE INDEX task_changed ON task (changed);
 
 -- All rows of a name, and all numbered records of one: whatever else a source has had.
-CREATE INDEX task_named ON task (source, name, id);
+CREATE INDEX task_named ON task (name, source, id);
+CREATE INDEX task_recorded ON task (record);
 CREATE INDEX task_numbered ON task (source, record text_pattern_ops);
 CREATE INDEX task_open_numbered ON task (source, name text_pattern_ops) WHERE state IN ('pending', 'running');
 CREATE INDEX task_noted ON task (source) WHERE dedupe IS NOT NULL AND state IN ('pending', 'running');
