@@ -20,8 +20,10 @@ from task_queue.fleet.schema import demand_ready, set_up
 from task_queue.platform.lockfile import locked
 from task_queue.store.folder.moves import FolderMoves
 from tests.fleet.cluster import Cluster
+from tests.fleet.machines import Machine
 from tests.fleet.moving import MovingBench
 from tests.fleet.test_engine import SOURCE, FleetBench
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -224,3 +226,56 @@ def test_an_interrupted_move_is_named_until_it_is_finished(bench: MovingBench) -
     assert "1 task moved into fleet" in moved
     assert ([each["task_id"] for each in back["moved"]], back["way"]) == (["task-a", "task-b"], "export")
     assert "between" not in bench.rig.cli("doctor").stdout
+
+
+def test_without_a_repository_nothing_goes_where_nobody_would_carry_it_out(bench: MovingBench) -> None:
+    bench.rig.cli("config", "unset", "sources.s.repository", check=True)
+    bench.write("task-a")
+
+    assert reasons(bench, "import") == {
+        "task-a": "its source has no repository: no other host carries its tasks out"
+    }
+    assert (bench.here, bench.there) == (["task-a"], [])
+
+
+def test_a_machine_that_leaves_takes_its_tasks_along(
+    cluster: Cluster, address: FleetAddress, database: Database, tmp_path: Path
+) -> None:
+    """What waits in its folders is the folders' alone afterwards: no other host carries it out."""
+    front = Machine(tmp_path, "front", database, url=cluster.url, sources=("a",), shared=("app",), slots=0)
+    for source in ("a", "app"):
+        front.drop_command(f"task-{source}", "true", source=source)
+    front.drop("task-done", "# It", source="app")
+    where = ("--db", cluster.url, "--schema", address.schema)
+    daemon = front.start()
+
+    def rows() -> list[str]:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT source || ' ' || name FROM task WHERE intake = 'front' ORDER BY id")
+            return sorted(str(row[0]) for row in cursor.fetchall())
+
+    eventually(lambda: len(rows()) == 3, what="all have come in")
+    while_it_runs = front.cli("fleet", "export", *where)
+    never = front.cli("fleet", "import", *where)
+    front.stop(daemon)
+    other = FleetBench(database, tmp_path / "other", host="other", source="app")
+    other.claim("task-done")
+    left = front.json("fleet", "export", *where)
+
+    assert (while_it_runs.returncode, never.returncode) == (1, 1)
+    assert "would bring the tasks in again" in while_it_runs.stderr
+    assert "its daemon brings in what waits" in never.stderr
+    assert [(each["source"], each["task_id"]) for each in left["moved"]] == [
+        ("a", "task-a"),
+        ("app", "task-app"),
+    ]
+    assert [(each["task_id"], each["why"]) for each in left["stays"]] == [
+        ("task-done", "it runs on host other")
+    ]
+    assert rows() == ["app task-done"]
+    assert other.waiting() == []
+    assert [path.name for path in sorted(front.pending("app").glob("task-*.md"))] == [
+        "task-app.md",
+        "task-done.md",
+    ]
+    front.close()
