@@ -291,6 +291,9 @@ def _show_moves(done: FleetMoves, *, as_json: bool) -> None:
         render.say(f"{each.source}/{each.task_id} stays: {each.why}")
     if done.finished:
         render.say(f"{_tasks(len(done.finished))} of an interrupted move finished")
+    if done.ended:
+        brought = "would be brought home" if done.dry_run else "brought home"
+        render.say(f"how {_tasks(len(done.ended))} ended in the fleet: {brought}")
     verb = "would be moved" if done.dry_run else "moved"
     where = "into" if done.way == "import" else "out of"
     stay = f", {len(done.stays):,} stay" if done.stays else ""

@@ -11,13 +11,14 @@ import pytest
 
 from task_queue.app.fleet import FleetPlace, fleet_status
 from task_queue.domain.errors import EngineUnavailable, TaskQueueError, UnknownTaskError
-from task_queue.domain.task import TaskId
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress, fleet_address
 from task_queue.fleet.database import Database
 from task_queue.fleet.intake import submit
 from task_queue.fleet.moves import FolderKey, let_leave
 from task_queue.fleet.schema import demand_ready, set_up
 from task_queue.platform.lockfile import locked
+from task_queue.ports.leased_log import HeldFrames
 from task_queue.store.folder.moves import FolderMoves
 from tests.fleet.cluster import Cluster
 from tests.fleet.machines import Machine
@@ -183,6 +184,40 @@ def test_two_at_once_take_turns(bench: MovingBench, monkeypatch: pytest.MonkeyPa
         pytest.raises(EngineUnavailable, match="another import or export"),
     ):
         bench.move("import")
+
+
+def test_what_ended_in_the_fleet_comes_home(bench: MovingBench) -> None:
+    """As if it had ended here: its result, report, log and document; and nothing of it twice."""
+    for name in ("task-a", "task-b", "task-taken"):
+        bench.write(name, f"# {name}")
+    bench.move("import")
+    fleet = FleetBench(bench.database, bench.home / "scratch")
+    claim = fleet.claim("task-a")
+    fleet.engine.leased.add_frames(claim, 0, ['{"seq": 1}', '{"seq": 2}'], held=HeldFrames(), room=1000)
+    fleet.settle(claim)
+    fleet.settle(fleet.claim("task-b"), TaskState.FAILED)
+    fleet.settle(fleet.claim("task-taken"))
+    bench.write("task-taken", "# Another")
+    would, done, again = bench.move("export", dry_run=True), bench.move("export"), bench.move("export")
+
+    for each in (would, done):
+        assert [task.task_id for task in each.ended] == ["task-a", "task-b"]
+        assert [(task.task_id, "another task of that name" in task.why) for task in each.stays] == [
+            ("task-taken", True)
+        ]
+    assert (again.ended, bench.here) == ((), ["task-taken"])
+    shown = bench.rig.json("tasks", "show", "task-a")
+    assert (shown["state"], shown["task_id"]) == ("completed", "task-a")
+    assert (bench.layout.root / "completed" / "task-a.md").read_text() == "# task-a"
+    assert (bench.layout.root / "failed" / "task-b.md").read_text() == "# task-b"
+    assert (
+        bench.layout.log(TaskId("task-a")) / "attempt-1" / "transcript.jsonl"
+    ).read_text().splitlines() == [
+        '{"seq": 1}',
+        '{"seq": 2}',
+    ]
+    assert [each["task_id"] for each in bench.rig.json("history")["tasks"]] == ["task-b", "task-a"]
+    assert fleet.state_of("task-a") is TaskState.COMPLETED
 
 
 def test_what_is_on_its_way_to_another_fleet_is_left_alone(
