@@ -122,9 +122,18 @@ class Prompts:
         return filled(self.texts["findings"], {"findings": text.strip(), "round": str(round)})
 
     def audit(
-        self, order: Order, changes: Diff | None, steps: Sequence[Step], beside: Sequence[str] = ()
+        self,
+        order: Order,
+        changes: Diff | None,
+        steps: Sequence[Step],
+        *,
+        beside: Sequence[str] = (),
+        commands: Sequence[str] | None = None,
     ) -> str:
-        """What the auditor is to judge, all of it as material; *beside* is what changed in the owner's repository."""
+        """What the auditor is to judge, all of it as material; *beside* is what changed in the owner's repository.
+
+        *commands*: what it may have run; None where it can only read.
+        """
         rounds = [step for step in steps if isinstance(step, Implemented)]
         verified = next((step for step in reversed(steps) if isinstance(step, Verified)), None)
         changed = verified.changed_judges if verified else ()
@@ -135,6 +144,7 @@ class Prompts:
             "task": fenced(with_title(order.title, order.body), "markdown"),
             "changes": _changes(changes) + _beside(beside),
             "verification": _verification(verified),
+            "commands": _commands(commands),
             "judges": "\n".join(
                 [
                     "Changed by the work; each change needs a reason in the task:",
@@ -305,6 +315,18 @@ def _record(record: Mapping[str, object]) -> str:
         how = f"exit code {record.get('exit_code')}"
     tail = str(record.get("tail") or "").strip()
     return f"{code(record.get('command'))}: {how}" + (f"\n\n{fenced(tail[-_TAIL:])}" if tail else "")
+
+
+def _commands(commands: Sequence[str] | None) -> str:
+    if commands is None:
+        return "None: the work is not in a checkout of its own, so you can only read."
+    if not commands:
+        return "None: neither the task nor the owner names one."
+    listed = "\n".join(f"- {code(each)}" for each in commands)
+    return (
+        "By the tool `run_check`, as they are written here; a rule stands for the commands that it covers:"
+        f"\n\n{listed}"
+    )
 
 
 def _earlier(steps: Sequence[Step]) -> str:

@@ -63,6 +63,8 @@ class AgentSetup:
     scrub_env: bool = False
     hide_login: bool = True
     prompts_dir: Path | None = None
+    audit_allow: tuple[str, ...] = ()
+    """Rules for what an auditor may have run besides the ``verify`` commands (``domain.permission.audit_commands``)."""
 
 
 @dataclass(frozen=True, slots=True)

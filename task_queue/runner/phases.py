@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from task_queue.agents.claude.options import SessionRequest, said_by_person
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
@@ -45,6 +45,7 @@ from task_queue.domain.work.workflow import (
     Verified,
     Verify,
     base_of,
+    denials_in,
     final_message,
     judged_work,
     last_round,
@@ -56,7 +57,8 @@ from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
-from task_queue.runner.checkout import outcome_of
+from task_queue.runner.auditing import AuditBench, bench_for
+from task_queue.runner.checkout import Checkout, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch, with_target_merged_in
@@ -115,7 +117,8 @@ class WorkflowExecutor:
         if nothing_kept:
             product = replace(product, branch=None)
         output = run.work.output or final_message(run.steps.done)
-        return outcome, replace(run.work, output=output, product=product)
+        work = replace(run.work, output=output, permission_denials=_all_denials(run), product=product)
+        return outcome, work
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
         plan = plan_for(run.order)
@@ -315,19 +318,33 @@ class WorkflowExecutor:
         if run.judge_anew():
             return None
         checkout, tree = run.opened(), judged_work(run.steps.done).tree
+        with bench_for(checkout, tree, run.transcript, within_s=run.left_s) as bench:
+            return self._audit_in(run, phase, checkout, tree, bench)
+
+    def _audit_in(
+        self, run: OngoingAttempt, phase: Audit, checkout: Checkout, tree: str, bench: AuditBench | None
+    ) -> Outcome | None:
         before = checkout.state()
         order = replace(
             checkout.order,
+            workspace=bench.directory if bench else checkout.directory,
             claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
             meter=Meter(),
         )
-        prompt = run.prompts.audit(order, checkout.changes(tree), run.steps.done, beside=run.watch.notes)
+        prompt = run.prompts.audit(
+            order,
+            checkout.changes(tree),
+            run.steps.done,
+            beside=run.watch.notes,
+            commands=bench.listed if bench else None,
+        )
         request = SessionRequest(
             resume=False,
             prompt=prompt,
             append=run.prompts.auditor,
             schema=VERDICT_SCHEMA,
             audits=True,
+            bench=bench if bench and bench.listed else None,
         )
         result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False)
         if result.outcome.kind in _COMES_BACK or result.outcome.kind in {
@@ -337,9 +354,25 @@ class WorkflowExecutor:
             return result.outcome
         run.end_processes()
         run.require_present()
-        tampered = before != checkout.state()
-        run.steps.add(replace(_audited(phase.round, result, tampered=tampered), tree=tree))
+        edited = () if before == checkout.state() else ("the workspace",)
+        audited = _audited(phase.round, result, edited=edited, broken=bench.broken if bench else None)
+        denials = (*result.work.permission_denials, *(bench.denials if bench else ()))
+        run.steps.add(
+            replace(
+                audited,
+                tree=tree,
+                runs=bench.runs if bench else (),
+                denials=denials,
+                could_run=bench.listed if bench else None,
+            )
+        )
         return None
+
+
+def _all_denials(run: OngoingAttempt) -> tuple[dict[str, Any], ...]:
+    """What the implementer was refused, in rounds of earlier attempts that count, too, and in one that did not end."""
+    calls = (*denials_in(run.steps.done), *run.work.permission_denials)
+    return tuple({str(call.get("tool_use_id") or number): call for number, call in enumerate(calls)}.values())
 
 
 def plan_for(order: Order) -> Plan:
@@ -353,8 +386,9 @@ def plan_for(order: Order) -> Plan:
     )
 
 
-def _audited(number: int, result: SessionResult, *, tampered: bool) -> Audited:
-    edited = ("the workspace",) if tampered else ()
+def _audited(number: int, result: SessionResult, *, edited: tuple[str, ...], broken: str | None) -> Audited:
+    if broken is not None:
+        return Audited(number, "void", broken)
     match read_verdict(result.structure, edited=edited):
         case Void(why=why):
             return Audited(number, "void", f"{why} ({result.outcome.reason})")
