@@ -21,7 +21,7 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.markdown import code, fenced
 from task_queue.domain.work.workflow import Audited, Implemented, SentBack, Step, Verified, denials_in
 from task_queue.platform import durable
-from task_queue.ports.executor import Order
+from task_queue.ports.executor import ExecutorKind, Order
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
 SKILL = "task-worker"
@@ -41,6 +41,8 @@ _RUNNING = {
     Workflow.SINGLE: ("implementer", "task", "findings"),
     Workflow.SKILL: (SKILL, "findings"),
 }
+_FOR_COMMANDS = ("auditor", "findings", "audit")
+"""What a command works by is up to its configuration."""
 _LIMIT = 2**18
 _TAIL = 4000
 _MOST_NAMED = 50
@@ -164,7 +166,8 @@ def prompts_for(order: Order) -> Prompts:
     """The texts for *order*'s workflow; raises ExecutorError if one is missing or cannot be used."""
     places = prompt_folders_of(order)
     workflow = order.settings.workflow
-    running = {name: which(name, places) for name in _RUNNING[workflow]}
+    names = _RUNNING[workflow] if order.executor is ExecutorKind.CLAUDE else _FOR_COMMANDS
+    running = {name: which(name, places) for name in names}
     if not (PLUGIN / ".claude-plugin" / "plugin.json").is_file():
         raise _missing(PLUGIN / ".claude-plugin" / "plugin.json")
     texts = {name: text.content for name, text in running.items()}

@@ -162,6 +162,18 @@ class Order:
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
 
     @property
+    def uses_agent(self) -> bool:
+        """Whether the built-in agent works on it, be it to audit what a command did."""
+        return self.executor is ExecutorKind.CLAUDE or self.settings.uses_agent
+
+    @property
+    def env_of_command(self) -> dict[str, str]:
+        """For a configured command: a login that is kept outside of the configuration is its auditor's alone."""
+        if not self.uses_agent:
+            return dict(self.env)
+        return {name: value for name, value in self.env.items() if name not in self.secret_names}
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Values that no file may hold; of *checks_env* also where the agent has none or another."""
         found = {*secrets_in(self.env, self.secret_names), *secrets_in(self.checks_env, self.secret_names)}

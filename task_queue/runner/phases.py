@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from task_queue.agents.claude.options import SessionRequest, said_by_person
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
+from task_queue.agents.command import CommandExecutor
 from task_queue.agents.instructions import instructions_of
 from task_queue.domain.attempt.current_phase import PHASE
 from task_queue.domain.attempt.spending import Meter
@@ -55,7 +56,7 @@ from task_queue.domain.work.workflow import (
 )
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
-from task_queue.ports.executor import Order, Stop, Transcript
+from task_queue.ports.executor import ExecutorKind, Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.auditing import AuditBench, bench_for
 from task_queue.runner.checkout import Checkout, outcome_of
@@ -73,11 +74,12 @@ _COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, Outcom
 
 
 class WorkflowExecutor:
-    """Implements ports.executor.Executor for ``claude``, whatever the workflow."""
+    """Implements ports.executor.Executor for ``claude``, whatever the workflow, and for commands that are audited."""
 
     def __init__(self, log: AttemptWriter, agent: ClaudeExecutor | None = None) -> None:
         self._log = log
         self._agent = agent or ClaudeExecutor()
+        self._command = CommandExecutor()
         self._checks = Checks()
         self._asked: Stop | None = None
 
@@ -85,6 +87,7 @@ class WorkflowExecutor:
         if self._asked is not Stop.CANCEL:
             self._asked = how
         self._agent.stop(how)
+        self._command.stop(how)
         self._checks.stop()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
@@ -171,6 +174,8 @@ class WorkflowExecutor:
         return None
 
     def _implement(self, run: OngoingAttempt, phase: Implement) -> Outcome | None:
+        if run.order.executor is ExecutorKind.COMMAND:
+            return self._run_command(run, phase)
         prompts = run.prompts
         resumes = run.order.claim.resumes or phase.round > 1
         left = () if resumes else run.opened().changed_paths()
@@ -186,20 +191,32 @@ class WorkflowExecutor:
         result = run.run_session(self._agent, run.opened().order, request, phase=phase)
         if result.outcome.kind not in _GOES_ON:
             return result.outcome
+        self._end_round(run, phase, result.work)
+        return None
+
+    def _run_command(self, run: OngoingAttempt, phase: Implement) -> Outcome | None:
+        """It has no session: in a later round it gets the task anew, with what was found."""
+        findings = run.prompts.findings(phase.findings, phase.round) if phase.findings else ""
+        outcome, work = run.run_command(self._command, findings)
+        if outcome.kind is not OutcomeKind.SUCCEEDED:
+            return outcome
+        self._end_round(run, phase, work)
+        return None
+
+    def _end_round(self, run: OngoingAttempt, phase: Implement, work: Work) -> None:
         run.end_processes()
         run.require_present()
         run.collect()
         run.steps.add(
             Implemented(
                 phase.round,
-                result.work.output,
-                result.work.permission_denials,
-                result.work.session_cost_usd,
+                work.output,
+                work.permission_denials,
+                work.session_cost_usd,
                 tree=run.opened().state(),
                 head=run.opened().head(),
             )
         )
-        return None
 
     def _commit(self, run: OngoingAttempt) -> None:
         run.end_processes()
