@@ -322,7 +322,7 @@ def _record(record: Mapping[str, object]) -> str:
 
 def _commands(commands: Sequence[str] | None) -> str:
     if commands is None:
-        return "None: the work is not in a checkout of its own, so you can only read."
+        return "None: there is no checkout for you, so you can only read."
     if not commands:
         return "None: neither the task nor the owner names one."
     listed = "\n".join(f"- {code(each)}" for each in commands)

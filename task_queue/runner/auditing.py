@@ -142,10 +142,18 @@ def bench_for(
     ends_at = time.monotonic() + within_s
     with restorable_checkout(checkout.owner, commit, directory=checkout.beside("audit")) as scratch:
         bench = AuditBench(checkout, scratch, transcript, ends_at=ends_at)
+        if not _is_within(bench.directory, scratch.directory):
+            yield None
+            return
         try:
             yield bench
         finally:
             bench.stop()
+
+
+def _is_within(folder: Path, root: Path) -> bool:
+    """Whether the result has *folder*, and no link leads out of its checkout from there."""
+    return folder.is_dir() and folder.resolve().is_relative_to(root.resolve())
 
 
 def commands_of(order: Order) -> AuditCommands:

@@ -224,7 +224,7 @@ def _round(record: Mapping[str, Any]) -> str:
 def _runs_of_auditor(record: Mapping[str, Any]) -> Iterator[str]:
     """What the queue ran for it; where that could be nothing, why."""
     if record.get("could_run", ()) is None:
-        yield "it could only read: the work is not in a checkout of its own"
+        yield "it could only read: there was no checkout for it"
     for check in map(_check, record.get("runs") or ()):
         said = _last_line(check.tail)
         took = _span(timedelta(milliseconds=check.duration_ms))
