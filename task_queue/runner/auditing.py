@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from task_queue.agents.claude.checks_tool import TOOL, Answer
+from task_queue.agents.claude.checks_tool import TOOL, BenchAnswer
 from task_queue.domain.errors import GitError
 from task_queue.domain.permission.audit_commands import AuditCommands
 from task_queue.domain.permission.profiles import DeniedBy, permissions_for
@@ -70,24 +70,24 @@ class AuditBench:
         """What ran, in order, as ``Check`` has it."""
         return tuple(asdict(replace(check, tail=check.tail[-_KEPT_CHARS:])) for check in self._runs)
 
-    def run(self, command: str) -> Answer:
+    def run(self, command: str) -> BenchAnswer:
         with self._alone:
             if not self._commands.allows(command):
                 return self._denied(command)
             if self.broken is not None:
-                return Answer(self.broken, ran=False)
+                return BenchAnswer(self.broken, ran=False)
             ends_at = min(self._ends_at, time.monotonic() + COMMAND_TIMEOUT_S)
             failed = self._set_up(ends_at)
             if failed is not None:
-                return Answer(f"set-up failed, so nothing was run: {_account(failed)}", ran=False)
+                return BenchAnswer(f"set-up failed, so nothing was run: {_account(failed)}", ran=False)
             (check,) = self._run((command,), "audit", ends_at)
             self._runs.append(check)
-            return Answer("\n\n".join([_account(check), *self._put_back()]))
+            return BenchAnswer("\n\n".join([_account(check), *self._put_back()]))
 
     def stop(self) -> None:
         self._checks.stop()
 
-    def _denied(self, command: str) -> Answer:
+    def _denied(self, command: str) -> BenchAnswer:
         why = "it is neither a verify command of the task nor in audit.allow"
         self.denials.append(
             {
@@ -99,7 +99,7 @@ class AuditBench:
             }
         )
         listed = "\n".join(self.listed)
-        return Answer(f"Denied: {why}. What may run, as it is written here:\n{listed}", ran=False)
+        return BenchAnswer(f"Denied: {why}. What may run, as it is written here:\n{listed}", ran=False)
 
     def _set_up(self, ends_at: float) -> Check | None:
         """Once, before the first command; the command that failed, if one does."""

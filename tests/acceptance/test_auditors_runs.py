@@ -53,7 +53,8 @@ class Agents:
 
 
 def round_of(result: dict[str, Any], number: int = -1) -> dict[str, Any]:
-    return result["audit"]["rounds"][number]
+    found: dict[str, Any] = result["audit"]["rounds"][number]
+    return found
 
 
 def of_owner(repository: Path) -> tuple[object, ...]:
@@ -143,7 +144,7 @@ def test_an_audit_that_is_done_again_runs_them_too(make_agent_rig: MakeAgentRig)
     agents.calls = (run_check(f"sh {script}"),)
     a_repository(rig)
     rig.start()
-    rig.ask("task-a", "# Write a line")
+    rig.ask("task-a", "# Write a line", retry_delay="1s")
     eventually((rig.home / "ran").exists, what="the auditor's command runs", timeout=SLOW)
     os.kill(rig.run_record("task-a")["pid"], signal.SIGKILL)
 

@@ -67,7 +67,11 @@ class Auditor:
             return run_check(CHECK)
         if request.turn > 2:
             return Say("done")
-        return verdict("pass") if "again" in request.tool_results[-1] else verdict("fail", "write it again")
+        return (
+            verdict("pass")
+            if request.tool_results[-1].strip().endswith("again")
+            else verdict("fail", "write it again")
+        )
 
 
 def a_machine_with_all(make: MakeAgentRig, auditor: Auditor) -> AgentRig:

@@ -22,7 +22,7 @@ _SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BenchAnswer:
     """What the auditor reads of one call."""
 
     text: str
@@ -43,7 +43,7 @@ class Bench(Protocol):
         """One call answers within that."""
         ...
 
-    def run(self, command: str) -> Answer:
+    def run(self, command: str) -> BenchAnswer:
         """Called in a thread of its own."""
         ...
 

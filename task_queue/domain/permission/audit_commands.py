@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from task_queue.domain.permission.commands import Words
 from task_queue.domain.permission.rules import stops
 
-Words = tuple[str, ...]
 
 _RULE = re.compile(r"Bash(?:\((.*)\))?", re.DOTALL)
 _EVERY_COMMAND = ("", "*", ":*")
@@ -69,7 +69,7 @@ def why_no_audit_rule(rule: str) -> str | None:
 
 
 def _spec(rule: str) -> str | None:
-    """What stands between the parentheses; None where it is no rule for commands."""
+    """What stands between the parentheses; None where it is not a rule for commands."""
     found = _RULE.fullmatch(rule.strip())
     return None if found is None else found[1] or ""
 
@@ -88,7 +88,7 @@ def _parts(text: str) -> list[Words] | None:
     for piece in _pieces(text):
         if piece is None:
             return None
-        if isinstance(piece, _Word):
+        if isinstance(piece, _CommandWord):
             words.append(piece)
         elif words:
             parts.append(tuple(words))
@@ -100,7 +100,7 @@ def _parts(text: str) -> list[Words] | None:
     return parts or None
 
 
-class _Word(str):
+class _CommandWord(str):
     """Not an operator, whatever its characters are."""
 
     __slots__ = ()
@@ -123,7 +123,7 @@ def _pieces(text: str) -> Iterable[str | None]:
             end = duplicated.end()
         elif char in " \t\n;|" or text.startswith("&&", at):
             if word is not None:
-                yield _Word(word)
+                yield _CommandWord(word)
                 word = None
             operator = next((two for two in ("&&", "||") if text.startswith(two, at)), char)
             end = at + len(operator)
@@ -136,4 +136,4 @@ def _pieces(text: str) -> Iterable[str | None]:
             word = (word or "") + char
         at = end
     if word is not None:
-        yield _Word(word)
+        yield _CommandWord(word)
