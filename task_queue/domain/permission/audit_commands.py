@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from task_queue.domain.permission.commands import Words
 from task_queue.domain.permission.rules import stops
 
-
 _RULE = re.compile(r"Bash(?:\((.*)\))?", re.DOTALL)
 _EVERY_COMMAND = ("", "*", ":*")
 _TO_STDOUT = re.compile(r"2>&1(?=[\s;|]|$)")
