@@ -23,7 +23,9 @@ from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.naming import key_of_copy
 from task_queue.domain.errors import GitError
 from task_queue.git.folder_files import first_looks_in
+from task_queue.git.kept_set_ups import KeptSetUps
 from task_queue.git.merged_branches import MergedBranches
+from task_queue.git.scratch_checkout import discard_unused_places
 from task_queue.git.tidying import repositories_in, tidy
 from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
@@ -153,6 +155,11 @@ class Housekeeping:
 
     def _tidy(self, source: Source, config: Config) -> None:
         folder = self._locations.worktrees / source.id
+        discard_unused_places(folder)
+        keep = config.git.keep
+        set_ups = KeptSetUps(self._locations.set_ups / source.id)
+        for old in set_ups.prune(period=keep.period, size_bytes=keep.size_bytes, now=self._clock.now()):
+            log.info("kept set-up removed source=%s commit=%s", source.id, old.commit)
         environment = agent_environment(config.agent, os.environ)
         for git in repositories_in(folder, environment, trusted=self._locations.trusted_programs):
             tidied = tidy(

@@ -29,6 +29,7 @@ JUDGES = (
         "**/jest.config.*",
     ),
     *("**/CLAUDE.md", ".claude/**", "**/.gitattributes"),  # what the auditor reads, and how it sees files
+    ".worktreeinclude",  # which of the owner's ignored files the checks of later tasks get
 )
 """Where a change may be a change of the judgement: tests, CI, build rules, the agents' instructions."""
 
