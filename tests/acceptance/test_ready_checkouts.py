@@ -109,6 +109,7 @@ def test_set_up_runs_once_for_tasks_rounds_and_verifications(make_agent_rig: Mak
     assert (repository / "here.txt").read_text().splitlines() == ["1", "1", "1"]
     (kept,) = rig.json("worktrees", "list")["set_ups"]
     assert (kept["source"], kept["not_kept"]) == ("a", None)
+    assert "set-up is kept, 1 times" in rig.cli("doctor").stdout
     assert "what set-up made for a" in rig.cli("worktrees", "prune", check=True).stdout
     assert rig.json("worktrees", "list")["set_ups"] == []
 
