@@ -60,7 +60,7 @@ class KeptSetUp:
 
 
 class UnusableError(Exception):
-    """It cannot be used, and the text says why; whoever asked has to run the commands."""
+    """It cannot be used, and the text says why: the commands have to run."""
 
 
 class KeptSetUps:

@@ -41,7 +41,7 @@ def include_ignored(owner: Git, checkout: Path, *, there: Git | None, closed: Co
     """Copy what matches into *checkout*. *owner* is in the root of the owner's working tree.
 
     *there* is git in the checkout, which has to ignore the files as well; None where nothing is committed from it.
-    *closed* are files and folders of the queue's, and files with keys: what is in them is no agent's to read.
+    *closed* are files and folders of the queue's, and files with keys: agents may not read what is in them.
     Raises GitError.
     """
     try:

@@ -19,7 +19,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class CannotBeCopiedError(Exception):
-    """What is there is no file, folder or link, or is too much; the text says what."""
+    """What is there is not a file, folder or link, or is too much; the text says what."""
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ def _parent_in(target: Path, path: str) -> Path:
         if not os.path.lexists(place):
             place.mkdir()
         elif place.is_symlink() or not place.is_dir():
-            raise CannotBeCopiedError(f"{place} is no folder")
+            raise CannotBeCopiedError(f"{place} is not a folder")
     return place
 
 
@@ -103,7 +103,7 @@ def _copy(source: Path, target: Path, path: str, copying: Copying) -> None:
     elif stat.S_ISREG(about.st_mode):
         _copy_file(source, target, path, copying)
     else:
-        raise CannotBeCopiedError(f"{path} is no file")
+        raise CannotBeCopiedError(f"{path} is not a file")
 
 
 def _copy_link(source: Path, target: Path, path: str, copying: Copying) -> None:

@@ -178,7 +178,7 @@ def test_too_much_is_refused_and_remembered(store: KeptSetUps, made: Path, tmp_p
 def test_a_pipe_is_refused(store: KeptSetUps, made: Path) -> None:
     os.mkfifo(made / ".venv/pipe")
 
-    assert "no file" in store.keep(about(made), most_bytes=None).refused
+    assert "not a file" in store.keep(about(made), most_bytes=None).refused
 
 
 def test_the_old_and_the_many_go(store: KeptSetUps, made: Path) -> None:

@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from task_queue.domain.work.installed_project import UnknownReadsError, reads_of_editable
 from task_queue.domain.work.verification import is_judge
@@ -277,14 +278,17 @@ def _reads_of_node(manager: str, arguments: list[str], files: TrackedFiles) -> l
     if not packages:
         raise UnknownReadsError
     for path in packages:
-        package: object = json.loads(files.text(path) or "{}")
-        scripts = package.get("scripts") if isinstance(package, dict) else None
-        runs = _LIFECYCLE.intersection(scripts) if isinstance(scripts, dict) else frozenset()
+        package = _object(json.loads(files.text(path) or "{}"))
+        runs = _LIFECYCLE.intersection(_object(package.get("scripts")))
         if runs and "--ignore-scripts" not in arguments:
             raise UnknownReadsError
         if manager != "npm" and '"file:' in files.text(path):
             raise UnknownReadsError  # pnpm and yarn copy such a folder
     return _contents(files, files.matching(_NODE))
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _contents(files: TrackedFiles, paths: Iterable[str]) -> list[str]:
