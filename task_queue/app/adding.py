@@ -83,7 +83,7 @@ def preview(installation: Installation, drafts: Sequence[Draft], *, source: Sour
         demand_first(installation, task, settings, source=source.id)
         now = installation.now()
         task_id = TaskId(stem_of(draft.name or task.title, now))
-        dropped_at = naming.time_in(naming.document_of(task_id)) or now
+        dropped_at = naming.dropped_at(naming.document_of(task_id), written_at=now)
         waiting = waiting_for(
             replace(task, id=task_id),
             settings,

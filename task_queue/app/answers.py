@@ -44,6 +44,8 @@ class ListedSource:
     """In which it starts tasks; None: at every hour."""
     is_remote: bool = False
     """Workers claim its tasks through the API."""
+    slots: int = 1
+    """How many of its tasks run at the same time."""
 
     @property
     def has_schedules(self) -> bool:

@@ -261,6 +261,7 @@ def listed(
         max_pending=document.max_pending_of(content, entry),
         hours=document.hours_of_source(entry),
         is_remote=entry.is_remote,
+        slots=entry.slots or 1,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -147,7 +147,8 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
     bases = {source.id: source.layers().workspace for source in circumstances.sources}
 
     def place(source: str, task: Waiting) -> Workplace:
-        return workplace_of(task, base=bases[source])
+        here = replace(task, in_place=False) if listed[source].is_remote else task
+        return workplace_of(here, base=bases[source])
 
     matters = circumstances.caps != Caps() or any(
         task.touches for tasks in waiting.values() for task in tasks
@@ -160,8 +161,9 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
                 {task.task_id: ends[source, task.task_id] for task in running.get(source, ())},
                 partial(outlay, source),
                 failing.get(source, ()),
+                found.slots,
             )
-            for source in listed
+            for source, found in listed.items()
         ],
         now=circumstances.now,
         places=circumstances.places,
@@ -172,7 +174,7 @@ def outlook(circumstances: Circumstances, events: Path) -> Outlook:
             circumstances.caps,
             circumstances.start_gap,
             place if matters else None,
-            {name: running[0] for name, running in circumstances.neighbours().items()},
+            circumstances.neighbours(),
         ),
     )
     return Outlook(forecast, estimates, ends, {(each.source, each.task.id): each for each in forecast.tasks})

@@ -117,7 +117,7 @@ def add_host(
             hint="use up to 64 lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit",
         )
     has = tuple(dict.fromkeys(map(_tag, capabilities)))
-    with _ready(place) as (database, _):
+    with ready(place) as (database, _):
         from task_queue.fleet import roster
 
         credential = roster.add_host(database, name, has, renew=renew)
@@ -127,7 +127,7 @@ def add_host(
 
 def fleet_status(place: FleetPlace) -> FleetStatus:
     """Raises ConfigError, FleetError, EngineUnavailable."""
-    with _ready(place) as (database, name):
+    with ready(place) as (database, name):
         from task_queue.fleet.roster import roster_of
 
         found = roster_of(database)
@@ -144,7 +144,7 @@ def drain_host(installation: Installation, place: FleetPlace, name: str, *, drai
 
     Raises UnknownHostError, ConfigError, FleetError, EngineUnavailable.
     """
-    with _ready(place) as (database, _):
+    with ready(place) as (database, _):
         from task_queue.fleet.roster import set_draining
 
         host = set_draining(database, name, draining=draining)
@@ -171,8 +171,17 @@ def _tag(text: str) -> str:
         raise TaskQueueError(f"--capabilities: {error}") from None
 
 
+def demand_psycopg() -> None:
+    """Raises ConfigError."""
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "the Python package psycopg is not installed beside task-queue",
+            hint="install it: pip install 'task-queue[fleet]'",
+        )
+
+
 @contextmanager
-def _ready(place: FleetPlace) -> Generator[tuple[Database, str]]:
+def ready(place: FleetPlace) -> Generator[tuple[Database, str]]:
     """With tables that this release uses; and the name of the fleet."""
     with _database(place) as database:
         from task_queue.fleet.schema import demand_ready
@@ -182,11 +191,7 @@ def _ready(place: FleetPlace) -> Generator[tuple[Database, str]]:
 
 @contextmanager
 def _database(place: FleetPlace) -> Generator[Database]:
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "the Python package psycopg is not installed beside task-queue",
-            hint="install it: pip install 'task-queue[fleet]'",
-        )
+    demand_psycopg()
     from task_queue.fleet.address import fleet_address
     from task_queue.fleet.database import Database
 

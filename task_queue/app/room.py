@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from task_queue.app.installation import Installation
 from task_queue.config.document import SourceEntry, max_pending_of
 from task_queue.domain.errors import QueueFull
-from task_queue.domain.task import TaskId
 
 
 @contextmanager
@@ -32,15 +31,16 @@ def _when(installation: Installation, entry: SourceEntry) -> str:
     circumstances = installation.circumstances()
     listed = next(each for each in circumstances.sources if each.id == entry.id)
     holds = circumstances.holds(listed)
-    running = circumstances.said.get(entry.id, {}).get("task_id")
     if holds.everything is not None:
         return f"there is no room before tasks of it start again: {holds.everything}"
-    if not circumstances.daemon.running:
+    if not circumstances.daemon.running and not listed.is_remote:
         return "no task of it starts before the daemon runs: task-queue daemon"
-    if running:
-        ends = outlook(circumstances, installation.locations.events).ends.get(
-            (entry.id, TaskId(str(running)))
-        )
-        expected = "" if ends is None else f", expected at about {ends.astimezone():%Y-%m-%d %H:%M}"
-        return f"there is room once {running} has ended and the next task starts{expected}"
-    return "there is room once the next task starts"
+    expected = outlook(circumstances, installation.locations.events).ends
+    ends = [(at, task_id) for (source, task_id), at in expected.items() if source == entry.id]
+    if not ends:
+        return "there is room once the next task starts"
+    at, task_id = min(ends)
+    return (
+        f"there is room once {task_id} has ended and the next task starts, expected at about"
+        f" {at.astimezone():%Y-%m-%d %H:%M}"
+    )

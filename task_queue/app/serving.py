@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from task_queue.app.answers import TaskLine
+from task_queue.app.fleet_membership import membership_of
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
 from task_queue.config.locations import service_manager
@@ -47,6 +49,7 @@ def serve(
         installation.locations,
         log.record,
         notifier=Notifier(manager.notify_socket),
+        fleet_of=partial(membership_of, installation.locations),
         log_place="journal" if to_journal else "file",
         ready=(lambda _sources: None) if to_journal else ready,
     )
@@ -83,7 +86,13 @@ def work(
     *patience*, if that is given. Raises as ``serve``.
     """
     until = Until(drained=drain, tasks=tasks, patience=patience, waits=waits)
-    end = process.serve(installation.locations, emit, notifier=Notifier(None), until=until)
+    end = process.serve(
+        installation.locations,
+        emit,
+        notifier=Notifier(None),
+        until=until,
+        fleet_of=partial(membership_of, installation.locations),
+    )
     if end.enough or not (drain or tasks):
         return Left({}, (), more=False)
     now = installation.again()

@@ -36,7 +36,7 @@ _COMMANDS = {
     "worker": LazyCommand("worker:worker", "Carry out tasks of a server on this machine."),
     "mcp": LazyCommand("mcp:mcp", "Tools for agents, on standard input and output."),
     "tokens": LazyCommand("tokens:tokens", "Credentials for the HTTP API: create, list, revoke."),
-    "fleet": LazyCommand("fleet:fleet", "Several machines on one database: its tables and hosts."),
+    "fleet": LazyCommand("fleet:fleet", "Several machines that share one queue, on a database."),
     "service": LazyCommand("service:service", "Install, remove and inspect the systemd user unit."),
     "completion": LazyCommand(
         "completion:completion", "Print the script that completes words in your shell."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,6 +106,44 @@ def add(
     render.say(added.credential)
     earlier = "; the earlier one is refused from now on" if added.renewed else ""
     render.note(f"the credential of host '{added.name}', which is not shown again{earlier}")
+
+
+@fleet.command()
+@click.argument("name", metavar="HOST")
+@_place_options
+@click.option(
+    "--credential-file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Holds what fleet host add printed; for you alone.",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(0),
+    help="How many tasks run here at once (else as limits.running says); 0: they only come in here.",
+)
+@as_json_option
+@pass_installation
+def join(
+    installation: Installation,
+    /,
+    *,
+    name: str,
+    url: str,
+    schema: str,
+    credential_file: Path,
+    slots: int | None,
+    as_json: bool,
+) -> None:
+    """Let this machine be HOST of a fleet: the daemon joins when it starts next."""
+    from task_queue.app.fleet_membership import join_fleet
+
+    done = join_fleet(installation, _place(url, schema), name, credential_file, slots=slots)
+    if as_json:
+        render.say_json(done)
+        return
+    render.say(f"this machine is host '{done.host}' of fleet '{done.name}' at {done.where}")
+    render.note("start the daemon, or restart it, and its sources are in the fleet")
 
 
 @fleet.command()

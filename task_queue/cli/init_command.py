@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from task_queue.app.doctor.missing import missing
 from task_queue.app.installation import Installation
 from task_queue.app.sources import initialize
 from task_queue.cli import render
-from task_queue.cli.proposing import offer_commands, try_commands, try_option, yes_option
+from task_queue.cli.proposing import offer_commands, say_what_is_missing, try_commands, try_option, yes_option
 from task_queue.cli.session import pass_installation
 
 
@@ -42,12 +41,6 @@ def init(installation: Installation, workspace: Path, *, yes: bool, try_them: bo
     proposal = offer_commands(installation.again(), done.workspace, yes=yes)
     write = shlex.join(["task-queue", "init", "--yes", *([] if str(workspace) == "." else [str(workspace)])])
     here = installation.again()
-    lacks = (
-        missing(here, to_prove=f"write what is proposed: {write}") if proposal is not None else missing(here)
-    )
-    if lacks:
-        render.say("still missing:")
-    for check in lacks:
-        render.say(f"  {check.what}: {check.fix}")
+    say_what_is_missing(here, to_prove=None if proposal is None else f"write what is proposed: {write}")
     render.say('next: task-queue tasks add "what is to be done", then: task-queue run --drain')
     return try_commands(here, done.workspace) if try_them else 0

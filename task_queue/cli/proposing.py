@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from task_queue.app.doctor.missing import missing
 from task_queue.app.installation import Installation
 from task_queue.app.proposing import CommandProposal, accept, propose, source_to_try
 from task_queue.cli import render
@@ -54,6 +55,15 @@ def try_commands(installation: Installation, workspace: Path, *, only: str | Non
         render.note("there is nothing to try: no verify command is written")
         return FAILED
     return show_trial(installation, source)
+
+
+def say_what_is_missing(installation: Installation, *, to_prove: str | None) -> None:
+    """A login, a verify command (*to_prove* says how to get one, None: by an example), the service; or nothing."""
+    lacks = missing(installation) if to_prove is None else missing(installation, to_prove=to_prove)
+    if lacks:
+        render.say("still missing:")
+    for check in lacks:
+        render.say(f"  {check.what}: {check.fix}")
 
 
 def say_how_to_write(proposal: CommandProposal) -> None:

@@ -16,6 +16,7 @@ from task_queue.cli.groups import CommandGroup
 from task_queue.cli.proposing import (
     offer_commands,
     say_how_to_write,
+    say_what_is_missing,
     try_commands,
     try_option,
     yes_option,
@@ -100,7 +101,8 @@ def add(
 ) -> int:
     """Serve the queue folder PATH (or its pending/); missing folders are made.
 
-    As init does, it proposes setup and verify commands for what it finds where the tasks work.
+    As init does, it proposes setup and verify commands for what it finds where the tasks work, and says what is
+    still missing.
     """
     if slots is not None and not for_workers:
         raise click.UsageError("--slots belongs to --for-workers")
@@ -127,6 +129,9 @@ def add(
         if proposal is not None:
             render.say("to write them:")
             say_how_to_write(proposal)
+        say_what_is_missing(
+            installation.again(), to_prove=None if proposal is None else "write what is proposed, as above"
+        )
         if try_them:
             return try_commands(installation.again(), added.workspace, only=entry.id)
     return 0

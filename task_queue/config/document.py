@@ -185,7 +185,7 @@ def layers_of(
         workspace=own or common,
         roots=roots_of(document, sources_of(document)) if roots is None else roots,
         ageing=_section(document, "limits").get("ageing"),
-        capabilities=document.get("capabilities"),
+        capabilities=None if "fleet" in document else document.get("capabilities"),
     )[0]
     return layers.of_workers() if source.is_remote else layers
 

@@ -21,7 +21,7 @@ KeySteps: TypeAlias = tuple[str | int, ...]
 """The way from the document to a value: names, and numbers in a list."""
 HIDDEN = "(hidden)"
 _BY_ID = "sources"
-_WITH_ADDRESSES = ("notifications", "api")
+_WITH_ADDRESSES = ("notifications", "api", "fleet")
 
 
 def steps_to(content: Mapping[str, Any], key: str) -> KeySteps:

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from task_queue.config import document
 from task_queue.config.api_settings import ApiSettings
+from task_queue.config.fleet_settings import FleetSettings
 from task_queue.config.retention import RetentionSettings
 from task_queue.config.section import MOST_MB, AbsolutePath, Period, Section
 from task_queue.config.source_settings import Amount, AtLeastOne, Source, SourceId
@@ -239,6 +240,7 @@ class Config(Section):
     """By the name of the target."""
     metrics: MetricsSettings = MetricsSettings()
     api: ApiSettings | None = None
+    fleet: FleetSettings | None = None
     created_at: str | None = None
     updated_at: str | None = None
 

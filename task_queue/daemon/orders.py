@@ -74,6 +74,8 @@ class ConfiguredOrders:
     """Off for orders that no agent carries out."""
     events: Path | None = None
     """The folder of the event log, for the runner to write to; None: it writes none."""
+    lease: Path | None = None
+    """As in ``Order``."""
     result_of: Callable[[TaskId], Result | None] = lambda _: None
     """Of a task of any source, once it has ended."""
     _parsed: list[tuple[Config, Layers]] = field(default_factory=list[tuple[Config, Layers]])
@@ -188,6 +190,7 @@ class ConfiguredOrders:
             scratch=place.scratch,
             temporary=self.temporary,
             log=place.log,
+            lease=self.lease,
             queue_dirs=self._closed,
             artifacts=place.artifacts,
             workspace=workspace,

@@ -59,6 +59,7 @@ from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
 from task_queue.platform.wakeup import Wakeup
 from task_queue.ports.emit import Emit
+from task_queue.ports.fleet import Fleet
 from task_queue.store.event_log import EventLog
 
 log = logging.getLogger(__name__)
@@ -120,17 +121,25 @@ def serve(
     until: Until = Until(),
     log_place: str = "file",
     ready: Callable[[Sequence[str]], None] = lambda _sources: None,
+    fleet_of: Callable[[Config], Fleet | None] = lambda _config: None,
 ) -> End:
     """Run the queue until stopped. Raises ConfigError, or TaskQueueError if another daemon serves it.
 
     *log_place*, ``journal`` or ``file``, is shown to those who want to read the log. *ready* is called with the ids
-    of the sources once they are served.
+    of the sources once they are served. *fleet_of*: the fleet that a configuration joins.
     """
     descriptors.raised_from()
     with only_daemon(locations) as is_still_the_only_one:
         config = _take_over(locations)
         daemon = Daemon(
-            locations, config, emit, notifier=notifier, until=until, log_place=log_place, ready=ready
+            locations,
+            config,
+            emit,
+            notifier=notifier,
+            until=until,
+            log_place=log_place,
+            ready=ready,
+            fleet=fleet_of(config),
         )
         return daemon.run(is_still_the_only_one)
 
@@ -146,8 +155,10 @@ class Daemon:
         until: Until,
         log_place: str,
         ready: Callable[[Sequence[str]], None],
+        fleet: Fleet | None,
     ) -> None:
         self._ready = ready
+        self._fleet = fleet
         self._log_place = log_place
         self._locations = locations
         self._config = config
@@ -186,6 +197,7 @@ class Daemon:
             quota=self._quota,
             clock=self._clock,
             emit=self._emit,
+            fleet=fleet,
         )
         self._due_tasks = DueTasks(
             lambda: self._config, arrived=self._sources.look, clock=self._clock, emit=self._emit
@@ -211,6 +223,8 @@ class Daemon:
                 self._runners.preload()
                 self._halt_if_asked()
                 self._due_tasks.start()  # before the workers, or a run that ends once nothing is left would miss them
+                if self._fleet is not None:
+                    self._fleet.start(self)
                 self._apply(self._config)
                 self._housekeeping.start()
                 self._landings.start()
@@ -233,6 +247,8 @@ class Daemon:
                 self._housekeeping.stop()
                 self._landings.stop(patience_s=self._config.stop_grace_seconds)
                 self._stop_serving()
+                if self._fleet is not None:
+                    self._fleet.stop()
                 self._notifier.extend_timeout(2 * _STOP_SLACK_S)
                 self._notifications.stop(patience_s=_STOP_SLACK_S)
                 self._metrics.stop()
@@ -351,6 +367,23 @@ class Daemon:
             self._sources.go_on()
             self._emit(QueueResumed())
         log.warning("everything stopped by a person" if asked else "going on after a stop")
+
+    def wake(self) -> None:
+        """Have every source look again. For any thread, as the next three."""
+        self._sources.wake()
+
+    def hold(self) -> None:
+        """This host may not go on: end what runs, at once."""
+        log.warning("held: this host may not go on with tasks of its fleet")
+        self._sources.halt(at_once=True)
+
+    def go_on(self) -> None:
+        log.warning("going on in the fleet")
+        if not self._halted:
+            self._sources.go_on()
+
+    def is_idle(self) -> bool:
+        return self._sources.is_idle()
 
     def _stop_serving(self) -> None:
         patience_s = self._config.stop_grace_seconds + _STOP_SLACK_S

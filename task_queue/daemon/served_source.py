@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from task_queue.config.source_settings import Source
 from task_queue.daemon.worker import Worker
 from task_queue.domain.source_pause import SourcePause, SourcePauseState
-from task_queue.store.folder.engine import FolderEngine
+from task_queue.ports.store import ServedEngine
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class ServedSource:
     """How it stands; only the daemon's main thread changes it."""
 
     source: Source
-    engine: FolderEngine
+    engine: ServedEngine
     worker: Worker
     thread: threading.Thread
     retiring: bool = False

@@ -47,7 +47,9 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import descriptors
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
+from task_queue.ports.fleet import Fleet, FleetSource
 from task_queue.ports.runner import Runners
+from task_queue.ports.store import ServedEngine
 from task_queue.store.folder.amending import result_in
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.engine import FolderEngine
@@ -90,8 +92,10 @@ class ServedSources:
         quota: Quota,
         clock: Clock,
         emit: Emit,
+        fleet: Fleet | None = None,
     ) -> None:
         self._locations = locations
+        self._fleet = fleet
         self._config_of = config_of
         self._admission = admission
         self._runners = runners
@@ -254,13 +258,22 @@ class ServedSources:
         return (f"{len(self._left_out)} sources are served by the sweep only, {why}; {hint}",)
 
     def halt(self, *, at_once: bool) -> None:
-        """Start nothing more; *at_once* ends what runs too."""
-        for served in self._served.values():
+        """Start nothing more; *at_once* ends what runs too. For any thread."""
+        for served in list(self._served.values()):
             served.worker.halt(at_once=at_once)
 
     def go_on(self) -> None:
-        for served in self._served.values():
+        for served in list(self._served.values()):
             served.worker.go_on()
+
+    def wake(self) -> None:
+        """Have every worker look. For any thread."""
+        for served in list(self._served.values()):
+            served.worker.wake()
+
+    def is_idle(self) -> bool:
+        """Whether no worker has a task in hand. For any thread."""
+        return all(served.worker.running is None for served in list(self._served.values()))
 
     def close_retired(self) -> None:
         """Close what has retired, and serve it again where it is wanted at another place."""
@@ -402,17 +415,10 @@ class ServedSources:
             temporary=self._locations.temporary,
             documents=self._locations.documents,
             events=self._locations.events,
+            lease=None if self._fleet is None else self._fleet.lease,
             result_of=self._result_of,
         )
-        engine = FolderEngine(
-            source.path,
-            settle_s=lambda: self._config_of().settle_seconds,
-            layers=orders.layers,
-            notes=self._notes.of(source.id),
-            source=source.id,
-            keyed=self._keyed,
-            cycles=self._cycles.of(source.id),
-        )
+        engine = self._engine_of(source, orders)
         worker = Worker(
             SourceContext(
                 source=source.id,
@@ -438,6 +444,24 @@ class ServedSources:
         thread.start()
         self._watcher.watch(source.id, source.path)
 
+    def _engine_of(self, source: Source, orders: ConfiguredOrders) -> ServedEngine:
+        def settle_s() -> float:
+            return self._config_of().settle_seconds
+
+        if self._fleet is not None:
+            notes = self._notes.of(source.id)
+            place = FleetSource(source.id, source.path, source.repository, orders.layers, settle_s, notes)
+            return self._fleet.engine_of(place, self._note)
+        return FolderEngine(
+            source.path,
+            settle_s=settle_s,
+            layers=orders.layers,
+            notes=self._notes.of(source.id),
+            source=source.id,
+            keyed=self._keyed,
+            cycles=self._cycles.of(source.id),
+        )
+
     def _as_it_stands(self, served: ServedSource) -> ServedSource:
         """With the pause that an earlier daemon has reported already."""
         pause = self._pauses.of(served.source.id)
@@ -451,8 +475,9 @@ class ServedSources:
         return Timing(config.sweep_seconds, config.stop_grace_seconds)
 
     def _state_of(self, task_id: TaskId) -> TaskState | None:
-        """The state of a task of whichever source, as front ends see it."""
-        return state_in((Layout(source.path) for source in self._config_of().sources), task_id)
+        """The state of a task of whichever source, as front ends see it; in a fleet, of whichever host."""
+        known = None if self._fleet is None else self._fleet.state_of(task_id)
+        return known or state_in((Layout(source.path) for source in self._config_of().sources), task_id)
 
     def _place_of(self, task_id: TaskId) -> tuple[str, TaskState] | None:
         return place_in({each.id: Layout(each.path) for each in self._config_of().sources}, task_id)

@@ -43,6 +43,8 @@ class SourceOutlook:
     outlay_of: Callable[[Waiting], Outlay] = lambda _: Outlay(timedelta())
     failing: tuple[TaskId, ...] = ()
     """Documents that the daemon ends first of all: rejected and cancelled ones."""
+    slots: int = 1
+    """How many of its tasks run at the same time; more than one only where workers take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class SideBySide:
     start_gap: timedelta | None = None
     place_of: Callable[[str, Waiting], Workplace] | None = None
     """Where a task of a source works; None: it does not matter."""
-    neighbours: Mapping[str, Neighbour] = field(default_factory=dict[str, Neighbour])
+    neighbours: Mapping[str, Iterable[Neighbour]] = field(default_factory=dict[str, Iterable[Neighbour]])
     """What runs now, by source."""
 
 
@@ -84,8 +86,8 @@ class _Seat:
     outlook: SourceOutlook
     backlog: Backlog
     running: set[TaskId]
-    neighbour: Neighbour | None = None
-    """What runs there, as far as it matters to the others."""
+    neighbours: dict[TaskId, Neighbour]
+    """Of what runs there, what matters to others."""
 
 
 class Forecast:
@@ -112,7 +114,11 @@ class Forecast:
                 source,
                 Backlog(source.waiting),
                 set(source.running),
-                self._together.neighbours.get(source.id) if source.running else None,
+                {
+                    each.task_id: each
+                    for each in self._together.neighbours.get(source.id, ())
+                    if each.task_id in source.running
+                },
             )
             for source in sources
         ]
@@ -164,7 +170,7 @@ class Forecast:
                 self._looks.discard((at, number))
             else:
                 self._seats[number].running.discard(task_id)
-                self._seats[number].neighbour = None
+                self._seats[number].neighbours.pop(task_id, None)
                 self._end(number, task_id, TaskState.COMPLETED)
 
     def _end(self, number: int, task_id: TaskId, state: TaskState) -> None:
@@ -175,7 +181,7 @@ class Forecast:
     def _start_in(self, number: int) -> bool:
         """Start the next task of the source, or end one that is doomed; False if there is none at the moment."""
         seat = self._seats[number]
-        if seat.running or not len(seat.backlog):
+        if len(seat.running) >= seat.outlook.slots or not len(seat.backlog):
             return False
         source = seat.outlook.id
         opens = self._opens_at(source, self._now)
@@ -214,9 +220,7 @@ class Forecast:
     def _held_by_neighbours(self, seat: _Seat) -> Hold | None:
         """The end of a neighbour is an event by itself, so nothing has to be entered for it."""
         caps, place_of = self._together.caps, self._together.place_of
-        others = tuple(
-            each.neighbour for each in self._seats if each is not seat and each.neighbour is not None
-        )
+        others = tuple(each for other in self._seats for each in other.neighbours.values())
         if place_of is None or not (caps != Caps() or any(each.at.touches for each in others)):
             return None
         return TogetherHold(others, caps, partial(place_of, seat.outlook.id)) if others else None
@@ -238,7 +242,7 @@ class Forecast:
         source = seat.outlook.id
         place_of = self._together.place_of
         if place_of is not None:
-            seat.neighbour = Neighbour(source, task.id, place_of(source, task))
+            seat.neighbours[task.id] = Neighbour(source, task.id, place_of(source, task))
         self._spent[source] = self._spent.get(source, 0.0) + outlay.usd
         self.tasks.append(Foreseen(task, source, self._now, ends, outlay.usd))
         self._enter(ends, number, task.id)

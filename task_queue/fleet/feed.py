@@ -52,3 +52,13 @@ def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> 
             StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
             for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
         ]
+
+
+def end_of_feed(database: Database) -> FeedPlace:
+    """After all that is over by now."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1), 9223372036854775807"
+        )
+        ((transaction, number),) = cursor.fetchall()
+    return FeedPlace(transaction, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Collection
 
 from task_queue.domain.errors import ClaimLost, EngineUnavailable
 from task_queue.domain.peers import Peer, PeerWatch, must_stop
@@ -20,13 +21,7 @@ def join(database: Database, host: str, credential: str) -> HostLife:
     one that the host was added with.
     """
     with database.transaction() as cursor:
-        cursor.execute("SELECT credential FROM host WHERE name = %s FOR UPDATE", [host])
-        row = cursor.fetchone()
-        if row is None or row[0] is None or not hmac.compare_digest(row[0], hash_of(credential)):
-            raise FleetError(
-                f"{database.address}: the fleet has no host '{host}' with that credential",
-                hint="make one with: task-queue fleet host add NAME, with --renew if the host is there",
-            )
+        _demand_credential(cursor, database, host, credential)
         cursor.execute(
             "UPDATE host SET life = life + 1, heard_at = clock_timestamp() WHERE name = %s RETURNING life",
             [host],
@@ -39,16 +34,44 @@ def join(database: Database, host: str, credential: str) -> HostLife:
         return HostLife(host, life)
 
 
+def capabilities_of(database: Database, host: str, credential: str) -> tuple[str, ...]:
+    """What it was added with. Raises FleetError as ``join``, which it does not do."""
+    with database.transaction() as cursor:
+        _demand_credential(cursor, database, host, credential)
+        cursor.execute("SELECT capabilities FROM host WHERE name = %s", [host])
+        ((tags,),) = cursor.fetchall()
+        return tuple(tags)
+
+
+def _demand_credential(cursor: Cursor, database: Database, host: str, credential: str) -> None:
+    cursor.execute("SELECT credential FROM host WHERE name = %s FOR UPDATE", [host])
+    row = cursor.fetchone()
+    if row is None or row[0] is None or not hmac.compare_digest(row[0], hash_of(credential)):
+        raise FleetError(
+            f"{database.address}: the fleet has no host '{host}' with that credential",
+            hint="make one with: task-queue fleet host add NAME, with --renew if the host is there",
+        )
+
+
 class Lifeline:
     """Shows that a host lives, and watches the others. On a connection of its own: work that hangs does not hold it up.
 
     ``turn`` is to be called about once a second, by one thread.
     """
 
-    def __init__(self, database: Database, owner: HostLife, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        owner: HostLife,
+        clock: Clock,
+        *,
+        serves: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        """*serves*: of which sources it takes claims over; None: of all."""
         self._database = database
         self._owner = owner
         self._clock = clock
+        self._serves = serves
         self._watch = PeerWatch()
         self._heard_at = clock.monotonic()
 
@@ -66,7 +89,10 @@ class Lifeline:
             raise
         now = self._heard_at = self._clock.monotonic()
         dead = self._watch.look(beats, now)
-        return tuple(peer for peer in dead if self._take_over(peer, beats[peer]))
+        ended = tuple(peer for peer in dead if self._end(peer, beats[peer]))
+        with self._database.transaction() as cursor:
+            self._take_over(cursor)
+        return ended
 
     def must_stop(self) -> bool:
         """Whether the database has not heard of this host for so long that it has to end what it runs."""
@@ -80,26 +106,35 @@ class Lifeline:
         )
         if not cursor.rowcount:
             raise ClaimLost(f"host '{self._owner.host}' was taken for dead, or has joined again elsewhere")
-        # Of those without a claim there is nothing to take over.
+        # Of those without a claim that it could take there is nothing to take over.
         cursor.execute(
             "SELECT name, host.life, beats FROM host WHERE name <> %s AND EXISTS (SELECT 1 FROM task "
-            "WHERE task.host = host.name AND task.life = host.life AND state = 'running')",
-            [self._owner.host],
+            "WHERE task.host = host.name AND task.life = host.life AND state = 'running' "
+            "AND (%s::text[] IS NULL OR task.source = ANY(%s)))",
+            [self._owner.host, self._served, self._served],
         )
         return {(name, life): beats for name, life, beats in cursor.fetchall()}
 
-    def _take_over(self, peer: Peer, beats: int) -> bool:
-        """End the life of *peer* unless it has counted on since, and own its claims; in one step."""
+    def _end(self, peer: Peer, beats: int) -> bool:
+        """End the life of *peer* unless it has counted on since."""
         name, life = peer
         with self._database.transaction() as cursor:
             cursor.execute(
                 "UPDATE host SET life = life + 1 WHERE name = %s AND life = %s AND beats = %s",
                 [name, life, beats],
             )
-            if not cursor.rowcount:
-                return False
-            cursor.execute(
-                "UPDATE task SET host = %s, life = %s WHERE host = %s AND life = %s AND state = 'running'",
-                [self._owner.host, self._owner.life, name, life],
-            )
-        return True
+            return bool(cursor.rowcount)
+
+    def _take_over(self, cursor: Cursor) -> None:
+        """Own the claims of lives that are over. Those of other sources wait for a host that serves them, or for their
+        own to join again."""
+        cursor.execute(
+            "UPDATE task SET host = %(host)s, life = %(life)s, revision = revision + 1 FROM host AS before "
+            "WHERE task.state = 'running' AND task.host = before.name AND task.life < before.life "
+            "AND before.name <> %(host)s AND (%(serves)s::text[] IS NULL OR task.source = ANY(%(serves)s))",
+            {"host": self._owner.host, "life": self._owner.life, "serves": self._served},
+        )
+
+    @property
+    def _served(self) -> list[str] | None:
+        return None if self._serves is None else list(self._serves())

@@ -6,8 +6,11 @@ import psycopg
 
 from task_queue.domain.document import naming
 from task_queue.domain.errors import TaskFileError, UnknownTaskError
-from task_queue.domain.task import TaskId
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
+from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.rows import SourceRows
+from task_queue.ports.snapshot import Survey
 
 
 def submit(database: Database, source: str, task_id: TaskId, document: bytes) -> None:
@@ -23,3 +26,77 @@ def submit(database: Database, source: str, task_id: TaskId, document: bytes) ->
         raise UnknownTaskError(
             f"a task {task_id} waits or runs in '{source}' already", hint="give this one another name"
         ) from error
+
+
+_WITH_FILES = (
+    "files were handed in with it, and those stay on this machine: give it to a source without a repository"
+)
+
+
+class Intake:
+    """Brings what is in a folder of *host* into the fleet, and what a person changes there.
+
+    At most once, whatever is killed: the row is there before anything follows from it, and what has ended keeps its
+    name taken until its document has left the folder.
+    """
+
+    def __init__(self, host: str, folders: HostFolders, rows: SourceRows, *, is_shared: bool) -> None:
+        self._host, self._folders, self._rows, self._is_shared = host, folders, rows, is_shared
+        self.left_out: dict[TaskId, str] = {}
+        """Why documents stay out of the fleet."""
+        self._seen: dict[TaskId, object] = {}
+        """How each document was when it was brought in."""
+
+    def take_in(self, survey: Survey) -> None:
+        """What is whole in the folder, as *survey* says. Raises EngineUnavailable."""
+        present = {
+            **{task.id: (self._folders.own.changed_ns(task.id), task) for task in survey.waiting},
+            **{name: (self._folders.own.changed_ns(name), None) for name, _ in survey.rejected},
+        }
+        for name in self._seen.keys() - present.keys():
+            del self._seen[name]
+        self.left_out = {
+            name: _WITH_FILES for name in present if self._is_shared and self._folders.has_artifacts(name)
+        }
+        for name, stamp in present.items():
+            if name not in self.left_out and self._seen.get(name) != stamp and self._bring_in(name):
+                self._seen[name] = stamp
+        for name in survey.cancelled:
+            self._bring_in(name)
+        self._rows.cancel(survey.cancelled)
+        for name in self._rows.waiting_here():
+            if name not in present and self._folders.is_gone(name):
+                self._rows.take_out(name)
+        self._pass_cancels_on(survey)
+
+    def _bring_in(self, name: TaskId) -> bool:
+        """Whether the row says what the folder does."""
+        text, row = self._folders.text_of(name), self._rows.open_row(name)
+        if text is None:
+            return False
+        journal = self._folders.journal_of(name)
+        if row is None:
+            self._rows.bring_in(name, text, journal, self._folders.free_record(name))
+            row = self._rows.open_row(name)
+            return row is not None and row.intake == self._host
+        if row.intake != self._host or row.state is not TaskState.PENDING:
+            return False
+        if (row.document, row.journal) != (text, journal):
+            self._rows.change(row, text, journal)
+        return True
+
+    def _pass_cancels_on(self, survey: Survey) -> None:
+        """Of tasks that run on other hosts."""
+        requests = self._folders.own.requests
+        elsewhere = [
+            claim
+            for claim in (self._folders.own.queue.claims() if survey.locks else ())
+            if claim.worker != self._host
+        ]
+        self._rows.cancel(
+            [
+                naming.task_id_of(claim.document)
+                for claim in elsewhere
+                if requests.cancel_requested(claim) or requests.document_is_gone(claim)
+            ]
+        )

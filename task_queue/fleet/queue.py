@@ -87,9 +87,9 @@ class FleetQueue:
             ],
         )
         cursor.execute(
-            "INSERT INTO attempt (source, record, number, document) "
-            "VALUES (%(source)s, %(record)s, %(number)s, %(document)s)",
-            {**held.where(claim), "document": document[:MAX_BYTES]},
+            "INSERT INTO attempt (source, record, number, document, host) "
+            "VALUES (%(source)s, %(record)s, %(number)s, %(document)s, %(host)s)",
+            {**held.where(claim), "document": document[:MAX_BYTES], "host": held.owner.host},
         )
 
     def token_of(self, claim: Claim) -> str:

@@ -125,7 +125,7 @@ class FleetSnapshot:
                 TaskId(name),
                 bytes(document),
                 at=_ReadDocument(revision, changed_at),
-                dropped_at=naming.time_in(naming.document_of(name)) or dropped_at,
+                dropped_at=naming.dropped_at(naming.document_of(name), written_at=dropped_at),
                 history=NEVER_TRIED if journal is None else _history_in(decode(Journal, journal.encode())),
             )
             for name, revision, changed_at, dropped_at, document, journal in cursor.fetchall()

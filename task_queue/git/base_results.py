@@ -14,11 +14,13 @@ from task_queue.domain.work.baseline import BaseResult
 from task_queue.git.own_repository import paths_of
 from task_queue.git.program import Git
 from task_queue.platform import durable
+from task_queue.platform.lockfile import locked
 from task_queue.platform.records import UnreadableRecordError, decode, encode
 
 _NAME = "task-queue-checks.json"
 _LIMIT = 2**22
 _KEPT = 300
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,10 @@ def base_results(git: Git) -> tuple[BaseResult, ...]:
 def keep_base_results(git: Git, new: Iterable[BaseResult]) -> None:
     """Add *new*, and drop the oldest beyond what is kept. Raises GitError.
 
-    Of two processes at once one may undo the other: then its checks are made again.
+    What cannot be written is not kept: its checks are made again.
     """
     path = paths_of(git).common_dir / _NAME
-    with suppress(OSError):
+    with suppress(OSError), locked(path.with_suffix(".lock"), within_s=_PATIENCE_S):
         durable.replace(path, encode(_Kept((*_read(path), *new)[-_KEPT:])))
 
 

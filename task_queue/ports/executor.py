@@ -162,6 +162,8 @@ class Order:
     """Those that committed something; the work begins on a commit that has it."""
     events: Path | None = None
     """The folder of the event log; None: no events are written."""
+    lease: Path | None = None
+    """A file without whose renewal the runner may not go on (``runner.fence``); None: it needs none."""
     token: str = ""
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from task_queue.domain.model import Claim
+from task_queue.domain.task import TaskId
 from task_queue.ports.attempt_log import AttemptLog
 from task_queue.ports.queue import Queue
 from task_queue.ports.requests import Requests
@@ -28,6 +29,30 @@ class Engine(Snapshot, Protocol):
 
         Raises EngineUnavailable.
         """
+        ...
+
+
+class ServedEngine(Engine, Protocol):
+    """One of a folder that is watched. ``touch``, ``arrived``, ``moved`` and ``is_empty`` are for any thread."""
+
+    def touch(self, name: str | None = None) -> None:
+        """Anything, or the file called *name*, may have changed."""
+        ...
+
+    def arrived(self, name: str) -> None:
+        """The document *name* is there, and whole."""
+        ...
+
+    def moved(self, task_id: TaskId) -> bool:
+        """The state of *task_id*, of whichever source, may be another; whether that can concern a task here."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether nothing is there to look at."""
+        ...
+
+    def close(self) -> None:
+        """Let others serve it."""
         ...
 
 

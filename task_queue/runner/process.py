@@ -31,6 +31,7 @@ from task_queue.ports.emit import Emit
 from task_queue.ports.executor import Executor, ExecutorKind, Order, Stop
 from task_queue.runner.announcing import AnnouncingTranscript
 from task_queue.runner.attaching import with_artifacts
+from task_queue.runner.fence import LeaseFence
 from task_queue.runner.steps import forget_witness
 
 TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
@@ -71,7 +72,7 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
     signal.signal(signal.SIGINT, ask)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        with MemoryGuard(order.memory_mb) as memory:
+        with MemoryGuard(order.memory_mb) as memory, LeaseFence(order.lease, order.marker):
             outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, announcing)
         if memory.exceeded is not None and not asked and outcome.kind is not OutcomeKind.SUCCEEDED:
             reason = "the process tree held more memory than limits.memory_mb"

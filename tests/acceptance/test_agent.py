@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from task_queue.demo.scripted_model import Hang, ModelError, Reply, Say, UseTool, by_task, in_turn
+from task_queue.domain.task import TaskId
+from task_queue.store.folder.layout import Layout
 from tests.acceptance.agents import WORK, AgentRig, bash
 from tests.acceptance.conftest import MakeAgentRig
 from tests.limits import in_an_hour, usage_limit
@@ -43,6 +45,20 @@ def test_a_dropped_file_becomes_work(make_agent_rig: MakeAgentRig) -> None:
     assert (rig.queue() / "completed/task-hello.md").read_text() == "# Say hi\n\nWrite hello.py.\n"
     assert list(rig.pending().iterdir()) == []
     assert rig.marked() == []
+
+
+def test_an_agent_reads_the_files_that_came_with_its_task(make_agent_rig: MakeAgentRig) -> None:
+    """Their names are in what it reads first, and its tools reach them."""
+    rig = make_agent_rig(in_turn(bash('cat "$TASK_QUEUE_ARTIFACTS/figures.csv"'), Say("read")))
+    folder = Layout(rig.pending()).artifacts(TaskId("task-a"))
+    folder.mkdir(parents=True)
+    (folder / "figures.csv").write_text("1,2\n")
+    rig.start()
+    rig.ask("task-a", "# Add the figures")
+
+    assert rig.result("task-a", timeout=SLOW)["outcome"] == "succeeded"
+    assert rig.tool_results("Add the figures") == ["1,2"]
+    assert "`figures.csv`" in rig.model.requests[0].first_text
 
 
 def test_a_configuration_beside_the_workspace_closes_only_itself(make_agent_rig: MakeAgentRig) -> None:

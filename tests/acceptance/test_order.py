@@ -119,7 +119,7 @@ def test_tasks_that_touch_the_same_files_never_run_together(make_rig: MakeRig) -
 def test_one_workspace_has_one_task_at_a_time_and_starts_are_apart(make_rig: MakeRig) -> None:
     """By `limits.per_workspace` and `limits.start_gap`, over three sources."""
     rig = make_rig(
-        sources=("a", "b", "c"), sweep_seconds=_NO_SWEEP_S, limits={"per_workspace": 1, "start_gap": "1s"}
+        sources=("a", "b", "c"), sweep_seconds=_NO_SWEEP_S, limits={"per_workspace": 1, "start_gap": "2s"}
     )
     rig.start()
     rig.drop_command("task-a", f"mkdir busy && {_UNTIL_GO}; rmdir busy")
@@ -138,7 +138,7 @@ def test_one_workspace_has_one_task_at_a_time_and_starts_are_apart(make_rig: Mak
 
     assert len(starts) == 3
     assert rig.side_effects("order") == ["began", "alone", "alone"]
-    assert min(after - before for before, after in pairwise(starts)) > timedelta(seconds=0.9)
+    assert min(after - before for before, after in pairwise(starts)) > timedelta(seconds=1.4)
 
 
 def test_a_source_whose_results_nobody_looked_at_starts_nothing_new(make_rig: MakeRig) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import bash
-from tests.acceptance.audits import SLOW, a_repository, audited, audits, just_ran, verdict
+from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, just_ran, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.waiting import eventually
 
 
 class Model:
@@ -15,6 +18,7 @@ class Model:
 
     def __init__(self) -> None:
         self.likes = False
+        self.works = "echo work >> first.txt"
         self.implementers: list[Request] = []
 
     def __call__(self, request: Request) -> Reply:
@@ -25,7 +29,7 @@ class Model:
                 else Say("done")
             )
         self.implementers.append(request)
-        return Say("done") if just_ran(request) else bash("echo work >> first.txt")
+        return Say("done") if just_ran(request) else bash(self.works)
 
 
 def runs(path: Path) -> int:
@@ -76,3 +80,37 @@ def test_a_retry_goes_on_where_it_is_told_to(make_agent_rig: MakeAgentRig) -> No
     assert (len(model.implementers), runs(rig.home / "runs")) == (worked, ran)
     assert (repository / "first.txt").read_text() == "first\nwork\nwork\n"
     assert "Mind the line." in (rig.queue() / "reports/task-a.md").read_text()
+
+
+@pytest.mark.long
+def test_a_landing_that_failed_is_done_again_alone(make_agent_rig: MakeAgentRig) -> None:
+    """What was implemented, checked, audited and committed is not; the check runs on both together."""
+    model = Model()
+    model.likes = True
+    model.works = 'touch "$HOME/began"; until test -e "$HOME/go"; do sleep 0.05; done; echo work >> first.txt'
+    together = "test ! -e right || { echo they do not fit; test -e $HOME/good; }"
+    rig = make_agent_rig(
+        model, **audited(isolation="worktree", landing="merge", max_iterations=1, verify=[together])
+    )
+    repository = a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    eventually((rig.home / "began").exists, what="it works")
+    (repository / "right").touch()
+    git(repository, "add", "right")
+    git(repository, "commit", "-qm", "Right")
+    (rig.home / "go").touch()
+    failed = rig.result("task-a", timeout=SLOW)
+    assert (failed["outcome"], failed["landing"]["state"]) == ("verify_failed", "left")
+    asked = len(rig.model.requests)
+
+    (rig.home / "good").touch()
+    planned = rig.cli("tasks", "retry", "task-a", "--from", "land", "--dry-run", check=True)
+    rig.cli("tasks", "retry", "task-a", "--from", "land", check=True)
+    done = rig.result("task-a", timeout=SLOW)
+
+    assert "done again: the landing" in planned.stderr
+    assert (done["outcome"], done["landing"]["state"]) == ("succeeded", "landed")
+    assert len(rig.model.requests) == asked
+    assert git(repository, "show", "main:first.txt") == "first\nwork"
+    assert git(repository, "cat-file", "-t", "main:right") == "blob"

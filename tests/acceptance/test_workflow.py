@@ -67,6 +67,7 @@ def test_findings_go_back_to_the_same_session(make_agent_rig: MakeAgentRig) -> N
     assert script.turns == [1, 3]
 
 
+@pytest.mark.long
 def test_three_rejections_fail_with_everything_kept(make_agent_rig: MakeAgentRig) -> None:
     """Nothing is committed; what was left lies on a ref and in the files."""
     rig = make_agent_rig(TwoAgents(*[verdict("fail", "no good")] * 3), **audited())

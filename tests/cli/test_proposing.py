@@ -101,8 +101,11 @@ def test_a_common_verify_command_counts(bench: Bench) -> None:
 def test_sources_add_proposes_the_same(bench: Bench) -> None:
     """What it says to type writes it, beside the defaults of a git project."""
     answer = bench.run("sources", "add", "tasks/web", "--id", "web", "--project-workspace", ".")
-    lines = answer.out[answer.out.index("to write them:") :].splitlines()[1:]
-    for line in lines:
+    _, _, offered = answer.out.partition("to write them:\n")
+    write, _, lacking = offered.partition("still missing:\n")
+    assert "no login of the agent was found" in lacking
+    assert "write what is proposed, as above" in lacking
+    for line in write.splitlines():
         program = f"{sys.executable} -m task_queue.cli"
         command = line.strip().replace("task-queue", program, 1)
         done = subprocess.run(["sh", "-c", command], cwd=bench.project, env=bench.environ, check=False)

@@ -59,6 +59,22 @@ while entered < 100:
     inside.unlink()
     admission.leave(str(name), task.id)
 """
+_KEEP_RESULTS = """
+import os, sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from task_queue.domain.work.baseline import BaseResult
+from task_queue.git.base_results import keep_base_results
+from task_queue.git.program import Git
+
+repository, go, name = map(Path, sys.argv[1:])
+git = Git(repository, dict(os.environ))
+now = datetime.now(UTC)
+while not go.exists():
+    time.sleep(0.001)
+for number in range(30):
+    keep_base_results(git, [BaseResult("main", f"{name}-{number}", "true", True, "", now)])
+"""
 
 
 def both(program: str, folder: Path, store: Path) -> None:
@@ -87,6 +103,14 @@ def test_what_two_accept_at_the_same_time_is_accepted(tmp_path: Path) -> None:
     both(_ACCEPT, tmp_path, store)
 
     assert len(json.loads(store.read_text())["workspaces"]) == 120
+
+
+def test_what_two_say_of_a_base_at_the_same_time_is_kept(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path / "shop"], check=True)
+    both(_KEEP_RESULTS, tmp_path, tmp_path / "shop")
+
+    kept = json.loads((tmp_path / "shop/.git/task-queue-checks.json").read_text())["results"]
+    assert {each["commit"] for each in kept} == {f"{name}-{n}" for name in "ab" for n in range(30)}
 
 
 def test_of_one_place_two_processes_never_have_two(tmp_path: Path) -> None:

@@ -149,10 +149,28 @@ def test_what_runs_already_is_a_neighbour() -> None:
     found = of(
         replace(source("a"), running={TaskId("task-0"): NOON + 3 * MINUTE}),
         source("b", task("1", in_place=True)),
-        side_by_side=SideBySide(Caps(per_workspace=1), place_of=at_work, neighbours={"a": runs}),
+        side_by_side=SideBySide(Caps(per_workspace=1), place_of=at_work, neighbours={"a": (runs,)}),
     )
 
     assert foreseen(found) == [("task-1", 3)]
+
+
+def test_workers_carry_out_several_tasks_of_a_source_at_once() -> None:
+    """Each of them is a neighbour of the next, until it ends itself."""
+    place = Workplace("/r/.git", "/r", in_place=False, touches=("src/**",))
+    ends = {TaskId("task-0"): NOON + 3 * MINUTE, TaskId("task-00"): NOON + 5 * MINUTE}
+    remote = replace(
+        source("a", task("1", touches=("src/a.py",)), task("2"), task("3")), running=ends, slots=3
+    )
+
+    found = of(
+        remote,
+        side_by_side=SideBySide(
+            place_of=at_work, neighbours={"a": (Neighbour("a", each, place) for each in ends)}
+        ),
+    )
+
+    assert foreseen(found) == [("task-2", 0), ("task-3", 3), ("task-1", 5)]
 
 
 def test_starts_are_as_far_apart_as_the_gap() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
@@ -185,6 +185,18 @@ def test_no_digits_crash_the_time(name: str) -> None:
     moment = naming.time_in(name + ".md")
 
     assert moment is None or moment.tzinfo is not None
+
+
+def test_of_one_second_what_was_written_first_was_dropped_first() -> None:
+    """A file that was written at another time, or edited since, is as old as its name says."""
+    named = datetime(2026, 2, 7, 12).astimezone(UTC)
+    document = "task-20260207-120000-fix-auth.md"
+
+    def dropped(*, later: float) -> timedelta:
+        return naming.dropped_at(document, written_at=named + timedelta(seconds=later)) - named
+
+    assert [dropped(later=each).total_seconds() for each in (-0.1, 0.25, 1.5, 2, 600)] == [0, 0.25, 1.5, 0, 0]
+    assert naming.dropped_at("task-a.md", written_at=named) == named
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u2066", "\ufeff", "\u3164", "\u2028", "\U000e0041"])

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from task_queue.cli.commands import cli
 from task_queue.config.api_settings import ApiSettings
+from task_queue.config.fleet_settings import FleetSettings
 from task_queue.config.retention import RetentionSettings
 from task_queue.config.schema import (
     Agent,
@@ -214,6 +215,11 @@ CONFIGURATION: dict[str, str] = {
     "notifications.<name>.timeout": "how long one delivery may take",
     "metrics.file": "[figures for Prometheus](metrics.md) are written there",
     "metrics.every": "how often",
+    "fleet.db": "URL of the database of the [fleet](guide/fleet.md) that this machine is in, without the password",
+    "fleet.tables": "the schema of its tables",
+    "fleet.host": "the name of this machine in it",
+    "fleet.credential_file": "absolute path of the file with what `task-queue fleet host add` printed; for you alone",
+    "fleet.slots": "how many tasks run here at once; none: as `limits.running` says, 0: tasks only come in here",
     "api.listen": "where the [API](api.md) is served: `unix`, or an address and a port such as `127.0.0.1:8765`",
     "api.tls": "`certificate` and `key`, absolute paths of PEM files; needed where other machines reach an address, unless a proxy encrypts",
     "api.behind_proxy": "a proxy in front of the API encrypts, and says in `X-Forwarded-For` who asks",
@@ -300,6 +306,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "task_source_directories": ("task_source_directories[]", Source),
         "agent": ("agent", Agent),
         "api": ("api", ApiSettings),
+        "fleet": ("fleet", FleetSettings),
         "executors": ("executors.<name>", ConfiguredCommand),
         "limits": ("limits", Limits),
         "metrics": ("metrics", MetricsSettings),

@@ -33,8 +33,6 @@ FOREIGN = {
     "tool_results": "of the scripted model, which the tests share",
     "system_text": "of the scripted model, which the tests share",
     "wait_for_request": "of the scripted model, which the tests share",
-    "Lifeline": "of a fleet, whose hosts no daemon is yet",
-    "changes_after": "of a fleet, whose events no daemon follows yet",
 }
 _WORD = re.compile(r"\w+")
 

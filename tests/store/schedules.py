@@ -38,9 +38,13 @@ class ScheduleBench:
         """Ids of tasks of other sources."""
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, *, settle_s: Callable[[], float] | None = None) -> None:
         self.materialiser = Materialiser(
-            "a", self.layout, is_taken=self.taken.__contains__, emit=self.events.append
+            "a",
+            self.layout,
+            is_taken=self.taken.__contains__,
+            emit=self.events.append,
+            settle_s=settle_s,
         )
 
     def write(self, name: str, schedule: str, *keys: str, text: str = "# Do it\n") -> Path:

@@ -117,6 +117,20 @@ def test_missed_times_are_made_up_for_as_asked(
     assert said == ([] if missed is None else [missed])
 
 
+def test_a_file_that_is_being_written_when_a_daemon_begins_was_without_one(bench: ScheduleBench) -> None:
+    """It is looked at later; the cause of what it missed is the same."""
+    settle_s = [600.0]
+    with local_zone("UTC"):
+        bench.write("x", "0 12 * * *")
+        bench.look()
+        bench.restart(settle_s=lambda: settle_s[0])
+        bench.look(days=3)
+        settle_s[0] = 0
+        bench.look(seconds=1)
+
+    assert bench.told()[0][1].startswith("missed 2: no daemon ran")
+
+
 def test_a_missed_time_is_not_made_up_for_beside_one_that_is_on_time(bench: ScheduleBench) -> None:
     bench.write("x", "0 12 * * *")
     bench.look()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from task_queue.domain.task import TaskId
 from task_queue.domain.text import without_invisible
@@ -21,6 +21,7 @@ MARK_LENGTH = 16
 """Of the zeros and ones that the name of a task's copy begins with: one pair of tasks in 65536 shares them."""
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"task-([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})([0-9]{2})(?![0-9])")
+_JUST_THEN = timedelta(seconds=2)
 _LITTER = re.compile(
     r"\.#.*|#.*#|.*~|\.?~.*|4913|.*___jb_(?:tmp|old)___"  # Emacs, many, Office and Syncthing, Vim, JetBrains
     r"|.*\.(?:sw[a-px]|swpx|kate-swp|bak|orig|save|tmp|temp)"
@@ -156,6 +157,17 @@ def branch_of(task_id: TaskId) -> str:
 def natural(name: str) -> str:
     """Sorts names so that ``task-2`` comes before ``task-10``; equal only for names that differ in leading zeros."""
     return _DIGITS.sub(lambda match: f"{len(match[1]):03}{match[1]}", name)
+
+
+def dropped_at(document: str, *, written_at: datetime) -> datetime:
+    """By the time in its name, else when it was written.
+
+    Names have whole seconds: of what was written just then, it is known which came first.
+    """
+    named = time_in(document)
+    if named is None or timedelta(0) <= written_at - named < _JUST_THEN:
+        return written_at
+    return named
 
 
 def time_in(document: str) -> datetime | None:

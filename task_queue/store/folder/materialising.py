@@ -91,6 +91,8 @@ class Materialiser:
         self._was_broken: set[str] = set()
         """Schedules that could not be used at the last look."""
         self._looked = False
+        self._served: set[str] = set()
+        """Schedules that were usable at a look; not those whose files were still being written at the first one."""
 
     def look(self, now: datetime) -> Looked:
         """Do what is due at *now*. Raises OSError; what the ledger says is then still to be done."""
@@ -135,6 +137,7 @@ class Materialiser:
             self._book = book
             times = [schedule.rule.next(max(now, book.kept[schedule.name].upto)) for schedule in usable]
         self._was_broken, self._looked = set(broken), True
+        self._served |= {schedule.name for schedule in usable}
         return Looked(min((due for due in times if due is not None), default=None), tuple(arrived), trouble)
 
     def _is_there(self, name: str) -> bool:
@@ -177,7 +180,7 @@ class Materialiser:
     def _cause(self, name: str) -> str:
         if name in self._was_broken:
             return "the schedule could not be used"
-        return "the machine was suspended, or its clock was set" if self._looked else "no daemon ran"
+        return "the machine was suspended, or its clock was set" if name in self._served else "no daemon ran"
 
     def _finish_open(self, book: _Book) -> Iterator[TaskId]:
         for name, kept in list(book.kept.items()):

@@ -54,7 +54,8 @@ def read_document(path: Path, stamp: FileStamp, layers: Layers, history: History
         task, settings, lacks = _understood(data, naming.task_id_of(path.name), layers)
     except TaskFileError as error:
         return Reading(rejected=error.in_full)
-    dropped_at = naming.time_in(path.name) or datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
+    written_at = datetime.fromtimestamp(stamp.mtime_ns / 1e9, tz=UTC)
+    dropped_at = naming.dropped_at(path.name, written_at=written_at)
     waiting = waiting_for(
         task, settings, dropped_at=dropped_at, history=history, lacks=lacks, ageing=layers.ageing
     )

@@ -1,0 +1,213 @@
+"""A host in its fleet: it joins, shows that it lives, watches the others, and stops where it may not go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from pathlib import Path
+
+from task_queue.domain.errors import ClaimLost, EngineUnavailable
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.fleet.address import FleetAddress
+from task_queue.fleet.attempts import frames_of
+from task_queue.fleet.database import Database
+from task_queue.fleet.engine import FleetEngine
+from task_queue.fleet.feed import FeedPlace, changes_after, end_of_feed
+from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.held import HostLife
+from task_queue.fleet.hosts import Lifeline, join
+from task_queue.fleet.joined import JoinedEngine, JoinedSource
+from task_queue.fleet.mirror import Mirror
+from task_queue.fleet.rows import SourceRows, TaskRow, state_of
+from task_queue.fleet.schema import demand_ready
+from task_queue.platform import durable, leases
+from task_queue.ports.clock import Clock
+from task_queue.ports.emit import Emit
+from task_queue.ports.fleet import FleetDaemon, FleetSource
+from task_queue.store.folder.engine import FolderEngine
+
+log = logging.getLogger(__name__)
+_TURN_S = 1.0
+_PATIENCE_S = 10.0
+
+
+class Membership:
+    """Implements ports.fleet.Fleet."""
+
+    def __init__(
+        self, address: FleetAddress, host: str, credential: str, *, slots: int, folder: Path, clock: Clock
+    ) -> None:
+        """*slots*: how many tasks it carries out at once. *folder*: of this host, for guests and the lease."""
+        self._address, self._host, self._credential = address, host, credential
+        self._slots, self._folder, self._clock = slots, folder, clock
+        self._lease = leases.LeaseFile(folder / "lease")
+        self._work, self._signs = Database(address), Database(address)
+        """The second one is for the signs of life alone: work that hangs does not hold them up."""
+        self._life: HostLife | None = None
+        self._lifeline: Lifeline | None = None
+        self._why_not = "it has not joined the fleet yet"
+        self._held = False
+        self._place = FeedPlace()
+        self._shared: dict[str, str] = {}
+        """By the id of a source, where all hosts keep its tasks that list it with that repository."""
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def lease(self) -> Path:
+        return self._lease.path
+
+    def start(self, daemon: FleetDaemon) -> None:
+        durable.make_directory(self._folder)
+        self.turn(daemon)  # so that a daemon whose database answers serves as soon as it is up
+        self._thread = threading.Thread(target=self._serve, args=(daemon,), name="fleet", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE_S)
+        self._work.close()
+        self._signs.close()
+
+    def engine_of(self, source: FleetSource, emit: Emit) -> JoinedEngine:
+        key = f"{source.id}@{self._host}"
+        if source.repository is not None:
+            key = self._shared[source.id] = source.id
+        guests = self._folder / "guests" / source.id / "pending"
+        durable.make_directory(guests)
+        folders = HostFolders(
+            FolderEngine(source.pending, settle_s=source.settle_s, layers=source.layers, notes=source.notes),
+            FolderEngine(guests),
+        )
+        engines = _Engines(self, key, source, guests.parent)
+        rows = SourceRows(self._work, key, self._host)
+
+        def transcript_of(row: TaskRow) -> tuple[str, ...]:
+            last = engines.now().leased.last_attempt(row.record)
+            with self._work.transaction() as cursor:
+                return frames_of(cursor, {"source": key, "record": row.record, "number": last})
+
+        mirror = Mirror(
+            source.id, self._host, folders, rows, transcript_of=transcript_of, clock=self._clock, emit=emit
+        )
+        joined = JoinedSource(
+            self._host,
+            self.life,
+            engines.now,
+            folders,
+            rows,
+            mirror,
+            self._clock,
+            self._slots,
+            is_shared=source.repository is not None,
+        )
+        return JoinedEngine(joined, closed=partial(self._shared.pop, source.id, None))
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        return state_of(self._work, task_id)
+
+    @property
+    def database(self) -> Database:
+        return self._work
+
+    def life(self) -> HostLife:
+        """Raises EngineUnavailable while it may do nothing in the fleet."""
+        life = self._life
+        if life is None or self._held:
+            raise EngineUnavailable(self._why_not)
+        return life
+
+    def _serve(self, daemon: FleetDaemon) -> None:
+        while not self._stopping.wait(_TURN_S):
+            try:
+                self.turn(daemon)
+            except Exception:  # a defect: said, and what runs is ended once the lease is over
+                log.exception("fleet not looked at")
+                self._hold_if_silent(daemon)
+
+    def turn(self, daemon: FleetDaemon) -> None:
+        """Show that this host lives, and look at the others. About once a second, by one thread."""
+        try:
+            if self._life is None:
+                self._join()
+            assert self._lifeline is not None
+            begun = self._lease.now()
+            dead = self._lifeline.turn()
+            self._lease.renew(begun)
+            for name, _ in dead:
+                log.warning("taken for dead host=%s", name)
+            if self._held:
+                self._go_on(daemon)
+            if dead or self._is_news():
+                daemon.wake()
+        except ClaimLost as error:
+            self._why_not = str(error)
+            log.error("fenced error=%s", error)  # noqa: TRY400 - the message says all
+            self._hold(daemon)
+            if daemon.is_idle():
+                self._life = self._lifeline = None
+        except EngineUnavailable as error:
+            if self._why_not != error.in_full:
+                self._why_not = error.in_full
+                log.warning("fleet not reached error=%s", error.in_full)
+            self._hold_if_silent(daemon)
+
+    def _join(self) -> None:
+        demand_ready(self._signs)
+        life = join(self._signs, self._host, self._credential)
+        self._lifeline = Lifeline(self._signs, life, self._clock, serves=lambda: list(self._shared.values()))
+        self._place = end_of_feed(self._signs)
+        self._life = life
+        log.info("joined host=%s life=%d", life.host, life.life)
+
+    def _is_news(self) -> bool:
+        """Whether something has happened anywhere since the last turn, or is asked of what runs here."""
+        changes = changes_after(self._signs, self._place)
+        if changes:
+            self._place = changes[-1].place
+        with self._signs.transaction() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM task WHERE host = %s AND state = 'running' AND cancelled LIMIT 1", [self._host]
+            )
+            return bool(changes) or cursor.fetchone() is not None
+
+    def _hold_if_silent(self, daemon: FleetDaemon) -> None:
+        if self._lifeline is None or self._lifeline.must_stop():
+            self._hold(daemon)
+
+    def _hold(self, daemon: FleetDaemon) -> None:
+        if not self._held:
+            self._held = True
+            daemon.hold()
+
+    def _go_on(self, daemon: FleetDaemon) -> None:
+        daemon.go_on()
+        self._held = False
+        daemon.wake()
+
+
+class _Engines:
+    """The engine of one source for the present life of the host."""
+
+    def __init__(self, membership: Membership, key: str, source: FleetSource, scratch: Path) -> None:
+        self._membership, self._key, self._source, self._scratch = membership, key, source, scratch
+        self._life: HostLife | None = None
+        self._by_slots: dict[int, FleetEngine] = {}
+
+    def now(self, slots: int = 1) -> FleetEngine:
+        """With so many claims at once over all hosts. Raises EngineUnavailable."""
+        life = self._membership.life()
+        if life != self._life:
+            self._life, self._by_slots = life, {}
+        if slots not in self._by_slots:
+            self._by_slots[slots] = FleetEngine(
+                self._membership.database,
+                self._key,
+                life,
+                slots=lambda: slots,
+                scratch=self._scratch,
+                layers=self._source.layers,
+            )
+        return self._by_slots[slots]

@@ -1,0 +1,66 @@
+"""The seam to the fleet that this host has joined: other hosts that take part in its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from task_queue.domain.document.layers import Layers
+from task_queue.domain.task import TaskId, TaskState
+from task_queue.ports.emit import Emit
+from task_queue.ports.store import Notes, ServedEngine
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSource:
+    """A source of this host; ``pending`` is its folder. ``repository``: where other hosts get what it works on."""
+
+    id: str
+    pending: Path
+    repository: str | None
+    layers: Callable[[], Layers]
+    settle_s: Callable[[], float]
+    notes: Notes
+
+
+class FleetDaemon(Protocol):
+    """What the fleet asks of the daemon of this host. For any thread."""
+
+    def wake(self) -> None:
+        """Let every source look again."""
+        ...
+
+    def hold(self) -> None:
+        """End at once what runs, and begin nothing."""
+        ...
+
+    def go_on(self) -> None:
+        """``hold`` is over."""
+        ...
+
+    def is_idle(self) -> bool:
+        """Whether nothing is in hand."""
+        ...
+
+
+class Fleet(Protocol):
+    @property
+    def lease(self) -> Path:
+        """A file that says until when runners may run: see ``runner.fence``."""
+        ...
+
+    def start(self, daemon: FleetDaemon) -> None:
+        """Join, now or as soon as that is possible, and show from then on that this host lives."""
+        ...
+
+    def stop(self) -> None: ...
+
+    def engine_of(self, source: FleetSource, emit: Emit) -> ServedEngine:
+        """For as long as the source is served here: until it is closed."""
+        ...
+
+    def state_of(self, task_id: TaskId) -> TaskState | None:
+        """Of a task of any source of any host. Raises EngineUnavailable."""
+        ...

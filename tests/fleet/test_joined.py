@@ -1,0 +1,68 @@
+"""Hosts that have joined: what comes in on one is carried out where it may, and is shown where it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from task_queue.fleet.database import Database
+from tests.fleet.cluster import Cluster
+from tests.fleet.machines import Machine, noting
+from tests.waiting import eventually
+
+MakeMachine = Callable[..., Machine]
+
+
+@pytest.fixture
+def machine(cluster: Cluster, database: Database, tmp_path: Path) -> Iterator[MakeMachine]:
+    made: list[Machine] = []
+
+    def make(name: str, **more: object) -> Machine:
+        made.append(Machine(tmp_path / name, name, database, url=cluster.url, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_host_alone_carries_out_what_comes_in(machine: MakeMachine, tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    one = machine("one")
+    one.drop("task-1", noting(starts, "task-1"))
+    one.start()
+
+    result = one.result("task-1")
+
+    assert (result["success"], result["worker"]) == (True, "one")
+    assert lines(starts) == [f"task-1 {one.home}"]
+
+
+def test_another_host_carries_it_out_and_the_first_shows_it(machine: MakeMachine, tmp_path: Path) -> None:
+    starts, go = tmp_path / "starts", tmp_path / "go"
+    front = machine("front", sources=(), shared=("app",), slots=0)
+    back = machine("back", sources=(), shared=("app",))
+    front.start()
+    back.start()
+    front.drop(
+        "task-1",
+        noting(starts, "task-1", f"while [ ! -e {go} ]; do sleep 0.05; done", "echo said"),
+        source="app",
+    )
+    front.drop("task-2", noting(starts, "task-2"), source="app")
+
+    running = eventually(lambda: front.run_lines("app"), what="it is shown as running")
+    go.touch()
+    first, second = front.result("task-1", source="app"), front.result("task-2", source="app")
+
+    assert [(each["task_id"], each["worker"]) for each in running] == [("task-1", "back")]
+    assert (first["worker"], second["worker"]) == ("back", "back")
+    assert lines(starts) == [f"task-1 {back.home}", f"task-2 {back.home}"]
+    assert "said" in front.cli("tasks", "logs", "task-1", check=True).stdout
+    assert not list((back.home / ".local/state/task-queue").glob("*/fleet/guests/*/logs/*"))

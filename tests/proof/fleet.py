@@ -1,0 +1,322 @@
+"""Three hosts of one fleet carry out tasks, and something happens to one of them, or to their database.
+
+Counted outside of the product: each task appends a line to a file when it begins, and one when it ends.
+
+    python -m tests.proof.fleet --scenario kill --tasks 48
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from task_queue.fleet.address import fleet_address
+from task_queue.fleet.database import Database
+from task_queue.fleet.schema import set_up
+from tests.fleet.cluster import Cluster, own_cluster, why_no_cluster
+from tests.fleet.machines import Machine, noting
+from tests.processes import environments
+from tests.waiting import eventually, within
+
+SOURCES = ("s1", "s2", "s3", "s4", "s5", "s6")
+_TAKES_S = 0.3
+_LEASE_S = 30.0
+
+
+@dataclass
+class Report:
+    """Counts of violations, and what was seen. ``again``: tasks that began more than once."""
+
+    scenario: str
+    tasks: int
+    took_s: float = 0.0
+    starts: int = 0
+    again: dict[str, int] = field(default_factory=dict[str, int])
+    by_host: dict[str, int] = field(default_factory=dict[str, int])
+    lost: int = 0
+    failed: int = 0
+    doubled: int = 0
+    """Tasks that began again although nothing had happened to the attempt before."""
+    order: int = 0
+    overlap: int = 0
+    capability: int = 0
+    dependency: int = 0
+    first_again_s: float | None = None
+    """After the host was lost, until the first of its tasks began elsewhere."""
+
+    @property
+    def violations(self) -> int:
+        return (
+            self.lost
+            + self.failed
+            + self.doubled
+            + self.order
+            + self.overlap
+            + self.capability
+            + self.dependency
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """Of the file that tasks append to; ``at``: seconds since the machine was started."""
+
+    what: str
+    task: str
+    host: str
+    at: float
+
+    @property
+    def source(self) -> str:
+        return self.task.split("-")[1]
+
+
+class Fleet:
+    """*names* of hosts; the first one takes tasks in, the last one alone has the capability ``gpu``."""
+
+    def __init__(self, home: Path, cluster: Cluster, names: Sequence[str], sources: Sequence[str]) -> None:
+        self.cluster, self.sources = cluster, list(sources)
+        self.notes = home / "starts"
+        self.database = Database(fleet_address(cluster.url))
+        set_up(self.database, None)
+        self.hosts = {
+            name: Machine(
+                home / name,
+                name,
+                self.database,
+                url=cluster.url,
+                sources=(),
+                shared=tuple(sources),
+                capabilities=["gpu"] if name == names[-1] else [],
+            )
+            for name in names
+        }
+        self.front = self.hosts[names[0]]
+
+    def __enter__(self) -> Fleet:
+        for host in self.hosts.values():
+            host.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for host in self.hosts.values():
+            for pid in processes_of(host):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            host.close()
+        self.database.close()
+
+    def drop(self, tasks: int, *, takes_s: float = _TAKES_S) -> list[str]:
+        """Tasks ``task-SOURCE-NUMBER``: each third one of the last source needs ``gpu``, one depends on another."""
+        names: list[str] = []
+        for number in range(tasks):
+            source = self.sources[number % len(self.sources)]
+            of_source = number // len(self.sources)
+            name = f"task-{source}-{of_source:03}"
+            keys: dict[str, object] = {"on_lost_session": "rerun"}
+            if source == self.sources[-1] and of_source % 3 == 1:
+                keys["capabilities"] = "gpu"
+            if source == self.sources[0] and of_source == 2 and len(self.sources) > 1:
+                keys["depends_on"] = f"task-{self.sources[1]}-001"
+            self.front.drop(
+                name, noting(self.notes, name, f"sleep {takes_s}", takes=True, **keys), source=source
+            )
+            names.append(name)
+        return names
+
+    def lines(self) -> list[Line]:
+        if not self.notes.exists():
+            return []
+        return [
+            Line(what, task, Path(home).name, float(at))
+            for what, task, home, at in (line.split() for line in self.notes.read_text().splitlines())
+        ]
+
+    def ended(self) -> int:
+        return sum(
+            1 for source in self.sources for _ in (self.front.queue(source) / "results").glob("*.json")
+        )
+
+    def begun_on(self, host: str) -> set[str]:
+        """Tasks that began there and have not ended."""
+        open_: dict[str, str] = {}
+        for line in self.lines():
+            if line.what == "start":
+                open_[line.task] = line.host
+            else:
+                open_.pop(line.task, None)
+        return {task for task, where in open_.items() if where == host}
+
+
+def processes_of(host: Machine) -> list[int]:
+    """Its daemon, and all that came of it."""
+    mark = f"HOME={host.home}".encode()
+    found = {pid for pid, lines in environments() if mark in lines}
+    for daemon in host.daemons:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(daemon.pid)
+            found |= {process.pid, *(child.pid for child in process.children(recursive=True))}
+    return sorted(found)
+
+
+def signal_all(host: Machine, number: signal.Signals) -> None:
+    for _ in range(3):  # what was started between two looks, too
+        for pid in processes_of(host):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def nothing(fleet: Fleet) -> set[str]:
+    del fleet
+    return set()
+
+
+def kill(fleet: Fleet) -> set[str]:
+    """The second host, with all that runs on it, once it has a task in hand. Its tasks."""
+    name, host = list(fleet.hosts.items())[1]
+    eventually(lambda: fleet.begun_on(name), what="the host has a task")
+    signal_all(host, signal.SIGKILL)
+    return fleet.begun_on(name)
+
+
+def freeze(fleet: Fleet) -> set[str]:
+    """The same host stands still for longer than its lease, then goes on."""
+    name, host = list(fleet.hosts.items())[1]
+    eventually(lambda: fleet.begun_on(name), what="the host has a task")
+    signal_all(host, signal.SIGSTOP)
+    frozen = fleet.begun_on(name)
+    time.sleep(_LEASE_S + 15)
+    signal_all(host, signal.SIGCONT)
+    return frozen
+
+
+def outage(fleet: Fleet) -> set[str]:
+    """The database is away for 20 s. What ran then and was interrupted may begin again."""
+    eventually(fleet.lines, what="a task has begun")
+    fleet.cluster.stop()
+    time.sleep(20)
+    interrupted = {task for name in fleet.hosts for task in fleet.begun_on(name)}
+    fleet.cluster.start()
+    return interrupted
+
+
+SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
+    "plain": nothing,
+    "kill": kill,
+    "freeze": freeze,
+    "outage": outage,
+}
+
+
+def prove(
+    home: Path,
+    cluster: Cluster,
+    scenario: str,
+    *,
+    tasks: int,
+    names: Sequence[str] = ("front", "middle", "back"),
+    sources: Sequence[str] = SOURCES,
+    takes_s: float = _TAKES_S,
+    patience_s: float = 600,
+) -> Report:
+    report = Report(scenario, tasks)
+    with Fleet(home, cluster, names, sources) as fleet:
+        begun = time.monotonic()
+        dropped = fleet.drop(tasks, takes_s=takes_s)
+        hit = SCENARIOS[scenario](fleet)
+        hit_at = uptime()
+        within(patience_s, lambda: fleet.ended() == tasks)
+        report.took_s = round(time.monotonic() - begun, 1)
+        _judge(report, fleet, dropped, hit, hit_at)
+    return report
+
+
+def uptime() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
+def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_at: float) -> None:
+    lines = fleet.lines()
+    starts = [line for line in lines if line.what == "start"]
+    counts = Counter(line.task for line in starts)
+    report.starts = len(starts)
+    report.by_host = dict(Counter(line.host for line in starts))
+    report.again = {task: number for task, number in counts.items() if number > 1}
+    report.doubled = sum(1 for task in report.again if task not in hit or counts[task] > 2)
+    for task in dropped:
+        path = fleet.front.queue(task.split("-")[1]) / "results" / f"{task}.json"
+        if not path.exists() or not counts[task]:
+            report.lost += 1
+        elif not json.loads(path.read_text())["success"]:
+            report.failed += 1
+    gpu_host = list(fleet.hosts)[-1]
+    for source in fleet.sources:
+        needs_gpu = {
+            task for task in dropped if source == fleet.sources[-1] and int(task.split("-")[2]) % 3 == 1
+        }
+        mine = [line for line in lines if line.source == source]
+        firsts = list(dict.fromkeys(line.task for line in mine if line.what == "start"))
+        plain = [task for task in firsts if task not in needs_gpu and not _waits(task, fleet)]
+        report.order += sum(1 for one, other in zip(plain, sorted(plain), strict=True) if one != other)
+        report.capability += sum(1 for line in mine if line.task in needs_gpu and line.host != gpu_host)
+        running: str | None = None
+        for line in mine:
+            if line.what == "end":
+                running = None if running == line.task else running
+            elif running is not None and running not in hit:
+                report.overlap += 1
+            if line.what == "start":
+                running = line.task
+    report.dependency = _dependency_faults(lines, fleet)
+    again = [line.at for line in starts if line.task in hit and line.at > hit_at]
+    report.first_again_s = round(min(again) - hit_at, 1) if again else None
+
+
+def _waits(task: str, fleet: Fleet) -> bool:
+    return task == f"task-{fleet.sources[0]}-002"
+
+
+def _dependency_faults(lines: list[Line], fleet: Fleet) -> int:
+    if len(fleet.sources) < 2:
+        return 0
+    before, after = f"task-{fleet.sources[1]}-001", f"task-{fleet.sources[0]}-002"
+    seen = [(line.what, line.task) for line in lines]
+    if ("start", after) not in seen:
+        return 0
+    return int(("end", before) not in seen[: seen.index(("start", after))])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", choices=[*SCENARIOS, "all"], default="all")
+    parser.add_argument("--tasks", type=int, default=48)
+    wanted = parser.parse_args()
+    why = why_no_cluster()
+    if why is not None:
+        print(why)
+        return 2
+    faults = 0
+    for scenario in SCENARIOS if wanted.scenario == "all" else (wanted.scenario,):
+        with ExitStack() as stack:
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tq-fleet-")))
+            cluster = stack.enter_context(own_cluster())
+            report = prove(home, cluster, scenario, tasks=wanted.tasks, takes_s=1.0)
+        print(json.dumps({**asdict(report), "violations": report.violations}), flush=True)
+        faults += report.violations
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
