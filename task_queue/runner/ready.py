@@ -48,7 +48,7 @@ class CommandPlace:
 
 
 RunSetUp = Callable[[Sequence[str], CommandPlace], tuple[Check, ...]]
-Tell = Callable[[str], None]
+SetUpNote = Callable[[str], None]
 
 
 class SetUpFailedError(Exception):
@@ -70,7 +70,7 @@ class Readiness:
 
     checkout: Checkout
     run: RunSetUp
-    say: Tell
+    say: SetUpNote
     """Gets what a person may want to know of it."""
 
     def commands_left(self, commit: str, root: Path) -> tuple[str, ...]:
