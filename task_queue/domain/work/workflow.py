@@ -319,9 +319,8 @@ def baseline_in(steps: Sequence[Step]) -> dict[str, Any] | None:
 
 def failed_rounds(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
     """Verifications before the last one in which a command failed: ``round``, and the records of these commands."""
-    *earlier, _ = [step for step in steps if isinstance(step, Verified)] or [None]
-    failed = [(step.round, step.failed) for step in earlier if step is not None]
-    return tuple({"round": number, "checks": list(records)} for number, records in failed if records)
+    earlier = [step for step in steps if isinstance(step, Verified)][:-1]
+    return tuple({"round": step.round, "checks": list(step.failed)} for step in earlier if step.failed)
 
 
 def judged_work(steps: Sequence[Step]) -> Implemented:
