@@ -282,7 +282,7 @@ def _denial(denial: Mapping[str, Any]) -> str:
     call = call_of(denial)
     why = denial.get("why_no_rule") or "no rule would let it pass"
     advice = f"would pass with allow: {denial['rule']}" if denial.get("rule") else why
-    given = denial.get("tool_input") or {}
+    given: Mapping[str, Any] = denial.get("tool_input") or {}
     values = [value for name, value in given.items() if name not in _ABOUT_A_CALL]
     exact = str(values[0]) if len(values) == 1 else json.dumps(values and given, ensure_ascii=False, indent=1)
     line = f"- {code(f'{call}; {advice}')}"
