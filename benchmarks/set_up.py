@@ -79,7 +79,8 @@ def _task(rig: AgentRig, name: str) -> tuple[float, float, float, int]:
         '"check_started"' in line and '"setup"' in line and "venv .venv" in line
         for line in transcript.read_text().splitlines()
     )
-    return took, phases["prepare"], phases["verify"], set_ups
+    verify_s = sum(seconds for phase, seconds in phases.items() if phase.startswith("verify"))
+    return took, phases["prepare"], verify_s, set_ups
 
 
 if __name__ == "__main__":

@@ -284,7 +284,7 @@ def _denial(denial: Mapping[str, Any]) -> str:
     advice = f"would pass with allow: {denial['rule']}" if denial.get("rule") else why
     given: Mapping[str, Any] = denial.get("tool_input") or {}
     values = [value for name, value in given.items() if name not in _ABOUT_A_CALL]
-    exact = str(values[0]) if len(values) == 1 else json.dumps(values and given, ensure_ascii=False, indent=1)
+    exact = str(values[0]) if len(values) == 1 else json.dumps(dict(given), ensure_ascii=False, indent=1)
     line = f"- {code(f'{call}; {advice}')}"
     is_all_said = not values or call == f"{denial.get('tool_name')} {exact}"
     return line if is_all_said else f"{line}\n\n{_quoted(exact)}\n"
