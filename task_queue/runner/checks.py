@@ -22,7 +22,7 @@ from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.confinement import sandbox_for_commands
 from task_queue.runner.ready import CommandPlace, Readiness, SetUpFailedError, set_up_of
-from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
+from task_queue.runner.verification import OVERALL_TIMEOUT_S, TAIL_BYTES, Verification, hashes_of
 
 
 class Checks:
@@ -51,7 +51,7 @@ class Checks:
                     place = replace(place, is_owners=_is_owners(checkout))
                     commands = self._left_to_run(checkout, transcript, within_s)
                 left_s = ends_at - time.monotonic()
-                checks = self._run(commands, checkout, place, transcript, purpose="setup", within_s=left_s)
+                checks = self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=left_s)
             except SetUpFailedError as failed:
                 checks = failed.checks
         checkout.hide_made()
@@ -204,7 +204,7 @@ class Checks:
         commands = checkout.order.settings.verify
         with checkout.making():
             place = _place_of(checkout)
-            return self._run(commands, checkout, place, transcript, purpose="verify", within_s=within_s)
+            return self.run_in(commands, checkout, place, transcript, purpose="verify", within_s=within_s)
 
     def _at(
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
@@ -214,11 +214,13 @@ class Checks:
         ready = self._readiness(checkout, transcript, within_s)
         with ready.for_verification(commit) as (place, set_up):
             left_s = ends_at - time.monotonic()
-            made_ready = self._run(set_up, checkout, place, transcript, purpose="setup", within_s=left_s)
+            made_ready = self.run_in(set_up, checkout, place, transcript, purpose="setup", within_s=left_s)
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
             verify = checkout.order.settings.verify
-            return failed or self._run(verify, checkout, place, transcript, purpose="verify", within_s=left_s)
+            return failed or self.run_in(
+                verify, checkout, place, transcript, purpose="verify", within_s=left_s
+            )
 
     def _left_to_run(self, checkout: Checkout, transcript: Transcript, within_s: float) -> tuple[str, ...]:
         """The set-up commands without those whose work a new checkout has got from what was kept."""
@@ -227,9 +229,21 @@ class Checks:
             return set_up_of(checkout)
         return self._readiness(checkout, transcript, within_s).commands_left(kept.base, repository.root)
 
+    def set_up_beside(
+        self, checkout: Checkout, commit: str, place: CommandPlace, transcript: Transcript, *, within_s: float
+    ) -> tuple[Check, ...]:
+        """Make the new checkout of *commit* in *place* ready, as that of a verification is. Raises GitError."""
+        ends_at = time.monotonic() + within_s
+        try:
+            commands = self._readiness(checkout, transcript, within_s).with_owners_files(commit, place.root)
+        except SetUpFailedError:  # what the task made may be what mends it
+            commands = set_up_of(checkout)
+        left_s = ends_at - time.monotonic()
+        return self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=left_s)
+
     def _readiness(self, checkout: Checkout, transcript: Transcript, within_s: float) -> Readiness:
         def run(commands: Sequence[str], place: CommandPlace) -> tuple[Check, ...]:
-            return self._run(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
+            return self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
 
         def say(note: str) -> None:
             transcript.write("note", note)
@@ -238,7 +252,7 @@ class Checks:
 
         return Readiness(checkout, run, say)
 
-    def _run(
+    def run_in(
         self,
         commands: Sequence[str],
         checkout: Checkout,
@@ -247,7 +261,10 @@ class Checks:
         *,
         purpose: str,
         within_s: float,
+        tail_bytes: int = TAIL_BYTES,
     ) -> tuple[Check, ...]:
+        """Run each of *commands* in *place*, in the sandbox that its files need; *within_s* is for all of them."""
+
         def announce(command: str) -> None:
             transcript.write("note", {"type": CHECK_STARTED, "purpose": purpose, "command": command})
 
@@ -262,6 +279,7 @@ class Checks:
             if place.is_owners
             else sandbox_for_commands(order, place.root, owner=checkout.owner),
             announce=announce,
+            tail_bytes=tail_bytes,
         )
         for check in checks:
             transcript.write("note", {"type": CHECK, "purpose": purpose, **asdict(check)})

@@ -89,6 +89,11 @@ class Readiness:
             return set_up_of(self.checkout)
         return part.rest
 
+    def with_owners_files(self, commit: str, root: Path) -> tuple[str, ...]:
+        """The same, once *root* has the owner's ignored files, too. Raises SetUpFailedError, GitError."""
+        include_ignored(_owner(self.checkout), root, there=None, closed=self.checkout.order.queue_dirs)
+        return self.commands_left(commit, root)
+
     @contextmanager
     def for_verification(self, commit: str) -> Generator[tuple[CommandPlace, tuple[str, ...]], None, None]:
         """A checkout of *commit* that goes afterwards, and the set-up commands to run in it. Raises GitError."""

@@ -47,7 +47,7 @@ def report_of(result: Result, *, title: str, asked: str) -> str:
         _section(_JUDGES, _bullets(map(code, product.changed_judges), total=len(product.changed_judges))),
         _section("Audit", _audit(product.audit or {})),
         _section("Time and cost", _costs(result)),
-        _section("Denied to the agent", "\n".join(map(_denial, result.permission_denials))),
+        _section("Denied to the agent", "\n".join(map(_denied_call, result.permission_denials))),
         _section("The agent's own summary", _summary(result.output)),
         _section("Prompts", _bullets(_prompt(name, ran) for name, ran in product.prompts.items())),
         _section("Evidence", _bullets(escaped(each[:_MOST_EVIDENCE_CHARS]) for each in result.evidence)),
@@ -208,11 +208,13 @@ def _audit(audit: Mapping[str, Any]) -> str:
 
 def _round(record: Mapping[str, Any]) -> str:
     head = f"### Round {int(record.get('round', 0))}: "
+    seen = {str(run.get("command")) for run in record.get("runs") or ()}
+    ran = (_bullets((*_runs_of_auditor(record), *_refused(record))),)
     void = record.get("verdict") == "void"
     verdict = Void(str(record.get("summary") or "no verdict")) if void else read_verdict(record)
     match verdict:
         case Void(why=why):
-            return f"{head}no verdict\n\n{escaped(why)}"
+            return "\n\n".join(filter(None, (f"{head}no verdict", escaped(why), *ran)))
         case Verdict():
             if record.get("overruled"):
                 verdict = replace(verdict, overruled=str(record["overruled"]))
@@ -223,7 +225,8 @@ def _round(record: Mapping[str, Any]) -> str:
                 f"{head}{verdict.decision}",
                 f"The auditor: {escaped(verdict.summary)}{overruled}",
                 _bullets(map(_finding, verdict.findings)),
-                _bullets(map(_run, verdict.checks_run)),
+                *ran,
+                _bullets(_unseen(run) for run in verdict.checks_run if run.command not in seen),
                 _bullets(
                     f"{'met' if each.met else 'NOT met'}: {escaped(each.text)}"
                     + (f" ({escaped(each.evidence)})" if each.evidence.strip() else "")
@@ -233,7 +236,24 @@ def _round(record: Mapping[str, Any]) -> str:
             return "\n\n".join(block for block in blocks if block)
 
 
-def _run(run: CheckRun) -> str:
+def _runs_of_auditor(record: Mapping[str, Any]) -> Iterator[str]:
+    """What the queue ran for it; where that could be nothing, why."""
+    if record.get("could_run", ()) is None:
+        yield "it could only read: there was no checkout for it"
+    for check in map(check_of, record.get("runs") or ()):
+        said = _last_line(check.tail)
+        took = _span(timedelta(milliseconds=check.duration_ms))
+        last = f": {code(said)}" if said else ""
+        yield f"ran {code(check.command)}: {escaped(check.verdict)} ({took}){last}"
+
+
+def _refused(record: Mapping[str, Any]) -> Iterator[str]:
+    for denial in record.get("denials") or ():
+        yield f"was denied {code(_denial(denial))}"
+
+
+def _unseen(run: CheckRun) -> str:
+    """What it says, and the queue did not see."""
     ended = f", exit code {run.exit_code}" if run.exit_code is not None else ""
     note = f": {escaped(run.note)}" if run.note.strip() else ""
     return f"says it ran {code(run.command)}{ended}{note}"
@@ -278,15 +298,20 @@ def _cost_notes(result: Result) -> Iterator[str]:
 
 
 def _denial(denial: Mapping[str, Any]) -> str:
-    """The call and what would have let it pass (``advice.explained``); all that was asked for, where that is more."""
+    """The call, who denied it, and what would have let it pass (``advice.explained``)."""
     call = call_of(denial)
-    why = denial.get("why_no_rule") or "no rule would let it pass"
-    advice = f"would pass with allow: {denial['rule']}" if denial.get("rule") else why
+    if denial.get("rule"):
+        return f"{call}; would pass with allow: {denial['rule']}"
+    return f"{call}; {denial.get('why_no_rule') or 'no rule would let it pass'}"
+
+
+def _denied_call(denial: Mapping[str, Any]) -> str:
+    """With all that was asked for, where the line leaves something out."""
+    line = f"- {code(_denial(denial))}"
     given: Mapping[str, Any] = denial.get("tool_input") or {}
     values = [value for name, value in given.items() if name not in _ABOUT_A_CALL]
     exact = str(values[0]) if len(values) == 1 else json.dumps(dict(given), ensure_ascii=False, indent=1)
-    line = f"- {code(f'{call}; {advice}')}"
-    is_all_said = not values or call == f"{denial.get('tool_name')} {exact}"
+    is_all_said = not values or call_of(denial) == f"{denial.get('tool_name')} {exact}"
     return line if is_all_said else f"{line}\n\n{_quoted(exact)}\n"
 
 
