@@ -18,6 +18,7 @@ from task_queue.domain.work.workflow import (
     Verified,
     base_of,
     baseline_in,
+    failed_rounds,
 )
 from task_queue.git.changes import Changes
 from task_queue.git.owner_watch import OwnerWatch
@@ -58,6 +59,7 @@ def product_of(
         landed=landed.said if landed else None,
         landing=_landing(checkout, committed, landed),
         verification=verified.records if verified else (),
+        failed_rounds=failed_rounds(steps),
         baseline=baseline_in(steps),
         changed_judges=verified.changed_judges if verified else (),
         audit=_audit(steps),
@@ -142,7 +144,15 @@ def _audit(steps: Sequence[Step]) -> dict[str, object] | None:
     if not audits:
         return None
     rounds = [
-        {"round": step.round, "verdict": step.verdict, "summary": step.summary, **step.detail}
+        {
+            "round": step.round,
+            "verdict": step.verdict,
+            "summary": step.summary,
+            **step.detail,
+            "could_run": None if step.could_run is None else list(step.could_run),
+            "runs": list(step.runs),
+            "denials": list(step.denials),
+        }
         for step in audits
     ]
     return {"verdict": audits[-1].verdict, "summary": audits[-1].summary, "rounds": rounds}

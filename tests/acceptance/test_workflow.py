@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from task_queue.agents.claude.checks_tool import CALLED
 from task_queue.demo.scripted_model import Hang, Reply, Request, Say, UseTool
 from tests.acceptance.agents import bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
@@ -162,7 +163,7 @@ def test_an_auditor_that_edits_files_is_void(make_agent_rig: MakeAgentRig) -> No
 
 
 def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
-    """It begins with nothing of the implementer's conversation; what it tries to write is denied, and costs nobody."""
+    """In place. It begins with nothing of the implementer's conversation; what it tries to write is denied."""
     seen: list[Request] = []
 
     def script(request: Request) -> Reply:
@@ -185,6 +186,10 @@ def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
     result = rig.result("task-a", timeout=SLOW)
 
     assert (result["outcome"], result["permission_denials"]) == ("succeeded", [])
+    (audit,) = result["audit"]["rounds"]
+    assert (audit["could_run"], [call["tool_name"] for call in audit["denials"]]) == (None, ["Bash", "Write"])
+    assert CALLED not in seen[0].tool_names
+    assert "it could only read" in (rig.queue() / "reports/task-a.md").read_text()
     assert not list(repository.glob("by-*.txt"))
     assert "assistant" not in {message["role"] for message in seen[0].body["messages"]}
     assert "disabled" in seen[1].tool_results[-1]

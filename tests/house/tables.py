@@ -23,6 +23,7 @@ from task_queue.config.fleet_settings import FleetSettings
 from task_queue.config.retention import RetentionSettings
 from task_queue.config.schema import (
     Agent,
+    AuditSettings,
     CheckSettings,
     Config,
     ConfiguredCommand,
@@ -145,6 +146,7 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].windows": "[hours](schedules.md#hours) in which it starts tasks, such as `mon-fri 22:00-06:00`: a text or a list of them",
     "task_source_directories[].quiet": "hours in which it starts none, within its windows too",
     "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",
+    "task_source_directories[].setup_reads": "patterns of all files that decide what `setup` makes, so that it need not run [again](guide/verify.md#set-up-that-is-not-run-twice); without it, as far as the commands are known",
     "task_source_directories[].paused": "nothing new starts, whatever `sources pause` and `resume` say",
     "defaults": "front-matter keys for every task",
     "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`; [secret](#secret-variables), unless the name is harmless",
@@ -163,6 +165,7 @@ CONFIGURATION: dict[str, str] = {
     "agent.hide_login": "the agent gets an API key or OAuth token through a pipe, so that it is not in the environment of its tools",
     "agent.scrub_env": "also removes all other credentials from that environment; needs bubblewrap",
     "checks.env": "names of [secret variables](#secret-variables) that `verify`, `setup`, git and hooks get, too: as the agent has them, else as the daemon has them",
+    "audit.allow": "rules for commands, such as `Bash(make lint)` and `Bash(npm test:*)`, that an [auditor](workflow.md#what-the-auditor-sees) may have run besides the `verify` commands",
     "executors.<name>.kind": "`command`",
     "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
     "limits.running": "agents at once, those of [workers](guide/workers.md) included",
@@ -311,6 +314,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "metrics": ("metrics", MetricsSettings),
         "notifications": ("notifications.<name>", NotificationTarget),
         "checks": ("checks", CheckSettings),
+        "audit": ("audit", AuditSettings),
         "git": ("git", GitSettings),
         "retention": ("retention", RetentionSettings),
     }

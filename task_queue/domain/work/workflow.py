@@ -13,6 +13,7 @@ from typing import Any
 
 from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.model import OutcomeKind
+from task_queue.domain.work.verification import check_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Verified:
     baseline: dict[str, Any] | None = None
     """What the commands say of the commit that the work began on, where a first round failed (``Baseline``)."""
 
+    @property
+    def failed(self) -> tuple[dict[str, Any], ...]:
+        """The records of the commands that did not pass."""
+        return tuple(record for record in self.records if not check_of(record).passed)
+
 
 @dataclass(frozen=True, slots=True)
 class Audited:
@@ -73,6 +79,12 @@ class Audited:
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     tree: str = ""
     """The files that were audited."""
+    runs: tuple[dict[str, Any], ...] = ()
+    """Commands that the queue ran for the auditor (``verification.Check``)."""
+    denials: tuple[dict[str, Any], ...] = ()
+    """What the auditor was refused."""
+    could_run: tuple[str, ...] | None = None
+    """What it might have run; None where it could only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +321,12 @@ def baseline_in(steps: Sequence[Step]) -> dict[str, Any] | None:
         ),
         None,
     )
+
+
+def failed_rounds(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
+    """Verifications before the last one in which a command failed: ``round``, and the records of these commands."""
+    earlier = [step for step in steps if isinstance(step, Verified)][:-1]
+    return tuple({"round": step.round, "checks": list(step.failed)} for step in earlier if step.failed)
 
 
 def judged_work(steps: Sequence[Step]) -> Implemented:
