@@ -26,7 +26,7 @@ from task_queue.store.event_log import EventLog
 from task_queue.store.folder.ended_elsewhere import file_ended, why_not_here
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.moves import FolderMoves, MoveWay, StagedMove, StaysError
-from task_queue.store.folder.preflight import demand_trust
+from task_queue.store.folder.preflight import demand_trust, make_ready
 
 if TYPE_CHECKING:
     from task_queue.fleet.database import Database
@@ -268,6 +268,7 @@ def _opened(place: FleetPlace, entries: Iterable[SourceEntry], *, dry_run: bool)
                 layout = Layout(entry.path)
                 demand_trust(layout)
                 if not dry_run:
+                    make_ready(layout)
                     folder = FolderMoves(layout)
                     held.enter_context(folder.alone())
                     opened.sources[entry.id] = _SourceMoves(database, fleet, entry, folder)

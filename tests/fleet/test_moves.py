@@ -20,8 +20,9 @@ from task_queue.fleet.schema import demand_ready, set_up
 from task_queue.platform.lockfile import locked
 from task_queue.ports.leased_log import HeldFrames
 from task_queue.store.folder.moves import FolderMoves
+from tests.acceptance.rig import Rig
 from tests.fleet.cluster import Cluster
-from tests.fleet.machines import Machine
+from tests.fleet.machines import REPOSITORY, Machine, noting
 from tests.fleet.moving import MovingBench
 from tests.fleet.test_engine import SOURCE, FleetBench
 from tests.waiting import eventually
@@ -282,17 +283,20 @@ def test_a_machine_that_leaves_takes_its_tasks_along(
         front.drop_command(f"task-{source}", "true", source=source)
     front.drop("task-done", "# It", source="app")
     where = ("--db", cluster.url, "--schema", address.schema)
-    daemon = front.start()
 
     def rows() -> list[str]:
         with database.transaction() as cursor:
             cursor.execute("SELECT source || ' ' || name FROM task WHERE intake = 'front' ORDER BY id")
             return sorted(str(row[0]) for row in cursor.fetchall())
 
-    eventually(lambda: len(rows()) == 3, what="all have come in")
-    while_it_runs = front.cli("fleet", "export", *where)
-    never = front.cli("fleet", "import", *where)
-    front.stop(daemon)
+    daemon = front.start()
+    try:
+        eventually(lambda: len(rows()) == 3, what="all have come in")
+        while_it_runs = front.cli("fleet", "export", *where)
+        never = front.cli("fleet", "import", *where)
+        front.stop(daemon)
+    finally:
+        front.close()
     other = FleetBench(database, tmp_path / "other", host="other", source="app")
     other.claim("task-done")
     left = front.json("fleet", "export", *where)
@@ -313,4 +317,35 @@ def test_a_machine_that_leaves_takes_its_tasks_along(
         "task-app.md",
         "task-done.md",
     ]
-    front.close()
+
+
+def test_a_machine_that_is_in_no_fleet_gives_tasks_to_one_and_gets_the_results(
+    cluster: Cluster, address: FleetAddress, database: Database, tmp_path: Path
+) -> None:
+    """With the real daemon of a host between: each task begins once, there."""
+    starts, where = tmp_path / "starts", ("--db", cluster.url, "--schema", address.schema)
+    laptop, host = Rig(tmp_path / "laptop", sources=("app",)), tmp_path / "host"
+    laptop.cli("config", "set", "sources.app.repository", REPOSITORY, check=True)
+    builder = Machine(host, "builder", database, url=cluster.url, sources=(), shared=("app",))
+    laptop.drop("task-1", noting(starts, "task-1", "echo said"), source="app")
+    laptop.drop("task-2", noting(starts, "task-2", depends_on="task-1"), source="app")
+    moved = laptop.json("fleet", "import", *where)["moved"]
+
+    def have_ended() -> bool:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT count(*) FROM task WHERE state = 'completed'")
+            return cursor.fetchone() == (2,)
+
+    try:
+        builder.start()
+        eventually(have_ended, what="the host has carried them out")
+        home = laptop.json("fleet", "export", *where)
+    finally:
+        builder.close()
+    shown = [laptop.json("tasks", "show", name) for name in ("task-1", "task-2")]
+
+    assert [each["task_id"] for each in moved] == ["task-1", "task-2"]
+    assert [each["task_id"] for each in home["ended"]] == ["task-1", "task-2"]
+    assert starts.read_text().splitlines() == [f"task-1 {host}", f"task-2 {host}"]
+    assert [each["state"] for each in shown] == ["completed", "completed"]
+    assert "said" in laptop.cli("tasks", "logs", "task-1", check=True).stdout
