@@ -163,8 +163,9 @@ class JoinedQueue:
             self._give_back(row.claim)
             return None
         now = self._clock.now()
+        standing = self._folders.claim_on(row.name) if row.intake == self._host else None
         try:
-            claim = self._begin(row, now)
+            claim = standing or self._begin(row, now)
         except ClaimHeld:
             return None  # tried again at the next look
         folder = self._folders.of(claim)

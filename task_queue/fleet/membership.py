@@ -21,6 +21,7 @@ from task_queue.fleet.joined import JoinedEngine, JoinedSource
 from task_queue.fleet.mirror import Mirror
 from task_queue.fleet.rows import SourceRows, TaskRow, state_of
 from task_queue.fleet.schema import demand_ready
+from task_queue.fleet.shared_account import SharedAccount
 from task_queue.platform import durable, leases
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -36,9 +37,19 @@ class Membership:
     """Implements ports.fleet.Fleet."""
 
     def __init__(
-        self, address: FleetAddress, host: str, credential: str, *, slots: int, folder: Path, clock: Clock
+        self,
+        address: FleetAddress,
+        host: str,
+        credential: str,
+        *,
+        slots: int,
+        account: str,
+        folder: Path,
+        clock: Clock,
     ) -> None:
-        """*slots*: how many tasks it carries out at once. *folder*: of this host, for guests and the lease."""
+        """*slots*: how many tasks it carries out at once. *account*: what its agents are billed to, by a name that
+        hosts which use it have in common. *folder*: of this host, for guests and the lease."""
+        self._account = SharedAccount(account, host)
         self._address, self._host, self._credential = address, host, credential
         self._slots, self._folder, self._clock = slots, folder, clock
         self._lease = leases.LeaseFile(folder / "lease")
@@ -140,6 +151,7 @@ class Membership:
                 log.warning("taken for dead host=%s", name)
             if self._held:
                 self._go_on(daemon)
+            self._look_at_account(daemon)
             if dead or self._is_news():
                 daemon.wake()
         except ClaimLost as error:
@@ -153,6 +165,12 @@ class Membership:
                 self._why_not = error.in_full
                 log.warning("fleet not reached error=%s", error.in_full)
             self._hold_if_silent(daemon)
+
+    def _look_at_account(self, daemon: FleetDaemon) -> None:
+        try:
+            self._account.look(self._signs, daemon)
+        except OSError as error:  # tried again at the next turn
+            log.warning("spending of other hosts not noted error=%s", error)
 
     def _join(self) -> None:
         demand_ready(self._signs)

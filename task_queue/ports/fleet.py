@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.emit import Emit
@@ -25,8 +27,36 @@ class FleetSource:
     notes: Notes
 
 
+@dataclass(frozen=True, slots=True)
+class SpentEntry:
+    """What one attempt cost, in US dollars, ``estimated_usd`` of it by estimate."""
+
+    at: datetime
+    source: str
+    task_id: str
+    attempt: int
+    usd: float
+    estimated_usd: float
+
+
 class FleetDaemon(Protocol):
     """What the fleet asks of the daemon of this host. For any thread."""
+
+    def account(self) -> Account:
+        """As it stands here."""
+        ...
+
+    def take_account(self, account: Account) -> None:
+        """It stands so on another host that uses it."""
+        ...
+
+    def spent(self) -> Sequence[SpentEntry]:
+        """By attempts of this host, since this was asked last, or today where it was not."""
+        ...
+
+    def note_spent(self, host: str, entry: SpentEntry) -> None:
+        """By an attempt of another *host* that uses the account. Idempotent. Raises OSError."""
+        ...
 
     def wake(self) -> None:
         """Let every source look again."""

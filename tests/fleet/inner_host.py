@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.account import Account
 from task_queue.domain.attempt.results import bare_ending, journal_after, result_of
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.ordering import Ready
@@ -24,7 +26,7 @@ from task_queue.fleet.roster import add_host
 from task_queue.platform import durable
 from task_queue.platform.clock import SystemClock
 from task_queue.ports.clock import Clock
-from task_queue.ports.fleet import FleetSource
+from task_queue.ports.fleet import FleetSource, SpentEntry
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.layout import Layout
 from tests.store.contract import DONE
@@ -60,6 +62,9 @@ class InnerHost:
         self.settled: list[Result] = []
         self.events: list[Event] = []
         self.is_held = False
+        self.known_account = Account()
+        self.new_spent: list[SpentEntry] = []
+        self.spent_elsewhere: list[tuple[str, float]] = []
         self.membership: Membership
         self.engine: JoinedEngine
         self._is_open = False
@@ -70,6 +75,7 @@ class InnerHost:
             self.name,
             self._credential,
             slots=self._slots,
+            account="shared",
             folder=self._home / "fleet",
             clock=self._clock,
         )
@@ -131,8 +137,25 @@ class InnerHost:
     def go_on(self) -> None:
         self.is_held = False
 
+    @staticmethod
+    def now() -> datetime:
+        return SystemClock().now()
+
     def is_idle(self) -> bool:
         return True
+
+    def account(self) -> Account:
+        return self.known_account
+
+    def take_account(self, account: Account) -> None:
+        self.known_account = account
+
+    def spent(self) -> list[SpentEntry]:
+        new, self.new_spent = self.new_spent, []
+        return new
+
+    def note_spent(self, host: str, entry: SpentEntry) -> None:
+        self.spent_elsewhere.append((host, entry.usd))
 
     def _conclude_all(self) -> None:
         for claim in self.engine.queue.claims():

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from task_queue.fleet.database import Database
-from tests.fleet.cluster import Cluster
+from tests.acceptance.rig import Rig
+from tests.fleet.cluster import Cluster, own_cluster, why_no_cluster
 from tests.fleet.machines import Machine, noting
+from tests.proof.fleet import SCENARIOS, prove
 from tests.waiting import eventually
 
 MakeMachine = Callable[..., Machine]
@@ -28,8 +30,52 @@ def machine(cluster: Cluster, database: Database, tmp_path: Path) -> Iterator[Ma
         each.close()
 
 
+@pytest.mark.parametrize(
+    "scenario",
+    ["plain", *(pytest.param(each, marks=pytest.mark.long) for each in SCENARIOS if each != "plain")],
+)
+def test_what_happens_to_hosts_doubles_and_loses_nothing(tmp_path: Path, scenario: str) -> None:
+    """The proof, short: an order for each source, over two hosts, a dependency, a capability that one has."""
+    why = why_no_cluster()
+    if why is not None:
+        pytest.skip(why)
+    with own_cluster() as cluster:
+        names = ("front", "back") if scenario == "plain" else ("front", "middle", "back")
+        report = prove(
+            tmp_path, cluster, scenario, tasks=9, names=names, sources=("s1", "s2", "s3"), takes_s=0.1
+        )
+
+    assert report.violations == 0, report
+    assert report.starts >= 9
+
+
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+def test_the_command_joins_and_the_daemon_is_a_host(
+    cluster: Cluster, database: Database, tmp_path: Path
+) -> None:
+    """From the credential that was printed to a result, and back to a machine alone."""
+    rig, place = Rig(tmp_path / "solo"), ("--db", cluster.url, "--schema", database.address.schema)
+    credential = rig.home / "credential"
+    credential.write_text(rig.cli("fleet", "host", "add", "solo", "--capabilities", "gpu", *place).stdout)
+    credential.chmod(0o644)
+    join = ("fleet", "join", "solo", *place, "--credential-file", str(credential))
+    open_to_others = rig.cli(*join)
+    credential.chmod(0o600)
+    rig.cli(*join, check=True)
+    try:
+        rig.start()
+        rig.drop_command("task-1", "echo said", capabilities="gpu")
+        result = rig.result("task-1")
+        status = rig.cli("fleet", "status", *place, check=True).stdout
+    finally:
+        rig.close()
+
+    assert "other users can read it" in open_to_others.stderr
+    assert (result["success"], result["worker"]) == (True, "solo")
+    assert "solo" in status
 
 
 def test_a_host_alone_carries_out_what_comes_in(machine: MakeMachine, tmp_path: Path) -> None:

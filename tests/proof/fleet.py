@@ -50,6 +50,8 @@ class Report:
     doubled: int = 0
     """Tasks that began again although nothing had happened to the attempt before."""
     order: int = 0
+    """Tasks of a source that began before one that was dropped before them."""
+    out_of_order: list[list[str]] = field(default_factory=list[list[str]])
     overlap: int = 0
     capability: int = 0
     dependency: int = 0
@@ -99,6 +101,7 @@ class Fleet:
                 url=cluster.url,
                 sources=(),
                 shared=tuple(sources),
+                slots=-(-len(sources) // len(names)),
                 capabilities=["gpu"] if name == names[-1] else [],
             )
             for name in names
@@ -269,7 +272,9 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
         mine = [line for line in lines if line.source == source]
         firsts = list(dict.fromkeys(line.task for line in mine if line.what == "start"))
         plain = [task for task in firsts if task not in needs_gpu and not _waits(task, fleet)]
-        report.order += sum(1 for one, other in zip(plain, sorted(plain), strict=True) if one != other)
+        if plain != sorted(plain):
+            report.order += sum(1 for one, other in zip(plain, sorted(plain), strict=True) if one != other)
+            report.out_of_order.append(plain)
         report.capability += sum(1 for line in mine if line.task in needs_gpu and line.host != gpu_host)
         running: str | None = None
         for line in mine:
