@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.fleet import FleetPlace, add_host, drain_host, fleet_status
+from task_queue.app.fleet import FleetPlace, add_host, drain_host, fleet_status, prune_fleet
+from task_queue.app.fleet_moves import export_tasks, import_tasks
 from task_queue.app.installation import Installation
 from task_queue.domain.errors import ClaimHeld, TaskQueueError
 from task_queue.domain.task import TaskId
@@ -191,13 +192,17 @@ def test_a_drain_waits_for_the_claim_that_is_under_way(
     ],
 )
 def test_tables_that_this_release_does_not_use_are_left_alone(
-    database: Database, place: FleetPlace, installation: Installation, spoiled: str, says: str
+    database: Database, place: FleetPlace, tmp_path: Path, spoiled: str, says: str
 ) -> None:
     execute(database, spoiled)
+    installation = Installation(str(Rig(tmp_path).config))
     for act in (
         lambda: add_host(installation, place, "one", (), renew=False),
         lambda: drain_host(installation, place, "one", draining=True),
         lambda: fleet_status(place),
+        lambda: prune_fleet(installation, place, "90d", dry_run=True),
+        lambda: import_tasks(installation, place, source=None),
+        lambda: export_tasks(installation, place, source=None),
     ):
         with pytest.raises(FleetError, match=says) as refused:
             act()
