@@ -194,6 +194,18 @@ def kill(fleet: Fleet) -> set[str]:
     return fleet.begun_on(name)
 
 
+def orphan(fleet: Fleet) -> set[str]:
+    """The daemon of the same host alone, so that its runners go on without one. It does not come back."""
+    name, host = list(fleet.hosts.items())[1]
+    eventually(lambda: fleet.begun_on(name), what="the host has a task")
+    left = fleet.begun_on(name)
+    template = psutil.Process(host.daemons[0].pid).children()
+    host.daemons[0].kill()
+    for child in template:
+        child.kill()
+    return left
+
+
 def freeze(fleet: Fleet) -> set[str]:
     """The same host stands still for longer than its lease, then goes on."""
     name, host = list(fleet.hosts.items())[1]
@@ -218,6 +230,7 @@ def outage(fleet: Fleet) -> set[str]:
 SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
     "plain": nothing,
     "kill": kill,
+    "orphan": orphan,
     "freeze": freeze,
     "outage": outage,
 }
@@ -258,6 +271,9 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
     report.by_host = dict(Counter(line.host for line in starts))
     report.again = {task: number for task, number in counts.items() if number > 1}
     report.doubled = sum(1 for task in report.again if task not in hit or counts[task] > 2)
+    if report.scenario != "freeze":  # what was about to write when it froze writes when it thaws
+        ends = Counter(line.task for line in lines if line.what == "end")
+        report.doubled += sum(1 for number in ends.values() if number > 1)
     for task in dropped:
         path = fleet.front.queue(task.split("-")[1]) / "results" / f"{task}.json"
         if not path.exists() or not counts[task]:
@@ -317,7 +333,9 @@ def main() -> int:
         with ExitStack() as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tq-fleet-")))
             cluster = stack.enter_context(own_cluster())
-            report = prove(home, cluster, scenario, tasks=wanted.tasks, takes_s=1.0)
+            # One for each source, which runs on long after its host has to have ended it.
+            tasks, takes_s = (len(SOURCES), 50.0) if scenario == "orphan" else (wanted.tasks, 1.0)
+            report = prove(home, cluster, scenario, tasks=tasks, takes_s=takes_s)
         print(json.dumps({**asdict(report), "violations": report.violations}), flush=True)
         faults += report.violations
     return 1 if faults else 0
