@@ -154,7 +154,7 @@ class _Output:
 
 def _spawn(argv: list[str], order: Order) -> subprocess.Popen[bytes]:
     environment = {
-        **order.env,
+        **order.env_of_command,
         MARKER_VARIABLE: order.marker,
         "TASK_QUEUE_TASK_FILE": str(order.document),
         "TASK_QUEUE_TASK_ID": order.claim.task_id,

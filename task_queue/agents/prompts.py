@@ -21,7 +21,7 @@ from task_queue.domain.errors import ExecutorError
 from task_queue.domain.markdown import code, fenced
 from task_queue.domain.work.workflow import Audited, Implemented, SentBack, Step, Verified, denials_in
 from task_queue.platform import durable
-from task_queue.ports.executor import Order
+from task_queue.ports.executor import ExecutorKind, Order
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
 SKILL = "task-worker"
@@ -41,6 +41,8 @@ _RUNNING = {
     Workflow.SINGLE: ("implementer", "task", "findings"),
     Workflow.SKILL: (SKILL, "findings"),
 }
+_FOR_COMMANDS = ("auditor", "findings", "audit")
+"""What a command works by is up to its configuration."""
 _LIMIT = 2**18
 _TAIL = 4000
 _MOST_NAMED = 50
@@ -122,9 +124,18 @@ class Prompts:
         return filled(self.texts["findings"], {"findings": text.strip(), "round": str(round)})
 
     def audit(
-        self, order: Order, changes: Diff | None, steps: Sequence[Step], beside: Sequence[str] = ()
+        self,
+        order: Order,
+        changes: Diff | None,
+        steps: Sequence[Step],
+        *,
+        beside: Sequence[str] = (),
+        commands: Sequence[str] | None = None,
     ) -> str:
-        """What the auditor is to judge, all of it as material; *beside* is what changed in the owner's repository."""
+        """What the auditor is to judge, all of it as material; *beside* is what changed in the owner's repository.
+
+        *commands*: what it may have run; None where it can only read.
+        """
         rounds = [step for step in steps if isinstance(step, Implemented)]
         verified = next((step for step in reversed(steps) if isinstance(step, Verified)), None)
         changed = verified.changed_judges if verified else ()
@@ -135,6 +146,7 @@ class Prompts:
             "task": fenced(with_title(order.title, order.body), "markdown"),
             "changes": _changes(changes) + _beside(beside),
             "verification": _verification(verified),
+            "commands": _commands(commands),
             "judges": "\n".join(
                 [
                     "Changed by the work; each change needs a reason in the task:",
@@ -154,7 +166,8 @@ def prompts_for(order: Order) -> Prompts:
     """The texts for *order*'s workflow; raises ExecutorError if one is missing or cannot be used."""
     places = prompt_folders_of(order)
     workflow = order.settings.workflow
-    running = {name: which(name, places) for name in _RUNNING[workflow]}
+    names = _RUNNING[workflow] if order.executor is ExecutorKind.CLAUDE else _FOR_COMMANDS
+    running = {name: which(name, places) for name in names}
     if not (PLUGIN / ".claude-plugin" / "plugin.json").is_file():
         raise _missing(PLUGIN / ".claude-plugin" / "plugin.json")
     texts = {name: text.content for name, text in running.items()}
@@ -305,6 +318,18 @@ def _record(record: Mapping[str, object]) -> str:
         how = f"exit code {record.get('exit_code')}"
     tail = str(record.get("tail") or "").strip()
     return f"{code(record.get('command'))}: {how}" + (f"\n\n{fenced(tail[-_TAIL:])}" if tail else "")
+
+
+def _commands(commands: Sequence[str] | None) -> str:
+    if commands is None:
+        return "None: there is no checkout for you, so you can only read."
+    if not commands:
+        return "None: neither the task nor the owner names one."
+    listed = "\n".join(f"- {code(each)}" for each in commands)
+    return (
+        "By the tool `run_check`, as they are written here; a rule stands for the commands that it covers:"
+        f"\n\n{listed}"
+    )
 
 
 def _earlier(steps: Sequence[Step]) -> str:

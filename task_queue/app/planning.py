@@ -20,7 +20,6 @@ from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.domain.document import naming
-from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import ConfigError, GitError, TaskFileError
@@ -203,7 +202,7 @@ def _problems(
         for task, why in stuck:
             yield PlanProblemView(why, f"task-queue tasks show {task.id}", listed.id, task.id)
         waiting = list(survey.waiting)
-        needs_agent = needs_agent or any(task.executor == CLAUDE for task in waiting)
+        needs_agent = needs_agent or any(task.uses_agent for task in waiting)
         if config is not None:
             yield from _that_orders_find(installation, config, listed, waiting)
         yield from _of_budgets(circumstances, listed, expected, waiting)

@@ -45,17 +45,21 @@ class FindingView:
 
 
 @dataclass(frozen=True, slots=True)
+class DenialView:
+    call: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRoundView:
     number: int | None
     verdict: str
     summary: str
     findings: tuple[FindingView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DenialView:
-    call: str
-    remedy: str
+    runs: tuple[CheckView, ...]
+    """What the queue ran for the auditor."""
+    denials: tuple[DenialView, ...]
+    """What the auditor was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ def _audit(result: Record) -> Iterator[AuditRoundView]:
             text_in(each, "verdict") or "",
             text_in(each, "summary") or "",
             tuple(map(_finding, records_in(each, "findings"))),
+            tuple(map(_check, records_in(each, "runs"))),
+            tuple(map(_denial, records_in(each, "denials"))),
         )
 
 

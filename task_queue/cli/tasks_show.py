@@ -113,6 +113,10 @@ def _about_result(result: ResultView, *, detailed: bool) -> Iterator[Renderable]
         for finding in audit.findings:
             said = " ".join(part for part in (finding.place, finding.issue) if part)
             yield from _fields(("", f"{finding.severity}: {said}"))
+        for run in audit.runs:
+            yield from _fields(("", f"ran {run.command}: {run.verdict}"))
+        for denial in audit.denials:
+            yield from _fields(("", f"was denied {denial.call}"))
     for name, texts in (("judge", result.changed_judges), ("note", result.notes)):
         yield from _fields(*((name, each) for each in texts))
     for denial in result.denials:

@@ -29,6 +29,7 @@ from task_queue.domain import notification
 from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.readers import PERIOD, TAG
 from task_queue.domain.errors import ConfigError
+from task_queue.domain.permission.audit_commands import why_no_audit_rule
 from task_queue.domain.work.commits import Signature
 from task_queue.domain.work.unwanted import NEVER_COMMIT, CommitRules
 from task_queue.domain.work.worktrees import Keep
@@ -48,6 +49,13 @@ def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise ValueError(f"'{name}' is not the name of a variable")
     return name
+
+
+def _audit_rule(rule: str) -> str:
+    why = why_no_audit_rule(rule)
+    if why is not None:
+        raise ValueError(why)
+    return rule
 
 
 def _event_or_kind(word: str) -> str:
@@ -109,6 +117,13 @@ class CheckSettings(Section):
 
     env: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
     """Names of secret variables that they get, too: as the agent has them, else from our environment."""
+
+
+class AuditSettings(Section):
+    """What an auditor may have run, besides the task's ``verify`` commands."""
+
+    allow: tuple[Annotated[str, AfterValidator(_audit_rule)], ...] = ()
+    """Rules for commands, as in ``allow``."""
 
 
 class GitSettings(Section):
@@ -226,6 +241,7 @@ class Config(Section):
     defaults: dict[str, Any] = Field(default={})
     agent: Agent = Agent()
     checks: CheckSettings = CheckSettings()
+    audit: AuditSettings = AuditSettings()
     git: GitSettings = GitSettings()
     executors: dict[str, ConfiguredCommand] = Field(default={})
     limits: Limits = Limits()

@@ -128,8 +128,8 @@ class ConfiguredOrders:
             raise ExecutorError(
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
-        self._environment(task.executor)
-        if task.executor == CLAUDE:
+        self._environment(uses_agent=task.uses_agent)
+        if task.uses_agent:
             check_env_file(self.config.agent)
 
     def problem_with(self, task: Task) -> str | None:
@@ -138,8 +138,8 @@ class ConfiguredOrders:
             with naming_the_line(task):
                 settings = self.layers().settings_of(task.given)
                 workspace = self._workspace(task, settings)
-                env = self._environment(settings.executor)
-                if settings.executor != CLAUDE:
+                env = self._environment(uses_agent=settings.uses_agent)
+                if not settings.uses_agent:
                     return None
                 if settings.permissions is Profile.SANDBOXED:
                     _check_sandbox(env, asked_by_task="permissions" in task.given)
@@ -158,8 +158,8 @@ class ConfiguredOrders:
         if journal.model is not None:
             fallback = settings.fallback_model if settings.fallback_model != journal.model else None
             settings = replace(settings, model=journal.model, fallback_model=fallback)
-        env = self._environment(settings.executor)
-        if settings.executor == CLAUDE and settings.permissions is Profile.SANDBOXED:
+        env = self._environment(uses_agent=settings.uses_agent)
+        if settings.uses_agent and settings.permissions is Profile.SANDBOXED:
             _check_sandbox(env, asked_by_task="permissions" in task.given)
         earlier = attempts_before(journal, claim)
         continued = [attempt for attempt in earlier if attempt.session_id == claim.session_id]
@@ -169,13 +169,13 @@ class ConfiguredOrders:
         executor = ExecutorKind.CLAUDE if settings.executor == CLAUDE else ExecutorKind.COMMAND
         workspace = self._workspace(task, settings)
         self._note_first_task(workspace)
-        if executor is ExecutorKind.CLAUDE:
+        if settings.uses_agent:
             self._check_outside_of_queues(task, workspace, settings)
-        needs_key = executor is ExecutorKind.CLAUDE and self.with_credentials
+        needs_key = settings.uses_agent and self.with_credentials
         is_strict = settings.permissions is Profile.SANDBOXED
         agent, notes = (
             self._with_what_is_accepted(self._agent(task), workspace, strict=is_strict)
-            if executor is ExecutorKind.CLAUDE
+            if settings.uses_agent
             else (self._agent(task), ())
         )
         is_needed = needs_key or bool(self.config.checks.env)
@@ -223,7 +223,7 @@ class ConfiguredOrders:
                     task_id_of(claim.document),
                     None if cap is None else max(0.0, cap - spent),
                 )
-                if executor is ExecutorKind.CLAUDE
+                if settings.uses_agent
                 else None
             ),
             transcript_mb=self.config.limits.transcript_mb,
@@ -251,7 +251,7 @@ class ConfiguredOrders:
         watch = OwnerWatch()
         try:
             settings = self.settings_of(task)
-            env = self._environment(settings.executor)
+            env = self._environment(uses_agent=settings.uses_agent)
             git_env = {**without_secrets(env), **self._granted_to_checks(env)}
             git = guarded(Git(self._workspace(task, settings), git_env), self._trusted_programs)
             root = root_of(git)
@@ -299,6 +299,7 @@ class ConfiguredOrders:
             task_deny=tuple(task.given.get("deny") or ()),
             scrub_env=configured.scrub_env,
             hide_login=configured.hide_login,
+            audit_allow=self.config.audit.allow,
             prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
         )
 
@@ -376,11 +377,11 @@ class ConfiguredOrders:
             raise TaskFileError(problem, hint="name another workspace", keys=("workspace",))
         raise NeedsPersonError(problem, hint=QUEUE_HINT)
 
-    def _environment(self, executor: str) -> dict[str, str]:
+    def _environment(self, *, uses_agent: bool) -> dict[str, str]:
         agent = self.config.agent
         env = agent_environment(agent, self.environ)
         missing = agent.cli_path is not None and shutil.which(agent.cli_path, path=env.get("PATH")) is None
-        if executor == CLAUDE and missing:
+        if uses_agent and missing:
             able = agent.cli_path is None or starts_programs(agent.cli_path)
             why = "is not there or cannot be executed" if able else "is on a disk that is mounted noexec"
             raise ExecutorError(
@@ -390,7 +391,7 @@ class ConfiguredOrders:
         # The other queues were looked at with the configuration.
         closed = (*self.private, self.source.queue, *secret_places(agent, self.environ))
         problem = next(filter(None, map(why_not_closed, closed)), None)
-        if executor == CLAUDE and problem:
+        if uses_agent and problem:
             raise NeedsPersonError(problem, hint="keep it in a folder with another name")
         return env
 

@@ -467,7 +467,7 @@ class Supervision:
     def may_spend(self, claim: Claim) -> float | None:
         """What of the task's own budget an attempt was started with; None: no bound."""
         settings = self._settings(claim)
-        if settings is not None and settings.executor != CLAUDE:
+        if settings is not None and not settings.uses_agent:
             return 0.0
         if settings is None or settings.max_budget_usd is None:
             return None

@@ -18,7 +18,6 @@ from task_queue.domain.attempt.results import attempts_before, bare_ending
 from task_queue.domain.attempt.spending import renewed
 from task_queue.domain.claim_keys import KeptKey, kept_key
 from task_queue.domain.document import naming
-from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting, waiting_for
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError, TaskQueueError
@@ -198,8 +197,8 @@ class LeasedSource:
         except BaseException:
             hold.unstarted = NOT_HANDED_OUT
             raise
-        own = self._supervision(hold.worker).may_spend(claim) if task.executor == CLAUDE else None
-        if task.executor == CLAUDE:
+        own = self._supervision(hold.worker).may_spend(claim) if task.uses_agent else None
+        if task.uses_agent:
             allowance = self._accounts.limits.allowance(self.id, task.id, own)
             hold.allowance_usd = own if allowance is None else allowance
             earlier = attempts_before(self.engine.queue.journal(claim), claim)

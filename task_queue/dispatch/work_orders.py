@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.frontmatter import Given
 from task_queue.domain.document.naming import branch_of
 from task_queue.domain.document.readers import spelled
@@ -69,7 +70,10 @@ def _in_force(task: Task, settings: Settings) -> Iterator[tuple[str, Given]]:
         if key.name in _OF_THE_DOCUMENT:
             continue
         value: object = getattr(settings, key.name)
-        if value == getattr(usual, key.name) and key.name not in task.given:
+        is_usual = value == getattr(usual, key.name) and not (
+            key.name == "workflow" and settings.executor != CLAUDE
+        )
+        if is_usual and key.name not in task.given:
             continue
         if key.name in task.given and task.given[key.name] == value:
             continue

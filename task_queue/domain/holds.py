@@ -18,7 +18,6 @@ from task_queue.domain.attempt.account import (
     utilization_now,
     utilization_told_until,
 )
-from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.readers import spelled
 from task_queue.domain.hours import Hours
@@ -60,7 +59,7 @@ class AgentHold(Hold):
     below: int | None = None
 
     def on(self, task: Waiting) -> Held | None:
-        holds = task.executor == CLAUDE and (self.below is None or task.priority < self.below)
+        holds = task.uses_agent and (self.below is None or task.priority < self.below)
         return self.held if holds else None
 
 
@@ -74,7 +73,7 @@ class ModelHold(Hold):
     source: str
 
     def on(self, task: Waiting) -> Held | None:
-        holds = task.executor == CLAUDE and self.pause.concerns(self.name, task.model, source=self.source)
+        holds = task.uses_agent and self.pause.concerns(self.name, task.model, source=self.source)
         return self.held if holds else None
 
 
@@ -85,7 +84,7 @@ class ReturnedHold(Hold):
     held: Held
 
     def on(self, task: Waiting) -> Held | None:
-        return self.held if task.executor == CLAUDE and task.paused else None
+        return self.held if task.uses_agent and task.paused else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""Checkouts in which no attempt works: to verify a result, to make a merge. They go when they were used."""
+"""Checkouts in which no attempt works: to verify or audit a result, to make a merge. They go when they were used."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from task_queue.domain.errors import GitError
@@ -14,12 +15,44 @@ from task_queue.git.program import Git
 from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_of, remember, remove_tree
 from task_queue.git.repository import commit_of
 from task_queue.git.worktree import CHECKOUT_TIMEOUT_S, is_empty, listed
+from task_queue.platform import durable
 
 Unfinished = Callable[[], Collection[str]]
 """Names of the checkouts of tasks that run or will run again, as it is when it is asked."""
 
 _OF_AN_EARLIER_RELEASE = "task-queue: goes when its task is done with it"
 """The lock on such a checkout when it was a working tree of the owner's repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchCheckout:
+    """One of them, as it was made."""
+
+    directory: Path
+    commit: str
+    writer: Git
+    """Of the queue's own: nothing that the checkout's repository says counts for it."""
+    index: bytes
+    place: tuple[int, int]
+    """Device and inode of the directory."""
+
+    def put_back(self) -> tuple[str, ...]:
+        """Make the commit's files again what they are in it, whatever ran here meanwhile; which of them differed.
+
+        Files that the commit does not have stay. Raises GitError, also where something else is in the place of the
+        checkout: nothing is written there then.
+        """
+        own = self.directory / ".git"
+        if own.is_symlink() or not own.is_dir() or _place_of(self.directory) != self.place:
+            raise GitError(f"{self.directory}: something else is in the place of the checkout")
+        try:
+            durable.replace(own / "index", self.index)  # the one that is there may hide changes
+        except OSError as error:
+            raise GitError(f"{own / 'index'}: {error.strerror}", hint="make room") from error
+        self.writer.attempt("update-index", "-q", "--refresh")  # files that were written anew as they were
+        changed = self.writer.read("diff-files", "--name-only", "-z").fields
+        self.writer.change("read-tree", "--reset", "-u", self.commit)
+        return tuple(changed)
 
 
 @contextmanager
@@ -29,6 +62,13 @@ def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Pat
     *git* is in the root of the owner's working tree. What git does in *directory* stays there: it has a
     repository of its own, in which no branch is checked out. Raises GitError.
     """
+    with restorable_checkout(git, commit, directory=directory) as made:
+        yield made.directory
+
+
+@contextmanager
+def restorable_checkout(git: Git, commit: str, *, directory: Path) -> Generator[ScratchCheckout, None, None]:
+    """The same, where files of the commit may have to be put back. Raises GitError."""
     directory = Path(os.path.realpath(directory))
     _discard(directory)  # what a crash left of an earlier one
     _discard_earlier(git, directory)
@@ -59,7 +99,9 @@ def scratch_checkout(git: Git, commit: str, *, directory: Path) -> Generator[Pat
             sandbox=git.sandbox,
         )
         writer.change("read-tree", "--reset", "-u", commit)
-        yield directory
+        yield ScratchCheckout(
+            directory, commit, writer, (own / "index").read_bytes(), _place_of(directory) or (0, 0)
+        )
     finally:
         _discard(directory)
 
@@ -75,6 +117,15 @@ def discard_forgotten(git: Git, folder: Path, *, unfinished: Unfinished) -> None
         is_one = tree.directory.parent == folder and tree.lock == _OF_AN_EARLIER_RELEASE
         if is_one and tree.directory.stem not in at_work:
             _discard_earlier(git, tree.directory)
+
+
+def _place_of(directory: Path) -> tuple[int, int] | None:
+    """None where no folder is there, or a link to one."""
+    try:
+        about = directory.lstat()
+    except OSError:
+        return None
+    return (about.st_dev, about.st_ino) if stat.S_ISDIR(about.st_mode) else None
 
 
 def _discard_earlier(git: Git, directory: Path) -> None:

@@ -63,6 +63,8 @@ class AgentSetup:
     scrub_env: bool = False
     hide_login: bool = True
     prompts_dir: Path | None = None
+    audit_allow: tuple[str, ...] = ()
+    """Rules for what an auditor may have run besides the ``verify`` commands (``domain.permission.audit_commands``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,18 @@ class Order:
     """A file without whose renewal the runner may not go on (``runner.fence``); None: it needs none."""
     token: str = ""
     """What the runner signs its ending with (``domain.attempt.proof``); it never was on a disk or in an environment."""
+
+    @property
+    def uses_agent(self) -> bool:
+        """Whether the built-in agent works on it, be it to audit what a command did."""
+        return self.executor is ExecutorKind.CLAUDE or self.settings.uses_agent
+
+    @property
+    def env_of_command(self) -> dict[str, str]:
+        """For a configured command: a login that is kept outside of the configuration is its auditor's alone."""
+        if not self.uses_agent:
+            return dict(self.env)
+        return {name: value for name, value in self.env.items() if name not in self.secret_names}
 
     @property
     def secrets(self) -> tuple[str, ...]:

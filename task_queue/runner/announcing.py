@@ -14,7 +14,7 @@ from task_queue.domain.attempt.current_phase import PHASE
 from task_queue.domain.events import AttemptStarted, PhaseEnded, PhaseStarted, TurnTaken
 from task_queue.domain.work.workflow import Finish
 from task_queue.ports.emit import Emit
-from task_queue.ports.executor import ExecutorKind, Order, Transcript
+from task_queue.ports.executor import Order, Transcript
 
 _BETWEEN_TURNS_S = 1.0
 _FINISH = Finish.__name__.lower()
@@ -41,7 +41,7 @@ class AnnouncingTranscript:
         self._messages: set[str] = set()
         self._told_at = -_BETWEEN_TURNS_S
         emit(AttemptStarted(*self._about, order.settings.executor, order.claim.resumes))
-        if order.executor is ExecutorKind.COMMAND:  # with the commands that verify it
+        if not order.uses_agent:  # with the commands that verify it
             self._begin("command")
 
     def write(self, direction: str, raw: Mapping[str, Any] | str) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
+from task_queue.agents.command import CommandExecutor
 from task_queue.agents.instructions import changed_between, instructions_of
 from task_queue.agents.project_settings import (
     accepted_only,
@@ -22,8 +23,9 @@ from task_queue.agents.prompts import prompts_for
 from task_queue.domain.attempt.rebuild import CHECKOUT
 from task_queue.domain.attempt.spending import Meter, added, meter_after
 from task_queue.domain.document.choices import Profile
+from task_queue.domain.document.title import with_title
 from task_queue.domain.errors import GitError
-from task_queue.domain.model import Work
+from task_queue.domain.model import Outcome, Work
 from task_queue.domain.work.folder_changes import FolderChanges
 from task_queue.domain.work.workflow import (
     CommitMade,
@@ -42,6 +44,7 @@ from task_queue.domain.work.workflow import (
 from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.owner_watch import OwnerWatch
+from task_queue.platform import durable
 from task_queue.platform.identity import end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
@@ -228,6 +231,23 @@ class OngoingAttempt:
         )
         self.work = added(self.work, result.work, keeps_session=keeps_session)
         return result
+
+    def run_command(self, command: CommandExecutor, findings: str) -> tuple[Outcome, Work]:
+        """The configured command within what is left of the attempt's time; *findings* follow the task's text."""
+        order = self.opened().order
+        left = max(1.0, self.left_s)
+        order = replace(order, settings=replace(order.settings, timeout=timedelta(seconds=left)))
+        if findings:
+            order = replace(order, body=f"{order.body.rstrip()}\n\n---\n\n{findings}\n")
+            document = order.scratch / "task.md"
+            durable.make_directory(document.parent)
+            durable.replace(document, f"{with_title(order.title, order.body)}\n".encode())
+            order = replace(order, document=document)
+        self.watch.begin()
+        outcome, work = command.execute(order, self.transcript)
+        self.watch.look()
+        self.work = replace(self.work, output=work.output, session_id=order.claim.session_id)
+        return outcome, work
 
     def tidy(self) -> None:
         note = tidy_worktrees(self.opened(), self._log)

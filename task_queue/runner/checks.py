@@ -22,7 +22,7 @@ from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.confinement import sandbox_for_commands
-from task_queue.runner.verification import OVERALL_TIMEOUT_S, Verification, hashes_of
+from task_queue.runner.verification import OVERALL_TIMEOUT_S, TAIL_BYTES, Verification, hashes_of
 
 
 class Checks:
@@ -41,14 +41,14 @@ class Checks:
 
         What they make is the work of no agent.
         """
-        commands = _set_up_of(checkout)
+        commands = set_up_of(checkout)
         with checkout.making() if commands else nullcontext():
             place = (
                 replace(_place_of(checkout), is_owners=_is_owners(checkout))
                 if commands
                 else _place_of(checkout)
             )
-            checks = self._run(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
+            checks = self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
         checkout.hide_made()
         for check in checks:
             if not check.passed:
@@ -199,7 +199,7 @@ class Checks:
         commands = checkout.order.settings.verify
         with checkout.making():
             place = _place_of(checkout)
-            return self._run(commands, checkout, place, transcript, purpose="verify", within_s=within_s)
+            return self.run_in(commands, checkout, place, transcript, purpose="verify", within_s=within_s)
 
     def _at(
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
@@ -207,24 +207,29 @@ class Checks:
         """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
         with _fresh(checkout, commit) as place:
             ends_at = time.monotonic() + within_s
-            made_ready = self._run(
-                _set_up_of(checkout), checkout, place, transcript, purpose="setup", within_s=within_s
+            made_ready = self.run_in(
+                set_up_of(checkout), checkout, place, transcript, purpose="setup", within_s=within_s
             )
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
             verify = checkout.order.settings.verify
-            return failed or self._run(verify, checkout, place, transcript, purpose="verify", within_s=left_s)
+            return failed or self.run_in(
+                verify, checkout, place, transcript, purpose="verify", within_s=left_s
+            )
 
-    def _run(
+    def run_in(
         self,
         commands: Sequence[str],
         checkout: Checkout,
-        place: _CommandPlace,
+        place: CommandPlace,
         transcript: Transcript,
         *,
         purpose: str,
         within_s: float,
+        tail_bytes: int = TAIL_BYTES,
     ) -> tuple[Check, ...]:
+        """Run each of *commands* in *place*, in the sandbox that its files need; *within_s* is for all of them."""
+
         def announce(command: str) -> None:
             transcript.write("note", {"type": CHECK_STARTED, "purpose": purpose, "command": command})
 
@@ -239,6 +244,7 @@ class Checks:
             if place.is_owners
             else sandbox_for_commands(order, place.root, owner=checkout.owner),
             announce=announce,
+            tail_bytes=tail_bytes,
         )
         for check in checks:
             transcript.write("note", {"type": CHECK, "purpose": purpose, **asdict(check)})
@@ -246,7 +252,7 @@ class Checks:
 
 
 @dataclass(frozen=True, slots=True)
-class _CommandPlace:
+class CommandPlace:
     """Where commands run."""
 
     root: Path
@@ -257,9 +263,9 @@ class _CommandPlace:
     """No agent wrote what is in it."""
 
 
-def _place_of(checkout: Checkout) -> _CommandPlace:
+def _place_of(checkout: Checkout) -> CommandPlace:
     root = checkout.repository.root if checkout.branch and checkout.repository else checkout.directory
-    return _CommandPlace(root, checkout.directory)
+    return CommandPlace(root, checkout.directory)
 
 
 def _is_owners(checkout: Checkout) -> bool:
@@ -271,13 +277,13 @@ def _is_owners(checkout: Checkout) -> bool:
 
 
 @contextmanager
-def _fresh(checkout: Checkout, commit: str) -> Generator[_CommandPlace, None, None]:
+def _fresh(checkout: Checkout, commit: str) -> Generator[CommandPlace, None, None]:
     """*commit* beside the task's own checkout; gone afterwards."""
     assert checkout.owner is not None
     assert checkout.repository is not None
     below = checkout.directory.relative_to(checkout.repository.root)
     with scratch_checkout(checkout.owner, commit, directory=checkout.beside("verify")) as root:
-        yield _CommandPlace(root, root / below)
+        yield CommandPlace(root, root / below)
 
 
 def _findings(failed: Iterable[Check]) -> str:
@@ -285,10 +291,10 @@ def _findings(failed: Iterable[Check]) -> str:
 
 
 def _hash_of_set_up(checkout: Checkout) -> str:
-    return sha256("\0".join(_set_up_of(checkout)).encode()).hexdigest()[:16]
+    return sha256("\0".join(set_up_of(checkout)).encode()).hexdigest()[:16]
 
 
-def _set_up_of(checkout: Checkout) -> tuple[str, ...]:
+def set_up_of(checkout: Checkout) -> tuple[str, ...]:
     """What makes a fresh tree ready; the workspace itself is its owner's to set up."""
     return checkout.order.git.setup if checkout.branch else ()
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from task_queue.agents.claude.options import SessionRequest, said_by_person
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
+from task_queue.agents.command import CommandExecutor
 from task_queue.agents.instructions import instructions_of
 from task_queue.domain.attempt.current_phase import PHASE
 from task_queue.domain.attempt.spending import Meter
@@ -45,6 +46,7 @@ from task_queue.domain.work.workflow import (
     Verified,
     Verify,
     base_of,
+    denials_in,
     final_message,
     judged_work,
     last_round,
@@ -54,9 +56,10 @@ from task_queue.domain.work.workflow import (
 )
 from task_queue.git.landing import Blocked, Unproven
 from task_queue.ports.attempt_writer import AttemptWriter
-from task_queue.ports.executor import Order, Stop, Transcript
+from task_queue.ports.executor import ExecutorKind, Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
-from task_queue.runner.checkout import outcome_of
+from task_queue.runner.auditing import AuditBench, bench_for
+from task_queue.runner.checkout import Checkout, outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch, with_target_merged_in
@@ -71,11 +74,12 @@ _COMES_BACK = _COSTS_NOTHING | {OutcomeKind.CRASHED, OutcomeKind.STALLED, Outcom
 
 
 class WorkflowExecutor:
-    """Implements ports.executor.Executor for ``claude``, whatever the workflow."""
+    """Implements ports.executor.Executor for ``claude``, whatever the workflow, and for commands that are audited."""
 
     def __init__(self, log: AttemptWriter, agent: ClaudeExecutor | None = None) -> None:
         self._log = log
         self._agent = agent or ClaudeExecutor()
+        self._command = CommandExecutor()
         self._checks = Checks()
         self._asked: Stop | None = None
 
@@ -83,6 +87,7 @@ class WorkflowExecutor:
         if self._asked is not Stop.CANCEL:
             self._asked = how
         self._agent.stop(how)
+        self._command.stop(how)
         self._checks.stop()
 
     def execute(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
@@ -115,7 +120,8 @@ class WorkflowExecutor:
         if nothing_kept:
             product = replace(product, branch=None)
         output = run.work.output or final_message(run.steps.done)
-        return outcome, replace(run.work, output=output, product=product)
+        work = replace(run.work, output=output, permission_denials=_all_denials(run), product=product)
+        return outcome, work
 
     def _work_through(self, run: OngoingAttempt) -> Outcome:
         plan = plan_for(run.order)
@@ -168,6 +174,8 @@ class WorkflowExecutor:
         return None
 
     def _implement(self, run: OngoingAttempt, phase: Implement) -> Outcome | None:
+        if run.order.executor is ExecutorKind.COMMAND:
+            return self._run_command(run, phase)
         prompts = run.prompts
         resumes = run.order.claim.resumes or phase.round > 1
         left = () if resumes else run.opened().changed_paths()
@@ -183,20 +191,32 @@ class WorkflowExecutor:
         result = run.run_session(self._agent, run.opened().order, request, phase=phase)
         if result.outcome.kind not in _GOES_ON:
             return result.outcome
+        self._end_round(run, phase, result.work)
+        return None
+
+    def _run_command(self, run: OngoingAttempt, phase: Implement) -> Outcome | None:
+        """It has no session: in a later round it gets the task anew, with what was found."""
+        findings = run.prompts.findings(phase.findings, phase.round) if phase.findings else ""
+        outcome, work = run.run_command(self._command, findings)
+        if outcome.kind is not OutcomeKind.SUCCEEDED:
+            return outcome
+        self._end_round(run, phase, work)
+        return None
+
+    def _end_round(self, run: OngoingAttempt, phase: Implement, work: Work) -> None:
         run.end_processes()
         run.require_present()
         run.collect()
         run.steps.add(
             Implemented(
                 phase.round,
-                result.work.output,
-                result.work.permission_denials,
-                result.work.session_cost_usd,
+                work.output,
+                work.permission_denials,
+                work.session_cost_usd,
                 tree=run.opened().state(),
                 head=run.opened().head(),
             )
         )
-        return None
 
     def _commit(self, run: OngoingAttempt) -> None:
         run.end_processes()
@@ -315,19 +335,33 @@ class WorkflowExecutor:
         if run.judge_anew():
             return None
         checkout, tree = run.opened(), judged_work(run.steps.done).tree
+        with bench_for(checkout, tree, run.transcript, within_s=run.left_s) as bench:
+            return self._audit_in(run, phase, checkout, tree, bench)
+
+    def _audit_in(
+        self, run: OngoingAttempt, phase: Audit, checkout: Checkout, tree: str, bench: AuditBench | None
+    ) -> Outcome | None:
         before = checkout.state()
         order = replace(
             checkout.order,
+            workspace=bench.directory if bench else checkout.directory,
             claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
             meter=Meter(),
         )
-        prompt = run.prompts.audit(order, checkout.changes(tree), run.steps.done, beside=run.watch.notes)
+        prompt = run.prompts.audit(
+            order,
+            checkout.changes(tree),
+            run.steps.done,
+            beside=run.watch.notes,
+            commands=bench.listed if bench else None,
+        )
         request = SessionRequest(
             resume=False,
             prompt=prompt,
             append=run.prompts.auditor,
             schema=VERDICT_SCHEMA,
             audits=True,
+            bench=bench if bench and bench.listed else None,
         )
         result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False)
         if result.outcome.kind in _COMES_BACK or result.outcome.kind in {
@@ -337,9 +371,25 @@ class WorkflowExecutor:
             return result.outcome
         run.end_processes()
         run.require_present()
-        tampered = before != checkout.state()
-        run.steps.add(replace(_audited(phase.round, result, tampered=tampered), tree=tree))
+        edited = () if before == checkout.state() else ("the workspace",)
+        audited = _audited(phase.round, result, edited=edited, broken=bench.broken if bench else None)
+        denials = (*result.work.permission_denials, *(bench.denials if bench else ()))
+        run.steps.add(
+            replace(
+                audited,
+                tree=tree,
+                runs=bench.runs if bench else (),
+                denials=denials,
+                could_run=bench.listed if bench else None,
+            )
+        )
         return None
+
+
+def _all_denials(run: OngoingAttempt) -> tuple[dict[str, Any], ...]:
+    """What the implementer was refused, in rounds of earlier attempts that count, too, and in one that did not end."""
+    calls = (*denials_in(run.steps.done), *run.work.permission_denials)
+    return tuple({str(call.get("tool_use_id") or number): call for number, call in enumerate(calls)}.values())
 
 
 def plan_for(order: Order) -> Plan:
@@ -353,8 +403,9 @@ def plan_for(order: Order) -> Plan:
     )
 
 
-def _audited(number: int, result: SessionResult, *, tampered: bool) -> Audited:
-    edited = ("the workspace",) if tampered else ()
+def _audited(number: int, result: SessionResult, *, edited: tuple[str, ...], broken: str | None) -> Audited:
+    if broken is not None:
+        return Audited(number, "void", broken)
     match read_verdict(result.structure, edited=edited):
         case Void(why=why):
             return Audited(number, "void", f"{why} ({result.outcome.reason})")

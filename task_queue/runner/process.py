@@ -16,7 +16,6 @@ import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import assert_never
 
 from task_queue.domain.attempt.proof import is_signed_by_runner, seal_of
 from task_queue.domain.attempt.rebuild import VOUCHED, work_so_far
@@ -98,17 +97,13 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
 
 def executor_of(order: Order, log: AttemptWriter) -> Executor:
     """The adapter that *order* names; imported here, because only a runner pays for it."""
-    match order.executor:
-        case ExecutorKind.COMMAND:
-            from task_queue.runner.command import CheckedCommand
+    if order.uses_agent:
+        from task_queue.runner.phases import WorkflowExecutor
 
-            return CheckedCommand(log)
-        case ExecutorKind.CLAUDE:
-            from task_queue.runner.phases import WorkflowExecutor
+        return WorkflowExecutor(log)
+    from task_queue.runner.command import CheckedCommand
 
-            return WorkflowExecutor(log)
-        case _:
-            assert_never(order.executor)
+    return CheckedCommand(log)
 
 
 def stopped_before(how: Stop) -> tuple[Outcome, Work]:
@@ -140,7 +135,7 @@ def _own_record(order: Order, started_at: datetime) -> RunRecord:
 def _bounds_of(order: Order) -> AttemptLimits:
     settings = order.settings
     timeout_s = settings.timeout.total_seconds()
-    if order.executor is ExecutorKind.COMMAND:  # it has neither turns nor a price
+    if not order.uses_agent:  # it has neither turns nor a price
         return AttemptLimits(timeout_s)
     return AttemptLimits(
         timeout_s, settings.max_turns, order.turns_used, settings.max_budget_usd, order.spent_usd

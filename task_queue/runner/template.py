@@ -22,6 +22,7 @@ import socket
 import sys
 import traceback
 
+from task_queue.domain.document.choices import Workflow
 from task_queue.platform.forking import HEADER, MARKER_SPACE
 from task_queue.platform.identity import MARKER_VARIABLE
 from task_queue.platform.records import adapter, decode
@@ -72,7 +73,10 @@ def _preload(module: str) -> None:
 
 
 def _is_for_an_agent(raw: bytes) -> bool:
-    return bool(json.loads(raw)["executor"] == ExecutorKind.CLAUDE)
+    """As ``Order.uses_agent``, without making an order of it: that is the runner's to do."""
+    order = json.loads(raw)
+    is_audited = order["settings"]["workflow"] == Workflow.AUDITED
+    return bool(is_audited or order["executor"] == ExecutorKind.CLAUDE)
 
 
 def _run(raw: bytes) -> None:

@@ -19,7 +19,8 @@ from task_queue.platform.wakeup import Wakeup, readable
 
 COMMAND_TIMEOUT_S = 1800.0
 OVERALL_TIMEOUT_S = 7200.0
-_TAIL_BYTES = 4096
+TAIL_BYTES = 4096
+"""What is kept of a command's output unless more is asked for."""
 _CHUNK_BYTES = 64 * 1024
 _TERM_GRACE_S = 5.0
 _VARIABLE = "TASK_QUEUE_COMMAND"
@@ -53,6 +54,7 @@ class Verification:
         overall_s: float = OVERALL_TIMEOUT_S,
         sandbox: Sandbox | None = None,
         announce: Callable[[str], None] = lambda _: None,
+        tail_bytes: int = TAIL_BYTES,
     ) -> tuple[Check, ...]:
         """Each command is a line for /bin/sh, run in *directory* with *environment* and the attempt's marker.
 
@@ -69,6 +71,7 @@ class Verification:
                 ends_at=ends_at,
                 timeout_s=timeout_s,
                 announce=announce,
+                tail_bytes=tail_bytes,
             )
             for command in commands
         )
@@ -83,6 +86,7 @@ class Verification:
         ends_at: float,
         timeout_s: float,
         announce: Callable[[str], None],
+        tail_bytes: int,
     ) -> Check:
         began = time.monotonic()
         ends_at = min(ends_at, began + timeout_s)
@@ -97,7 +101,7 @@ class Verification:
             process = _spawn(command, directory, environment, sandbox)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command
             return Check(command, None, 0, f"cannot be started in {directory}: {error}", not_found=True)
-        output = _Tail(process)
+        output = _Tail(process, tail_bytes)
         ended = self._watch(process, output, ends_at)
         _end(process, ended=ended)
         tail = output.finish()
@@ -129,6 +133,7 @@ class _Tail:
     """The end of what a command writes."""
 
     process: subprocess.Popen[bytes]
+    most_bytes: int
     kept: bytes = b""
     open: bool = True
 
@@ -142,7 +147,7 @@ class _Tail:
             return False
         data = os.read(self._fd, _CHUNK_BYTES)
         self.open = bool(data)
-        self.kept = (self.kept + data)[-_TAIL_BYTES:]
+        self.kept = (self.kept + data)[-self.most_bytes :]
         return self.open
 
     def finish(self) -> str:
@@ -153,7 +158,7 @@ class _Tail:
         assert self.process.stdout is not None
         self.process.stdout.close()
         # A cut may have split a character; its rest says nothing.
-        cut = self.kept.lstrip(bytes(range(0x80, 0xC0))) if len(self.kept) == _TAIL_BYTES else self.kept
+        cut = self.kept.lstrip(bytes(range(0x80, 0xC0))) if len(self.kept) == self.most_bytes else self.kept
         return cut.decode(errors="replace")
 
     @property

@@ -142,7 +142,15 @@ def _audit(steps: Sequence[Step]) -> dict[str, object] | None:
     if not audits:
         return None
     rounds = [
-        {"round": step.round, "verdict": step.verdict, "summary": step.summary, **step.detail}
+        {
+            "round": step.round,
+            "verdict": step.verdict,
+            "summary": step.summary,
+            **step.detail,
+            "could_run": None if step.could_run is None else list(step.could_run),
+            "runs": list(step.runs),
+            "denials": list(step.denials),
+        }
         for step in audits
     ]
     return {"verdict": audits[-1].verdict, "summary": audits[-1].summary, "rounds": rounds}

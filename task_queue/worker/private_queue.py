@@ -32,7 +32,7 @@ from task_queue.store.folder.layout import Layout
 from task_queue.worker.settings import Tell, WorkerPlaces, source_of
 
 _TAKEN_OVER = (
-    *("agent", "checks", "executors", "git", "limits"),
+    *("agent", "audit", "checks", "executors", "git", "limits"),
     *("settle_seconds", "sweep_seconds", "stop_grace_seconds"),
 )
 """Sections of the machine's own configuration that hold for tasks of the server, too."""

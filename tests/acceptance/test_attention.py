@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig, bash
 from tests.acceptance.audits import SLOW, a_repository, git, just_ran
@@ -61,6 +63,7 @@ def test_files_left_uncommitted_need_a_person(make_agent_rig: MakeAgentRig) -> N
     assert "modified:   work.txt" in shown_by(refused, rig.home)
 
 
+@pytest.mark.long
 def test_only_a_task_that_had_to_change_something_is_asked_about(make_agent_rig: MakeAgentRig) -> None:
     """The same words by an agent that may write, one that may only read, and one that is to find something out."""
     rig = make_agent_rig(worker, defaults={"workflow": "single"})

@@ -52,6 +52,7 @@ RUNS = {
 }
 
 
+@pytest.mark.long
 def test_many_bad_files_at_once(rig: Rig) -> None:
     """Each is told with its reason, the odd but good ones run, and so does a task that comes after them."""
     for name, (content, _) in REJECTED.items():

@@ -53,6 +53,7 @@ def broken_since(rig: AgentRig, repository: Path, third: str = MENDS) -> str:
     return git(repository, "rev-parse", "HEAD")
 
 
+@pytest.mark.long
 def test_a_check_that_never_passed_is_told_and_holds_nothing(make_agent_rig: MakeAgentRig) -> None:
     """As with tests that are written before what they test."""
     rig, repository, script = a_rig(make_agent_rig)
@@ -75,6 +76,7 @@ def test_a_check_that_never_passed_is_told_and_holds_nothing(make_agent_rig: Mak
     assert held(rig) == []
 
 
+@pytest.mark.long
 def test_a_base_is_checked_once(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, _ = a_rig(make_agent_rig)
     count = rig.home / "count"

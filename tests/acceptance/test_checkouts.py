@@ -148,6 +148,7 @@ def test_a_checkout_that_its_agent_removes_never_succeeds_empty(make_agent_rig: 
     assert git(repository, "show", "main:work.txt") == "round"
 
 
+@pytest.mark.long
 def test_a_checkout_that_is_removed_while_it_is_verified_is_worked_in_again(
     make_agent_rig: MakeAgentRig,
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_checkout_that_is_removed_while_it_is_verified_is_worked_in_again(
     assert contains(repository, result["commits"])
 
 
+@pytest.mark.long
 def test_a_checkout_that_its_agent_renames_is_found(make_agent_rig: MakeAgentRig) -> None:
     """With what is in it; the agent's own program may have ended meanwhile, and goes on there."""
     rig = removing(make_agent_rig, "cd ..; mv task-a elsewhere")

@@ -41,6 +41,7 @@ def says(rig: Rig, words: str) -> None:
     eventually(lambda: words in rig.daemon_log(), what=f"the log says: {words}")
 
 
+@pytest.mark.long
 def test_no_inodes_left_while_a_task_runs(make_rig: MakeRig) -> None:
     """There is room enough; the ending cannot be written for want of a file. Nothing runs twice."""
     rig = make_rig(limits={"min_free_mb": 0})

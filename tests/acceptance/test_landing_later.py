@@ -99,6 +99,7 @@ def test_a_settle_of_another_task_is_an_occasion(make_agent_rig: MakeAgentRig) -
     eventually(lambda: now(rig)["landing"]["state"] == "landed", timeout=SLOW, what="the branch lands")
 
 
+@pytest.mark.long
 def test_what_does_not_fit_any_more_does_not_land_later(make_agent_rig: MakeAgentRig) -> None:
     """The target moved meanwhile: the merge is checked, and once for the same files."""
     rig, repository, _ = blocked(

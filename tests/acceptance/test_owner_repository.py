@@ -220,6 +220,7 @@ def test_a_command_in_place_that_changes_only_files_changes_nothing_else(make_ri
     assert (result["outcome"], result["notes"], result["attention"]) == ("succeeded", [], [])
 
 
+@pytest.mark.long
 def test_what_the_checks_of_a_landing_change_is_named(make_rig: MakeRig) -> None:
     """They run what the task wrote, on the merge: in the task itself, and when its branch lands later."""
     rig = make_rig(

@@ -67,6 +67,7 @@ def test_findings_go_back_to_the_same_session(make_agent_rig: MakeAgentRig) -> N
     assert script.turns == [1, 3]
 
 
+@pytest.mark.long
 def test_three_rejections_fail_with_everything_kept(make_agent_rig: MakeAgentRig) -> None:
     """Nothing is committed; what was left lies on a ref and in the files."""
     rig = make_agent_rig(TwoAgents(*[verdict("fail", "no good")] * 3), **audited())
@@ -161,7 +162,7 @@ def test_an_auditor_that_edits_files_is_void(make_agent_rig: MakeAgentRig) -> No
 
 
 def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
-    """It begins with nothing of the implementer's conversation; what it tries to write is denied, and costs nobody."""
+    """In place. It begins with nothing of the implementer's conversation; what it tries to write is denied."""
     seen: list[Request] = []
 
     def script(request: Request) -> Reply:
@@ -184,6 +185,10 @@ def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
     result = rig.result("task-a", timeout=SLOW)
 
     assert (result["outcome"], result["permission_denials"]) == ("succeeded", [])
+    (audit,) = result["audit"]["rounds"]
+    assert (audit["could_run"], [call["tool_name"] for call in audit["denials"]]) == (None, ["Bash", "Write"])
+    assert "mcp__queue__run_check" not in seen[0].tool_names
+    assert "it could only read" in (rig.queue() / "reports/task-a.md").read_text()
     assert not list(repository.glob("by-*.txt"))
     assert "assistant" not in {message["role"] for message in seen[0].body["messages"]}
     assert "disabled" in seen[1].tool_results[-1]

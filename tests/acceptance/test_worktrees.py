@@ -28,6 +28,7 @@ def tree_of(rig: AgentRig, task_id: str, source: str = "a") -> Path:
     return folder / source / task_id
 
 
+@pytest.mark.long
 def test_a_landed_tree_goes_after_its_time(make_agent_rig: MakeAgentRig) -> None:
     """By itself, without another task, and with its branch; the work of a failed one stays on branch and ref."""
     rig = make_agent_rig(good_or_bad, sources=("a", "b"), git={"keep_worktrees_for": "1s"}, **ISOLATED)

@@ -19,7 +19,7 @@ import pytest
 from tests.acceptance.rig import ROOT
 from tests.api.bench import ApiBench
 from tests.waiting import eventually
-from tests.warm import PROGRAM
+from tests.warm import PROGRAM, run_cli
 
 
 class Elsewhere:
@@ -39,15 +39,9 @@ class Elsewhere:
         }
 
     def run(self, *words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*PROGRAM, *words],
-            env={**self.environment, **environment},
-            cwd=self.home,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        said = run_cli(words, env={**self.environment, **environment}, cwd=self.home, given=stdin.encode())
+        return subprocess.CompletedProcess(
+            said.args, said.returncode, said.stdout.decode(), said.stderr.decode()
         )
 
     def json(self, *words: str) -> Any:
@@ -166,6 +160,7 @@ def test_the_owner_reaches_it_by_the_socket(bench: ApiBench, tmp_path: Path) -> 
     assert afar.run(*words, TASK_QUEUE_TOKEN_FILE="").stdout == "No jobs.\n"
 
 
+@pytest.mark.long
 def test_a_credential_that_does_not_see_everything_gets_jobs_only(bench: ApiBench, tmp_path: Path) -> None:
     bench.rig.drop("task-x", "# x")
     afar = Elsewhere(tmp_path / "elsewhere", bench, "read", sources="b")
@@ -249,6 +244,7 @@ def test_another_release_is_named(other_release: str, afar: Elsewhere) -> None:
         assert "the server is of release 9.9, this is" in done.stderr
 
 
+@pytest.mark.long
 def test_watching_ends_with_0_and_survives_a_restart_of_the_server(bench: ApiBench, afar: Elsewhere) -> None:
     bench.rig.drop("task-x", "# x")
     port = bench.port

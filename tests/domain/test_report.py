@@ -74,6 +74,15 @@ def test_an_audited_task_tells_everything() -> None:
                 {"command": "make test", "exit_code": 0, "note": ""},
                 {"command": "ls `x`", "note": "*all*"},
             ],
+            "could_run": ["make test"],
+            "runs": [{"command": "make test", "exit_code": 2, "duration_ms": 1200, "tail": "1 failed\n"}],
+            "denials": [
+                {
+                    "tool_name": "run_check",
+                    "tool_input": {"command": "make test; ls"},
+                    "why_no_rule": "it is in no list",
+                }
+            ],
         },
     ]
     result = a_result(

@@ -23,6 +23,7 @@ from task_queue.config.fleet_settings import FleetSettings
 from task_queue.config.retention import RetentionSettings
 from task_queue.config.schema import (
     Agent,
+    AuditSettings,
     CheckSettings,
     Config,
     ConfiguredCommand,
@@ -163,6 +164,7 @@ CONFIGURATION: dict[str, str] = {
     "agent.hide_login": "the agent gets an API key or OAuth token through a pipe, so that it is not in the environment of its tools",
     "agent.scrub_env": "also removes all other credentials from that environment; needs bubblewrap",
     "checks.env": "names of [secret variables](#secret-variables) that `verify`, `setup`, git and hooks get, too: as the agent has them, else as the daemon has them",
+    "audit.allow": "rules for commands, such as `Bash(make lint)` and `Bash(npm test:*)`, that an [auditor](workflow.md#what-the-auditor-sees) may have run besides the `verify` commands",
     "executors.<name>.kind": "`command`",
     "executors.<name>.argv": "program and arguments; `{file}`, `{id}`, `{workspace}` are replaced",
     "limits.running": "agents at once, those of [workers](guide/workers.md) included",
@@ -312,6 +314,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
         "metrics": ("metrics", MetricsSettings),
         "notifications": ("notifications.<name>", NotificationTarget),
         "checks": ("checks", CheckSettings),
+        "audit": ("audit", AuditSettings),
         "git": ("git", GitSettings),
         "retention": ("retention", RetentionSettings),
     }

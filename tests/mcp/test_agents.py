@@ -74,6 +74,7 @@ def _answer(shown: str) -> Any:
     return json.loads(shown[shown.index("{") :])
 
 
+@pytest.mark.long
 def test_an_agent_within_a_task_sees_its_own_only(make_agent_rig: MakeAgentRig) -> None:
     """Also where its client gives the server a few variables only; it can change nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests.page.bench import PageBench
@@ -37,6 +38,7 @@ def drop(page: Page, contents: Mapping[str, str]) -> None:
         page.get_by_role("heading", level=1).dispatch_event(kind, {"dataTransfer": carried})
 
 
+@pytest.mark.long
 def test_files_become_a_task_each_without_scripts(bench: PageBench) -> None:
     """Either each could run, or none is added, and each has its faults."""
     page = bench.owner(java_script_enabled=False)

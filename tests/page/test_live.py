@@ -78,6 +78,7 @@ def test_tabs_that_nobody_sees_have_no_stream(bench: PageBench) -> None:
     assert bench.complaints == []
 
 
+@pytest.mark.long
 def test_who_is_signed_out_elsewhere_learns_of_it(bench: PageBench) -> None:
     """Also where a token is revoked; a form that is sent then changes nothing. What is gone is said to be gone."""
     bench.rig.cli("sources", "pause", "a", check=True)

@@ -147,6 +147,7 @@ def test_what_the_provider_says_is_checked(
     expect(page).to_have_url(f"{served.url}/sign-in")
 
 
+@pytest.mark.long
 def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
     served: PageBench, provider: SignInServer
 ) -> None:

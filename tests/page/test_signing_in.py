@@ -41,6 +41,7 @@ def test_the_session_is_kept_where_no_script_and_no_other_site_has_it(bench: Pag
     assert str(cookie.get("value")) not in kept
 
 
+@pytest.mark.long
 def test_signed_out_is_out(bench: PageBench) -> None:
     page = bench.owner()
     (cookie,) = page.context.cookies()

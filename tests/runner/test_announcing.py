@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from task_queue.domain.document.choices import Workflow
 from task_queue.domain.events import AttemptStarted, Event, PhaseEnded, PhaseStarted, TurnTaken
 from task_queue.domain.task import TaskId
 from task_queue.ports.executor import ExecutorKind, Order
@@ -115,7 +116,7 @@ def test_frames_of_another_shape_are_only_written(bench: Bench, frame: dict[str,
 
 def test_a_command_is_one_phase() -> None:
     order = an_order()
-    settings = replace(order.settings, executor="sh")
+    settings = replace(order.settings, executor="sh", workflow=Workflow.SINGLE)
     bench = Bench(replace(order, executor=ExecutorKind.COMMAND, settings=settings))
     bench.transcript.end()
     bench.transcript.end()

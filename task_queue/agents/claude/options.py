@@ -17,6 +17,7 @@ import claude_agent_sdk
 from claude_agent_sdk import ClaudeAgentOptions
 
 from task_queue.agents.attached import attached
+from task_queue.agents.claude.checks_tool import CALLED, SERVER, Bench, server_for
 from task_queue.agents.claude.gate import hooks_for
 from task_queue.agents.claude.launcher import handed_over
 from task_queue.agents.mcp_servers import publish
@@ -64,7 +65,9 @@ class SessionRequest:
     """JSON schema of a structured answer that is wanted."""
     plugin: Path | None = None
     audits: bool = False
-    """It judges what an agent did under these settings, and only reads."""
+    """It judges what an agent did under these settings, and writes nothing."""
+    bench: Bench | None = None
+    """Runs the commands that an auditor asks for; None: there are none."""
 
 
 def environment_of(order: Order) -> dict[str, str]:
@@ -146,6 +149,7 @@ def rules_in_force(order: Order, request: SessionRequest, servers: Mapping[str, 
         own_copies=dict.fromkeys(map(str, (order.agent_copy, order.agent_copy.resolve()))),
         mcp_servers=servers,
         audits=request.audits,
+        own_tools=() if request.bench is None else (CALLED,),
     )
 
 
@@ -189,7 +193,8 @@ def options_for(
         ),
         hooks=hooks_for(permissions, order.workspace),
         sandbox=cast(Any, permissions.sandbox),  # the SDK's type lacks failIfUnavailable
-        mcp_servers=publish(servers, order) or {},
+        mcp_servers=publish(servers, order)
+        or ({} if request.bench is None else {SERVER: server_for(request.bench)}),
         strict_mcp_config=True,
         model=settings.model,
         fallback_model=settings.fallback_model,

@@ -170,6 +170,7 @@ class _CliSession:
         self.watch = Watch(
             timers=replace(
                 timers,
+                tool_s=max(timers.tool_s, request.bench.longest_s if request.bench else 0.0),
                 idle_s=order.settings.idle_timeout.total_seconds(),
                 wall_clock_s=order.settings.timeout.total_seconds(),
             ),
@@ -217,6 +218,8 @@ class _CliSession:
         running = asyncio.create_task(self._converse(prompt))
         running.add_done_callback(lambda _: self._changed.set())
         timer = await self._supervise(running, asked)
+        if self._request.bench is not None:
+            self._request.bench.stop()  # its thread would keep this process from its end
         if not running.done() and self.watch.progress.result is None:
             await self._end(running, gently=asked() is Stop.CANCEL)
         await _settled(running, self._patience.disconnect_s)

@@ -16,7 +16,6 @@ from task_queue.domain.attempt.account import (
     was_paused,
     with_utilization,
 )
-from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.holds import (
     AgentHold,
@@ -138,14 +137,14 @@ class AccountGuard:
     def asks(self, source: str, task: Waiting, now: datetime) -> None:
         """The worker of *source* has chosen *task* to begin."""
         self._looked.discard(source)
-        if task.executor != CLAUDE:
+        if not task.uses_agent:
             self._candidates.pop(source, None)
         elif self._needs_trial:
             self._candidates[source] = task.paused, now
 
     def held(self, source: str, task: Waiting, now: datetime) -> Held | None:
         """Why *task* may not use the account, None if it may. What the account sent back tries last of all sources."""
-        if task.executor != CLAUDE:
+        if not task.uses_agent:
             return None
         hold = self.hold(now)
         others = [each for other, each in self._candidates.items() if other != source]

@@ -17,7 +17,6 @@ from task_queue.daemon.admission.broken_bases import BrokenBases
 from task_queue.daemon.admission.budget import DailyBudgets
 from task_queue.daemon.admission.neighbours import Neighbours, place_of
 from task_queue.daemon.admission.running import RunningKey, RunningTask, RunningTasks
-from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import BaseBroken
 from task_queue.domain.holds import STOPPED, Held, Hold, any_of, outside_hours, source_held, unreviewed
@@ -237,7 +236,7 @@ class SharedLimits:
         with self.lock:
             now = self.clock.now()
             self.running.started(RunningTask(source, task.id, place_of(source, task, self.bounds)), now)
-            if task.executor == CLAUDE:
+            if task.uses_agent:
                 self.budgets.set_aside((source, task.id), None, self.bounds, now)
             self.breaker.started(source, now)
             self._waiting.pop(source, None)

@@ -14,7 +14,6 @@ from task_queue.daemon.admission.account_guard import AccountGuard
 from task_queue.daemon.admission.limits import SharedLimits
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document import naming
-from task_queue.domain.document.choices import CLAUDE
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.events import AccountResumed
 from task_queue.domain.holds import Held, Hold, any_of
@@ -87,7 +86,7 @@ class SharedAdmission:
                 self.limits.refused(source, wake)
                 return reason
             self.limits.started(source, task)
-            if task.executor == CLAUDE:
+            if task.uses_agent:
                 self._guard.started(source, task)
             return None
 

@@ -29,8 +29,8 @@ from task_queue.domain.task import TaskId, TaskState
 
 Screen = Callable[[Waiting], str | None]
 """Why a task is held back while others may pass; depends on nothing but what makes its kind."""
-_Family = tuple[str, int, str | None, int]
-"""Executor, priority, model, and how often in a row the account sent it back.
+_Family = tuple[str, bool, int, str | None, int]
+"""Executor, whether it uses the built-in agent, priority, model, and how often in a row the account sent it back.
 
 No executor and no model for tasks that are doomed, which no hold concerns.
 """
@@ -390,9 +390,9 @@ def _tries_before(task: Waiting, other: Waiting) -> bool:
 def _kind_of(found: Ready | DependencyFailed) -> _Kind:
     task = found.task
     if isinstance(found, DependencyFailed):
-        return ("", task.priority, None, 0), None, False, (), ("", (), None)
+        return ("", False, task.priority, None, 0), None, False, (), ("", (), None)
     return (
-        (task.executor, task.priority, task.model, task.paused),
+        (task.executor, task.uses_agent, task.priority, task.model, task.paused),
         task.workspace,
         task.in_place,
         task.touches,

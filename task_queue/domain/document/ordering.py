@@ -56,6 +56,8 @@ class Waiting:
     max_attempts: int = 3
     capabilities: tuple[str, ...] = ()
     executor: str = CLAUDE
+    is_audited_command: bool = False
+    """The built-in agent audits what its command does."""
     model: str | None = None
     workspace: str | None = None
     """The directory that it names to work in; None: where its source's tasks work."""
@@ -69,6 +71,11 @@ class Waiting:
     max_budget_usd: float | None = None
     ageing: timedelta | None = None
     """A level of priority is worth as much as that time of waiting; the same for all tasks of a configuration."""
+
+    @property
+    def uses_agent(self) -> bool:
+        """Whether the built-in agent works for it, and the account pays."""
+        return self.executor == CLAUDE or self.is_audited_command
 
     @property
     def counts_from(self) -> float:
@@ -190,6 +197,7 @@ def _of_settings(settings: Settings) -> dict[str, Any]:
         "max_attempts": settings.max_attempts,
         "capabilities": settings.capabilities,
         "executor": settings.executor,
+        "is_audited_command": settings.executor != CLAUDE and settings.uses_agent,
         "type": settings.type,
         "submitted_by": settings.submitted_by,
         "max_budget_usd": settings.max_budget_usd,

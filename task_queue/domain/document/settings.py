@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -82,6 +82,11 @@ class Settings:
     labels: str | None = None
     submitted_by: str | None = None
     touches: tuple[str, ...] = ()
+
+    @property
+    def uses_agent(self) -> bool:
+        """Whether the built-in agent works for the task: it carries it out, or audits what a command did."""
+        return self.executor == CLAUDE or self.workflow is Workflow.AUDITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "executor",
         Word("executor's name"),
-        "claude, or a configured command (which implies workflow single)",
+        "claude, or a configured command (workflow single, unless audited is said with it or in the document)",
         CLAUDE,
     ),
     Key("labels", Labels(), "for programs, never interpreted", "none", of_one_task=True),
@@ -268,11 +273,11 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     merged: dict[str, Any] = {}
     for layer in layers:
         merged.update(layer)
-    if merged.get("executor", CLAUDE) != CLAUDE:
+    if merged.get("executor", CLAUDE) != CLAUDE and not _asks_for_audit(layers):
         merged["workflow"] = Workflow.SINGLE
     settings = Settings(**merged)
     faults: list[TaskFileError] = []
-    if settings.executor != CLAUDE and settings.max_budget_usd is not None:
+    if not settings.uses_agent and settings.max_budget_usd is not None:
         fault = TaskFileError(
             f"max_budget_usd cannot be kept with executor {settings.executor}: what it spends is unknown",
             hint="remove it, or write max_budget_usd: none where a default sets it",
@@ -287,6 +292,13 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     if faults:
         raise TaskFileError.of(faults)
     return settings
+
+
+def _asks_for_audit(layers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a command is to be audited: the layer that names it says so, or a later one."""
+    named = max(number for number, layer in enumerate(layers) if "executor" in layer)
+    said = [layer["workflow"] for layer in layers[named:] if "workflow" in layer]
+    return bool(said) and said[-1] is Workflow.AUDITED
 
 
 def _unknown(name: str) -> str:

@@ -118,9 +118,10 @@ def permissions_for(
     own_copies: Iterable[str] = (),
     mcp_servers: Iterable[str] = (),
     audits: bool = False,
+    own_tools: Iterable[str] = (),
 ) -> Permissions:
     """*allow* adds to the profile's list, or with *allow_only* replaces it. *task_deny* names those of *deny* that
-    the task's document has. A profile that works may use *mcp_servers*.
+    the task's document has. A profile that works may use *mcp_servers*; *own_tools* are the queue's, for this session.
 
     *queue_dirs*, *closed_dirs* (to be read only) and *own_copies* (of the task's own text: no copy beside them can be
     read) are absolute paths. With *audits* they are for the auditor of what an agent of this *profile* did: it only
@@ -169,6 +170,7 @@ def permissions_for(
         allowed_tools=(
             *_allowed_by_itself(profile, allow_only=allow_only, audits=audits),
             *(() if reads or allow_only else map(tools_of, mcp_servers)),
+            *own_tools,
             *allow,
         ),
         disallowed_tools=useless,

@@ -193,11 +193,13 @@ def _audit(audit: Mapping[str, Any]) -> str:
 
 def _round(record: Mapping[str, Any]) -> str:
     head = f"### Round {int(record.get('round', 0))}: "
+    seen = {str(run.get("command")) for run in record.get("runs") or ()}
+    ran = (_bullets((*_runs_of_auditor(record), *_refused(record))),)
     void = record.get("verdict") == "void"
     verdict = Void(str(record.get("summary") or "no verdict")) if void else read_verdict(record)
     match verdict:
         case Void(why=why):
-            return f"{head}no verdict\n\n{escaped(why)}"
+            return "\n\n".join(filter(None, (f"{head}no verdict", escaped(why), *ran)))
         case Verdict():
             if record.get("overruled"):
                 verdict = replace(verdict, overruled=str(record["overruled"]))
@@ -208,7 +210,8 @@ def _round(record: Mapping[str, Any]) -> str:
                 f"{head}{verdict.decision}",
                 f"The auditor: {escaped(verdict.summary)}{overruled}",
                 _bullets(map(_finding, verdict.findings)),
-                _bullets(map(_run, verdict.checks_run)),
+                *ran,
+                _bullets(_unseen(run) for run in verdict.checks_run if run.command not in seen),
                 _bullets(
                     f"{'met' if each.met else 'NOT met'}: {escaped(each.text)}"
                     + (f" ({escaped(each.evidence)})" if each.evidence.strip() else "")
@@ -218,7 +221,24 @@ def _round(record: Mapping[str, Any]) -> str:
             return "\n\n".join(block for block in blocks if block)
 
 
-def _run(run: CheckRun) -> str:
+def _runs_of_auditor(record: Mapping[str, Any]) -> Iterator[str]:
+    """What the queue ran for it; where that could be nothing, why."""
+    if record.get("could_run", ()) is None:
+        yield "it could only read: there was no checkout for it"
+    for check in map(_check, record.get("runs") or ()):
+        said = _last_line(check.tail)
+        took = _span(timedelta(milliseconds=check.duration_ms))
+        last = f": {code(said)}" if said else ""
+        yield f"ran {code(check.command)}: {escaped(check.verdict)} ({took}){last}"
+
+
+def _refused(record: Mapping[str, Any]) -> Iterator[str]:
+    for denial in record.get("denials") or ():
+        yield f"was denied {code(_denial(denial))}"
+
+
+def _unseen(run: CheckRun) -> str:
+    """What it says, and the queue did not see."""
     ended = f", exit code {run.exit_code}" if run.exit_code is not None else ""
     note = f": {escaped(run.note)}" if run.note.strip() else ""
     return f"says it ran {code(run.command)}{ended}{note}"

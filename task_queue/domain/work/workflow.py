@@ -73,6 +73,12 @@ class Audited:
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     tree: str = ""
     """The files that were audited."""
+    runs: tuple[dict[str, Any], ...] = ()
+    """Commands that the queue ran for the auditor (``verification.Check``)."""
+    denials: tuple[dict[str, Any], ...] = ()
+    """What the auditor was refused."""
+    could_run: tuple[str, ...] | None = None
+    """What it might have run; None where it could only read."""
 
 
 @dataclass(frozen=True, slots=True)

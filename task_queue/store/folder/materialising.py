@@ -92,7 +92,7 @@ class Materialiser:
         """Schedules that could not be used at the last look."""
         self._looked = False
         self._served: set[str] = set()
-        """Schedules that an earlier look found usable: not those whose files were still being written at the first."""
+        """Schedules that were usable at a look; not those whose files were still being written at the first one."""
 
     def look(self, now: datetime) -> Looked:
         """Do what is due at *now*. Raises OSError; what the ledger says is then still to be done."""
