@@ -7,6 +7,7 @@ runs needs the folder alone, so it goes on while the database does not answer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
+from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, GitError, UnknownTaskError
 from task_queue.domain.model import Claim, Ending, Journal, Outcome, OutcomeKind, Result, RunRecord
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.fleet.engine import FleetEngine
@@ -31,6 +32,7 @@ from task_queue.ports.clock import Clock
 from task_queue.ports.leased_log import HeldFrames
 from task_queue.ports.snapshot import Survey
 
+log = logging.getLogger(__name__)
 _LOOK_WHILE_TAKEN_S = 5.0
 _MANY = 1000
 
@@ -115,7 +117,7 @@ class JoinedQueue:
     def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         folder = self._folders.of(claim)
         if claim not in self._before:
-            self._in_tables(claim, lambda queue, gate: queue.settle(gate, result, report))
+            self._in_tables(claim, lambda queue, gate: queue.settle(gate, result, report), result)
         if folder is self._folders.own:
             return folder.queue.settle(claim, result, report)
         self._folders.see_off(claim)
@@ -179,13 +181,24 @@ class JoinedQueue:
         queue = self._engine().queue
         queue.release(gate, queue.journal(gate))
 
-    def _in_tables(self, claim: Claim, step: Callable[[FleetQueue, Claim], object]) -> None:
+    def _bundle_of(self, claim: Claim, result: Result) -> bytes | None:
+        try:
+            return self._folders.checkout.bundle_of(claim.task_id, result.product)
+        except (GitError, OSError) as error:  # they are in the checkout here, and the result says so
+            log.warning("commits not handed over task=%s error=%s", claim.task_id, error)
+            return None
+
+    def _in_tables(
+        self, claim: Claim, step: Callable[[FleetQueue, Claim], object], result: Result | None = None
+    ) -> None:
         """Take *step* there as the claim that the row names. Raises ClaimLost once the folder has let go, too."""
         engine, row = self._engine(), self._rows.row_of(claim.task_id)
         gate = claim if row is None or row.claim is None else row.claim
         if row is not None and row.claim is not None and row.host == self._host != row.intake:
             lines = [line.rstrip("\n") for line in self._folders.of(claim).attempts.transcript(claim)]
             engine.leased.add_frames(gate, 0, lines, held=HeldFrames(), room=MOST_OF_A_TRANSCRIPT)
+            if result is not None and result.product.commits:
+                self._rows.keep_bundle(claim.task_id, self._bundle_of(claim, result))
         try:
             step(engine.queue, gate)
         except ClaimLost:

@@ -91,6 +91,7 @@ class Membership:
         folders = HostFolders(
             FolderEngine(source.pending, settle_s=source.settle_s, layers=source.layers, notes=source.notes),
             FolderEngine(guests),
+            source.checkout,
         )
         engines = _Engines(self, key, source, guests.parent)
         rows = SourceRows(self._work, key, self._host)

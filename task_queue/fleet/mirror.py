@@ -115,6 +115,7 @@ class Mirror:
         if claim is not None and claim.worker == self._host != result.worker:
             return False
         if claim is None and self._folders.has_ended(row.record, result):
+            self._rows.forget_bundle(row.record)
             return True
         claim = claim or self._stand_in(row, result.worker)
         if result.worker != self._host:
@@ -122,9 +123,12 @@ class Mirror:
                 claim, 0, self._transcript_of(row), held=HeldFrames(), room=MOST_OF_A_TRANSCRIPT
             )
             self._close(claim, Outcome(result.outcome, result.error, result.evidence))
+            shown = self._folders.checkout.shown(result, row.document, self._rows.bundle_of(row.record))
+            self._folders.own.queue.settle(claim, shown.result, shown.report)
+            self._rows.forget_bundle(row.record)
+            self._emit(_settled(self._source, shown.result))
+            return True
         self._folders.own.queue.settle(claim, result, row.report)
-        if result.worker != self._host:
-            self._emit(_settled(self._source, result))
         return True
 
     def _close(self, claim: Claim, outcome: Outcome) -> None:

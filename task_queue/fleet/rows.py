@@ -166,6 +166,27 @@ class SourceRows:
                     )
                 cursor.execute("DELETE FROM task WHERE id = %s", [row_id])
 
+    def keep_bundle(self, record: TaskId, bundle: bytes | None) -> None:
+        """What a guest committed, for the host that it came in by."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO bundle (source, record, content) VALUES (%s, %s, %s) "
+                "ON CONFLICT (source, record) DO UPDATE SET content = excluded.content",
+                [self._source, record, bundle],
+            )
+
+    def bundle_of(self, record: TaskId) -> bytes | None:
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT content FROM bundle WHERE source = %s AND record = %s", [self._source, record]
+            )
+            row = cursor.fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
+
+    def forget_bundle(self, record: TaskId) -> None:
+        with self._database.transaction() as cursor:
+            cursor.execute("DELETE FROM bundle WHERE source = %s AND record = %s", [self._source, record])
+
     def cancel(self, names: Sequence[TaskId]) -> None:
         """Those of them that wait or run, of this host's folder."""
         if not names:

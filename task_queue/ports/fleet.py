@@ -10,9 +10,34 @@ from typing import Protocol
 
 from task_queue.domain.attempt.account import Account
 from task_queue.domain.document.layers import Layers
+from task_queue.domain.model import Result, WorkProduct
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.ports.emit import Emit
 from task_queue.ports.store import Notes, ServedEngine
+
+
+@dataclass(frozen=True, slots=True)
+class ShownResult:
+    """A result as the host shows it by which its task came in, with its report."""
+
+    result: Result
+    report: str
+
+
+class FleetCheckout(Protocol):
+    """Where tasks of a source work on this host. Methods raise GitError, OSError."""
+
+    def for_a_guest(self, document: bytes) -> bytes:
+        """The *document* of a task of another host, whose work is to stay on a branch here."""
+        ...
+
+    def bundle_of(self, task_id: TaskId, product: WorkProduct) -> bytes | None:
+        """What a task committed here, as a git bundle; None without commits, or of too many."""
+        ...
+
+    def shown(self, result: Result, document: bytes, bundle: bytes | None) -> ShownResult:
+        """*result* of another host, once the commits of *bundle* are on the task's branch here. Idempotent."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +50,7 @@ class FleetSource:
     layers: Callable[[], Layers]
     settle_s: Callable[[], float]
     notes: Notes
+    checkout: FleetCheckout
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.ordering import Ready
 from task_queue.domain.errors import ClaimLost
 from task_queue.domain.events import Event
-from task_queue.domain.model import Claim, Outcome, OutcomeKind, Release, Result
-from task_queue.domain.task import TaskState
+from task_queue.domain.model import Claim, Outcome, OutcomeKind, Release, Result, WorkProduct
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Cursor, Database
 from task_queue.fleet.joined import JoinedEngine
 from task_queue.fleet.membership import Membership
@@ -26,7 +26,7 @@ from task_queue.fleet.roster import add_host
 from task_queue.platform import durable
 from task_queue.platform.clock import SystemClock
 from task_queue.ports.clock import Clock
-from task_queue.ports.fleet import FleetSource, SpentEntry
+from task_queue.ports.fleet import FleetSource, ShownResult, SpentEntry
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.layout import Layout
 from tests.store.contract import DONE
@@ -36,6 +36,21 @@ REPOSITORY = "https://git.example.org/team/app"
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+class NoCheckout:
+    """Implements ports.fleet.FleetCheckout: the source works in no repository."""
+
+    def for_a_guest(self, document: bytes) -> bytes:
+        return document
+
+    def bundle_of(self, task_id: TaskId, product: WorkProduct) -> bytes | None:
+        raise NotImplementedError
+
+    def shown(self, result: Result, document: bytes, bundle: bytes | None) -> ShownResult:
+        assert document
+        assert bundle is None
+        return ShownResult(result, "# Report")
 
 
 class InnerHost:
@@ -86,6 +101,7 @@ class InnerHost:
             Layers,
             lambda: 0.0,
             ClaimNotes(self._home / "claims").of(self.source),
+            NoCheckout(),
         )
         durable.make_directory(self._home / "fleet")
         self.engine = self.membership.engine_of(place, self.events.append)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from task_queue.fleet.database import Database
+from tests.acceptance.audits import a_repository, git
 from tests.acceptance.rig import Rig
 from tests.fleet.cluster import Cluster, own_cluster, why_no_cluster
 from tests.fleet.machines import Machine, noting
@@ -113,3 +115,28 @@ def test_another_host_carries_it_out_and_the_first_shows_it(machine: MakeMachine
     assert lines(starts) == [f"task-1 {back.home}", f"task-2 {back.home}"]
     assert "said" in front.cli("tasks", "logs", "task-1", check=True).stdout
     assert not list((back.home / ".local/state/task-queue").glob("*/fleet/guests/*/logs/*"))
+
+
+def test_commits_come_to_the_checkout_of_the_host_where_the_task_was_dropped(
+    machine: MakeMachine, tmp_path: Path
+) -> None:
+    """On the task's branch; there it lands, and in no other checkout."""
+    defaults = {"workflow": "single", "isolation": "worktree", "landing": "merge"}
+    front = machine("front", sources=(), shared=("app",), slots=0, defaults=defaults)
+    back = machine("back", sources=(), shared=("app",), defaults=defaults)
+    here = a_repository(front)
+    subprocess.run(["git", "clone", "-q", str(here), str(back.workspace)], check=True)
+    there = git(back.workspace, "rev-parse", "HEAD")
+    front.start()
+    back.start()
+    front.drop_command("task-1", "echo made > work.txt", source="app")
+
+    result = front.result("task-1", source="app")
+    eventually(
+        lambda: "is in main" in front.result("task-1", source="app")["landed"], what=f"it lands; {result}"
+    )
+    files = git(here, "ls-tree", "--name-only", "main").splitlines()
+
+    assert (result["outcome"], result["worker"], len(result["commits"])) == ("succeeded", "back", 1), result
+    assert files == ["first.txt", "work.txt"]
+    assert git(back.workspace, "rev-parse", "HEAD") == there

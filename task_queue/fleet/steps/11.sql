@@ -14,3 +14,6 @@ CREATE TABLE spent (
     PRIMARY KEY (host, source, task, attempt)
 );
 CREATE INDEX spent_in_order ON spent (account, xid, id);
+
+-- What a task committed on another host, until it is in the checkout of the host that it came in by.
+CREATE TABLE bundle (source text NOT NULL, record text NOT NULL, content bytea, PRIMARY KEY (source, record));
