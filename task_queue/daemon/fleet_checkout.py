@@ -33,15 +33,16 @@ from task_queue.git.checkpoint import ref_of
 from task_queue.git.guarding import guarded
 from task_queue.git.location import repository_at
 from task_queue.git.program import Git
-from task_queue.git.repository import branch_at, root_of
+from task_queue.git.repository import branch_at, commit_of, head_of, is_ancestor, root_of
 from task_queue.platform import durable
 from task_queue.ports.finishing import CommitBundle
-from task_queue.ports.fleet import FleetSource, ShownResult
+from task_queue.ports.fleet import FleetSource, ShownResult, WorkBase
 from task_queue.ports.store import Notes
 
 log = logging.getLogger(__name__)
 _TAKES_S = 600.0
 _MOST_BYTES = 256 * 2**20
+_BASE_REF, _RECEIVED_REF = "refs/task-queue-fleet/base", "refs/task-queue-fleet/received"
 _AS_A_GUEST = {"isolation": Isolation.WORKTREE.value, "landing": Landing.BRANCH.value}
 
 
@@ -73,6 +74,38 @@ class SourceCheckout:
     ) -> None:
         self._locations, self._config_of, self._orders, self._environ = locations, config_of, orders, environ
 
+    def base(self, before: WorkBase | None) -> WorkBase | None:
+        git = self._git()
+        head = None if git is None else head_of(git)
+        if git is None or head is None:
+            return None
+        if before is not None and before.commit == head:
+            return before
+        if before is None or not is_ancestor(git, before.known, of=head):
+            return WorkBase(head, head, None)
+        bundle = self._bundled(git, head, before.known, _BASE_REF)
+        return WorkBase(head, head, None) if bundle is None else WorkBase(head, before.known, bundle)
+
+    def receive_base(self, base: WorkBase) -> None:
+        git = self._git()
+        if git is None:
+            raise GitError("the source has no git repository on this host")
+        if commit_of(git, base.commit) is None and base.bundle is not None:
+            with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
+                file = Path(folder) / "base"
+                file.write_bytes(base.bundle)
+                git.within(_TAKES_S).change(
+                    *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
+                    *("--no-auto-maintenance", str(file), f"+{_BASE_REF}:{_RECEIVED_REF}"),
+                )
+        if commit_of(git, base.commit) is None:
+            raise GitError(f"{git.directory} does not have {base.known[:12]}")
+        git.change("update-ref", "--no-deref", _RECEIVED_REF, base.commit)
+
+    def received_base(self) -> str | None:
+        git = self._git()
+        return None if git is None else commit_of(git, _RECEIVED_REF)
+
     def for_a_guest(self, document: bytes) -> bytes:
         if self._git() is None:
             return document
@@ -85,10 +118,13 @@ class SourceCheckout:
         git, base = self._git(), product.base_commit
         if git is None or base is None or not product.commits:
             return None
-        ref = ref_of(task_id, "handed-out")
+        return self._bundled(git, product.commits[-1], base, ref_of(task_id, "handed-out"))
+
+    def _bundled(self, git: Git, tip: str, base: str, ref: str) -> bytes | None:
+        """What *tip* has after *base*, as *ref*; None where that is too much."""
         with tempfile.TemporaryDirectory(dir=self._folder()) as folder:
             file = Path(folder) / "commits"
-            git.change("update-ref", "--no-deref", ref, product.commits[-1])
+            git.change("update-ref", "--no-deref", ref, tip)
             try:
                 git.within(_TAKES_S).change("bundle", "create", "--quiet", str(file), ref, f"^{base}")
             finally:

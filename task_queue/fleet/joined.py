@@ -29,6 +29,7 @@ from task_queue.fleet.queue import FleetQueue
 from task_queue.fleet.rows import SourceRows, TaskRow
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.clock import Clock
+from task_queue.ports.fleet import WorkBase
 from task_queue.ports.leased_log import HeldFrames
 from task_queue.ports.snapshot import Survey
 
@@ -71,6 +72,8 @@ class JoinedQueue:
         row = self._rows.open_row(task_id)
         if row is None or (row.intake == self._host and self._folders.text_of(task_id) != row.document):
             raise ClaimHeld(f"{task_id} is being changed")
+        if row.intake != self._host:
+            self._receive_base(row)
         if row.journal is not None and self._rows.last_host(row.record) not in {None, self._host}:
             # Its session and its checkout are on the disk of the host that began it.
             row = replace(row, journal=replace(row.journal, fresh=True))
@@ -181,6 +184,18 @@ class JoinedQueue:
         queue = self._engine().queue
         queue.release(gate, queue.journal(gate))
 
+    def _receive_base(self, row: TaskRow) -> None:
+        base = self._rows.base_of(row.intake)
+        if base is None:
+            return
+        try:
+            self._folders.checkout.receive_base(base)
+        except (GitError, OSError) as error:
+            raise EngineUnavailable(
+                f"{row.name} begins with {base.commit[:12]} of host {row.intake}, which cannot be had here: {error}",
+                hint="bring the checkout here up to date with that host's",
+            ) from error
+
     def _bundle_of(self, claim: Claim, result: Result) -> bytes | None:
         try:
             return self._folders.checkout.bundle_of(claim.task_id, result.product)
@@ -217,7 +232,11 @@ class JoinedAttempts:
         self._folders = folders
 
     def place_of(self, claim: Claim) -> AttemptPlace:
-        return self._folders.of(claim).attempts.place_of(claim)
+        folder = self._folders.of(claim)
+        place = folder.attempts.place_of(claim)
+        if folder is self._folders.own:
+            return place
+        return replace(place, base_commit=self._folders.checkout.received_base())
 
     def run_of(self, claim: Claim) -> RunRecord | None:
         return self._folders.of(claim).attempts.run_of(claim)
@@ -285,6 +304,8 @@ class JoinedEngine:
         self._queue = JoinedQueue(source)
         self.queue, self.attempts = self._queue, JoinedAttempts(source.folders)
         self.requests = JoinedRequests(source.folders, self._queue)
+        self._is_shared = source.is_shared
+        self._base: WorkBase | None = None
         own = source.folders.own
         self.arrived, self.moved = own.arrived, own.moved
         self.changed_ns = own.changed_ns
@@ -312,6 +333,8 @@ class JoinedEngine:
         """Bring in what came, show what changed; then what waits here and in the tables."""
         self._mirror.show_all()
         own = self._folders.own.survey()
+        if self._is_shared and (self._base is None or len(own.waiting)):
+            self._publish_base()  # before others can see what begins with it
         self._intake.take_in(own)
         self._take_cancels()
         engine = self._engine()
@@ -334,6 +357,16 @@ class JoinedEngine:
             unread=own.unread,
             dropped=own.dropped,
         )
+
+    def _publish_base(self) -> None:
+        try:
+            base = self._folders.checkout.base(self._base)
+        except (GitError, OSError) as error:
+            log.warning("what is checked out is not known error=%s", error)
+            return
+        if base is not None and base != self._base:
+            self._rows.publish_base(base)
+            self._base = base
 
     def _take_cancels(self) -> None:
         """Let a person's wish of elsewhere be seen where the task runs."""

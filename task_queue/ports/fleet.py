@@ -24,8 +24,29 @@ class ShownResult:
     report: str
 
 
+@dataclass(frozen=True, slots=True)
+class WorkBase:
+    """The commit on which work begins; a git bundle for who has *known* and not that one, None where it is the same."""
+
+    commit: str
+    known: str
+    bundle: bytes | None
+
+
 class FleetCheckout(Protocol):
     """Where tasks of a source work on this host. Methods raise GitError, OSError."""
+
+    def base(self, before: WorkBase | None) -> WorkBase | None:
+        """What is checked out here; *before* itself while that is so, None without a repository."""
+        ...
+
+    def receive_base(self, base: WorkBase) -> None:
+        """Have the commit of *base* here. Idempotent. Raises GitError where what it builds on is missing."""
+        ...
+
+    def received_base(self) -> str | None:
+        """What was received last."""
+        ...
 
     def for_a_guest(self, document: bytes) -> bytes:
         """The *document* of a task of another host, whose work is to stay on a branch here."""

@@ -26,7 +26,7 @@ from task_queue.fleet.roster import add_host
 from task_queue.platform import durable
 from task_queue.platform.clock import SystemClock
 from task_queue.ports.clock import Clock
-from task_queue.ports.fleet import FleetSource, ShownResult, SpentEntry
+from task_queue.ports.fleet import FleetSource, ShownResult, SpentEntry, WorkBase
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.layout import Layout
 from tests.store.contract import DONE
@@ -40,6 +40,14 @@ class Killed(BaseException):
 
 class NoCheckout:
     """Implements ports.fleet.FleetCheckout: the source works in no repository."""
+
+    def base(self, before: WorkBase | None) -> None:
+        assert before is None
+
+    def receive_base(self, base: WorkBase) -> None:
+        raise NotImplementedError
+
+    def received_base(self) -> None: ...
 
     def for_a_guest(self, document: bytes) -> bytes:
         return document

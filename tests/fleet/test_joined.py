@@ -135,8 +135,13 @@ def test_commits_come_to_the_checkout_of_the_host_where_the_task_was_dropped(
     eventually(
         lambda: "is in main" in front.result("task-1", source="app")["landed"], what=f"it lands; {result}"
     )
+    front.drop_command("task-2", "cat work.txt > second.txt", source="app")
+    eventually(
+        lambda: "is in main" in front.result("task-2", source="app")["landed"],
+        what="the next one begins with what has landed",
+    )
     files = git(here, "ls-tree", "--name-only", "main").splitlines()
 
     assert (result["outcome"], result["worker"], len(result["commits"])) == ("succeeded", "back", 1), result
-    assert files == ["first.txt", "work.txt"]
+    assert files == ["first.txt", "second.txt", "work.txt"]
     assert git(back.workspace, "rev-parse", "HEAD") == there

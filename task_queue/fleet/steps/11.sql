@@ -15,5 +15,15 @@ CREATE TABLE spent (
 );
 CREATE INDEX spent_in_order ON spent (account, xid, id);
 
+-- What is checked out where tasks of a source come in, for the hosts that carry them out.
+CREATE TABLE base (
+    source text NOT NULL,
+    host text NOT NULL,
+    commit text NOT NULL,
+    known text NOT NULL,
+    content bytea,
+    PRIMARY KEY (source, host)
+);
+
 -- What a task committed on another host, until it is in the checkout of the host that it came in by.
 CREATE TABLE bundle (source text NOT NULL, record text NOT NULL, content bytea, PRIMARY KEY (source, record));
