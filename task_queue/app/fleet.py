@@ -211,6 +211,19 @@ def drain_host(installation: Installation, place: FleetPlace, name: str, *, drai
     return _view(host)
 
 
+def revoke_host(installation: Installation, place: FleetPlace, name: str) -> HostView:
+    """Put a host out of the fleet: its credential is refused, and a process that joined with it ends what it runs.
+
+    Raises UnknownHostError, ConfigError, FleetError, EngineUnavailable.
+    """
+    with ready(place) as (database, _):
+        from task_queue.fleet.roster import revoke
+
+        host = revoke(database, name)
+    record_action(installation, "fleet host revoke", host=name)
+    return _view(host)
+
+
 def _view(host: FleetHost) -> HostView:
     return HostView(
         host.name,

@@ -22,6 +22,8 @@ from task_queue.domain.document.moving import Movable, dependencies_first, why_i
 from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import EngineUnavailable, TaskFileError, TaskMovedOn, TaskQueueError
 from task_queue.domain.task import TaskId
+from task_queue.store.event_log import EventLog
+from task_queue.store.folder.ended_elsewhere import file_ended, why_not_here
 from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.moves import FolderMoves, MoveWay, StagedMove, StaysError
 from task_queue.store.folder.preflight import demand_trust
@@ -60,6 +62,8 @@ class FleetMoves:
     dry_run: bool
     moved: tuple[MovedTask, ...] = ()
     stays: tuple[StayingTask, ...] = ()
+    ended: tuple[MovedTask, ...] = ()
+    """Of an export: those of which it brought home how they ended."""
     finished: tuple[MovedTask, ...] = ()
     """Of earlier ones that were interrupted, either way."""
     schema_version: int = 1
@@ -124,6 +128,8 @@ def export_tasks(
 ) -> FleetMoves:
     """The way back: what waits in the fleet for *source* (None: for each of the configuration) waits in its folder.
 
+    And what ended there without a folder that shows it is in that folder as if it had ended here.
+
     As ``import_tasks``.
     """
     entries = _entries(installation, source)
@@ -136,6 +142,8 @@ def export_tasks(
     with _opened(place, entries, dry_run=dry_run) as opened:
         from task_queue.fleet.moves import knows_any, resting_in
 
+        for entry in entries:
+            opened.bring_home(installation, entry, dry_run=dry_run)
         here = circumstances.snapshots
         everywhere = [entry.id for entry in installation.entries()]
         room: dict[str, int] = {}
@@ -181,6 +189,7 @@ class _OpenMoves:
     sources: dict[str, _SourceMoves] = field(default_factory=dict[str, "_SourceMoves"])
     moved: list[MovedTask] = field(default_factory=list[MovedTask])
     stays: list[StayingTask] = field(default_factory=list[StayingTask])
+    ended: list[MovedTask] = field(default_factory=list[MovedTask])
     finished: list[MovedTask] = field(default_factory=list[MovedTask])
 
     def stay(self, source: str, task_id: str, why: str) -> None:
@@ -193,6 +202,26 @@ class _OpenMoves:
                     self.finished.append(MovedTask(source.id, task_id))
                 else:
                     self.stay(source.id, task_id, why)
+
+    def bring_home(self, installation: Installation, entry: SourceEntry, *, dry_run: bool) -> None:
+        """What ended in the fleet and no folder shows."""
+        from task_queue.fleet.ended import ended_in, ended_task, forget_texts
+        from task_queue.fleet.mirror import settled
+
+        layout = Layout(entry.path)
+        log = EventLog(installation.locations.events, warn=lambda _: None)
+        for record in ended_in(self.database, entry.id):
+            task = ended_task(self.database, entry.id, record)
+            why = why_not_here(layout, record, task.result)
+            if why is not None:
+                self.stay(entry.id, record, why)
+                continue
+            self.ended.append(MovedTask(entry.id, record))
+            if not dry_run:
+                if file_ended(layout, task):
+                    log.emit(settled(entry.id, task.result))
+                forget_texts(self.database, entry.id, record)
+        log.close()
 
     def take_back(self, source: str, host: str, *, dry_run: bool) -> None:
         """What came into the fleet by the folder of this machine, whose name there is *host*."""
@@ -278,6 +307,7 @@ def _done(
         dry_run,
         tuple(opened.moved),
         tuple(opened.stays),
+        tuple(opened.ended),
         tuple(opened.finished),
     )
 

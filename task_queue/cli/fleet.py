@@ -149,6 +149,23 @@ def join(
     render.note("start the daemon, or restart it, and its sources are in the fleet")
 
 
+@host.command()
+@click.argument("name")
+@_place_options
+@as_json_option
+@pass_installation
+def revoke(installation: Installation, /, *, name: str, url: str, schema: str, as_json: bool) -> None:
+    """Put a host out of the fleet: its credential is refused, and what it runs is ended and goes on elsewhere."""
+    from task_queue.app.fleet import revoke_host
+
+    view = revoke_host(installation, _place(url, schema), name)
+    if as_json:
+        render.say_json(view)
+        return
+    render.say(f"host '{view.name}' is out of the fleet; on it ran: {_running(view) or 'nothing'}")
+    render.note(f"let it in again with: task-queue fleet host add {view.name} --renew --db URL")
+
+
 @fleet.command()
 @_place_options
 @as_json_option
@@ -291,6 +308,9 @@ def _show_moves(done: FleetMoves, *, as_json: bool) -> None:
         render.say(f"{each.source}/{each.task_id} stays: {each.why}")
     if done.finished:
         render.say(f"{_tasks(len(done.finished))} of an interrupted move finished")
+    if done.ended:
+        brought = "would be brought home" if done.dry_run else "brought home"
+        render.say(f"how {_tasks(len(done.ended))} ended in the fleet: {brought}")
     verb = "would be moved" if done.dry_run else "moved"
     where = "into" if done.way == "import" else "out of"
     stay = f", {len(done.stays):,} stay" if done.stays else ""

@@ -126,7 +126,7 @@ class Mirror:
             shown = self._folders.checkout.shown(result, row.document, self._rows.bundle_of(row.record))
             self._folders.own.queue.settle(claim, shown.result, shown.report)
             self._rows.forget_bundle(row.record)
-            self._emit(_settled(self._source, shown.result))
+            self._emit(settled(self._source, shown.result))
             return True
         self._folders.own.queue.settle(claim, result, row.report)
         return True
@@ -157,7 +157,7 @@ class Mirror:
         return claim
 
 
-def _settled(source: str, result: Result) -> events.TaskSettled:
+def settled(source: str, result: Result) -> events.TaskSettled:
     return events.TaskSettled(
         source,
         result.task_id,

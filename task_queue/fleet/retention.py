@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from task_queue.fleet.database import Cursor, Database
+from task_queue.fleet.ended import forget_texts_of
 
 _AT_ONCE = 500
 """A claim never waits for more than the removal of these."""
@@ -47,6 +48,7 @@ def prune(database: Database, age: timedelta, *, count: Callable[[int, int], Non
     with database.transaction() as cursor:
         cursor.execute("DELETE FROM kept WHERE at < clock_timestamp() - %s", [age])
         kept = cursor.rowcount
+        cursor.execute("DELETE FROM gone WHERE at < clock_timestamp() - %s", [age])
         cursor.execute("DELETE FROM event WHERE at < clock_timestamp() - %s", [age])
         return OldRows(tasks, kept, cursor.rowcount)
 
@@ -54,19 +56,11 @@ def prune(database: Database, age: timedelta, *, count: Callable[[int, int], Non
 def _forget_texts(database: Database, age: timedelta) -> int:
     with database.transaction() as cursor:
         cursor.execute(
-            f"SELECT id, source, record {_OLD} ORDER BY changed_at LIMIT %(most)s FOR UPDATE SKIP LOCKED".encode(),
+            f"SELECT source, record {_OLD} ORDER BY changed_at LIMIT %(most)s FOR UPDATE SKIP LOCKED".encode(),
             {"age": age, "most": _AT_ONCE},
         )
         rows = cursor.fetchall()
-        for table in ("frame", "attempt"):
-            cursor.executemany(
-                f"DELETE FROM {table} WHERE source = %s AND record = %s".encode(),
-                [(source, record) for _, source, record in rows],
-            )
-        cursor.execute(
-            "UPDATE task SET document = NULL, result = NULL, report = NULL WHERE id = ANY(%s)",
-            [[row for row, *_ in rows]],
-        )
+        forget_texts_of(cursor, rows)
     return len(rows)
 
 

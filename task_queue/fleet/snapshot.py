@@ -134,6 +134,12 @@ class FleetSnapshot:
     def _changes(self, cursor: Cursor) -> list[tuple[int, _OpenTask | None]]:
         """Of this source: rows and what they are now, None if neither wait nor run here; those that are over first."""
         changes: list[tuple[int, _OpenTask | None]] = []
+        if self._since != _START:
+            cursor.execute(
+                "SELECT task FROM gone WHERE xid BETWEEN %s::xid8 AND pg_snapshot_xmax(pg_current_snapshot())",
+                [self._since],
+            )
+            changes += [(row, None) for (row,) in cursor.fetchall()]
         cursor.execute(
             "SELECT id, source, name, record, revision, cancelled, state = 'pending' AND move IS NULL, "
             "state = 'running' AND host = %(host)s AND life = %(life)s FROM task WHERE "

@@ -120,6 +120,17 @@ def test_a_look_misses_nothing_that_is_committed_late(
     assert [*seen, bench.waiting()] == [["task-a"], ["task-a"], ["task-a", "task-late"]]
 
 
+def test_a_look_sees_that_a_row_is_gone(database: Database, tmp_path: Path) -> None:
+    """A person took the document out of the folder that it came in by."""
+    bench = FleetBench(database, tmp_path)
+    bench.drop("task-a")
+    bench.drop("task-b")
+    before = bench.waiting()
+    assert bench.value("DELETE FROM task WHERE name = 'task-a' RETURNING 1") == 1
+
+    assert (before, bench.waiting()) == (["task-a", "task-b"], ["task-b"])
+
+
 def test_a_look_sees_that_a_dependency_of_another_source_has_ended(
     database: Database, tmp_path: Path
 ) -> None:

@@ -11,17 +11,20 @@ import pytest
 
 from task_queue.app.fleet import FleetPlace, fleet_status
 from task_queue.domain.errors import EngineUnavailable, TaskQueueError, UnknownTaskError
-from task_queue.domain.task import TaskId
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress, fleet_address
 from task_queue.fleet.database import Database
 from task_queue.fleet.intake import submit
 from task_queue.fleet.moves import FolderKey, let_leave
 from task_queue.fleet.schema import demand_ready, set_up
 from task_queue.platform.lockfile import locked
+from task_queue.ports.leased_log import HeldFrames
 from task_queue.store.folder.moves import FolderMoves
 from tests.fleet.cluster import Cluster
+from tests.fleet.machines import Machine
 from tests.fleet.moving import MovingBench
 from tests.fleet.test_engine import SOURCE, FleetBench
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -183,6 +186,40 @@ def test_two_at_once_take_turns(bench: MovingBench, monkeypatch: pytest.MonkeyPa
         bench.move("import")
 
 
+def test_what_ended_in_the_fleet_comes_home(bench: MovingBench) -> None:
+    """As if it had ended here: its result, report, log and document; and nothing of it twice."""
+    for name in ("task-a", "task-b", "task-taken"):
+        bench.write(name, f"# {name}")
+    bench.move("import")
+    fleet = FleetBench(bench.database, bench.home / "scratch")
+    claim = fleet.claim("task-a")
+    fleet.engine.leased.add_frames(claim, 0, ['{"seq": 1}', '{"seq": 2}'], held=HeldFrames(), room=1000)
+    fleet.settle(claim)
+    fleet.settle(fleet.claim("task-b"), TaskState.FAILED)
+    fleet.settle(fleet.claim("task-taken"))
+    bench.write("task-taken", "# Another")
+    would, done, again = bench.move("export", dry_run=True), bench.move("export"), bench.move("export")
+
+    for each in (would, done):
+        assert [task.task_id for task in each.ended] == ["task-a", "task-b"]
+        assert [(task.task_id, "another task of that name" in task.why) for task in each.stays] == [
+            ("task-taken", True)
+        ]
+    assert (again.ended, bench.here) == ((), ["task-taken"])
+    shown = bench.rig.json("tasks", "show", "task-a")
+    assert (shown["state"], shown["task_id"]) == ("completed", "task-a")
+    assert (bench.layout.root / "completed" / "task-a.md").read_text() == "# task-a"
+    assert (bench.layout.root / "failed" / "task-b.md").read_text() == "# task-b"
+    assert (
+        bench.layout.log(TaskId("task-a")) / "attempt-1" / "transcript.jsonl"
+    ).read_text().splitlines() == [
+        '{"seq": 1}',
+        '{"seq": 2}',
+    ]
+    assert [each["task_id"] for each in bench.rig.json("history")["tasks"]] == ["task-b", "task-a"]
+    assert fleet.state_of("task-a") is TaskState.COMPLETED
+
+
 def test_what_is_on_its_way_to_another_fleet_is_left_alone(
     bench: MovingBench, cluster: Cluster, address: FleetAddress
 ) -> None:
@@ -224,3 +261,56 @@ def test_an_interrupted_move_is_named_until_it_is_finished(bench: MovingBench) -
     assert "1 task moved into fleet" in moved
     assert ([each["task_id"] for each in back["moved"]], back["way"]) == (["task-a", "task-b"], "export")
     assert "between" not in bench.rig.cli("doctor").stdout
+
+
+def test_without_a_repository_nothing_goes_where_nobody_would_carry_it_out(bench: MovingBench) -> None:
+    bench.rig.cli("config", "unset", "sources.s.repository", check=True)
+    bench.write("task-a")
+
+    assert reasons(bench, "import") == {
+        "task-a": "its source has no repository: no other host carries its tasks out"
+    }
+    assert (bench.here, bench.there) == (["task-a"], [])
+
+
+def test_a_machine_that_leaves_takes_its_tasks_along(
+    cluster: Cluster, address: FleetAddress, database: Database, tmp_path: Path
+) -> None:
+    """What waits in its folders is the folders' alone afterwards: no other host carries it out."""
+    front = Machine(tmp_path, "front", database, url=cluster.url, sources=("a",), shared=("app",), slots=0)
+    for source in ("a", "app"):
+        front.drop_command(f"task-{source}", "true", source=source)
+    front.drop("task-done", "# It", source="app")
+    where = ("--db", cluster.url, "--schema", address.schema)
+    daemon = front.start()
+
+    def rows() -> list[str]:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT source || ' ' || name FROM task WHERE intake = 'front' ORDER BY id")
+            return sorted(str(row[0]) for row in cursor.fetchall())
+
+    eventually(lambda: len(rows()) == 3, what="all have come in")
+    while_it_runs = front.cli("fleet", "export", *where)
+    never = front.cli("fleet", "import", *where)
+    front.stop(daemon)
+    other = FleetBench(database, tmp_path / "other", host="other", source="app")
+    other.claim("task-done")
+    left = front.json("fleet", "export", *where)
+
+    assert (while_it_runs.returncode, never.returncode) == (1, 1)
+    assert "would bring the tasks in again" in while_it_runs.stderr
+    assert "its daemon brings in what waits" in never.stderr
+    assert [(each["source"], each["task_id"]) for each in left["moved"]] == [
+        ("a", "task-a"),
+        ("app", "task-app"),
+    ]
+    assert [(each["task_id"], each["why"]) for each in left["stays"]] == [
+        ("task-done", "it runs on host other")
+    ]
+    assert rows() == ["app task-done"]
+    assert other.waiting() == []
+    assert [path.name for path in sorted(front.pending("app").glob("task-*.md"))] == [
+        "task-app.md",
+        "task-done.md",
+    ]
+    front.close()

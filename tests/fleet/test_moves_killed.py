@@ -53,7 +53,7 @@ def bench(
 
     def made(point: int) -> MovingBench:
         with database.transaction() as cursor:
-            cursor.execute("TRUNCATE task, move, attempt, frame, kept, event")
+            cursor.execute("TRUNCATE task, move, attempt, frame, kept, event, gone")
         return MovingBench(
             tmp_path / str(point), database, FleetPlace(cluster.url, address.schema), monkeypatch
         )
@@ -94,6 +94,29 @@ def test_a_kill_at_any_call_loses_nothing_and_doubles_nothing(
         point += every
     assert (moving.there if way == "import" else moving.here) == NAMES
     assert point > 60
+
+
+@pytest.mark.parametrize("every", short_and_long([7], [1]))
+def test_a_kill_while_a_result_comes_home_is_made_up_for(
+    bench: Callable[[int], MovingBench], every: int
+) -> None:
+    """The task never waits in the folder meanwhile, so it is not carried out again."""
+    point = 0
+    while True:
+        moving = bench(point)
+        submit(moving.database, SOURCE, TaskId("task-a"), b"# Do it")
+        assert moving.carry_out_everything() == ["task-a"]
+        if not killed_at(point, partial(moving.move, "export"), calls=_CALLS):
+            break
+        assert moving.carry_out_everything() == [], point
+        moving.move("export")
+
+        assert moving.folder.text_of("task-a") == "# Do it", point
+        assert moving.folder.result("task-a") is not None
+        assert moving.move("export").ended == ()
+        assert moving.under_way == []
+        point += every
+    assert point > 40
 
 
 @pytest.mark.parametrize("way", ["import", "export"])
