@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from functools import partial
 from pathlib import Path
 
@@ -175,11 +176,21 @@ class Membership:
 
     def _join(self) -> None:
         demand_ready(self._signs)
-        life = join(self._signs, self._host, self._credential)
+        life = join(self._signs, self._host, self._credential, self._machine())
         self._lifeline = Lifeline(self._signs, life, self._clock, serves=lambda: list(self._shared.values()))
         self._place = end_of_feed(self._signs)
         self._life = life
         log.info("joined host=%s life=%d", life.host, life.life)
+
+    def _machine(self) -> str:
+        """What distinguishes this one from another that uses the name. Raises OSError."""
+        file = self._folder / "machine"
+        try:
+            durable.make_directory(self._folder)
+            durable.publish(file, uuid.uuid4().hex.encode())
+        except FileExistsError:
+            pass
+        return durable.read_regular(file, limit=100)[0].decode()
 
     def _is_news(self) -> bool:
         """Whether something has happened anywhere since the last turn, or is asked of what runs here."""

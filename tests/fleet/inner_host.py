@@ -74,10 +74,11 @@ class InnerHost:
         slots: int = 4,
         repository: str | None = REPOSITORY,
         clock: Clock | None = None,
+        credential: str | None = None,
     ) -> None:
         self.name, self.source, self._slots, self._repository = name, source, slots, repository
         self._home, self._address = home, database.address
-        self._credential = add_host(database, name, ())
+        self.credential = credential or add_host(database, name, ())
         self._clock = clock or SystemClock()
         self.layout = Layout(home / "tasks" / source / "pending")
         self.layout.pending.mkdir(parents=True, mode=0o700)
@@ -96,7 +97,7 @@ class InnerHost:
         self.membership = Membership(
             self._address,
             self.name,
-            self._credential,
+            self.credential,
             slots=self._slots,
             account="shared",
             folder=self._home / "fleet",

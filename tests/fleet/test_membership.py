@@ -161,3 +161,21 @@ def test_what_one_host_spends_counts_on_all_once(host: MakeHost) -> None:
         two.turn()
 
     assert (one.spent_elsewhere, two.spent_elsewhere) == ([], [("one", 0.5)])
+
+
+def test_a_second_machine_of_one_name_is_refused(host: MakeHost, database: Database, tmp_path: Path) -> None:
+    """The first goes on; also over a restart of its own."""
+    one = host("one")
+    twin = InnerHost(tmp_path / "twin", "one", database, credential=one.credential)
+    twin.start()
+    twin.turn()
+    with pytest.raises(EngineUnavailable, match="another machine is host 'one'"):
+        twin.engine.survey()
+    one.turn()
+    one.end()
+    one.start()
+    one.turn()
+    twin.end()
+
+    one.work()
+    assert not one.is_held

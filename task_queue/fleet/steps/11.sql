@@ -15,6 +15,9 @@ CREATE TABLE spent (
 );
 CREATE INDEX spent_in_order ON spent (account, xid, id);
 
+-- Which machine joined last under the name: a second one is refused while the first is heard of.
+ALTER TABLE host ADD COLUMN machine text;
+
 -- What is checked out where tasks of a source come in, for the hosts that carry them out.
 CREATE TABLE base (
     source text NOT NULL,
