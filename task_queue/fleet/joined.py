@@ -340,6 +340,10 @@ class JoinedEngine:
         engine = self._engine()
         engine.touch()  # a task may depend on one of a source that is in no fleet
         found = engine.survey()
+        if self._is_shared:
+            for task in tuple(found.waiting):
+                if task.lacks:  # another host may have it: it is not for a person here
+                    found.waiting.discard(task.id)
         life = self._life()
         is_free = self._rows.is_free(life.life, slots=1, host_slots=self._slots)
         waits = is_free or not len(found.waiting)
