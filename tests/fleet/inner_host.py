@@ -62,7 +62,7 @@ class NoCheckout:
 
 
 class InnerHost:
-    """``begun`` and ``settled``: attempts that were started, and ends that were written."""
+    """``begun``, ``ended``, ``settled``: attempts that were started, that came to an end, and what was written of it."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class InnerHost:
         self.layout = Layout(home / "tasks" / source / "pending")
         self.layout.pending.mkdir(parents=True, mode=0o700)
         self.begun: list[str] = []
+        self.ended: list[str] = []
         self.settled: list[Result] = []
         self.events: list[Event] = []
         self.is_held = False
@@ -145,6 +146,7 @@ class InnerHost:
             return
         ending = bare_ending(claim, DONE, by="worker", now=self._clock.now())
         engine.attempts.commit(claim, ending)
+        self.ended.append(f"{claim.task_id} {claim.attempt}")
         self._conclude(claim)
 
     def drop(self, name: str, text: str = "# Do it") -> None:

@@ -128,7 +128,7 @@ class Fleet:
             source = self.sources[number % len(self.sources)]
             of_source = number // len(self.sources)
             name = f"task-{source}-{of_source:03}"
-            keys: dict[str, object] = {"on_lost_session": "rerun"}
+            keys: dict[str, object] = {"title": f"Job {of_source} of {source}", "on_lost_session": "rerun"}
             if source == self.sources[-1] and of_source % 3 == 1:
                 keys["capabilities"] = "gpu"
             if source == self.sources[0] and of_source == 2 and len(self.sources) > 1:
