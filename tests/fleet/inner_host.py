@@ -62,7 +62,7 @@ class NoCheckout:
 
 
 class InnerHost:
-    """``begun``, ``ended``, ``settled``: attempts that were started, that came to an end, and what was written of it."""
+    """``begun``, ``ended``, ``settled``: attempts that began, that came to an end, and what was written of it."""
 
     def __init__(
         self,
