@@ -32,7 +32,7 @@ from task_queue.daemon.admission.bounds import bounds_of
 from task_queue.daemon.admission.configured import limits_for
 from task_queue.daemon.admission.running import RunningPlaces, RunningTasks
 from task_queue.daemon.api import ApiProcess
-from task_queue.daemon.fleet_host import FleetHost
+from task_queue.daemon.host_daemon import HostDaemon
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.landings import InForce, LandingTries
@@ -226,7 +226,7 @@ class Daemon:
                 self._due_tasks.start()  # before the workers, or a run that ends once nothing is left would miss them
                 if self._fleet is not None:
                     self._fleet.start(
-                        FleetHost(
+                        HostDaemon(
                             self._sources, self._admission, self._locations.ledger, lambda: self._halted
                         )
                     )

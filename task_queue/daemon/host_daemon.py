@@ -18,7 +18,7 @@ _AT = "@"
 """Of another host, in the name of a task in the ledger: no task has it."""
 
 
-class FleetHost:
+class HostDaemon:
     """Implements ports.fleet.FleetDaemon."""
 
     def __init__(
