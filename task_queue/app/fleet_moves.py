@@ -169,10 +169,13 @@ def export_tasks(
             room[task.source] -= why is None
             return why
 
+        home = {TaskId(task.task_id) for task in opened.ended}
         opened.move_each(
             candidates,
             is_left=lambda task_id: (
-                here.state_of(task_id) is None and knows_any(opened.database, everywhere, task_id)
+                task_id not in home
+                and here.state_of(task_id) is None
+                and knows_any(opened.database, everywhere, task_id)
             ),
             move=fetched,
             count=count,

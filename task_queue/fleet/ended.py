@@ -9,7 +9,7 @@ from task_queue.domain.task import TaskId
 from task_queue.fleet.attempts import frames_of
 from task_queue.fleet.database import Cursor, Database
 from task_queue.platform.records import decode
-from task_queue.store.folder.ended_elsewhere import EndedAttempt, EndedTask
+from task_queue.store.folder.ended_elsewhere import AttemptFromElsewhere, TaskFromElsewhere
 
 
 def ended_in(database: Database, source: str) -> tuple[TaskId, ...]:
@@ -23,7 +23,7 @@ def ended_in(database: Database, source: str) -> tuple[TaskId, ...]:
         return tuple(TaskId(record) for (record,) in cursor.fetchall())
 
 
-def ended_task(database: Database, source: str, record: TaskId) -> EndedTask:
+def ended_task(database: Database, source: str, record: TaskId) -> TaskFromElsewhere:
     """With all its attempts."""
     values = {"source": source, "record": record}
     with database.transaction() as cursor:
@@ -37,10 +37,10 @@ def ended_task(database: Database, source: str, record: TaskId) -> EndedTask:
             values,
         )
         attempts = [
-            EndedAttempt(number, bytes(text), frames_of(cursor, {**values, "number": number}))
+            AttemptFromElsewhere(number, bytes(text), frames_of(cursor, {**values, "number": number}))
             for number, text in cursor.fetchall()
         ]
-    return EndedTask(
+    return TaskFromElsewhere(
         record, bytes(document), decode(Result, result.encode()), bytes(report or b""), tuple(attempts)
     )
 

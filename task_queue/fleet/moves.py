@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 import psycopg
 
 from task_queue.domain.document import naming
 from task_queue.domain.task import TaskId
 from task_queue.fleet.database import Database
+from task_queue.fleet.queue import free_record
 from task_queue.fleet.snapshot import state_in
+
+_UNTRIED: LiteralString = (
+    "(journal IS NULL AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.source = task.source "
+    "AND attempt.record = task.record))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +92,12 @@ def receive(
                 [move_id, source, task_id, folder.id, folder.place],
             )
             if cursor.rowcount:
+                # Known at once: the host that claims it names its folder by it.
+                record = free_record(cursor, source, task_id)
                 cursor.execute(
-                    "INSERT INTO task (source, name, document, dropped_at, changed_at) VALUES (%s, %s, %s, %s, %s)",
-                    [source, task_id, document, dropped_at, dropped_at],
+                    "INSERT INTO task (source, name, record, document, dropped_at, changed_at) "
+                    "VALUES (%s, %s, %s, %s, %s, %s)",
+                    [source, task_id, record, document, dropped_at, dropped_at],
                 )
     except psycopg.errors.UniqueViolation:
         return f"a task of that name waits or runs in source '{source}' of the fleet"
@@ -115,7 +125,7 @@ def resting_in(database: Database, source: str) -> tuple[Resting, ...]:
         cursor.execute(
             "SELECT name, document, CASE WHEN cancelled THEN 'it is to be cancelled' "
             "WHEN intake IS NOT NULL THEN 'its document is in the folder of host ' || intake "
-            "WHEN record IS NOT NULL THEN 'it was tried in the fleet, which has its attempts' END, intake "
+            f"WHEN NOT {_UNTRIED} THEN 'it was tried in the fleet, which has its attempts' END, intake "
             "FROM task WHERE source = %s AND state = 'pending' AND move IS NULL ORDER BY dropped_at, id",
             [source],
         )
@@ -135,7 +145,7 @@ def let_leave(
         )
         cursor.execute(
             "UPDATE task SET move = %s WHERE source = %s AND name = %s AND state = 'pending' AND move IS NULL "
-            "AND record IS NULL AND intake IS NULL AND NOT cancelled RETURNING document, dropped_at",
+            f"AND {_UNTRIED} AND intake IS NULL AND NOT cancelled RETURNING document, dropped_at",
             [move_id, source, task_id],
         )
         row = cursor.fetchone()

@@ -50,7 +50,7 @@ class FleetQueue:
                 demand_taking(cursor, held.owner)
                 row = _waiting(cursor, held.id, task_id)
                 journal = None if row["journal"] is None else decode(Journal, row["journal"].encode())
-                record = TaskId(row["record"] or _free_record(cursor, held.id, task_id))
+                record = TaskId(row["record"] or free_record(cursor, held.id, task_id))
                 earlier = journal.attempts if journal else ()
                 session = None if journal is not None and journal.fresh else session_to_continue(earlier)
                 claim = Claim(
@@ -226,7 +226,7 @@ def _last_attempt(cursor: Cursor, source: str, record: TaskId) -> int:
     return last or 0
 
 
-def _free_record(cursor: Cursor, source: str, task_id: TaskId) -> TaskId:
+def free_record(cursor: Cursor, source: str, task_id: TaskId) -> TaskId:
     """*task_id*, or with the first number that neither an earlier record nor a waiting document has."""
     cursor.execute(
         "SELECT record FROM task WHERE source = %(source)s "

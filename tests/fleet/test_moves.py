@@ -109,8 +109,8 @@ def test_what_belongs_to_the_fleet_stays_with_the_reason(bench: MovingBench) -> 
     tried = fleet.claim(fleet.drop("task-tried"))
     fleet.engine.queue.release(tried, fleet.engine.queue.journal(tried))
     fleet.engine.requests.request_cancel(fleet.drop("task-cancelled"))
-    fleet.drop("task-after-it", "---\ndepends_on: task-ended\n---\n# It")
-    fleet.drop("task-free", "---\ndepends_on: task-of-a-folder\n---\n# It")
+    fleet.drop("task-after-it", "---\ndepends_on: task-runs\n---\n# It")
+    fleet.drop("task-free", "---\ndepends_on: [task-of-a-folder, task-ended]\n---\n# It")
     fleet.claim(fleet.drop("task-runs"))
     bench.write("task-taken")
     fleet.drop("task-taken")
@@ -119,7 +119,7 @@ def test_what_belongs_to_the_fleet_stays_with_the_reason(bench: MovingBench) -> 
         stays = reasons(bench, "export", dry_run=dry_run)
         taken = stays.pop("task-taken", "")
         assert stays == {
-            "task-after-it": "it depends on task-ended, which stays",
+            "task-after-it": "it depends on task-runs, which stays",
             "task-cancelled": "it is to be cancelled",
             "task-tried": "it was tried in the fleet, which has its attempts",
         }

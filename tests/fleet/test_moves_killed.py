@@ -119,9 +119,11 @@ def test_a_kill_while_a_result_comes_home_is_made_up_for(
     assert point > 40
 
 
-@pytest.mark.parametrize("way", ["import", "export"])
+@pytest.mark.parametrize(
+    ("way", "every"), short_and_long([("import", 5), ("export", 5)], [("import", 1), ("export", 1)])
+)
 def test_an_error_at_any_call_is_said_and_made_up_for(
-    bench: Callable[[int], MovingBench], way: str, monkeypatch: pytest.MonkeyPatch
+    bench: Callable[[int], MovingBench], way: str, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk, or a database that is gone: one error with what to do, and the way back finishes what was begun."""
     point = 0
@@ -135,7 +137,7 @@ def test_an_error_at_any_call_is_said_and_made_up_for(
 
         assert (moving.here if way == "import" else moving.there) == NAMES, point
         assert moving.under_way == [], point
-        point += 1
+        point += every
     assert point > 60
 
 

@@ -18,7 +18,7 @@ from task_queue.store.folder.needing import note_need
 
 
 @dataclass(frozen=True, slots=True)
-class EndedAttempt:
+class AttemptFromElsewhere:
     """``document`` is what ran, ``lines`` are those of its transcript."""
 
     number: int
@@ -27,12 +27,12 @@ class EndedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedTask:
+class TaskFromElsewhere:
     record: TaskId
     document: bytes
     result: Result
     report: bytes
-    attempts: tuple[EndedAttempt, ...]
+    attempts: tuple[AttemptFromElsewhere, ...]
 
 
 def why_not_here(layout: Layout, record: TaskId, result: Result) -> str | None:
@@ -49,7 +49,7 @@ def why_not_here(layout: Layout, record: TaskId, result: Result) -> str | None:
     return f"{layout.root} has or had another task of that name" if waits or known else None
 
 
-def file_ended(layout: Layout, task: EndedTask) -> bool:
+def file_ended(layout: Layout, task: TaskFromElsewhere) -> bool:
     """Idempotent; the document comes last. False if it was there before. Raises StaysError, OSError."""
     why = why_not_here(layout, task.record, task.result)
     if why is not None:
