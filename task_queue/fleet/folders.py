@@ -21,6 +21,7 @@ from task_queue.platform.records import encode
 from task_queue.platform.temporary import remove_tree
 from task_queue.ports.fleet import FleetCheckout
 from task_queue.store.folder.archive import Archive
+from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.engine import FolderEngine
 
 
@@ -60,6 +61,10 @@ class HostFolders:
     def has_artifacts(self, name: TaskId) -> bool:
         """Whether files were handed in with a document of the own folder."""
         return os.path.lexists(self.own.layout.artifacts(name))
+
+    def artifacts(self, name: TaskId) -> Artifacts:
+        """Those of a document of the own folder."""
+        return Artifacts(self.own.layout, name)
 
     def journal_of(self, name: TaskId) -> Journal | None:
         with _available():

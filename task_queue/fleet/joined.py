@@ -22,6 +22,7 @@ from task_queue.domain.model import Claim, Ending, Journal, Outcome, OutcomeKind
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.fleet.engine import FleetEngine
 from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.handed_in import HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.intake import Intake
 from task_queue.fleet.mirror import MOST_OF_A_TRANSCRIPT, Mirror
@@ -32,6 +33,7 @@ from task_queue.ports.clock import Clock
 from task_queue.ports.fleet import WorkBase
 from task_queue.ports.leased_log import HeldFrames
 from task_queue.ports.snapshot import Survey
+from task_queue.store.folder.artifacts import Artifacts
 
 log = logging.getLogger(__name__)
 _LOOK_WHILE_TAKEN_S = 5.0
@@ -51,6 +53,7 @@ class JoinedSource:
     clock: Clock
     slots: int
     """Of the host."""
+    files: HandedInFiles
     is_shared: bool
     """Other hosts may carry its tasks out."""
 
@@ -61,7 +64,7 @@ class JoinedQueue:
     def __init__(self, source: JoinedSource) -> None:
         self._host, self._life, self._engine = source.host, source.life, source.engine
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
-        self._clock = source.clock
+        self._clock, self._files = source.clock, source.files
         self.unwanted: frozenset[TaskId] = frozenset()
         """Those that are claimed to be ended only, as the last survey found: they need not wait for what runs."""
         self._lost: frozenset[Claim] = frozenset()
@@ -159,6 +162,8 @@ class JoinedQueue:
         else:
             self._folders.receive(row)
             folder = self._folders.guests
+            if row.intake is not None:
+                self._files.fetch(row.intake, row.name, Artifacts(folder.layout, row.record))
         return folder.queue.claim(row.name, worker=self._host, now=now)
 
     def _without_folder(self, row: TaskRow, *, is_begun_here: bool) -> Claim | None:
@@ -300,7 +305,9 @@ class JoinedEngine:
         )
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
         self._closed = closed
-        self._intake = Intake(source.host, source.folders, source.rows, is_shared=source.is_shared)
+        self._intake = Intake(
+            source.host, source.folders, source.rows, source.files, is_shared=source.is_shared
+        )
         self._queue = JoinedQueue(source)
         self.queue, self.attempts = self._queue, JoinedAttempts(source.folders)
         self.requests = JoinedRequests(source.folders, self._queue)

@@ -16,6 +16,7 @@ from task_queue.fleet.database import Database
 from task_queue.fleet.engine import FleetEngine
 from task_queue.fleet.feed import FeedPlace, changes_after, end_of_feed
 from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.handed_in import HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.hosts import Lifeline, join
 from task_queue.fleet.joined import JoinedEngine, JoinedSource
@@ -114,6 +115,7 @@ class Membership:
             mirror,
             self._clock,
             self._slots,
+            HandedInFiles(self._work, key),
             is_shared=source.repository is not None,
         )
         return JoinedEngine(joined, closed=partial(self._shared.pop, source.id, None))

@@ -11,8 +11,9 @@ from psycopg.rows import TupleRow
 
 from task_queue.domain.document import naming
 from task_queue.domain.model import Claim, Journal
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.fleet.database import Cursor, Database
+from task_queue.fleet.handed_in import forget_files
 from task_queue.platform.records import decode, encode
 from task_queue.ports.fleet import WorkBase
 
@@ -57,6 +58,8 @@ class SourceRows:
             cursor.execute(
                 "UPDATE task SET shown = revision WHERE id = %s AND revision = %s", [row.id, row.revision]
             )
+            if row.state in ENDED:
+                forget_files(cursor, {"source": self._source, "host": self._host, "task": row.name})
 
     def last_host(self, record: TaskId) -> str | None:
         """Who began its last attempt."""
@@ -168,6 +171,7 @@ class SourceRows:
                         [self._source, record],
                     )
                 cursor.execute("DELETE FROM task WHERE id = %s", [row_id])
+                forget_files(cursor, {"source": self._source, "host": self._host, "task": name})
 
     def publish_base(self, base: WorkBase) -> None:
         """What tasks that came in here begin with."""

@@ -13,10 +13,11 @@ from task_queue.domain.attempt.account import Account
 from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.events import TaskSettled
 from task_queue.domain.peers import LEASE_S
-from task_queue.domain.task import TaskState
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
 from task_queue.fleet.hosts import Lifeline
 from task_queue.ports.fleet import SpentEntry
+from task_queue.store.folder.artifacts import Artifacts
 from tests.fakes import FakeClock
 from tests.fleet.inner_host import InnerHost
 from tests.store.contract import NOW
@@ -179,3 +180,28 @@ def test_a_second_machine_of_one_name_is_refused(host: MakeHost, database: Datab
 
     one.work()
     assert not one.is_held
+
+
+def test_files_that_came_with_a_task_are_where_it_is_carried_out(host: MakeHost, database: Database) -> None:
+    front, one = host("front", slots=0), host("one")
+    content = bytes(range(256)) * 40_000  # more than one piece
+    here = Artifacts(front.layout, TaskId("task-a"))
+    upload = here.begin("data.bin", offset=None, most_bytes=2**30)
+    upload.write(content)
+    upload.publish("application/octet-stream", sha256=None)
+    upload.close()
+    front.drop("task-a")
+    front.work()
+    one.work(until_begun=True)
+    (claim,) = one.engine.queue.claims()
+    folder = one.engine.attempts.place_of(claim).artifacts
+    assert folder is not None
+    there = (folder / "data.bin").read_bytes()
+    one.work()
+    work_on(one, front)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT count(*) FROM artifact_piece")
+        left = cursor.fetchone()
+
+    assert there == content
+    assert (front.state_of("task-a"), left) == (TaskState.COMPLETED, (0,))
