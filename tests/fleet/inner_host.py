@@ -87,6 +87,8 @@ class InnerHost:
         self.settled: list[Result] = []
         self.events: list[Event] = []
         self.is_held = False
+        self.outcome = DONE
+        """How its attempts end."""
         self.known_account = Account()
         self.new_spent: list[SpentEntry] = []
         self.spent_elsewhere: list[tuple[str, float]] = []
@@ -129,6 +131,7 @@ class InnerHost:
     def work(self, *, until_begun: bool = False) -> None:
         """What its worker does when it is woken; *until_begun*: it is left with a task in hand."""
         engine = self.engine
+        engine.touch()  # nothing watches its folder
         if not self._is_open:
             engine.open()
             self._conclude_all()
@@ -137,6 +140,11 @@ class InnerHost:
         if survey.locks:
             self._conclude_all()
             survey = engine.survey()
+        for name in survey.cancelled:
+            claim = engine.queue.claim(name, worker=self.source, now=self._clock.now())
+            engine.attempts.abandon(claim, now=self._clock.now())
+            self._end(claim, Outcome(OutcomeKind.CANCELLED, "cancelled"))
+            self._conclude(claim)
         found = survey.waiting.next(now=self._clock.now(), state_of=lambda _: None)
         if not isinstance(found, Ready):
             return
@@ -144,8 +152,7 @@ class InnerHost:
         self.begun.append(f"{claim.task_id} {claim.attempt}")
         if until_begun:
             return
-        ending = bare_ending(claim, DONE, by="worker", now=self._clock.now())
-        engine.attempts.commit(claim, ending)
+        self._end(claim, self.outcome)
         self.ended.append(f"{claim.task_id} {claim.attempt}")
         self._conclude(claim)
 
@@ -184,6 +191,10 @@ class InnerHost:
     def note_spent(self, host: str, entry: SpentEntry) -> None:
         self.spent_elsewhere.append((host, entry.usd))
 
+    def _end(self, claim: Claim, outcome: Outcome) -> None:
+        ending = bare_ending(claim, outcome, by="worker", now=self._clock.now())
+        self.engine.attempts.commit(claim, ending)
+
     def _conclude_all(self) -> None:
         for claim in self.engine.queue.claims():
             try:
@@ -200,12 +211,12 @@ class InnerHost:
                 claim, bare_ending(claim, Outcome(OutcomeKind.INTERRUPTED, "killed"), by="recovery", now=now)
             )
         journal = queue.journal(claim)
-        if ending.outcome.kind is not OutcomeKind.SUCCEEDED:
+        if ending.outcome.kind in {OutcomeKind.INTERRUPTED, OutcomeKind.CRASHED}:
             queue.release(claim, journal_after(claim, ending, journal, Release()))
             return
-        result = result_of(
-            claim, ending, journal, state=TaskState.COMPLETED, source=self.source, workspace=None
-        )
+        is_done = ending.outcome.kind is OutcomeKind.SUCCEEDED
+        state = TaskState.COMPLETED if is_done else TaskState.FAILED
+        result = result_of(claim, ending, journal, state=state, source=self.source, workspace=None)
         queue.settle(claim, result, "# Report")
         self.settled.append(result)
 
