@@ -8,6 +8,7 @@ runs needs the folder alone, so it goes on while the database does not answer.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -52,7 +53,8 @@ class JoinedSource:
     mirror: Mirror
     clock: Clock
     slots: int
-    """Of the host."""
+    """Of the host; ``claiming`` is what its sources take turns by."""
+    claiming: threading.Lock
     files: HandedInFiles
     is_shared: bool
     """Other hosts may carry its tasks out."""
@@ -65,6 +67,7 @@ class JoinedQueue:
         self._host, self._life, self._engine = source.host, source.life, source.engine
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
         self._clock, self._files = source.clock, source.files
+        self._slots, self._claiming = source.slots, source.claiming
         self.unwanted: frozenset[TaskId] = frozenset()
         """Those that are claimed to be ended only, as the last survey found: they need not wait for what runs."""
         self._lost: frozenset[Claim] = frozenset()
@@ -80,13 +83,21 @@ class JoinedQueue:
         if row.journal is not None and self._rows.last_host(row.record) not in {None, self._host}:
             # Its session and its checkout are on the disk of the host that began it.
             row = replace(row, journal=replace(row.journal, fresh=True))
-        slots = _MANY if task_id in self.unwanted else 1
-        gate = self._engine(slots).queue.claim(task_id, worker=self._host, now=now)
+        gate = self._gate(task_id, now)
         try:
             return self._begin(row, now)
         except (ClaimHeld, EngineUnavailable):
             self._give_back(gate)
             raise
+
+    def _gate(self, task_id: TaskId, now: datetime) -> Claim:
+        """Claim it in the tables. One source after the other: what a host may have counts over all of them."""
+        if task_id in self.unwanted:
+            return self._engine(_MANY).queue.claim(task_id, worker=self._host, now=now)
+        with self._claiming:
+            if not self._rows.is_free(self._life().life, slots=1, host_slots=self._slots):
+                raise ClaimHeld(f"{task_id}: its source, or this host, has as many tasks as it may have")
+            return self._engine().queue.claim(task_id, worker=self._host, now=now)
 
     def token_of(self, claim: Claim) -> str:
         return self._folders.of(claim).queue.token_of(claim)

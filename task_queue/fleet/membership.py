@@ -64,6 +64,7 @@ class Membership:
         self._place = FeedPlace()
         self._shared: dict[str, str] = {}
         """By the id of a source, where all hosts keep its tasks that list it with that repository."""
+        self._claiming = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -115,6 +116,7 @@ class Membership:
             mirror,
             self._clock,
             self._slots,
+            self._claiming,
             HandedInFiles(self._work, key),
             is_shared=source.repository is not None,
         )

@@ -106,18 +106,23 @@ class InnerHost:
             folder=self._home / "fleet",
             clock=self._clock,
         )
-        place = FleetSource(
-            self.source,
-            self.layout.pending,
-            self._repository,
-            Layers,
-            lambda: 0.0,
-            ClaimNotes(self._home / "claims").of(self.source),
-            NoCheckout(),
-        )
         durable.make_directory(self._home / "fleet")
-        self.engine = self.membership.engine_of(place, self.events.append)
+        self.engine = self._engine_of(self.layout.pending, self.source)
         self._is_open = False
+
+    def another_source(self, home: Path, source: str) -> JoinedEngine:
+        """One more of this host, in which a task waits."""
+        pending = home / "pending"
+        pending.mkdir(parents=True, mode=0o700)
+        (pending / f"task-of-{source}.md").write_text("# Do it")
+        engine = self._engine_of(pending, source)
+        engine.open()
+        return engine
+
+    def _engine_of(self, pending: Path, source: str) -> JoinedEngine:
+        notes = ClaimNotes(self._home / "claims").of(source)
+        place = FleetSource(source, pending, self._repository, Layers, lambda: 0.0, notes, NoCheckout())
+        return self.membership.engine_of(place, self.events.append)
 
     def end(self) -> None:
         """As a kill does: locks go, files stay."""

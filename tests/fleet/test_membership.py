@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from task_queue.domain.attempt.account import Account
-from task_queue.domain.errors import EngineUnavailable
+from task_queue.domain.document.ordering import Ready
+from task_queue.domain.errors import ClaimHeld, EngineUnavailable
 from task_queue.domain.events import TaskSettled
 from task_queue.domain.peers import LEASE_S
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
 from task_queue.fleet.hosts import Lifeline
+from task_queue.fleet.joined import JoinedEngine
 from task_queue.ports.fleet import SpentEntry
 from task_queue.store.folder.artifacts import Artifacts
 from tests.fakes import FakeClock
@@ -205,3 +208,40 @@ def test_files_that_came_with_a_task_are_where_it_is_carried_out(host: MakeHost,
 
     assert there == content
     assert (front.state_of("task-a"), left) == (TaskState.COMPLETED, (0,))
+
+
+def test_a_host_never_has_more_tasks_than_slots(database: Database, tmp_path: Path) -> None:
+    """However many of its sources claim at once."""
+    host = InnerHost(tmp_path / "one", "one", database, source="s0", slots=1)
+    host.start()
+    host.turn()
+    host.drop("task-of-s0")
+    host.engine.open()
+    engines = [
+        host.engine,
+        *(host.another_source(tmp_path / f"s{number}", f"s{number}") for number in range(1, 5)),
+    ]
+    found = [
+        (engine, engine.survey().waiting.next(now=host.now(), state_of=lambda _: None)) for engine in engines
+    ]
+    refused: list[str] = []
+
+    def claim(engine: JoinedEngine, task_id: TaskId) -> None:
+        try:
+            engine.queue.claim(task_id, worker="w", now=host.now())
+        except ClaimHeld as error:
+            refused.append(str(error))
+
+    threads = [
+        threading.Thread(target=claim, args=(engine, task.task.id))
+        for engine, task in found
+        if isinstance(task, Ready)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    running = [row for engine in engines for row in engine.queue.claims()]
+    host.end()
+
+    assert (len(threads), len(running), len(refused)) == (5, 1, 4)
