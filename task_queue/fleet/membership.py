@@ -33,6 +33,7 @@ from task_queue.store.folder.engine import FolderEngine
 log = logging.getLogger(__name__)
 _TURN_S = 1.0
 _PATIENCE_S = 10.0
+_SIGN_WITHIN_S = 5.0
 
 
 class Membership:
@@ -55,7 +56,7 @@ class Membership:
         self._address, self._host, self._credential = address, host, credential
         self._slots, self._folder, self._clock = slots, folder, clock
         self._lease = leases.LeaseFile(folder / "lease")
-        self._work, self._signs = Database(address), Database(address)
+        self._work, self._signs = Database(address), Database(address, patience_s=_SIGN_WITHIN_S)
         """The second one is for the signs of life alone: work that hangs does not hold them up."""
         self._life: HostLife | None = None
         self._lifeline: Lifeline | None = None
@@ -175,8 +176,8 @@ class Membership:
     def _look_at_account(self, daemon: FleetDaemon) -> None:
         try:
             self._account.look(self._signs, daemon)
-        except OSError as error:  # tried again at the next turn
-            log.warning("spending of other hosts not noted error=%s", error)
+        except (EngineUnavailable, OSError) as error:  # tried again at the next turn
+            log.warning("account not shared error=%s", error)
 
     def _join(self) -> None:
         demand_ready(self._signs)

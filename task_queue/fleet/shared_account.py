@@ -7,6 +7,8 @@ from task_queue.fleet.database import Cursor, Database
 from task_queue.platform.records import decode, encode
 from task_queue.ports.fleet import FleetDaemon, SpentEntry
 
+_WAITS_MS = "500"
+
 
 class SharedAccount:
     """Of *host*; ``look`` is for one thread."""
@@ -24,6 +26,8 @@ class SharedAccount:
         self._unsent += daemon.spent()
         here = daemon.account()
         with database.transaction() as cursor:
+            # Who holds it may be frozen; the signs of life of this host do not wait for that.
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_WAITS_MS])
             self._send(cursor)
             elsewhere = self._compare(cursor, here)
             cursor.execute(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from task_queue.domain.attempt.account import Account
@@ -22,6 +23,7 @@ from task_queue.fleet.joined import JoinedEngine
 from task_queue.ports.fleet import SpentEntry
 from task_queue.store.folder.artifacts import Artifacts
 from tests.fakes import FakeClock
+from tests.fleet.cluster import Cluster
 from tests.fleet.inner_host import InnerHost
 from tests.store.contract import NOW
 
@@ -245,3 +247,20 @@ def test_a_host_never_has_more_tasks_than_slots(database: Database, tmp_path: Pa
     host.end()
 
     assert (len(threads), len(running), len(refused)) == (5, 1, 4)
+
+
+def test_a_host_that_is_frozen_at_the_account_holds_no_other_up(
+    host: MakeHost, database: Database, cluster: Cluster
+) -> None:
+    one = host("one")
+    one.known_account = replace(Account(), utilization=0.5)
+    one.turn()
+    with psycopg.connect(cluster.url) as frozen:
+        frozen.execute("SELECT set_config('search_path', %s, false)", [database.address.schema])
+        frozen.execute("SELECT 1 FROM account FOR UPDATE")
+        one.turn()
+        with database.transaction() as cursor:
+            cursor.execute("SELECT beats FROM host")
+            beats = cursor.fetchone()
+
+    assert (one.is_held, beats) == (False, (3,))
