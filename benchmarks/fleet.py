@@ -1,18 +1,25 @@
-"""What a fleet asks of its PostgreSQL: claims and ends, signs of life, looks at what waits, the feed of changes.
+"""What a fleet asks of its PostgreSQL: claims and ends, signs of life, looks, the feed, import and export.
 
 All on this one machine, with ``fsync`` and ``synchronous_commit``: hosts that are threads, and their database.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.measure import machine, table
+from benchmarks.measure import scratch as measured_scratch
+from task_queue.app.fleet import FleetPlace
+from task_queue.app.fleet_moves import export_tasks, import_tasks
+from task_queue.app.installation import Installation
 from task_queue.domain.attempt.results import bare_ending, result_of
 from task_queue.domain.document.ordering import Ready
 from task_queue.domain.task import TaskId, TaskState
@@ -23,8 +30,9 @@ from task_queue.fleet.feed import FeedPlace, changes_after
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.hosts import Lifeline
 from task_queue.fleet.schema import set_up
+from task_queue.store.folder.layout import Layout
 from tests.fakes import FakeClock
-from tests.fleet.cluster import own_cluster
+from tests.fleet.cluster import own_cluster, why_no_cluster
 from tests.fleet.joining import joined
 from tests.store.contract import DONE, NOW
 
@@ -32,12 +40,17 @@ HOSTS = (1, 4, 16)
 TASKS = 400
 BEATING = 500
 BEATS = 2000
+MOVED = 300
 WAITING = (1_000, 20_000)
 _DOCUMENT = b"---\nexecutor: noop\n---\nnothing\n"
 
 
 def main() -> None:
     print(machine())
+    why = why_no_cluster()
+    if why is not None:
+        print(f"not measured: {why}")
+        return
     with own_cluster() as cluster, tempfile.TemporaryDirectory() as scratch:
         carried = [
             _carried_out(_fresh(cluster.url, f"carry_{hosts}"), hosts, Path(scratch)) for hosts in HOSTS
@@ -66,6 +79,8 @@ def main() -> None:
             ("hosts at once", "turns/s"),
             [_beaten(_fresh(cluster.url, f"beat_{n}"), n) for n in (1, 4)],
         )
+        there, back = _moved(cluster.url, _fresh(cluster.url, "moved").schema)
+        table(f"{MOVED} waiting tasks moved", ("way", "tasks/s"), [("import", there), ("export", back)])
 
 
 def _fresh(url: str, schema: str) -> FleetAddress:
@@ -151,6 +166,26 @@ def _beaten(address: FleetAddress, at_once: int) -> Sequence[object]:
     taken = time.perf_counter() - began
     database.close()
     return at_once, BEATS / taken
+
+
+def _moved(url: str, schema: str) -> tuple[float, float]:
+    place, rates = FleetPlace(url, schema), list[float]()
+    with measured_scratch(task_source_directories=[]) as rig, patch.dict(os.environ, rig.environment):
+        source = {
+            "id": "s",
+            "path": str(rig.home / "s" / "pending"),
+            "repository": "https://git.example.org/s",
+        }
+        rig.config.write_text(json.dumps({"version": "2.1", "task_source_directories": [source]}))
+        layout = Layout(rig.home / "s" / "pending")
+        layout.create()
+        for number in range(MOVED):
+            (layout.pending / f"task-{number}.md").write_bytes(_DOCUMENT)
+        for move in (import_tasks, export_tasks):
+            began = time.perf_counter()
+            done = move(Installation(str(rig.config)), place, source=None)
+            rates.append(len(done.moved) / (time.perf_counter() - began))
+    return rates[0], rates[1]
 
 
 def _fill(database: Database, sources: Sequence[str], each: int) -> None:
