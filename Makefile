@@ -9,6 +9,7 @@ QUEUES ?= 5000
 EXAMPLES ?= 100
 ROWS ?= 20
 TASKS ?= 1000
+SCENARIO ?= all
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
@@ -20,7 +21,7 @@ INSTALL_POSTGRESQL := { mkdir -p $(dir $(NO_CLUSTER)) && echo 'create_main_clust
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs picture screens proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-security proof-api soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs picture screens proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-fleet proof-security proof-api fleet-demo soak night bench clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -37,8 +38,10 @@ help:
 	@echo 'make proof-stateful LIVES=50   random lives of a queue with the real daemon, against a model'
 	@echo 'make proof-order QUEUES=5000   random queues: what is said to be next is what runs'
 	@echo 'make proof-claims TASKS=1000   32 workers, leases that end, kills of the API: nothing given twice or lost'
+	@echo 'make proof-fleet SCENARIO=kill   three hosts on PostgreSQL; one killed or frozen, the database away: nothing doubled or lost'
 	@echo 'make proof-security    each attack of docs/security.md, as a user without privileges and against another'
 	@echo 'make proof-api EXAMPLES=100   requests made from the OpenAPI document, right and wrong ones'
+	@echo 'make fleet-demo        three hosts of a fleet on this machine, one of them killed, without an account'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make night ROWS=20     a night in one repository with tests, three tasks a row'
 	@echo 'make bench             against its peers'
@@ -112,6 +115,12 @@ proof-order: $(VENV)/.complete
 
 proof-claims: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.claims --tasks $(TASKS)
+
+proof-fleet: $(VENV)/.complete
+	$(BIN)/python -m tests.proof.fleet --scenario $(SCENARIO)
+
+fleet-demo: $(VENV)/.complete
+	@$(BIN)/python -m tests.fleet.demo
 
 soak: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.soak --minutes $(MINUTES)

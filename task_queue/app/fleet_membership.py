@@ -80,6 +80,7 @@ def membership_of(locations: Locations, config: Config) -> Fleet | None:
         settings.host,
         _credential_in(settings.credential_file),
         slots=config.limits.running if settings.slots is None else settings.slots,
+        account=settings.account,
         folder=locations.state_dir / _KEY,
         clock=SystemClock(),
     )

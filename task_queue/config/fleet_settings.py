@@ -20,5 +20,7 @@ class FleetSettings(Section):
     """The name of this machine in the fleet."""
     credential_file: AbsolutePath
     """What ``task-queue fleet host add`` printed for that name."""
+    account: str = "shared"
+    """The account of its agents: hosts with the same name share its limits and the budget of a day."""
     slots: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """How many tasks run here at once; None: as ``limits.running`` says, 0: none, they only come in here."""

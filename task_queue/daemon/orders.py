@@ -236,7 +236,10 @@ class ConfiguredOrders:
             fresh=journal.fresh,
             person_note=journal.note,
             begin_at=journal.begin_at,
-            dependencies=self.dependencies_of(settings),
+            dependencies=(
+                *self.dependencies_of(settings),
+                *(() if place.base_commit is None else (Dependency(claim.task_id, place.base_commit),)),
+            ),
         )
 
     def dependencies_of(self, settings: Settings) -> tuple[Dependency, ...]:

@@ -32,6 +32,7 @@ from task_queue.daemon.admission.bounds import bounds_of
 from task_queue.daemon.admission.configured import limits_for
 from task_queue.daemon.admission.running import RunningPlaces, RunningTasks
 from task_queue.daemon.api import ApiProcess
+from task_queue.daemon.host_daemon import HostDaemon
 from task_queue.daemon.housekeeping import Housekeeping
 from task_queue.daemon.instance import only_daemon
 from task_queue.daemon.landings import InForce, LandingTries
@@ -224,7 +225,11 @@ class Daemon:
                 self._halt_if_asked()
                 self._due_tasks.start()  # before the workers, or a run that ends once nothing is left would miss them
                 if self._fleet is not None:
-                    self._fleet.start(self)
+                    self._fleet.start(
+                        HostDaemon(
+                            self._sources, self._admission, self._locations.ledger, lambda: self._halted
+                        )
+                    )
                 self._apply(self._config)
                 self._housekeeping.start()
                 self._landings.start()
@@ -367,23 +372,6 @@ class Daemon:
             self._sources.go_on()
             self._emit(QueueResumed())
         log.warning("everything stopped by a person" if asked else "going on after a stop")
-
-    def wake(self) -> None:
-        """Have every source look again. For any thread, as the next three."""
-        self._sources.wake()
-
-    def hold(self) -> None:
-        """This host may not go on: end what runs, at once."""
-        log.warning("held: this host may not go on with tasks of its fleet")
-        self._sources.halt(at_once=True)
-
-    def go_on(self) -> None:
-        log.warning("going on in the fleet")
-        if not self._halted:
-            self._sources.go_on()
-
-    def is_idle(self) -> bool:
-        return self._sources.is_idle()
 
     def _stop_serving(self) -> None:
         patience_s = self._config.stop_grace_seconds + _STOP_SLACK_S

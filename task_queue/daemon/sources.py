@@ -24,6 +24,7 @@ from task_queue.daemon.admission.running import described
 from task_queue.daemon.context import SourceContext, Timing
 from task_queue.daemon.cycles import SharedCycles
 from task_queue.daemon.drops import Drops
+from task_queue.daemon.fleet_checkout import place_in_fleet
 from task_queue.daemon.orders import ConfiguredOrders
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.served_source import ServedSource
@@ -47,7 +48,7 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.platform import descriptors
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
-from task_queue.ports.fleet import Fleet, FleetSource
+from task_queue.ports.fleet import Fleet
 from task_queue.ports.runner import Runners
 from task_queue.ports.store import ServedEngine
 from task_queue.store.folder.amending import result_in
@@ -445,18 +446,15 @@ class ServedSources:
         self._watcher.watch(source.id, source.path)
 
     def _engine_of(self, source: Source, orders: ConfiguredOrders) -> ServedEngine:
-        def settle_s() -> float:
-            return self._config_of().settle_seconds
-
+        notes = self._notes.of(source.id)
         if self._fleet is not None:
-            notes = self._notes.of(source.id)
-            place = FleetSource(source.id, source.path, source.repository, orders.layers, settle_s, notes)
+            place = place_in_fleet(self._locations, self._config_of, orders, notes)
             return self._fleet.engine_of(place, self._note)
         return FolderEngine(
             source.path,
-            settle_s=settle_s,
+            settle_s=lambda: self._config_of().settle_seconds,
             layers=orders.layers,
-            notes=self._notes.of(source.id),
+            notes=notes,
             source=source.id,
             keyed=self._keyed,
             cycles=self._cycles.of(source.id),

@@ -19,6 +19,9 @@ Cursor = psycopg.Cursor[TupleRow]
 PATIENCE_S = 60.0
 """More than any transaction takes, but those that make or upgrade tables."""
 
+_IDLE_MS = "10000"
+"""A host that is frozen in the middle of a transaction keeps its locks from others no longer than that."""
+
 
 class Database:
     """Thread-safe: transactions of one object follow each other."""
@@ -45,7 +48,9 @@ class Database:
                     connection.cursor() as cursor,
                 ):
                     cursor.execute(
-                        "SELECT set_config('search_path', quote_ident(%s), true)", [self.address.schema]
+                        "SELECT set_config('search_path', quote_ident(%s), true), "
+                        "set_config('idle_in_transaction_session_timeout', %s, true)",
+                        [self.address.schema, _IDLE_MS],
                     )
                     yield cursor
             except psycopg.IntegrityError:

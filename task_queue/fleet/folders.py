@@ -19,15 +19,17 @@ from task_queue.fleet.rows import TaskRow
 from task_queue.platform import durable
 from task_queue.platform.records import encode
 from task_queue.platform.temporary import remove_tree
+from task_queue.ports.fleet import FleetCheckout
 from task_queue.store.folder.archive import Archive
+from task_queue.store.folder.artifacts import Artifacts
 from task_queue.store.folder.engine import FolderEngine
 
 
 class HostFolders:
     """Methods raise EngineUnavailable."""
 
-    def __init__(self, own: FolderEngine, guests: FolderEngine) -> None:
-        self.own, self.guests = own, guests
+    def __init__(self, own: FolderEngine, guests: FolderEngine, checkout: FleetCheckout) -> None:
+        self.own, self.guests, self.checkout = own, guests, checkout
         self._archive = Archive(own.layout)
 
     def open(self) -> None:
@@ -59,6 +61,10 @@ class HostFolders:
     def has_artifacts(self, name: TaskId) -> bool:
         """Whether files were handed in with a document of the own folder."""
         return os.path.lexists(self.own.layout.artifacts(name))
+
+    def artifacts(self, name: TaskId) -> Artifacts:
+        """Those of a document of the own folder."""
+        return Artifacts(self.own.layout, name)
 
     def journal_of(self, name: TaskId) -> Journal | None:
         with _available():
@@ -105,7 +111,8 @@ class HostFolders:
         document = naming.document_of(row.name)
         with _available():
             self._write_journal(self.guests, row)
-            durable.replace(self.guests.layout.pending / document, row.document)
+            text = self.checkout.for_a_guest(row.document)
+            durable.replace(self.guests.layout.pending / document, text)
         self.guests.touch()
 
     def see_off(self, claim: Claim) -> None:

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable, Collection
 
 from task_queue.domain.errors import ClaimLost, EngineUnavailable
-from task_queue.domain.peers import Peer, PeerWatch, must_stop
+from task_queue.domain.peers import LEASE_S, Peer, PeerWatch, must_stop
 from task_queue.fleet.database import Cursor, Database
 from task_queue.fleet.errors import FleetError
 from task_queue.fleet.held import HostLife
@@ -14,17 +14,19 @@ from task_queue.fleet.roster import hash_of
 from task_queue.ports.clock import Clock
 
 
-def join(database: Database, host: str, credential: str) -> HostLife:
+def join(database: Database, host: str, credential: str, machine: str | None = None) -> HostLife:
     """Begin a life of *host*. It takes over what earlier lives of it had claimed.
 
     What a process of an earlier life still does is refused from now on. Raises FleetError unless *credential* is the
-    one that the host was added with.
+    one that the host was added with, and while the database hears of another *machine* under the name.
     """
     with database.transaction() as cursor:
         _demand_credential(cursor, database, host, credential)
+        _demand_alone(cursor, database, host, machine)
         cursor.execute(
-            "UPDATE host SET life = life + 1, heard_at = clock_timestamp() WHERE name = %s RETURNING life",
-            [host],
+            "UPDATE host SET life = life + 1, heard_at = clock_timestamp(), machine = %s "
+            "WHERE name = %s RETURNING life",
+            [machine, host],
         )
         ((life,),) = cursor.fetchall()
         cursor.execute(
@@ -50,6 +52,19 @@ def _demand_credential(cursor: Cursor, database: Database, host: str, credential
         raise FleetError(
             f"{database.address}: the fleet has no host '{host}' with that credential",
             hint="make one with: task-queue fleet host add NAME, with --renew if the host is there",
+        )
+
+
+def _demand_alone(cursor: Cursor, database: Database, host: str, machine: str | None) -> None:
+    cursor.execute(
+        "SELECT 1 FROM host WHERE name = %s AND machine <> %s "
+        "AND heard_at > clock_timestamp() - make_interval(secs => %s)",
+        [host, machine, LEASE_S],
+    )
+    if cursor.fetchone() is not None:
+        raise FleetError(
+            f"{database.address}: another machine is host '{host}' of the fleet",
+            hint="give this one a name of its own: task-queue fleet host add; or end the other, and wait half a minute",
         )
 
 

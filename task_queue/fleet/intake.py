@@ -5,10 +5,12 @@ from __future__ import annotations
 import psycopg
 
 from task_queue.domain.document import naming
+from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import TaskFileError, UnknownTaskError
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
 from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.handed_in import MOST_BYTES, HandedInFiles
 from task_queue.fleet.rows import SourceRows
 from task_queue.ports.snapshot import Survey
 
@@ -28,8 +30,9 @@ def submit(database: Database, source: str, task_id: TaskId, document: bytes) ->
         ) from error
 
 
-_WITH_FILES = (
-    "files were handed in with it, and those stay on this machine: give it to a source without a repository"
+_TOO_LARGE = (
+    f"the files that were handed in with it have more than {MOST_BYTES // 2**20} MB, which do not travel: "
+    "give it to a source without a repository"
 )
 
 
@@ -40,8 +43,11 @@ class Intake:
     name taken until its document has left the folder.
     """
 
-    def __init__(self, host: str, folders: HostFolders, rows: SourceRows, *, is_shared: bool) -> None:
+    def __init__(
+        self, host: str, folders: HostFolders, rows: SourceRows, files: HandedInFiles, *, is_shared: bool
+    ) -> None:
         self._host, self._folders, self._rows, self._is_shared = host, folders, rows, is_shared
+        self._files = files
         self.left_out: dict[TaskId, str] = {}
         """Why documents stay out of the fleet."""
         self._seen: dict[TaskId, object] = {}
@@ -49,15 +55,13 @@ class Intake:
 
     def take_in(self, survey: Survey) -> None:
         """What is whole in the folder, as *survey* says. Raises EngineUnavailable."""
-        present = {
-            **{task.id: (self._folders.own.changed_ns(task.id), task) for task in survey.waiting},
-            **{name: (self._folders.own.changed_ns(name), None) for name, _ in survey.rejected},
+        present: dict[TaskId, object] = {
+            **{task.id: self._stamp_of(task.id, task) for task in survey.waiting},
+            **{name: self._stamp_of(name, None) for name, _ in survey.rejected},
         }
         for name in self._seen.keys() - present.keys():
             del self._seen[name]
-        self.left_out = {
-            name: _WITH_FILES for name in present if self._is_shared and self._folders.has_artifacts(name)
-        }
+        self.left_out = {name: _TOO_LARGE for name in present if self._has_too_much(name)}
         for name, stamp in present.items():
             if name not in self.left_out and self._seen.get(name) != stamp and self._bring_in(name):
                 self._seen[name] = stamp
@@ -69,8 +73,22 @@ class Intake:
                 self._rows.take_out(name)
         self._pass_cancels_on(survey)
 
+    def _stamp_of(self, name: TaskId, task: Waiting | None) -> object:
+        has_files = self._is_shared and self._folders.has_artifacts(name)
+        files = self._folders.artifacts(name).stored() if has_files else ()
+        return self._folders.own.changed_ns(name), task, files
+
+    def _has_too_much(self, name: TaskId) -> bool:
+        return (
+            self._is_shared
+            and self._folders.has_artifacts(name)
+            and self._folders.artifacts(name).size() > MOST_BYTES
+        )
+
     def _bring_in(self, name: TaskId) -> bool:
         """Whether the row says what the folder does."""
+        if self._is_shared and self._folders.has_artifacts(name):
+            self._files.bring_in(self._host, name, self._folders.artifacts(name))
         text, row = self._folders.text_of(name), self._rows.open_row(name)
         if text is None:
             return False

@@ -7,6 +7,8 @@ runs needs the folder alone, so it goes on while the database does not answer.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,11 +18,12 @@ from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.attempt.retry_wish import NO_WISH, RetryWish
 from task_queue.domain.document import naming
 from task_queue.domain.document.backlog import Backlog
-from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, UnknownTaskError
+from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, GitError, UnknownTaskError
 from task_queue.domain.model import Claim, Ending, Journal, Outcome, OutcomeKind, Result, RunRecord
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.fleet.engine import FleetEngine
 from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.handed_in import HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.intake import Intake
 from task_queue.fleet.mirror import MOST_OF_A_TRANSCRIPT, Mirror
@@ -28,9 +31,12 @@ from task_queue.fleet.queue import FleetQueue
 from task_queue.fleet.rows import SourceRows, TaskRow
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.clock import Clock
+from task_queue.ports.fleet import WorkBase
 from task_queue.ports.leased_log import HeldFrames
 from task_queue.ports.snapshot import Survey
+from task_queue.store.folder.artifacts import Artifacts
 
+log = logging.getLogger(__name__)
 _LOOK_WHILE_TAKEN_S = 5.0
 _MANY = 1000
 
@@ -47,7 +53,9 @@ class JoinedSource:
     mirror: Mirror
     clock: Clock
     slots: int
-    """Of the host."""
+    """Of the host; ``claiming`` is what its sources take turns by."""
+    claiming: threading.Lock
+    files: HandedInFiles
     is_shared: bool
     """Other hosts may carry its tasks out."""
 
@@ -58,7 +66,8 @@ class JoinedQueue:
     def __init__(self, source: JoinedSource) -> None:
         self._host, self._life, self._engine = source.host, source.life, source.engine
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
-        self._clock = source.clock
+        self._clock, self._files = source.clock, source.files
+        self._slots, self._claiming = source.slots, source.claiming
         self.unwanted: frozenset[TaskId] = frozenset()
         """Those that are claimed to be ended only, as the last survey found: they need not wait for what runs."""
         self._lost: frozenset[Claim] = frozenset()
@@ -69,16 +78,26 @@ class JoinedQueue:
         row = self._rows.open_row(task_id)
         if row is None or (row.intake == self._host and self._folders.text_of(task_id) != row.document):
             raise ClaimHeld(f"{task_id} is being changed")
+        if row.intake != self._host:
+            self._receive_base(row)
         if row.journal is not None and self._rows.last_host(row.record) not in {None, self._host}:
             # Its session and its checkout are on the disk of the host that began it.
             row = replace(row, journal=replace(row.journal, fresh=True))
-        slots = _MANY if task_id in self.unwanted else 1
-        gate = self._engine(slots).queue.claim(task_id, worker=self._host, now=now)
+        gate = self._gate(task_id, now)
         try:
             return self._begin(row, now)
         except (ClaimHeld, EngineUnavailable):
             self._give_back(gate)
             raise
+
+    def _gate(self, task_id: TaskId, now: datetime) -> Claim:
+        """Claim it in the tables. One source after the other: what a host may have counts over all of them."""
+        if task_id in self.unwanted:
+            return self._engine(_MANY).queue.claim(task_id, worker=self._host, now=now)
+        with self._claiming:
+            if not self._rows.is_free(self._life().life, slots=1, host_slots=self._slots):
+                raise ClaimHeld(f"{task_id}: its source, or this host, has as many tasks as it may have")
+            return self._engine().queue.claim(task_id, worker=self._host, now=now)
 
     def token_of(self, claim: Claim) -> str:
         return self._folders.of(claim).queue.token_of(claim)
@@ -115,7 +134,7 @@ class JoinedQueue:
     def settle(self, claim: Claim, result: Result, report: str = "") -> str | None:
         folder = self._folders.of(claim)
         if claim not in self._before:
-            self._in_tables(claim, lambda queue, gate: queue.settle(gate, result, report))
+            self._in_tables(claim, lambda queue, gate: queue.settle(gate, result, report), result)
         if folder is self._folders.own:
             return folder.queue.settle(claim, result, report)
         self._folders.see_off(claim)
@@ -154,6 +173,8 @@ class JoinedQueue:
         else:
             self._folders.receive(row)
             folder = self._folders.guests
+            if row.intake is not None:
+                self._files.fetch(row.intake, row.name, Artifacts(folder.layout, row.record))
         return folder.queue.claim(row.name, worker=self._host, now=now)
 
     def _without_folder(self, row: TaskRow, *, is_begun_here: bool) -> Claim | None:
@@ -163,8 +184,9 @@ class JoinedQueue:
             self._give_back(row.claim)
             return None
         now = self._clock.now()
+        standing = self._folders.claim_on(row.name) if row.intake == self._host else None
         try:
-            claim = self._begin(row, now)
+            claim = standing or self._begin(row, now)
         except ClaimHeld:
             return None  # tried again at the next look
         folder = self._folders.of(claim)
@@ -178,13 +200,36 @@ class JoinedQueue:
         queue = self._engine().queue
         queue.release(gate, queue.journal(gate))
 
-    def _in_tables(self, claim: Claim, step: Callable[[FleetQueue, Claim], object]) -> None:
+    def _receive_base(self, row: TaskRow) -> None:
+        base = self._rows.base_of(row.intake)
+        if base is None:
+            return
+        try:
+            self._folders.checkout.receive_base(base)
+        except (GitError, OSError) as error:
+            raise EngineUnavailable(
+                f"{row.name} begins with {base.commit[:12]} of host {row.intake}, which cannot be had here: {error}",
+                hint="bring the checkout here up to date with that host's",
+            ) from error
+
+    def _bundle_of(self, claim: Claim, result: Result) -> bytes | None:
+        try:
+            return self._folders.checkout.bundle_of(claim.task_id, result.product)
+        except (GitError, OSError) as error:  # they are in the checkout here, and the result says so
+            log.warning("commits not handed over task=%s error=%s", claim.task_id, error)
+            return None
+
+    def _in_tables(
+        self, claim: Claim, step: Callable[[FleetQueue, Claim], object], result: Result | None = None
+    ) -> None:
         """Take *step* there as the claim that the row names. Raises ClaimLost once the folder has let go, too."""
         engine, row = self._engine(), self._rows.row_of(claim.task_id)
         gate = claim if row is None or row.claim is None else row.claim
         if row is not None and row.claim is not None and row.host == self._host != row.intake:
             lines = [line.rstrip("\n") for line in self._folders.of(claim).attempts.transcript(claim)]
             engine.leased.add_frames(gate, 0, lines, held=HeldFrames(), room=MOST_OF_A_TRANSCRIPT)
+            if result is not None and result.product.commits:
+                self._rows.keep_bundle(claim.task_id, self._bundle_of(claim, result))
         try:
             step(engine.queue, gate)
         except ClaimLost:
@@ -203,7 +248,11 @@ class JoinedAttempts:
         self._folders = folders
 
     def place_of(self, claim: Claim) -> AttemptPlace:
-        return self._folders.of(claim).attempts.place_of(claim)
+        folder = self._folders.of(claim)
+        place = folder.attempts.place_of(claim)
+        if folder is self._folders.own:
+            return place
+        return replace(place, base_commit=self._folders.checkout.received_base())
 
     def run_of(self, claim: Claim) -> RunRecord | None:
         return self._folders.of(claim).attempts.run_of(claim)
@@ -267,10 +316,14 @@ class JoinedEngine:
         )
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
         self._closed = closed
-        self._intake = Intake(source.host, source.folders, source.rows, is_shared=source.is_shared)
+        self._intake = Intake(
+            source.host, source.folders, source.rows, source.files, is_shared=source.is_shared
+        )
         self._queue = JoinedQueue(source)
         self.queue, self.attempts = self._queue, JoinedAttempts(source.folders)
         self.requests = JoinedRequests(source.folders, self._queue)
+        self._is_shared = source.is_shared
+        self._base: WorkBase | None = None
         own = source.folders.own
         self.arrived, self.moved = own.arrived, own.moved
         self.changed_ns = own.changed_ns
@@ -298,11 +351,17 @@ class JoinedEngine:
         """Bring in what came, show what changed; then what waits here and in the tables."""
         self._mirror.show_all()
         own = self._folders.own.survey()
+        if self._is_shared and (self._base is None or len(own.waiting)):
+            self._publish_base()  # before others can see what begins with it
         self._intake.take_in(own)
         self._take_cancels()
         engine = self._engine()
         engine.touch()  # a task may depend on one of a source that is in no fleet
         found = engine.survey()
+        if self._is_shared:
+            for task in tuple(found.waiting):
+                if task.lacks:  # another host may have it: it is not for a person here
+                    found.waiting.discard(task.id)
         life = self._life()
         is_free = self._rows.is_free(life.life, slots=1, host_slots=self._slots)
         waits = is_free or not len(found.waiting)
@@ -320,6 +379,16 @@ class JoinedEngine:
             unread=own.unread,
             dropped=own.dropped,
         )
+
+    def _publish_base(self) -> None:
+        try:
+            base = self._folders.checkout.base(self._base)
+        except (GitError, OSError) as error:
+            log.warning("what is checked out is not known error=%s", error)
+            return
+        if base is not None and base != self._base:
+            self._rows.publish_base(base)
+            self._base = base
 
     def _take_cancels(self) -> None:
         """Let a person's wish of elsewhere be seen where the task runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from task_queue.fleet.database import Database
 from task_queue.fleet.engine import FleetEngine
 from task_queue.fleet.feed import FeedPlace, changes_after, end_of_feed
 from task_queue.fleet.folders import HostFolders
+from task_queue.fleet.handed_in import HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.hosts import Lifeline, join
 from task_queue.fleet.joined import JoinedEngine, JoinedSource
 from task_queue.fleet.mirror import Mirror
 from task_queue.fleet.rows import SourceRows, TaskRow, state_of
 from task_queue.fleet.schema import demand_ready
+from task_queue.fleet.shared_account import SharedAccount
 from task_queue.platform import durable, leases
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -30,19 +33,30 @@ from task_queue.store.folder.engine import FolderEngine
 log = logging.getLogger(__name__)
 _TURN_S = 1.0
 _PATIENCE_S = 10.0
+_SIGN_WITHIN_S = 5.0
 
 
 class Membership:
     """Implements ports.fleet.Fleet."""
 
     def __init__(
-        self, address: FleetAddress, host: str, credential: str, *, slots: int, folder: Path, clock: Clock
+        self,
+        address: FleetAddress,
+        host: str,
+        credential: str,
+        *,
+        slots: int,
+        account: str,
+        folder: Path,
+        clock: Clock,
     ) -> None:
-        """*slots*: how many tasks it carries out at once. *folder*: of this host, for guests and the lease."""
+        """*slots*: how many tasks it carries out at once. *account*: what its agents are billed to, by a name that
+        hosts which use it have in common. *folder*: of this host, for guests and the lease."""
+        self._account = SharedAccount(account, host)
         self._address, self._host, self._credential = address, host, credential
         self._slots, self._folder, self._clock = slots, folder, clock
         self._lease = leases.LeaseFile(folder / "lease")
-        self._work, self._signs = Database(address), Database(address)
+        self._work, self._signs = Database(address), Database(address, patience_s=_SIGN_WITHIN_S)
         """The second one is for the signs of life alone: work that hangs does not hold them up."""
         self._life: HostLife | None = None
         self._lifeline: Lifeline | None = None
@@ -51,6 +65,7 @@ class Membership:
         self._place = FeedPlace()
         self._shared: dict[str, str] = {}
         """By the id of a source, where all hosts keep its tasks that list it with that repository."""
+        self._claiming = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -80,6 +95,7 @@ class Membership:
         folders = HostFolders(
             FolderEngine(source.pending, settle_s=source.settle_s, layers=source.layers, notes=source.notes),
             FolderEngine(guests),
+            source.checkout,
         )
         engines = _Engines(self, key, source, guests.parent)
         rows = SourceRows(self._work, key, self._host)
@@ -101,6 +117,8 @@ class Membership:
             mirror,
             self._clock,
             self._slots,
+            self._claiming,
+            HandedInFiles(self._work, key),
             is_shared=source.repository is not None,
         )
         return JoinedEngine(joined, closed=partial(self._shared.pop, source.id, None))
@@ -140,6 +158,7 @@ class Membership:
                 log.warning("taken for dead host=%s", name)
             if self._held:
                 self._go_on(daemon)
+            self._look_at_account(daemon)
             if dead or self._is_news():
                 daemon.wake()
         except ClaimLost as error:
@@ -154,13 +173,29 @@ class Membership:
                 log.warning("fleet not reached error=%s", error.in_full)
             self._hold_if_silent(daemon)
 
+    def _look_at_account(self, daemon: FleetDaemon) -> None:
+        try:
+            self._account.look(self._signs, daemon)
+        except (EngineUnavailable, OSError) as error:  # tried again at the next turn
+            log.warning("account not shared error=%s", error)
+
     def _join(self) -> None:
         demand_ready(self._signs)
-        life = join(self._signs, self._host, self._credential)
+        life = join(self._signs, self._host, self._credential, self._machine())
         self._lifeline = Lifeline(self._signs, life, self._clock, serves=lambda: list(self._shared.values()))
         self._place = end_of_feed(self._signs)
         self._life = life
         log.info("joined host=%s life=%d", life.host, life.life)
+
+    def _machine(self) -> str:
+        """What distinguishes this one from another that uses the name. Raises OSError."""
+        file = self._folder / "machine"
+        try:
+            durable.make_directory(self._folder)
+            durable.publish(file, uuid.uuid4().hex.encode())
+        except FileExistsError:
+            pass
+        return durable.read_regular(file, limit=100)[0].decode()
 
     def _is_news(self) -> bool:
         """Whether something has happened anywhere since the last turn, or is asked of what runs here."""

@@ -10,9 +10,10 @@ from datetime import timedelta
 
 from task_queue.domain import events
 from task_queue.domain.attempt.figures import figures_of
+from task_queue.domain.attempt.results import bare_ending
 from task_queue.domain.errors import ClaimHeld
 from task_queue.domain.lease import WORKER, LeaseTerms
-from task_queue.domain.model import Claim, Journal, Owner, Result, RunRecord
+from task_queue.domain.model import Claim, Journal, Outcome, OutcomeKind, Owner, Result, RunRecord
 from task_queue.domain.peers import LEASE_S
 from task_queue.domain.task import TaskState
 from task_queue.fleet.folders import HostFolders
@@ -26,6 +27,9 @@ from task_queue.store.folder.leased import LeasedAttempts
 
 MOST_OF_A_TRANSCRIPT = 16 * 2**20
 """Bytes of one that come from another host; of a longer one what decided, too."""
+
+
+_ANOTHER_HAS_IT = Outcome(OutcomeKind.INTERRUPTED, "another host has the task")
 
 
 class Mirror:
@@ -61,8 +65,13 @@ class Mirror:
     def let_go(self, row: TaskRow) -> None:
         """Take away the lock that says that another host carries it out."""
         claim = self._folders.claim_on(row.name)
-        if claim is not None:
-            self._folders.own.queue.release(claim, row.journal or Journal(row.record))
+        if claim is None:
+            return
+        journal = row.journal or Journal(row.record)
+        last = journal.attempts[-1:]
+        outcome = Outcome(last[0].outcome, last[0].reason) if last else _ANOTHER_HAS_IT
+        self._close(claim, outcome)
+        self._folders.own.queue.release(claim, journal)
 
     def _show(self, row: TaskRow) -> bool:
         match row.state:
@@ -106,16 +115,26 @@ class Mirror:
         if claim is not None and claim.worker == self._host != result.worker:
             return False
         if claim is None and self._folders.has_ended(row.record, result):
+            self._rows.forget_bundle(row.record)
             return True
         claim = claim or self._stand_in(row, result.worker)
         if result.worker != self._host:
             self._leased.add_frames(
                 claim, 0, self._transcript_of(row), held=HeldFrames(), room=MOST_OF_A_TRANSCRIPT
             )
+            self._close(claim, Outcome(result.outcome, result.error, result.evidence))
+            shown = self._folders.checkout.shown(result, row.document, self._rows.bundle_of(row.record))
+            self._folders.own.queue.settle(claim, shown.result, shown.report)
+            self._rows.forget_bundle(row.record)
+            self._emit(settled(self._source, shown.result))
+            return True
         self._folders.own.queue.settle(claim, result, row.report)
-        if result.worker != self._host:
-            self._emit(settled(self._source, result))
         return True
+
+    def _close(self, claim: Claim, outcome: Outcome) -> None:
+        """An attempt without an end would be taken for one that still runs."""
+        ending = bare_ending(claim, outcome, by="worker", now=self._clock.now())
+        self._folders.own.attempts.commit(claim, ending)
 
     def _stand_in(self, row: TaskRow, worker: str) -> Claim:
         """A claim of the folder that says that *worker* has the task. Raises ClaimHeld."""

@@ -11,9 +11,11 @@ from psycopg.rows import TupleRow
 
 from task_queue.domain.document import naming
 from task_queue.domain.model import Claim, Journal
-from task_queue.domain.task import TaskId, TaskState
+from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.fleet.database import Cursor, Database
+from task_queue.fleet.handed_in import forget_files
 from task_queue.platform.records import decode, encode
+from task_queue.ports.fleet import WorkBase
 
 _COLUMNS: LiteralString = (
     "id, name, record, state, document, journal, revision, host, life, claim, "
@@ -56,6 +58,8 @@ class SourceRows:
             cursor.execute(
                 "UPDATE task SET shown = revision WHERE id = %s AND revision = %s", [row.id, row.revision]
             )
+            if row.state in ENDED:
+                forget_files(cursor, {"source": self._source, "host": self._host, "task": row.name})
 
     def last_host(self, record: TaskId) -> str | None:
         """Who began its last attempt."""
@@ -106,7 +110,9 @@ class SourceRows:
             cursor.execute(
                 "SELECT count(*) FILTER (WHERE source = %(source)s) < %(slots)s "
                 "AND count(*) FILTER (WHERE host = %(host)s AND life = %(life)s) < %(host_slots)s "
-                "AND NOT (SELECT draining FROM host WHERE name = %(host)s) FROM task WHERE state = 'running'",
+                "AND NOT (SELECT draining FROM host WHERE name = %(host)s) "
+                # The next task builds on what the last one committed.
+                "AND NOT EXISTS (SELECT 1 FROM bundle WHERE source = %(source)s) FROM task WHERE state = 'running'",
                 {
                     "source": self._source,
                     "host": self._host,
@@ -165,6 +171,47 @@ class SourceRows:
                         [self._source, record],
                     )
                 cursor.execute("DELETE FROM task WHERE id = %s", [row_id])
+                forget_files(cursor, {"source": self._source, "host": self._host, "task": name})
+
+    def publish_base(self, base: WorkBase) -> None:
+        """What tasks that came in here begin with."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO base (source, host, commit, known, content) VALUES (%s, %s, %s, %s, %s) "
+                "ON CONFLICT (source, host) DO UPDATE SET commit = excluded.commit, known = excluded.known, "
+                "content = excluded.content",
+                [self._source, self._host, base.commit, base.known, base.bundle],
+            )
+
+    def base_of(self, host: str | None) -> WorkBase | None:
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT commit, known, content FROM base WHERE source = %s AND host = %s",
+                [self._source, host],
+            )
+            row = cursor.fetchone()
+        return None if row is None else WorkBase(row[0], row[1], None if row[2] is None else bytes(row[2]))
+
+    def keep_bundle(self, record: TaskId, bundle: bytes | None) -> None:
+        """What a guest committed, for the host that it came in by."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO bundle (source, record, content) VALUES (%s, %s, %s) "
+                "ON CONFLICT (source, record) DO UPDATE SET content = excluded.content",
+                [self._source, record, bundle],
+            )
+
+    def bundle_of(self, record: TaskId) -> bytes | None:
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT content FROM bundle WHERE source = %s AND record = %s", [self._source, record]
+            )
+            row = cursor.fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
+
+    def forget_bundle(self, record: TaskId) -> None:
+        with self._database.transaction() as cursor:
+            cursor.execute("DELETE FROM bundle WHERE source = %s AND record = %s", [self._source, record])
 
     def cancel(self, names: Sequence[TaskId]) -> None:
         """Those of them that wait or run, of this host's folder."""

@@ -32,6 +32,8 @@ class AttemptPlace:
     """A folder of the attempt alone, for what its agent's program needs."""
     artifacts: Path | None = None
     """The folder of the files that came with the task, which need not be there."""
+    base_commit: str | None = None
+    """Which the work has to build on: what is checked out where the task came in; None: what is checked out here."""
 
 
 class AttemptLog(Protocol):

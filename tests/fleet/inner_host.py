@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from task_queue.domain.attempt.account import Account
 from task_queue.domain.attempt.results import bare_ending, journal_after, result_of
 from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.ordering import Ready
 from task_queue.domain.errors import ClaimLost
 from task_queue.domain.events import Event
-from task_queue.domain.model import Claim, Outcome, OutcomeKind, Release, Result
-from task_queue.domain.task import TaskState
+from task_queue.domain.model import Claim, Outcome, OutcomeKind, Release, Result, WorkProduct
+from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Cursor, Database
 from task_queue.fleet.joined import JoinedEngine
 from task_queue.fleet.membership import Membership
@@ -24,7 +26,7 @@ from task_queue.fleet.roster import add_host
 from task_queue.platform import durable
 from task_queue.platform.clock import SystemClock
 from task_queue.ports.clock import Clock
-from task_queue.ports.fleet import FleetSource
+from task_queue.ports.fleet import FleetSource, ShownResult, SpentEntry, WorkBase
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.layout import Layout
 from tests.store.contract import DONE
@@ -36,8 +38,31 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+class NoCheckout:
+    """Implements ports.fleet.FleetCheckout: the source works in no repository."""
+
+    def base(self, before: WorkBase | None) -> None:
+        assert before is None
+
+    def receive_base(self, base: WorkBase) -> None:
+        raise NotImplementedError
+
+    def received_base(self) -> None: ...
+
+    def for_a_guest(self, document: bytes) -> bytes:
+        return document
+
+    def bundle_of(self, task_id: TaskId, product: WorkProduct) -> bytes | None:
+        raise NotImplementedError
+
+    def shown(self, result: Result, document: bytes, bundle: bytes | None) -> ShownResult:
+        assert document
+        assert bundle is None
+        return ShownResult(result, "# Report")
+
+
 class InnerHost:
-    """``begun`` and ``settled``: attempts that were started, and ends that were written."""
+    """``begun``, ``ended``, ``settled``: attempts that began, that came to an end, and what was written of it."""
 
     def __init__(
         self,
@@ -49,17 +74,24 @@ class InnerHost:
         slots: int = 4,
         repository: str | None = REPOSITORY,
         clock: Clock | None = None,
+        credential: str | None = None,
     ) -> None:
         self.name, self.source, self._slots, self._repository = name, source, slots, repository
         self._home, self._address = home, database.address
-        self._credential = add_host(database, name, ())
+        self.credential = credential or add_host(database, name, ())
         self._clock = clock or SystemClock()
         self.layout = Layout(home / "tasks" / source / "pending")
         self.layout.pending.mkdir(parents=True, mode=0o700)
         self.begun: list[str] = []
+        self.ended: list[str] = []
         self.settled: list[Result] = []
         self.events: list[Event] = []
         self.is_held = False
+        self.outcome = DONE
+        """How its attempts end."""
+        self.known_account = Account()
+        self.new_spent: list[SpentEntry] = []
+        self.spent_elsewhere: list[tuple[str, float]] = []
         self.membership: Membership
         self.engine: JoinedEngine
         self._is_open = False
@@ -68,22 +100,29 @@ class InnerHost:
         self.membership = Membership(
             self._address,
             self.name,
-            self._credential,
+            self.credential,
             slots=self._slots,
+            account="shared",
             folder=self._home / "fleet",
             clock=self._clock,
         )
-        place = FleetSource(
-            self.source,
-            self.layout.pending,
-            self._repository,
-            Layers,
-            lambda: 0.0,
-            ClaimNotes(self._home / "claims").of(self.source),
-        )
         durable.make_directory(self._home / "fleet")
-        self.engine = self.membership.engine_of(place, self.events.append)
+        self.engine = self._engine_of(self.layout.pending, self.source)
         self._is_open = False
+
+    def another_source(self, home: Path, source: str) -> JoinedEngine:
+        """One more of this host, in which a task waits."""
+        pending = home / "pending"
+        pending.mkdir(parents=True, mode=0o700)
+        (pending / f"task-of-{source}.md").write_text("# Do it")
+        engine = self._engine_of(pending, source)
+        engine.open()
+        return engine
+
+    def _engine_of(self, pending: Path, source: str) -> JoinedEngine:
+        notes = ClaimNotes(self._home / "claims").of(source)
+        place = FleetSource(source, pending, self._repository, Layers, lambda: 0.0, notes, NoCheckout())
+        return self.membership.engine_of(place, self.events.append)
 
     def end(self) -> None:
         """As a kill does: locks go, files stay."""
@@ -97,6 +136,7 @@ class InnerHost:
     def work(self, *, until_begun: bool = False) -> None:
         """What its worker does when it is woken; *until_begun*: it is left with a task in hand."""
         engine = self.engine
+        engine.touch()  # nothing watches its folder
         if not self._is_open:
             engine.open()
             self._conclude_all()
@@ -105,6 +145,11 @@ class InnerHost:
         if survey.locks:
             self._conclude_all()
             survey = engine.survey()
+        for name in survey.cancelled:
+            claim = engine.queue.claim(name, worker=self.source, now=self._clock.now())
+            engine.attempts.abandon(claim, now=self._clock.now())
+            self._end(claim, Outcome(OutcomeKind.CANCELLED, "cancelled"))
+            self._conclude(claim)
         found = survey.waiting.next(now=self._clock.now(), state_of=lambda _: None)
         if not isinstance(found, Ready):
             return
@@ -112,8 +157,8 @@ class InnerHost:
         self.begun.append(f"{claim.task_id} {claim.attempt}")
         if until_begun:
             return
-        ending = bare_ending(claim, DONE, by="worker", now=self._clock.now())
-        engine.attempts.commit(claim, ending)
+        self._end(claim, self.outcome)
+        self.ended.append(f"{claim.task_id} {claim.attempt}")
         self._conclude(claim)
 
     def drop(self, name: str, text: str = "# Do it") -> None:
@@ -131,8 +176,29 @@ class InnerHost:
     def go_on(self) -> None:
         self.is_held = False
 
+    @staticmethod
+    def now() -> datetime:
+        return SystemClock().now()
+
     def is_idle(self) -> bool:
         return True
+
+    def account(self) -> Account:
+        return self.known_account
+
+    def take_account(self, account: Account) -> None:
+        self.known_account = account
+
+    def spent(self) -> list[SpentEntry]:
+        new, self.new_spent = self.new_spent, []
+        return new
+
+    def note_spent(self, host: str, entry: SpentEntry) -> None:
+        self.spent_elsewhere.append((host, entry.usd))
+
+    def _end(self, claim: Claim, outcome: Outcome) -> None:
+        ending = bare_ending(claim, outcome, by="worker", now=self._clock.now())
+        self.engine.attempts.commit(claim, ending)
 
     def _conclude_all(self) -> None:
         for claim in self.engine.queue.claims():
@@ -150,12 +216,12 @@ class InnerHost:
                 claim, bare_ending(claim, Outcome(OutcomeKind.INTERRUPTED, "killed"), by="recovery", now=now)
             )
         journal = queue.journal(claim)
-        if ending.outcome.kind is not OutcomeKind.SUCCEEDED:
+        if ending.outcome.kind in {OutcomeKind.INTERRUPTED, OutcomeKind.CRASHED}:
             queue.release(claim, journal_after(claim, ending, journal, Release()))
             return
-        result = result_of(
-            claim, ending, journal, state=TaskState.COMPLETED, source=self.source, workspace=None
-        )
+        is_done = ending.outcome.kind is OutcomeKind.SUCCEEDED
+        state = TaskState.COMPLETED if is_done else TaskState.FAILED
+        result = result_of(claim, ending, journal, state=state, source=self.source, workspace=None)
         queue.settle(claim, result, "# Report")
         self.settled.append(result)
 

@@ -66,8 +66,10 @@ def test_a_task_is_carried_out_once_over_kills(
 
             ends = {(result.task_id, result.attempts[-1].number) for host in hosts for result in host.settled}
             begun = [each for host in hosts for each in host.begun]
+            ended = [each for host in hosts for each in host.ended]
             assert len(ends) <= 1, (at, ends)  # none: it was killed right after it
             assert len(begun) <= 2, (at, begun)
+            assert len(ended) <= 1, (at, ended)
             assert first.state_of("task-a") is TaskState.COMPLETED, at
             assert (first.layout.ended(TaskState.COMPLETED) / "task-a.md").read_text() == "# Do it", at
             assert first.layout.result("task-a").exists(), at  # type: ignore[arg-type]

@@ -50,6 +50,8 @@ class Report:
     doubled: int = 0
     """Tasks that began again although nothing had happened to the attempt before."""
     order: int = 0
+    """Tasks of a source that began before one that was dropped before them."""
+    out_of_order: list[list[str]] = field(default_factory=list[list[str]])
     overlap: int = 0
     capability: int = 0
     dependency: int = 0
@@ -99,6 +101,7 @@ class Fleet:
                 url=cluster.url,
                 sources=(),
                 shared=tuple(sources),
+                slots=-(-len(sources) // len(names)),
                 capabilities=["gpu"] if name == names[-1] else [],
             )
             for name in names
@@ -125,7 +128,7 @@ class Fleet:
             source = self.sources[number % len(self.sources)]
             of_source = number // len(self.sources)
             name = f"task-{source}-{of_source:03}"
-            keys: dict[str, object] = {"on_lost_session": "rerun"}
+            keys: dict[str, object] = {"title": f"Job {of_source} of {source}", "on_lost_session": "rerun"}
             if source == self.sources[-1] and of_source % 3 == 1:
                 keys["capabilities"] = "gpu"
             if source == self.sources[0] and of_source == 2 and len(self.sources) > 1:
@@ -191,6 +194,18 @@ def kill(fleet: Fleet) -> set[str]:
     return fleet.begun_on(name)
 
 
+def orphan(fleet: Fleet) -> set[str]:
+    """The daemon of the same host alone, so that its runners go on without one. It does not come back."""
+    name, host = list(fleet.hosts.items())[1]
+    eventually(lambda: fleet.begun_on(name), what="the host has a task")
+    left = fleet.begun_on(name)
+    template = psutil.Process(host.daemons[0].pid).children()
+    host.daemons[0].kill()
+    for child in template:
+        child.kill()
+    return left
+
+
 def freeze(fleet: Fleet) -> set[str]:
     """The same host stands still for longer than its lease, then goes on."""
     name, host = list(fleet.hosts.items())[1]
@@ -215,6 +230,7 @@ def outage(fleet: Fleet) -> set[str]:
 SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
     "plain": nothing,
     "kill": kill,
+    "orphan": orphan,
     "freeze": freeze,
     "outage": outage,
 }
@@ -255,6 +271,9 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
     report.by_host = dict(Counter(line.host for line in starts))
     report.again = {task: number for task, number in counts.items() if number > 1}
     report.doubled = sum(1 for task in report.again if task not in hit or counts[task] > 2)
+    if report.scenario != "freeze":  # what was about to write when it froze writes when it thaws
+        ends = Counter(line.task for line in lines if line.what == "end")
+        report.doubled += sum(1 for number in ends.values() if number > 1)
     for task in dropped:
         path = fleet.front.queue(task.split("-")[1]) / "results" / f"{task}.json"
         if not path.exists() or not counts[task]:
@@ -269,7 +288,9 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
         mine = [line for line in lines if line.source == source]
         firsts = list(dict.fromkeys(line.task for line in mine if line.what == "start"))
         plain = [task for task in firsts if task not in needs_gpu and not _waits(task, fleet)]
-        report.order += sum(1 for one, other in zip(plain, sorted(plain), strict=True) if one != other)
+        if plain != sorted(plain):
+            report.order += sum(1 for one, other in zip(plain, sorted(plain), strict=True) if one != other)
+            report.out_of_order.append(plain)
         report.capability += sum(1 for line in mine if line.task in needs_gpu and line.host != gpu_host)
         running: str | None = None
         for line in mine:
@@ -312,7 +333,9 @@ def main() -> int:
         with ExitStack() as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tq-fleet-")))
             cluster = stack.enter_context(own_cluster())
-            report = prove(home, cluster, scenario, tasks=wanted.tasks, takes_s=1.0)
+            # One for each source, which runs on long after its host has to have ended it.
+            tasks, takes_s = (len(SOURCES), 50.0) if scenario == "orphan" else (wanted.tasks, 1.0)
+            report = prove(home, cluster, scenario, tasks=tasks, takes_s=takes_s)
         print(json.dumps({**asdict(report), "violations": report.violations}), flush=True)
         faults += report.violations
     return 1 if faults else 0

@@ -119,6 +119,11 @@ class AccountGuard:
         self.account, self.probe = replace(opened(self.account), models={}), None
         return True
 
+    def take(self, account: Account) -> None:
+        """It is known from elsewhere how the account stands."""
+        self.account, self._on_trial = account, False
+        self._store.save(account)
+
     def note_utilization(self, utilization: float, now: datetime) -> None:
         self.account = with_utilization(self.account, utilization, now=now)
         self._store.save(self.account)

@@ -23,6 +23,7 @@ from task_queue.platform.json_files import (
     whole_in,
 )
 from task_queue.platform.lockfile import locked
+from task_queue.ports.fleet import SpentEntry
 
 log = logging.getLogger(__name__)
 _LIMIT = 64 * 2**20
@@ -98,19 +99,35 @@ class Ledger:
 
     def _take(self, line: str) -> bool:
         """Whether *line* could be read; one torn by a power cut cannot."""
-        entry = object_in(line)
-        if isinstance(entry, str):
+        entry = _entry_in(line)
+        if entry is None:
             return False
-        source, task_id, attempt = (
-            text_in(entry, "source"),
-            text_in(entry, "task_id"),
-            whole_in(entry, "attempt"),
-        )
-        at, usd = time_in(entry, "at"), number_in(entry, "usd")
-        if source is None or task_id is None or attempt is None or at is None or usd is None:
-            return False
-        key = (source, task_id, attempt)
+        key = (entry.source, entry.task_id, entry.attempt)
         if key not in self._entered:
             self._entered.add(key)
-            self._by_day[at.date(), source] += usd
+            self._by_day[entry.at.date(), entry.source] += entry.usd
         return True
+
+
+def entries_after(path: Path, place: int) -> tuple[list[SpentEntry], int]:
+    """What is in the ledger at *path* after *place* bytes, and where that ends. Raises OSError."""
+    try:
+        with durable.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = os.pread(file.fileno(), min(_LIMIT, max(0, size - place)), place)
+    except FileNotFoundError:
+        return [], place
+    whole = data[: data.rfind(b"\n") + 1]
+    entries = map(_entry_in, whole.decode(errors="replace").splitlines())
+    return [entry for entry in entries if entry is not None], place + len(whole)
+
+
+def _entry_in(line: str) -> SpentEntry | None:
+    entry = object_in(line)
+    if isinstance(entry, str):
+        return None
+    source, task_id = text_in(entry, "source"), text_in(entry, "task_id")
+    attempt, at, usd = whole_in(entry, "attempt"), time_in(entry, "at"), number_in(entry, "usd")
+    if source is None or task_id is None or attempt is None or at is None or usd is None:
+        return None
+    return SpentEntry(at, source, task_id, attempt, usd, number_in(entry, "estimated_usd") or 0.0)

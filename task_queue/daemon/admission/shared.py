@@ -56,6 +56,12 @@ class SharedAdmission:
             self._emit(AccountResumed("a person opened it"))
             self.limits.wake_all()
 
+    def take_account(self, account: Account) -> None:
+        """Another host that uses it has found it so."""
+        with self._lock:
+            self._guard.take(account)
+        self.limits.wake_all()
+
     def held(self, source: str, task: Waiting) -> Held | None:
         """What keeps *task* of *source* from starting now, None if nothing does."""
         self.limits.needs_person(source)
