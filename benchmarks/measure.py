@@ -64,12 +64,13 @@ def median_run_ms(
 
 
 def cpu_ms(pid: int) -> float:
-    """CPU time of *pid* so far, in nanoseconds of the scheduler if the kernel reports them."""
-    spent = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):
-            spent += int((task / "schedstat").read_text().split()[0])
-    return spent / 1e6
+    """CPU time of *pid* so far, with that of its threads that have ended."""
+    return 1000 * time.clock_gettime(_clock_of(pid))
+
+
+def _clock_of(pid: int) -> int:
+    """As clock_getcpuclockid(3) makes it, which Python does not have."""
+    return (~pid << 3) | 2
 
 
 def memory_mb(pid: int) -> dict[str, float]:
