@@ -228,7 +228,7 @@ class JoinedQueue:
         if row is not None and row.claim is not None and row.host == self._host != row.intake:
             lines = [line.rstrip("\n") for line in self._folders.of(claim).attempts.transcript(claim)]
             engine.leased.add_frames(gate, 0, lines, held=HeldFrames(), room=MOST_OF_A_TRANSCRIPT)
-            if result is not None and result.product.commits:
+            if result is not None and result.product.commits and row.intake is not None:
                 self._rows.keep_bundle(claim.task_id, self._bundle_of(claim, result))
         try:
             step(engine.queue, gate)
