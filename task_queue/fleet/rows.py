@@ -132,6 +132,12 @@ class SourceRows:
             ((free,),) = cursor.fetchall()
         return bool(free)
 
+    def is_draining(self) -> bool:
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT draining FROM host WHERE name = %s", [self._host])
+            row = cursor.fetchone()
+        return row is not None and bool(row[0])
+
     def bring_in(self, name: TaskId, document: bytes, journal: Journal | None, free_record: TaskId) -> None:
         """Let a task of this host's folder wait; one that a person tries again waits anew. Idempotent.
 

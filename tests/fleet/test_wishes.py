@@ -11,6 +11,7 @@ import pytest
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
+from task_queue.fleet.roster import set_draining
 from task_queue.fleet.rows import SourceRows
 from tests.fleet.inner_host import InnerHost
 
@@ -145,3 +146,16 @@ def test_commits_on_their_way_hold_the_source_only_while_they_can_arrive(
         cursor.execute("DELETE FROM task")
 
     assert (while_it_waits, once_it_has_ended, while_front_is_away) == (True, False, True)
+
+
+def test_a_host_that_is_drained_ends_nothing_that_waits(pair: Pair, database: Database) -> None:
+    """It would have to claim it; the source does not turn in a circle over that."""
+    front, back = pair
+    front.engine.requests.request_cancel(TASK)
+    for host in pair:
+        set_draining(database, host.name, draining=True)
+    surveys = [host.engine.survey() for host in pair]
+    set_draining(database, "back", draining=False)
+
+    assert [each.cancelled for each in surveys] == [(), ()]
+    assert back.engine.survey().cancelled == (TASK,)
