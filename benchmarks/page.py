@@ -78,11 +78,13 @@ def _much_behind_it(browser: Browser, past: int, transcript_mb: int, runs: int) 
         if past:
             for name, query in (
                 ("history", ""),
+                ("... its last page", "?before=200"),
                 ("... of failed ones", "?outcome=failed"),
-                ("... with a text that one has", f"?text=mend-{past // 2}"),
-                ("... with a text that none has", "?text=nowhere-at-all"),
+                ("... with a text that a new one has", f"?text=mend-{past - 100}"),
+                ("... with a text that none has, one answer", "?text=nowhere-at-all"),
             ):
                 rows.append((name, *_paints(bench, page, f"/history{query}", runs)))
+            rows.append(("... all answers for an old one", *_searched(bench, page, f"mend-{past // 2}")))
             rows.append(("statistics of 30 days, the first time", *_paints(bench, page, "/statistics", 1)))
             rows.append(("statistics of 30 days", *_paints(bench, page, "/statistics", runs)))
         address = "/tasks/task-long/transcript"
@@ -100,7 +102,11 @@ def _much_behind_it(browser: Browser, past: int, transcript_mb: int, runs: int) 
 def _many_tabs(browser: Browser, number: int) -> None:
     with _bench(browser, ("a", "b")) as bench:
         bench.start()
-        seen = [bench.owner() for _ in range(number)]
+        seen = [bench.owner()]
+        for _ in range(number - 1):
+            seen.append(bench.visitor())  # a browser has few connections for all its tabs
+            seen[-1].context.add_cookies([{**each} for each in seen[0].context.cookies()])  # type: ignore[typeddict-item] # the same person
+            seen[-1].goto(bench.url)
         _load(bench, f"{number} windows that are seen")
         _shown_after(bench, [seen[0], seen[-1]], "a", f"the first and the last of {number} windows", 5)
         for page in seen:
@@ -129,6 +135,22 @@ def _paints(bench: PageBench, page: Page, path: str, runs: int) -> tuple[float, 
         answered.append(float(page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")))
         painted.append(at)
     return median(answered), median(painted), max(painted), (cpu_ms(pid) - before) / runs
+
+
+def _searched(bench: PageBench, page: Page, text: str) -> tuple[float, float, float, float]:
+    """As ``_paints``, of all answers together until the task with *text* is there."""
+    pid = int(bench.state["pid"])
+    before, answered, painted = cpu_ms(pid), 0.0, []
+    page.goto(f"{bench.url}/history?text={text}")
+    while True:
+        while not (at := float(page.evaluate(_PAINTED))):
+            time.sleep(0.01)
+        answered += float(page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd"))
+        painted.append(at)
+        if page.locator("a.row").count():
+            break
+        page.locator("a[rel=next]").click()
+    return answered, sum(painted), max(painted), cpu_ms(pid) - before
 
 
 def _shown_after(bench: PageBench, pages: Sequence[Page], source: str, what: str, runs: int) -> None:

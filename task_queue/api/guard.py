@@ -7,9 +7,12 @@ import json
 from collections.abc import Collection
 from contextlib import suppress
 from typing import NoReturn
+from urllib.parse import unquote_to_bytes
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from task_queue.api.page.refusals import for_people, refusal
 from task_queue.api.problems import ProblemError, answer
 from task_queue.domain.listening import host_in
 
@@ -56,7 +59,9 @@ class RequestGuard:
             streamed = scope["method"] == "PUT" and "/artifacts/" in scope["path"]
             body = receive if streamed else await _checked_body(scope["path"], headers, receive)
         except ProblemError as problem:
-            await answer(problem)(scope, receive, sent)
+            request = Request(scope)
+            refused = refusal(request, problem) if for_people(request) else answer(problem)
+            await refused(scope, receive, sent)
             return
         await self._app(scope, body, sent)
 
@@ -94,6 +99,8 @@ async def _checked_body(path: str, headers: dict[str, str], receive: Receive) ->
             raise ProblemError(415, "unsupported_media_type", f"the body must be {wanted}")
         if is_for_programs:
             _demand_json(data)
+        elif kind == _FORM:
+            _demand_utf8(data)
     given = False
 
     async def once() -> Message:
@@ -140,6 +147,14 @@ def _demand_json(data: bytes) -> None:
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ProblemError(400, "invalid_json", f"the body is not JSON: {reason}") from None
+
+
+def _demand_utf8(form: bytes) -> None:
+    """What is not would reach a task with other characters in its place."""
+    try:
+        unquote_to_bytes(form).decode()
+    except UnicodeDecodeError:
+        raise ProblemError(400, "not_utf8", "the form has text that is not UTF-8") from None
 
 
 async def discard_rest(receive: Receive) -> None:

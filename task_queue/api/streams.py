@@ -15,7 +15,6 @@ from starlette.concurrency import run_in_threadpool
 
 from task_queue.api.problems import ProblemError
 from task_queue.api.settings import ServedApi
-from task_queue.app.tokens import is_still_good
 from task_queue.domain.policy import Caller
 
 EVENT_STREAM = "text/event-stream"
@@ -111,10 +110,6 @@ async def _waves(
     watched: tuple[Path, ...] = ()
     is_watched, has_news = False, True
 
-    def found() -> tuple[Wave, bool]:
-        wave = look()
-        return wave, not wave.text or is_still_good(api.installation.again(), caller)
-
     try:
         while not api.ends.is_set():
             now = loop.time()
@@ -127,8 +122,8 @@ async def _waves(
             if has_news or is_due:
                 watched = tuple(folders())
                 is_watched = watcher.watch(watched)
-                wave, is_good = await run_in_threadpool(found)
-                if not is_good:
+                wave = await run_in_threadpool(look)
+                if wave.text and not await api.credentials.is_good_from_now(api.installation, caller):
                     yield _CREDENTIAL_ENDED
                     return
                 if wave.text or is_due:

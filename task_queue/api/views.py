@@ -104,10 +104,21 @@ def get_history(
         str | None, Query(max_length=300, description="Part of an id or a cause.", examples=["login"])
     ] = None,
     limit: _AtMost = 20,
+    before: Annotated[
+        int | None,
+        Query(ge=0, description="The `before` of the answer whose older ends are wanted.", examples=[4711]),
+    ] = None,
 ) -> Response:
-    """What ended and how, the newest first."""
+    """What ended and how, the newest first. One answer looks at a part of the past; `more` says that it goes on."""
     view = app_history.history(
-        installation, since=since, source_id=source, outcomes=outcome or (), text=text, limit=limit
+        installation,
+        since=since,
+        source_id=source,
+        outcomes=outcome or (),
+        text=text,
+        limit=limit,
+        before=before,
+        at_once=True,
     )
     return _said(view)
 

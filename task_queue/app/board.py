@@ -13,12 +13,14 @@ from task_queue.app.tracking import KeptDocuments, tracked_tasks
 from task_queue.domain.policy import Caller
 
 _WAITING_SHOWN = 5
+_FEW = 8
+"""So many sources have a place each that stays, so that nothing moves when one begins and ends its work."""
 _NOT_ENDED = (TaskStatus.QUEUED.value, TaskStatus.RUNNING.value)
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class Board:
-    """``busy`` sources have something that runs, waits or needs a look; the others are ``quiet``."""
+    """``busy`` sources have something that runs, waits or needs a look, or are few; the others are ``quiet``."""
 
     now: datetime
     daemon: DaemonView
@@ -36,8 +38,9 @@ def board(installation: Installation, caller: Caller, kept: KeptDocuments) -> Bo
     view = status(installation, now=now, waiting_shown=_WAITING_SHOWN, with_outlook=True)
     if not caller.policy.is_unlimited:
         _limit(view, installation, caller, kept)
-    busy = tuple(source for source in view.sources if _is_busy(source))
-    quiet = tuple(source for source in view.sources if not _is_busy(source))
+    few = len(view.sources) <= _FEW
+    busy = tuple(source for source in view.sources if few or _is_busy(source))
+    quiet = tuple(source for source in view.sources if not (few or _is_busy(source)))
     return Board(now, view.daemon, view.account, view.attention, busy, quiet, caller.policy.is_unlimited)
 
 

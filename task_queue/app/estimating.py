@@ -20,7 +20,7 @@ from task_queue.domain.statistics import SETTLED, EndRecord, end_in
 from task_queue.domain.task import TaskId
 from task_queue.domain.together import Workplace
 from task_queue.platform import durable
-from task_queue.store.event_history import newest_first
+from task_queue.store.event_history import SearchBound, newest_first
 
 _SEGMENTS = 16
 """Of the event log, of the newest of which ends are taken: 64 MB."""
@@ -62,7 +62,8 @@ class Estimates:
 
         told: set[tuple[str, str, int | None]] = set()
         try:
-            for event in newest_first(events, [SETTLED], may_be_wanted=may_be_wanted, segments=_SEGMENTS):
+            bound = SearchBound(_SEGMENTS)
+            for event in newest_first(events, [SETTLED], may_be_wanted=may_be_wanted, bound=bound):
                 end = end_in(event.at, event.record)
                 group = (end.source, end.task_type)
                 if group not in lacking or (end.source, *end.key) in told or not is_sample(end):

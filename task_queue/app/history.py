@@ -19,10 +19,13 @@ from task_queue.domain.document import naming
 from task_queue.domain.errors import TaskQueueError
 from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.event_files import NumberedRecord
-from task_queue.store.event_history import newest_first
+from task_queue.store.event_history import SearchBound, newest_first
 
 _SETTLED = "settled"
 _NO_LIMIT = 10**9
+_SEGMENTS_AT_ONCE = 48
+"""Of the event log, 192 MB of it."""
+_ENDS_AT_ONCE = 10_000
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -48,11 +51,13 @@ class EndedView:
 
 @dataclass(eq=False, repr=False, slots=True)
 class HistoryView:
-    """What ended, the newest first; ``more`` says that the limit cut some off, which follow ``before`` that number."""
+    """What ended, the newest first; ``more`` says that there may be more, which follow ``before`` that number."""
 
     tasks: tuple[EndedView, ...]
     more: bool
     before: int | None = None
+    searched_to: datetime | None = None
+    """Of a search that stopped before it found as many as the limit: what ended before that was not looked at yet."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -66,12 +71,14 @@ def history(
     text: str | None = None,
     limit: int | None = None,
     before: int | None = None,
+    at_once: bool = False,
     sees: Callable[[str, str], bool] = lambda _source, _task: True,
 ) -> HistoryView:
     """Ends of tasks, from the event log; a task that was tried again has several.
 
     *outcomes*: only these, or these states. *text*: only where an id or a cause contains it, in whatever case.
-    *before*: only what follows the answer that named it. *sees*: only of such tasks, by source and id.
+    *before*: only what follows the answer that named it. *at_once*: read a part of the log only, however few of them
+    match; what is older comes with the next answer. *sees*: only of such tasks, by source and id.
     Raises TaskQueueError for an unknown source or outcome, OSError.
     """
     _demand_known(outcomes)
@@ -79,7 +86,9 @@ def history(
     if source_id is not None:
         installation.entry(source_id)
     wanted = _may_be_wanted(source_id, outcomes, text)
-    newest = newest_first(installation.locations.events, [_SETTLED], may_be_wanted=wanted, before=before)
+    bound = SearchBound(_SEGMENTS_AT_ONCE, _ENDS_AT_ONCE) if at_once else None
+    events = installation.locations.events
+    newest = newest_first(events, [_SETTLED], may_be_wanted=wanted, bound=bound, before=before)
     ends = _ends(newest, since=since, until=until, source_id=source_id, outcomes=outcomes, text=text)
     ends = (end for end in ends if sees(end.record.source or "", end.record.task_id or ""))
     most = _NO_LIMIT if limit is None else limit
@@ -91,7 +100,19 @@ def history(
         tasks.append(_view(event, None if task in seen else listed.get(task[0])))
         seen.add(task)
     more = next(ends, None) is not None
-    return HistoryView(tuple(tasks), more=more, before=shown[-1].seq if more else None)
+    if len(shown) == most:
+        more = more or _may_go_on(bound, since)
+        return HistoryView(tuple(tasks), more=more, before=shown[-1].seq if more else None)
+    if bound is None or not _may_go_on(bound, since):
+        return HistoryView(tuple(tasks), more=False)
+    return HistoryView(tuple(tasks), more=True, before=bound.before, searched_to=bound.reached)
+
+
+def _may_go_on(bound: SearchBound | None, since: datetime | None) -> bool:
+    """Whether what a search has not looked at may be wanted."""
+    if bound is None or bound.before is None:
+        return False
+    return since is None or bound.reached is None or bound.reached >= since
 
 
 def _demand_known(outcomes: Collection[str]) -> None:

@@ -101,7 +101,7 @@ def _looked_up(installation: Installation, known: TaskId, caller: Caller, kept: 
         events = installation.locations.events
         add_progress(circumstances, events, [view], known=kept.estimates)
         add_outlook(circumstances, events, [view])
-        task = next((each for each in rows.current(listed, view) if each.id == known), None)
+        task = next(rows.current(listed, view, only=known), None)
     if task is None or not caller.sees(rows.traits_of(task)):
         raise unknown_task(known)
     task.attention = needs
@@ -217,12 +217,16 @@ class _Rows:
     def traits_of(self, task: TrackedTask) -> TaskTraits:
         return traits_of(self._installation, task)
 
-    def current(self, listed: ListedSource, view: SourceView) -> Iterator[TrackedTask]:
+    def current(
+        self, listed: ListedSource, view: SourceView, *, only: TaskId | None = None
+    ) -> Iterator[TrackedTask]:
         """What runs and waits in the source; *view* has all that waits."""
         for running in view.running:
-            yield self.running(listed, running)
+            if only in {None, running.task_id}:
+                yield self.running(listed, running)
         for place, waiting in enumerate(view.waiting, start=1):
-            yield self._waiting(listed, waiting, place if view.order_known else None, len(view.running))
+            if only in {None, waiting.task_id}:
+                yield self._waiting(listed, waiting, place if view.order_known else None, len(view.running))
 
     def all_ended(
         self, listed: ListedSource, needs: Mapping[TaskId | None, Sequence[NeedView]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -49,11 +51,7 @@ def history(
     """What ended and how, the newest first; only what has TEXT in its id or cause, if given."""
     begin, most = past_moment_in(installation, since), limit or _LIMIT
     if server is not None:
-        from task_queue.client import view_operations
-
-        view = server.ask(
-            view_operations.history(since=begin, source=source_id, outcome=outcomes, text=text, limit=most)
-        )
+        view = history_from(server, most, since=begin, source=source_id, outcome=outcomes, text=text)
     else:
         view = history_of(
             installation, since=begin, source_id=source_id, outcomes=outcomes, text=text, limit=most
@@ -62,6 +60,18 @@ def history(
         render.say_json(view)
     else:
         screen.show(_shown(view), whole=limit is not None, command="task-queue history")
+
+
+def history_from(server: QueueServer, most: int, **wanted: Any) -> HistoryView:
+    """*most* ends of a server, which looks at a part of the past for each answer."""
+    from task_queue.client import view_operations
+
+    view = server.ask(view_operations.history(**wanted, limit=most))
+    while view.searched_to is not None:
+        limit = most - len(view.tasks)
+        older = server.ask(view_operations.history(**wanted, limit=limit, before=view.before))
+        view = replace(older, tasks=(*view.tasks, *older.tasks))
+    return view
 
 
 def _shown(view: HistoryView) -> Iterator[Listing]:

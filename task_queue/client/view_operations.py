@@ -39,8 +39,12 @@ def history(
     outcome: Sequence[str] = (),
     text: str | None = None,
     limit: int = 20,
+    before: int | None = None,
 ) -> Operation[HistoryView]:
-    """What ended, the newest first."""
+    """What ended, the newest first; *before*: what follows the answer that named it.
+
+    One answer looks at a part of the past: where ``more`` is true, ask again, however few ends came.
+    """
     shape = reading(HistoryView)
     return asking(
         "/v1/history",
@@ -51,6 +55,7 @@ def history(
         outcome=outcome,
         text=text,
         limit=limit,
+        before=before,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,17 +114,36 @@ def test_what_came_of_it_is_shown_and_all_of_it_is_text(bench: PageBench) -> Non
     assert page.locator("#entries .entry").count() > 0
     assert bench.complaints == []
     page.goto(f"{bench.url}/tasks/task-evil")
-    page.get_by_text("Retry from…").click()
-    page.get_by_label("Phase").select_option("verify")
+    page.get_by_role("link", name="Retry…").click()
+    expect(page.get_by_role("radio", name="From the checks")).to_be_disabled()
+    expect(page.locator("#does-3")).to_contain_text("did not come to the end of a round")
     page.get_by_label("Note to the agent").fill("Look <b>again</b>")
-    page.get_by_role("button", name="Retry from there").click()
-    expect(page.get_by_role("alert")).to_contain_text("verify")
+    page.get_by_label("Model").fill("--evil")
+    page.get_by_role("button", name="Retry it").click()
+    expect(page.get_by_role("alert")).to_contain_text("--evil")
     expect(page.locator("pre")).to_have_text("Look <b>again</b>")
+    bench.rig.cli("sources", "pause", "a", check=True)
+    ended(bench, "task-plain", "Plain", RESULT)
+    page.goto(f"{bench.url}/tasks/task-plain/retry")
+    page.get_by_label("Note to the agent").fill("Look <b>again</b>")
+    page.get_by_label("Model").fill("claude-other-1")
+    page.get_by_role("button", name="Retry it").click()
+    expect(page.get_by_text("The task waits again.")).to_be_focused()
+    journal = (bench.rig.pending() / ".task-plain.attempts.json").read_text()
+    assert "Look <b>again</b>" in journal
+    assert "claude-other-1" in journal
 
 
 def test_a_branch_is_read_in_colours_landed_and_taken_back(a_bench: Callable[..., PageBench]) -> None:
     """It asks once, the key ``l`` leads there, and the page says what happened; so to take it back again."""
-    bench = a_bench(defaults={"workflow": "single", "isolation": "worktree", "landing": "branch"})
+    bench = a_bench(
+        defaults={
+            "workflow": "single",
+            "isolation": "worktree",
+            "landing": "branch",
+            "verify": ["test -e first.txt"],
+        }
+    )
     repository = a_repository(bench.rig)
     bench.start()
     bench.rig.drop_command(
@@ -146,7 +166,12 @@ def test_a_branch_is_read_in_colours_landed_and_taken_back(a_bench: Callable[...
     expect(said).to_be_focused()
     assert git(repository, "show", "main:plain") == "x"
     expect(page.get_by_text("Land…")).to_have_count(0)
-    page.get_by_text("Undo…").click()
+    page.get_by_role("link", name="Undo…").click()
+    expect(page.locator("main")).to_contain_text(
+        re.compile(r"Main goes back from \w{12} to \w{12}: nothing came after it")
+    )
+    expect(page.get_by_role("listitem")).to_have_text(["test -e first.txt"])
+    assert git(repository, "show", "main:plain") == "x"
     page.get_by_role("button", name="Undo it").click()
     expect(page.get_by_text("What it had landed was taken back.")).to_be_focused()
     assert git(repository, "ls-tree", "--name-only", "main") == "first.txt"
@@ -162,7 +187,12 @@ def test_it_is_retried_from_the_beginning_and_steered_while_it_is_watched(bench:
     )  # fmt: skip
     page = bench.owner()
     page.locator(".needs").get_by_role("link").click()
-    page.get_by_role("button", name="Retry from the beginning").click()
+    page.get_by_role("link", name="Retry…").click()
+    expect(page.locator("#does-1")).to_contain_text("Kept: the files that it left. Done again: the work")
+    expect(page.locator("#does-2")).to_contain_text("Done again: all of it")
+    expect(page.get_by_label("Model")).to_have_count(0)
+    page.get_by_label("From the beginning").check()
+    page.get_by_role("button", name="Retry it").click()
     expect(page.get_by_text("The task waits again.")).to_be_focused()
     expect(page.locator(".fields .state")).to_have_text("running")
     page.evaluate("window.same = true")
@@ -171,7 +201,7 @@ def test_it_is_retried_from_the_beginning_and_steered_while_it_is_watched(bench:
     summary.focus()
     go_on.touch()
 
-    expect(page.get_by_role("button", name="Retry", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="Retry…")).to_be_visible()
     expect(page.locator("#said")).to_have_text("Bad: failed")
     assert page.evaluate("window.same") is True
     page.goto(f"{bench.url}/history?outcome=failed")
@@ -180,7 +210,7 @@ def test_it_is_retried_from_the_beginning_and_steered_while_it_is_watched(bench:
     page.get_by_role("button", name="Acknowledge 1 task").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("1 task: done")
     page.goto(bench.url)
-    expect(page.locator(".needs")).to_have_count(0)
+    expect(page.locator(".needs li")).to_have_count(0)
     assert bench.complaints == []
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from task_queue.api.callers import InstallationNow, KeptNow
 from task_queue.api.page.adding import DocumentField
-from task_queue.api.page.rendering import page
+from task_queue.api.page.refusals import refusal
 from task_queue.api.page.visitors import ChangingVisitorNow, Visitor
 from task_queue.api.problems import ProblemError, problem_of
 from task_queue.app import acknowledging, changing, landing, retrying, undoing
@@ -41,8 +41,7 @@ class TaskForm:
             action(demand_change(self.installation, self.task_id, self.visitor.caller, self.kept))
         except (TaskQueueError, ProblemError) as error:
             problem = error if isinstance(error, ProblemError) else problem_of(error)
-            said = {"problem": problem.detail, "back": f"/tasks/{self.task_id}", "typed": typed}
-            return page(self.request, "refused.html", self.visitor, status=problem.status, **said)
+            return refusal(self.request, problem, self.visitor, typed=typed)
         return RedirectResponse(f"/tasks/{self.task_id}?done={name}", 303)
 
     def patch(self, task: TrackedTask, wanted: TaskPatch, *, sha256: str | None = None) -> None:
@@ -66,11 +65,12 @@ def cancel(form: _Form) -> Response:
 @router.post("/retry")
 def retry(
     form: _Form,
-    fresh: Annotated[bool, Form()] = False,
-    begin_at: Annotated[RetryFrom | None, Form()] = None,
+    way: Annotated[RetryFrom | Literal["fresh", ""], Form()] = "",
     note: Annotated[str, Form(max_length=MOST_NOTE_CHARS)] = "",
+    model: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
-    wish = RetryWish(fresh=fresh, begin_at=begin_at, note=note)
+    begin_at = way if isinstance(way, RetryFrom) else None
+    wish = RetryWish(fresh=way == "fresh", begin_at=begin_at, note=note, model=model.strip() or None)
     return form.act("retry", lambda task: retrying.retry(form.installation, task.id, wish), typed=note)
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
 from task_queue.api.callers import InstallationNow, KeptNow
+from task_queue.api.guard import LARGEST_BODY
 from task_queue.api.page.rendering import page
 from task_queue.api.page.visitors import ChangingVisitorNow, Visitor, VisitorNow
 from task_queue.api.problems import problem_of
@@ -142,5 +143,6 @@ def _form(
         checked=checked,
         problem=problem,
         templates=templates(installation),
+        most_bytes=LARGEST_BODY,
         key=key or secrets.token_urlsafe(12),
     )

@@ -50,6 +50,7 @@ def get_history(
         text=text or None,
         limit=_ROWS,
         before=before,
+        at_once=True,
         sees=sees_ends(installation, visitor.caller, kept),
     )
     asked = {"source": source, "outcome": outcome, "text": text, "since": since}
@@ -62,6 +63,7 @@ def get_history(
         ended=ended,
         asked=asked,
         older=older,
+        newest=None if before is None else f"/history?{urlencode(given)}",
         sources=[each.id for each in installation.entries() if visitor.caller.policy.allows_source(each.id)],
         outcomes=[kind.value for kind in OutcomeKind],
         now=now,

@@ -86,6 +86,7 @@ def _environment() -> Environment:
         "moment": _moment,
         "markdown": _markdown,
         "measured": _measured,
+        "unnamed": _unnamed,
     }
     known.globals["asset"] = asset_url
     return environment
@@ -110,6 +111,12 @@ def _measured(measure: MeasureView) -> str:
             return f"{money(measure.used)} of {money(measure.limit)}"
         case _:
             return f"{measure.used:.0f} of {measure.limit:.0f}"
+
+
+def _unnamed(sentence: str, task_id: str) -> str:
+    """A sentence about the task *task_id*, where it is clear which one is meant."""
+    rest = sentence.removeprefix(f"task {task_id}").removeprefix(":").lstrip()
+    return rest[:1].upper() + rest[1:]
 
 
 def _markdown(text: str) -> Markup:

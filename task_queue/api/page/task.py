@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from markupsafe import Markup
 
 from task_queue.api.callers import InstallationNow, KeptNow, served
-from task_queue.api.page.live import LivePart, live
+from task_queue.api.page.live import Beginning, LivePart, first_sight, live
 from task_queue.api.page.rendering import fragment, page
 from task_queue.api.page.visitors import Visitor, VisitorNow
 from task_queue.app.installation import Installation
-from task_queue.app.task_page import task_sight
-from task_queue.app.tracked_task import TaskStatus
+from task_queue.app.task_page import TaskSight, task_sight
+from task_queue.app.tracked_task import TaskStatus, TrackedTask
 from task_queue.app.tracking import KeptDocuments, tracked
-from task_queue.app.transcript_pages import MOST_FOUND, transcript_page
+from task_queue.app.transcript_pages import MOST_FOUND, TranscriptPage, transcript_page
 
 router = APIRouter(include_in_schema=False)
 SAID = {
@@ -41,10 +42,11 @@ def get_task(
     kept: KeptNow,
     done: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
+    begun = Beginning.now(installation)
     sight = task_sight(installation, task_id, visitor.caller, kept)
-    sources = _sources(installation, visitor)
-    said = SAID.get(done, "")
-    return page(request, "task.html", visitor, sight=sight, now=sight.now, said=said, sources=sources)
+    part = _part_of(sight, installation, visitor)
+    first = first_sight(request, _live_task(sight.task.id), visitor, part, begun)
+    return page(request, "task.html", visitor, sight=sight, first=first, said=SAID.get(done, ""))
 
 
 @router.get("/live/tasks/{task_id}")
@@ -52,12 +54,9 @@ async def follow_task(request: Request, task_id: str, visitor: VisitorNow) -> Re
     """What changes of the task, again each time that it looks different."""
 
     def now(installation: Installation, seen: Visitor, kept: KeptDocuments) -> LivePart:
-        sight = task_sight(installation, task_id, seen.caller, kept)
-        sources = _sources(installation, seen)
-        html = fragment("task_now.html", sight=sight, now=sight.now, visitor=seen, sources=sources)
-        return LivePart(html, moves=sight.task.status is TaskStatus.RUNNING)
+        return _part_of(task_sight(installation, task_id, seen.caller, kept), installation, seen)
 
-    return live(served(request), request, visitor, now)
+    return live(served(request), request, _live_task(task_id), visitor, now)
 
 
 @router.get("/tasks/{task_id}/transcript")
@@ -72,8 +71,12 @@ def get_transcript(
     before: Annotated[int | None, Query(ge=0, le=2**40)] = None,
     text: Annotated[str, Query(max_length=300)] = "",
 ) -> Response:
+    begun = Beginning.now(installation)
     task = tracked(installation, task_id, visitor.caller, kept)
     part = transcript_page(installation, task.id, attempt=attempt, before=before, text=text)
+    shown = _transcript_part(task, part, installation)
+    follows = shown.moves and not part.later and part.found is None
+    address = _live_transcript(task.id, part.attempt)
     return page(
         request,
         "transcript.html",
@@ -82,7 +85,8 @@ def get_transcript(
         part=part,
         text=text,
         most=MOST_FOUND,
-        now=installation.now(),
+        entries=Markup(shown.html),  # noqa: S704 - a template's
+        first=first_sight(request, address, visitor, shown, begun) if follows else None,
     )
 
 
@@ -95,12 +99,26 @@ async def follow_transcript(
     def now(installation: Installation, seen: Visitor, kept: KeptDocuments) -> LivePart:
         task = tracked(installation, task_id, seen.caller, kept)
         part = transcript_page(installation, task.id, attempt=attempt)
-        html = fragment("entries.html", part=part, now=installation.now())
-        return LivePart(html, moves=task.status is TaskStatus.RUNNING)
+        return _transcript_part(task, part, installation)
 
-    return live(served(request), request, visitor, now)
+    return live(served(request), request, _live_transcript(task_id, attempt), visitor, now)
 
 
-def _sources(installation: Installation, seen: Visitor) -> list[str]:
-    """To which it may be moved."""
-    return [entry.id for entry in installation.entries() if seen.caller.policy.allows_source(entry.id)]
+def _part_of(sight: TaskSight, installation: Installation, seen: Visitor) -> LivePart:
+    entries = installation.entries()
+    sources = [entry.id for entry in entries if seen.caller.policy.allows_source(entry.id)]
+    html = fragment("task_now.html", sight=sight, now=sight.now, visitor=seen, sources=sources)
+    return LivePart(html, moves=sight.task.status is TaskStatus.RUNNING)
+
+
+def _transcript_part(task: TrackedTask, part: TranscriptPage, installation: Installation) -> LivePart:
+    html = fragment("entries.html", part=part, now=installation.now())
+    return LivePart(html, moves=task.status is TaskStatus.RUNNING)
+
+
+def _live_task(task_id: str) -> str:
+    return f"/live/tasks/{task_id}"
+
+
+def _live_transcript(task_id: str, attempt: int) -> str:
+    return f"/live/tasks/{task_id}/transcript?attempt={attempt}"

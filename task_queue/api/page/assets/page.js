@@ -66,13 +66,14 @@ document.addEventListener("htmx:sse:after:connection", (event) => {
 });
 document.addEventListener("htmx:sse:after:message", (event) => {
   heardAt = Date.now();
-  if (event.detail.message.event) return;
-  sayLost("");
-  sayTimes();
-  sayNews();
-  followEnd();
+  if (event.detail.message.event !== "over") sayLost("");
   // A tab that was opened in the background: the stream asks only when that changes.
   if (document.hidden) document.dispatchEvent(new Event("visibilitychange"));
+  if (event.detail.message.event) return;
+  sayTimes();
+  sayNews();
+  keepInPlace();
+  followEnd();
 });
 document.addEventListener("htmx:sse:error", (event) => {
   sayLost(event.detail.status === 401 ? "You are signed out; load the page again to sign in." : "The connection is lost; what you see may be old.");
@@ -82,11 +83,41 @@ document.addEventListener("visibilitychange", () => { heardAt = Date.now(); });
 addEventListener("online", openAgain);
 setInterval(() => { if (!document.hidden && stream && Date.now() - heardAt > SILENT_MS) openAgain(); }, 5000);
 
-// Who reads the end of a transcript goes on reading its end.
+// Who reads the end of a transcript goes on reading its end. Otherwise, what a person points at, or has the focus on,
+// stays where it is in the window while the page changes around it.
+const LIVE = document.querySelector("#board, #now, #entries");
 let atEnd = false;
+let held = [];
 document.addEventListener("htmx:sse:before:message", () => {
-  atEnd = document.getElementById("entries") !== null && innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+  atEnd = LIVE.id === "entries" && innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+  held = atEnd ? [] : heldNow();
 });
+
+function heldNow() {
+  const focused = LIVE.contains(document.activeElement) ? document.activeElement : null;
+  const pointed = matchMedia("(hover: hover)").matches ? [...LIVE.querySelectorAll(":hover")].at(-1) : null;
+  const row = (pointed ?? focused)?.closest("li, tr, article, details, form, p, h2, h3, section");
+  // Where the row itself goes, what followed it stays.
+  return [row, row?.nextElementSibling, row?.closest("section")]
+    .filter(Boolean)
+    .map((element) => ({ element, top: element.getBoundingClientRect().top }));
+}
+
+function keepInPlace() {
+  const kept = held.find(({ element }) => element.isConnected);
+  if (!kept) return;
+  const drift = () => kept.element.getBoundingClientRect().top - kept.top;
+  scrollBy({ top: drift(), behavior: "instant" });
+  const rest = drift();
+  if (rest >= 1) {
+    // The page is too short to be scrolled that far.
+    document.body.style.minHeight = `${document.body.offsetHeight + rest}px`;
+    scrollBy({ top: rest, behavior: "instant" });
+  } else if (rest <= -1) {
+    LIVE.style.paddingTop = `${Number.parseFloat(getComputedStyle(LIVE).paddingTop) - rest}px`;
+  }
+}
+
 function followEnd() {
   if (atEnd) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
 }
@@ -106,8 +137,10 @@ function choose(step) {
 }
 
 function reach(action) {
+  const link = document.querySelector(`a.button[href$="/${action}"]`);
   const form = document.querySelector(`form[action$="/${action}"]`);
-  if (!form) return;
+  if (link) link.focus();
+  if (link || !form) return;
   const ask = form.closest("details");
   if (ask) ask.open = true;
   form.querySelector("button").focus();
@@ -156,5 +189,22 @@ if (field) {
     if (!brings(event) || !event.dataTransfer.files.length) return;
     event.preventDefault();
     put(event.dataTransfer.files);
+  });
+}
+
+// A form that the server would refuse for its size is not sent, so that nothing that was typed is lost.
+const measured = document.querySelector("form[data-most]");
+if (measured) {
+  const refusal = document.getElementById("too-large");
+  const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  measured.addEventListener("submit", (event) => {
+    const text = measured.querySelector("textarea").value.replace(/\r?\n/g, "\r\n");
+    const files = [...measured.querySelector("input[type=file]").files];
+    const size = new Blob([text, ...files]).size + 4096 + 512 * files.length;
+    const most = Number(measured.dataset.most);
+    refusal.hidden = size <= most;
+    if (size <= most) return;
+    refusal.textContent = `This has ${megabytes(size)}, and ${megabytes(most)} is the most. Shorten the text, or choose fewer files. Nothing was sent.`;
+    event.preventDefault();
   });
 }
