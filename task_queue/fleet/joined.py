@@ -77,6 +77,9 @@ class JoinedQueue:
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:  # noqa: ARG002 - it is the host
         row = self._rows.open_row(task_id)
         if row is None or (row.intake == self._host and self._folders.text_of(task_id) != row.document):
+            self._folders.own.touch(
+                naming.document_of(task_id)
+            )  # or it would be tried again until an event comes
             raise ClaimHeld(f"{task_id} is being changed")
         if row.intake != self._host:
             self._receive_base(row)
@@ -228,7 +231,7 @@ class JoinedQueue:
         if row is not None and row.claim is not None and row.host == self._host != row.intake:
             lines = [line.rstrip("\n") for line in self._folders.of(claim).attempts.transcript(claim)]
             engine.leased.add_frames(gate, 0, lines, held=HeldFrames(), room=MOST_OF_A_TRANSCRIPT)
-            if result is not None and result.product.commits:
+            if result is not None and result.product.commits and row.intake is not None:
                 self._rows.keep_bundle(claim.task_id, self._bundle_of(claim, result))
         try:
             step(engine.queue, gate)
@@ -366,14 +369,16 @@ class JoinedEngine:
         is_free = self._rows.is_free(life.life, slots=1, host_slots=self._slots)
         waits = is_free or not len(found.waiting)
         unfit = tuple(each for each in own.rejected if found.has(each[0]))
-        rejected = (*found.rejected, *unfit)
+        rejected, cancelled = (*found.rejected, *unfit), found.cancelled
+        if (rejected or cancelled) and self._rows.is_draining():
+            rejected, cancelled = (), ()  # they are claimed to be ended, and it claims nothing
         left_out = tuple((naming.document_of(name), why) for name, why in self._intake.left_out.items())
-        self._queue.unwanted = frozenset((*found.cancelled, *(name for name, _ in rejected)))
+        self._queue.unwanted = frozenset((*cancelled, *(name for name, _ in rejected)))
         return Survey(
             found.waiting if is_free else Backlog(),
             rejected,
             ignored=(*own.ignored, *left_out) if left_out else own.ignored,
-            cancelled=found.cancelled,
+            cancelled=cancelled,
             locks=self._queue.locks() or found.locks,
             look_again_after=own.look_again_after if waits else _LOOK_WHILE_TAKEN_S,
             unread=own.unread,

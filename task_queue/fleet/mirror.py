@@ -115,7 +115,6 @@ class Mirror:
         if claim is not None and claim.worker == self._host != result.worker:
             return False
         if claim is None and self._folders.has_ended(row.record, result):
-            self._rows.forget_bundle(row.record)
             return True
         claim = claim or self._stand_in(row, result.worker)
         if result.worker != self._host:
@@ -125,7 +124,6 @@ class Mirror:
             self._close(claim, Outcome(result.outcome, result.error, result.evidence))
             shown = self._folders.checkout.shown(result, row.document, self._rows.bundle_of(row.record))
             self._folders.own.queue.settle(claim, shown.result, shown.report)
-            self._rows.forget_bundle(row.record)
             self._emit(settled(self._source, shown.result))
             return True
         self._folders.own.queue.settle(claim, result, row.report)

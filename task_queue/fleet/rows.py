@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from task_queue.domain.document import naming
 from task_queue.domain.model import Claim, Journal
+from task_queue.domain.peers import LEASE_S
 from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.fleet.database import Cursor, Database
 from task_queue.fleet.handed_in import forget_files
@@ -60,6 +61,9 @@ class SourceRows:
             )
             if row.state in ENDED:
                 forget_files(cursor, {"source": self._source, "host": self._host, "task": row.name})
+                cursor.execute(
+                    "DELETE FROM bundle WHERE source = %s AND record = %s", [self._source, row.record]
+                )
 
     def last_host(self, record: TaskId) -> str | None:
         """Who began its last attempt."""
@@ -111,18 +115,28 @@ class SourceRows:
                 "SELECT count(*) FILTER (WHERE source = %(source)s) < %(slots)s "
                 "AND count(*) FILTER (WHERE host = %(host)s AND life = %(life)s) < %(host_slots)s "
                 "AND NOT (SELECT draining FROM host WHERE name = %(host)s) "
-                # The next task builds on what the last one committed.
-                "AND NOT EXISTS (SELECT 1 FROM bundle WHERE source = %(source)s) FROM task WHERE state = 'running'",
+                # The next task builds on what the last one committed, once that is where it came in.
+                "AND NOT EXISTS (SELECT 1 FROM bundle JOIN task AS ended USING (source, record) "
+                "JOIN host ON host.name = ended.intake WHERE source = %(source)s "
+                "AND ended.state IN ('completed', 'failed') AND host.heard_at > clock_timestamp() "
+                "- make_interval(secs => %(lease)s)) FROM task WHERE state = 'running'",
                 {
                     "source": self._source,
                     "host": self._host,
                     "life": life,
                     "slots": slots,
                     "host_slots": host_slots,
+                    "lease": LEASE_S,
                 },
             )
             ((free,),) = cursor.fetchall()
         return bool(free)
+
+    def is_draining(self) -> bool:
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT draining FROM host WHERE name = %s", [self._host])
+            row = cursor.fetchone()
+        return row is not None and bool(row[0])
 
     def bring_in(self, name: TaskId, document: bytes, journal: Journal | None, free_record: TaskId) -> None:
         """Let a task of this host's folder wait; one that a person tries again waits anew. Idempotent.
@@ -208,10 +222,6 @@ class SourceRows:
             )
             row = cursor.fetchone()
         return None if row is None or row[0] is None else bytes(row[0])
-
-    def forget_bundle(self, record: TaskId) -> None:
-        with self._database.transaction() as cursor:
-            cursor.execute("DELETE FROM bundle WHERE source = %s AND record = %s", [self._source, record])
 
     def cancel(self, names: Sequence[TaskId]) -> None:
         """Those of them that wait or run, of this host's folder."""

@@ -11,6 +11,8 @@ import pytest
 from task_queue.domain.model import Outcome, OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
+from task_queue.fleet.roster import set_draining
+from task_queue.fleet.rows import SourceRows
 from tests.fleet.inner_host import InnerHost
 
 TASK = TaskId("task-a")
@@ -118,3 +120,42 @@ def test_a_text_that_is_changed_while_it_runs_elsewhere_is_kept(pair: Pair) -> N
     assert front.state_of(TASK) is TaskState.COMPLETED
     assert (front.layout.ended(TaskState.COMPLETED) / "task-a.md").read_text() == "# Do it"
     assert [file.read_text() for file in front.layout.pending.glob("edited-*.md")] == ["# Newer"]
+
+
+def test_commits_on_their_way_hold_the_source_only_while_they_can_arrive(
+    pair: Pair, database: Database
+) -> None:
+    """Not those of a host that was fenced, and not those for one that is away."""
+    back = pair.back
+    rows = SourceRows(database, "app", "back")
+
+    def is_free() -> bool:
+        return rows.is_free(back.membership.life().life, slots=1, host_slots=4)
+
+    rows.keep_bundle(TASK, b"commits")
+    while_it_waits = is_free()
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE task SET state = 'completed', result = '{}', revision = revision + 1")
+    once_it_has_ended = is_free()
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE host SET heard_at = clock_timestamp() - interval '1 minute' WHERE name = 'front'"
+        )
+    while_front_is_away = is_free()
+    with database.transaction() as cursor:
+        cursor.execute("DELETE FROM task")
+
+    assert (while_it_waits, once_it_has_ended, while_front_is_away) == (True, False, True)
+
+
+def test_a_host_that_is_drained_ends_nothing_that_waits(pair: Pair, database: Database) -> None:
+    """It would have to claim it; the source does not turn in a circle over that."""
+    front, back = pair
+    front.engine.requests.request_cancel(TASK)
+    for host in pair:
+        set_draining(database, host.name, draining=True)
+    surveys = [host.engine.survey() for host in pair]
+    set_draining(database, "back", draining=False)
+
+    assert [each.cancelled for each in surveys] == [(), ()]
+    assert back.engine.survey().cancelled == (TASK,)
