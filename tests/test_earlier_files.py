@@ -49,7 +49,7 @@ def test_a_result_is_written_as_it_always_was() -> None:
     data = (BEFORE / "result-failed.json").read_bytes()
 
     # Since then a result also says what needs a person, what failed before the task began, how it landed, what
-    # changed, and what each attempt used.
+    # changed, what each attempt used, and which rounds failed.
     of_attempts = b',\n   "model_usage": {},\n   "session_model_usage": {}'
     since = (
         encode(decode(Result, data))
@@ -58,7 +58,7 @@ def test_a_result_is_written_as_it_always_was() -> None:
     )
     newer = b' "attention": [],\n "baseline": null,\n "landing": null,\n'
     newer += b' "subjects": [],\n "stat": "",\n "files": [],\n "file_count": 0,\n "uncommitted": [],\n'
-    newer += b' "task_type": null,\n "executor": null,\n "waited_ms": null,\n'
+    newer += b' "task_type": null,\n "executor": null,\n "waited_ms": null,\n "failed_rounds": [],\n'
     assert since.replace(newer, b"", 1) == data
 
 
@@ -96,6 +96,7 @@ def test_an_outcome_keeps_what_the_work_came_to() -> None:
         "baseline": None,
         "landing": None,
         "changes_expected": True,
+        "failed_rounds": [],
     }
     assert {key: product_now.pop(key) for key in newer} == newer
     delivery = json.loads(data)["work"]["delivery"]

@@ -18,6 +18,7 @@ from task_queue.domain.document.naming import key_of
 from task_queue.domain.errors import GitError, TaskQueueError
 from task_queue.domain.task import TaskId
 from task_queue.git.guarding import guarded
+from task_queue.git.kept_set_ups import KeptSetUp, KeptSetUps
 from task_queue.git.program import Git
 from task_queue.git.put_away import put_away_from
 from task_queue.git.removal import KeptCheckout, kept_checkouts, remove
@@ -41,11 +42,28 @@ class WorktreeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SetUpLine:
+    """What set-up commands made once, and later checkouts get copies of."""
+
+    source: str
+    commands: tuple[str, ...]
+    commit: str
+    made_at: datetime
+    last_used: datetime
+    size_bytes: int
+    path: Path
+    not_kept: str | None
+    """Why nothing is kept of it; None: it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """What a pruning removed, or would remove, and what it kept."""
 
     removed: tuple[WorktreeLine, ...]
     kept: tuple[WorktreeLine, ...]
+    set_ups: tuple[SetUpLine, ...] = ()
+    """Removed, too: the next checkout runs the commands again."""
 
 
 def worktrees(installation: Installation, source_id: str | None = None) -> tuple[WorktreeLine, ...]:
@@ -55,6 +73,28 @@ def worktrees(installation: Installation, source_id: str | None = None) -> tuple
         _line(sources, source.id, kept)
         for source in installation.sources(source_id)
         for kept in _kept_in(installation, source)
+    )
+
+
+def kept_set_ups(installation: Installation, source_id: str | None = None) -> tuple[SetUpLine, ...]:
+    """What set-up made and is kept, by source, the newest first. Raises TaskQueueError for an unknown source."""
+    found: list[SetUpLine] = []
+    for source in installation.sources(source_id):
+        store = KeptSetUps(installation.locations.set_ups / source.id)
+        found += [_set_up_line(store, source.id, kept) for kept in store.all()]
+    return tuple(found)
+
+
+def _set_up_line(store: KeptSetUps, source: str, kept: KeptSetUp) -> SetUpLine:
+    return SetUpLine(
+        source,
+        kept.commands,
+        kept.commit,
+        kept.made_at,
+        store.used_at(kept),
+        kept.size_bytes,
+        store.files_of(kept),
+        kept.refused or None,
     )
 
 
@@ -87,9 +127,15 @@ def prune(installation: Installation, *, source_id: str | None = None, dry_run: 
             why = checkout.why_kept or _why_not_removed(checkout, trusted, dry_run)
             line = _line(sources, source.id, checkout, why)
             (removed if line.why_kept is None else kept).append(line)
-    if removed and not dry_run:
+    set_ups = kept_set_ups(installation, source_id)
+    if not dry_run:
+        for source in installation.sources(source_id):
+            store = KeptSetUps(installation.locations.set_ups / source.id)
+            for set_up in tuple(store.all()):
+                store.remove(set_up)
+    if (removed or set_ups) and not dry_run:
         record_action(installation, "worktrees prune")
-    return Pruned(tuple(removed), tuple(kept))
+    return Pruned(tuple(removed), tuple(kept), set_ups)
 
 
 def _why_not_removed(checkout: KeptCheckout, trusted: Path, dry_run: bool) -> str | None:

@@ -11,7 +11,7 @@ from task_queue.app import worktrees as app
 from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.spelling import size, span
-from task_queue.app.worktrees import WorktreeLine
+from task_queue.app.worktrees import SetUpLine, WorktreeLine
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.groups import CommandGroup
@@ -20,6 +20,9 @@ from task_queue.cli.session import as_json_option, pass_installation, source_opt
 
 _SCHEMA_VERSION = 1
 _HEAD = ("TASK", "SOURCE", "STATE", "BRANCH", "SIZE", "UNUSED FOR", "PATH", "KEPT BECAUSE")
+
+
+_SET_UP_HEAD = ("SOURCE", "MADE OF", "AGE", "UNUSED FOR", "SIZE", "PATH, OR WHY NOT KEPT", "SET-UP")
 
 
 @click.group(cls=CommandGroup)
@@ -32,14 +35,19 @@ def worktrees() -> None:
 @as_json_option
 @pass_installation
 def list_worktrees(installation: Installation, *, source_id: str | None, as_json: bool) -> None:
-    """Each checkout: task, source, state, branch, size, age, path, and why it is kept."""
+    """Each checkout: task, source, state, branch, size, age, path, and why it is kept; what set-up made."""
     lines = app.worktrees(installation, source_id)
+    set_ups = app.kept_set_ups(installation, source_id)
     if as_json:
-        render.say_json({"worktrees": lines, "schema_version": _SCHEMA_VERSION})
-    elif lines:
+        render.say_json({"worktrees": lines, "set_ups": set_ups, "schema_version": _SCHEMA_VERSION})
+        return
+    if lines:
         _show(lines, installation.now())
     else:
         render.say("No checkout is kept.")
+    if set_ups:
+        render.say()
+        _show_set_ups(set_ups, installation.now())
 
 
 @worktrees.command("open")
@@ -56,18 +64,42 @@ def open_worktree(installation: Installation, *, task: str) -> None:
 @as_json_option
 @pass_installation
 def prune(installation: Installation, *, source_id: str | None, dry_run: bool, as_json: bool) -> None:
-    """Remove each checkout whose work is safe on a branch or a ref; say what was kept, and why."""
+    """Remove what set-up made, and each checkout whose work is safe; say what was kept, and why."""
     pruned = app.prune(installation, source_id=source_id, dry_run=dry_run)
     if as_json:
-        answer = {"removed": pruned.removed, "kept": pruned.kept, "dry_run": dry_run}
+        answer = {
+            "removed": pruned.removed,
+            "kept": pruned.kept,
+            "set_ups": pruned.set_ups,
+            "dry_run": dry_run,
+        }
         render.say_json({**answer, "schema_version": _SCHEMA_VERSION})
         return
     for line in pruned.removed:
         render.say(f"{'would remove' if dry_run else 'removed'} {line.task_id}: {size(line.size_bytes)}")
+    for set_up in pruned.set_ups:
+        did = "would remove" if dry_run else "removed"
+        render.say(f"{did} what set-up made for {set_up.source}: {size(set_up.size_bytes)}")
     for line in pruned.kept:
         render.say(f"kept {line.task_id}: {line.why_kept}")
-    if not pruned.removed and not pruned.kept:
+    if not pruned.removed and not pruned.kept and not pruned.set_ups:
         render.say("No checkout is kept.")
+
+
+def _show_set_ups(lines: Iterable[SetUpLine], now: datetime) -> None:
+    rows = [
+        (
+            line.source,
+            line.commit[:12],
+            span((now - line.made_at).total_seconds()),
+            span((now - line.last_used).total_seconds()),
+            size(line.size_bytes),
+            line.not_kept or str(line.path),
+            "; ".join(line.commands),
+        )
+        for line in lines
+    ]
+    render.show(table(rows, head=_SET_UP_HEAD))
 
 
 def _show(lines: Iterable[WorktreeLine], now: datetime) -> None:

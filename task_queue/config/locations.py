@@ -64,6 +64,11 @@ class Locations:
         return self.state_dir / "git"
 
     @property
+    def set_ups(self) -> Path:
+        """What set-up made, a folder for each source (``git.kept_set_ups``); may be deleted."""
+        return self.state_dir / "set-ups"
+
+    @property
     def private(self) -> tuple[Path, ...]:
         """What no agent may touch. The configuration's folder only if it is ours: ``--config`` may name any file."""
         folder = self.config.parent

@@ -57,6 +57,8 @@ class Source(Section):
     """Instead of ``limits.max_pending``."""
     setup: tuple[str, ...] = ()
     """Commands that make a fresh working tree ready, e.g. install dependencies."""
+    setup_reads: tuple[str, ...] | None = None
+    """Patterns of all files that decide what ``setup`` makes; None: as far as the commands are known."""
     paused: bool = False
     windows: Spans = ()
     """Hours in which it starts tasks: see ``domain.hours``."""

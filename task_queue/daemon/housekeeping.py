@@ -23,7 +23,9 @@ from task_queue.domain.document.layers import Layers
 from task_queue.domain.document.naming import key_of_copy
 from task_queue.domain.errors import GitError
 from task_queue.git.folder_files import first_looks_in
+from task_queue.git.kept_set_ups import KeptSetUps
 from task_queue.git.merged_branches import MergedBranches
+from task_queue.git.scratch_checkout import discard_unused_places
 from task_queue.git.tidying import repositories_in, tidy
 from task_queue.platform import temporary
 from task_queue.platform.wakeup import Wakeup
@@ -93,7 +95,21 @@ class Housekeeping:
             except (GitError, OSError, ValueError) as error:
                 log.warning("working trees not looked through source=%s error=%s", source.id, error)
 
+        self._remove_set_ups(config)
         self._prune(config)
+
+    def _remove_set_ups(self, config: Config) -> None:
+        """What set-up made, beyond the limits or of a source that is no longer there."""
+        keep, folder = config.git.keep, self._locations.set_ups
+        served = {source.id for source in config.sources}
+        try:
+            for each in list(folder.iterdir()) if folder.is_dir() else ():
+                period = keep.period if each.name in served else timedelta(0)
+                store = KeptSetUps(each)
+                for old in store.prune(period=period, size_bytes=keep.size_bytes, now=self._clock.now()):
+                    log.info("kept set-up removed source=%s commit=%s", each.name, old.commit)
+        except OSError as error:
+            log.warning("kept set-ups not looked through error=%s", error)
 
     def _prune(self, config: Config) -> None:
         """What is beyond ``retention``, in every source and in the event log."""
@@ -153,6 +169,7 @@ class Housekeeping:
 
     def _tidy(self, source: Source, config: Config) -> None:
         folder = self._locations.worktrees / source.id
+        discard_unused_places(folder)
         environment = agent_environment(config.agent, os.environ)
         for git in repositories_in(folder, environment, trusted=self._locations.trusted_programs):
             tidied = tidy(

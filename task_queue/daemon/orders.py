@@ -209,6 +209,9 @@ class ConfiguredOrders:
                 judges=self.config.git.judges,
                 trusted=self._trusted_programs,
                 rules=self.config.git.rules,
+                set_up_reads=self.source.setup_reads,
+                set_ups=self.private[-1] / "set-ups" / self.source.id,
+                network_ports=self.private[-1].parent / "network-ports.json",
             ),
             steps={attempt.number: attempt.steps for attempt in earlier if attempt.steps},
             interruption=f"{last.outcome} at {last.ended_at:%Y-%m-%d %H:%M %z}: {last.reason}"

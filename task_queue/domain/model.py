@@ -108,6 +108,8 @@ class WorkProduct:
     """
     verification: tuple[dict[str, Any], ...] = ()
     """Records of the last round's commands."""
+    failed_rounds: tuple[dict[str, Any], ...] = ()
+    """Rounds before it in which a command failed: ``round``, and ``checks``, the records of these commands."""
     baseline: dict[str, Any] | None = None
     """Of the commit that the work began on, where a check failed: ``domain.work.baseline.Baseline``."""
     changed_judges: tuple[str, ...] = ()

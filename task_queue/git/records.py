@@ -30,6 +30,8 @@ class CheckoutRecord:
 
     confined: bool = False
     """Its agent was sandboxed, and so is what git starts there."""
+    included: tuple[str, ...] | None = None
+    """Ignored files that came from the owner's checkout (``worktree_include``); None before they were copied."""
 
     @property
     def is_scratch(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Callable, Collection, Generator
@@ -16,10 +17,12 @@ from task_queue.git.records import CheckoutRecord, checkouts_in, forget, record_
 from task_queue.git.repository import commit_of
 from task_queue.git.worktree import CHECKOUT_TIMEOUT_S, is_empty, listed
 from task_queue.platform import durable
+from task_queue.platform.lockfile import FileLock
 
 Unfinished = Callable[[], Collection[str]]
 """Names of the checkouts of tasks that run or will run again, as it is when it is asked."""
 
+_FIXED_PLACES = ".verify"
 _OF_AN_EARLIER_RELEASE = "task-queue: goes when its task is done with it"
 """The lock on such a checkout when it was a working tree of the owner's repository."""
 
@@ -104,6 +107,43 @@ def restorable_checkout(git: Git, commit: str, *, directory: Path) -> Generator[
         )
     finally:
         _discard(directory)
+
+
+@contextmanager
+def fixed_place(folder: Path) -> Generator[Path, None, None]:
+    """The first place below *folder* that no other process uses now, for a checkout whose path stays the same.
+
+    What commands make may hold its own path. Raises GitError.
+    """
+    places = Path(os.path.realpath(folder)) / _FIXED_PLACES
+    try:
+        durable.make_directory(places)
+        lock = next(lock for number in itertools.count(1) if (lock := _taken(places / f".{number}.lock")))
+    except OSError as error:
+        raise GitError(f"{places}: {error.strerror}", hint="make room, or the folder writable") from error
+    try:
+        yield places / lock.path.stem.removeprefix(".")
+    finally:
+        lock.release()
+
+
+def _taken(path: Path) -> FileLock | None:
+    lock = FileLock(path)
+    if lock.take(within_s=0):
+        return lock
+    lock.release()
+    return None
+
+
+def discard_unused_places(folder: Path) -> None:
+    """Remove the checkouts in fixed places below *folder* that the killed left. Raises GitError, OSError."""
+    for directory in tuple(checkouts_in(folder / _FIXED_PLACES)):
+        lock = _taken(directory.with_name(f".{directory.name}.lock"))
+        if lock is not None:
+            try:
+                _discard(directory)
+            finally:
+                lock.release()
 
 
 def discard_forgotten(git: Git, folder: Path, *, unfinished: Unfinished) -> None:

@@ -92,6 +92,12 @@ class GitSetup:
     """The folder of what the owners of repositories let git start (``git.guarding``); None: nothing is compared."""
     rules: CommitRules = field(default_factory=CommitRules)
     """What no commit should hold."""
+    set_up_reads: tuple[str, ...] | None = None
+    """Patterns of the files that decide what *setup* makes, as the owner says; None: nothing is said."""
+    set_ups: Path | None = None
+    """The folder of what set-up made for the source, for later checkouts; None: nothing is kept."""
+    network_ports: Path | None = None
+    """The register of the ports of all checkouts; None: they get none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from task_queue.domain.work.verification import Check
 from task_queue.git.scratch_checkout import ScratchCheckout, restorable_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout, named
-from task_queue.runner.checks import Checks, CommandPlace, set_up_of
+from task_queue.runner.checks import Checks
+from task_queue.runner.ready import CommandPlace
 from task_queue.runner.verification import COMMAND_TIMEOUT_S
 
 _SHOWN_BYTES = 16_000
@@ -77,10 +78,15 @@ class AuditBench:
             if self.broken is not None:
                 return BenchAnswer(self.broken, ran=False)
             ends_at = min(self._ends_at, time.monotonic() + COMMAND_TIMEOUT_S)
-            failed = self._set_up(ends_at)
+            try:
+                failed = self._set_up(ends_at)
+            except GitError as error:
+                return BenchAnswer(
+                    f"the checkout could not be set up, so nothing was run: {error}", ran=False
+                )
             if failed is not None:
                 return BenchAnswer(f"set-up failed, so nothing was run: {_account(failed)}", ran=False)
-            (check,) = self._run((command,), "audit", ends_at)
+            (check,) = self._run(command, ends_at)
             self._runs.append(check)
             return BenchAnswer("\n\n".join([_account(check), *self._put_back()]))
 
@@ -105,21 +111,31 @@ class AuditBench:
         """Once, before the first command; the command that failed, if one does."""
         if self._is_set_up:
             return None
-        checks = self._run(set_up_of(self._checkout), "setup", ends_at)
+        checks = self._checks.set_up_beside(
+            self._checkout,
+            self._scratch.commit,
+            self._place,
+            self._transcript,
+            within_s=ends_at - time.monotonic(),
+        )
         failed = next((check for check in checks if not check.passed), None)
         self._is_set_up = failed is None
         return failed
 
-    def _run(self, commands: tuple[str, ...], purpose: str, ends_at: float) -> tuple[Check, ...]:
+    def _run(self, command: str, ends_at: float) -> tuple[Check, ...]:
         return self._checks.run_in(
-            commands,
+            (command,),
             self._checkout,
-            CommandPlace(self._scratch.directory, self.directory),
+            self._place,
             self._transcript,
-            purpose=purpose,
+            purpose="audit",
             within_s=ends_at - time.monotonic(),
             tail_bytes=_SHOWN_BYTES,
         )
+
+    @property
+    def _place(self) -> CommandPlace:
+        return CommandPlace(self._scratch.directory, self.directory)
 
     def _put_back(self) -> list[str]:
         try:

@@ -59,6 +59,8 @@ class Checkout:
     began_at: str | None = None
     """The commit that the task began on, where it is looked at again without its checkpoint."""
     files: FolderFiles | None = None
+    included: frozenset[str] = frozenset()
+    """Ignored files that are copies of the owner's, by their path in the repository."""
 
     @property
     def owner(self) -> Git | None:
@@ -130,7 +132,7 @@ class Checkout:
         if self.git is None or self.repository is None:
             return frozenset()
         there = self.git.at(self.repository.root)
-        found = set_apart(there, self.repository.git_dir, dirty_paths(there))
+        found = set_apart(there, self.repository.git_dir, dirty_paths(there)) | self.included
         below = self.directory.resolve().relative_to(self.repository.root.resolve()).as_posix()
         prefix = "" if below == "." else f"{below}/"
         return frozenset(path.removeprefix(prefix) for path in found if path.startswith(prefix))

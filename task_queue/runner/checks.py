@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 
 from task_queue.domain.attempt.current_phase import CHECK, CHECK_STARTED
 from task_queue.domain.model import Outcome, OutcomeKind
@@ -22,6 +21,7 @@ from task_queue.git.scratch_checkout import scratch_checkout
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import Checkout
 from task_queue.runner.confinement import sandbox_for_commands
+from task_queue.runner.ready import CommandPlace, Readiness, SetUpFailedError, set_up_of
 from task_queue.runner.verification import OVERALL_TIMEOUT_S, TAIL_BYTES, Verification, hashes_of
 
 
@@ -31,6 +31,8 @@ class Checks:
     def __init__(self) -> None:
         self._verification = Verification()
         self._proven: set[str] = set()
+        self.notes: list[str] = []
+        """What a person should know of the set-up."""
 
     def stop(self) -> None:
         """End the command that runs; safe from a signal handler."""
@@ -41,14 +43,17 @@ class Checks:
 
         What they make is the work of no agent.
         """
-        commands = set_up_of(checkout)
+        commands, ends_at = set_up_of(checkout), time.monotonic() + within_s
         with checkout.making() if commands else nullcontext():
-            place = (
-                replace(_place_of(checkout), is_owners=_is_owners(checkout))
-                if commands
-                else _place_of(checkout)
-            )
-            checks = self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
+            place = _place_of(checkout)
+            try:
+                if commands:
+                    place = replace(place, is_owners=_is_owners(checkout))
+                    commands = self._left_to_run(checkout, transcript, within_s)
+                left_s = ends_at - time.monotonic()
+                checks = self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=left_s)
+            except SetUpFailedError as failed:
+                checks = failed.checks
         checkout.hide_made()
         for check in checks:
             if not check.passed:
@@ -205,17 +210,47 @@ class Checks:
         self, checkout: Checkout, commit: str, transcript: Transcript, within_s: float
     ) -> tuple[Check, ...]:
         """In a fresh checkout of *commit*: the set-up commands where one of them fails, else the task's."""
-        with _fresh(checkout, commit) as place:
-            ends_at = time.monotonic() + within_s
-            made_ready = self.run_in(
-                set_up_of(checkout), checkout, place, transcript, purpose="setup", within_s=within_s
-            )
+        ends_at = time.monotonic() + within_s
+        ready = self._readiness(checkout, transcript, within_s)
+        with ready.for_verification(commit) as (place, set_up):
+            left_s = ends_at - time.monotonic()
+            made_ready = self.run_in(set_up, checkout, place, transcript, purpose="setup", within_s=left_s)
             failed = tuple(check for check in made_ready if not check.passed)
             left_s = ends_at - time.monotonic()
             verify = checkout.order.settings.verify
             return failed or self.run_in(
                 verify, checkout, place, transcript, purpose="verify", within_s=left_s
             )
+
+    def _left_to_run(self, checkout: Checkout, transcript: Transcript, within_s: float) -> tuple[str, ...]:
+        """The set-up commands without those whose work a new checkout has got from what was kept."""
+        kept, repository = checkout.checkpoint, checkout.repository
+        if not checkout.is_new or kept is None or kept.base is None or repository is None:
+            return set_up_of(checkout)
+        return self._readiness(checkout, transcript, within_s).commands_left(kept.base, repository.root)
+
+    def set_up_beside(
+        self, checkout: Checkout, commit: str, place: CommandPlace, transcript: Transcript, *, within_s: float
+    ) -> tuple[Check, ...]:
+        """Make the new checkout of *commit* in *place* ready, as that of a verification is. Raises GitError."""
+        ends_at = time.monotonic() + within_s
+        try:
+            commands = self._readiness(checkout, transcript, within_s).with_owners_files(commit, place.root)
+        except SetUpFailedError:  # what the task made may be what mends it
+            commands = set_up_of(checkout)
+        left_s = ends_at - time.monotonic()
+        return self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=left_s)
+
+    def _readiness(self, checkout: Checkout, transcript: Transcript, within_s: float) -> Readiness:
+        def run(commands: Sequence[str], place: CommandPlace) -> tuple[Check, ...]:
+            return self.run_in(commands, checkout, place, transcript, purpose="setup", within_s=within_s)
+
+        def say(note: str) -> None:
+            transcript.write("note", note)
+            if note not in self.notes:
+                self.notes.append(note)
+
+        return Readiness(checkout, run, say)
 
     def run_in(
         self,
@@ -251,18 +286,6 @@ class Checks:
         return checks
 
 
-@dataclass(frozen=True, slots=True)
-class CommandPlace:
-    """Where commands run."""
-
-    root: Path
-    """Of the checkout; the workspace itself for a task in place."""
-    directory: Path
-    """The folder that the workspace is there."""
-    is_owners: bool = False
-    """No agent wrote what is in it."""
-
-
 def _place_of(checkout: Checkout) -> CommandPlace:
     root = checkout.repository.root if checkout.branch and checkout.repository else checkout.directory
     return CommandPlace(root, checkout.directory)
@@ -292,11 +315,6 @@ def _findings(failed: Iterable[Check]) -> str:
 
 def _hash_of_set_up(checkout: Checkout) -> str:
     return sha256("\0".join(set_up_of(checkout)).encode()).hexdigest()[:16]
-
-
-def set_up_of(checkout: Checkout) -> tuple[str, ...]:
-    """What makes a fresh tree ready; the workspace itself is its owner's to set up."""
-    return checkout.order.git.setup if checkout.branch else ()
 
 
 def _patterns(order: Order) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, git_of, outc
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch, left_unproven
-from task_queue.runner.opening import open_checkout
+from task_queue.runner.opening import open_checkout, with_port
 from task_queue.runner.tidying import remove_unchanged, tidy_worktrees
 from task_queue.runner.work_product import product_of
 
@@ -69,6 +69,7 @@ class CheckedCommand:
 
     def _in_place(self, order: Order, transcript: Transcript) -> tuple[Outcome, Work]:
         """Nothing is committed for it; what it changed of the repository besides its files is said."""
+        order = with_port(order, order.workspace)
         with guarding(git_of(order), order.git.trusted) as git:
             watch, files = _watch_in_place(git, order), _files_without_git(git, order)
             outcome, work = self._without_git(order, transcript)
@@ -144,7 +145,7 @@ class CheckedCommand:
             steps,
             left=left,
             watch=watch,
-            notes=notes,
+            notes=(*notes, *self._checks.notes),
             prompts={},
             cost_by_phase={},
             seconds_by_phase={},

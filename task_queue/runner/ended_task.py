@@ -27,6 +27,7 @@ from task_queue.ports.executor import Order
 from task_queue.runner.checkout import Checkout, git_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.confinement import sandboxed_git
+from task_queue.runner.opening import with_port
 
 WITHIN_S = 7200.0
 LANDING_LOCK = ".landing"
@@ -107,6 +108,7 @@ class EndedTask:
         own = (
             facts(seen_by_queue(git.at(owner.root), folder.resolve())) if (folder / ".git").is_dir() else None
         )
+        order = with_port(order, folder if own else order.git.worktrees)
         return Checkout(
             replace(order, workspace=folder / below) if own else order,
             git=seen_by_queue(git.at(owner.root), folder.resolve()) if own else git,

@@ -37,6 +37,7 @@ from task_queue.runner.checks import Checks
 from task_queue.runner.confinement import sandboxed_git
 from task_queue.runner.ended_task import LANDING_LOCK, LOOK_AGAIN_S, WITHIN_S, NoTranscript, answered
 from task_queue.runner.landing import held_back, land_branch, left_unproven
+from task_queue.runner.opening import with_port
 
 
 class GaveUpError(TaskQueueError):
@@ -118,7 +119,7 @@ class Finishing:
         if owner is None or owner.bare:
             raise GitError(f"{order.workspace} is not in a git repository with files")
         return Checkout(
-            order,
+            with_port(order, order.git.worktrees),
             git=git,
             repository=owner,
             target=owner.branch,

@@ -28,13 +28,16 @@ from task_queue.git.leftovers import earlier_work_of
 from task_queue.git.made import begin_making, end_making, finish_cut_off
 from task_queue.git.program import Git
 from task_queue.git.put_away import begin_again, bring_back, forget_put_away, put_away_from
+from task_queue.git.records import record_of, remember
 from task_queue.git.removal import give_up
 from task_queue.git.repository import Repository, commit_of, facts, merge_base
 from task_queue.git.signing import require_signing
 from task_queue.git.starting_point import demand_all, starting_point
 from task_queue.git.worktree import create, is_empty
+from task_queue.git.worktree_include import NAME, include_ignored
+from task_queue.platform.network_ports import PORT_VARIABLE, port_for
 from task_queue.ports.executor import Order
-from task_queue.runner.checkout import Checkout, git_of
+from task_queue.runner.checkout import Checkout, git_of, named
 from task_queue.runner.confinement import sandboxed_git
 
 
@@ -45,7 +48,9 @@ def open_checkout(order: Order, *, prepared: Prepared | None = None, since: str 
     """
     git = begin_guarding(git_of(order), order.git.trusted)
     try:
-        return _opened(order, sandboxed_git(git, order), prepared, since=since)
+        checkout = _with_included(_opened(order, sandboxed_git(git, order), prepared, since=since))
+        place = checkout.repository.root if checkout.repository and checkout.branch else checkout.directory
+        return replace(checkout, order=with_port(checkout.order, place))
     except BaseException:
         with contextlib.suppress(GitError):
             end_guarding(git)  # no agent will be at work there
@@ -106,6 +111,38 @@ def _opened(order: Order, git: Git, prepared: Prepared | None, *, since: str) ->
     if order.settings.isolation is Isolation.WORKTREE and branch is None:
         notes.append("the repository has no commit yet, so the task worked in place")
     return Checkout(order, git, repository, kept, branch, target, main, tuple(notes), is_new)
+
+
+def with_port(order: Order, place: Path) -> Order:
+    """*order* with the port of the checkout, or the workspace, in *place*, for all that runs there."""
+    register = order.git.network_ports
+    port = port_for(place, register) if register is not None else None
+    return order if port is None else replace(order, env={**order.env, PORT_VARIABLE: str(port)})
+
+
+def _with_included(checkout: Checkout) -> Checkout:
+    """*checkout* with copies of the owner's ignored files that ``.worktreeinclude`` names; no commit takes them."""
+    owner, repository = checkout.owner, checkout.repository
+    if checkout.git is None or repository is None or owner is None or checkout.branch is None:
+        return checkout
+    order, notes, record = checkout.order, list(checkout.notes), record_of(repository.root)
+    if record is None:
+        return checkout
+    included = record.included
+    if included is None:
+        there = checkout.git.at(repository.root)
+        found = include_ignored(owner, repository.root, there=there, closed=order.queue_dirs)
+        included = found.there
+        remember(repository.root, replace(record, included=included))
+        notes += [f"copied from your checkout, as {NAME} says: {named(included)}"] if included else []
+        notes += [f"not copied from your checkout: {named(found.left)}"] if found.left else []
+    rules = replace(order.git.rules, included=included)
+    return replace(
+        checkout,
+        order=replace(order, git=replace(order.git, rules=rules)),
+        notes=tuple(notes),
+        included=frozenset(included),
+    )
 
 
 def _set_apart_what_came_with_it(git: Git, repository: Repository, task_id: TaskId) -> None:

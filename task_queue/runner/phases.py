@@ -112,7 +112,7 @@ class WorkflowExecutor:
             left=run.left,
             watch=run.watch,
             changes_expected=changes_expected(order.settings, allow_only=order.agent.allow_only),
-            notes=run.notes,
+            notes=(*run.notes, *self._checks.notes),
             prompts=run.prompts.hashes,
             cost_by_phase=run.costs,
             seconds_by_phase=run.seconds,

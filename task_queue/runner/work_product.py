@@ -18,6 +18,7 @@ from task_queue.domain.work.workflow import (
     Verified,
     base_of,
     baseline_in,
+    failed_rounds,
 )
 from task_queue.git.changes import Changes
 from task_queue.git.owner_watch import OwnerWatch
@@ -58,6 +59,7 @@ def product_of(
         landed=landed.said if landed else None,
         landing=_landing(checkout, committed, landed),
         verification=verified.records if verified else (),
+        failed_rounds=failed_rounds(steps),
         baseline=baseline_in(steps),
         changed_judges=verified.changed_judges if verified else (),
         audit=_audit(steps),

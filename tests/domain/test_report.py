@@ -313,3 +313,61 @@ def _without_code(line: str) -> str:
     import re
 
     return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", line)
+
+
+def test_rounds_that_were_sent_back_are_named() -> None:
+    """With the last line of what failed there; what passed at last follows."""
+    failed = {
+        "command": "pytest -q",
+        "exit_code": 1,
+        "duration_ms": 5,
+        "tail": f"{EVIL}\n1 failed, 2 passed\n",
+    }
+    passed = {"command": "pytest -q", "exit_code": 0, "duration_ms": 5, "tail": "3 passed\n"}
+    report = report_of(
+        a_result(verification=(passed,), failed_rounds=({"round": 1, "checks": [failed]},)),
+        title="Add it",
+        asked="Please.",
+    )
+
+    assert "- in round 1: FAILED, failed with exit code 1: `pytest -q`: `1 failed, 2 passed`" in report
+    assert report.index("in round 1") < report.index("- passed: `pytest -q`")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"command": "rm -r build\nmake", "description": "Build"}, "```text\nrm -r build\nmake\n```"),
+        ({"command": "x" * 5000, "timeout": 5}, "x" * 5000),
+        ({"file_path": "/etc/a", "content": EVIL}, '"file_path": "/etc/a"'),
+    ],
+)
+def test_a_denied_call_is_shown_as_it_was(given: dict[str, Any], shown: str) -> None:
+    """A line for a list leaves out most of it."""
+    denial = {"tool_name": "Bash", "tool_input": given}
+    report = report_of(a_result(permission_denials=(denial,)), title="Add it", asked="Please.")
+
+    assert shown in report
+    assert "\n# Injected" not in report.replace("\\n# Injected", "")
+
+
+def test_a_short_call_is_one_line() -> None:
+    denial = {"tool_name": "Bash", "tool_input": {"command": "git push", "description": "Push"}}
+    report = report_of(a_result(permission_denials=(denial,)), title="Add it", asked="Please.")
+
+    assert "## Denied to the agent\n\n- `Bash git push; no rule would let it pass`\n\n## " in report
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("Fix it", "asked for in 2 words."),
+        ("Fix a.py and b.py", "asked for in 4 words; the text names every file."),
+        ("Fix a.py", "asked for in 2 words; the text does not name `b.py`."),
+    ],
+)
+def test_the_change_is_compared_with_what_was_asked(asked: str, said: str) -> None:
+    files = ({"path": "src/a.py", "added": 1, "deleted": 0}, {"path": "b.py", "added": 900, "deleted": 0})
+    product = {"stat": "2 files changed, 901 insertions(+)", "files": files, "file_count": 2}
+
+    assert f"901 insertions(+); {said}" in report_of(a_result(**product), title="Fix", asked=asked)

@@ -146,6 +146,7 @@ CONFIGURATION: dict[str, str] = {
     "task_source_directories[].windows": "[hours](schedules.md#hours) in which it starts tasks, such as `mon-fri 22:00-06:00`: a text or a list of them",
     "task_source_directories[].quiet": "hours in which it starts none, within its windows too",
     "task_source_directories[].setup": "commands that make a fresh working tree ready, such as installing",
+    "task_source_directories[].setup_reads": "patterns of all files that decide what `setup` makes, so that it need not run [again](guide/verify.md#set-up-that-is-not-run-twice); without it, as far as the commands are known",
     "task_source_directories[].paused": "nothing new starts, whatever `sources pause` and `resume` say",
     "defaults": "front-matter keys for every task",
     "agent.env": "variables for the agent's process, such as `ANTHROPIC_BASE_URL`; [secret](#secret-variables), unless the name is harmless",

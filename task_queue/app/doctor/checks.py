@@ -14,6 +14,7 @@ from task_queue.app.doctor.agents import denials, keys, project_settings, stray_
 from task_queue.app.doctor.check import DoctorCheck, DoctorView
 from task_queue.app.doctor.login import agent_cli
 from task_queue.app.doctor.notifications import notifications
+from task_queue.app.doctor.set_ups import set_ups
 from task_queue.app.installation import Installation
 from task_queue.app.schedules import schedules
 from task_queue.config import document, schema
@@ -54,6 +55,7 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
         yield from project_settings(installation.locations)
         yield from denials(config)
         yield from notifications(config, installation.locations)
+        yield from set_ups(installation)
         yield from _metrics(config)
         yield from _api(installation, config)
         yield from _for_workers(config)

@@ -24,6 +24,7 @@ KEYS = (
     "landing",
     *("subjects", "stat", "files", "file_count", "uncommitted"),
     *("task_type", "executor", "waited_ms"),
+    "failed_rounds",
     "schema_version",
 )
 """Of a result's file, in its order."""

@@ -6,6 +6,7 @@ fenced, so that no name, output or finding can become structure of the page, a l
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -19,13 +20,16 @@ from task_queue.domain.model import Attempt, OutcomeKind, Result, WorkProduct
 from task_queue.domain.permission.profiles import DeniedBy
 from task_queue.domain.permission.rules import call_of
 from task_queue.domain.work.audit import CheckRun, Finding, Verdict, Void, read_verdict
-from task_queue.domain.work.verification import Check
+from task_queue.domain.work.verification import check_of
 from task_queue.domain.work.whereabouts import where_work_is
 
 _MOST_LISTED = 100
 _MAX_QUOTED_CHARS = 20_000
 _MOST_EVIDENCE_CHARS = 2000
 _MOST_LINE_CHARS = 160
+_MOST_OTHERS = 10
+_ABOUT_A_CALL = frozenset({"description", "timeout", "run_in_background"})
+"""What a call of a tool says besides what it would do."""
 _LEAST_TOLD_USD = 0.005
 """Less than a cent would be shown as none."""
 _JUDGES = "Files that judge the work, changed by it"
@@ -38,12 +42,12 @@ def report_of(result: Result, *, title: str, asked: str) -> str:
         _head(result, title),
         _section("Look at this first", _bullets((*_needs(result), *_warnings(result)))),
         _section("What was asked", _quoted(asked)),
-        _section("What changed", "\n\n".join(_changes(product)) if _has_begun(result) else ""),
+        _section("What changed", "\n\n".join(_changes(product, asked)) if _has_begun(result) else ""),
         _section("Verification", _verification(result)),
         _section(_JUDGES, _bullets(map(code, product.changed_judges), total=len(product.changed_judges))),
         _section("Audit", _audit(product.audit or {})),
         _section("Time and cost", _costs(result)),
-        _section("Denied to the agent", _bullets(code(_denial(each)) for each in result.permission_denials)),
+        _section("Denied to the agent", "\n".join(map(_denied_call, result.permission_denials))),
         _section("The agent's own summary", _summary(result.output)),
         _section("Prompts", _bullets(_prompt(name, ran) for name, ran in product.prompts.items())),
         _section("Evidence", _bullets(escaped(each[:_MOST_EVIDENCE_CHARS]) for each in result.evidence)),
@@ -102,7 +106,7 @@ def _has_begun(result: Result) -> bool:
     return result.outcome is not OutcomeKind.REJECTED or result.product.workspace is not None
 
 
-def _changes(product: WorkProduct) -> Iterator[str]:
+def _changes(product: WorkProduct, asked: str) -> Iterator[str]:
     own = " (own working tree)" if product.isolation is Isolation.WORKTREE else ""
     where = f"In {code(product.workspace)}{own}." if product.workspace else "Where it worked is not recorded."
     lines = [where]
@@ -113,7 +117,7 @@ def _changes(product: WorkProduct) -> Iterator[str]:
         lines.append(f"Landing: {escaped(product.landed)}.")
     yield "\n".join(lines)
     if product.stat:
-        yield escaped(product.stat)
+        yield f"{escaped(product.stat)}{_against(asked, product)}"
     if product.files or product.file_count:
         yield _bullets(map(_file, product.files), total=max(product.file_count, len(product.files)))
     if product.commits:
@@ -123,6 +127,21 @@ def _changes(product: WorkProduct) -> Iterator[str]:
     for what, commands in (("See it", product.see), ("Keep it", product.keep), ("Undo it", product.undo)):
         if commands:
             yield f"{what}:\n\n" + _quoted("\n".join(commands), "sh")
+
+
+def _against(asked: str, product: WorkProduct) -> str:
+    """How the change compares with the text of the task: a small wish with a large change deserves a look."""
+    words = len(asked.split())
+    named = [str(each.get("path") or "") for each in product.files]
+    others = [path for path in named if path.rpartition("/")[2] not in asked]
+    text = f"; asked for in {words} word{'' if words == 1 else 's'}"
+    if not named or len(others) == len(named):
+        return f"{text}."
+    is_all = product.file_count <= len(named)
+    if not others:
+        return f"{text}; the text names every file." if is_all else f"{text}."
+    more = "" if is_all and len(others) <= _MOST_OTHERS else " and more"
+    return f"{text}; the text does not name {', '.join(map(code, others[:_MOST_OTHERS]))}{more}."
 
 
 def _file(record: Mapping[str, Any]) -> str:
@@ -148,8 +167,8 @@ def _verification(result: Result) -> str:
         if result.success:
             return "No commands were given that would prove the work."
         return "No command was run that would prove the work." if _has_begun(result) else ""
-    blocks: list[str] = list(_baseline(product.baseline or {}))
-    for check in map(_check, product.verification):
+    blocks: list[str] = [*_baseline(product.baseline or {}), *_failed_before(product)]
+    for check in map(check_of, product.verification):
         mark = "passed" if check.passed else f"FAILED, {escaped(check.verdict)}"
         took = _span(timedelta(milliseconds=check.duration_ms))
         said = _last_line(check.tail) if check.passed else ""
@@ -157,6 +176,15 @@ def _verification(result: Result) -> str:
         if not check.passed and check.tail.strip():
             blocks.append(_quoted(check.tail))
     return "\n\n".join(blocks)
+
+
+def _failed_before(product: WorkProduct) -> Iterator[str]:
+    """Rounds that were sent back to the implementer, before the one whose checks follow."""
+    for each in product.failed_rounds:
+        for check in map(check_of, each.get("checks", ())):
+            said = _last_line(check.tail)
+            line = f"- in round {int(each.get('round', 0))}: FAILED, {escaped(check.verdict)}: {code(check.command)}"
+            yield f"{line}: {code(said)}" if said else line
 
 
 def _last_line(tail: str) -> str:
@@ -171,19 +199,6 @@ def _baseline(found: Mapping[str, Any]) -> Iterator[str]:
         return
     where = f"{code(str(found.get('commit'))[:12])} of {code(found.get('target'))}"
     yield f"Failed already on {where}, before the work began: {', '.join(map(code, found['failed']))}."
-
-
-def _check(record: Mapping[str, Any]) -> Check:
-    exit_code = record.get("exit_code")
-    return Check(
-        command=str(record.get("command") or ""),
-        exit_code=exit_code if isinstance(exit_code, int) else None,
-        duration_ms=int(record.get("duration_ms") or 0),
-        tail=str(record.get("tail") or ""),
-        timed_out=bool(record.get("timed_out")),
-        not_found=bool(record.get("not_found")),
-        interrupted=bool(record.get("interrupted")),
-    )
 
 
 def _audit(audit: Mapping[str, Any]) -> str:
@@ -225,7 +240,7 @@ def _runs_of_auditor(record: Mapping[str, Any]) -> Iterator[str]:
     """What the queue ran for it; where that could be nothing, why."""
     if record.get("could_run", ()) is None:
         yield "it could only read: there was no checkout for it"
-    for check in map(_check, record.get("runs") or ()):
+    for check in map(check_of, record.get("runs") or ()):
         said = _last_line(check.tail)
         took = _span(timedelta(milliseconds=check.duration_ms))
         last = f": {code(said)}" if said else ""
@@ -288,6 +303,16 @@ def _denial(denial: Mapping[str, Any]) -> str:
     if denial.get("rule"):
         return f"{call}; would pass with allow: {denial['rule']}"
     return f"{call}; {denial.get('why_no_rule') or 'no rule would let it pass'}"
+
+
+def _denied_call(denial: Mapping[str, Any]) -> str:
+    """With all that was asked for, where the line leaves something out."""
+    line = f"- {code(_denial(denial))}"
+    given: Mapping[str, Any] = denial.get("tool_input") or {}
+    values = [value for name, value in given.items() if name not in _ABOUT_A_CALL]
+    exact = str(values[0]) if len(values) == 1 else json.dumps(dict(given), ensure_ascii=False, indent=1)
+    is_all_said = not values or call_of(denial) == f"{denial.get('tool_name')} {exact}"
+    return line if is_all_said else f"{line}\n\n{_quoted(exact)}\n"
 
 
 def _summary(text: str) -> str:

@@ -20,12 +20,16 @@ class CommitRules:
     """Patterns; one without a slash applies in every folder."""
     max_new_file_bytes: int = 2 * _MIB
     max_new_files: int = 100
+    included: tuple[str, ...] = ()
+    """Paths of files that came from the owner's checkout and that git does not track there."""
 
     def why_not(self, path: str, *, is_new: bool, size: int, content: Callable[[], bytes]) -> str | None:
         """Why the changed file at *path* stays out of a commit; None if it may be in one.
 
         *content* is asked only for a new file that is within the limit.
         """
+        if path in self.included:
+            return ".worktreeinclude copied it from your checkout"
         if self.names(path):
             return "git.never_commit names it"
         if is_new and size > self.max_new_file_bytes:
@@ -35,6 +39,9 @@ class CommitRules:
         return None
 
     def names(self, path: str) -> bool:
+        """Whether the path alone keeps it out."""
+        if path in self.included:
+            return True
         patterns = (pattern.lower() for pattern in self.never_commit)
         return is_judge(
             path.lower(), [pattern if "/" in pattern else f"**/{pattern}" for pattern in patterns]

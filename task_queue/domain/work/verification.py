@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 JUDGES = (
     *("tests/**", "test/**", "**/tests/**", "**/__tests__/**", "spec/**"),
@@ -29,6 +29,7 @@ JUDGES = (
         "**/jest.config.*",
     ),
     *("**/CLAUDE.md", ".claude/**", "**/.gitattributes"),  # what the auditor reads, and how it sees files
+    ".worktreeinclude",  # which of the owner's ignored files the checks of later tasks get
 )
 """Where a change may be a change of the judgement: tests, CI, build rules, the agents' instructions."""
 
@@ -76,6 +77,20 @@ class Check:
         if self.not_found:
             return "could not be started: command not found"
         return "passed" if self.passed else f"failed with exit code {self.exit_code}"
+
+
+def check_of(record: Mapping[str, Any]) -> Check:
+    """From a record of a result, whichever release wrote it."""
+    exit_code = record.get("exit_code")
+    return Check(
+        command=str(record.get("command") or ""),
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+        duration_ms=int(record.get("duration_ms") or 0),
+        tail=str(record.get("tail") or ""),
+        timed_out=bool(record.get("timed_out")),
+        not_found=bool(record.get("not_found")),
+        interrupted=bool(record.get("interrupted")),
+    )
 
 
 def passed(checks: Iterable[Check]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from task_queue.domain.attempt.retry_wish import RetryFrom
 from task_queue.domain.model import OutcomeKind
+from task_queue.domain.work.verification import check_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Verified:
     """The files that were verified."""
     baseline: dict[str, Any] | None = None
     """What the commands say of the commit that the work began on, where a first round failed (``Baseline``)."""
+
+    @property
+    def failed(self) -> tuple[dict[str, Any], ...]:
+        """The records of the commands that did not pass."""
+        return tuple(record for record in self.records if not check_of(record).passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +321,12 @@ def baseline_in(steps: Sequence[Step]) -> dict[str, Any] | None:
         ),
         None,
     )
+
+
+def failed_rounds(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:
+    """Verifications before the last one in which a command failed: ``round``, and the records of these commands."""
+    earlier = [step for step in steps if isinstance(step, Verified)][:-1]
+    return tuple({"round": step.round, "checks": list(step.failed)} for step in earlier if step.failed)
 
 
 def judged_work(steps: Sequence[Step]) -> Implemented:
