@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from task_queue.app.installation import Installation
 from task_queue.app.user_actions import record_action
-from task_queue.domain.document.readers import TAG
+from task_queue.domain.document.readers import PERIOD, TAG
 from task_queue.domain.errors import ConfigError, TaskQueueError
 from task_queue.domain.policy import is_caller_name
 
 if TYPE_CHECKING:
     from task_queue.fleet.database import Database
     from task_queue.fleet.roster import FleetHost
+    from task_queue.fleet.schema import FoundFleet
+
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,20 @@ class FleetSourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetMoveView:
+    """A task between the fleet and a folder: an import or export of it is under way, or was interrupted."""
+
+    way: str
+    """``import`` or ``export``."""
+    source: str
+    task_id: str
+    place: str
+    """The machine, and the folder of the source there."""
+    began_s_ago: float
+    """By the clock of the database."""
+
+
+@dataclass(frozen=True, slots=True)
 class FleetStatus:
     """Hosts by name, and the sources of which a task waits or runs."""
 
@@ -87,6 +105,20 @@ class FleetStatus:
     where: str
     hosts: tuple[HostView, ...]
     sources: tuple[FleetSourceView, ...]
+    moves: tuple[FleetMoveView, ...] = ()
+    schema_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPruned:
+    """What was removed, or with ``dry_run`` would be."""
+
+    tasks: int
+    """Ended ones, whose documents, results, reports and attempts are gone."""
+    replaced: int
+    """Texts and results that newer ones had taken the place of."""
+    events: int
+    dry_run: bool
     schema_version: int = 1
 
 
@@ -95,7 +127,7 @@ def init_fleet(installation: Installation, place: FleetPlace, *, name: str | Non
 
     Raises ConfigError, FleetError, EngineUnavailable.
     """
-    with _database(place) as database:
+    with _database(place, upgrades=True) as database:
         from task_queue.fleet.schema import set_up
 
         done = set_up(database, name)
@@ -116,7 +148,7 @@ def add_host(
             f"'{name}' cannot be the name of a host",
             hint="use up to 64 lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit",
         )
-    has = tuple(dict.fromkeys(map(_tag, capabilities)))
+    has = tuple(dict.fromkeys(_read("--capabilities", TAG, each) for each in capabilities))
     with ready(place) as (database, _):
         from task_queue.fleet import roster
 
@@ -127,16 +159,43 @@ def add_host(
 
 def fleet_status(place: FleetPlace) -> FleetStatus:
     """Raises ConfigError, FleetError, EngineUnavailable."""
-    with ready(place) as (database, name):
+    with ready(place) as (database, fleet):
+        from task_queue.fleet.moves import moves_of
         from task_queue.fleet.roster import roster_of
 
-        found = roster_of(database)
+        found, moves = roster_of(database), moves_of(database)
     return FleetStatus(
-        name,
+        fleet.name,
         str(database.address),
         tuple(map(_view, found.hosts)),
         tuple(FleetSourceView(each.source, each.waiting, each.running) for each in found.sources),
+        tuple(
+            FleetMoveView(each.way, each.source, each.task_id, each.place, round(each.s_ago, 1))
+            for each in moves
+        ),
     )
+
+
+def prune_fleet(
+    installation: Installation,
+    place: FleetPlace,
+    age: str,
+    *,
+    dry_run: bool,
+    count: Callable[[int, int], None] = lambda _done, _of: None,
+) -> FleetPruned:
+    """Remove what ended longer than *age* ago, but not that it ended, and how. May be interrupted, and repeated.
+
+    Raises TaskQueueError if *age* is none, ConfigError, FleetError, EngineUnavailable.
+    """
+    span = _read("--older-than", PERIOD, age)
+    with ready(place) as (database, _):
+        from task_queue.fleet.retention import old_rows, prune
+
+        rows = old_rows(database, span) if dry_run else prune(database, span, count=count)
+    if not dry_run:
+        record_action(installation, "fleet prune", tasks=rows.tasks)
+    return FleetPruned(rows.tasks, rows.kept, rows.events, dry_run)
 
 
 def drain_host(installation: Installation, place: FleetPlace, name: str, *, draining: bool) -> HostView:
@@ -152,6 +211,19 @@ def drain_host(installation: Installation, place: FleetPlace, name: str, *, drai
     return _view(host)
 
 
+def revoke_host(installation: Installation, place: FleetPlace, name: str) -> HostView:
+    """Put a host out of the fleet: its credential is refused, and a process that joined with it ends what it runs.
+
+    Raises UnknownHostError, ConfigError, FleetError, EngineUnavailable.
+    """
+    with ready(place) as (database, _):
+        from task_queue.fleet.roster import revoke
+
+        host = revoke(database, name)
+    record_action(installation, "fleet host revoke", host=name)
+    return _view(host)
+
+
 def _view(host: FleetHost) -> HostView:
     return HostView(
         host.name,
@@ -164,11 +236,11 @@ def _view(host: FleetHost) -> HostView:
     )
 
 
-def _tag(text: str) -> str:
+def _read(option: str, reader: Callable[[str], _Read], text: str) -> _Read:
     try:
-        return TAG(text)
+        return reader(text)
     except ValueError as error:
-        raise TaskQueueError(f"--capabilities: {error}") from None
+        raise TaskQueueError(f"{option}: {error}") from None
 
 
 def demand_psycopg() -> None:
@@ -181,21 +253,22 @@ def demand_psycopg() -> None:
 
 
 @contextmanager
-def ready(place: FleetPlace) -> Generator[tuple[Database, str]]:
-    """With tables that this release uses; and the name of the fleet."""
+def ready(place: FleetPlace) -> Generator[tuple[Database, FoundFleet]]:
+    """With tables that this release uses. Raises ConfigError, FleetError, EngineUnavailable."""
     with _database(place) as database:
         from task_queue.fleet.schema import demand_ready
 
-        yield database, demand_ready(database).name
+        yield database, demand_ready(database)
 
 
 @contextmanager
-def _database(place: FleetPlace) -> Generator[Database]:
+def _database(place: FleetPlace, *, upgrades: bool = False) -> Generator[Database]:
+    """*upgrades*: it may take any time."""
     demand_psycopg()
     from task_queue.fleet.address import fleet_address
-    from task_queue.fleet.database import Database
+    from task_queue.fleet.database import PATIENCE_S, Database
 
-    database = Database(fleet_address(place.url, place.schema))
+    database = Database(fleet_address(place.url, place.schema), patience_s=None if upgrades else PATIENCE_S)
     try:
         yield database
     finally:

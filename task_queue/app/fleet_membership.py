@@ -43,7 +43,7 @@ def join_fleet(
     Raises ConfigError, FleetError, EngineUnavailable.
     """
     credential = _credential_in(credential_file)
-    with ready(place) as (database, name):
+    with ready(place) as (database, fleet):
         from task_queue.fleet.hosts import capabilities_of
 
         tags = capabilities_of(database, host, credential)
@@ -63,7 +63,7 @@ def join_fleet(
         if has:
             content["capabilities"] = list(has)
     record_action(installation, "fleet join", host=host)
-    return JoinedFleet(name, where, host, has, str(config))
+    return JoinedFleet(fleet.name, where, host, has, str(config))
 
 
 def membership_of(locations: Locations, config: Config) -> Fleet | None:

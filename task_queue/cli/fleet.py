@@ -11,13 +11,16 @@ import click
 from task_queue.app.installation import Installation
 from task_queue.app.spelling import span
 from task_queue.cli import render
+from task_queue.cli.counting import counting
 from task_queue.cli.groups import CommandGroup
 from task_queue.cli.session import as_json_option, pass_installation
 
 if TYPE_CHECKING:
     from task_queue.app.fleet import FleetPlace, FleetStatus, HostView
+    from task_queue.app.fleet_moves import FleetMoves
 
 _HOST_HEAD = ("HOST", "STATE", "HEARD", "CAPABILITIES", "RUNS")
+_MOVE_HEAD = ("SOURCE", "TASK", "MOVE", "BEGAN", "FOLDER")
 _SOURCE_HEAD = ("SOURCE", "WAITING", "RUNNING")
 
 
@@ -146,6 +149,23 @@ def join(
     render.note("start the daemon, or restart it, and its sources are in the fleet")
 
 
+@host.command()
+@click.argument("name")
+@_place_options
+@as_json_option
+@pass_installation
+def revoke(installation: Installation, /, *, name: str, url: str, schema: str, as_json: bool) -> None:
+    """Put a host out of the fleet: its credential is refused, and what it runs is ended and goes on elsewhere."""
+    from task_queue.app.fleet import revoke_host
+
+    view = revoke_host(installation, _place(url, schema), name)
+    if as_json:
+        render.say_json(view)
+        return
+    render.say(f"host '{view.name}' is out of the fleet; on it ran: {_running(view) or 'nothing'}")
+    render.note(f"let it in again with: task-queue fleet host add {view.name} --renew --db URL")
+
+
 @fleet.command()
 @_place_options
 @as_json_option
@@ -163,6 +183,14 @@ def status(*, url: str, schema: str, as_json: bool) -> None:
         rows = [(each.source, str(each.waiting), str(each.running)) for each in view.sources]
         render.say()
         render.show(render.table(rows, head=_SOURCE_HEAD, lead=1))
+    if view.moves:
+        moves = [
+            (each.source, each.task_id, each.way, f"{span(each.began_s_ago)} ago", each.place)
+            for each in view.moves
+        ]
+        render.say()
+        render.show(render.table(moves, head=_MOVE_HEAD, lead=4))
+        render.note("unless a command moves them now, give the same one again on the machine of the folder")
 
 
 @fleet.command()
@@ -195,6 +223,102 @@ def resume(installation: Installation, /, *, name: str, url: str, schema: str, a
         render.say_json(view)
     else:
         render.say(f"host '{view.name}' may begin tasks again")
+
+
+def _move_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    source = click.option("--source", help="Only of this source; else of each of the configuration.")
+    dry_run = click.option(
+        "--dry-run", is_flag=True, help="Only say what would be moved, and what would stay."
+    )
+    return source(dry_run(_place_options(command)))
+
+
+@fleet.command("import")
+@_move_options
+@as_json_option
+@pass_installation
+def import_(
+    installation: Installation,
+    /,
+    *,
+    url: str,
+    schema: str,
+    source: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Move what waits in folders here into the fleet. Nothing is lost: once interrupted, give it again."""
+    from task_queue.app.fleet_moves import import_tasks
+
+    with counting("importing") as count:
+        done = import_tasks(installation, _place(url, schema), source=source, dry_run=dry_run, count=count)
+    _show_moves(done, as_json=as_json)
+
+
+@fleet.command("export")
+@_move_options
+@as_json_option
+@pass_installation
+def export(
+    installation: Installation,
+    /,
+    *,
+    url: str,
+    schema: str,
+    source: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Move what waits in the fleet into folders here. Nothing is lost: once interrupted, give it again."""
+    from task_queue.app.fleet_moves import export_tasks
+
+    with counting("exporting") as count:
+        done = export_tasks(installation, _place(url, schema), source=source, dry_run=dry_run, count=count)
+    _show_moves(done, as_json=as_json)
+
+
+@fleet.command()
+@_place_options
+@click.option("--older-than", "age", required=True, metavar="AGE", help="Such as 90d: since they ended.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing, only say what would go.")
+@as_json_option
+@pass_installation
+def prune(
+    installation: Installation, /, *, url: str, schema: str, age: str, dry_run: bool, as_json: bool
+) -> None:
+    """Remove texts, results and transcripts of tasks that ended long ago, and old events."""
+    from task_queue.app.fleet import prune_fleet
+
+    with counting("removing what is old") as count:
+        done = prune_fleet(installation, _place(url, schema), age, dry_run=dry_run, count=count)
+    if as_json:
+        render.say_json(done)
+        return
+    verb = "would be removed" if done.dry_run else "removed"
+    render.say(
+        f"{verb}: the texts of {_tasks(done.tasks)}, {done.replaced:,} replaced texts, {done.events:,} events"
+    )
+
+
+def _show_moves(done: FleetMoves, *, as_json: bool) -> None:
+    if as_json:
+        render.say_json(done)
+        return
+    for each in done.stays:
+        render.say(f"{each.source}/{each.task_id} stays: {each.why}")
+    if done.finished:
+        render.say(f"{_tasks(len(done.finished))} of an interrupted move finished")
+    if done.ended:
+        brought = "would be brought home" if done.dry_run else "brought home"
+        render.say(f"how {_tasks(len(done.ended))} ended in the fleet: {brought}")
+    verb = "would be moved" if done.dry_run else "moved"
+    where = "into" if done.way == "import" else "out of"
+    stay = f", {len(done.stays):,} stay" if done.stays else ""
+    render.say(f"{_tasks(len(done.moved))} {verb} {where} fleet '{done.fleet}'{stay}")
+
+
+def _tasks(number: int) -> str:
+    return f"{number:,} task{'' if number == 1 else 's'}"
 
 
 def _show_hosts(view: FleetStatus) -> None:

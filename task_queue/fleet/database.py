@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -14,13 +16,17 @@ from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.errors import error_for
 
 Cursor = psycopg.Cursor[TupleRow]
+PATIENCE_S = 60.0
+"""More than any transaction takes, but those that make or upgrade tables."""
 
 
 class Database:
     """Thread-safe: transactions of one object follow each other."""
 
-    def __init__(self, address: FleetAddress) -> None:
+    def __init__(self, address: FleetAddress, *, patience_s: float | None = PATIENCE_S) -> None:
+        """*patience_s*: how long a transaction may take before its connection is given up; None: for ever."""
         self.address = address
+        self._patience_s = patience_s
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -33,7 +39,11 @@ class Database:
         with self._lock:
             try:
                 connection = self._answering()
-                with connection.transaction(), connection.cursor() as cursor:
+                with (
+                    _cut_off_after(self._patience_s, connection),
+                    connection.transaction(),
+                    connection.cursor() as cursor,
+                ):
                     cursor.execute(
                         "SELECT set_config('search_path', quote_ident(%s), true)", [self.address.schema]
                     )
@@ -54,7 +64,8 @@ class Database:
         """A connection that was there before is tried first: the server may have been restarted since it was used."""
         if self._connection is not None:
             try:
-                self._connection.execute("SELECT 1")
+                with _cut_off_after(self._patience_s, self._connection):
+                    self._connection.execute("SELECT 1")
             except psycopg.OperationalError:
                 self._connection.close()
                 self._connection = None
@@ -62,3 +73,24 @@ class Database:
             # Without prepared statements: a pooler may give the next transaction to another session.
             self._connection = psycopg.connect(self.address.conninfo, autocommit=True, prepare_threshold=None)
         return self._connection
+
+
+@contextmanager
+def _cut_off_after(seconds: float | None, connection: psycopg.Connection[Any]) -> Generator[None]:
+    """A server that is there and says nothing (frozen, or on a disk that hangs) is taken for one that is gone."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _cut_off, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut_off(connection: psycopg.Connection[Any]) -> None:
+    """The thread that waits for an answer gets an error; psycopg itself has no limit for that."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)

@@ -21,7 +21,8 @@ def error_for(error: psycopg.Error, address: FleetAddress) -> EngineUnavailable:
             return FleetError(
                 f"{address}: {said}",
                 hint=f'let the owner of the database run: GRANT CREATE, USAGE ON SCHEMA "{address.schema}" TO the role '
-                "of the URL; or use the role that ran task-queue fleet init",
+                f'of the URL, and GRANT ALL ON ALL TABLES IN SCHEMA "{address.schema}" TO it; or use the role that ran '
+                "task-queue fleet init",
             )
         case (
             errors.InvalidPassword()

@@ -300,7 +300,9 @@ class JoinedEngine:
         own = self._folders.own.survey()
         self._intake.take_in(own)
         self._take_cancels()
-        found = self._engine().survey()
+        engine = self._engine()
+        engine.touch()  # a task may depend on one of a source that is in no fleet
+        found = engine.survey()
         life = self._life()
         is_free = self._rows.is_free(life.life, slots=1, host_slots=self._slots)
         waits = is_free or not len(found.waiting)

@@ -16,12 +16,16 @@ from task_queue.fleet.database import Cursor
 
 
 def duplicates_among(cursor: Cursor, source: str, waiting: Iterable[Waiting]) -> Mapping[TaskId, str]:
-    """Why each of the *waiting* tasks of *source* that is a duplicate is one; from now on they do not keep others."""
-    own = {task.id: task for task in waiting if task.key is not None}
+    """Why each of the *waiting* tasks of *source*, all with a key, that is a duplicate is one.
+
+    From now on they do not keep others.
+    """
+    own = {task.id: task for task in waiting}
     known = Duplicates()
     cursor.execute(
         "SELECT source, name, dedupe, dropped_at, state = 'running', journal IS NOT NULL FROM task "
-        "WHERE dedupe IS NOT NULL AND state IN ('pending', 'running')"
+        "WHERE dedupe IS NOT NULL AND state IN ('pending', 'running') AND (source = %s OR dedupe = ANY(%s))",
+        [source, list({task.key for task in own.values()})],
     )
     noted: dict[TaskId, str] = {}
     for of, name, key, dropped_at, runs, begun in cursor.fetchall():

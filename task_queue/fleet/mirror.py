@@ -114,7 +114,7 @@ class Mirror:
             )
         self._folders.own.queue.settle(claim, result, row.report)
         if result.worker != self._host:
-            self._emit(_settled(self._source, result))
+            self._emit(settled(self._source, result))
         return True
 
     def _stand_in(self, row: TaskRow, worker: str) -> Claim:
@@ -138,7 +138,7 @@ class Mirror:
         return claim
 
 
-def _settled(source: str, result: Result) -> events.TaskSettled:
+def settled(source: str, result: Result) -> events.TaskSettled:
     return events.TaskSettled(
         source,
         result.task_id,

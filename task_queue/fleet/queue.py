@@ -50,7 +50,7 @@ class FleetQueue:
                 demand_taking(cursor, held.owner)
                 row = _waiting(cursor, held.id, task_id)
                 journal = None if row["journal"] is None else decode(Journal, row["journal"].encode())
-                record = TaskId(row["record"] or _free_record(cursor, held.id, task_id))
+                record = TaskId(row["record"] or free_record(cursor, held.id, task_id))
                 earlier = journal.attempts if journal else ()
                 session = None if journal is not None and journal.fresh else session_to_continue(earlier)
                 claim = Claim(
@@ -210,7 +210,8 @@ def _waiting(cursor: Cursor, source: str, task_id: TaskId) -> Mapping[str, Any]:
     row = _row(
         cursor,
         "SELECT id, record, document, journal FROM task "
-        "WHERE source = %(source)s AND name = %(name)s AND state = 'pending' FOR UPDATE SKIP LOCKED",
+        "WHERE source = %(source)s AND name = %(name)s AND state = 'pending' AND move IS NULL "
+        "FOR UPDATE SKIP LOCKED",
         {"source": source, "name": task_id},
     )
     if row is None:
@@ -225,14 +226,14 @@ def _last_attempt(cursor: Cursor, source: str, record: TaskId) -> int:
     return last or 0
 
 
-def _free_record(cursor: Cursor, source: str, task_id: TaskId) -> TaskId:
+def free_record(cursor: Cursor, source: str, task_id: TaskId) -> TaskId:
     """*task_id*, or with the first number that neither an earlier record nor a waiting document has."""
     cursor.execute(
         "SELECT record FROM task WHERE source = %(source)s "
-        "AND (record = %(name)s OR starts_with(record, %(name)s || '.')) "
+        "AND (record = %(name)s OR record ~>=~ %(first)s AND record ~<~ %(beyond)s) "
         "UNION SELECT name FROM task WHERE source = %(source)s AND state IN ('pending', 'running') "
-        "AND starts_with(name, %(name)s || '.')",
-        {"source": source, "name": task_id},
+        "AND name ~>=~ %(first)s AND name ~<~ %(beyond)s",
+        {"source": source, "name": task_id, "first": f"{task_id}.", "beyond": f"{task_id}/"},
     )
     taken = {row[0] for row in cursor.fetchall()}
     candidate, number = task_id, 1

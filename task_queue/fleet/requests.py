@@ -25,7 +25,7 @@ class FleetRequests:
             # By the name of the document where it waits, by its record where it runs.
             cursor.execute(
                 "UPDATE task SET cancelled = true, revision = revision + 1 WHERE source = %(source)s AND "
-                "(state = 'pending' AND name = %(id)s OR state = 'running' AND record = %(id)s)",
+                "(state = 'pending' AND name = %(id)s AND move IS NULL OR state = 'running' AND record = %(id)s)",
                 {"source": self._held.id, "id": task_id},
             )
             if not cursor.rowcount:
@@ -55,7 +55,7 @@ class FleetRequests:
         """Whether it waits for a person; then it is tried again."""
         cursor.execute(
             "SELECT id, journal FROM task WHERE source = %s AND name = %s AND state = 'pending' "
-            "AND journal IS NOT NULL FOR UPDATE",
+            "AND move IS NULL AND journal IS NOT NULL FOR UPDATE",
             [self._held.id, task_id],
         )
         row = cursor.fetchone()
@@ -74,7 +74,7 @@ class FleetRequests:
         """Whether it failed and no other document has its name; then it waits again, under the id of its record."""
         cursor.execute(
             "SELECT id, result FROM task WHERE source = %(source)s AND record = %(id)s AND state = 'failed' "
-            "AND NOT EXISTS (SELECT 1 FROM task WHERE source = %(source)s AND name = %(id)s "
+            "AND document IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE source = %(source)s AND name = %(id)s "
             "AND state IN ('pending', 'running')) FOR UPDATE",
             {"source": self._held.id, "id": task_id},
         )

@@ -85,6 +85,20 @@ def add_host(database: Database, name: str, capabilities: Sequence[str], *, rene
     )
 
 
+def revoke(database: Database, name: str) -> FleetHost:
+    """Let no process join under *name*, and end the life of the one that has; the host, with what ran on it.
+
+    Other hosts that serve the sources take its claims over, or it does itself once it joins with a new credential.
+    Raises UnknownHostError.
+    """
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE host SET credential = NULL, life = life + 1 WHERE name = %s", [name])
+        if not cursor.rowcount:
+            raise _unknown(name)
+        (host,) = _hosts(cursor, name)
+        return host
+
+
 def hash_of(credential: str) -> str:
     """It has 256 random bits: a plain SHA-256 of it cannot be reversed."""
     return hashlib.sha256(credential.encode()).hexdigest()

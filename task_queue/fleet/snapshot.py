@@ -1,8 +1,12 @@
-"""What waits in a source. A document is fetched and read once for each of its revisions, not at each look."""
+"""What waits in a source. A look reads the tasks that changed since the last one, however many wait.
+
+A number that grows with each change would not do: it is given out before its transaction is over. So each row has the
+transaction that wrote it last, and a look goes back to the oldest one that was still open when the last look began.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -22,7 +26,13 @@ from task_queue.fleet.keyed import duplicates_among
 from task_queue.platform.records import decode
 from task_queue.ports.snapshot import Survey
 
+_CHANGED = "changed BETWEEN %(since)s::xid8 AND pg_snapshot_xmax(pg_current_snapshot())"
+"""Of all sources: a task may depend on one of another. The upper bound excludes nothing; without statistics the planner
+takes a range with two ends for a small one."""
 _SENT_BACK = {OutcomeKind.LIMITED, OutcomeKind.ACCOUNT, OutcomeKind.UNAVAILABLE}
+
+
+_START = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,59 +43,149 @@ class _ReadDocument:
     rejected: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenTask:
+    """One that waits, or that this host runs."""
+
+    name: TaskId
+    revision: int
+    runs: bool
+    cancelled: bool
+
+    @property
+    def waits(self) -> bool:
+        return not (self.runs or self.cancelled)
+
+
 class FleetSnapshot:
     """Implements ports.snapshot.Snapshot."""
 
     def __init__(self, held: HeldSource) -> None:
         self._held = held
         self._layers = held.layers()
+        self._known: frozenset[int] = frozenset()
+        """Rows that were there before all documents have to be read again."""
+        self._all_may_have_moved = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._since = _START
+        """The oldest transaction that was open when the last look began."""
+        self._open: dict[int, _OpenTask] = {}
+        """By row."""
+        self._apart: dict[int, _OpenTask] = {}
+        """Of those the ones that run or are to be cancelled."""
         self._read: dict[TaskId, _ReadDocument] = {}
-        self._backlog = Backlog()
-        self._seen: set[TaskId] | None = None
+        self._rejected: dict[TaskId, str] = {}
+        self._keyed: dict[TaskId, Waiting] = {}
         self._duplicates: Mapping[TaskId, str] = {}
         """And why they are."""
+        self._backlog = Backlog()
 
     def touch(self) -> None:
-        """It looks at everything each time."""
+        """What its tasks depend on may have moved where the tables do not say so: in a source that is a folder."""
+        self._all_may_have_moved = True
 
     def survey(self) -> Survey:
         layers = self._held.layers()
         if layers != self._layers:
-            self._layers, self._read, self._backlog = layers, {}, Backlog()
+            self._layers, self._known = layers, frozenset(self._open)
+            self._forget()
         with self._held.database.transaction() as cursor:
-            cursor.execute(
-                "SELECT name, revision, state = 'running', cancelled FROM task WHERE source = %(source)s "
-                "AND (state = 'pending' OR state = 'running' AND host = %(host)s AND life = %(life)s)",
-                {"source": self._held.id, "host": self._held.owner.host, "life": self._held.owner.life},
-            )
-            rows: list[tuple[TaskId, int, bool, bool]] = cursor.fetchall()
-            waits = {name: revision for name, revision, runs, cancelled in rows if not (runs or cancelled)}
-            for gone in self._read.keys() - waits.keys():
-                del self._read[gone]
-                self._backlog.discard(gone)
-            unread = [
-                name
-                for name, revision in waits.items()
-                if name not in self._read or self._read[name].revision != revision
-            ]
-            for name, read in self._read_documents(cursor, unread).items():
-                self._read[name] = read
-                if read.waiting is None:
-                    self._backlog.discard(name)
-                else:
-                    self._backlog.put(read.waiting)
-            self._set_duplicates(duplicates_among(cursor, self._held.id, self._waiting()))
-        self._backlog.all_moved()  # another source, or host, may have ended what a task depends on
-        return self._survey_of(rows)
+            dropped = self._look_at_changes(cursor)
+            self._set_duplicates(duplicates_among(cursor, self._held.id, self._keyed.values()))
+        if self._all_may_have_moved:
+            self._backlog.all_moved()
+        self._all_may_have_moved = False
+        apart = list(self._apart.values())
+        return Survey(
+            self._backlog,
+            (*self._rejected.items(), *self._duplicates.items()),
+            cancelled=tuple(task.name for task in apart if task.cancelled and not task.runs),
+            locks=tuple(naming.lock_of(naming.document_of(task.name)) for task in apart if task.runs),
+            dropped=dropped,
+        )
 
-    def _waiting(self) -> Iterator[Waiting]:
-        return (read.waiting for read in self._read.values() if read.waiting is not None)
+    def _look_at_changes(self, cursor: Cursor) -> tuple[TaskId, ...]:
+        """Those that were not there before."""
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+        ((since,),) = cursor.fetchall()
+        appeared: list[TaskId] = []
+        unread: list[int] = []
+        for row, task in self._changes(cursor):
+            before = self._open.pop(row, None)
+            self._apart.pop(row, None)
+            if before is not None and (task is None or not task.waits):
+                self._forget_document(before.name)
+            if task is None:
+                continue
+            self._open[row] = task
+            if not task.waits:
+                self._apart[row] = task
+            elif task.name not in self._read or self._read[task.name].revision != task.revision:
+                unread.append(row)
+            if before is None and row not in self._known and not task.runs:
+                appeared.append(task.name)
+        for name, read in self._read_documents(cursor, unread).items():
+            self._take_in(name, read)
+        self._since, self._known = since, frozenset()
+        return tuple(appeared)
+
+    def _changes(self, cursor: Cursor) -> list[tuple[int, _OpenTask | None]]:
+        """Of this source: rows and what they are now, None if neither wait nor run here; those that are over first."""
+        changes: list[tuple[int, _OpenTask | None]] = []
+        if self._since != _START:
+            cursor.execute(
+                "SELECT task FROM gone WHERE xid BETWEEN %s::xid8 AND pg_snapshot_xmax(pg_current_snapshot())",
+                [self._since],
+            )
+            changes += [(row, None) for (row,) in cursor.fetchall()]
+        cursor.execute(
+            "SELECT id, source, name, record, revision, cancelled, state = 'pending' AND move IS NULL, "
+            "state = 'running' AND host = %(host)s AND life = %(life)s FROM task WHERE "
+            + (
+                "source = %(source)s AND state IN ('pending', 'running')"
+                if self._since == _START
+                else _CHANGED
+            )
+            + " ORDER BY state IN ('pending', 'running'), id",
+            {
+                "source": self._held.id,
+                "since": self._since,
+                "host": self._held.owner.host,
+                "life": self._held.owner.life,
+            },
+        )
+        for row, source, name, record, revision, cancelled, pends, runs in cursor.fetchall():
+            self._backlog.moved(TaskId(name))
+            if record is not None:
+                self._backlog.moved(TaskId(record))
+            if source == self._held.id:
+                task = _OpenTask(TaskId(name), revision, runs, cancelled) if pends or runs else None
+                changes.append((row, task))
+        return changes
+
+    def _take_in(self, name: TaskId, read: _ReadDocument) -> None:
+        self._forget_document(name)
+        self._read[name] = read
+        if read.waiting is None:
+            self._rejected[name] = read.rejected
+            return
+        self._backlog.put(read.waiting)
+        if read.waiting.key is not None:
+            self._keyed[name] = read.waiting
+
+    def _forget_document(self, name: TaskId) -> None:
+        self._read.pop(name, None)
+        self._rejected.pop(name, None)
+        self._keyed.pop(name, None)
+        self._backlog.discard(name)
 
     def _set_duplicates(self, found: Mapping[TaskId, str]) -> None:
         for name in self._duplicates.keys() - found.keys():
-            read = self._read.get(name)
-            if read is not None and read.waiting is not None:
-                self._backlog.put(read.waiting)
+            waiting = self._keyed.get(name)
+            if waiting is not None:
+                self._backlog.put(waiting)
         for name in found:
             self._backlog.discard(name)
         self._duplicates = found
@@ -98,26 +198,13 @@ class FleetSnapshot:
         with self._held.database.transaction() as cursor:
             return state_in(cursor, self._held.id, task_id)
 
-    def _survey_of(self, rows: list[tuple[TaskId, int, bool, bool]]) -> Survey:
-        before, self._seen = self._seen, {name for name, *_ in rows}
-        return Survey(
-            self._backlog,
-            (
-                *((name, read.rejected) for name, read in self._read.items() if read.waiting is None),
-                *self._duplicates.items(),
-            ),
-            cancelled=tuple(name for name, _, runs, cancelled in rows if cancelled and not runs),
-            locks=tuple(naming.lock_of(naming.document_of(name)) for name, _, runs, _ in rows if runs),
-            dropped=tuple(name for name, _, runs, _ in rows if not runs and name not in (before or set())),
-        )
-
-    def _read_documents(self, cursor: Cursor, names: list[TaskId]) -> dict[TaskId, _ReadDocument]:
-        if not names:
+    def _read_documents(self, cursor: Cursor, rows: list[int]) -> dict[TaskId, _ReadDocument]:
+        if not rows:
             return {}
         cursor.execute(
             "SELECT name, revision, changed_at, dropped_at, document, journal FROM task "
-            "WHERE source = %s AND state = 'pending' AND name = ANY(%s)",
-            [self._held.id, names],
+            "WHERE state = 'pending' AND id = ANY(%s)",
+            [rows],
         )
         return {
             name: _read(

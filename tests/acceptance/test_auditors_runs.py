@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from task_queue.agents.claude.checks_tool import CALLED
 from task_queue.demo.scripted_model import Reply, Request, Say, UseTool
 from tests.acceptance.agents import bash
 from tests.acceptance.audits import SLOW, a_repository, audited, audits, git, verdict
@@ -21,7 +22,7 @@ LANDING = {"isolation": "worktree", "landing": "merge"}
 
 
 def run_check(command: str) -> UseTool:
-    return UseTool("mcp__queue__run_check", {"command": command})
+    return UseTool(CALLED, {"command": command})
 
 
 class Agents:
@@ -112,6 +113,7 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
         "work.txt",
     ]
     assert (git(repository, "show", "HEAD:work.txt"), of_owner(repository)) == ("work", before)
+    assert CALLED in agents.seen[0].tool_names
     assert [run["exit_code"] for run in found["runs"]] == [0, 0, 3]
     assert found["runs"][0]["tail"] == "made\nwork\n"
     assert "made\nwork" in agents.answers[0]
@@ -182,3 +184,19 @@ def test_what_an_auditor_has_run_is_in_the_sandbox_of_verification(make_agent_ri
     assert "task_source_directories" not in agents.answers[0]
     assert "ANTHROPIC_API_KEY" not in agents.answers[0]
     assert ran["exit_code"] == 0
+
+
+@pytest.mark.long
+def test_a_cancel_ends_what_an_auditor_has_run(make_agent_rig: MakeAgentRig) -> None:
+    agents = Agents()
+    rig = make_agent_rig(agents, **audited(**LANDING), audit={"allow": ["Bash(sh:*)"]})
+    agents.calls = (run_check(f"sh -c 'echo > {rig.home}/runs; exec sleep 600'"),)
+    a_repository(rig)
+    rig.start()
+    rig.ask("task-a", "# Write a line")
+    eventually((rig.home / "runs").exists, what="the auditor's command runs", timeout=SLOW)
+
+    rig.cli("tasks", "cancel", "task-a", check=True)
+
+    assert rig.result("task-a", timeout=SLOW)["outcome"] == "cancelled"
+    assert rig.marked() == []

@@ -7,15 +7,18 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+from task_queue.agents.claude.checks_tool import CALLED
 from task_queue.demo.scripted_model import Reply, Request, Say
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import SLOW, a_repository, audits, git, verdict
 from tests.acceptance.conftest import MakeAgentRig
 from tests.acceptance.test_auditors_runs import run_check
 from tests.house.printed import GUIDE, blocks_of
+from tests.waiting import eventually
 
 PAGE = GUIDE / "other-agents.md"
 CHECK = "cat deps work.txt"
+WAIT = "sh wait.sh"
 STAND_INS = {
     # developers.openai.com/codex/noninteractive
     "codex": """
@@ -132,17 +135,39 @@ def test_other_agents_are_set_up_verified_audited_and_landed(make_agent_rig: Mak
     assert "opencode" not in Path(repository / "work.txt").read_text()
 
 
-def test_an_audited_command_that_fails_is_not_audited(make_agent_rig: MakeAgentRig) -> None:
-    """What its document says it may try again later is tried; in place the queue commits what was audited."""
-    auditor = Auditor()
-    rig = make_agent_rig(lambda request: verdict("pass") if request.turn == 1 else Say("done"))
+def test_an_audited_command_runs_once_whatever_becomes_of_its_audit(make_agent_rig: MakeAgentRig) -> None:
+    """The daemon is stopped during the audit. A command that fails is not audited; in place, too, it is committed."""
+    rig = make_agent_rig(
+        lambda request: (
+            run_check(WAIT) if may_run(request) and request.turn == 1 else verdict_or_end(request)
+        ),
+        audit={"allow": [f"Bash({WAIT})"]},
+    )
     repository = a_repository(rig)
+    daemon = rig.start()
+    waits = f"echo > {rig.home}/waits; while [ ! -e {rig.home}/go ]; do sleep 0.05; done"
+    work = f"echo ran >> {rig.home}/ran; echo '{waits}' > wait.sh"
+    rig.drop_command("task-a", work, workflow="audited", isolation="worktree", landing="merge")
+    eventually((rig.home / "waits").exists, what="the auditor's command runs", timeout=SLOW)
+    rig.stop(daemon)
+    assert not (rig.queue() / "results/task-a.json").exists()
+    (rig.home / "go").touch()
     rig.start()
     rig.drop_command("task-bad", "echo no; exit 3", workflow="audited", max_attempts=1)
-    rig.drop_command("task-good", "echo work > work.txt", workflow="audited", retry_delay="1s")
+    rig.drop_command("task-place", "echo work > work.txt", workflow="audited")
 
-    bad, good = rig.result("task-bad"), rig.result("task-good", timeout=SLOW)
+    done, bad, in_place = (rig.result(name, timeout=SLOW) for name in ("task-a", "task-bad", "task-place"))
 
-    assert (bad["outcome"], bad["audit"], auditor.seen) == ("failed", None, [])
-    assert (good["outcome"], good["audit"]["rounds"][0]["could_run"]) == ("succeeded", None)
+    assert (done["outcome"], done["landing"]["state"]) == ("succeeded", "landed"), done
+    assert (rig.home / "ran").read_text() == "ran\n"
+    assert (bad["outcome"], bad["audit"]) == ("failed", None)
+    assert (in_place["outcome"], in_place["audit"]["rounds"][0]["could_run"]) == ("succeeded", None)
     assert git(repository, "show", "HEAD:work.txt") == "work"
+
+
+def may_run(request: Request) -> bool:
+    return CALLED in request.tool_names
+
+
+def verdict_or_end(request: Request) -> Reply:
+    return Say("done") if request.turn > 1 + may_run(request) else verdict("pass")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from task_queue.agents.claude.checks_tool import CALLED
 from task_queue.demo.scripted_model import Hang, Reply, Request, Say, UseTool
 from tests.acceptance.agents import bash
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, audits, git, just_ran, verdict
@@ -187,7 +188,7 @@ def test_an_auditor_can_only_read(make_agent_rig: MakeAgentRig) -> None:
     assert (result["outcome"], result["permission_denials"]) == ("succeeded", [])
     (audit,) = result["audit"]["rounds"]
     assert (audit["could_run"], [call["tool_name"] for call in audit["denials"]]) == (None, ["Bash", "Write"])
-    assert "mcp__queue__run_check" not in seen[0].tool_names
+    assert CALLED not in seen[0].tool_names
     assert "it could only read" in (rig.queue() / "reports/task-a.md").read_text()
     assert not list(repository.glob("by-*.txt"))
     assert "assistant" not in {message["role"] for message in seen[0].body["messages"]}

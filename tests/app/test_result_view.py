@@ -28,6 +28,10 @@ RESULT: dict[str, Any] = {
                 "findings": [
                     {"severity": "major", "file": "a.py", "line": 3, "issue": "wrong", "fix": "mend"}
                 ],
+                "runs": [{"command": "make", "exit_code": 0, "duration_ms": 500, "tail": "yes\n"}],
+                "denials": [
+                    {"tool_name": "run_check", "tool_input": {"command": "ls"}, "why_no_rule": "why"}
+                ],
             }
         ]
     },
@@ -55,6 +59,8 @@ def test_everything_that_a_result_says_is_in_its_view() -> None:
     assert view.file_count == 9
     assert view.checks == (CheckView("make", "failed with exit code 2", False, 1.5, "no"),)
     assert view.audit[0].findings == (FindingView("major", "a.py:3", "wrong", "mend"),)
+    assert view.audit[0].runs == (CheckView("make", "passed", True, 0.5, "yes"),)
+    assert view.audit[0].denials == (DenialView("run_check ls", "why"),)
     assert view.phases == (PhaseView("implement", 60.0, 0.5), PhaseView("audit", None, 0.25))
     assert view.denials == (DenialView("Bash ls", "allow it with: Bash(ls)"),)
 

@@ -186,6 +186,7 @@ def test_listing_survives_values_that_are_wrong(tmp_path: Path) -> None:
         pytest.param({"version": "3.0"}, r"version: must be a version 2\.x", id="newer major"),
         pytest.param({"agent": {"account": "mine"}}, r"agent\.account", id="closed set"),
         pytest.param({"executors": {"claude": {"kind": "command", "argv": ["x"]}}}, "built in", id="claude"),
+        pytest.param({"audit": {"allow": ["Edit"]}}, "'Edit' is not a rule for commands", id="audit"),
         pytest.param({"sweep_seconds": True}, "sweep_seconds: must be a number", id="bool is no number"),
         pytest.param({"stop_grace_seconds": 1e300}, "stop_grace_seconds: .* 86400", id="longer than a day"),
         pytest.param(

@@ -19,16 +19,18 @@ SOURCE = "s"
 
 
 class FleetBench(EngineBench):
-    def __init__(self, database: Database, scratch: Path, *, host: str = "one", slots: int = 3) -> None:
-        self.database = database
+    def __init__(
+        self, database: Database, scratch: Path, *, host: str = "one", slots: int = 3, source: str = SOURCE
+    ) -> None:
+        self.database, self.source = database, source
         self.owner = joined(database, host)
         self.engine: FleetEngine = FleetEngine(
-            database, SOURCE, self.owner, slots=lambda: slots, scratch=scratch
+            database, source, self.owner, slots=lambda: slots, scratch=scratch
         )
         self.engine.open()
 
     def drop(self, task_id: str, text: str = "# Do it") -> TaskId:
-        submit(self.database, SOURCE, TaskId(task_id), text.encode())
+        submit(self.database, self.source, TaskId(task_id), text.encode())
         return TaskId(task_id)
 
     def delete(self, task_id: str) -> None:

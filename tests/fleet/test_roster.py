@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from task_queue.app.fleet import FleetPlace, add_host, drain_host, fleet_status
+from task_queue.app.fleet import FleetPlace, add_host, drain_host, fleet_status, prune_fleet
+from task_queue.app.fleet_moves import export_tasks, import_tasks
 from task_queue.app.installation import Installation
-from task_queue.domain.errors import ClaimHeld, TaskQueueError
+from task_queue.domain.errors import ClaimHeld, ClaimLost, TaskQueueError
 from task_queue.domain.task import TaskId
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
 from task_queue.fleet.errors import FleetError
 from task_queue.fleet.held import demand_taking
-from task_queue.fleet.hosts import join
+from task_queue.fleet.hosts import Lifeline, join
 from task_queue.fleet.roster import UnknownHostError, set_draining
 from tests.acceptance.rig import Rig
+from tests.fakes import FakeClock
 from tests.fleet.cluster import Cluster
 from tests.fleet.joining import joined
 from tests.fleet.test_engine import FleetBench
@@ -66,6 +68,36 @@ def test_a_host_joins_with_the_credential_that_was_shown(
     for name, credential in (("builder", shown), ("builder", ""), ("other", again["credential"])):
         with pytest.raises(FleetError, match=r"no host .* with that credential"):
             join(database, name, credential)
+
+
+def test_a_host_whose_credential_was_revoked_is_out_at_once(
+    address: FleetAddress, database: Database, place: FleetPlace, tmp_path: Path
+) -> None:
+    """Its process learns it at its next sign of life, and what it ran is another's; with a new one it is in again."""
+    rig, where = Rig(tmp_path), ("--db", place.url, "--schema", place.schema)
+    out = FleetBench(database, tmp_path, host="lost")
+    credential = rig.json("fleet", "host", "add", "lost", *where, "--renew")["credential"]
+    out.drop("task-a")
+    claim = out.claim("task-a")
+    lifeline = Lifeline(database, out.owner, FakeClock())
+    lifeline.turn()
+    said = rig.cli("fleet", "host", "revoke", "lost", *where, check=True)
+    other = FleetBench(Database(address), tmp_path, host="other")
+
+    assert "on it ran: s/task-a" in said.stdout
+    with pytest.raises(ClaimLost):
+        lifeline.turn()
+    with pytest.raises(ClaimLost):
+        out.settle(claim)
+    with pytest.raises(FleetError, match="no host 'lost' with that credential"):
+        join(database, "lost", credential)
+    Lifeline(other.database, other.owner, FakeClock()).turn()
+    assert [each.task_id for each in other.engine.queue.claims()] == ["task-a"]
+    assert join(
+        database, "lost", rig.json("fleet", "host", "add", "lost", *where, "--renew")["credential"]
+    ).life
+    assert rig.cli("fleet", "host", "revoke", "nobody", *where).returncode == 1
+    other.database.close()
 
 
 def test_a_host_of_an_earlier_release_joins_once_it_has_a_credential(
@@ -191,13 +223,17 @@ def test_a_drain_waits_for_the_claim_that_is_under_way(
     ],
 )
 def test_tables_that_this_release_does_not_use_are_left_alone(
-    database: Database, place: FleetPlace, installation: Installation, spoiled: str, says: str
+    database: Database, place: FleetPlace, tmp_path: Path, spoiled: str, says: str
 ) -> None:
     execute(database, spoiled)
+    installation = Installation(str(Rig(tmp_path).config))
     for act in (
         lambda: add_host(installation, place, "one", (), renew=False),
         lambda: drain_host(installation, place, "one", draining=True),
         lambda: fleet_status(place),
+        lambda: prune_fleet(installation, place, "90d", dry_run=True),
+        lambda: import_tasks(installation, place, source=None),
+        lambda: export_tasks(installation, place, source=None),
     ):
         with pytest.raises(FleetError, match=says) as refused:
             act()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from claude_agent_sdk import McpSdkServerConfig, create_sdk_mcp_server, tool
 
@@ -66,4 +66,6 @@ def server_for(bench: Bench) -> McpSdkServerConfig:
         answer = await asyncio.to_thread(bench.run, str(given["command"]))
         return {"content": [{"type": "text", "text": answer.text}], "is_error": not answer.ran}
 
-    return create_sdk_mcp_server(SERVER, tools=[run_check])
+    # Else the CLI shows the tool's name alone, and the agent has to search for the rest (2.1.332).
+    at_hand: Any = {**create_sdk_mcp_server(SERVER, tools=[run_check]), "alwaysLoad": True}
+    return cast("McpSdkServerConfig", at_hand)

@@ -23,6 +23,7 @@ from task_queue.domain.errors import ConfigError
 from task_queue.platform import trust
 from task_queue.platform.disk import free_mb_at, trouble_at
 from task_queue.store.folder.layout import Layout
+from task_queue.store.folder.moves import names_of_moves
 
 _FEW_WATCHES = 8192
 
@@ -93,6 +94,14 @@ def _sources(config: Config) -> Iterator[DoctorCheck]:
                 "problem",
                 f"source '{source.id}': its folders are on several file systems",
                 f"put all of {layout.root} on one file system",
+            )
+        moves = len(names_of_moves(layout))
+        if moves:
+            yield DoctorCheck(
+                "warning",
+                f"source '{source.id}': {moves} task{'' if moves == 1 else 's'} between {layout.moving} and a fleet",
+                "unless a command moves them now, finish it: task-queue fleet import --db URL --source "
+                + source.id,
             )
         troubles = list(_trust(f"source '{source.id}'", *layout.folders()))
         yield from troubles or [DoctorCheck("ok", f"source '{source.id}' in {layout.root}")]

@@ -38,6 +38,11 @@ class Layout:
         return self.root / "staging"
 
     @property
+    def moving(self) -> Path:
+        """Tasks on their way into a fleet or out of one; there once one was moved."""
+        return self.root / "moving"
+
+    @property
     def results(self) -> Path:
         return self.root / "results"
 

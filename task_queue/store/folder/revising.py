@@ -21,9 +21,10 @@ from task_queue.store.folder.archive import Archive
 from task_queue.store.folder.files import make_folder, remove_file
 from task_queue.store.folder.holding import held
 from task_queue.store.folder.intake import demand_room
-from task_queue.store.folder.layout import RUN, Layout
+from task_queue.store.folder.layout import Layout
 from task_queue.store.folder.needing import forget_need
 from task_queue.store.folder.requeue import set_result_aside
+from task_queue.store.folder.tied import why_tied
 
 
 class Revising:
@@ -113,15 +114,9 @@ class Revising:
             remove_file(self._layout, self._layout.cancel(document))
 
     def _why_it_stays(self, task_id: TaskId, other: Layout) -> str | None:
-        document = naming.document_of(task_id)
-        numbers = self._archive.attempts_used(task_id)
-        ran = any(os.path.lexists(self._layout.attempt(task_id, number) / RUN) for number in numbers)
-        if ran or os.path.lexists(self._layout.journal(document)):
-            return "it was tried here before, and its attempts belong to this source"
-        if os.path.lexists(self._layout.cancel(document)):
-            return "it is to be cancelled"
-        if os.path.lexists(self._layout.artifacts(task_id)):
-            return "it has artifacts, which belong to this source"
+        why = why_tied(self._layout, self._archive, task_id)
+        if why is not None:
+            return why
         if not other.pending.is_dir():
             return f"there is no folder {other.pending}"
         if other.pending.stat().st_dev != self._layout.pending.stat().st_dev:
