@@ -63,7 +63,7 @@ def worker(
 ) -> None:
     """Claim tasks of a server until stopped, and carry them out here with the ordinary daemon.
 
-    Sections agent, executors, checks, git and limits of this machine's configuration hold, if it has one.
+    Sections agent, audit, executors, checks, git and limits of this machine's configuration hold, if it has one.
     """
     from task_queue.worker.service import work
     from task_queue.worker.settings import WorkerSettings

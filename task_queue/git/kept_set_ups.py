@@ -1,13 +1,13 @@
 """What set-up commands made, kept for later checkouts: a folder for each, and a record beside it.
 
 Only the queue writes here, from a commit of the owner's branch and before anything else ran there. It is always copied,
-never used in place; who changes it breaks its seal, and it is made anew.
+never used in place; who changes it breaks its seal, and it is made anew. So does a power cut before the files were on
+disk: file systems give a file its size once its content is there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -98,7 +98,6 @@ class KeptSetUps:
             new.mkdir(mode=0o700)
             copy_below(kept.place, new, kept.paths, copying)
             moved = [path for path in copying.binaries if not path.endswith(".pyc")]
-            _sync(new)
             kept = replace(
                 kept,
                 seal=seal_of(new),
@@ -243,12 +242,3 @@ def _outside(paths: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
         else:
             found.append((path, about.st_size, about.st_mtime_ns))
     return tuple(found)
-
-
-def _sync(folder: Path) -> None:
-    """Nothing of it may be missing behind a record that is there, also after a power cut."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        ctypes.CDLL(None).syncfs(fd)
-    finally:
-        os.close(fd)

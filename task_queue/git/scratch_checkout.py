@@ -39,11 +39,10 @@ class ScratchCheckout:
     place: tuple[int, int]
     """Device and inode of the directory."""
 
-    def put_back(self) -> tuple[str, ...]:
-        """Make the commit's files again what they are in it, whatever ran here meanwhile; which of them differed.
+    def changed(self) -> tuple[str, ...]:
+        """Files of the commit that are not as they are in it, whatever ran here meanwhile.
 
-        Files that the commit does not have stay. Raises GitError, also where something else is in the place of the
-        checkout: nothing is written there then.
+        Raises GitError, also where something else is in the place of the checkout.
         """
         own = self.directory / ".git"
         if own.is_symlink() or not own.is_dir() or _place_of(self.directory) != self.place:
@@ -53,9 +52,13 @@ class ScratchCheckout:
         except OSError as error:
             raise GitError(f"{own / 'index'}: {error.strerror}", hint="make room") from error
         self.writer.attempt("update-index", "-q", "--refresh")  # files that were written anew as they were
-        changed = self.writer.read("diff-files", "--name-only", "-z").fields
+        return tuple(self.writer.read("diff-files", "--name-only", "-z").fields)
+
+    def put_back(self) -> tuple[str, ...]:
+        """Make these files again what they are in the commit; which they were. Others stay. Raises GitError."""
+        changed = self.changed()
         self.writer.change("read-tree", "--reset", "-u", self.commit)
-        return tuple(changed)
+        return changed
 
 
 @contextmanager

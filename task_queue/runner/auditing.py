@@ -108,7 +108,7 @@ class AuditBench:
         return BenchAnswer(f"Denied: {why}. What may run, as it is written here:\n{listed}", ran=False)
 
     def _set_up(self, ends_at: float) -> Check | None:
-        """Once, before the first command; the command that failed, if one does."""
+        """Before the first command; the set-up command that failed, if one does."""
         if self._is_set_up:
             return None
         checks = self._checks.set_up_beside(
@@ -119,7 +119,8 @@ class AuditBench:
             within_s=ends_at - time.monotonic(),
         )
         failed = next((check for check in checks if not check.passed), None)
-        self._is_set_up = failed is None
+        # What it changed of the result is put back after the command, and needed by the next one.
+        self._is_set_up = failed is None and not self._scratch.changed()
         return failed
 
     def _run(self, command: str, ends_at: float) -> tuple[Check, ...]:
@@ -143,7 +144,7 @@ class AuditBench:
         except GitError as error:
             self.broken = f"the files of the result could not be put back after a command: {error}"
             return [self.broken]
-        return [f"It changed files of the result, which were put back: {named(changed)}"] if changed else []
+        return [f"Files of the result had changed, and were put back: {named(changed)}"] if changed else []
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Carries out an attempt phase by phase; ``domain.work.workflow.next_phase`` says which comes next.
 
 Each phase ends with a durable step, so a crash in any of them continues at that one. The implementer keeps
-one session over all rounds and attempts; each audit gets a fresh one, which may only read.
+one session over all rounds and attempts; each audit gets a fresh one, in a checkout that is thrown away.
 """
 
 from __future__ import annotations

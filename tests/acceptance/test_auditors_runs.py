@@ -72,14 +72,15 @@ def of_owner(repository: Path) -> tuple[object, ...]:
 def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeAgentRig) -> None:
     """Of what it makes in its checkout (files, commits, hooks, refs) nothing is in the result or the repository.
 
-    It sees the output, after set-up. Other commands are denied, whatever the project's settings allow. Its runs and
-    denials are in result and report; what the implementer was denied is attention, although the audit passed.
+    It sees the output, after set-up, which may change files of the result. Other commands are denied, whatever the
+    project's settings allow. Its runs and denials are in result and report; what the implementer was denied is
+    attention, although the audit passed.
     """
     spoil = "echo evil > work.txt; touch by-auditor.txt; git add -A; git commit -qm Evil; git tag evil"
     hooks = (
         "echo 'exit 1' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; git config core.editor evil"
     )
-    check = "cat deps work.txt; pwd >> $HOME/places; exit 0"
+    check = "cat deps work.txt first.txt; pwd >> $HOME/places; exit 0"
     agents = Agents(
         run_check(check),
         run_check(f"sh -c '{spoil}'"),
@@ -88,6 +89,7 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
         run_check(f"{check}; rm -rf work.txt"),
         run_check("FOO=1 sh -c true"),
         run_check("sh -c true > by-auditor.txt"),
+        run_check(check),
         bash("cat work.txt"),
         work=("git push origin main", "echo work > work.txt"),
     )
@@ -96,7 +98,7 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
     settings.parent.mkdir()
     settings.write_text(json.dumps({"permissions": {"allow": ["Bash", "mcp__queue__run_check(*)", "Write"]}}))
     document = json.loads(rig.config.read_text())
-    document["task_source_directories"][0]["setup"] = ["echo made > deps"]
+    document["task_source_directories"][0]["setup"] = ["echo made > deps; echo set >> first.txt"]
     rig.config.write_text(json.dumps(document))
     repository = a_repository(rig)
     before = of_owner(repository)
@@ -114,10 +116,10 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
     ]
     assert (git(repository, "show", "HEAD:work.txt"), of_owner(repository)) == ("work", before)
     assert CALLED in agents.seen[0].tool_names
-    assert [run["exit_code"] for run in found["runs"]] == [0, 0, 3]
-    assert found["runs"][0]["tail"] == "made\nwork\n"
+    assert [run["exit_code"] for run in found["runs"]] == [0, 0, 3, 0]
+    assert [found["runs"][number]["tail"] for number in (0, 3)] == ["made\nwork\nfirst\nset\n"] * 2
     assert "made\nwork" in agents.answers[0]
-    assert "put back: work.txt" in agents.answers[1]
+    assert "were put back: work.txt" in agents.answers[1]
     assert "work" in agents.answers[3]
     assert "evil" not in agents.answers[3]
     assert [call["tool_input"]["command"] for call in found["denials"]] == [
@@ -131,7 +133,7 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
     assert [(need["kind"], need["sentence"]) for need in result["attention"]] == [
         ("denied", "the agent was denied: Bash")
     ]
-    verified, audits_own = (rig.home / "places").read_text().split()
+    verified, audits_own, _ = (rig.home / "places").read_text().split()
     assert (Path(verified).suffix, Path(audits_own).suffix) == (".verify", ".audit")
     assert not Path(audits_own).exists()
 

@@ -15,6 +15,7 @@ import pytest
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import SLOW, TwoAgents, a_repository, audited, git, verdict
 from tests.acceptance.conftest import MakeAgentRig
+from tests.acceptance.test_sandbox import WHY_NOT
 from tests.waiting import eventually
 
 LANDING = {"isolation": "worktree", "landing": "merge"}
@@ -177,6 +178,27 @@ def test_what_was_kept_and_was_changed_since_is_made_anew(make_agent_rig: MakeAg
     assert result["outcome"] == "succeeded", result
     assert any("changed by another program" in note for note in result["notes"])
     assert not (tree_of(rig, "task-b") / ".venv/bin/pytest").exists()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+def test_what_is_kept_is_out_of_a_sandboxed_agents_reach(make_agent_rig: MakeAgentRig) -> None:
+    """Set-up ran outside of the sandbox, on the owner's commit; agent and checks write in their checkouts only."""
+    work = (
+        "for place in ../.verify $HOME/.local/state/task-queue; do"
+        " touch $place/evil 2>/dev/null && echo reached >> work.txt; done; echo round >> work.txt"
+    )
+    script = TwoAgents(verdict("pass"), verdict("pass"), work=work)
+    rig, repository = rig_with(make_agent_rig, script, VENV, permissions="sandboxed")
+    verify = json.dumps(["test -x .venv/bin/python", "! touch ../outside 2>/dev/null"])
+    rig.start()
+    for name in ("task-a", "task-b"):
+        rig.ask(name, f"# {name}", verify=verify)
+        result = rig.result(name, timeout=SLOW)
+        assert result["outcome"] == "succeeded", result
+
+    assert starts(rig) == 1
+    assert (repository / "work.txt").read_text() == "round\nround\n"
 
 
 @pytest.mark.long

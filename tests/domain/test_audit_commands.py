@@ -76,6 +76,17 @@ def test_the_owner_may_allow_every_command_but_what_is_denied() -> None:
     assert not commands.allows("ls; git -C . push")
 
 
+@pytest.mark.parametrize("rule", ["Bash", "Bash(*)", "Bash(make *)", "Bash(make:*)", "Bash(ma* lint)"])
+def test_a_deny_rule_wins_in_whatever_way_it_is_spelled(rule: str) -> None:
+    """But not over what the queue itself runs as ``verify``."""
+    commands = AuditCommands(
+        verify=("make test",), rules=("Bash(make:*)", "Bash(ls:*)"), denied=(rule, "Edit")
+    )
+
+    assert commands.allows("make test")
+    assert not commands.allows("ls && make lint")
+
+
 @pytest.mark.parametrize(
     ("rule", "good"),
     [

@@ -104,11 +104,17 @@ def test_what_cannot_be_moved_stays(store: KeptSetUps, made: Path) -> None:
     assert ".venv/program" in kept.stays
 
 
+def _with_other_letters(path: Path) -> None:
+    """As long as before."""
+    path.write_text(path.read_text().replace("echo", "evil"))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda files: (files / ".venv/bin/sitecustomize.py").write_text("import evil"),
         lambda files: (files / ".venv/bin/tool").write_text("evil"),
+        lambda files: _with_other_letters(files / ".venv/bin/tool"),
         lambda files: (files / ".venv/bin/tool").unlink(),
         lambda files: (files / ".venv/bin/tool").rename(files / ".venv/bin/pip"),
         lambda files: (files / ".venv/bin/tool").chmod(0o777),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,15 @@ def test_no_two_checkouts_have_the_same(tmp_path: Path) -> None:
     assert len(set(ports)) == 20
     assert None not in ports
     assert [port_for(each, register) for each in checkouts] == ports
+
+
+def test_the_port_of_another_checkout_is_not_given(tmp_path: Path) -> None:
+    """Although it would be the first to be tried, and nothing listens there."""
+    (checkout, other), register = directories(tmp_path, 2), tmp_path / "ports.json"
+    first = port_for(checkout, tmp_path / "another.json")
+    register.write_text(json.dumps({str(other): first}))
+
+    assert port_for(checkout, register) not in (None, first)
 
 
 def test_a_port_on_which_another_program_listens_is_not_given(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from task_queue.domain.permission.commands import Words
+from task_queue.domain.permission.commands import Words, simple_commands
 from task_queue.domain.permission.rules import stops
 
 _RULE = re.compile(r"Bash(?:\((.*)\))?", re.DOTALL)
@@ -40,7 +41,7 @@ class AuditCommands:
             return False
         if given in {line.strip() for line in self.verify}:
             return True
-        if any(stops(rule, given) for rule in self.denied):
+        if any(_denies(rule, given) for rule in self.denied):
             return False
         specs = [spec for rule in self.rules if (spec := _spec(rule)) is not None]
         if any(spec in _EVERY_COMMAND for spec in specs):
@@ -65,6 +66,17 @@ def why_no_audit_rule(rule: str) -> str | None:
     if not words or any("*" in word for word in words):
         return f"'{rule}' has to name a command; * can only stand at its end"
     return None
+
+
+def _denies(rule: str, command: str) -> bool:
+    """Whether deny *rule* is about *command*; a pattern, which the CLI would read, is compared here."""
+    spec = _spec(rule)
+    if spec is None:
+        return False
+    if spec in _EVERY_COMMAND or stops(rule, command):
+        return True
+    spelled = (command, *(" ".join(words) for words in simple_commands(command)))
+    return "*" in spec and any(fnmatchcase(each, spec) for each in spelled)
 
 
 def _spec(rule: str) -> str | None:
