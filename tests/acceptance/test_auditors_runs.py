@@ -119,7 +119,7 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
     assert [run["exit_code"] for run in found["runs"]] == [0, 0, 3, 0]
     assert [found["runs"][number]["tail"] for number in (0, 3)] == ["made\nwork\nfirst\nset\n"] * 2
     assert "made\nwork" in agents.answers[0]
-    assert "were put back: work.txt" in agents.answers[1]
+    assert "were put back: first.txt, work.txt" in agents.answers[1]
     assert "work" in agents.answers[3]
     assert "evil" not in agents.answers[3]
     assert [call["tool_input"]["command"] for call in found["denials"]] == [
