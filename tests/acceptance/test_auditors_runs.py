@@ -131,7 +131,8 @@ def test_an_auditor_has_the_checks_run_and_changes_nothing(make_agent_rig: MakeA
     assert f"- ran `{check}`: passed" in report
     assert "- was denied `run_check FOO=1 sh -c true;" in report
     assert [(need["kind"], need["sentence"]) for need in result["attention"]] == [
-        ("denied", "the agent was denied: Bash")
+        ("denied", "the agent was denied: Bash"),
+        ("changed_judges", "it changed files that judge the work: work.txt (added)"),
     ]
     verified, audits_own, _ = (rig.home / "places").read_text().split()
     assert (Path(verified).suffix, Path(audits_own).suffix) == (".verify", ".audit")
