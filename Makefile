@@ -118,6 +118,7 @@ proof-claims: $(VENV)/.complete
 
 proof-fleet: $(VENV)/.complete
 	$(BIN)/python -m tests.proof.fleet --scenario $(SCENARIO)
+	$(BIN)/python -m tests.proof.fleet_claims
 
 fleet-demo: $(VENV)/.complete
 	@$(BIN)/python -m tests.fleet.demo

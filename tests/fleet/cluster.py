@@ -21,6 +21,7 @@ import psycopg
 
 from tests.waiting import within
 
+SOCKET = ".s.PGSQL.5432"
 _OWNER = "postgres"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _SETTINGS = {
@@ -28,7 +29,7 @@ _SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "shared_buffers": "32MB",
-    "max_connections": "80",
+    "max_connections": "200",
 }
 
 
@@ -60,6 +61,10 @@ class Cluster:
 
     def url_of(self, user: str, database: str = "postgres") -> str:
         return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def url_through(self, folder: Path) -> str:
+        """*folder* has a link to its socket."""
+        return f"postgresql://fleet@/postgres?host={folder}"
 
     def start(self) -> None:
         programs = _programs()

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,7 @@ import psutil
 from task_queue.fleet.address import fleet_address
 from task_queue.fleet.database import Database
 from task_queue.fleet.schema import set_up
-from tests.fleet.cluster import Cluster, own_cluster, why_no_cluster
+from tests.fleet.cluster import SOCKET, Cluster, own_cluster, why_no_cluster
 from tests.fleet.machines import Machine, noting
 from tests.processes import environments
 from tests.waiting import eventually, within
@@ -90,6 +91,8 @@ class Fleet:
 
     def __init__(self, home: Path, cluster: Cluster, names: Sequence[str], sources: Sequence[str]) -> None:
         self.cluster, self.sources = cluster, list(sources)
+        self._ways = {name: home / "ways" / name for name in names}
+        """By which each host reaches the database: a folder with a link to its socket."""
         self.notes = home / "starts"
         self.database = Database(fleet_address(cluster.url))
         set_up(self.database, None)
@@ -98,7 +101,7 @@ class Fleet:
                 home / name,
                 name,
                 self.database,
-                url=cluster.url,
+                url=f"{cluster.url_through(self._way(name))}&application_name={name}",
                 sources=(),
                 shared=tuple(sources),
                 slots=-(-len(sources) // len(names)),
@@ -138,6 +141,23 @@ class Fleet:
             )
             names.append(name)
         return names
+
+    def _way(self, name: str) -> Path:
+        way = self._ways[name]
+        way.mkdir(parents=True, exist_ok=True)
+        (way / SOCKET).symlink_to(self.cluster.folder / SOCKET)
+        return way
+
+    def cut_off(self, name: str) -> None:
+        """Every connection of the host ends, and none can be made."""
+        (self._ways[name] / SOCKET).unlink()
+        with self.database.transaction() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [name]
+            )
+
+    def let_back(self, name: str) -> None:
+        self._way(name)
 
     def lines(self) -> list[Line]:
         if not self.notes.exists():
@@ -217,14 +237,25 @@ def freeze(fleet: Fleet) -> set[str]:
     return frozen
 
 
-def outage(fleet: Fleet) -> set[str]:
-    """The database is away for 20 s. What ran then and was interrupted may begin again."""
+def outage(fleet: Fleet, *, lasts_s: float = 20) -> set[str]:
+    """The database is away for so long. What ran then and was interrupted may begin again."""
     eventually(fleet.lines, what="a task has begun")
     fleet.cluster.stop()
-    time.sleep(20)
+    time.sleep(lasts_s)
     interrupted = {task for name in fleet.hosts for task in fleet.begun_on(name)}
     fleet.cluster.start()
     return interrupted
+
+
+def cut(fleet: Fleet, *, lasts_s: float) -> set[str]:
+    """The same host cannot report what it does, and goes on; after half a lease it ends what it runs."""
+    name = list(fleet.hosts)[1]
+    eventually(lambda: fleet.begun_on(name), what="the host has a task")
+    fleet.cut_off(name)
+    in_hand = fleet.begun_on(name)
+    time.sleep(lasts_s)
+    fleet.let_back(name)
+    return in_hand if lasts_s > _LEASE_S else set()
 
 
 SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
@@ -233,7 +264,15 @@ SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
     "orphan": orphan,
     "freeze": freeze,
     "outage": outage,
+    "outage-45": partial(outage, lasts_s=45),
+    "outage-75": partial(outage, lasts_s=75),
+    "cut": partial(cut, lasts_s=10),
+    "cut-45": partial(cut, lasts_s=45),
 }
+
+
+_MAY_END_TWICE = {"freeze", "cut-45"}
+"""What was about to write when it froze writes when it thaws; what ended could not be reported in time."""
 
 
 def prove(
@@ -271,7 +310,7 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
     report.by_host = dict(Counter(line.host for line in starts))
     report.again = {task: number for task, number in counts.items() if number > 1}
     report.doubled = sum(1 for task in report.again if task not in hit or counts[task] > 2)
-    if report.scenario != "freeze":  # what was about to write when it froze writes when it thaws
+    if report.scenario not in _MAY_END_TWICE:
         ends = Counter(line.task for line in lines if line.what == "end")
         report.doubled += sum(1 for number in ends.values() if number > 1)
     for task in dropped:
