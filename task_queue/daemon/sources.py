@@ -227,6 +227,9 @@ class ServedSources:
         if len(missing) > self._room - len(self._served):
             missing.sort(key=_is_bare)
         room = max(0, self._room - len(self._served))
+        for source in missing[:room]:  # all of them, before a task of one can start
+            self._keyed.expect(source.id)
+            self._admission.limits.expect(source.id)
         for source in missing[:room]:
             self._open(source)
         self._left_out = tuple(source.id for source in missing[room:])
@@ -404,7 +407,6 @@ class ServedSources:
         return "agents" if worker.holds_agents_only else "everything"
 
     def _open(self, source: Source) -> None:
-        self._keyed.expect(source.id)
         orders = ConfiguredOrders(
             self._config_of,
             source,
@@ -437,7 +439,6 @@ class ServedSources:
                 on_change=partial(self._changed.append, source.id),
             )
         )
-        self._admission.limits.expect(source.id)
         thread = threading.Thread(target=worker.serve, name=f"worker-{source.id}", daemon=True)
         self._served[source.id] = self._as_it_stands(ServedSource(source, engine, worker, thread))
         self._changed.append(source.id)

@@ -44,8 +44,11 @@ def test_a_duplicate_is_rejected_while_the_first_runs(make_rig: MakeRig) -> None
 
 
 def test_of_two_dropped_at_once_exactly_one_runs(make_rig: MakeRig) -> None:
-    """In two sources, before the daemon starts: the earlier by its name, though it depends on the text alone."""
-    rig = make_rig(sources=("a", "b"))
+    """In two sources, before the daemon starts: the earlier by its name, though it depends on the text alone.
+
+    The first source is looked at while the last one of many is not served yet.
+    """
+    rig = make_rig(sources=("a", *(f"empty-{number}" for number in range(40)), "b"))
     for number in range(4):
         name = f"task-20260207-12000{number}-same"
         rig.drop_command(name, "echo ran >> ran", source="ba"[number % 2], dedupe_key="content")
