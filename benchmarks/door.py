@@ -58,6 +58,7 @@ def _load(bench: ApiBench, token: str, pids: tuple[int, int], streams: int, subm
     ]
     for reader in readers:
         reader.start()
+    time.sleep(5)  # until all are open
     quiet = _cpu_ms(api)
     time.sleep(5)
     print(f"{streams} quiet streams: {(_cpu_ms(api) - quiet) / 50:.0f} % of one CPU, {_rss_mb(api):.0f} MB")

@@ -158,7 +158,7 @@ def prove(tasks: int, claimers: int, sources: int, kills: int) -> ClaimsReport:
 def _fill(database: Database, tasks: int, sources: int) -> None:
     with database.transaction() as cursor:
         cursor.execute(
-            "INSERT INTO task (source, name, document) SELECT 's' || n % %s, 'task-' || n, %s "
+            "INSERT INTO task (source, name, document) SELECT 's' || mod(n, %s), 'task-' || n, %s "
             "FROM generate_series(0, %s - 1) AS n",
             [sources, _DOCUMENT, tasks],
         )
