@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def _kill(running: dict[str, subprocess.Popen[bytes]], kills: int, notes: Path, 
     killed: set[str] = set()
     for number in range(kills):
         wanted = 2 * tasks * (number + 1) // (kills + 2)
-        within(_PATIENCE_S, lambda wanted=wanted: len(notes.read_bytes().splitlines()) >= wanted)
+        within(_PATIENCE_S, partial(_has_lines, notes, wanted))
         name = next(
             line.split()[3]
             for line in reversed(notes.read_text().splitlines())
@@ -178,6 +179,10 @@ def _kill(running: dict[str, subprocess.Popen[bytes]], kills: int, notes: Path, 
         running[name].send_signal(signal.SIGKILL)
         killed.add(name)
     return killed
+
+
+def _has_lines(notes: Path, number: int) -> bool:
+    return len(notes.read_bytes().splitlines()) >= number
 
 
 def _judge(report: ClaimsReport, notes: Path, killed: set[str], sources: int) -> None:
