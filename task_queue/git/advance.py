@@ -21,7 +21,7 @@ from task_queue.domain.errors import GitError, GitTookTooLong
 from task_queue.domain.work.repository_changes import RefMove
 from task_queue.git.landings import announce_landing
 from task_queue.git.program import Git, GitOutput, said_by
-from task_queue.git.repository import commit_of
+from task_queue.git.repository import commit_of, is_ancestor
 from task_queue.git.rollback import holder_of_locks, remove_locks, roll_back, why_not_ready
 from task_queue.git.worktree import checkout_of
 from task_queue.platform import durable, identity
@@ -128,6 +128,7 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> StepDone | StepRe
         _remove_locks(git, place, planned, record)
     if why is not None:
         _roll_back(git, place, planned)
+        _take_out_of_the_way(git, place, planned)
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
         return StepDone(f"merged anyway: {cut_off}; look at the hook post-merge" if cut_off else None)
@@ -183,6 +184,15 @@ def _roll_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...
     if place is None or commit_of(git, f"refs/heads/{planned.target}") != planned.old:
         return ()
     return roll_back(git.at(place), old=planned.old, new=planned.new)
+
+
+def _take_out_of_the_way(git: Git, place: Path | None, planned: Advance) -> None:
+    """A commit of the owner came after git had put the files there, and before it moved the branch."""
+    now = commit_of(git, f"refs/heads/{planned.target}")
+    if place is None or planned.back or now is None or now == planned.old:
+        return
+    if not is_ancestor(git, planned.new, of=now):
+        roll_back(git.at(place), old=now, new=planned.new)
 
 
 def _in_checkout(git: Git, planned: Advance, within_s: float) -> GitOutput:

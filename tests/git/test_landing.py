@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from task_queue.domain.task import TaskId
-from task_queue.git.advance import turn
+from task_queue.git import advance as git_advance
+from task_queue.git.advance import Advance, turn
 from task_queue.git.collect import collect
 from task_queue.git.landing import Advanced, Blocked, LandingOutcome, LandingPlan, Prove, Unproven, land
 from task_queue.git.merging import Conflict
 from task_queue.git.own_repository import paths_of
 from task_queue.git.owner_state import OwnerPlace, changes_since, state_of
+from task_queue.git.program import Git, GitOutput
 from task_queue.git.worktree import create
 from tests.git.conftest import Scratch
 from tests.processes import runs
@@ -547,3 +549,32 @@ def test_landings_are_no_changes_of_the_owners_repository(scratch: Scratch, side
 
     assert [sentence for sentence in named if "refs/heads/main" in sentence] == []
     assert any("refs/heads/main went from" in change.sentence for change in changes_since(place, before))
+
+
+def test_a_commit_of_the_owner_in_the_middle_of_the_step_leaves_nothing_of_it(
+    scratch: Scratch, side: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git had put the files there and not moved the branch yet: the next try is not in its own way."""
+    in_checkout = git_advance._in_checkout
+    raced: list[str] = []
+
+    def race(git: Git, planned: Advance, within_s: float) -> GitOutput:
+        if not raced:
+            scratch.run("read-tree", "-m", "-u", planned.old, planned.new)
+            scratch.write("mine.txt")
+            scratch.run("add", "mine.txt")
+            scratch.run("commit", "-qm", "By hand", "--", "mine.txt")
+            raced.append(scratch.run("rev-parse", "main"))
+        return in_checkout(git, planned, within_s)
+
+    monkeypatch.setattr(git_advance, "_in_checkout", race)
+
+    landed = bring(scratch)
+
+    assert isinstance(landed, Advanced), landed
+    assert scratch.run("status", "--porcelain") == ""
+    assert scratch.run("ls-tree", "--name-only", "main", "mine.txt", "side.txt").split() == [
+        "mine.txt",
+        "side.txt",
+    ]
+    assert scratch.run("merge-base", "--is-ancestor", raced[0], "main") == ""
