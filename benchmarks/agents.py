@@ -53,7 +53,7 @@ def _single(found: Findings, rounds: int) -> None:
             for number in range(-1, rounds):  # the first one warms both up
                 progress(f"single, round {number + 1} of {rounds}")
                 first, whole = _by_queue(rig, f"task-{number + 1}")
-                hand_first, hand_whole = _by_hand(hand, rig.model)
+                hand_first, hand_whole = by_hand(hand, rig.model)
                 if number < 0:
                     continue
                 _add(found, FIRST, first, hand_first)
@@ -75,7 +75,7 @@ def _audited(found: Findings, rounds: int) -> None:
                 progress(f"audited, round {number + 1} of {rounds}")
                 _, whole = _by_queue(rig, f"task-{number + 1}")
                 assert git(repository, "log", "--oneline").count("\n") >= number + 1
-                both = sum(_by_hand(hand, rig.model)[1] for _ in range(2))
+                both = sum(by_hand(hand, rig.model)[1] for _ in range(2))
                 if number >= 0:
                     found.add(f"{AUDITED}, s", QUEUE, whole)
                     found.add(f"{AUDITED}, s", "both agents by hand", both)
@@ -103,7 +103,8 @@ def _by_queue(rig: AgentRig, name: str) -> tuple[float, float]:
     return first, whole
 
 
-def _by_hand(home: Path, model: ScriptedModel) -> tuple[float, float]:
+def by_hand(home: Path, model: ScriptedModel) -> tuple[float, float]:
+    """As ``_by_queue``, of ``claude -p`` in *home*."""
     asked = len(model.requests)
     cli = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
     began = time.perf_counter()

@@ -112,14 +112,14 @@ class Findings:
         return path
 
 
-def read(path: Path) -> tuple[Findings, Mapping[str, Any]]:
-    """What was written there, and all of its JSON."""
+def read(path: Path) -> Findings:
+    """What ``write`` left there."""
     content: Mapping[str, Any] = json.loads(path.read_text())
     figures = [
         Figure(each["measure"], each["subject"], tuple(each["values"]), each["unit"])
         for each in content["figures"]
     ]
-    found = Findings(
+    return Findings(
         content["part"],
         Size(content["size"]),
         figures,
@@ -127,7 +127,6 @@ def read(path: Path) -> tuple[Findings, Mapping[str, Any]]:
         dict(content["promises"]),
         content["machine"]["before"],
     )
-    return found, content
 
 
 COLUMNS = ("measure: subject", "median", "least", "most", "n", "goal", "met")

@@ -23,7 +23,7 @@ QUEUE = "task-queue"
 ONE_SOURCE = "task-queue, 1 source"
 TWO_SOURCES = "task-queue, 2 sources"
 
-_GOALS: dict[tuple[str, str], Goal] = {
+GOALS: dict[tuple[str, str], Goal] = {
     ("rename to lock, ms", "median"): Goal(3),
     ("rename to lock, ms", "p99"): Goal(15),
     ("drop to first question, to by hand", QUEUE): Goal(1.10),
@@ -53,4 +53,4 @@ _GOALS: dict[tuple[str, str], Goal] = {
 
 
 def goal_of(measure: str, subject: str) -> Goal | None:
-    return _GOALS.get((measure, subject))
+    return GOALS.get((measure, subject))
