@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -270,10 +270,11 @@ class ServedSources:
         for served in list(self._served.values()):
             served.worker.go_on()
 
-    def wake(self) -> None:
-        """Have every worker look. For any thread."""
-        for served in list(self._served.values()):
-            served.worker.wake()
+    def wake(self, source_ids: Collection[str] | None = None) -> None:
+        """Have these workers look, or every one. For any thread."""
+        for source_id, served in list(self._served.items()):
+            if source_ids is None or source_id in source_ids:
+                served.worker.wake()
 
     def is_idle(self) -> bool:
         """Whether no worker has a task in hand. For any thread."""

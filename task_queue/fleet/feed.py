@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.fleet.database import Database
+from task_queue.fleet.database import Cursor, Database
 
 
 class FeedPlace(NamedTuple):
@@ -57,8 +57,43 @@ def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> 
 def end_of_feed(database: Database) -> FeedPlace:
     """After all that is over by now."""
     with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1), 9223372036854775807"
-        )
-        ((transaction, number),) = cursor.fetchall()
+        return _end(cursor)
+
+
+def _end(cursor: Cursor) -> FeedPlace:
+    cursor.execute("SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1), 9223372036854775807")
+    ((transaction, number),) = cursor.fetchall()
     return FeedPlace(transaction, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Whose state, or host, has changed: sources, and names under which tasks may be depended on.
+
+    ``is_all``: there was too much to look at each.
+    """
+
+    sources: frozenset[str] = frozenset()
+    names: frozenset[TaskId] = frozenset()
+    is_all: bool = False
+
+    def __bool__(self) -> bool:
+        return self.is_all or bool(self.sources)
+
+
+def touched_after(cursor: Cursor, place: FeedPlace, *, most: int = 200) -> tuple[Touched, FeedPlace]:
+    """What has changed since *place*, and where a reader goes on."""
+    cursor.execute(
+        "SELECT xid::text::bigint, id, source, name, record FROM event "
+        "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
+        "ORDER BY xid, id LIMIT %s",
+        [str(place.transaction), place.number, most],
+    )
+    rows = cursor.fetchall()
+    if len(rows) == most:
+        return Touched(is_all=True), _end(cursor)
+    if not rows:
+        return Touched(), place
+    names = {name for row in rows for name in row[3:] if name is not None}
+    touched = Touched(frozenset(row[2] for row in rows), frozenset(map(TaskId, names)))
+    return touched, FeedPlace(rows[-1][0], rows[-1][1])
