@@ -28,6 +28,7 @@ from task_queue.fleet.database import Database
 from task_queue.fleet.schema import set_up
 from tests.fleet.cluster import SOCKET, Cluster, own_cluster, why_no_cluster
 from tests.fleet.machines import Machine, noting
+from tests.fleet.namespaces import IsolatedMachine, why_no_namespaces
 from tests.processes import environments
 from tests.waiting import eventually, within
 
@@ -42,6 +43,8 @@ class Report:
 
     scenario: str
     tasks: int
+    namespaces: bool
+    """Each host had its own for processes and for the network."""
     took_s: float = 0.0
     starts: int = 0
     again: dict[str, int] = field(default_factory=dict[str, int])
@@ -89,7 +92,14 @@ class Line:
 class Fleet:
     """*names* of hosts; the first one takes tasks in, the last one alone has the capability ``gpu``."""
 
-    def __init__(self, home: Path, cluster: Cluster, names: Sequence[str], sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        cluster: Cluster,
+        names: Sequence[str],
+        sources: Sequence[str],
+        machine: type[Machine] = Machine,
+    ) -> None:
         self.cluster, self.sources = cluster, list(sources)
         self._ways = {name: home / "ways" / name for name in names}
         """By which each host reaches the database: a folder with a link to its socket."""
@@ -97,7 +107,7 @@ class Fleet:
         self.database = Database(fleet_address(cluster.url))
         set_up(self.database, None)
         self.hosts = {
-            name: Machine(
+            name: machine(
                 home / name,
                 name,
                 self.database,
@@ -219,8 +229,9 @@ def orphan(fleet: Fleet) -> set[str]:
     name, host = list(fleet.hosts.items())[1]
     eventually(lambda: fleet.begun_on(name), what="the host has a task")
     left = fleet.begun_on(name)
-    template = psutil.Process(host.daemons[0].pid).children()
-    host.daemons[0].kill()
+    daemon = host.daemon_process()
+    template = daemon.children()
+    daemon.kill()
     for child in template:
         child.kill()
     return left
@@ -288,9 +299,10 @@ def prove(
     sources: Sequence[str] = SOURCES,
     takes_s: float = _TAKES_S,
     patience_s: float = 600,
+    machine: type[Machine] = Machine,
 ) -> Report:
-    report = Report(scenario, tasks)
-    with Fleet(home, cluster, names, sources) as fleet:
+    report = Report(scenario, tasks, namespaces=machine is IsolatedMachine)
+    with Fleet(home, cluster, names, sources, machine) as fleet:
         begun = time.monotonic()
         dropped = fleet.drop(tasks, takes_s=takes_s)
         hit = SCENARIOS[scenario](fleet)
@@ -370,14 +382,17 @@ def main() -> int:
     if why is not None:
         print(why)
         return 2
-    faults = 0
+    faults, why_shared = 0, why_no_namespaces()
+    if why_shared is not None:
+        print(f"hosts share namespaces: {why_shared}", file=sys.stderr)
+    machine = Machine if why_shared else IsolatedMachine
     for scenario in SCENARIOS if wanted.scenario == "all" else (wanted.scenario,):
         with ExitStack() as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tq-fleet-")))
             cluster = stack.enter_context(own_cluster())
             # One for each source, which runs on long after its host has to have ended it.
             tasks, takes_s = (len(SOURCES), 50.0) if scenario == "orphan" else (wanted.tasks, 1.0)
-            report = prove(home, cluster, scenario, tasks=tasks, takes_s=takes_s)
+            report = prove(home, cluster, scenario, tasks=tasks, takes_s=takes_s, machine=machine)
         print(json.dumps({**asdict(report), "violations": report.violations}), flush=True)
         faults += report.violations
     return 1 if faults else 0
