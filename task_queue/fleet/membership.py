@@ -222,7 +222,9 @@ class Membership:
             daemon.wake()
         elif self._touched:
             sources = list(self._sources.items())
-            daemon.wake([each for each, engine in sources if engine.is_concerned(self._touched)])
+            concerned = [each for each, engine in sources if engine.is_concerned(self._touched)]
+            if concerned:
+                daemon.wake(concerned)
 
     def _hold_if_silent(self, daemon: FleetDaemon) -> None:
         if self._lifeline is None or self._lifeline.must_stop():

@@ -1,6 +1,6 @@
 """What an idle fleet asks of its database: three hosts, to which nothing happens. Counted by PostgreSQL.
 
-    python -m tests.proof.fleet_idle --seconds 60
+python -m tests.proof.fleet_idle --seconds 60
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def main() -> int:
         time.sleep(_SETTLES_S)
         rate = transactions_per_s(cluster, wanted.seconds)
     print(
-        json.dumps({"hosts": len(_NAMES), "sources": len(SOURCES), "per_host_and_s": round(rate / len(_NAMES), 2)})
+        json.dumps(
+            {"hosts": len(_NAMES), "sources": len(SOURCES), "per_host_and_s": round(rate / len(_NAMES), 2)}
+        )
     )
     return 0
 
