@@ -21,6 +21,7 @@ from task_queue.fleet.held import HostLife
 from task_queue.fleet.hosts import Lifeline, join
 from task_queue.fleet.joined import JoinedEngine, JoinedSource
 from task_queue.fleet.mirror import Mirror
+from task_queue.fleet.restored import mend_numbers, next_number
 from task_queue.fleet.rows import SourceRows, TaskRow, state_of
 from task_queue.fleet.schema import demand_ready
 from task_queue.fleet.shared_account import SharedAccount
@@ -63,6 +64,8 @@ class Membership:
         self._why_not = "it has not joined the fleet yet"
         self._held = False
         self._place = FeedPlace()
+        self._newest = 0
+        """The number of the transaction that was the next one at the last turn."""
         self._touched = Touched()
         self._is_asked = False
         """What runs here is to be cancelled."""
@@ -189,6 +192,9 @@ class Membership:
 
     def _join(self) -> None:
         demand_ready(self._signs)
+        if mend_numbers(self._signs):
+            log.warning("the database was restored from a copy: its changes count as made now")
+        self._newest = 0
         life = join(self._signs, self._host, self._credential, self._machine())
         self._lifeline = Lifeline(
             self._signs, life, self._clock, serves=lambda: list(self._shared.values()), read=self._read_news
@@ -208,7 +214,13 @@ class Membership:
         return durable.read_regular(file, limit=100)[0].decode()
 
     def _read_news(self, cursor: Cursor) -> None:
-        """What has happened anywhere since the last turn, and what is asked of what runs here."""
+        """What has happened anywhere since the last turn, and what is asked of what runs here.
+
+        Raises ClaimLost where the tables went back in time: what this host knows of them is true no more.
+        """
+        before, self._newest = self._newest, next_number(cursor)
+        if self._newest < before:
+            raise ClaimLost("the database of the fleet was restored from an earlier copy")
         self._touched, self._place = touched_after(cursor, self._place)
         cursor.execute(
             "SELECT EXISTS (SELECT 1 FROM task WHERE host = %s AND state = 'running' AND cancelled)",
@@ -252,7 +264,7 @@ class _Engines:
     def now(self, slots: int = 1) -> FleetEngine:
         """With so many claims at once over all hosts. Raises EngineUnavailable."""
         life = self._membership.life()
-        if life != self._life:
+        if life is not self._life:  # one of a restored database may have the same number
             self._life, self._by_slots = life, {}
         if slots not in self._by_slots:
             self._by_slots[slots] = FleetEngine(

@@ -15,6 +15,7 @@ from task_queue.platform import identity
 from task_queue.platform.leases import LeaseFile
 from task_queue.ports.executor import Order, Stop, Transcript
 from task_queue.runner import process
+from task_queue.runner.fence import LeaseFence
 from tests.agents.test_executors import order_for
 from tests.store.contract import NOW
 from tests.store.memory import MemoryEngine
@@ -38,6 +39,7 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingExecutor]:
     monkeypatch.setattr(process, "executor_of", lambda order, log: executor)  # noqa: ARG005
     monkeypatch.setattr(process, "_become_subreaper", lambda: None)
     monkeypatch.setattr(identity, "end_tree", lambda *_, **__: 0)
+    monkeypatch.setattr(LeaseFence, "_watch", lambda self: self._over.wait(30))  # it may come too late
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield executor
     for number, handler in before.items():
