@@ -39,19 +39,18 @@ class StateChange:
     """Both of one that runs."""
 
 
-def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> list[StateChange]:
+def changes_after(cursor: Cursor, place: FeedPlace, *, most: int = 1000) -> list[StateChange]:
     """At most *most* changes that follow *place*, in the order in which every reader gets them."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT xid::text::bigint, id, at, source, name, record, state, attempt, host FROM event "
-            "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
-            "ORDER BY xid, id LIMIT %s",
-            [str(place.transaction), place.number, most],
-        )
-        return [
-            StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
-            for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
-        ]
+    cursor.execute(
+        "SELECT xid::text::bigint, id, at, source, name, record, state, attempt, host FROM event "
+        "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
+        "ORDER BY xid, id LIMIT %s",
+        [str(place.transaction), place.number, most],
+    )
+    return [
+        StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
+        for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
+    ]
 
 
 def end_of_feed(database: Database) -> FeedPlace:
@@ -77,23 +76,17 @@ class Touched:
     names: frozenset[TaskId] = frozenset()
     is_all: bool = False
 
-    def __bool__(self) -> bool:
+    @property
+    def is_any(self) -> bool:
         return self.is_all or bool(self.sources)
 
 
 def touched_after(cursor: Cursor, place: FeedPlace, *, most: int = 200) -> tuple[Touched, FeedPlace]:
     """What has changed since *place*, and where a reader goes on."""
-    cursor.execute(
-        "SELECT xid::text::bigint, id, source, name, record FROM event "
-        "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
-        "ORDER BY xid, id LIMIT %s",
-        [str(place.transaction), place.number, most],
-    )
-    rows = cursor.fetchall()
-    if len(rows) == most:
+    changes = changes_after(cursor, place, most=most)
+    if len(changes) == most:
         return Touched(is_all=True), _end(cursor)
-    if not rows:
+    if not changes:
         return Touched(), place
-    names = {name for row in rows for name in row[3:] if name is not None}
-    touched = Touched(frozenset(row[2] for row in rows), frozenset(map(TaskId, names)))
-    return touched, FeedPlace(rows[-1][0], rows[-1][1])
+    names = {name for each in changes for name in (each.name, each.record) if name is not None}
+    return Touched(frozenset(each.source for each in changes), frozenset(names)), changes[-1].place

@@ -232,7 +232,7 @@ class Membership:
     def _wake_for_news(self, daemon: FleetDaemon, *, is_all: bool) -> None:
         if is_all or self._is_asked:
             daemon.wake()
-        elif self._touched:
+        elif self._touched.is_any:
             sources = list(self._sources.items())
             concerned = [each for each, engine in sources if engine.is_concerned(self._touched)]
             if concerned:

@@ -15,12 +15,13 @@ from task_queue.domain.errors import EngineUnavailable
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress, fleet_address
 from task_queue.fleet.database import Database
-from task_queue.fleet.feed import FeedPlace, changes_after
+from task_queue.fleet.feed import FeedPlace
 from task_queue.fleet.intake import submit
 from task_queue.fleet.restored import mend_numbers
 from task_queue.fleet.schema import set_up
 from task_queue.ports.fleet import SpentEntry
 from tests.fleet.cluster import SOCKET, Cluster, own_cluster, program, why_no_cluster
+from tests.fleet.following import changes_after
 from tests.fleet.inner_host import InnerHost
 
 _EARLIER = 2000
