@@ -27,13 +27,14 @@ from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress, fleet_address
 from task_queue.fleet.database import Database
 from task_queue.fleet.engine import FleetEngine
-from task_queue.fleet.feed import FeedPlace, changes_after
+from task_queue.fleet.feed import FeedPlace
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.hosts import Lifeline
 from task_queue.fleet.schema import set_up
 from task_queue.store.folder.layout import Layout
 from tests.fakes import FakeClock
 from tests.fleet.cluster import own_cluster, why_no_cluster
+from tests.fleet.following import changes_after
 from tests.fleet.joining import joined
 from tests.store.contract import DONE, NOW
 

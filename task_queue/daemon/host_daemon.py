@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -33,8 +33,8 @@ class HostDaemon:
         self._path, self._place = ledger, 0
         self._ledger = Ledger(ledger)
 
-    def wake(self) -> None:
-        self._sources.wake()
+    def wake(self, sources: Collection[str] | None = None) -> None:
+        self._sources.wake(sources)
 
     def hold(self) -> None:
         log.warning("held: this host may not go on with tasks of its fleet")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from task_queue.config.locations import Locations
@@ -132,10 +132,11 @@ class ServedSources:
         for served in list(self._served.values()):
             served.worker.go_on()
 
-    def wake(self) -> None:
-        """Have every worker look. For any thread."""
-        for served in list(self._served.values()):
-            served.worker.wake()
+    def wake(self, source_ids: Collection[str] | None = None) -> None:
+        """Have these workers look, or every one. For any thread."""
+        for source_id, served in list(self._served.items()):
+            if source_ids is None or source_id in source_ids:
+                served.worker.wake()
 
     def is_idle(self) -> bool:
         """Whether no worker has a task in hand. For any thread."""

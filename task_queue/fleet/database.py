@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -41,17 +41,8 @@ class Database:
         """
         with self._lock:
             try:
-                connection = self._answering()
-                with (
-                    _cut_off_after(self._patience_s, connection),
-                    connection.transaction(),
-                    connection.cursor() as cursor,
-                ):
-                    cursor.execute(
-                        "SELECT set_config('search_path', quote_ident(%s), true), "
-                        "set_config('idle_in_transaction_session_timeout', %s, true)",
-                        [self.address.schema, _IDLE_MS],
-                    )
+                begun, cursor = self._begun()
+                with begun:
                     yield cursor
             except psycopg.IntegrityError:
                 raise
@@ -65,19 +56,29 @@ class Database:
                     self._connection.close()
             self._connection = None
 
-    def _answering(self) -> psycopg.Connection[Any]:
+    def _begun(self) -> tuple[ExitStack, Cursor]:
         """A connection that was there before is tried first: the server may have been restarted since it was used."""
         if self._connection is not None:
             try:
-                with _cut_off_after(self._patience_s, self._connection):
-                    self._connection.execute("SELECT 1")
+                return self._begun_on(self._connection)
             except psycopg.OperationalError:
                 self._connection.close()
                 self._connection = None
-        if self._connection is None:
-            # Without prepared statements: a pooler may give the next transaction to another session.
-            self._connection = psycopg.connect(self.address.conninfo, autocommit=True, prepare_threshold=None)
-        return self._connection
+        # Without prepared statements: a pooler may give the next transaction to another session.
+        self._connection = psycopg.connect(self.address.conninfo, autocommit=True, prepare_threshold=None)
+        return self._begun_on(self._connection)
+
+    def _begun_on(self, connection: psycopg.Connection[Any]) -> tuple[ExitStack, Cursor]:
+        with ExitStack() as stack:
+            stack.enter_context(_cut_off_after(self._patience_s, connection))
+            stack.enter_context(connection.transaction())
+            cursor = stack.enter_context(connection.cursor())
+            cursor.execute(
+                "SELECT set_config('search_path', quote_ident(%s), true), "
+                "set_config('idle_in_transaction_session_timeout', %s, true)",
+                [self.address.schema, _IDLE_MS],
+            )
+            return stack.pop_all(), cursor
 
 
 @contextmanager

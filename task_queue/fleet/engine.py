@@ -35,6 +35,7 @@ class FleetEngine:
         self._held = HeldSource(database, source, owner, slots, layers)
         self._snapshot = FleetSnapshot(self._held)
         self.touch, self.survey = self._snapshot.touch, self._snapshot.survey
+        self.may_be_moved_by = self._snapshot.may_be_moved_by
         self.changed_ns, self.state_of = self._snapshot.changed_ns, self._snapshot.state_of
         self.queue = FleetQueue(self._held)
         self.attempts = FleetAttempts(self._held, scratch)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from task_queue.domain.task import TaskId, TaskState
-from task_queue.fleet.database import Database
+from task_queue.fleet.database import Cursor, Database
 
 
 class FeedPlace(NamedTuple):
@@ -39,26 +39,54 @@ class StateChange:
     """Both of one that runs."""
 
 
-def changes_after(database: Database, place: FeedPlace, *, most: int = 1000) -> list[StateChange]:
+def changes_after(cursor: Cursor, place: FeedPlace, *, most: int = 1000) -> list[StateChange]:
     """At most *most* changes that follow *place*, in the order in which every reader gets them."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT xid::text::bigint, id, at, source, name, record, state, attempt, host FROM event "
-            "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
-            "ORDER BY xid, id LIMIT %s",
-            [str(place.transaction), place.number, most],
-        )
-        return [
-            StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
-            for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
-        ]
+    cursor.execute(
+        "SELECT xid::text::bigint, id, at, source, name, record, state, attempt, host FROM event "
+        "WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
+        "ORDER BY xid, id LIMIT %s",
+        [str(place.transaction), place.number, most],
+    )
+    return [
+        StateChange(FeedPlace(xid, number), at, source, name, record, TaskState(state), attempt, host)
+        for xid, number, at, source, name, record, state, attempt, host in cursor.fetchall()
+    ]
 
 
 def end_of_feed(database: Database) -> FeedPlace:
     """After all that is over by now."""
     with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1), 9223372036854775807"
-        )
-        ((transaction, number),) = cursor.fetchall()
+        return _end(cursor)
+
+
+def _end(cursor: Cursor) -> FeedPlace:
+    cursor.execute("SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1), 9223372036854775807")
+    ((transaction, number),) = cursor.fetchall()
     return FeedPlace(transaction, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Whose state, or host, has changed: sources, and names under which tasks may be depended on.
+
+    ``is_all``: there was too much to look at each.
+    """
+
+    sources: frozenset[str] = frozenset()
+    names: frozenset[TaskId] = frozenset()
+    is_all: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        return self.is_all or bool(self.sources)
+
+
+def touched_after(cursor: Cursor, place: FeedPlace, *, most: int = 200) -> tuple[Touched, FeedPlace]:
+    """What has changed since *place*, and where a reader goes on."""
+    changes = changes_after(cursor, place, most=most)
+    if len(changes) == most:
+        return Touched(is_all=True), _end(cursor)
+    if not changes:
+        return Touched(), place
+    names = {name for each in changes for name in (each.name, each.record) if name is not None}
+    return Touched(frozenset(each.source for each in changes), frozenset(names)), changes[-1].place

@@ -13,6 +13,12 @@ from task_queue.fleet.held import HostLife
 from task_queue.fleet.roster import hash_of
 from task_queue.ports.clock import Clock
 
+_LEFT = (
+    "task.state = 'running' AND task.host = before.name AND task.life < before.life "
+    "AND before.name <> %(host)s AND (%(serves)s::text[] IS NULL OR task.source = ANY(%(serves)s))"
+)
+"""Claims of lives that are over."""
+
 
 def join(database: Database, host: str, credential: str, machine: str | None = None) -> HostLife:
     """Begin a life of *host*. It takes over what earlier lives of it had claimed.
@@ -81,12 +87,15 @@ class Lifeline:
         clock: Clock,
         *,
         serves: Callable[[], Collection[str]] | None = None,
+        read: Callable[[Cursor], None] = lambda _cursor: None,
     ) -> None:
-        """*serves*: of which sources it takes claims over; None: of all."""
+        """*serves*: of which sources it takes claims over; None: of all. *read*: what else is looked at each time, in
+        the same transaction; it waits for no lock."""
         self._database = database
         self._owner = owner
         self._clock = clock
         self._serves = serves
+        self._read = read
         self._watch = PeerWatch()
         self._heard_at = clock.monotonic()
 
@@ -98,23 +107,25 @@ class Lifeline:
         """
         try:
             with self._database.transaction() as cursor:
-                beats = self._count_up(cursor)
+                beats, is_left = self._count_up(cursor)
+                self._read(cursor)
         except EngineUnavailable:
             self._watch.lose_sight()
             raise
         now = self._heard_at = self._clock.monotonic()
         dead = self._watch.look(beats, now)
         ended = tuple(peer for peer in dead if self._end(peer, beats[peer]))
-        with self._database.transaction() as cursor:
-            self._take_over(cursor)
+        if ended or is_left:
+            with self._database.transaction() as cursor:
+                self._take_over(cursor)
         return ended
 
     def must_stop(self) -> bool:
         """Whether the database has not heard of this host for so long that it has to end what it runs."""
         return must_stop(self._heard_at, self._clock.monotonic())
 
-    def _count_up(self, cursor: Cursor) -> dict[Peer, int]:
-        """The numbers of the other hosts."""
+    def _count_up(self, cursor: Cursor) -> tuple[dict[Peer, int], bool]:
+        """The numbers of the other hosts, and whether lives that are over have left claims that it could take."""
         cursor.execute(
             "UPDATE host SET beats = beats + 1, heard_at = clock_timestamp() WHERE name = %s AND life = %s",
             [self._owner.host, self._owner.life],
@@ -128,7 +139,12 @@ class Lifeline:
             "AND (%s::text[] IS NULL OR task.source = ANY(%s)))",
             [self._owner.host, self._served, self._served],
         )
-        return {(name, life): beats for name, life, beats in cursor.fetchall()}
+        beats = {(name, life): number for name, life, number in cursor.fetchall()}
+        cursor.execute(
+            f"SELECT EXISTS (SELECT 1 FROM task, host AS before WHERE {_LEFT})".encode(), self._values
+        )
+        ((is_left,),) = cursor.fetchall()
+        return beats, bool(is_left)
 
     def _end(self, peer: Peer, beats: int) -> bool:
         """End the life of *peer* unless it has counted on since."""
@@ -145,10 +161,13 @@ class Lifeline:
         own to join again."""
         cursor.execute(
             "UPDATE task SET host = %(host)s, life = %(life)s, revision = revision + 1 FROM host AS before "
-            "WHERE task.state = 'running' AND task.host = before.name AND task.life < before.life "
-            "AND before.name <> %(host)s AND (%(serves)s::text[] IS NULL OR task.source = ANY(%(serves)s))",
-            {"host": self._owner.host, "life": self._owner.life, "serves": self._served},
+            f"WHERE {_LEFT}".encode(),
+            self._values,
         )
+
+    @property
+    def _values(self) -> dict[str, object]:
+        return {"host": self._owner.host, "life": self._owner.life, "serves": self._served}
 
     @property
     def _served(self) -> list[str] | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable
+
 import psycopg
 
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import Waiting
+from task_queue.domain.document.ordering import Waiting, place_in_order
 from task_queue.domain.errors import TaskFileError, UnknownTaskError
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.database import Database
@@ -52,26 +55,87 @@ class Intake:
         """Why documents stay out of the fleet."""
         self._seen: dict[TaskId, object] = {}
         """How each document was when it was brought in."""
+        self._guard = threading.Lock()
+        self._touched: set[TaskId] = set()
+        self._everything = True
+        self._open: set[TaskId] = set()
+        """Documents of which the tables may not say yet what the folder does."""
+        self._all_open = True
 
-    def take_in(self, survey: Survey) -> None:
-        """What is whole in the folder, as *survey* says. Raises EngineUnavailable."""
-        present: dict[TaskId, object] = {
-            **{task.id: self._stamp_of(task.id, task) for task in survey.waiting},
-            **{name: self._stamp_of(name, None) for name, _ in survey.rejected},
-        }
-        for name in self._seen.keys() - present.keys():
-            del self._seen[name]
-        self.left_out = {name: _TOO_LARGE for name in present if self._has_too_much(name)}
-        for name, stamp in present.items():
-            if name not in self.left_out and self._seen.get(name) != stamp and self._bring_in(name):
-                self._seen[name] = stamp
+    def touch(self, name: str | None = None) -> None:
+        """A file *name* of the folder may have changed; any, if None. For any thread."""
+        document = None if name is None else naming.document_beside(name)
+        with self._guard:
+            if document is None:
+                self._everything = self._everything or name is None or naming.is_private(name)
+            else:
+                self._touched.add(naming.task_id_of(document))
+
+    def begin(self) -> frozenset[TaskId] | None:
+        """Look at what was touched: of which tasks ``take_in`` is to know whether they wait; None: of all."""
+        with self._guard:
+            self._open |= self._touched
+            self._all_open = self._all_open or self._everything
+            self._touched, self._everything = set(), False
+        return None if self._all_open else frozenset(self._open)
+
+    def look_at(self, names: Iterable[TaskId]) -> None:
+        """These, too, at the next ``take_in``."""
+        self._open.update(names)
+
+    def take_in(self, survey: Survey, waiting_here: Iterable[TaskId]) -> None:
+        """What is whole in the folder, as *survey* says. Raises EngineUnavailable.
+
+        *waiting_here*: those of ``begin`` that wait, as far as the folder says so, too.
+        """
+        rejected = {name for name, _ in survey.rejected}
+        self._open.update(survey.dropped)
+        if self._all_open:
+            for name in [
+                name for name in self._seen if survey.waiting.get(name) is None and name not in rejected
+            ]:
+                del self._seen[name]
+            self._open.update(rejected)
+            found = list(survey.waiting)
+        else:
+            found = sorted(
+                (task for name in self._open if (task := survey.waiting.get(name)) is not None),
+                key=place_in_order,
+            )
+        for task in found:
+            self._take_in_one(task.id, task)
+        for name in sorted(self._open & rejected):
+            self._take_in_one(name, None)
         for name in survey.cancelled:
             self._bring_in(name)
         self._rows.cancel(survey.cancelled)
-        for name in self._rows.waiting_here():
-            if name not in present and self._folders.is_gone(name):
+        for name in waiting_here:
+            if survey.waiting.get(name) is None and name not in rejected and self._folders.is_gone(name):
                 self._rows.take_out(name)
+        for name in [name for name in self._open if self._folders.is_gone(name)]:
+            self._forget(name)
+        self._all_open = self._all_open and survey.look_again_after is not None
         self._pass_cancels_on(survey)
+
+    def _take_in_one(self, name: TaskId, task: Waiting | None) -> None:
+        stamp = self._stamp_of(name, task)
+        if self._has_too_much(name):
+            self.left_out[name] = _TOO_LARGE
+            self._open.add(name)
+            return
+        self.left_out.pop(name, None)
+        if self._seen.get(name) == stamp:
+            self._open.discard(name)
+            return
+        self._open.add(name)
+        if self._bring_in(name):
+            self._seen[name] = stamp
+            self._open.discard(name)
+
+    def _forget(self, name: TaskId) -> None:
+        self._open.discard(name)
+        self._seen.pop(name, None)
+        self.left_out.pop(name, None)
 
     def _stamp_of(self, name: TaskId, task: Waiting | None) -> object:
         has_files = self._is_shared and self._folders.has_artifacts(name)

@@ -22,13 +22,14 @@ from task_queue.domain.errors import ClaimHeld, ClaimLost, EngineUnavailable, Gi
 from task_queue.domain.model import Claim, Ending, Journal, Outcome, OutcomeKind, Result, RunRecord
 from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.fleet.engine import FleetEngine
+from task_queue.fleet.feed import Touched
 from task_queue.fleet.folders import HostFolders
 from task_queue.fleet.handed_in import HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.intake import Intake
 from task_queue.fleet.mirror import MOST_OF_A_TRANSCRIPT, Mirror
 from task_queue.fleet.queue import FleetQueue
-from task_queue.fleet.rows import SourceRows, TaskRow
+from task_queue.fleet.rows import Glance, SourceRows, TaskRow
 from task_queue.ports.attempt_log import AttemptPlace
 from task_queue.ports.clock import Clock
 from task_queue.ports.fleet import WorkBase
@@ -63,8 +64,10 @@ class JoinedSource:
 class JoinedQueue:
     """Implements ports.queue.Queue."""
 
-    def __init__(self, source: JoinedSource) -> None:
+    def __init__(self, source: JoinedSource, changed: Callable[[str], None]) -> None:
+        """*changed* is called with a document that the folder may say other things of than the tables."""
         self._host, self._life, self._engine = source.host, source.life, source.engine
+        self.changed = changed
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
         self._clock, self._files = source.clock, source.files
         self._slots, self._claiming = source.slots, source.claiming
@@ -73,13 +76,13 @@ class JoinedQueue:
         self._lost: frozenset[Claim] = frozenset()
         self._before: frozenset[Claim] = frozenset()
         """Claims of before the source was in the fleet."""
+        self._in_fleet: set[TaskId] = set()
+        """Records of claims of the own folder that are known to be in the tables."""
 
     def claim(self, task_id: TaskId, *, worker: str, now: datetime) -> Claim:  # noqa: ARG002 - it is the host
         row = self._rows.open_row(task_id)
         if row is None or (row.intake == self._host and self._folders.text_of(task_id) != row.document):
-            self._folders.own.touch(
-                naming.document_of(task_id)
-            )  # or it would be tried again until an event comes
+            self.changed(naming.document_of(task_id))  # or it would be tried again until an event comes
             raise ClaimHeld(f"{task_id} is being changed")
         if row.intake != self._host:
             self._receive_base(row)
@@ -123,7 +126,7 @@ class JoinedQueue:
             claim = local.pop(row.record, None) or self._without_folder(row, is_begun_here=is_begun_here)
             if claim is not None:
                 held.append(claim)
-        before = {record for record in local if self._rows.row_of(record) is None}
+        before = local.keys() - self._rows.known(local.keys())
         self._before = frozenset(local[record] for record in before)
         self._lost = frozenset(claim for record, claim in local.items() if record not in before)
         return (*held, *local.values())
@@ -161,9 +164,9 @@ class JoinedQueue:
 
     def _own_claims(self) -> list[Claim]:
         own = self._folders.own.queue.claims()
-        mine = [
-            claim for claim in own if claim.worker == self._host or self._rows.row_of(claim.task_id) is None
-        ]
+        others = {claim.task_id for claim in own if claim.worker != self._host}
+        self._in_fleet = (self._in_fleet & others) | self._rows.known(others - self._in_fleet)
+        mine = [claim for claim in own if claim.worker == self._host or claim.task_id not in self._in_fleet]
         return [*mine, *self._folders.guests.queue.claims()]
 
     def _begin(self, row: TaskRow, now: datetime) -> Claim:
@@ -310,7 +313,9 @@ class JoinedRequests:
 class JoinedEngine:
     """Implements ports.store.ServedEngine."""
 
-    def __init__(self, source: JoinedSource, closed: Callable[[], object]) -> None:
+    def __init__(self, key: str, source: JoinedSource, closed: Callable[[], object]) -> None:
+        """*key* of the source in the tables."""
+        self._key = key
         self._host, self._life, self._engine, self._slots = (
             source.host,
             source.life,
@@ -322,14 +327,15 @@ class JoinedEngine:
         self._intake = Intake(
             source.host, source.folders, source.rows, source.files, is_shared=source.is_shared
         )
-        self._queue = JoinedQueue(source)
+        self._queue = JoinedQueue(source, self.touch)
         self.queue, self.attempts = self._queue, JoinedAttempts(source.folders)
         self.requests = JoinedRequests(source.folders, self._queue)
         self._is_shared = source.is_shared
         self._base: WorkBase | None = None
-        own = source.folders.own
-        self.arrived, self.moved = own.arrived, own.moved
-        self.changed_ns = own.changed_ns
+        self._surveyed: FleetEngine | None = None
+        self._lacks_room = False
+        """At the last look its source, or the host, had as many tasks as it may have."""
+        self.moved, self.changed_ns = source.folders.own.moved, source.folders.own.changed_ns
 
     def open(self) -> None:
         self._folders.open()
@@ -341,7 +347,19 @@ class JoinedEngine:
         self._closed()
 
     def touch(self, name: str | None = None) -> None:
+        self._intake.touch(name)
         self._folders.own.touch(name)
+
+    def arrived(self, name: str) -> None:
+        self._intake.touch(name)
+        self._folders.own.arrived(name)
+
+    def is_concerned(self, touched: Touched) -> bool:
+        """Whether a look could find something else than the last one. For any thread."""
+        engine = self._surveyed
+        if engine is None or touched.is_all or self._lacks_room or self._key in touched.sources:
+            return True
+        return engine.may_be_moved_by(touched.names)
 
     def is_empty(self) -> bool:
         """What other hosts brought in may wait although the folder is empty."""
@@ -352,25 +370,26 @@ class JoinedEngine:
 
     def survey(self) -> Survey:
         """Bring in what came, show what changed; then what waits here and in the tables."""
-        self._mirror.show_all()
+        life, engine = self._life().life, self._engine()
+        names = self._intake.begin()
+        glance = self._rows.glance(life, names, slots=1, host_slots=self._slots)
+        waiting_here = [*glance.waiting_here, *self._show(glance)]
         own = self._folders.own.survey()
         if self._is_shared and (self._base is None or len(own.waiting)):
             self._publish_base()  # before others can see what begins with it
-        self._intake.take_in(own)
-        self._take_cancels()
-        engine = self._engine()
+        self._intake.take_in(own, waiting_here)
+        self._take_cancels(glance)
         engine.touch()  # a task may depend on one of a source that is in no fleet
-        found = engine.survey()
+        found, self._surveyed = engine.survey(), engine
         if self._is_shared:
             for task in tuple(found.waiting):
                 if task.lacks:  # another host may have it: it is not for a person here
                     found.waiting.discard(task.id)
-        life = self._life()
-        is_free = self._rows.is_free(life.life, slots=1, host_slots=self._slots)
+        is_free, self._lacks_room = glance.is_free, not glance.is_free
         waits = is_free or not len(found.waiting)
         unfit = tuple(each for each in own.rejected if found.has(each[0]))
         rejected, cancelled = (*found.rejected, *unfit), found.cancelled
-        if (rejected or cancelled) and self._rows.is_draining():
+        if (rejected or cancelled) and glance.is_draining:
             rejected, cancelled = (), ()  # they are claimed to be ended, and it claims nothing
         left_out = tuple((naming.document_of(name), why) for name, why in self._intake.left_out.items())
         self._queue.unwanted = frozenset((*cancelled, *(name for name, _ in rejected)))
@@ -395,10 +414,16 @@ class JoinedEngine:
             self._rows.publish_base(base)
             self._base = base
 
-    def _take_cancels(self) -> None:
+    def _show(self, glance: Glance) -> list[TaskId]:
+        """Let the folder say how they stand; those of them that wait, and that a person may have taken out since."""
+        self._mirror.show(glance.to_show)
+        names = [row.name for row in glance.to_show]
+        self._intake.look_at(names)
+        return self._rows.waiting_here(names) if names else []
+
+    def _take_cancels(self, glance: Glance) -> None:
         """Let a person's wish of elsewhere be seen where the task runs."""
-        for row, _ in self._rows.running_of(self._life().life):
-            if row.cancelled:
-                folder = self._folders.own if row.intake == self._host else self._folders.guests
-                with suppress(UnknownTaskError):  # it has ended just now
-                    folder.requests.request_cancel(row.name)
+        for name, intake in glance.to_cancel:
+            folder = self._folders.own if intake == self._host else self._folders.guests
+            with suppress(UnknownTaskError):  # it has ended just now
+                folder.requests.request_cancel(name)

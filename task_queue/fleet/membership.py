@@ -12,15 +12,16 @@ from task_queue.domain.errors import ClaimLost, EngineUnavailable
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.attempts import frames_of
-from task_queue.fleet.database import Database
+from task_queue.fleet.database import Cursor, Database
 from task_queue.fleet.engine import FleetEngine
-from task_queue.fleet.feed import FeedPlace, changes_after, end_of_feed
+from task_queue.fleet.feed import FeedPlace, Touched, end_of_feed, touched_after
 from task_queue.fleet.folders import HostFolders
 from task_queue.fleet.handed_in import HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.hosts import Lifeline, join
 from task_queue.fleet.joined import JoinedEngine, JoinedSource
 from task_queue.fleet.mirror import Mirror
+from task_queue.fleet.restored import mend_numbers, next_number
 from task_queue.fleet.rows import SourceRows, TaskRow, state_of
 from task_queue.fleet.schema import demand_ready
 from task_queue.fleet.shared_account import SharedAccount
@@ -63,6 +64,12 @@ class Membership:
         self._why_not = "it has not joined the fleet yet"
         self._held = False
         self._place = FeedPlace()
+        self._newest = 0
+        """The number of the transaction that was the next one at the last turn."""
+        self._touched = Touched()
+        self._is_asked = False
+        """What runs here is to be cancelled."""
+        self._sources: dict[str, JoinedEngine] = {}
         self._shared: dict[str, str] = {}
         """By the id of a source, where all hosts keep its tasks that list it with that repository."""
         self._claiming = threading.Lock()
@@ -121,7 +128,12 @@ class Membership:
             HandedInFiles(self._work, key),
             is_shared=source.repository is not None,
         )
-        return JoinedEngine(joined, closed=partial(self._shared.pop, source.id, None))
+        engine = self._sources[source.id] = JoinedEngine(key, joined, closed=partial(self._forget, source.id))
+        return engine
+
+    def _forget(self, source_id: str) -> None:
+        self._shared.pop(source_id, None)
+        self._sources.pop(source_id, None)
 
     def state_of(self, task_id: TaskId) -> TaskState | None:
         return state_of(self._work, task_id)
@@ -159,8 +171,7 @@ class Membership:
             if self._held:
                 self._go_on(daemon)
             self._look_at_account(daemon)
-            if dead or self._is_news():
-                daemon.wake()
+            self._wake_for_news(daemon, is_all=bool(dead))
         except ClaimLost as error:
             self._why_not = str(error)
             log.error("fenced error=%s", error)  # noqa: TRY400 - the message says all
@@ -181,8 +192,13 @@ class Membership:
 
     def _join(self) -> None:
         demand_ready(self._signs)
+        if mend_numbers(self._signs):
+            log.warning("the database was restored from a copy: its changes count as made now")
+        self._newest = 0
         life = join(self._signs, self._host, self._credential, self._machine())
-        self._lifeline = Lifeline(self._signs, life, self._clock, serves=lambda: list(self._shared.values()))
+        self._lifeline = Lifeline(
+            self._signs, life, self._clock, serves=lambda: list(self._shared.values()), read=self._read_news
+        )
         self._place = end_of_feed(self._signs)
         self._life = life
         log.info("joined host=%s life=%d", life.host, life.life)
@@ -197,16 +213,30 @@ class Membership:
             pass
         return durable.read_regular(file, limit=100)[0].decode()
 
-    def _is_news(self) -> bool:
-        """Whether something has happened anywhere since the last turn, or is asked of what runs here."""
-        changes = changes_after(self._signs, self._place)
-        if changes:
-            self._place = changes[-1].place
-        with self._signs.transaction() as cursor:
-            cursor.execute(
-                "SELECT 1 FROM task WHERE host = %s AND state = 'running' AND cancelled LIMIT 1", [self._host]
-            )
-            return bool(changes) or cursor.fetchone() is not None
+    def _read_news(self, cursor: Cursor) -> None:
+        """What has happened anywhere since the last turn, and what is asked of what runs here.
+
+        Raises ClaimLost where the tables went back in time: what this host knows of them is true no more.
+        """
+        before, self._newest = self._newest, next_number(cursor)
+        if self._newest < before:
+            raise ClaimLost("the database of the fleet was restored from an earlier copy")
+        self._touched, self._place = touched_after(cursor, self._place)
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM task WHERE host = %s AND state = 'running' AND cancelled)",
+            [self._host],
+        )
+        ((self._is_asked,),) = cursor.fetchall()
+        self._account.read(cursor)
+
+    def _wake_for_news(self, daemon: FleetDaemon, *, is_all: bool) -> None:
+        if is_all or self._is_asked:
+            daemon.wake()
+        elif self._touched.is_any:
+            sources = list(self._sources.items())
+            concerned = [each for each, engine in sources if engine.is_concerned(self._touched)]
+            if concerned:
+                daemon.wake(concerned)
 
     def _hold_if_silent(self, daemon: FleetDaemon) -> None:
         if self._lifeline is None or self._lifeline.must_stop():
@@ -234,7 +264,7 @@ class _Engines:
     def now(self, slots: int = 1) -> FleetEngine:
         """With so many claims at once over all hosts. Raises EngineUnavailable."""
         life = self._membership.life()
-        if life != self._life:
+        if life is not self._life:  # one of a restored database may have the same number
             self._life, self._by_slots = life, {}
         if slots not in self._by_slots:
             self._by_slots[slots] = FleetEngine(

@@ -5,7 +5,7 @@ What runs on another host has a lock here that names it. Each step is one of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from task_queue.domain import events
@@ -54,7 +54,11 @@ class Mirror:
 
     def show_all(self) -> None:
         """Raises EngineUnavailable."""
-        for row in self._rows.to_show():
+        self.show(self._rows.to_show())
+
+    def show(self, rows: Iterable[TaskRow]) -> None:
+        """Raises EngineUnavailable."""
+        for row in rows:
             try:
                 is_shown = self._show(row)
             except ClaimHeld:  # its document is being changed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -22,6 +22,7 @@ _COLUMNS: LiteralString = (
     "id, name, record, state, document, journal, revision, host, life, claim, "
     "result, report, cancelled, intake"
 )
+_TO_SHOW: LiteralString = "intake = %(host)s AND shown IS DISTINCT FROM revision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,43 @@ class TaskRow:
     intake: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How a source stands in the tables, as far as its host looks at that each time."""
+
+    to_show: list[TaskRow]
+    """Of its folder, which does not say yet how they stand."""
+    waiting_here: list[TaskId]
+    """Of those that were asked for: see ``SourceRows.waiting_here``."""
+    to_cancel: list[tuple[TaskId, str | None]]
+    """Names of tasks that run here and are not to go on, and the hosts that they came in by."""
+    is_free: bool
+    is_draining: bool
+
+
 class SourceRows:
     """Of *source*, as *host* sees it. Every method is one transaction."""
 
     def __init__(self, database: Database, source: str, host: str) -> None:
         self._database, self._source, self._host = database, source, host
 
+    def glance(self, life: int, names: Collection[TaskId] | None, *, slots: int, host_slots: int) -> Glance:
+        """*names*: as in ``waiting_here``; *slots*, *host_slots*: as in ``is_free``."""
+        with self._database.transaction() as cursor:
+            to_show = self._rows_in(cursor, _TO_SHOW)
+            waiting = self._waiting_here(cursor, names)
+            cursor.execute(
+                "SELECT name, intake FROM task WHERE source = %s AND host = %s AND life = %s "
+                "AND state = 'running' AND cancelled",
+                [self._source, self._host, life],
+            )
+            to_cancel = [(TaskId(name), intake) for name, intake in cursor.fetchall()]
+            is_free, is_draining = self._room(cursor, life, slots=slots, host_slots=host_slots)
+        return Glance(to_show, waiting, to_cancel, is_free, is_draining)
+
     def to_show(self) -> list[TaskRow]:
         """Those of this host whose folder does not say yet how they stand."""
-        return self._rows("intake = %(host)s AND shown IS DISTINCT FROM revision")
+        return self._rows(_TO_SHOW)
 
     def note_shown(self, row: TaskRow) -> None:
         """Unless it has moved on since."""
@@ -75,14 +104,20 @@ class SourceRows:
             row = cursor.fetchone()
         return None if row is None else row[0]
 
-    def waiting_here(self) -> list[TaskId]:
-        """Those of this host's folder that wait, as far as the folder says so, too."""
+    def waiting_here(self, names: Collection[TaskId] | None) -> list[TaskId]:
+        """Those of *names* in this host's folder, or of all if None, that wait, as far as the folder says so, too."""
         with self._database.transaction() as cursor:
-            cursor.execute(
-                "SELECT name FROM task WHERE source = %s AND intake = %s AND state = 'pending' AND shown = revision",
-                [self._source, self._host],
-            )
-            return [TaskId(name) for (name,) in cursor.fetchall()]
+            return self._waiting_here(cursor, names)
+
+    def _waiting_here(self, cursor: Cursor, names: Collection[TaskId] | None) -> list[TaskId]:
+        if names is not None and not names:
+            return []
+        cursor.execute(
+            "SELECT name FROM task WHERE source = %s AND intake = %s AND state = 'pending' AND shown = revision"
+            + ("" if names is None else " AND name = ANY(%s)"),
+            [self._source, self._host, *([] if names is None else [list(names)])],
+        )
+        return [TaskId(name) for (name,) in cursor.fetchall()]
 
     def open_row(self, name: TaskId) -> TaskRow | None:
         """The one that waits or runs under *name*, or of which its folder does not say yet how it ended."""
@@ -99,8 +134,12 @@ class SourceRows:
 
     def running_of(self, life: int) -> list[tuple[TaskRow, bool]]:
         """Those that are this host's to carry out in that life, each with whether the host began it itself."""
-        mine = self._rows("state = 'running' AND host = %(host)s AND life = %(life)s", life=life)
         with self._database.transaction() as cursor:
+            mine = self._rows_in(
+                cursor, "state = 'running' AND host = %(host)s AND life = %(life)s", life=life
+            )
+            if not mine:
+                return []
             cursor.execute(
                 "SELECT record, number FROM attempt WHERE source = %s AND host = %s AND record = ANY(%s)",
                 [self._source, self._host, [row.record for row in mine]],
@@ -108,35 +147,45 @@ class SourceRows:
             begun = set(cursor.fetchall())
         return [(row, (row.record, row.claim.attempt if row.claim else 0) in begun) for row in mine]
 
+    def known(self, records: Collection[TaskId]) -> set[TaskId]:
+        """Which of *records* there are."""
+        if not records:
+            return set()
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT record FROM task WHERE source = %s AND record = ANY(%s)",
+                [self._source, list(records)],
+            )
+            return {TaskId(record) for (record,) in cursor.fetchall()}
+
     def is_free(self, life: int, *, slots: int, host_slots: int) -> bool:
         """Whether the source, and this host, may have one more claim; False where a person drains the host."""
         with self._database.transaction() as cursor:
-            cursor.execute(
-                "SELECT count(*) FILTER (WHERE source = %(source)s) < %(slots)s "
-                "AND count(*) FILTER (WHERE host = %(host)s AND life = %(life)s) < %(host_slots)s "
-                "AND NOT (SELECT draining FROM host WHERE name = %(host)s) "
-                # The next task builds on what the last one committed, once that is where it came in.
-                "AND NOT EXISTS (SELECT 1 FROM bundle JOIN task AS ended USING (source, record) "
-                "JOIN host ON host.name = ended.intake WHERE source = %(source)s "
-                "AND ended.state IN ('completed', 'failed') AND host.heard_at > clock_timestamp() "
-                "- make_interval(secs => %(lease)s)) FROM task WHERE state = 'running'",
-                {
-                    "source": self._source,
-                    "host": self._host,
-                    "life": life,
-                    "slots": slots,
-                    "host_slots": host_slots,
-                    "lease": LEASE_S,
-                },
-            )
-            ((free,),) = cursor.fetchall()
-        return bool(free)
+            return self._room(cursor, life, slots=slots, host_slots=host_slots)[0]
 
-    def is_draining(self) -> bool:
-        with self._database.transaction() as cursor:
-            cursor.execute("SELECT draining FROM host WHERE name = %s", [self._host])
-            row = cursor.fetchone()
-        return row is not None and bool(row[0])
+    def _room(self, cursor: Cursor, life: int, *, slots: int, host_slots: int) -> tuple[bool, bool]:
+        """``is_free``, and whether a person drains the host."""
+        cursor.execute(
+            "SELECT room AND NOT coalesce(draining, false), coalesce(draining, false) FROM (SELECT "
+            "count(*) FILTER (WHERE source = %(source)s) < %(slots)s "
+            "AND count(*) FILTER (WHERE host = %(host)s AND life = %(life)s) < %(host_slots)s "
+            # The next task builds on what the last one committed, once that is where it came in.
+            "AND NOT EXISTS (SELECT 1 FROM bundle JOIN task AS ended USING (source, record) "
+            "JOIN host ON host.name = ended.intake WHERE source = %(source)s "
+            "AND ended.state IN ('completed', 'failed') AND host.heard_at > clock_timestamp() "
+            "- make_interval(secs => %(lease)s)) AS room, "
+            "(SELECT draining FROM host WHERE name = %(host)s) AS draining FROM task WHERE state = 'running') AS known",
+            {
+                "source": self._source,
+                "host": self._host,
+                "life": life,
+                "slots": slots,
+                "host_slots": host_slots,
+                "lease": LEASE_S,
+            },
+        )
+        ((is_free, is_draining),) = cursor.fetchall()
+        return bool(is_free), bool(is_draining)
 
     def bring_in(self, name: TaskId, document: bytes, journal: Journal | None, free_record: TaskId) -> None:
         """Let a task of this host's folder wait; one that a person tries again waits anew. Idempotent.
@@ -236,11 +285,14 @@ class SourceRows:
 
     def _rows(self, where: LiteralString, **values: object) -> list[TaskRow]:
         with self._database.transaction() as cursor:
-            cursor.execute(
-                f"SELECT {_COLUMNS} FROM task WHERE source = %(source)s AND {where} ORDER BY id".encode(),
-                {"source": self._source, "host": self._host, **values},
-            )
-            return [_row(each) for each in cursor.fetchall()]
+            return self._rows_in(cursor, where, **values)
+
+    def _rows_in(self, cursor: Cursor, where: LiteralString, **values: object) -> list[TaskRow]:
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM task WHERE source = %(source)s AND {where} ORDER BY id".encode(),
+            {"source": self._source, "host": self._host, **values},
+        )
+        return [_row(each) for each in cursor.fetchall()]
 
 
 def state_of(database: Database, task_id: TaskId) -> TaskState | None:

@@ -20,11 +20,25 @@ class SharedAccount:
         self._version = 0
         self._place: tuple[int, int] = 0, 0
         self._unsent: list[SpentEntry] = []
+        self._is_news = True
+
+    def read(self, cursor: Cursor) -> None:
+        """Whether anything is new elsewhere, for ``look``. Waits for no lock."""
+        cursor.execute(
+            "SELECT coalesce((SELECT version FROM account WHERE name = %(name)s), 0), EXISTS (SELECT 1 FROM spent "
+            "WHERE account = %(name)s AND (xid, id) > (%(xid)s::text::xid8, %(id)s) "
+            "AND at > now() - interval '1 day' AND xid < pg_snapshot_xmin(pg_current_snapshot()))",
+            {"name": self._name, "xid": str(self._place[0]), "id": self._place[1]},
+        )
+        ((version, was_spent),) = cursor.fetchall()
+        self._is_news = was_spent or int(version) != self._version
 
     def look(self, database: Database, daemon: FleetDaemon) -> None:
         """Say what is new here, and take over what is new elsewhere. Raises EngineUnavailable, OSError."""
         self._unsent += daemon.spent()
         here = daemon.account()
+        if not (self._is_news or self._unsent) and here == (self._known or Account()):
+            return
         with database.transaction() as cursor:
             # Who holds it may be frozen; the signs of life of this host do not wait for that.
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_WAITS_MS])

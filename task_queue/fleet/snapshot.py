@@ -6,7 +6,7 @@ transaction that wrote it last, and a look goes back to the oldest one that was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -85,6 +85,10 @@ class FleetSnapshot:
     def touch(self) -> None:
         """What its tasks depend on may have moved where the tables do not say so: in a source that is a folder."""
         self._all_may_have_moved = True
+
+    def may_be_moved_by(self, names: Iterable[TaskId]) -> bool:
+        """Whether a change of tasks with these *names*, in other sources, may concern what waits. For any thread."""
+        return bool(self._keyed) or any(map(self._backlog.depends_on, names))
 
     def survey(self) -> Survey:
         layers = self._held.layers()

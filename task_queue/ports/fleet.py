@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,8 +105,8 @@ class FleetDaemon(Protocol):
         """By an attempt of another *host* that uses the account. Idempotent. Raises OSError."""
         ...
 
-    def wake(self) -> None:
-        """Let every source look again."""
+    def wake(self, sources: Collection[str] | None = None) -> None:
+        """Let these *sources* look again, or every one."""
         ...
 
     def hold(self) -> None:

@@ -29,6 +29,11 @@ class LeaseFence:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="lease", daemon=True)
 
+    @property
+    def is_over(self) -> bool:
+        """The host may not go on: nothing is to begin."""
+        return self._lease is not None and self._lease.age_s() >= LEASE_S / 2
+
     def __enter__(self) -> Self:
         if self._lease is not None:
             self._thread.start()
@@ -42,8 +47,7 @@ class LeaseFence:
             self._thread.join()
 
     def _watch(self) -> None:
-        assert self._lease is not None
-        while self._lease.age_s() < LEASE_S / 2:
+        while not self.is_over:
             if self._over.wait(_LOOK_S):
                 return
         os.kill(os.getpid(), signal.SIGTERM)

@@ -71,8 +71,11 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
     signal.signal(signal.SIGINT, ask)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        with MemoryGuard(order.memory_mb) as memory, LeaseFence(order.lease, order.marker):
-            outcome, work = stopped_before(asked[0]) if asked else executor.execute(order, announcing)
+        with MemoryGuard(order.memory_mb) as memory, LeaseFence(order.lease, order.marker) as fence:
+            if asked or fence.is_over:  # it may have been frozen until now
+                outcome, work = stopped_before(asked[0] if asked else Stop.SUSPEND)
+            else:
+                outcome, work = executor.execute(order, announcing)
         if memory.exceeded is not None and not asked and outcome.kind is not OutcomeKind.SUCCEEDED:
             reason = "the process tree held more memory than limits.memory_mb"
             outcome = Outcome(OutcomeKind.CRASHED, reason, (memory.exceeded, *outcome.evidence))

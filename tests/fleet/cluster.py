@@ -116,6 +116,13 @@ def own_cluster() -> Generator[Cluster]:
             cluster.stop()
 
 
+def program(name: str) -> str:
+    """The path of one of the server's programs, where a cluster can be had."""
+    programs = _programs()
+    assert programs is not None
+    return str(programs / name)
+
+
 def _initial(data: Path) -> tuple[str | Path, ...]:
     return ("-D", data, "-U", "fleet", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,6 +86,8 @@ class InnerHost:
         self.ended: list[str] = []
         self.settled: list[Result] = []
         self.events: list[Event] = []
+        self.woken: list[list[str] | None] = []
+        """Which sources were to look again, each time; None: all."""
         self.is_held = False
         self.outcome = DONE
         """How its attempts end."""
@@ -168,7 +170,8 @@ class InnerHost:
         """As its folder says."""
         return self.engine.state_of(name)  # type: ignore[arg-type]
 
-    def wake(self) -> None: ...
+    def wake(self, sources: Collection[str] | None = None) -> None:
+        self.woken.append(None if sources is None else list(sources))
 
     def hold(self) -> None:
         self.is_held = True

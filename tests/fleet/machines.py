@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
 from task_queue.fleet.roster import add_host
@@ -52,6 +54,9 @@ class Machine(Rig):
             if source["id"] in shared:
                 source["repository"] = REPOSITORY
         self.config.write_text(json.dumps(content))
+
+    def daemon_process(self) -> psutil.Process:
+        return psutil.Process(self.daemons[-1].pid)
 
     def run_lines(self, source: str = "a") -> list[dict[str, Any]]:
         """What ``status`` says that runs."""

@@ -14,8 +14,9 @@ from task_queue.domain.model import Journal
 from task_queue.domain.task import TaskId
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.database import Database
-from task_queue.fleet.feed import FeedPlace, StateChange, changes_after
+from task_queue.fleet.feed import FeedPlace, StateChange
 from tests.fleet.cluster import Cluster
+from tests.fleet.following import changes_after
 from tests.fleet.test_engine import FleetBench
 from tests.waiting import eventually
 

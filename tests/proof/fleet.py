@@ -28,6 +28,7 @@ from task_queue.fleet.database import Database
 from task_queue.fleet.schema import set_up
 from tests.fleet.cluster import SOCKET, Cluster, own_cluster, why_no_cluster
 from tests.fleet.machines import Machine, noting
+from tests.fleet.namespaces import IsolatedMachine, why_no_namespaces
 from tests.processes import environments
 from tests.waiting import eventually, within
 
@@ -42,6 +43,8 @@ class Report:
 
     scenario: str
     tasks: int
+    namespaces: bool
+    """Each host had its own for processes and for the network."""
     took_s: float = 0.0
     starts: int = 0
     again: dict[str, int] = field(default_factory=dict[str, int])
@@ -51,7 +54,11 @@ class Report:
     doubled: int = 0
     """Tasks that began again although nothing had happened to the attempt before."""
     order: int = 0
-    """Tasks of a source that began before one that was dropped before them."""
+    """Tasks of a source that were claimed, or began, before one that was dropped before them."""
+    unbegun: list[str] = field(default_factory=list[str])
+    """Tasks of which an attempt was lost before it began: they wait for their next try, and others begin first."""
+    late: int = 0
+    """Of what a host had in hand when it was frozen: begun there when it thawed, and ended within the second."""
     out_of_order: list[list[str]] = field(default_factory=list[list[str]])
     overlap: int = 0
     capability: int = 0
@@ -89,7 +96,14 @@ class Line:
 class Fleet:
     """*names* of hosts; the first one takes tasks in, the last one alone has the capability ``gpu``."""
 
-    def __init__(self, home: Path, cluster: Cluster, names: Sequence[str], sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        cluster: Cluster,
+        names: Sequence[str],
+        sources: Sequence[str],
+        machine: type[Machine] = Machine,
+    ) -> None:
         self.cluster, self.sources = cluster, list(sources)
         self._ways = {name: home / "ways" / name for name in names}
         """By which each host reaches the database: a folder with a link to its socket."""
@@ -97,7 +111,7 @@ class Fleet:
         self.database = Database(fleet_address(cluster.url))
         set_up(self.database, None)
         self.hosts = {
-            name: Machine(
+            name: machine(
                 home / name,
                 name,
                 self.database,
@@ -110,6 +124,8 @@ class Fleet:
             for name in names
         }
         self.front = self.hosts[names[0]]
+        self.lost_at: float | None = None
+        """When a host was killed or frozen: seconds since the machine was started."""
 
     def __enter__(self) -> Fleet:
         for host in self.hosts.values():
@@ -182,6 +198,18 @@ class Fleet:
                 open_.pop(line.task, None)
         return {task for task, where in open_.items() if where == host}
 
+    def claimed(self) -> list[tuple[str, str]]:
+        """Tasks and hosts, in the order of the claims."""
+        with self.database.transaction() as cursor:
+            cursor.execute("SELECT name, host FROM event WHERE state = 'running' ORDER BY xid, id")
+            return cursor.fetchall()
+
+    def claimed_on(self, host: str) -> set[str]:
+        """Tasks that are claimed for it now."""
+        with self.database.transaction() as cursor:
+            cursor.execute("SELECT name FROM task WHERE state = 'running' AND host = %s", [host])
+            return {name for (name,) in cursor.fetchall()}
+
 
 def processes_of(host: Machine) -> list[int]:
     """Its daemon, and all that came of it."""
@@ -210,8 +238,14 @@ def kill(fleet: Fleet) -> set[str]:
     """The second host, with all that runs on it, once it has a task in hand. Its tasks."""
     name, host = list(fleet.hosts.items())[1]
     eventually(lambda: fleet.begun_on(name), what="the host has a task")
-    signal_all(host, signal.SIGKILL)
-    return fleet.begun_on(name)
+    return _lose(fleet, name, host, signal.SIGKILL)
+
+
+def _lose(fleet: Fleet, name: str, host: Machine, number: signal.Signals) -> set[str]:
+    """What it has in hand, begun or not."""
+    signal_all(host, number)
+    fleet.lost_at = uptime()
+    return fleet.claimed_on(name) | fleet.begun_on(name)
 
 
 def orphan(fleet: Fleet) -> set[str]:
@@ -219,8 +253,9 @@ def orphan(fleet: Fleet) -> set[str]:
     name, host = list(fleet.hosts.items())[1]
     eventually(lambda: fleet.begun_on(name), what="the host has a task")
     left = fleet.begun_on(name)
-    template = psutil.Process(host.daemons[0].pid).children()
-    host.daemons[0].kill()
+    daemon = host.daemon_process()
+    template = daemon.children()
+    daemon.kill()
     for child in template:
         child.kill()
     return left
@@ -230,8 +265,27 @@ def freeze(fleet: Fleet) -> set[str]:
     """The same host stands still for longer than its lease, then goes on."""
     name, host = list(fleet.hosts.items())[1]
     eventually(lambda: fleet.begun_on(name), what="the host has a task")
-    signal_all(host, signal.SIGSTOP)
-    frozen = fleet.begun_on(name)
+    frozen = _lose(fleet, name, host, signal.SIGSTOP)
+    time.sleep(_LEASE_S + 15)
+    signal_all(host, signal.SIGCONT)
+    return frozen
+
+
+def freeze_claimed(fleet: Fleet) -> set[str]:
+    """As ``freeze``, at an instant at which a task is claimed and has not begun."""
+    name, host = list(fleet.hosts.items())[1]
+    frozen: set[str] = set()
+
+    def is_caught() -> bool:
+        if not fleet.claimed_on(name) - fleet.begun_on(name):
+            return False
+        frozen.update(_lose(fleet, name, host, signal.SIGSTOP))
+        if frozen <= {line.task for line in fleet.lines() if line.host == name}:
+            frozen.clear()
+            signal_all(host, signal.SIGCONT)
+        return bool(frozen)
+
+    eventually(is_caught, what="the host is frozen between a claim and its start")
     time.sleep(_LEASE_S + 15)
     signal_all(host, signal.SIGCONT)
     return frozen
@@ -266,6 +320,7 @@ SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
     "kill": kill,
     "orphan": orphan,
     "freeze": freeze,
+    "freeze-claimed": freeze_claimed,
     "outage": outage,
     "outage-45": partial(outage, lasts_s=45),
     "outage-75": partial(outage, lasts_s=75),
@@ -274,7 +329,7 @@ SCENARIOS: dict[str, Callable[[Fleet], set[str]]] = {
 }
 
 
-_MAY_END_TWICE = {"freeze", "cut-45"}
+_MAY_END_TWICE = {"freeze", "freeze-claimed", "cut-45"}
 """What was about to write when it froze writes when it thaws; what ended could not be reported in time."""
 
 
@@ -288,9 +343,10 @@ def prove(
     sources: Sequence[str] = SOURCES,
     takes_s: float = _TAKES_S,
     patience_s: float = 600,
+    machine: type[Machine] = Machine,
 ) -> Report:
-    report = Report(scenario, tasks)
-    with Fleet(home, cluster, names, sources) as fleet:
+    report = Report(scenario, tasks, namespaces=machine is IsolatedMachine)
+    with Fleet(home, cluster, names, sources, machine) as fleet:
         begun = time.monotonic()
         dropped = fleet.drop(tasks, takes_s=takes_s)
         hit = SCENARIOS[scenario](fleet)
@@ -320,19 +376,31 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
         path = fleet.front.queue(task.split("-")[1]) / "results" / f"{task}.json"
         if not path.exists() or not counts[task]:
             report.lost += 1
-        elif not json.loads(path.read_text())["success"]:
-            report.failed += 1
-    gpu_host = list(fleet.hosts)[-1]
+            continue
+        result = json.loads(path.read_text())
+        report.failed += not result["success"]
+        first = next(line.at for line in starts if line.task == task)
+        was_frozen = task in hit and fleet.lost_at is not None and first > fleet.lost_at
+        if was_frozen or len(result["attempts"]) > counts[task]:
+            report.unbegun.append(task)
+    gpu_host, claimed = list(fleet.hosts)[-1], fleet.claimed()
     for source in fleet.sources:
         needs_gpu = {
             task for task in dropped if source == fleet.sources[-1] and int(task.split("-")[2]) % 3 == 1
         }
         mine = [line for line in lines if line.source == source]
-        firsts = list(dict.fromkeys(line.task for line in mine if line.what == "start"))
-        plain = [task for task in firsts if task not in needs_gpu and not _waits(task, fleet)]
-        if plain != sorted(plain):
-            report.order += sum(1 for one, other in zip(plain, sorted(plain), strict=True) if one != other)
-            report.out_of_order.append(plain)
+        apart = {*needs_gpu, f"task-{fleet.sources[0]}-002"}  # they wait while others of their source run
+        claims = [task for task, _ in claimed if task.split("-")[1] == source and task not in apart]
+        begins = [line.task for line in mine if line.what == "start" and line.task not in apart]
+        for plain in (
+            list(dict.fromkeys(claims)),
+            [task for task in dict.fromkeys(begins) if task not in report.unbegun],
+        ):
+            if plain != sorted(plain):
+                report.order += sum(
+                    1 for one, other in zip(plain, sorted(plain), strict=True) if one != other
+                )
+                report.out_of_order.append(plain)
         report.capability += sum(1 for line in mine if line.task in needs_gpu and line.host != gpu_host)
         running: str | None = None
         for line in mine:
@@ -342,13 +410,14 @@ def _judge(report: Report, fleet: Fleet, dropped: list[str], hit: set[str], hit_
                 report.overlap += 1
             if line.what == "start":
                 running = line.task
+    if fleet.lost_at is not None:
+        lost_host = list(fleet.hosts)[1]
+        report.late = sum(
+            line.task in hit and line.host == lost_host and line.at > fleet.lost_at for line in starts
+        )
     report.dependency = _dependency_faults(lines, fleet)
     again = [line.at for line in starts if line.task in hit and line.at > hit_at]
     report.first_again_s = round(min(again) - hit_at, 1) if again else None
-
-
-def _waits(task: str, fleet: Fleet) -> bool:
-    return task == f"task-{fleet.sources[0]}-002"
 
 
 def _dependency_faults(lines: list[Line], fleet: Fleet) -> int:
@@ -370,14 +439,17 @@ def main() -> int:
     if why is not None:
         print(why)
         return 2
-    faults = 0
+    faults, why_shared = 0, why_no_namespaces()
+    if why_shared is not None:
+        print(f"hosts share namespaces: {why_shared}", file=sys.stderr)
+    machine = Machine if why_shared else IsolatedMachine
     for scenario in SCENARIOS if wanted.scenario == "all" else (wanted.scenario,):
         with ExitStack() as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tq-fleet-")))
             cluster = stack.enter_context(own_cluster())
             # One for each source, which runs on long after its host has to have ended it.
             tasks, takes_s = (len(SOURCES), 50.0) if scenario == "orphan" else (wanted.tasks, 1.0)
-            report = prove(home, cluster, scenario, tasks=tasks, takes_s=takes_s)
+            report = prove(home, cluster, scenario, tasks=tasks, takes_s=takes_s, machine=machine)
         print(json.dumps({**asdict(report), "violations": report.violations}), flush=True)
         faults += report.violations
     return 1 if faults else 0

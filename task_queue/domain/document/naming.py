@@ -19,6 +19,7 @@ _MAX_COMPANION_BYTES = 200
 _KEPT_BYTES = 180
 MARK_LENGTH = 16
 """Of the zeros and ones that the name of a task's copy begins with: one pair of tasks in 65536 shares them."""
+_COMPANIONS = (".lock", ".attempts.json", ".cancel")
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"task-([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})([0-9]{2})(?![0-9])")
 _JUST_THEN = timedelta(seconds=2)
@@ -112,6 +113,16 @@ def journal_of(document: str) -> str:
 def cancel_of(document: str) -> str:
     """Name of the request to cancel *document*."""
     return f".{key_of(task_id_of(document))}.cancel"
+
+
+def document_beside(name: str) -> str | None:
+    """The document that the file *name* of ``pending/`` is, or is a companion of; None if its name does not say it."""
+    if why_not_a_task(name) is None:
+        return name
+    key = next((name[1 : -len(each)] for each in _COMPANIONS if name.endswith(each)), "")
+    if not key.startswith("task-") or len(key.encode()) >= _KEPT_BYTES:
+        return None
+    return key + _SUFFIX
 
 
 def result_of(task_id: TaskId) -> str:
