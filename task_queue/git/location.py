@@ -12,6 +12,8 @@ from task_queue.domain.together import NO_REPOSITORY, Workplace
 from task_queue.platform.durable import read_regular
 
 _MOST_BYTES = 4096
+_OF_A_BARE_REPOSITORY = "HEAD"
+"""Without it git takes no folder for one."""
 
 
 def workplace_of(task: Waiting, *, base: str | None) -> Workplace:
@@ -34,6 +36,28 @@ def repository_at(directory: Path) -> tuple[str, str]:
             common = _first_line(own / "commondir")
             return os.path.realpath(own / common), _below(directory, top)
     return NO_REPOSITORY, str(directory)
+
+
+def is_in_none(directory: Path) -> bool:
+    """Whether git would surely find no repository there: no folder from there up to the root looks like one or names
+    one. False where that cannot be seen: only git can say then."""
+    try:
+        real = Path(os.path.realpath(directory, strict=True))
+    except OSError:
+        return False
+    return all(
+        _is_missing(top / name) for top in (real, *real.parents) for name in (".git", _OF_A_BARE_REPOSITORY)
+    )
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _below(directory: Path, top: Path) -> str:
