@@ -42,17 +42,19 @@ def is_in_none(directory: Path) -> bool:
     """Whether git would surely find no repository there: no folder from there up to the root looks like one or names
     one. False where that cannot be seen: only git can say then."""
     try:
-        real = Path(os.path.realpath(directory, strict=True))
+        top = os.path.realpath(directory, strict=True)
     except OSError:
         return False
-    return all(
-        _is_missing(top / name) for top in (real, *real.parents) for name in (".git", _OF_A_BARE_REPOSITORY)
-    )
+    while _is_missing(f"{top}/.git") and _is_missing(f"{top}/{_OF_A_BARE_REPOSITORY}"):
+        if top == "/":
+            return True
+        top = os.path.dirname(top)  # noqa: PTH120 - for each command that works in a plain folder
+    return False
 
 
-def _is_missing(path: Path) -> bool:
+def _is_missing(path: str) -> bool:
     try:
-        path.lstat()
+        os.lstat(path)
     except FileNotFoundError:
         return True
     except OSError:

@@ -76,9 +76,15 @@ def identity_of(pid: int) -> ProcessIdentity | None:
 
 
 def own_identity() -> ProcessIdentity:
-    fields = _stat_fields(os.getpid())
+    return _own_identity(os.getpid())
+
+
+@cache
+def _own_identity(pid: int) -> ProcessIdentity:
+    """*pid*, because a forked process has what was cached before, but not the id."""
+    fields = _stat_fields(pid)
     assert fields is not None
-    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id(), pid_namespace())
+    return ProcessIdentity(pid, int(fields[19]), boot_id(), pid_namespace())
 
 
 def is_alive(identity: ProcessIdentity) -> bool:

@@ -38,7 +38,9 @@ class Layers:
     """A level of priority is worth as much as that time of waiting."""
     capabilities: tuple[str, ...] | None = None
     """What this machine has; None where a task may need anything."""
-    _known: dict[tuple[tuple[str, Any], ...], Settings] = field(default_factory=dict, compare=False, repr=False)  # pyright: ignore[reportUnknownVariableType]
+    _known: dict[tuple[tuple[str, Any], ...], Settings] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # pyright: ignore[reportUnknownVariableType]
     """By what documents say: many say the same, and to work it out takes as long as to read the document."""
 
     def of_workers(self) -> Layers:
