@@ -10,10 +10,13 @@ EXAMPLES ?= 100
 ROWS ?= 20
 TASKS ?= 1000
 SCENARIO ?= all
+SIZE ?= short
 # The newest Python that is installed and new enough; another one with: make PYTHON=/path/to/python demo
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
+PART ?=
 APT := bubblewrap chromium dbus e2fsprogs faketime git socat strace
+BENCH_APT := nq redis-server task-spooler
 # Its programs alone: no cluster is made and no server is started. An installed one is left as it is.
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/task-queue.conf
 INSTALL_POSTGRESQL := { mkdir -p $(dir $(NO_CLUSTER)) && echo 'create_main_cluster = false' >$(NO_CLUSTER) && \
@@ -21,7 +24,7 @@ INSTALL_POSTGRESQL := { mkdir -p $(dir $(NO_CLUSTER)) && echo 'create_main_clust
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint types unit spine apt docs picture screens proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-fleet proof-security proof-api fleet-demo soak night bench clean
+.PHONY: help demo install test lint types unit spine apt docs picture screens proof-systemd proof proof-crash proof-second proof-faults proof-power proof-mutations proof-stateful proof-order proof-claims proof-fleet proof-security proof-api fleet-demo soak night bench bench-docs bench-apt clean
 
 help:
 	@echo 'make demo              the whole pipeline in a scratch folder, without an account'
@@ -44,7 +47,9 @@ help:
 	@echo 'make fleet-demo        three hosts of a fleet on this machine, one of them killed, without an account'
 	@echo 'make soak MINUTES=10   random kills under load'
 	@echo 'make night ROWS=20     a night in one repository with tests, three tasks a row'
-	@echo 'make bench             against its peers'
+	@echo 'make bench SIZE=short PART="peers idle"   against its peers, the limit and the goals; SIZE=full takes hours'
+	@echo 'make bench-docs        write the tables and pictures of what make bench found into docs/'
+	@echo 'make bench-apt         Debian packages of the peers (as root); none of their services is started'
 	@echo 'make apt               Debian packages that some tests need (as root)'
 	@echo 'make clean             remove $(VENV) and the caches'
 
@@ -129,8 +134,14 @@ soak: $(VENV)/.complete
 night: $(VENV)/.complete
 	TASK_QUEUE_NIGHT_ROWS=$(ROWS) $(BIN)/python -m pytest -q tests/acceptance/test_repository_night.py
 
-bench: $(VENV)/.complete
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks --size $(SIZE) $(addprefix --part ,$(PART))
+
+bench-docs: $(VENV)/.complete
+	$(BIN)/python -m benchmarks.docs
+
+bench-apt:
+	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BENCH_APT)
 
 apt:
 	@if [ "$$(id -u)" != 0 ]; then \
@@ -160,3 +171,8 @@ $(VENV)/.complete: pyproject.toml | $(BIN)/python
 	@echo 'installing task-queue and the tools for its tests into $(VENV)'
 	@$(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.installed $@
+
+# A peer that cannot be installed is skipped with its reason.
+$(VENV)/.bench: $(VENV)/.complete
+	-$(INSTALL) --editable '.[bench]'
+	@touch $@

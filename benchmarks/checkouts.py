@@ -10,35 +10,43 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.measure import machine, table
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.parts import run_alone
 from task_queue.domain.task import TaskId
 from task_queue.git.program import Git
 from task_queue.git.worktree import create
 
-SIZES = (1_000, 20_000)
-ROUNDS = 7
+_FILES = {Size.SHORT: (1_000,), Size.FULL: (1_000, 20_000)}
+_ROUNDS = 7
+_BASE = "git worktree add"
 _FILES_A_FOLDER = 50
 _LINES = 40
 
 
-def main() -> None:
-    print(machine())
-    for files in SIZES:
+def measure(size: Size) -> Findings:
+    found = Findings("checkouts", size)
+    for files in _FILES[size]:
+        progress(f"{files:,} files")
         with tempfile.TemporaryDirectory(prefix="task-queue-bench-") as folder:
-            rows = _measured(Path(folder), files)
-        base_ms, base_bytes = rows[0][1], rows[0][2]
-        table(
-            f"{files:,} files, best of {ROUNDS} in turns",
-            ("way", "ms", "bytes on disk", "times worktree: time", "space"),
-            [(name, ms, size, ms / base_ms, size / base_bytes) for name, ms, size in rows],
-        )
+            taken, space = _measured(Path(folder), files)
+        for name, ms in taken.items():
+            subject = f"{files:,} files, {name}"
+            found.add("a checkout, ms", subject, ms)
+            found.add(
+                "time, to git worktree add",
+                subject,
+                [each / base for each, base in zip(ms, taken[_BASE], strict=True)],
+                "x",
+            )
+            found.add("space, to git worktree add", subject, space[name] / space[_BASE], "x")
+    return found
 
 
-def _measured(root: Path, files: int) -> list[tuple[str, float, int]]:
+def _measured(root: Path, files: int) -> tuple[dict[str, list[float]], dict[str, int]]:
     git = _repository(root, files)
     target = root / "trees" / "task-a"
     ways: dict[str, Callable[[], object]] = {
-        "git worktree add": lambda: git.within(900).change(
+        _BASE: lambda: git.within(900).change(
             *("worktree", "add", "-q", "-B", "task-queue/task-a", str(target), "main")
         ),
         "checkout of a task": lambda: create(git, TaskId("task-a"), directory=target, base="main"),
@@ -47,7 +55,7 @@ def _measured(root: Path, files: int) -> list[tuple[str, float, int]]:
     }
     taken: dict[str, list[float]] = {name: [] for name in ways}
     size: dict[str, int] = {}
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         for name, make in ways.items():
             target.parent.mkdir(exist_ok=True)
             before = _bytes_below(root)
@@ -58,7 +66,7 @@ def _measured(root: Path, files: int) -> list[tuple[str, float, int]]:
             shutil.rmtree(target.parent)
             git.change("worktree", "prune")
             git.ask("update-ref", "-d", "refs/heads/task-queue/task-a")
-    return [(name, min(taken[name]), size[name]) for name in ways]
+    return taken, size
 
 
 def _repository(root: Path, files: int) -> Git:
@@ -90,4 +98,4 @@ def _bytes_below(root: Path) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("checkouts")

@@ -1,32 +1,31 @@
-"""The API under load: open streams and submissions at once, the daemon beside it, and what an idle API costs.
-
-``python -m benchmarks.door [--streams 200] [--submits 1000] [--idle 60]``
-"""
+"""The API: one request after the other, open streams and submissions at once, the daemon beside it, and at rest."""
 
 from __future__ import annotations
 
-import argparse
 import queue
 import socket
-import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.api.bench import ApiBench
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.measure import cpu_ms, memory_mb, quantile
+from benchmarks.parts import run_alone
+from tests.api.bench import ApiBench, Reply
 from tests.waiting import eventually
 
 _EVENTS = b"GET /v1/events?after=end HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
 _AT_ONCE = 8
+_STREAMS = {Size.SHORT: 50, Size.FULL: 200}
+_SUBMITS = {Size.SHORT: 100, Size.FULL: 1000}
+_ASKED = {Size.SHORT: 20, Size.FULL: 100}
+_IDLE_S = {Size.SHORT: 20.0, Size.FULL: 60.0}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--streams", type=int, default=200)
-    parser.add_argument("--submits", type=int, default=1000)
-    parser.add_argument("--idle", type=float, default=60.0, help="seconds")
-    arguments = parser.parse_args()
+def measure(size: Size) -> Findings:
+    found = Findings("door", size)
     with tempfile.TemporaryDirectory(prefix="tq-", ignore_cleanup_errors=True) as folder:
         bench = ApiBench(Path(folder) / "0", limits={"max_pending": 1_000_000})
         daemon = bench.rig.start()
@@ -36,19 +35,47 @@ def main() -> None:
             bench.post("/v1/sources/a/pause")
             token = bench.token("boss", "admin")
             bench.get("/v1/tasks", token=token)
-            _idle(api, arguments.idle)
-            _load(bench, token, (api, daemon.pid), arguments.streams, arguments.submits)
+            progress("an idle API")
+            _idle(found, api, _IDLE_S[size])
+            _one_by_one(found, bench, token, _ASKED[size])
+            progress(f"{_SUBMITS[size]} submissions and {_STREAMS[size]} streams")
+            _load(found, bench, token, (api, daemon.pid))
         finally:
             bench.rig.close()
+    return found
 
 
-def _idle(pid: int, seconds: float) -> None:
-    before = _cpu_ms(pid)
+def _idle(found: Findings, pid: int, seconds: float) -> None:
+    before = cpu_ms(pid)
     time.sleep(seconds)
-    print(f"idle API: {(_cpu_ms(pid) - before) * 60 / seconds:.1f} ms CPU per minute, {_rss_mb(pid):.0f} MB")
+    found.add("idle CPU, ms per minute", "API", (cpu_ms(pid) - before) * 60 / seconds)
+    found.add("memory, MB", "API, idle", memory_mb(pid)["Rss"])
 
 
-def _load(bench: ApiBench, token: str, pids: tuple[int, int], streams: int, submits: int) -> None:
+def _one_by_one(found: Findings, bench: ApiBench, token: str, asked: int) -> None:
+    """Each question in turn, while nothing else asks."""
+    body = {"title": "One", "instructions": "true", "executor": "sh"}
+    known = bench.post("/v1/tasks", body, token=token).json["id"]
+    questions: dict[str, Callable[[], Reply]] = {
+        "GET /v1/health": lambda: bench.get("/v1/health"),
+        "GET /v1/tasks": lambda: bench.get("/v1/tasks", token=token),
+        "GET /v1/tasks/ID": lambda: bench.get(f"/v1/tasks/{known}", token=token),
+        "POST /v1/tasks": lambda: bench.post("/v1/tasks", body, token=token),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in questions}
+    for _ in range(asked):
+        for name, ask in questions.items():
+            began = time.perf_counter()
+            reply = ask()
+            taken[name].append(1000 * (time.perf_counter() - began))
+            assert reply.status < 300, reply.data
+    for name, each in taken.items():
+        found.add("an answer of the API, ms", name, each)
+        found.add("p95 of the answers, ms", name, quantile(each, 0.95))
+
+
+def _load(found: Findings, bench: ApiBench, token: str, pids: tuple[int, int]) -> None:
+    streams, submits = _STREAMS[found.size], _SUBMITS[found.size]
     api, daemon = pids
     seen: list[dict[bytes, float]] = [{} for _ in range(streams)]
     clients = [_opened(bench.port, token) for _ in range(streams)]
@@ -59,15 +86,16 @@ def _load(bench: ApiBench, token: str, pids: tuple[int, int], streams: int, subm
     for reader in readers:
         reader.start()
     time.sleep(5)  # until all are open
-    quiet = _cpu_ms(api)
+    quiet = cpu_ms(api)
     time.sleep(5)
-    print(f"{streams} quiet streams: {(_cpu_ms(api) - quiet) / 50:.0f} % of one CPU, {_rss_mb(api):.0f} MB")
+    found.add("share of one CPU, %", f"API, {streams} quiet streams", (cpu_ms(api) - quiet) / 50)
+    found.add("memory, MB", f"API, {streams} quiet streams", memory_mb(api)["Rss"])
     work: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     for number in range(submits):
         work.put(number)
     took: list[float] = []
     accepted: dict[bytes, float] = {}
-    before = {pid: _cpu_ms(pid) for pid in (api, daemon)}
+    before = {pid: cpu_ms(pid) for pid in (api, daemon)}
     begun = time.monotonic()
 
     def submit() -> None:
@@ -97,13 +125,15 @@ def _load(bench: ApiBench, token: str, pids: tuple[int, int], streams: int, subm
         time.sleep(0.1)
     late = [times[task] - at for times in seen for task, at in accepted.items() if task in times]
     missed = sum(task not in times for times in seen for task in accepted)
-    print(f"{submits} submissions, {_AT_ONCE} at once: {submits / lasted:.0f}/s, {_told(took)}")
-    print(f"events at {streams} streams: {_told(late)} after the answer, {missed} missed")
-    cpu = {pid: _cpu_ms(pid) - before[pid] for pid in before}
-    print(
-        f"meanwhile: API {cpu[api] / lasted / 10:.0f} % CPU, {_rss_mb(api):.0f} MB; "
-        f"daemon {cpu[daemon] / lasted / 10:.0f} % CPU, {_rss_mb(daemon):.0f} MB"
-    )
+    subject = f"{submits} submissions, {_AT_ONCE} at once, {streams} streams"
+    found.add("submissions per s", subject, submits / lasted)
+    for what, seconds in (("answer", took), ("event after the answer", late)):
+        found.add(f"{what}, p50 ms", subject, 1000 * quantile(seconds, 0.5))
+        found.add(f"{what}, p99 ms", subject, 1000 * quantile(seconds, 0.99))
+    found.add("events missed", subject, missed)
+    for name, pid in (("API", api), ("daemon", daemon)):
+        found.add("share of one CPU, %", f"{name}, {subject}", (cpu_ms(pid) - before[pid]) / lasted / 10)
+        found.add("memory, MB", f"{name}, {subject}", memory_mb(pid)["Rss"])
     for client in clients:
         client.close()
 
@@ -129,20 +159,5 @@ def _read(client: socket.socket, times: dict[bytes, float]) -> None:
         return
 
 
-def _told(seconds: list[float]) -> str:
-    cuts = statistics.quantiles(seconds, n=100)
-    return f"p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms"
-
-
-def _cpu_ms(pid: int) -> float:
-    """Of all its threads, those that have ended included (clock_getcpuclockid(3), for the whole process)."""
-    return time.clock_gettime((~pid << 3) | 2) * 1000
-
-
-def _rss_mb(pid: int) -> float:
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(lines["VmRSS"].split()[0]) / 1024
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("door")

@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.measure import machine, table
+from benchmarks.figures import Findings, Size, progress
 from benchmarks.measure import scratch as measured_scratch
+from benchmarks.parts import run_alone
 from task_queue.app.fleet import FleetPlace
 from task_queue.app.fleet_moves import export_tasks, import_tasks
 from task_queue.app.installation import Installation
@@ -36,27 +37,25 @@ from tests.fleet.cluster import own_cluster, why_no_cluster
 from tests.fleet.joining import joined
 from tests.store.contract import DONE, NOW
 
-HOSTS = (1, 4, 16)
+_HOSTS = {Size.SHORT: (1, 4), Size.FULL: (1, 4, 16)}
 TASKS = 400
 BEATING = 500
 BEATS = 2000
 MOVED = 300
-WAITING = (1_000, 20_000)
+_WAITING = {Size.SHORT: (1_000,), Size.FULL: (1_000, 20_000)}
 _DOCUMENT = b"---\nexecutor: noop\n---\nnothing\n"
 
 
-def main() -> None:
-    print(machine())
+def measure(size: Size) -> Findings:
+    found = Findings("fleet", size)
     why = why_no_cluster()
     if why is not None:
-        print(f"not measured: {why}")
-        return
+        found.skip("all of it", why)
+        return found
     with own_cluster() as cluster, tempfile.TemporaryDirectory() as scratch:
-        carried = [
-            _carried_out(_fresh(cluster.url, f"carry_{hosts}"), hosts, Path(scratch)) for hosts in HOSTS
-        ]
-        table(
-            f"{TASKS} tasks claimed and settled, over all hosts; each host has a source",
+        progress(f"{TASKS} tasks, over {_HOSTS[size]} hosts")
+        found.add_rows(
+            "claimed and settled, a source a host",
             (
                 "hosts",
                 "tasks/s",
@@ -66,21 +65,25 @@ def main() -> None:
                 "events/task",
                 "feed rows/s",
             ),
-            carried,
+            [
+                _carried_out(_fresh(cluster.url, f"carry_{hosts}"), hosts, Path(scratch))
+                for hosts in _HOSTS[size]
+            ],
         )
-        looks = [_looked(_fresh(cluster.url, f"look_{n}"), n, Path(scratch)) for n in WAITING]
-        table(
+        progress("looks, signs of life, moves")
+        found.add_rows(
             "a look at one source",
-            ("tasks that wait", "first look ms", "look after a change ms", "claim ms"),
-            looks,
+            ("wait", "first look ms", "look after a change ms", "claim ms"),
+            [_looked(_fresh(cluster.url, f"look_{n}"), n, Path(scratch)) for n in _WAITING[size]],
         )
-        table(
+        found.add_rows(
             f"signs of life, {BEATING} hosts in the table",
             ("hosts at once", "turns/s"),
             [_beaten(_fresh(cluster.url, f"beat_{n}"), n) for n in (1, 4)],
         )
         there, back = _moved(cluster.url, _fresh(cluster.url, "moved").schema)
-        table(f"{MOVED} waiting tasks moved", ("way", "tasks/s"), [("import", there), ("export", back)])
+        found.add_rows(f"{MOVED} waiting tasks moved", ("", "tasks/s"), [("import", there), ("export", back)])
+    return found
 
 
 def _fresh(url: str, schema: str) -> FleetAddress:
@@ -225,4 +228,4 @@ def _ms(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("fleet")

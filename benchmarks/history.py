@@ -1,4 +1,4 @@
-"""``stats`` and ``plan`` with a million past and ten thousand waiting tasks, as ratios to ``--help``.
+"""``stats`` and ``plan`` with many past and many waiting tasks, as ratios to ``--help``.
 
 The past is an event log of four events a task over three years, written as the queue writes it. The first ``stats``
 sums its segments up; the daemon does so, too, a few an hour.
@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.measure import machine, scratch, table
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.measure import scratch
+from benchmarks.parts import run_alone
 from task_queue.config.locations import locate
 from task_queue.domain.attempt.figures import TaskFigures
 from task_queue.domain.event_record import record_of
@@ -25,9 +27,9 @@ from task_queue.platform import durable
 from task_queue.store import event_files as files
 from tests.acceptance.rig import Rig
 
-PAST = 1_000_000
-WAITING = 10_000
-RUNS = 5
+_PAST = {Size.SHORT: 100_000, Size.FULL: 1_000_000}
+_WAITING = {Size.SHORT: 1_000, Size.FULL: 10_000}
+_RUNS = 5
 _DIFFERENT = 5000
 _PLACE = b"@@@"
 _YEARS = timedelta(days=3 * 365)
@@ -41,22 +43,22 @@ _OUTCOMES = (
 )
 
 
-def main(past: int = PAST, waiting: int = WAITING) -> None:
-    print(machine())
+def measure(size: Size) -> Findings:
+    found = Findings("history", size)
+    past, waiting = _PAST[size], _WAITING[size]
     with scratch(sources=_SOURCES) as rig:
         state = locate(rig.config, environ=rig.environment).state_dir
         events = state / "events"
-        began = time.perf_counter()
+        progress(f"writing {past:,} past tasks")
         write_past(events, past)
-        size = sum(path.stat().st_size for path in events.rglob("*.jsonl"))
-        print(
-            f"{past:,} past tasks, {size / 2**20:,.0f} MB of events, made in {time.perf_counter() - began:.0f} s"
-        )
-        _show(rig, "stats, first", {"stats": ["stats"]}, runs=1)
-        print(f"summaries: {_size(state / 'summaries') / 2**20:,.1f} MB")
-        _show(
+        subject = f"{past:,} past tasks"
+        found.add("events, MB", subject, _size(events) / 2**20)
+        _take(found, rig, subject, {"stats, the first time": ["stats"]}, runs=1)
+        found.add("summaries, MB", subject, _size(state / "summaries") / 2**20)
+        _take(
+            found,
             rig,
-            f"{past:,} past tasks",
+            subject,
             {
                 "stats": ["stats"],
                 "stats --by day": ["stats", "--by", "day"],
@@ -66,12 +68,14 @@ def main(past: int = PAST, waiting: int = WAITING) -> None:
             },
         )
         _write_waiting(rig, waiting)
-        _show(
+        _take(
+            found,
             rig,
             f"{past:,} past and {waiting:,} waiting tasks",
             {"plan": ["plan"], "plan --json": ["plan", "--json"], "status": ["status"]},
             runs=3,
         )
+    return found
 
 
 def _write_waiting(rig: Rig, number: int) -> None:
@@ -84,24 +88,29 @@ def _write_waiting(rig: Rig, number: int) -> None:
         (rig.pending(source) / f"task-{place:06}.md").write_text(f"---\n{front}---\n# Task {place}\n\ntrue\n")
 
 
-def _show(rig: Rig, title: str, commands: Mapping[str, list[str]], *, runs: int = RUNS) -> None:
-    every = {"--help": ["--help"], **commands}
-    taken: dict[str, list[float]] = {name: [] for name in every}
+def _take(
+    found: Findings, rig: Rig, subject: str, commands: Mapping[str, list[str]], *, runs: int = _RUNS
+) -> None:
+    progress(subject)
     for _ in range(runs):
-        for name, command in every.items():
-            began = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *command],
-                env=rig.environment,
-                cwd=rig.home,
-                capture_output=True,
-                check=False,
-            )
-            assert done.returncode in {0, 3}, done.stderr.decode()
-            taken[name].append(1000 * (time.perf_counter() - began))
-    base = sorted(taken["--help"])[runs // 2]
-    rows = [(name, sorted(each)[runs // 2], sorted(each)[runs // 2] / base) for name, each in taken.items()]
-    table(f"{title}: median of {runs}, in turns", ("", "ms", "x --help"), rows)
+        base = _ms(rig, ["--help"])
+        for name, command in commands.items():
+            taken = _ms(rig, command)
+            found.add(f"{name}, ms", subject, taken)
+            found.add(f"{name}, to --help", subject, taken / base, "x")
+
+
+def _ms(rig: Rig, command: list[str]) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config), *command],
+        env=rig.environment,
+        cwd=rig.home,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode in {0, 3}, done.stderr.decode()
+    return 1000 * (time.perf_counter() - began)
 
 
 def write_past(events: Path, number: int) -> None:
@@ -180,4 +189,4 @@ def _size(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    run_alone("history")

@@ -2,71 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from pathlib import Path
 
-from benchmarks.measure import (
-    children,
-    cpu_ms,
-    inotify_instances,
-    machine,
-    memory_mb,
-    scratch,
-    table,
-    threads,
-)
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.goals import QUEUE
+from benchmarks.measure import children, cpu_ms, inotify_instances, memory_mb, scratch, threads
+from benchmarks.parts import run_alone
 from tests.waiting import eventually
+from tests.warm import PROGRAM
 
-SOURCES = (2, 200, 500)
-SETTLE_S = 5
-WINDOW_S = 30
-"""One whole sweep."""
-
-
-def main() -> None:
-    print(machine())
-    rows = [_idle(number) for number in SOURCES]
-    columns = (
-        "sources",
-        "rss MB",
-        "pss MB",
-        "template pss MB",
-        "cpu ms/min",
-        "template",
-        "threads",
-        "inotify",
-    )
-    table(f"idle for {WINDOW_S} s, sweep every 30 s", columns, rows)
-    per_source = (rows[-1][1] - rows[0][1]) / (SOURCES[-1] - SOURCES[0])
-    print(f"  {per_source:.3f} MB per further source")
+_SOURCES = {Size.SHORT: (2, 50, 500), Size.FULL: (2, 50, 500, 2000)}
+_WINDOW_S = {Size.SHORT: 30, Size.FULL: 120}
+"""At least one whole sweep."""
+_SETTLE_S = 5
 
 
-def _idle(number: int) -> tuple[int, float, float, float, float, float, int, int]:
-    names = [f"s{n:03}" for n in range(number)]
+def measure(size: Size) -> Findings:
+    found = Findings("idle", size)
+    memory: dict[int, float] = {}
+    for number in _SOURCES[size]:
+        progress(f"{number} sources")
+        memory[number] = _idle(found, number, _WINDOW_S[size])
+    fewest, most = min(memory), max(memory)
+    found.add("memory per further source, MB", QUEUE, (memory[most] - memory[fewest]) / (most - fewest))
+    return found
+
+
+def _idle(found: Findings, number: int, window_s: int) -> float:
+    names = [f"s{n:04}" for n in range(number)]
     with scratch(sources=names, sweep_seconds=30, settle_seconds=1) as rig:
-        pid = rig.start().pid
+        pid = rig.start(program=PROGRAM).pid
         eventually(
             lambda: all(s["watch"] == "events" for s in rig.state()["sources"].values()),
             what="all is watched",
         )
         rig.drop_command("task-warm", "true", source=names[0])
         rig.result("task-warm", source=names[0])
-        threading.Event().wait(SETTLE_S)
+        threading.Event().wait(_SETTLE_S)
         template = children(pid)[0]
-        before, template_before = cpu_ms(pid), cpu_ms(template)
-        threading.Event().wait(WINDOW_S)
-        per_min = 60 / WINDOW_S
-        memory = memory_mb(pid)
-        return (
-            number,
-            memory["Rss"],
-            memory["Pss"],
-            memory_mb(template)["Pss"],
-            (cpu_ms(pid) - before) * per_min,
-            (cpu_ms(template) - template_before) * per_min,
-            threads(pid),
-            inotify_instances(pid),
+        before, template_before, woken = cpu_ms(pid), cpu_ms(template), _wake_ups(pid)
+        threading.Event().wait(window_s)
+        per_min, subject = 60 / window_s, f"{number} sources"
+        memory = memory_mb(pid)["Rss"]
+        found.add("idle CPU, ms per minute", subject, (cpu_ms(pid) - before) * per_min)
+        found.add("wake-ups per s", subject, (_wake_ups(pid) - woken) / window_s)
+        found.add("idle memory, MB", subject, memory)
+        found.add("threads beyond one per source", subject, threads(pid) - number)
+        found.add("inotify instances", subject, inotify_instances(pid))
+        found.add(
+            "template: idle CPU, ms per minute", subject, (cpu_ms(template) - template_before) * per_min
         )
+        found.add("template: memory of its own, MB", subject, memory_mb(template)["Pss"])
+        return memory
+
+
+def _wake_ups(pid: int) -> int:
+    """How often its threads have slept so far (proc(5), ``voluntary_ctxt_switches``)."""
+    number = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            lines = (thread / "status").read_text().splitlines()
+            number += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
+    return number
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("idle")

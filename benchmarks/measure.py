@@ -22,6 +22,10 @@ from typing import Any
 from tests.acceptance.rig import Rig
 
 
+class NotInTimeError(Exception):
+    """What is measured did not happen within its time."""
+
+
 @contextmanager
 def scratch(*, sources: Sequence[str] = ("a",), **config: Any) -> Iterator[Rig]:
     """The real daemon's surroundings, gone with everything in them afterwards."""

@@ -1,11 +1,7 @@
-"""The page in a real browser: how soon it is painted with much behind it, and how soon it shows what happened.
-
-``python -m benchmarks.page [--sources 500] [--past 1000000] [--transcript 200] [--tabs 50] [--runs 5]``
-"""
+"""The page in a real browser: how soon it is painted with much behind it, and how soon it shows what happened."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -13,16 +9,18 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.figures import Findings, Size, progress
 from benchmarks.history import write_past
-from benchmarks.measure import cpu_ms, machine, memory_mb, table
+from benchmarks.measure import cpu_ms, memory_mb
+from benchmarks.parts import run_alone
 from task_queue.config.locations import locate
 from tests.page.bench import PageBench
 
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
+_ANSWERED = "performance.getEntriesByType('navigation')[0].responseEnd"
 _SEEN_AT = """name => new Promise(seen => {
     const look = () => {
         if (!document.body.innerText.includes(name)) return;
@@ -33,73 +31,69 @@ _SEEN_AT = """name => new Promise(seen => {
     watch.observe(document.body, { subtree: true, childList: true, characterData: true });
     look();
 })"""
+_SOURCES = {Size.SHORT: 50, Size.FULL: 500}
+_PAST = {Size.SHORT: 100_000, Size.FULL: 1_000_000}
+_TRANSCRIPT_MB = {Size.SHORT: 20, Size.FULL: 200}
+_TABS = {Size.SHORT: 10, Size.FULL: 50}
+_RUNS = 5
 _FRAME = {"t": "2026-02-07T12:00:00+00:00", "dir": "in"}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--sources", type=int, default=500)
-    parser.add_argument("--past", type=int, default=1_000_000)
-    parser.add_argument("--transcript", type=int, default=200, help="MB")
-    parser.add_argument("--tabs", type=int, default=50)
-    parser.add_argument("--runs", type=int, default=5)
-    asked = parser.parse_args()
-    print(machine())
+def measure(size: Size) -> Findings:
+    found = Findings("page", size)
+    if shutil.which("chromium") is None:
+        found.skip("all of it", "chromium is not installed: make apt")
+        return found
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        if asked.sources:
-            _many_sources(browser, asked.sources, asked.runs)
-        if asked.past or asked.transcript:
-            _much_behind_it(browser, asked.past, asked.transcript, asked.runs)
-        if asked.tabs:
-            _many_tabs(browser, asked.tabs)
+        _many_sources(found, browser, _SOURCES[size])
+        _much_behind_it(found, browser, _PAST[size], _TRANSCRIPT_MB[size])
+        _many_tabs(found, browser, _TABS[size])
         browser.close()
-    print(machine())
+    return found
 
 
-def _many_sources(browser: Browser, number: int, runs: int) -> None:
+def _many_sources(found: Findings, browser: Browser, number: int) -> None:
+    progress(f"{number} sources")
     names = tuple(f"source-{place:03}" for place in range(number))
     with _bench(browser, names) as bench:
         bench.start()
         page = bench.owner()
-        table(f"{number} sources: ms, {runs} runs", _COLUMNS, [("board", *_paints(bench, page, "/", runs))])
-        _shown_after(bench, [page], names[0], "one board", runs)
+        _add(found, f"the board, {number} sources", _paints(bench, page, "/"))
+        _shown_after(found, bench, [page], names[0], f"the board, {number} sources")
 
 
-def _much_behind_it(browser: Browser, past: int, transcript_mb: int, runs: int) -> None:
+def _much_behind_it(found: Findings, browser: Browser, past: int, transcript_mb: int) -> None:
+    progress(f"{past:,} past tasks, a transcript of {transcript_mb} MB")
     with _bench(browser, ("a", "b", "c", "d")) as bench:
-        if past:
-            state = locate(bench.rig.config, environ=bench.rig.environment).state_dir
-            write_past(state / "events", past)
+        state = locate(bench.rig.config, environ=bench.rig.environment).state_dir
+        write_past(state / "events", past)
         size = _write_transcript(bench, transcript_mb)
         bench.start()
-        page = bench.owner()
-        rows: list[tuple[str, float, float, float, float]] = []
-        if past:
-            for name, query in (
-                ("history", ""),
-                ("... its last page", "?before=200"),
-                ("... of failed ones", "?outcome=failed"),
-                ("... with a text that a new one has", f"?text=mend-{past - 100}"),
-                ("... with a text that none has, one answer", "?text=nowhere-at-all"),
-            ):
-                rows.append((name, *_paints(bench, page, f"/history{query}", runs)))
-            rows.append(("... all answers for an old one", *_searched(bench, page, f"mend-{past // 2}")))
-            rows.append(("statistics of 30 days, the first time", *_paints(bench, page, "/statistics", 1)))
-            rows.append(("statistics of 30 days", *_paints(bench, page, "/statistics", runs)))
-        address = "/tasks/task-long/transcript"
+        page, of = bench.owner(), f"of {past:,}"
         for name, query in (
-            ("transcript, its end", ""),
-            ("... in the middle", f"?before={size // 2}"),
-            ("... a text at its beginning", "?text=needle-at-the-begin"),
-            ("... a text that it does not have", "?text=nowhere-at-all"),
+            ("history", ""),
+            ("its last page", "?before=200"),
+            ("its failed ones", "?outcome=failed"),
+            ("a text that a new one has", f"?text=mend-{past - 100}"),
+            ("a text that none has, one answer", "?text=nowhere-at-all"),
         ):
-            rows.append((name, *_paints(bench, page, f"{address}{query}", runs)))
-        table(f"{past:,} past tasks, a transcript of {size >> 20} MB: ms, {runs} runs", _COLUMNS, rows)
-        _memory(bench)
+            _add(found, f"{name}, {of}", _paints(bench, page, f"/history{query}"))
+        _add(found, f"all answers for an old one, {of}", _searched(bench, page, f"mend-{past // 2}"))
+        _add(found, f"statistics of 30 days, {of}", _paints(bench, page, "/statistics"))
+        for name, query in (
+            ("its end", ""),
+            ("its middle", f"?before={size // 2}"),
+            ("a text at its beginning", "?text=needle-at-the-begin"),
+            ("a text that it does not have", "?text=nowhere-at-all"),
+        ):
+            paints = _paints(bench, page, f"/tasks/task-long/transcript{query}")
+            _add(found, f"a transcript of {size >> 20} MB, {name}", paints)
+        found.add("memory of the API, MB", "afterwards", memory_mb(int(bench.state["pid"]))["Rss"])
 
 
-def _many_tabs(browser: Browser, number: int) -> None:
+def _many_tabs(found: Findings, browser: Browser, number: int) -> None:
+    progress(f"{number} windows")
     with _bench(browser, ("a", "b")) as bench:
         bench.start()
         seen = [bench.owner()]
@@ -107,64 +101,72 @@ def _many_tabs(browser: Browser, number: int) -> None:
             seen.append(bench.visitor())  # a browser has few connections for all its tabs
             seen[-1].context.add_cookies([{**each} for each in seen[0].context.cookies()])  # type: ignore[typeddict-item] # the same person
             seen[-1].goto(bench.url)
-        _load(bench, f"{number} windows that are seen")
-        _shown_after(bench, [seen[0], seen[-1]], "a", f"the first and the last of {number} windows", 5)
+        _load(found, bench, f"{number} windows that are seen")
+        _shown_after(found, bench, [seen[0], seen[-1]], "a", f"the first and the last of {number} windows")
         for page in seen:
             page.context.close()
         context = bench.owner().context
         context.add_init_script("Object.defineProperty(document, 'hidden', { get: () => true });")
-        begun = time.perf_counter()
         for _ in range(number):
             context.new_page().goto(f"{bench.url}/")
-        print(f"{number} hidden tabs opened in {time.perf_counter() - begun:.1f} s")
-        _load(bench, f"{number} hidden tabs")
+        _load(found, bench, f"{number} hidden tabs")
 
 
-_COLUMNS = ("", "answered", "painted", "slowest", "CPU of the API")
+_Paints = tuple[Sequence[float], Sequence[float], float]
+"""Milliseconds until each answer had come, until something was painted; of CPU of the API, each."""
 
 
-def _paints(bench: PageBench, page: Page, path: str, runs: int) -> tuple[float, float, float, float]:
-    """Medians of when the answer had come and of when something was painted, the slowest of the latter; CPU of each."""
-    answered, painted = [], []
+def _add(found: Findings, subject: str, paints: _Paints) -> None:
+    answered, painted, cpu = paints
+    found.add("answered, ms", subject, answered)
+    found.add("painted, ms", subject, painted)
+    found.add("CPU of the API, ms", subject, cpu)
+
+
+def _paints(bench: PageBench, page: Page, path: str) -> _Paints:
+    answered: list[float] = []
+    painted: list[float] = []
     pid = int(bench.state["pid"])
     before = cpu_ms(pid)
-    for _ in range(runs):
+    for _ in range(_RUNS):
         page.goto(f"{bench.url}{path}")
-        while not (at := float(page.evaluate(_PAINTED))):
-            time.sleep(0.01)
-        answered.append(float(page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")))
-        painted.append(at)
-    return median(answered), median(painted), max(painted), (cpu_ms(pid) - before) / runs
+        painted.append(_painted_ms(page))
+        answered.append(float(page.evaluate(_ANSWERED)))
+    return answered, painted, (cpu_ms(pid) - before) / _RUNS
 
 
-def _searched(bench: PageBench, page: Page, text: str) -> tuple[float, float, float, float]:
+def _painted_ms(page: Page) -> float:
+    while not (at := float(page.evaluate(_PAINTED))):
+        time.sleep(0.01)
+    return at
+
+
+def _searched(bench: PageBench, page: Page, text: str) -> _Paints:
     """As ``_paints``, of all answers together until the task with *text* is there."""
     pid = int(bench.state["pid"])
-    before, answered, painted = cpu_ms(pid), 0.0, []
+    before, answered, painted = cpu_ms(pid), 0.0, 0.0
     page.goto(f"{bench.url}/history?text={text}")
     while True:
-        while not (at := float(page.evaluate(_PAINTED))):
-            time.sleep(0.01)
-        answered += float(page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd"))
-        painted.append(at)
+        painted += _painted_ms(page)
+        answered += float(page.evaluate(_ANSWERED))
         if page.locator("a.row").count():
             break
         page.locator("a[rel=next]").click()
-    return answered, sum(painted), max(painted), cpu_ms(pid) - before
+    return [answered], [painted], cpu_ms(pid) - before
 
 
-def _shown_after(bench: PageBench, pages: Sequence[Page], source: str, what: str, runs: int) -> None:
+def _shown_after(found: Findings, bench: PageBench, pages: Sequence[Page], source: str, subject: str) -> None:
     """From the rename of a document into ``pending/`` to the frame that shows it."""
     bench.rig.cli("sources", "pause", source, check=True)
-    took = []
-    for run in range(runs):
+    for run in range(_RUNS):
         name = f"task-shown-{run}"
         for page in pages:
             page.evaluate(f"window.seen = ({_SEEN_AT})('Shown {run}'); 0")
         begun = time.time() * 1000
         bench.rig.drop(name, f"---\npriority: 10\n---\n# Shown {run}\n", source=source)
-        took += [float(page.evaluate("window.seen")) - begun for page in pages]
-    print(f"drop to pixel, {what}: median {median(took):.0f} ms, slowest {max(took):.0f} ms")
+        found.add(
+            "drop to pixel, ms", subject, [float(page.evaluate("window.seen")) - begun for page in pages]
+        )
 
 
 def _write_transcript(bench: PageBench, megabytes: int) -> int:
@@ -191,17 +193,12 @@ def _write_transcript(bench: PageBench, megabytes: int) -> int:
     return path.stat().st_size
 
 
-def _load(bench: PageBench, what: str) -> None:
+def _load(found: Findings, bench: PageBench, subject: str) -> None:
     pid = int(bench.state["pid"])
     before, seconds = cpu_ms(pid), 10
     time.sleep(seconds)
-    print(
-        f"{what}: {(cpu_ms(pid) - before) / seconds / 10:.1f} % of one CPU in the API, {memory_mb(pid)['Rss']:.0f} MB"
-    )
-
-
-def _memory(bench: PageBench) -> None:
-    print(f"the API afterwards: {memory_mb(int(bench.state['pid']))['Rss']:.0f} MB")
+    found.add("share of one CPU in the API, %", subject, (cpu_ms(pid) - before) / seconds / 10)
+    found.add("memory of the API, MB", subject, memory_mb(pid)["Rss"])
 
 
 @contextmanager
@@ -215,4 +212,4 @@ def _bench(browser: Browser, sources: tuple[str, ...]) -> Generator[PageBench]:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("page")

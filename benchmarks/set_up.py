@@ -11,28 +11,33 @@ import time
 import zipfile
 from pathlib import Path
 
-from benchmarks.measure import machine, table
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.parts import run_alone
 from tests.acceptance.agents import AgentRig
 from tests.acceptance.audits import TwoAgents, a_repository, audited, git, verdict
 
 FILES = 3_000
+_ROUNDS = {Size.SHORT: 1, Size.FULL: 3}
 _BYTES = 4_000
 _WITHIN_S = 600.0
 _WAYS: dict[str, list[str]] = {"set-up every time": ["true"], "kept": []}
 """Each with its first commands: nothing is kept of what follows one that is not known."""
 
 
-def main() -> None:
-    print(machine())
-    rows: list[tuple[object, ...]] = []
-    for name, first in _WAYS.items():
-        with tempfile.TemporaryDirectory(prefix="task-queue-bench-") as folder:
-            rows += [(name, which, *figures) for which, figures in _measured(Path(folder), first)]
-    table(
-        f"two rounds; set-up: a virtual environment and a package of {FILES:,} files",
-        ("way", "task", "s", "s in prepare", "s in verify", "set-ups"),
-        rows,
-    )
+def measure(size: Size) -> Findings:
+    """Two tasks of two rounds each way; set-up makes a virtual environment and installs a package of many files."""
+    found = Findings("set_up", size)
+    for turn in range(_ROUNDS[size]):
+        for name, first in _WAYS.items():
+            progress(f"{name}, round {turn + 1} of {_ROUNDS[size]}")
+            with tempfile.TemporaryDirectory(prefix="task-queue-bench-") as folder:
+                for which, (task_s, prepare_s, verify_s, set_ups) in _measured(Path(folder), first):
+                    subject = f"{name}, {which} task"
+                    found.add("a task, s", subject, task_s)
+                    found.add("in prepare, s", subject, prepare_s)
+                    found.add("in verify, s", subject, verify_s)
+                    found.add("set-ups", subject, set_ups)
+    return found
 
 
 def _measured(folder: Path, first: list[str]) -> list[tuple[str, tuple[float, float, float, int]]]:
@@ -84,4 +89,4 @@ def _task(rig: AgentRig, name: str) -> tuple[float, float, float, int]:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("set_up")

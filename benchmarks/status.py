@@ -1,4 +1,4 @@
-"""How long ``status`` takes, as a ratio to importing click, piped and on a terminal, with little and with much.
+"""How long ``status`` takes, beside importing click, piped and on a terminal, with little and with much.
 
 All commands in turns, so that each sees the same load of the machine.
 """
@@ -12,58 +12,65 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 
-from benchmarks.measure import machine, scratch, table
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.measure import scratch
+from benchmarks.parts import run_alone
 from tests.acceptance.rig import Rig
 
-MANY = 100_000
-RUNS = 15
+_FINISHED = {Size.SHORT: 100_000, Size.FULL: 1_000_000}
+_WAITING = {Size.SHORT: 10_000, Size.FULL: 100_000}
+_RUNS = {Size.SHORT: 7, Size.FULL: 15}
 
 
-def main() -> None:
-    print(machine())
+def measure(size: Size) -> Findings:
+    found = Findings("status", size)
+    runs, finished, waiting = _RUNS[size], _FINISHED[size], _WAITING[size]
     with scratch(sources=("a", "b")) as rig:
         program = [sys.executable, "-m", "task_queue.cli", "--config", str(rig.config)]
         status = [*program, "status"]
+        both = {"status": _piped(rig, status), "status, terminal": _on_a_terminal(rig, status)}
         rig.start()
-        _show(
+        _take(
+            found,
             rig,
             "2 sources, nothing waits",
             {
                 "--help": _piped(rig, [*program, "--help"]),
-                "status": _piped(rig, status),
-                "status, terminal": _on_a_terminal(rig, status),
+                **both,
                 "status --json": _piped(rig, [*status, "--json"]),
             },
+            runs,
         )
-        _fill(rig.queue() / "completed")
-        _show(rig, f"{MANY:,} completed", {"status": _piped(rig, status)})
+        _fill(rig.queue() / "completed", finished)
+        _take(found, rig, f"{finished:,} finished", {"status": _piped(rig, status)}, runs)
         for daemon in rig.daemons:
             rig.stop(daemon)
         for number in range(10):
             rig.drop_command(f"task-{number}", "true")
-        _show(
-            rig,
-            "10 wait",
-            {"status": _piped(rig, status), "status, terminal": _on_a_terminal(rig, status)},
-        )
-        _fill(rig.pending("b"))
-        _show(rig, f"{MANY:,} wait", {"status": _piped(rig, status)})
+        _take(found, rig, "10 wait", both, runs)
+        _fill(rig.pending("b"), waiting)
+        _take(found, rig, f"{waiting:,} wait", {"status": _piped(rig, status)}, runs)
+    return found
 
 
-def _show(rig: Rig, title: str, commands: Mapping[str, Callable[[], object]]) -> None:
+def _take(
+    found: Findings, rig: Rig, subject: str, commands: Mapping[str, Callable[[], object]], runs: int
+) -> None:
+    progress(subject)
     click = _piped(rig, [sys.executable, "-c", "import click"])
-    every = {"import click": click, **commands}
-    taken: dict[str, list[float]] = {name: [] for name in every}
-    for _ in range(RUNS):
-        for name, command in every.items():
-            began = time.perf_counter()
-            command()
-            taken[name].append(1000 * (time.perf_counter() - began))
-    base = median(taken["import click"])
-    rows = [(name, median(each), min(each), median(each) / base) for name, each in taken.items()]
-    table(f"{title}: median of {RUNS}, in turns", ("", "ms", "fastest", "x import click"), rows)
+    for _ in range(runs):
+        base = _ms(click)
+        for name, command in commands.items():
+            taken = _ms(command)
+            found.add(f"{name}, ms", subject, taken)
+            found.add(f"{name}, to import click", subject, taken / base, "x")
+
+
+def _ms(command: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    command()
+    return 1000 * (time.perf_counter() - began)
 
 
 def _piped(rig: Rig, command: list[str]) -> Callable[[], object]:
@@ -89,11 +96,11 @@ def _on_a_terminal(rig: Rig, command: list[str]) -> Callable[[], object]:
     return run
 
 
-def _fill(folder: Path) -> None:
+def _fill(folder: Path, number: int) -> None:
     folder.mkdir(exist_ok=True)
-    for number in range(MANY):
-        (folder / f"task-{number:06}.md").write_text("# x\n")
+    for place in range(number):
+        (folder / f"task-{place:06}.md").write_text("# x\n")
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("status")

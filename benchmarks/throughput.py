@@ -1,4 +1,4 @@
-"""How many commands that do nothing the queue carries out per second, durably, with few and with many waiting."""
+"""How many commands that do nothing the queue carries out per second, durably, with 1, 2 and 8 sources."""
 
 from __future__ import annotations
 
@@ -6,42 +6,48 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.measure import cpu_ms, machine, memory_mb, scratch, table
+from benchmarks.figures import Findings, Size, progress
+from benchmarks.measure import cpu_ms, scratch
+from benchmarks.parts import run_alone
 from tests.acceptance.rig import Rig
 from tests.waiting import eventually
+from tests.warm import PROGRAM
 
-CASES = ((1, 10), (1, 200), (1, 10_000), (2, 200))
-WINDOW_S = 10.0
+_SOURCES = (1, 2, 8)
+_ROUNDS = 3
+_PENDING = {Size.SHORT: 200, Size.FULL: 2000}
+"""Of all sources together."""
+_WINDOW_S = {Size.SHORT: 5.0, Size.FULL: 20.0}
 _DOCUMENT = "---\nexecutor: noop\n---\nnothing\n"
 
 
-def main() -> None:
-    print(machine())
-    rows = [_rate(sources, pending) for sources, pending in CASES]
-    table(
-        f"no-op commands, at most {WINDOW_S:.0f} s each",
-        ("sources", "pending each", "first result s", "tasks/s", "daemon cpu ms/task", "daemon rss MB"),
-        rows,
-    )
+def measure(size: Size) -> Findings:
+    found = Findings("throughput", size)
+    for number in range(_ROUNDS):
+        for sources in _SOURCES:
+            subject = f"{sources} source{'s' if sources > 1 else ''}"
+            progress(f"{subject}, round {number + 1} of {_ROUNDS}")
+            rate, cpu = _rate(sources, _PENDING[size] // sources, _WINDOW_S[size])
+            found.add("no-op commands per s", subject, rate)
+            found.add("CPU of the daemon, ms per task", subject, cpu)
+    return found
 
 
-def _rate(sources: int, pending: int) -> tuple[int, int, float, float, float, float]:
+def _rate(sources: int, pending: int, window_s: float) -> tuple[float, float]:
     names = [f"s{n}" for n in range(sources)]
     executors = {"noop": {"kind": "command", "argv": ["/bin/true"]}}
     with scratch(sources=names, executors=executors, sweep_seconds=30) as rig:
         for name in names:
             for number in range(pending):
                 (rig.pending(name) / f"task-{number:06}.md").write_text(_DOCUMENT)
-        began = time.perf_counter()
-        pid = rig.start().pid
+        pid = rig.start(program=PROGRAM).pid
         eventually(lambda: _done(rig, names) > 0, timeout=60, what="a first result")
         first = time.perf_counter()
         spent, done = cpu_ms(pid), _done(rig, names)
-        while time.perf_counter() - first < WINDOW_S and _done(rig, names) < sources * pending:
+        while time.perf_counter() - first < window_s and _done(rig, names) < sources * pending:
             threading.Event().wait(0.01)
         number, taken = _done(rig, names) - done, time.perf_counter() - first
-        per_task = (cpu_ms(pid) - spent) / max(number, 1)
-        return sources, pending, first - began, number / taken, per_task, memory_mb(pid)["Rss"]
+        return number / taken, (cpu_ms(pid) - spent) / max(number, 1)
 
 
 def _done(rig: Rig, names: list[str]) -> int:
@@ -50,4 +56,4 @@ def _done(rig: Rig, names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone("throughput")

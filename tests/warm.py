@@ -24,7 +24,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn, Protocol
 
-from task_queue.platform import isolated
+from task_queue.platform import identity, isolated
+from task_queue.platform.forking import MARKER_SPACE
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = (sys.executable, "-m", "task_queue.cli")
@@ -33,8 +34,13 @@ _PRELOADED = {
     "commands": _OF_ALL,
     "daemon": (*_OF_ALL, "daemon"),
     "api": (*_OF_ALL, "dispatch", "mcp", "api"),
+    "template": ("domain", "platform", "ports", "config", "store", "git", "agents", "runner"),
 }
-_MAIN = {"api": "task_queue.api.__main__"}
+_MAIN = {"api": "task_queue.api.__main__", "template": "task_queue.runner.template"}
+_ROOM_FOR_MARKER = {identity.MARKER_VARIABLE: "_" * MARKER_SPACE}
+"""Of a template: its runners write there, in the block that it was started with (``template.show_marker``)."""
+_SERVERS: dict[str, subprocess.Popen[bytes]] = {}
+"""Kept, because one that is forgotten while it runs is warned about."""
 _FIXED_AT_START = ("PYTHON", "LANG", "LC_", "MALLOC", "LD_")
 _SERVES = frozenset({"daemon", "run", "api", "worker", "mcp", "demo", "web"})
 
@@ -66,7 +72,9 @@ def run_cli(
     with _memory() as stdin, _memory() as stdout, _memory() as stderr:
         stdin.write(given)
         stdin.seek(0)
-        process = _Forked("commands", arguments, env, cwd, (stdin, stdout, stderr))
+        process = _Forked(
+            _server("commands"), arguments, env, cwd, (stdin.fileno(), stdout.fileno(), stderr.fileno())
+        )
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -102,7 +110,17 @@ def start_cli(
         words = [
             word for word in arguments if word != "api"
         ]  # ``task-queue api`` goes on as a module of its own
-        return _Forked(kind, words, env, isolated.DIRECTORY, (null, null, stderr), new_session=True)
+        streams = (null.fileno(), null.fileno(), stderr.fileno())
+        return _Forked(_server(kind), words, env, isolated.DIRECTORY, streams, new_session=True)
+
+
+def _start_template(
+    server: socket.socket, control: int, errors: int, environment: Mapping[str, str]
+) -> Process:
+    """Stands in for ``runners.start_template``."""
+    with Path(os.devnull).open("r+b") as null:
+        streams = (null.fileno(), null.fileno(), errors, control)
+        return _Forked(server, (), environment, isolated.DIRECTORY, streams, new_session=True)
 
 
 def _is_told_at_its_start(env: Mapping[str, str]) -> bool:
@@ -120,15 +138,18 @@ def _content(stream: IO[bytes]) -> bytes:
 
 
 class _Forked:
-    """Implements Process. Who watches over it tells its pid, and then its exit code, each in a line."""
+    """Implements Process. Who watches over it tells its pid, and then its exit code, each in a line.
+
+    A descriptor behind those of stdin, stdout and stderr is the program's last argument.
+    """
 
     def __init__(
         self,
-        kind: str,
+        server: socket.socket,
         arguments: Sequence[str],
         env: Mapping[str, str],
         cwd: Path | str,
-        streams: Sequence[IO[Any]],
+        streams: Sequence[int],
         *,
         new_session: bool = False,
     ) -> None:
@@ -143,8 +164,7 @@ class _Forked:
             "new_session": new_session,
         }
         with theirs:
-            descriptors = [theirs.fileno(), *(stream.fileno() for stream in streams)]
-            socket.send_fds(_server(kind)[0], [b"."], descriptors)
+            socket.send_fds(server, [b"."], [theirs.fileno(), *streams])
         self._call.sendall(json.dumps(request).encode() + b"\n")
         self._pid = self._line(None)
 
@@ -189,37 +209,45 @@ class _Forked:
 
 
 @functools.cache
-def _server(kind: str) -> tuple[socket.socket, object]:
-    """One of each kind for each process of the test runner, and the way to ask it; it ends with that process.
+def _server(kind: str) -> socket.socket:
+    """The way to ask the one of each kind for each process of the test runner; it ends with that process.
 
     What serves goes on isolated before it serves, so it is forked from one that is.
     """
     ours, theirs = socket.socketpair()
-    arguments = (__name__, kind, str(theirs.fileno()))
+    inherited = [theirs.fileno(), *([_server("template").fileno()] if kind == "daemon" else [])]
+    arguments = (__name__, kind, *map(str, inherited))
     with theirs:
-        server = subprocess.Popen(
+        _SERVERS[kind] = subprocess.Popen(
             [sys.executable, "-m", *arguments] if kind == "commands" else isolated.words_for(*arguments),
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-            pass_fds=[theirs.fileno()],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                **(_ROOM_FOR_MARKER if kind == "template" else {}),
+            },
+            pass_fds=inherited,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-    return ours, server
+    return ours
 
 
-def serve(kind: str, control: socket.socket) -> None:
+def serve(kind: str, control: socket.socket, templates: socket.socket | None = None) -> None:
     for package in _PRELOADED[kind]:
         root = importlib.import_module(f"task_queue.{package}")
         for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+    if templates is not None:
+        runners = importlib.import_module("task_queue.daemon.runners")
+        vars(runners)["start_template"] = functools.partial(_start_template, templates)
     gc.collect()
     gc.freeze()  # collected objects would be copied page by page into every command
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        word, descriptors, *_ = socket.recv_fds(control, 1, 4)
+        word, descriptors, *_ = socket.recv_fds(control, 1, 5)
         if not word:
             return
         if os.fork() == 0:
@@ -250,14 +278,15 @@ def _watch_over_one(module: str, call: int, *streams: int) -> NoReturn:
 def _become_the_program(module: str, request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
     if request["new_session"]:
         os.setsid()
-    for number, stream in enumerate(streams):
+    for number, stream in enumerate(streams[:3]):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(request["cwd"])
-    os.environ.clear()
+    for name in os.environ.keys() - _ROOM_FOR_MARKER.keys():
+        del os.environ[name]
     os.environ.update(request["env"])
     time.tzset()
-    sys.argv = ["task-queue", *request["arguments"]]
+    sys.argv = ["task-queue", *request["arguments"], *map(str, streams[3:])]
     code = 0
     try:
         code = importlib.import_module(module).main()
@@ -281,4 +310,4 @@ def _code_of(left: SystemExit) -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    serve(sys.argv[1], *(socket.socket(fileno=int(each)) for each in sys.argv[2:]))

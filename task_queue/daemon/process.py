@@ -41,6 +41,7 @@ from task_queue.daemon.notifications import Notifications
 from task_queue.daemon.quota import Quota
 from task_queue.daemon.runners import ProcessRunners
 from task_queue.daemon.schedules import DueTasks
+from task_queue.daemon.source_assembly import Shared
 from task_queue.daemon.sources import ServedSources
 from task_queue.domain.document.choices import Isolation
 from task_queue.domain.document.settings import parse_defaults, resolve
@@ -193,12 +194,14 @@ class Daemon:
         self._sources = ServedSources(
             locations,
             lambda: self._config,
-            admission=self._admission,
-            runners=self._runners,
-            quota=self._quota,
-            clock=self._clock,
-            emit=self._emit,
-            fleet=fleet,
+            Shared(
+                admission=self._admission,
+                runners=self._runners,
+                quota=self._quota,
+                clock=self._clock,
+                fleet=fleet,
+            ),
+            self._emit,
         )
         self._due_tasks = DueTasks(
             lambda: self._config, arrived=self._sources.look, clock=self._clock, emit=self._emit

@@ -27,6 +27,19 @@ _LAST_WORDS_CHARS = 300
 _SIGNAL_OF = {Stop.SUSPEND: signal.SIGTERM, Stop.CANCEL: signal.SIGINT}
 
 
+def start_template(control: int, errors: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """It gets orders over the socket *control*, and writes to *errors*. Raises OSError."""
+    return subprocess.Popen(
+        isolated.words_for("task_queue.runner.template", str(control)),
+        cwd=isolated.DIRECTORY,
+        pass_fds=[control],
+        env={**environment, identity.MARKER_VARIABLE: "_" * MARKER_SPACE},
+        stdin=subprocess.DEVNULL,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
 class ProcessRunners:
     """Implements ports.runner.Runners. Thread-safe; one template serves all sources."""
 
@@ -109,15 +122,7 @@ class ProcessRunners:
         ours.settimeout(_START_TIMEOUT_S)
         self._errors = os.fdopen(os.memfd_create("template's stderr"), "w+b", buffering=0)
         with theirs:
-            self._template = subprocess.Popen(
-                isolated.words_for("task_queue.runner.template", str(theirs.fileno())),
-                cwd=isolated.DIRECTORY,
-                pass_fds=[theirs.fileno()],
-                env={**self._environment, identity.MARKER_VARIABLE: "_" * MARKER_SPACE},
-                stdin=subprocess.DEVNULL,
-                stderr=self._errors,
-                start_new_session=True,
-            )
+            self._template = start_template(theirs.fileno(), self._errors.fileno(), self._environment)
         descriptors.give_back(self._template.pid)
         self._control = ours
         return ours

@@ -335,7 +335,7 @@ class Worker:
             if outcome.kind is OutcomeKind.REJECTED:
                 self._emit(events.TaskRejected(self.source, task_id, outcome.reason))
             self._engine.attempts.abandon(claim, now=self._clock.now())
-            self._supervision.commit(claim, outcome, by="worker")
+            self._supervision.commit(claim, outcome)
             ended = self._supervision.conclude(claim)
         except ClaimHeld:
             pass

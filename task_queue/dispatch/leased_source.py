@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from task_queue.daemon.claimed_tasks import ClaimedTasks
 from task_queue.daemon.context import SourceContext
 from task_queue.daemon.supervision import Supervision
 from task_queue.dispatch.accounts import WorkerAccounts
@@ -18,7 +19,7 @@ from task_queue.domain.attempt.results import attempts_before, bare_ending
 from task_queue.domain.attempt.spending import renewed
 from task_queue.domain.claim_keys import KeptKey, kept_key
 from task_queue.domain.document import naming
-from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting, waiting_for
+from task_queue.domain.document.ordering import DependencyFailed, OnHold, Ready, Waiting
 from task_queue.domain.document.settings import Settings
 from task_queue.domain.errors import ClaimHeld, EngineUnavailable, TaskFileError, TaskQueueError
 from task_queue.domain.lease import WORKER, ClaimStanding, Lease, LeaseTerms, lease_from
@@ -108,6 +109,7 @@ class LeasedSource:
         self.engine = context.engine
         self.leased = leased
         self._context = context
+        self._tasks = ClaimedTasks(context)
         self._accounts = accounts
         self._finish = finish
         self._is_open = False
@@ -197,7 +199,7 @@ class LeasedSource:
         except BaseException:
             hold.unstarted = NOT_HANDED_OUT
             raise
-        own = self._supervision(hold.worker).may_spend(claim) if task.uses_agent else None
+        own = self._tasks.may_spend(claim) if task.uses_agent else None
         if task.uses_agent:
             allowance = self._accounts.limits.allowance(self.id, task.id, own)
             hold.allowance_usd = own if allowance is None else allowance
@@ -211,7 +213,7 @@ class LeasedSource:
         return hold
 
     def _renewed(self, hold: OpenClaim, outcome: Outcome) -> Outcome:
-        own = self._supervision(hold.worker).may_spend(hold.claim)
+        own = self._tasks.may_spend(hold.claim)
         now = self._context.clock.now()
         return renewed(outcome, own_left_usd=own, allowance_usd=hold.allowance_usd, now=now)
 
@@ -262,7 +264,7 @@ class LeasedSource:
         """End what was claimed and not handed out; what of that fails is done at a later look."""
         hold.unstarted = outcome
         self.engine.attempts.abandon(hold.claim, now=self._context.clock.now())
-        self._supervision(hold.worker).commit(hold.claim, outcome, by="worker")
+        self._supervision(hold.worker).commit(hold.claim, outcome)
         self._conclude(hold)
 
     def standing_of(self, key: ClaimId) -> tuple[ClaimStanding, OpenClaim | None]:
@@ -385,7 +387,7 @@ class LeasedSource:
                 continue
             run = self.leased.run_of(claim.task_id, claim.attempt)
             terms = LeaseTerms(claim.worker, 0) if run is None or run.lease is None else run.lease
-            hold = self._hold(claim, terms, self._as_it_waited(claim))
+            hold = self._hold(claim, terms, self._tasks.as_it_waited(claim))
             hold.is_begun = run is not None
             hold.is_over = run is None or self.leased.has_ended(claim)
             if not hold.is_over:
@@ -398,7 +400,7 @@ class LeasedSource:
     def _counted_in(self, hold: OpenClaim) -> float | None:
         """Take a place for what a worker has in its hands already; what it may spend."""
         claim = hold.claim
-        own = self._supervision(hold.worker).may_spend(claim)
+        own = self._tasks.may_spend(claim)
         task_id = naming.task_id_of(claim.document)
         allowance = self._accounts.limits.count_in(self.id, task_id, own, hold.task)
         return own if allowance is None else allowance
@@ -442,14 +444,6 @@ class LeasedSource:
             at_once=lambda: False,
             meanwhile=lambda: None,
         )
-
-    def _as_it_waited(self, claim: Claim) -> Waiting | None:
-        try:
-            task = self.engine.queue.task(claim)
-            settings = self._context.orders.settings_of(task)
-        except TaskFileError:
-            return None
-        return waiting_for(task, settings, dropped_at=claim.started_at)
 
     def _survey(self) -> Survey:
         survey = self.engine.survey()

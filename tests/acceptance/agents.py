@@ -21,9 +21,9 @@ from tests.waiting import eventually
 WORK = "echo start >> log; while [ ! -e go ]; do sleep 0.05; done; echo end >> log"
 
 
-def bash(command: str) -> UseTool:
+def bash(command: str, *, timeout_s: int = 120) -> UseTool:
     """One call of the agent's Bash tool that may take its time."""
-    return UseTool("Bash", {"command": command, "timeout": 120_000})
+    return UseTool("Bash", {"command": command, "timeout": timeout_s * 1000})
 
 
 class AgentRig(Rig):

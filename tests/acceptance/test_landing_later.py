@@ -197,6 +197,7 @@ def tries_of(rig: AgentRig) -> list[int]:
 
 def test_two_that_land_it_at_once_do_not_disturb_each_other(make_agent_rig: MakeAgentRig) -> None:
     rig, repository, _ = blocked(make_agent_rig, sweep_s=600, verify=[UNTIL_GO])
+    rig.stop(rig.daemons[-1])  # the daemon tries, too, once a task has ended
     with_another_commit(repository)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(rig.cli, "tasks", "land", "task-a")

@@ -25,6 +25,8 @@ from tests.waiting import eventually
 
 DAWN_S = 300
 """For a loaded machine; an idle one with two cores needs a third of it."""
+MEET_S = 200
+"""How long a task waits for one that it meets."""
 CHECK = "python3 -B -m unittest -q"
 ROWS = int(os.environ.get("TASK_QUEUE_NIGHT_ROWS", "7"))
 """At least 4. With more than 7, the story goes on with tasks that get in each other's way by twos."""
@@ -191,11 +193,17 @@ class Workers:
             self.sent_back[name] = request.last_text
             return bash(f"echo {name} mends >> {self.home}/rounds; {task.mend}")
         here = f"touch {self.home}/{name}.there"
-        waits = "; ".join(
-            f"i=0; while [ ! -e {self.home}/{other}.there ] && [ $i -lt 1200 ]; do sleep 0.05; i=$((i+1)); done"
-            for other in task.meets
+        waits = "; ".join(self._meet(other) for other in task.meets)
+        return bash(
+            f"echo {name} works >> {self.home}/rounds; {here}; {waits or ':'}; {task.work}", timeout_s=DAWN_S
         )
-        return bash(f"echo {name} works >> {self.home}/rounds; {here}; {waits or ':'}; {task.work}")
+
+    def _meet(self, other: str) -> str:
+        there = f"{self.home}/{other}.there"
+        return (
+            f"i=0; while [ ! -e {there} ] && [ $i -lt {10 * MEET_S} ]; do sleep 0.1; i=$((i+1)); done;"
+            f" [ -e {there} ] || echo {other} >> {self.home}/missed"
+        )
 
 
 class Owner:
@@ -360,6 +368,7 @@ def test_a_night_in_a_repository_with_tests(make_agent_rig: MakeAgentRig, tmp_pa
             for name in NIGHT
         }
 
+    assert not (rig.home / "missed").exists(), (rig.home / "missed").read_text()
     ends = {name: end_of(repository, result) for name, result in results.items()}
     assert {name: end for name, end in ends.items() if end not in NIGHT[name].ends} == {}
     assert sorted(ends[name] for name in ("a4", "b4")) == ["conflict", "landed"]
@@ -386,7 +395,7 @@ def _nothing_lost_or_twice(rig: AgentRig, workers: Workers) -> None:
         "one of each pair that does not fit, and what the owner's commit broke"
     )
     for name, text in workers.sent_back.items():
-        assert "main moved to" in text, name
+        assert "main moved to" in text, f"{name}: {text}"
     found = [path for folder in ("completed", "failed") for path in rig.home.glob(f"tasks/*/{folder}/*.md")]
     assert len(found) == len(list(rig.home.glob("tasks/*/results/*.json"))) == len(NIGHT)
     assert list(rig.home.glob("tasks/*/pending/*.md")) == []

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from task_queue.daemon.context import Timing
-from task_queue.daemon.supervision import CANCEL_GRACE_S, Supervision
+from task_queue.daemon.runner_wait import CANCEL_GRACE_S
+from task_queue.daemon.supervision import Supervision
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.errors import ExecutorError
 from task_queue.domain.events import Event

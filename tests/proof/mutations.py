@@ -37,7 +37,9 @@ _MADE = ("pytest", "tests/git/test_made.py", "-q", "-x")
 _UNWANTED = ("pytest", "tests/git/test_unwanted.py", "-q", "-x")
 _PUT_AWAY = ("pytest", "tests/git/test_put_away.py", "-q", "-x")
 _OWNER_STATE = ("pytest", "tests/git/test_owner_state.py", "-q", "-x")
-_SUPERVISION = "task_queue/daemon/supervision.py"
+_RUNNER_WAIT = "task_queue/daemon/runner_wait.py"
+_ENDINGS = "task_queue/daemon/endings.py"
+_REPAIRS = "task_queue/daemon/repairs.py"
 _DURABLE = "task_queue/platform/durable.py"
 _QUEUE = "task_queue/store/folder/queue.py"
 MUTATIONS = (
@@ -99,106 +101,106 @@ MUTATIONS = (
     ),
     Mutation(
         "a cancel is not seen",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "if self._requests.cancel_requested(claim):\n                        outcome_if_killed",
         "if False:\n                        outcome_if_killed",
         _WAITING,
     ),
     Mutation(
         "a cancelled runner is not asked to end",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "attempt.stop(Stop.CANCEL)",
         "pass",
         _WAITING,
     ),
     Mutation(
         "a cancelled runner has no time to end",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "kill_at = now + CANCEL_GRACE_S",
         "kill_at = now",
         _WAITING,
     ),
     Mutation(
         "a stop is not seen",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "elif self._stopping():",
         "elif False:",
         _WAITING,
     ),
     Mutation(
         "a stopped runner is not asked to end",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "attempt.stop(Stop.SUSPEND)",
         "pass",
         _WAITING,
     ),
     Mutation(
         "a stopped runner has no time to end",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "else now + self._timing().stop_grace_s",
         "else now",
         _WAITING,
     ),
     Mutation(
         "a stop now gives time",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "kill_at = now if self._at_once() else now",
         "kill_at = now",
         _WAITING,
     ),
     Mutation(
         "a runner that outlives its time goes on",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "elif overdue_at is not None and now >= overdue_at:",
         "elif False:",
         _WAITING,
     ),
     Mutation(
         "a runner that ignores its end goes on",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "if outcome_if_killed is not None and kill_at is not None and now >= kill_at:",
         "if False:",
         _WAITING,
     ),
     Mutation(
         "a deadline waits for the sweep",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "min([self._timing().sweep_s, *next_looks])",
         "self._timing().sweep_s",
         _WAITING,
     ),
     Mutation(
         "an answer does not open the account",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "self._admission.account_works()",
         "pass",
         _WAITING,
     ),
     Mutation(
         "an account opens without an answer",
-        _SUPERVISION,
+        _RUNNER_WAIT,
         "and progress_of(self._attempts.transcript(claim)).turns",
         "and True",
         _WAITING,
     ),
     Mutation(
         "the end of a killed agent is not looked for",
-        _SUPERVISION,
-        "finished = self._rebuilt(claim) if",
-        "finished = None if",
+        _ENDINGS,
+        "if is_unknown and self.commit_rebuilt(claim):",
+        "if False:",
         _WAITING,
     ),
     Mutation(
         "what a dead runner left goes on",
-        _SUPERVISION,
+        _REPAIRS,
         "return self._runners.sweep(marker)",
         "return 0",
         _WAITING,
     ),
     Mutation(
         "an adopted runner takes no place",
-        _SUPERVISION,
-        "self._admission.count_in(self._source, task_id, self.may_spend(claim), task=as_it_waited)",
+        _REPAIRS,
+        "self._admission.count_in(self._source, task_id, self._tasks.may_spend(claim), task=as_it_waited)",
         "pass",
         _WAITING,
     ),
