@@ -10,6 +10,7 @@ import pytest
 from benchmarks import docs, figures, goals, peers
 from benchmarks.figures import Findings, Size
 from benchmarks.parts import PARTS
+from benchmarks.peers.job import Pipe
 from benchmarks.peers.kinds import Peer
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.spoolers import Nq
@@ -67,7 +68,7 @@ def test_the_table_names_goals_promises_and_what_was_left_out(found: Findings) -
     [Ours(1), pytest.param(Nq(), marks=pytest.mark.skipif(Nq().why_not() is not None, reason="no nq"))],
 )
 def test_a_job_of_a_peer_is_seen(peer: Peer, tmp_path: Path) -> None:
-    pipe = peers.Pipe(tmp_path)
+    pipe = Pipe(tmp_path)
     with peer.opened(tmp_path, pipe.job) as queue:
         queue.enqueue(2)
         queue.work()
