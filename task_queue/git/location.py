@@ -42,7 +42,7 @@ def is_in_none(directory: Path) -> bool:
     """Whether git would surely find no repository there: no folder from there up to the root looks like one or names
     one. False where that cannot be seen: only git can say then."""
     try:
-        top = os.path.realpath(directory, strict=True)
+        top: str = os.path.realpath(str(directory), strict=True)
     except OSError:
         return False
     while _is_missing(f"{top}/.git") and _is_missing(f"{top}/{_OF_A_BARE_REPOSITORY}"):

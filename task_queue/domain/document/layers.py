@@ -19,6 +19,8 @@ from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task, TaskId
 
+_Said = tuple[tuple[str, Any], ...]
+"""The keys that a document sets, with their values."""
 _MOST_KNOWN = 256
 
 
@@ -38,9 +40,7 @@ class Layers:
     """A level of priority is worth as much as that time of waiting."""
     capabilities: tuple[str, ...] | None = None
     """What this machine has; None where a task may need anything."""
-    _known: dict[tuple[tuple[str, Any], ...], Settings] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # pyright: ignore[reportUnknownVariableType]
+    _known: dict[_Said, Settings] = field(default_factory=dict[_Said, Settings], compare=False, repr=False)
     """By what documents say: many say the same, and to work it out takes as long as to read the document."""
 
     def of_workers(self) -> Layers:
