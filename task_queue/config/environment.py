@@ -85,12 +85,12 @@ def _without_environment(passed: Mapping[str, str], own: Path, *, home: str) -> 
         if of in passed and of not in kept:
             kept.pop(name, None)
     general = (*_GENERAL, *(os.path.join(home, name) for name in _GENERAL_OF_A_HOME if home))  # noqa: PTH118 - text
-    programs = os.path.realpath(own / "bin")
-    if "PATH" in kept and programs not in {os.path.realpath(folder) for folder in general}:
+    programs = _folder_at(str(own / "bin"))
+    if "PATH" in kept and programs not in map(_folder_at, general):
         entries = [
             entry
             for entry in kept["PATH"].split(os.pathsep)
-            if not Path(entry).is_absolute() or os.path.realpath(entry) != programs
+            if not os.path.isabs(entry) or _folder_at(entry) != programs  # noqa: PTH117 - text
         ]
         kept["PATH"] = os.pathsep.join(entries) or os.defpath
     if "PYTHONPATH" in kept:
@@ -99,6 +99,15 @@ def _without_environment(passed: Mapping[str, str], own: Path, *, home: str) -> 
     if kept.get("PYTHONPATH") == "":
         del kept["PYTHONPATH"]
     return kept
+
+
+def _folder_at(path: str) -> tuple[int, int] | str:
+    """Which folder that is, by whatever path. One call for what is there: each task has the entries of a PATH."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 - text
+    except OSError:
+        return os.path.realpath(path)
+    return about.st_dev, about.st_ino
 
 
 def _is_below(entry: str, own: Path) -> bool:

@@ -128,8 +128,8 @@ class ConfiguredOrders:
             raise ExecutorError(
                 f"the workspace {default} {problem}", hint="the source goes on by itself once it is there"
             )
-        self._environment(uses_agent=task.uses_agent)
         if task.uses_agent:
+            self._environment(uses_agent=True)
             check_env_file(self.config.agent)
 
     def problem_with(self, task: Task) -> str | None:

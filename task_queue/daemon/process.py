@@ -59,7 +59,7 @@ from task_queue.domain.standstill import Standstill
 from task_queue.platform import descriptors, durable, identity
 from task_queue.platform.clock import SystemClock
 from task_queue.platform.notify import Notifier
-from task_queue.platform.wakeup import Wakeup
+from task_queue.platform.wakeup import Wakeup, readable
 from task_queue.ports.emit import Emit
 from task_queue.ports.fleet import Fleet
 from task_queue.store.event_log import EventLog
@@ -67,6 +67,8 @@ from task_queue.store.event_log import EventLog
 log = logging.getLogger(__name__)
 
 _LOOK_AFTER_S = 1.0
+_BETWEEN_LOOKS_S = 0.1
+"""At least. Workers wake the main thread several times a task: without it, it works as much as they do."""
 _CHECK_EVERY_S = 2.0
 _CHECK_WORKERS_AND_DISKS_EVERY_S = 5.0
 _STOP_SLACK_S = 15.0
@@ -296,6 +298,7 @@ class Daemon:
                 self._api.look()
             self._write_state()
             self._wakeup.wait(min(_LOOK_AFTER_S, self._config.sweep_seconds))
+            readable(timeout_s=now + _BETWEEN_LOOKS_S - time.monotonic())
 
     def _is_over(self) -> bool:
         if not self._until.drained and self._until.tasks is None:

@@ -57,7 +57,7 @@ class ProcessRunners:
             self._control_of_live_template()
 
     def start(self, order: Order) -> RunningAttempt:
-        raw = encode(order)
+        raw = encode(order, for_people=False)
         with self._lock:
             try:
                 pid = self._fork(raw)

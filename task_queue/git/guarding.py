@@ -16,6 +16,7 @@ from pathlib import Path
 
 from task_queue.domain.errors import GitError
 from task_queue.domain.work.programs import is_same, trusted_after
+from task_queue.git.location import is_in_none
 from task_queue.git.owners_programs import (
     OwnersPrograms,
     key_of_path,
@@ -128,6 +129,8 @@ def _at_first(git: Git, folder: Path) -> _Known:
 
 def _note_none(git: Git, folder: Path) -> None:
     mark = _mark_of_none(git, folder)
+    if mark.exists():
+        return
     try:
         durable.make_directory(folder)
         durable.replace(mark, b"")
@@ -142,6 +145,8 @@ def _mark_of_none(git: Git, folder: Path) -> Path:
 
 def _place_of(git: Git, folder: Path) -> Path | None:
     """None: there is no repository. Raises GitError where it is another one than at the first task there."""
+    if is_in_none(git.directory):
+        return None
     try:
         repository, root = repository_of(git), root_of(git.unguarded())
     except GitError:

@@ -12,6 +12,8 @@ from task_queue.domain.together import NO_REPOSITORY, Workplace
 from task_queue.platform.durable import read_regular
 
 _MOST_BYTES = 4096
+_OF_A_BARE_REPOSITORY = "HEAD"
+"""Without it git takes no folder for one."""
 
 
 def workplace_of(task: Waiting, *, base: str | None) -> Workplace:
@@ -34,6 +36,30 @@ def repository_at(directory: Path) -> tuple[str, str]:
             common = _first_line(own / "commondir")
             return os.path.realpath(own / common), _below(directory, top)
     return NO_REPOSITORY, str(directory)
+
+
+def is_in_none(directory: Path) -> bool:
+    """Whether git would surely find no repository there: no folder from there up to the root looks like one or names
+    one. False where that cannot be seen: only git can say then."""
+    try:
+        top: str = os.path.realpath(str(directory), strict=True)
+    except OSError:
+        return False
+    while _is_missing(f"{top}/.git") and _is_missing(f"{top}/{_OF_A_BARE_REPOSITORY}"):
+        if top == "/":
+            return True
+        top = os.path.dirname(top)  # noqa: PTH120 - for each command that works in a plain folder
+    return False
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _below(directory: Path, top: Path) -> str:

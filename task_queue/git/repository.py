@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from task_queue.git.location import is_in_none
 from task_queue.git.nested import STATUS, checked_out_submodules, is_changed_inside
 from task_queue.git.program import Git
 
@@ -114,6 +115,8 @@ def facts(git: Git) -> Repository | None:
 
 def root_of(git: Git) -> Path | None:
     """The top of the working tree that holds ``git.directory``; None where there is none, or git will not look."""
+    if git.git_dir is None and is_in_none(git.directory):
+        return None
     answer = git.ask("rev-parse", "--path-format=absolute", "--show-toplevel")
     return Path(answer.text) if answer.code == 0 else None
 

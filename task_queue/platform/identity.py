@@ -7,7 +7,6 @@ PID namespace two containers. Not the start time in seconds, which follows chang
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -25,6 +24,9 @@ _EXEC_PATIENCE_S = 2.0
 """Longer than any exec should take; a program that has wiped its own arguments looks the same for good."""
 _GIT_GRACE_S = 2.0
 """Git removes its lock files on TERM; killed it leaves them, and every later git refuses to work there."""
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
+_WALL = 0x40000000
+"""Of wait(2): children that end with another signal than SIGCHLD, too."""
 _PF_KTHREAD = 0x00200000
 """Of the kernel's include/linux/sched.h: a thread of its own, which has no environment."""
 _ENDED = frozenset({b"Z", b"X"})
@@ -74,9 +76,15 @@ def identity_of(pid: int) -> ProcessIdentity | None:
 
 
 def own_identity() -> ProcessIdentity:
-    fields = _stat_fields(os.getpid())
+    return _own_identity(os.getpid())
+
+
+@cache
+def _own_identity(pid: int) -> ProcessIdentity:
+    """*pid*, because a forked process has what was cached before, but not the id."""
+    fields = _stat_fields(pid)
     assert fields is not None
-    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id(), pid_namespace())
+    return ProcessIdentity(pid, int(fields[19]), boot_id(), pid_namespace())
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
@@ -213,8 +221,11 @@ def end_tree(
 
     TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), at once where it could not act on
     the TERM, until two passes in a row find nothing; returns how many processes there were. A process can start
-    another between two looks, hence the second empty pass.
+    another between two looks, hence the second empty pass. Nothing is searched for below a *root* that the kernel
+    says to have no descendant.
     """
+    if root == os.getpid() and _has_no_descendant():
+        return 0
     seen: set[ProcessIdentity] = set()
     begun = time.monotonic()
     empty_passes = 0
@@ -260,11 +271,33 @@ def _is_git(pid: int) -> bool:
         return False
 
 
-def _reap() -> None:
-    """Collect children that have ended: orphans come to a subreaper as its own children."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+def become_subreaper() -> None:
+    """Orphans below us become our children, so that nothing that descends from us escapes (prctl(2))."""
+    import ctypes  # a process that only reads goes without
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _has_no_descendant() -> bool:
+    """Whether the kernel says so of this process: who is left of a subreaper's tree is its child, or below one.
+
+    Costs two system calls, where a search opens files of every process of the machine.
+    """
+    import ctypes
+
+    is_subreaper = ctypes.c_int()
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(is_subreaper), 0, 0, 0)
+    return bool(is_subreaper.value) and not _reap()
+
+
+def _reap() -> bool:
+    """Collect children that have ended: orphans come to a subreaper as its own children. Whether any are left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG | _WALL)[0]:
             pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _stat_fields(pid: int) -> list[bytes] | None:

@@ -42,10 +42,9 @@ JudgedWays = dict[str, "Problem | None"]
 def grave_problem(*paths: Path, judged: JudgedWays | None = None) -> Problem | None:
     """The first problem for which one of *paths* must be refused.
 
-    *judged*: for who asks of many paths, so that what is above several of them is looked at once.
+    What is above several of them is looked at once. *judged*: the same for who asks again within one answer.
     """
-    if judged is None:
-        return _first_grave(_names_on_the_way(paths))
+    judged = {} if judged is None else judged
     for path in paths:
         problem = _judged(os.path.abspath(path), judged)  # noqa: PTH100 - resolve() would hide the links
         if problem is not None:

@@ -7,7 +7,6 @@ never acts without having published that file first, and never acts when recover
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -35,7 +34,6 @@ from task_queue.runner.steps import forget_witness
 
 TEMPORARY_FILES = "CLAUDE_CODE_TMPDIR"
 """In it the agent's CLI keeps what it otherwise keeps in ``/tmp/claude-<uid>``, which another user could make first."""
-_PR_SET_CHILD_SUBREAPER = 36
 _END_TREE_GRACE_S = 5.0
 _COMMIT_AGAIN_AFTER_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -58,7 +56,7 @@ def carry_out(order: Order, log: AttemptWriter, emit: Emit = lambda _: None) -> 
         return
     order = replace(order, env={**order.env, TEMPORARY_FILES: str(own)})
     announcing = AnnouncingTranscript(transcript, order, emit)
-    _become_subreaper()
+    identity.become_subreaper()
     executor = executor_of(order, log)
     asked: list[Stop] = []
 
@@ -210,8 +208,3 @@ def _publish(log: AttemptWriter, order: Order, ending: Ending) -> None:
         outcome = replace(ending.outcome, evidence=(*ending.outcome.evidence, found))
         ending = replace(ending, outcome=outcome)
     log.commit(ending)
-
-
-def _become_subreaper() -> None:
-    """Orphans below us become our children, so that nothing of the attempt escapes (prctl(2))."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

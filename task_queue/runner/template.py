@@ -24,7 +24,7 @@ import traceback
 
 from task_queue.domain.document.choices import Workflow
 from task_queue.platform.forking import HEADER, MARKER_SPACE
-from task_queue.platform.identity import MARKER_VARIABLE
+from task_queue.platform.identity import MARKER_VARIABLE, own_identity
 from task_queue.platform.records import adapter, decode
 from task_queue.platform.wakeup import readable
 from task_queue.ports.executor import ExecutorKind, Order
@@ -45,6 +45,7 @@ def main() -> None:
     # Blocked here, so that a runner can install its handlers before the first signal reaches it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     adapter(Order)
+    own_identity()  # what of it is the same in every runner is looked up once
     _preload(_FOR_COMMANDS)
     has_sdk = False
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.waiting import eventually
 from tests.warm import PROGRAM
 
 LIMITS = "import resource; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+SHARED_THREADS = 8
+"""Of a daemon, however many sources it has: the main one, the watcher, schedules, landings, notifications and the like.
+Beside them each source has one."""
 
 
 def limited(soft: int, hard: int) -> Sequence[str]:
@@ -34,6 +38,7 @@ def test_the_soft_limit_is_raised_and_given_back_to_what_is_started(make_rig: Ma
     daemon = rig.start(program=limited(128, hard))
     assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[0] > 128
     all_done(rig, names[:2] + names[-2:])
+    assert len(list(Path(f"/proc/{daemon.pid}/task").iterdir())) <= len(names) + SHARED_THREADS
     rig.drop_command("task-limits", f"{sys.executable} -c '{LIMITS}' >> limits", source="s1")
     rig.started("limits")
     assert rig.side_effects("limits") == [f"128 {hard}"]

@@ -79,3 +79,36 @@ def test_git_gets_time_to_remove_its_locks(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.lock")} == {"agent.lock"}
     for process in running:
         process.communicate()
+
+
+_LEAVES_ONE = """
+import os, subprocess, sys
+from task_queue.platform import identity
+looked_at = []
+sys.addaudithook(lambda event, about: event == "open" and looked_at.append(str(about[0])))
+if "subreaper" in sys.argv:
+    identity.become_subreaper()
+if "leaves one" in sys.argv:
+    started = "env -u TASK_QUEUE_ATTEMPT setsid sleep 1000 < /dev/null > /dev/null 2>&1 & echo $!"
+    pid = int(subprocess.run(["sh", "-c", started], stdout=subprocess.PIPE).stdout)
+looked_at.clear()
+ended = identity.end_tree("a-runner", root=os.getpid())
+searched = any(each.startswith("/proc/") for each in looked_at)
+print(ended, searched, "leaves one" in sys.argv and identity.identity_of(pid) is not None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (("subreaper",), "0 False False"),
+        (("subreaper", "leaves one"), "1 True False"),
+        ((), "0 True False"),
+    ],
+    ids=["nothing-left", "an-orphan-without-marker", "no-subreaper"],
+)
+def test_a_tree_that_the_kernel_says_to_be_empty_is_not_searched(how: tuple[str, ...], said: str) -> None:
+    """What is left is found and ended also when it left its session and dropped the marker."""
+    done = subprocess.run([sys.executable, "-c", _LEAVES_ONE, *how], capture_output=True, check=False)
+
+    assert done.stdout.decode().strip() == said, done.stderr.decode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -18,6 +18,10 @@ from task_queue.domain.document.taskfile import read_task
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.permission.profiles import narrowed
 from task_queue.domain.task import Task, TaskId
+
+_Said = tuple[tuple[str, Any], ...]
+"""The keys that a document sets, with their values."""
+_MOST_KNOWN = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,12 @@ class Layers:
     """A level of priority is worth as much as that time of waiting."""
     capabilities: tuple[str, ...] | None = None
     """What this machine has; None where a task may need anything."""
+    _known: dict[_Said, Settings] = field(default_factory=dict[_Said, Settings], compare=False, repr=False)
+    """By what documents say: many say the same, and to work it out takes as long as to read the document."""
 
     def of_workers(self) -> Layers:
         """The same where workers on other machines carry the tasks out: what those have is not known here."""
-        return replace(self, executors=None, capabilities=None)
+        return replace(self, executors=None, capabilities=None, _known={})
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*.
@@ -47,6 +53,16 @@ class Layers:
         Raises TaskFileError where no configuration could make that fit, NotConfiguredError where another one could;
         with all that is wrong.
         """
+        said = tuple(given.items())
+        settings = self._known.get(said)
+        if settings is None:
+            settings = self._settings_of(given)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[said] = settings
+        return settings
+
+    def _settings_of(self, given: Mapping[str, Any]) -> Settings:
         faults: list[TaskFileError] = []
         narrow: Mapping[str, Any] = {}
         try:

@@ -76,6 +76,8 @@ def document_of(task_id: TaskId) -> str:
 
 def key_of(task_id: TaskId) -> str:
     """What a task's companion files and folders are named after: the id, shortened when it is very long."""
+    if len(task_id) <= _MAX_COMPANION_BYTES // 4:  # at most four bytes each
+        return task_id
     raw = task_id.encode()
     if len(raw) <= _MAX_COMPANION_BYTES:
         return task_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from task_queue.domain.document import frontmatter, settings
 from task_queue.domain.document.title import title_of
@@ -12,6 +13,11 @@ from task_queue.domain.task import Task, TaskId
 
 MAX_BYTES = 1024 * 1024
 
+_MOST_KNOWN = 256
+_LONGEST_KNOWN = 1024
+_Front = tuple[dict[str, Any], dict[str, int], tuple[TaskFileError, ...]]
+"""Of front matter: what it gives, on which lines, and what is wrong with it."""
+_fronts: dict[str, _Front] = {}
 _ENCODED = "save the document as UTF-8"
 
 
@@ -32,9 +38,7 @@ def read_task(data: bytes, task_id: TaskId) -> tuple[Task, tuple[TaskFileError, 
     if not text.strip("\ufeff \t\r\n"):
         raise TaskFileError("the document is empty", hint="write what is to be done into it")
     front, body = frontmatter.split(text)
-    entries, unreadable = ((), ()) if front is None else frontmatter.read(front)
-    given, faults = settings.parse_given(entries)
-    faults = (*unreadable, *faults)
+    given, lines, faults = _known(front or "")
     if not body.strip():
         empty = TaskFileError(
             "the document has front matter, but no text", hint="write what is to be done below it"
@@ -46,9 +50,26 @@ def read_task(data: bytes, task_id: TaskId) -> tuple[Task, tuple[TaskFileError, 
         body=body,
         given=given,
         sha256=hashlib.sha256(data).hexdigest(),
-        lines=dict(_lines(entries)),
+        lines=lines,
     )
     return task, faults
+
+
+def _known(front: str) -> _Front:
+    """What front matter says, worked out once for the many tasks that have the same: reading it takes longest.
+
+    A fault is of one document: who sees it may add to it.
+    """
+    found = _fronts.get(front)
+    if found is None:
+        entries, unreadable = frontmatter.read(front) if front else ((), ())
+        given, faults = settings.parse_given(entries)
+        found = given, dict(_lines(entries)), (*unreadable, *faults)
+        if not found[2] and len(front) <= _LONGEST_KNOWN:
+            if len(_fronts) >= _MOST_KNOWN:
+                _fronts.clear()
+            _fronts[front] = found
+    return found
 
 
 def _lines(entries: Iterable[frontmatter.Field]) -> Iterator[tuple[str, int]]:

@@ -13,6 +13,9 @@ _UNDERLINE = re.compile(r" {0,3}=+[ \t]*")
 
 def title_of(body: str) -> str:
     """The first heading outside of code fences, else the first line that says something; empty if none does."""
+    heading = _heading_in(body.partition("\n")[0])
+    if heading:  # in most documents; the rest need not be looked at
+        return heading[:_TITLE_LENGTH]
     first = ""
     for line in _prose(body):
         heading = _heading_in(line)

@@ -16,6 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LEASE_UNSUPPORTED = frozenset({errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
+_KINDS = {
+    stat.S_IFLNK: "is a symbolic link",
+    stat.S_IFDIR: "is a directory",
+    stat.S_IFIFO: "is a FIFO",
+    stat.S_IFSOCK: "is a socket",
+}
 _devices: dict[int, int] = {}
 
 
@@ -41,17 +47,8 @@ class FileStamp:
 def why_not_a_document(about: os.stat_result) -> str | None:
     """Why the file that lstat(2) saw cannot be a task's document, None if it can."""
     mode = about.st_mode
-    kinds = (
-        (stat.S_ISLNK, "is a symbolic link"),
-        (stat.S_ISDIR, "is a directory"),
-        (stat.S_ISFIFO, "is a FIFO"),
-        (stat.S_ISSOCK, "is a socket"),
-    )
-    for is_kind, words in kinds:
-        if is_kind(mode):
-            return words
     if not stat.S_ISREG(mode):
-        return "is a device"
+        return _KINDS.get(stat.S_IFMT(mode), "is a device")
     if about.st_uid != os.geteuid():
         return f"belongs to another user (uid {about.st_uid})"
     if about.st_nlink != 1:

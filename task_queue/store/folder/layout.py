@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,62 +24,62 @@ RUN = "run.json"
 """Who carries it out, in the same folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
-    """``pending`` is what the configuration names; everything else is beside it."""
+    """``pending`` is what the configuration names; everything else is beside it. Each folder's path is made once."""
 
     pending: Path
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return self.pending.parent
 
-    @property
+    @cached_property
     def staging(self) -> Path:
         return self.root / "staging"
 
-    @property
+    @cached_property
     def moving(self) -> Path:
         """Tasks on their way into a fleet or out of one; there once one was moved."""
         return self.root / "moving"
 
-    @property
+    @cached_property
     def results(self) -> Path:
         return self.root / "results"
 
-    @property
+    @cached_property
     def needing(self) -> Path:
         """A file without content, an empty JSON object, for each result that may need a person."""
         return self.results / ".attention"
 
-    @property
+    @cached_property
     def acknowledged(self) -> Path:
         return self.results / ".acknowledged"
 
-    @property
+    @cached_property
     def past_ends(self) -> Path:
         """What is known of ended tasks whose files were removed; there once one was."""
         return self.results / PAST_ENDS
 
-    @property
+    @cached_property
     def reports(self) -> Path:
         return self.root / "reports"
 
-    @property
+    @cached_property
     def logs(self) -> Path:
         return self.root / "logs"
 
-    @property
+    @cached_property
     def planning(self) -> Path:
         """For a person's planning documents; nothing here reads it."""
         return self.root / "planning"
 
-    @property
+    @cached_property
     def schedules(self) -> Path:
         """Recurring tasks; a source need not have it."""
         return self.root / "schedules"
 
-    @property
+    @cached_property
     def guard(self) -> Path:
         """Locked by the daemon that serves the source, so that two configurations cannot serve one folder."""
         return self.root / ".task-queue.lock"

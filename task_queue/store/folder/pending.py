@@ -288,14 +288,14 @@ class Pending:
         self._unread = tuple(unread)
 
     def _look_at(self, name: str, *, by_rename: bool) -> None:
-        path = self._folder / name
+        path = f"{self._folder}/{name}"
         if naming.is_private(name):
             key = self._beside.note(name, present=os.path.lexists(path))
             if key is not None:
                 self._note_companions_of(key)
             return
         try:
-            about = path.lstat()
+            about = os.lstat(path)
         except FileNotFoundError:
             self._forget(name)
             return
@@ -314,26 +314,27 @@ class Pending:
             seen = self._add(name, stamp)
             seen.reported = reported
         if not seen.is_read:
-            self._examine(path, seen, by_rename=by_rename)
+            self._examine(name, seen, by_rename=by_rename)
 
-    def _examine(self, path: Path, seen: _Document, *, by_rename: bool) -> None:
+    def _examine(self, name: str, seen: _Document, *, by_rename: bool) -> None:
+        path = self._folder / name
         try:
             wait_s = self._wait_s(path, seen.stamp, by_rename=by_rename)
             if wait_s is None:
                 reading = self._read(path, seen.stamp)
                 if reading is not None:
-                    self._unsettled.forget(path.name)
+                    self._unsettled.forget(name)
                     seen.waiting, seen.given, seen.rejected = reading.waiting, reading.given, reading.rejected
-                    self._place(path.name)
-                    self._note_dropped(path.name, seen)
+                    self._place(name)
+                    self._note_dropped(name, seen)
                     return
         except OSError as error:
             if error.errno not in _GONE_OR_REPLACED:
                 raise
             wait_s = None
         now = self._monotonic()
-        self._unsettled.since.setdefault(path.name, now)
-        self._unsettled.look_again(path.name, now + (_WRITTEN_POLL_S if wait_s is None else wait_s))
+        self._unsettled.since.setdefault(name, now)
+        self._unsettled.look_again(name, now + (_WRITTEN_POLL_S if wait_s is None else wait_s))
 
     def _note_dropped(self, name: str, seen: _Document) -> None:
         if seen.reported:
