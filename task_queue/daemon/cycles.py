@@ -11,11 +11,17 @@ from task_queue.domain.task import TaskId
 
 
 class SharedCycles:
-    """Thread-safe. *wake* is called with each other source in which a task is to be ended now."""
+    """Thread-safe. *wake* is called with each other source in which a task is to be ended now.
 
-    def __init__(self, place_of: PlaceOf, *, wake: Callable[[str], None]) -> None:
+    While not *all_seen*, no task closes a cycle: which one does may be for a source to say that was not looked at yet.
+    """
+
+    def __init__(
+        self, place_of: PlaceOf, *, wake: Callable[[str], None], all_seen: Callable[[], bool] = lambda: True
+    ) -> None:
         self._cycles = Cycles(place_of)
         self._wake = wake
+        self._all_seen = all_seen
         self._lock = threading.Lock()
         self._woken: Mapping[str, Mapping[TaskId, str]] = {}
 
@@ -36,6 +42,8 @@ class SharedCycles:
             self._cycles.discard_all(source)
 
     def closing(self, source: str) -> Mapping[TaskId, str]:
+        if not self._all_seen():
+            return {}
         with self._lock:
             found = self._cycles.closing()
             others = [each for each in found if each != source and found[each] != self._woken.get(each)]
@@ -43,6 +51,14 @@ class SharedCycles:
         for other in others:
             self._wake(other)
         return found.get(source, {})
+
+    def judge(self) -> None:
+        """All sources have been looked at now."""
+        with self._lock:
+            self._woken = self._cycles.closing()
+            waking = list(self._woken)
+        for each in waking:
+            self._wake(each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ class SourceAssembly:
     ) -> None:
         """*wake* and *changed* get the id of a source: its worker is to look; other things may be shown of it."""
         self.keyed = KeyedTasks(wake)
-        self.cycles = SharedCycles(self._place_of, wake=wake)
+        self.cycles = SharedCycles(self._place_of, wake=wake, all_seen=self.keyed.all_seen)
+        self.keyed.when_all_seen(self.cycles.judge)
         self._locations = locations
         self._config_of = config_of
         self._shared = shared

@@ -23,6 +23,7 @@ class KeyedTasks:
     def __init__(self, wake: Callable[[str], None] = lambda _source: None) -> None:
         """*wake* is called with the id of a source that has to look again."""
         self._wake = wake
+        self._when_all_seen: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._duplicates = Duplicates()
         self._changed: dict[str, set[TaskId]] = {}
@@ -40,9 +41,20 @@ class KeyedTasks:
             if source not in self._unseen:
                 return
             self._unseen.discard(source)
-            waking = set[str]() if self._unseen else self._note(self._duplicates.names())
+            if self._unseen:
+                return
+            waking = self._note(self._duplicates.names())
         for each in waking:
             self._wake(each)
+        self._when_all_seen()
+
+    def when_all_seen(self, then: Callable[[], None]) -> None:
+        """*then* is called each time when the last of the sources that were expected has been looked at."""
+        self._when_all_seen = then
+
+    def all_seen(self) -> bool:
+        with self._lock:
+            return not self._unseen
 
     def forget(self, source: str) -> None:
         """It is not served any more."""
