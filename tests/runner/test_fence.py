@@ -37,7 +37,7 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingExecutor]:
     """In the process of the test, which keeps its children and its signals."""
     executor = RecordingExecutor()
     monkeypatch.setattr(process, "executor_of", lambda order, log: executor)  # noqa: ARG005
-    monkeypatch.setattr(process, "_become_subreaper", lambda: None)
+    monkeypatch.setattr(identity, "become_subreaper", lambda: None)
     monkeypatch.setattr(identity, "end_tree", lambda *_, **__: 0)
     monkeypatch.setattr(LeaseFence, "_watch", lambda self: self._over.wait(30))  # it may come too late
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
