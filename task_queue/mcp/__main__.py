@@ -11,6 +11,7 @@ from mcp.server.stdio import stdio_server
 
 from task_queue.app.agent_access import caller_here
 from task_queue.app.installation import Installation
+from task_queue.mcp.all_answers import all_answers
 from task_queue.mcp.desk import Desk
 from task_queue.mcp.server import server_for
 
@@ -33,7 +34,7 @@ def main() -> int:
 
 async def _serve(desk: Desk) -> None:
     server = server_for(desk)
-    async with stdio_server() as (incoming, outgoing):
+    async with stdio_server() as streams, all_answers(*streams) as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 

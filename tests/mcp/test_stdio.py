@@ -15,6 +15,17 @@ from tests.mcp.clients import over_stdio, text_of
 from tests.warm import PROGRAM
 
 TASK = {"title": "Fix it", "instructions": "Do it well."}
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    },
+}
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 READING = ["list", "get", "events", "stats"]
 
 
@@ -217,43 +228,53 @@ def test_without_a_known_attempt_in_the_marker_nothing_is_seen(rig: Rig) -> None
     assert over_stdio(rig, seen) == ["task-x"]
 
 
+def test_a_client_that_closes_its_end_gets_all_answers(rig: Rig) -> None:
+    """As a pipe of the shell does: ``task-queue mcp < questions``."""
+    asked = range(2, 14)
+    adding = [_call(each, "add", {"document": f"# Task {each}"}) for each in asked]
+    done = _answers_to(rig, HELLO, INITIALIZED, *adding)
+
+    assert not [each for each in done.values() if "error" in each]
+    assert sorted(done) == [1, *asked]
+    assert len(list(rig.pending().glob("*.md"))) == len(asked)
+
+
 def test_rubbish_on_standard_input_stops_nothing(rig: Rig) -> None:
-    """What follows is answered; with the end of the input the process ends."""
-    hello = {
-        "jsonrpc": "2.0",
-        "id": 7,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "t", "version": "1"},
-        },
-    }
-    nested = {"name": "list", "arguments": {"text": 0}}
-    call = {"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": nested}
-    lines = [
+    nested = json.dumps(_call(8, "list", {"text": 0})).replace("0}", "[" * 2000 + "]" * 2000 + "}")
+    answers = _answers_to(
+        rig,
         b"rubbish",
         b"\xff\xfe\x00",
         b"[" * 100_000,
-        b'{"jsonrpc": "2.0", "id": 1, "method": 5}',
+        b'{"jsonrpc": "2.0", "id": 3, "method": 5}',
         b'"' + b"x" * 5_000_000 + b'"',
-        json.dumps(hello).encode(),
-        b'{"jsonrpc": "2.0", "method": "notifications/initialized"}',
-        json.dumps(call).replace("0}", "[" * 2000 + "]" * 2000 + "}").encode(),
-        b'{"jsonrpc": "2.0", "id": 9, "method": "tools/list"}',
-    ]
+        HELLO,
+        INITIALIZED,
+        nested.encode(),
+        {"jsonrpc": "2.0", "id": 9, "method": "tools/list"},
+    )
+
+    assert answers[1]["result"]["serverInfo"]["name"] == "task-queue"
+    assert len(answers[9]["result"]["tools"]) == 7
+
+
+def _call(number: int, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    params = {"name": tool, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+
+
+def _answers_to(rig: Rig, *lines: bytes | dict[str, Any]) -> dict[Any, dict[str, Any]]:
+    """By the number of the question. The input ends after the last line."""
     done = subprocess.run(
         [*PROGRAM, "--config", str(rig.config), "mcp"],
         env=rig.environment,
         cwd=rig.home,
-        input=b"\n".join(lines) + b"\n",
+        input=b"\n".join(each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines)
+        + b"\n",
         capture_output=True,
         timeout=60,
         check=False,
     )
-
-    answers = {each.get("id"): each for each in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0, done.stderr
-    assert answers[7]["result"]["serverInfo"]["name"] == "task-queue"
-    assert len(answers[9]["result"]["tools"]) == 7
     assert b"Traceback" not in done.stderr
+    return {each.get("id"): each for each in map(json.loads, done.stdout.splitlines())}
