@@ -38,7 +38,7 @@ def stop(installation: Installation, *, at_once: bool = False, timeout_s: float 
     deadline = installation.clock.monotonic() + timeout_s
     while installation.clock.monotonic() < deadline:
         daemon, sources = daemon_from(state)
-        idle = not any(said.get("task_id") for said in sources.values())
+        idle = not any(said.get("busy") for said in sources.values())
         if not daemon.running or (daemon.stopped and idle):
             return Stopping.STOPPED
         if daemon.held_still:

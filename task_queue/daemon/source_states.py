@@ -80,6 +80,7 @@ class SourceStates:
             "watch_why": self._unwatched.get(source_id),
             "thread_id": worker.thread_id,
             "task_id": worker.running,
+            "busy": bool(runs) or worker.running is not None or not worker.has_recovered,
         }
 
     def _what_is_held(self, worker: Worker, why: str) -> str:

@@ -127,6 +127,7 @@ class ServedSources:
         """Start nothing more; *at_once* ends what runs too. For any thread."""
         for served in list(self._served.values()):
             served.worker.halt(at_once=at_once)
+        self._states.changed(*self._served)
 
     def go_on(self) -> None:
         for served in list(self._served.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing, asynccontextmanager
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class _Outgoing(Protocol):
 @asynccontextmanager
 async def all_answers(
     incoming: AsyncIterable[_Incoming], outgoing: _Outgoing
-) -> AsyncIterator[tuple[MemoryObjectReceiveStream[_Incoming], MemoryObjectSendStream[SessionMessage]]]:
+) -> AsyncGenerator[tuple[MemoryObjectReceiveStream[_Incoming], MemoryObjectSendStream[SessionMessage]]]:
     """The same streams; *incoming* ends for the server at most 10 s later than for the client.
 
     The package ``mcp`` drops what it still works on when its input ends (``JSONRPCDispatcher.run``): a client that

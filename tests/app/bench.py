@@ -66,10 +66,11 @@ class Bench:
     def attempt(self, task_id: str = A, *, source: str = "ad-hoc") -> Path:
         return self.layout(source).root / "logs" / task_id / "attempt-1"
 
-    def daemon_runs(self, *, stopped: bool = False, running: str | None = None) -> None:
-        """The state file of a daemon that is this very process."""
+    def daemon_runs(self, *, stopped: bool = False, running: str | None = None, busy: bool = False) -> None:
+        """The state file of a daemon that is this very process; *busy*: it begins a task, or has not looked yet."""
         me = own_identity()
         served = {"state": "serving", "watch": "events", "thread_id": 1, "task_id": running}
+        served["busy"] = busy or running is not None
         state = {
             "pid": me.pid,
             "pid_start_ticks": me.pid_start_ticks,

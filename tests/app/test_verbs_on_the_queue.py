@@ -65,14 +65,15 @@ def test_a_stop_stands_where_no_daemon_runs(bench: Bench, at_once: bool, word: s
 
 
 def test_a_stop_waits_until_the_daemon_has_noticed_and_nothing_runs(bench: Bench) -> None:
-    """First it has not noticed, then a task still ends."""
+    """First it has not noticed, then one task is only begun, then it still ends."""
     bench.daemon_runs(running=A)
     looks = 0
 
     def go_on() -> None:
         nonlocal looks
         looks += 1
-        bench.daemon_runs(stopped=looks >= 2, running=None if looks == 4 else A)
+        running = None if looks in {2, 4} else A
+        bench.daemon_runs(stopped=looks >= 2, running=running, busy=looks == 2)
 
     bench.meanwhile = go_on
 
