@@ -128,7 +128,6 @@ def advance(git: Git, planned: Advance, *, within_s: float) -> StepDone | StepRe
         _remove_locks(git, place, planned, record)
     if why is not None:
         _roll_back(git, place, planned)
-        _take_out_of_the_way(git, place, planned)
     durable.remove(record)
     if commit_of(git, f"refs/heads/{planned.target}") == planned.new:
         return StepDone(f"merged anyway: {cut_off}; look at the hook post-merge" if cut_off else None)
@@ -180,19 +179,18 @@ def _remove_locks(git: Git, place: Path | None, planned: Advance, record: Path) 
 
 
 def _roll_back(git: Git, place: Path | None, planned: Advance) -> tuple[str, ...]:
-    """Nothing where the target has moved since: the step was done, or a person went on from there."""
-    if place is None or commit_of(git, f"refs/heads/{planned.target}") != planned.old:
-        return ()
-    return roll_back(git.at(place), old=planned.old, new=planned.new)
-
-
-def _take_out_of_the_way(git: Git, place: Path | None, planned: Advance) -> None:
-    """A commit of the owner came after git had put the files there, and before it moved the branch."""
+    """Nothing where the step was done. Where a commit of the owner came in the middle of it, to the files of that."""
     now = commit_of(git, f"refs/heads/{planned.target}")
-    if place is None or planned.back or now is None or now == planned.old:
-        return
-    if not is_ancestor(git, planned.new, of=now):
-        roll_back(git.at(place), old=now, new=planned.new)
+    if place is None or now is None or (now != planned.old and not _came_in_the_middle(git, planned, now)):
+        return ()
+    return roll_back(git.at(place), old=now, new=planned.new)
+
+
+def _came_in_the_middle(git: Git, planned: Advance, now: str) -> bool:
+    """After git had put the files there, and before it moved the branch: else *now* is built on the new commit."""
+    if planned.back:
+        return is_ancestor(git, planned.old, of=now)
+    return not is_ancestor(git, planned.new, of=now)
 
 
 def _in_checkout(git: Git, planned: Advance, within_s: float) -> GitOutput:

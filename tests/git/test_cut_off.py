@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -80,13 +81,15 @@ def cut_off(scratch: Scratch, nth: int) -> bool:
     return any("killed" in json.loads(line) for line in log.read_text().splitlines())
 
 
-def announce(scratch: Scratch, runner: ProcessIdentity | None = None) -> Path:
-    """As a runner does before its last step."""
-    old, new = scratch.run("rev-parse", "main"), scratch.run("rev-parse", "side")
-    record = scratch.root / ".git/task-queue-advance.json"
-    record.write_bytes(
-        encode(Advance("side", "main", old, new, True, "a:task:0:dead", runner or own_identity()))
+def announce(scratch: Scratch, runner: ProcessIdentity | None = None, *, back_to: str | None = None) -> Path:
+    """As a runner does before its last step, to ``side`` or *back_to*."""
+    old, new = scratch.run("rev-parse", "main"), back_to or scratch.run("rev-parse", "side")
+    action: Literal["merge", "undo"] = "undo" if back_to else "merge"
+    step = Advance(
+        "side", "main", old, new, True, "a:task:0:dead", runner or own_identity(), action, back=bool(back_to)
     )
+    record = scratch.root / ".git/task-queue-advance.json"
+    record.write_bytes(encode(step))
     return record
 
 
@@ -143,6 +146,26 @@ def test_what_a_person_changed_since_stays(ahead: Scratch, nth: int) -> None:
         "?? file/theirs",
         "?? mine.txt",
     }
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["landing", "undoing"])
+def test_what_a_person_committed_in_the_middle_of_it_stays(ahead: Scratch, back: bool) -> None:
+    """Git had put the files there, the branch was not moved, and its process died: the files follow that commit."""
+    before = ahead.run("rev-parse", "main")
+    if back:
+        ahead.run("merge", "-q", "--ff-only", "side")
+    announce(ahead, back_to=before if back else None)
+    ahead.run("read-tree", "-m", "-u", "main", before if back else "side")
+    ahead.run("add", "mine.txt")
+    ahead.run("commit", "-q", "-m", "By hand", "--", "mine.txt")
+    files = ahead.run("ls-tree", "-r", "--name-only", "main").split()
+
+    told = finish_interrupted(ahead.git, marker="a:task:1:session")
+
+    assert "was cut off, and taken back" in (told or "")
+    assert ahead.status() == []
+    assert ahead.run("ls-files").split() == files
+    assert ("added.txt" in files) == back
 
 
 def test_a_lock_of_somebody_elses_is_left(ahead: Scratch) -> None:
