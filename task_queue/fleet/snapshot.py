@@ -7,7 +7,7 @@ transaction that wrote it last, and a look goes back to the oldest one that was 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
 
@@ -20,6 +20,7 @@ from task_queue.domain.document.taskfile import parse
 from task_queue.domain.errors import NotConfiguredError, TaskFileError
 from task_queue.domain.model import Journal, OutcomeKind
 from task_queue.domain.task import TaskId, TaskState
+from task_queue.fleet.cycles import closing_among, note_dependencies
 from task_queue.fleet.database import Cursor
 from task_queue.fleet.held import HeldSource
 from task_queue.fleet.keyed import duplicates_among
@@ -39,8 +40,14 @@ _START = "0"
 class _ReadDocument:
     revision: int
     changed_at: datetime
+    noted: tuple[TaskId, ...] = ()
+    """What its row says that it depends on."""
     waiting: Waiting | None = None
     rejected: str = ""
+
+    @property
+    def depends_on(self) -> tuple[TaskId, ...]:
+        return () if self.waiting is None else self.waiting.depends_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,16 @@ class FleetSnapshot:
         self._read: dict[TaskId, _ReadDocument] = {}
         self._rejected: dict[TaskId, str] = {}
         self._keyed: dict[TaskId, Waiting] = {}
-        self._duplicates: Mapping[TaskId, str] = {}
-        """And why they are."""
+        self._dependent: set[TaskId] = set()
+        """Those that depend on others."""
+        self._unnoted: dict[TaskId, tuple[TaskId, ...]] = {}
+        """What tasks depend on whose rows do not say so yet."""
+        self._graph_moved = False
+        """Some task that depends on others, of whichever source, is another one or has ended."""
+        self._closing: Mapping[TaskId, str] = {}
+        """Those that closed a cycle, and why they did."""
+        self._barred: Mapping[TaskId, str] = {}
+        """Why tasks are to be rejected although their documents are well."""
         self._backlog = Backlog()
 
     def touch(self) -> None:
@@ -97,14 +112,16 @@ class FleetSnapshot:
             self._forget()
         with self._held.database.transaction() as cursor:
             dropped = self._look_at_changes(cursor)
-            self._set_duplicates(duplicates_among(cursor, self._held.id, self._keyed.values()))
+            duplicates = duplicates_among(cursor, self._held.id, self._keyed.values())
+        self._look_at_cycles()
+        self._bar({**duplicates, **self._closing})
         if self._all_may_have_moved:
             self._backlog.all_moved()
         self._all_may_have_moved = False
         apart = list(self._apart.values())
         return Survey(
             self._backlog,
-            (*self._rejected.items(), *self._duplicates.items()),
+            (*self._rejected.items(), *self._barred.items()),
             cancelled=tuple(task.name for task in apart if task.cancelled and not task.runs),
             locks=tuple(naming.lock_of(naming.document_of(task.name)) for task in apart if task.runs),
             dropped=dropped,
@@ -145,7 +162,8 @@ class FleetSnapshot:
             )
             changes += [(row, None) for (row,) in cursor.fetchall()]
         cursor.execute(
-            "SELECT id, source, name, record, revision, cancelled, state = 'pending' AND move IS NULL, "
+            "SELECT id, source, name, record, revision, cancelled, depends_on IS NOT NULL, "
+            "state = 'pending' AND move IS NULL, "
             "state = 'running' AND host = %(host)s AND life = %(life)s FROM task WHERE "
             + (
                 "source = %(source)s AND state IN ('pending', 'running')"
@@ -160,7 +178,8 @@ class FleetSnapshot:
                 "life": self._held.owner.life,
             },
         )
-        for row, source, name, record, revision, cancelled, pends, runs in cursor.fetchall():
+        for row, source, name, record, revision, cancelled, depends, pends, runs in cursor.fetchall():
+            self._graph_moved = self._graph_moved or depends or bool(self._closing)
             self._backlog.moved(TaskId(name))
             if record is not None:
                 self._backlog.moved(TaskId(record))
@@ -172,27 +191,40 @@ class FleetSnapshot:
     def _take_in(self, name: TaskId, read: _ReadDocument) -> None:
         self._forget_document(name)
         self._read[name] = read
+        if read.depends_on != read.noted:
+            self._unnoted[name] = read.depends_on
         if read.waiting is None:
             self._rejected[name] = read.rejected
             return
         self._backlog.put(read.waiting)
         if read.waiting.key is not None:
             self._keyed[name] = read.waiting
+        if read.depends_on:
+            self._dependent.add(name)
 
     def _forget_document(self, name: TaskId) -> None:
         self._read.pop(name, None)
         self._rejected.pop(name, None)
         self._keyed.pop(name, None)
+        self._dependent.discard(name)
         self._backlog.discard(name)
 
-    def _set_duplicates(self, found: Mapping[TaskId, str]) -> None:
-        for name in self._duplicates.keys() - found.keys():
-            waiting = self._keyed.get(name)
-            if waiting is not None:
-                self._backlog.put(waiting)
+    def _look_at_cycles(self) -> None:
+        if not (self._unnoted or self._graph_moved):
+            return
+        with self._held.database.transaction() as cursor:
+            note_dependencies(cursor, self._held.id, self._unnoted)
+            closing = closing_among(cursor, self._held.id, self._dependent)
+        self._closing, self._unnoted, self._graph_moved = closing, {}, False
+
+    def _bar(self, found: Mapping[TaskId, str]) -> None:
+        for name in self._barred.keys() - found.keys():
+            read = self._read.get(name)
+            if read is not None and read.waiting is not None:
+                self._backlog.put(read.waiting)
         for name in found:
             self._backlog.discard(name)
-        self._duplicates = found
+        self._barred = found
 
     def changed_ns(self, task_id: TaskId) -> int:
         found = self._read.get(task_id)
@@ -206,7 +238,7 @@ class FleetSnapshot:
         if not rows:
             return {}
         cursor.execute(
-            "SELECT name, revision, changed_at, dropped_at, document, journal FROM task "
+            "SELECT name, revision, changed_at, depends_on, dropped_at, document, journal FROM task "
             "WHERE state = 'pending' AND id = ANY(%s)",
             [rows],
         )
@@ -215,11 +247,11 @@ class FleetSnapshot:
                 self._layers,
                 TaskId(name),
                 bytes(document),
-                at=_ReadDocument(revision, changed_at),
+                at=_ReadDocument(revision, changed_at, tuple(map(TaskId, depends_on or ()))),
                 dropped_at=naming.dropped_at(naming.document_of(name), written_at=dropped_at),
                 history=NEVER_TRIED if journal is None else _history_in(decode(Journal, journal.encode())),
             )
-            for name, revision, changed_at, dropped_at, document, journal in cursor.fetchall()
+            for name, revision, changed_at, depends_on, dropped_at, document, journal in cursor.fetchall()
         }
 
 
@@ -245,11 +277,11 @@ def _read(
             task, lacks = parse(data, task_id), error.in_full
             settings = layers.known_settings_of(task.given)
     except TaskFileError as error:
-        return _ReadDocument(at.revision, at.changed_at, rejected=error.in_full)
+        return replace(at, rejected=error.in_full)
     waiting = waiting_for(
         task, settings, dropped_at=dropped_at, history=history, lacks=lacks, ageing=layers.ageing
     )
-    return _ReadDocument(at.revision, at.changed_at, waiting)
+    return replace(at, waiting=waiting)
 
 
 def _history_in(journal: Journal) -> History:

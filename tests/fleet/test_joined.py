@@ -52,6 +52,12 @@ def test_what_happens_to_hosts_doubles_and_loses_nothing(tmp_path: Path, scenari
     assert report.starts >= tasks
 
 
+def waits_for_another(database: Database, name: str) -> bool:
+    with database.transaction() as cursor:
+        cursor.execute("SELECT 1 FROM task WHERE name = %s AND depends_on IS NOT NULL", [name])
+        return cursor.fetchone() is not None
+
+
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
@@ -115,6 +121,23 @@ def test_another_host_carries_it_out_and_the_first_shows_it(machine: MakeMachine
     assert lines(starts) == [f"task-1 {back.home}", f"task-2 {back.home}"]
     assert "said" in front.cli("tasks", "logs", "task-1", check=True).stdout
     assert not list((back.home / ".local/state/task-queue").glob("*/fleet/guests/*/logs/*"))
+
+
+def test_tasks_that_wait_for_each_other_on_two_hosts_do_not_wait_for_ever(
+    machine: MakeMachine, database: Database, tmp_path: Path
+) -> None:
+    starts = tmp_path / "starts"
+    one, two = machine("one", sources=("a",)), machine("two", sources=("b",))
+    one.start()
+    two.start()
+    one.drop("task-a", noting(starts, "task-a", depends_on="task-b"))
+    eventually(lambda: waits_for_another(database, "task-a"), what="it waits in the fleet")
+    two.drop("task-b", noting(starts, "task-b", depends_on="task-a"), source="b")
+
+    result = two.result("task-b", source="b")
+
+    assert "closes a cycle: task-b -> task-a -> task-b" in result["error"], result
+    assert not starts.exists()
 
 
 def test_commits_come_to_the_checkout_of_the_host_where_the_task_was_dropped(
