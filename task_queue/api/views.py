@@ -14,6 +14,7 @@ from task_queue.app import history as app_history
 from task_queue.app import report as app_report
 from task_queue.app import status as app_status
 from task_queue.app.finding import unknown_task
+from task_queue.app.fleet_sight import fleet_listed
 from task_queue.app.listing import list_of, show_of
 from task_queue.app.tracking import tracked
 from task_queue.domain.document.choices import WorkType
@@ -78,14 +79,16 @@ def get_listing(
     limit: _AtMost = 20,
 ) -> Response:
     """Tasks by source and state; the limit is for each state of each source."""
+    kinds = [each.value for each in type or ()]
     view = list_of(
         installation.circumstances(),
         installation.sources(source),
         states=state or list(TaskState),
         limit=limit,
         problems=installation.problems,
-        types=[each.value for each in type or ()],
+        types=kinds,
         dead=dead,
+        fleet=fleet_listed(installation, source, state or TaskState, limit=limit, types=kinds, dead=dead),
     )
     return _said(view)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from task_queue.domain.actions import Action, available_actions
 from task_queue.domain.attempt.current_phase import CurrentPhase
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.task import TaskId, TaskState
 
 if TYPE_CHECKING:
@@ -301,6 +302,8 @@ class StatusView:
     """What a person should look at; ``status`` exits with 3 when there is any."""
     api: ApiView | None = None
     """None where there is none, and none is configured."""
+    fleet: FleetSight | None = None
+    """What came in at other hosts; null where this machine has joined no fleet."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -360,6 +363,8 @@ class ListView:
     attention: tuple[AttentionView, ...] = ()
     """Of the queue and of these sources, as ``status`` has it, whatever is listed; ``tasks list`` exits with 3 when
     there is any."""
+    fleet: FleetSight | None = None
+    """As ``StatusView`` has it, of these sources and states."""
     schema_version: int = SCHEMA_VERSION
 
 

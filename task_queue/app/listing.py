@@ -34,6 +34,7 @@ from task_queue.app.overview import source_view
 from task_queue.domain.actions import available_actions
 from task_queue.domain.attention import AttentionKind
 from task_queue.domain.document import naming
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.task import ENDED, TaskId, TaskState
 from task_queue.store.folder.layout import SNAPSHOT, Layout
 from task_queue.store.folder.states import ended_state
@@ -50,12 +51,13 @@ def list_of(
     problems: Iterable[str] = (),
     types: Collection[str] = (),
     dead: bool = False,
+    fleet: FleetSight | None = None,
 ) -> ListView:
     """Tasks of *sources*: running and waiting ones in their order, then the newest that ended.
 
     At most *limit* of each kind and source. What needs a person is found whatever is listed, except that no daemon
     runs; *problems* are those of the configuration. *types*: only tasks of these; *dead*: only those that failed and
-    whose attempts are used up.
+    whose attempts are used up. *fleet*: what its other hosts hold, as it is to be listed.
     """
     wanted = frozenset({TaskState.FAILED} & set(states) if dead else states)
     lines: list[TaskLine] = []
@@ -79,7 +81,7 @@ def list_of(
     attention = attention_of(circumstances, views, problems=problems, named=max(limit, NAMED))
     # After run --drain, no daemon is to run: whether one does is for status and doctor to say.
     return ListView(
-        tuple(lines), more, tuple(each for each in attention if each.kind != AttentionKind.DAEMON)
+        tuple(lines), more, tuple(each for each in attention if each.kind != AttentionKind.DAEMON), fleet
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from task_queue.app.answers import StatusView
 from task_queue.app.api_process import api_of
+from task_queue.app.fleet_sight import fleet_sight
 from task_queue.app.installation import Installation
 from task_queue.app.overview import status_of
 
@@ -31,6 +32,7 @@ def status(
         ended_shown=ended_shown,
     )
     view.api = api_of(installation)
+    view.fleet = fleet_sight(installation)
     if with_outlook or any(source.running for source in view.sources):
         from task_queue.app.estimating import (  # where nothing runs, it is not needed
             add_outlook,

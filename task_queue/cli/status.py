@@ -28,6 +28,7 @@ from task_queue.app.installation import Installation
 from task_queue.app.spelling import estimated_span, moment, money, span
 from task_queue.cli import render, screen
 from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.fleet_sight import fleet_line, fleet_listings
 from task_queue.cli.live_screen import LiveScreen
 from task_queue.cli.render import (
     Renderable,
@@ -149,6 +150,14 @@ def _screen(view: StatusView, now: datetime, *, detailed: bool) -> Iterator[List
         yield Listing([line("No sources. Make the usual ones with: task-queue init")], _Rank.DAEMON)
     for source in view.sources:
         yield from _about(source, now, detailed=detailed)
+    if view.fleet is not None:
+        option = "--json" if detailed else "--detailed"
+        yield from fleet_listings(
+            view.fleet if detailed else view.fleet.limited(_FEW),
+            running=_Rank.RUNNING,
+            rest=_Rank.REST,
+            more=f"and {{}} more ({option} shows them)",
+        )
 
 
 def attention_notice(attention: tuple[AttentionView, ...]) -> Iterator[Listing]:
@@ -170,6 +179,8 @@ def _about_all(view: StatusView, *, detailed: bool) -> Iterator[Renderable]:
     yield item(strong("account"), _account(view.account), column=_LABEL)
     if view.api is not None:
         yield item(strong("api"), _api(view.api), column=_LABEL)
+    if view.fleet is not None:
+        yield fleet_line(view.fleet, detailed=detailed)
     for warning in view.daemon.warnings:
         yield item("note", warning, column=_LABEL)
     if detailed:

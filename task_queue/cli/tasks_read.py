@@ -10,12 +10,14 @@ import click
 from task_queue.app.answers import ListView, TaskLine, needs_attention
 from task_queue.app.event_feed import from_now_on
 from task_queue.app.finding import task_named
+from task_queue.app.fleet_sight import fleet_listed
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
 from task_queue.app.spelling import moment, money
 from task_queue.cli import render, screen
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.fleet_sight import fleet_listings
 from task_queue.cli.live import await_end, view_of
 from task_queue.cli.render import Part, line, strong, table_rows, word
 from task_queue.cli.screen import Listing
@@ -77,6 +79,7 @@ def list_tasks(
             problems=installation.problems,
             types=types,
             dead=dead,
+            fleet=fleet_listed(installation, source_id, wanted, limit=most, types=types, dead=dead),
         )
     if as_json:
         render.say_json(view)
@@ -118,7 +121,11 @@ def _listed(view: ListView) -> Iterator[Listing]:
         head = line(strong(source), ", ", word(state.value))
         rows = table_rows([_row(task) for task in tasks], indent=2)
         yield Listing(rows, 1 + _IMPORTANT.index(state), head=[head], indent=2)
-    if not view.tasks:
+    if view.fleet is not None:
+        yield from fleet_listings(
+            view.fleet, running=1, rest=1 + len(_IMPORTANT), more="and {} more: see --limit and fleet status"
+        )
+    if not (view.tasks or (view.fleet and view.fleet.tasks)):
         yield Listing([line("No tasks.")], 0)
     if view.more:
         yield Listing([line("There are more: see --limit.")], 0)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from task_queue.domain.errors import ClaimLost, EngineUnavailable
+from task_queue.domain.fleet_sight import LEASE, SIGHT
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.attempts import frames_of
@@ -25,6 +26,7 @@ from task_queue.fleet.restored import mend_numbers, next_number
 from task_queue.fleet.rows import SourceRows, TaskRow, state_of
 from task_queue.fleet.schema import demand_ready
 from task_queue.fleet.shared_account import SharedAccount
+from task_queue.fleet.sight import SightKeeper
 from task_queue.platform import durable, leases
 from task_queue.ports.clock import Clock
 from task_queue.ports.emit import Emit
@@ -56,7 +58,8 @@ class Membership:
         self._account = SharedAccount(account, host)
         self._address, self._host, self._credential = address, host, credential
         self._slots, self._folder, self._clock = slots, folder, clock
-        self._lease = leases.LeaseFile(folder / "lease")
+        self._lease = leases.LeaseFile(folder / LEASE)
+        self._sight = SightKeeper(folder / SIGHT, host, clock)
         self._work, self._signs = Database(address), Database(address, patience_s=_SIGN_WITHIN_S)
         """The second one is for the signs of life alone: work that hangs does not hold them up."""
         self._life: HostLife | None = None
@@ -166,6 +169,7 @@ class Membership:
             begun = self._lease.now()
             dead = self._lifeline.turn()
             self._lease.renew(begun)
+            self._sight.write()
             for name, _ in dead:
                 log.warning("taken for dead host=%s", name)
             if self._held:
@@ -195,6 +199,7 @@ class Membership:
         if mend_numbers(self._signs):
             log.warning("the database was restored from a copy: its changes count as made now")
         self._newest = 0
+        self._sight.forget()
         life = join(self._signs, self._host, self._credential, self._machine())
         self._lifeline = Lifeline(
             self._signs, life, self._clock, serves=lambda: list(self._shared.values()), read=self._read_news
@@ -228,6 +233,7 @@ class Membership:
         )
         ((self._is_asked,),) = cursor.fetchall()
         self._account.read(cursor)
+        self._sight.read(cursor)
 
     def _wake_for_news(self, daemon: FleetDaemon, *, is_all: bool) -> None:
         if is_all or self._is_asked:
