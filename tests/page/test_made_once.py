@@ -18,7 +18,6 @@ from task_queue.api.page import board as board_page
 from task_queue.api.settings import PEER, ServedApi
 from task_queue.app.board import board
 from task_queue.app.claiming import WorkerDesk
-from task_queue.app.installation import Installation
 from task_queue.config.api_settings import ApiSettings
 from task_queue.domain.event_record import record_of
 from task_queue.domain.events import TaskDropped
@@ -56,7 +55,7 @@ class _Browser:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self.ends = asyncio.Event()
-        installation = Installation(str(bench.config))
+        installation = bench.installation
         self._app: ASGIApp = application(ServedApi(installation, ApiSettings(), self.ends, Mock(WorkerDesk)))
         self._log = EventLog(installation.locations.events)
 
@@ -128,6 +127,22 @@ def test_a_page_and_its_streams_make_the_board_once(bench: Bench, made: list[Non
         browser.ends.set()
 
     asyncio.run(look())
+
+
+def test_a_task_that_may_start_now_does_not_make_the_board_another_one_each_second(bench: Bench) -> None:
+    """When it would start is an estimate, and is shown to the minute."""
+    bench.place("pending", "task-new", "# Something new\n")
+
+    async def look() -> list[str]:
+        browser, shown = _Browser(bench), list[str]()
+        bench.clock.time = bench.clock.time.replace(second=5)
+        for _ in range(2):
+            shown.append(stream_in(await browser.page()))
+            bench.clock.advance(30)
+        return shown
+
+    first, second = asyncio.run(look())
+    assert first == second
 
 
 def test_a_stream_that_comes_back_gets_only_what_its_window_does_not_show(

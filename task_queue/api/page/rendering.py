@@ -84,6 +84,7 @@ def _environment() -> Environment:
         "money": money,
         "span": span,
         "moment": _moment,
+        "about": _about,
         "markdown": _markdown,
         "measured": _measured,
         "unnamed": _unnamed,
@@ -139,3 +140,8 @@ def _moment(at: datetime | None, now: datetime) -> Markup:
         return Markup()
     exact = at.isoformat(timespec="seconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, clock(at, now))
+
+
+def _about(at: datetime, now: datetime) -> Markup:
+    """A moment that is estimated: to the minute, so that a page is not another one each second."""
+    return _moment(at.replace(second=0, microsecond=0), now)
