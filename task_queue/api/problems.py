@@ -28,6 +28,7 @@ from task_queue.app.finding import GoneError, NotThereError, state_of
 from task_queue.app.oidc import KeysUnavailableError
 from task_queue.app.patching import DocumentChangedError, HashNeededError
 from task_queue.app.submitting import KeyReusedError
+from task_queue.app.task_elsewhere import TaskElsewhereError
 from task_queue.app.tokens import UnknownTokenError
 from task_queue.app.tracking import BadCursorError
 from task_queue.domain.actions import ActionUnavailableError
@@ -171,6 +172,14 @@ def problem_of(error: TaskQueueError) -> ProblemError:
             state = TaskState.RUNNING if first.runs else TaskState.PENDING
             known = {"id": first.id, "state": state.value, "source": first.source}
             return ProblemError(409, "duplicate", error.in_full, details=known)
+        case TaskElsewhereError(task=task):
+            where: dict[str, str | None] = {
+                "state": task.state.value,
+                "source": task.source,
+                "came_in_at": task.came_in_at,
+                "host": task.host,
+            }
+            return ProblemError(404, "task_elsewhere", error.in_full, details=where)
         case _:
             kinds = (kind for kind in type(error).__mro__ if kind in _STATUS)
             status, code = _STATUS[next(kinds)] if _is_known(error) else (409, "refused")

@@ -16,6 +16,7 @@ from task_queue.app import status as app_status
 from task_queue.app.finding import unknown_task
 from task_queue.app.fleet_sight import fleet_listed
 from task_queue.app.listing import list_of, show_of
+from task_queue.app.task_elsewhere import TaskElsewhereError, view_of
 from task_queue.app.tracking import tracked
 from task_queue.domain.document.choices import WorkType
 from task_queue.domain.task import TaskState
@@ -137,7 +138,10 @@ def get_details(
     task_id: TaskPath, installation: InstallationNow, caller: CallerNow, kept: KeptNow
 ) -> Response:
     """All that is known of one task, with its attempts."""
-    task = tracked(installation, task_id, caller, kept)
+    try:
+        task = tracked(installation, task_id, caller, kept)
+    except TaskElsewhereError as elsewhere:
+        return _said(view_of(elsewhere))
     view = show_of(installation.circumstances(), task.id, events=installation.locations.events)
     if view is None:
         raise unknown_task(task.id)

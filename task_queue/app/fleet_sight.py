@@ -127,6 +127,11 @@ def told(task: TaskOfFleet, *, here: str) -> str:
             return f"{came_in}, {outcome} at {moment(task.since)}{cost}{error}"
 
 
+def described(task: TaskOfFleet, *, here: str) -> str:
+    """The same with its title and its source."""
+    return "; ".join(part for part in (task.title, task.source, told(task, here=here)) if part)
+
+
 def hosts_told(sight: FleetSight, *, most: int) -> str:
     """This host, the others and how old that is, in one line; of the others at most so many are named."""
     others = sorted(

@@ -15,6 +15,7 @@ from task_queue.app.answers import SCHEMA_VERSION, EstimateView, ListedSource
 from task_queue.app.circumstances import Circumstances
 from task_queue.app.doctor.login import agent_cli
 from task_queue.app.estimating import Outlook, outlook
+from task_queue.app.fleet_sight import fleet_sight
 from task_queue.app.installation import Installation
 from task_queue.config.environment import agent_environment
 from task_queue.config.schema import Config
@@ -23,8 +24,9 @@ from task_queue.domain.document import naming
 from task_queue.domain.document.ordering import Waiting
 from task_queue.domain.document.taskfile import MAX_BYTES, parse
 from task_queue.domain.errors import ConfigError, GitError, TaskFileError
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.secrets import without_secrets
-from task_queue.domain.task import Task, TaskId
+from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.git.guarding import guarded
 from task_queue.git.predicted_conflicts import predicted_conflicts
 from task_queue.git.program import Git
@@ -100,6 +102,8 @@ class PlanView:
     ends_at: datetime | None
     median_usd: float
     p90_usd: float
+    fleet: FleetSight | None = None
+    """What came in at other hosts, and runs or waits: it is not among *tasks*, nor in what is expected of them."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -125,7 +129,13 @@ def plan(installation: Installation, *, step: OnPart = _unheard) -> PlanView:
         ends_at=max(ends, default=None),
         median_usd=round(sum(source.median_usd for source in sources), 6),
         p90_usd=round(sum(source.p90_usd for source in sources), 6),
+        fleet=_of_fleet(installation),
     )
+
+
+def _of_fleet(installation: Installation) -> FleetSight | None:
+    sight, open_ones = fleet_sight(installation), frozenset({TaskState.RUNNING, TaskState.PENDING})
+    return None if sight is None else sight.limited(len(sight.tasks), states=open_ones)
 
 
 def _planned(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from task_queue.app.answers import SCHEMA_VERSION, AttentionView, RunningView, SourceView
 from task_queue.app.attention import attention_of
 from task_queue.app.files import text_in
+from task_queue.app.fleet_sight import fleet_sight
 from task_queue.app.history import EndedView, history
 from task_queue.app.installation import Installation
 from task_queue.app.overview import source_view
 from task_queue.app.spent import spent_since
 from task_queue.domain.attention import urgency
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.task import TaskState
 from task_queue.store.event_history import newest_first
 
@@ -57,6 +59,8 @@ class ReportView:
     """What usage limits and other pauses of the account did since, the oldest first."""
     more: bool
     """So many tasks ended that the oldest are left out."""
+    fleet: FleetSight | None = None
+    """What came in at other hosts and runs, or ended since and in the last 24 hours; null outside of a fleet."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -81,7 +85,24 @@ def report(installation: Installation, *, since: datetime) -> ReportView:
         spent=SpentView(sum(spent.values()), estimated, _largest_first(spent), _by_model(ended.tasks)),
         limits=tuple(reversed(list(_limits(installation, since)))),
         more=ended.more,
+        fleet=_of_fleet(installation, since, ended.tasks),
     )
+
+
+def _of_fleet(
+    installation: Installation, since: datetime, ended_here: Iterable[EndedView]
+) -> FleetSight | None:
+    sight = fleet_sight(installation)
+    if sight is None:
+        return None
+    known = {task.task_id for task in ended_here}  # those that this host carried out
+    others = tuple(
+        task
+        for task in sight.tasks
+        if not (task.state.ended and task.host == sight.host and task.task_id in known)
+    )
+    shown = frozenset(TaskState) - {TaskState.PENDING}
+    return replace(sight, tasks=others).limited(len(others), states=shown, ended_since=since)
 
 
 def _running(views: Iterable[SourceView]) -> Iterator[RunningView]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from task_queue.app.answers import RunningView
+from task_queue.app.fleet_sight import described, how_old
 from task_queue.app.history import EndedView
 from task_queue.app.report import ReportView, SpentView
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.markdown import code, escaped
 from task_queue.domain.text import printable
 
@@ -58,6 +60,7 @@ def sections_of(report: ReportView) -> tuple[PageSection, ...]:
         PageSection("Done", tuple(map(_ended, report.done))),
         PageSection("Failed", tuple(map(_ended, report.failed))),
         PageSection("Running", tuple(map(_running, report.running))),
+        PageSection("Elsewhere in the fleet", tuple(_of_fleet(report.fleet))),
         PageSection("Waiting", (Fact("", f"{report.waiting:,} tasks"),) if report.waiting else ()),
         PageSection("Spent", tuple(_spent(report.spent))),
         PageSection("Limits", tuple(Fact(_clock(each.at), each.said) for each in report.limits)),
@@ -110,6 +113,13 @@ def as_html(report: ReportView) -> str:
             parts.append(f"<li>and {section.hidden} more</li>")
         parts.append("</ul>")
     return "\n".join([*parts, "</body></html>"]) + "\n"
+
+
+def _of_fleet(sight: FleetSight | None) -> Iterator[Fact]:
+    if sight is None or not sight.tasks:
+        return
+    yield from (Fact("", clause) for clause in how_old(sight))
+    yield from (Fact(task.task_id, described(task, here=sight.host)) for task in sight.tasks)
 
 
 def _ended(task: EndedView) -> Fact:

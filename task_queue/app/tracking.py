@@ -22,6 +22,7 @@ from task_queue.app.finding import document_of, found, unknown_task
 from task_queue.app.installation import Installation
 from task_queue.app.overview import source_view
 from task_queue.app.running import running_in
+from task_queue.app.task_elsewhere import demand_not_elsewhere
 from task_queue.app.tracked_task import NeedView, TaskFilter, TaskPage, TaskStatus, TrackedTask
 from task_queue.domain.actions import available_actions
 from task_queue.domain.document import naming
@@ -78,13 +79,18 @@ class KeptDocuments:
 
 
 def tracked(installation: Installation, task_id: str, caller: Caller, kept: KeptDocuments) -> TrackedTask:
-    """All that is known of one task. Raises UnknownTaskError, also where *caller* does not see it."""
+    """All that is known of one task. Raises UnknownTaskError, also where *caller* does not see it.
+
+    TaskElsewhereError, which is one, where it came in at another host and *caller* sees every task.
+    """
     known = TaskId(task_id)
     if not naming.is_task_id(task_id):
         raise unknown_task(known)
     for _ in range(_LOOKS):
         with suppress(UnknownTaskError):
             return _looked_up(installation, known, caller, kept)
+    if caller.policy.is_unlimited:
+        demand_not_elsewhere(installation, known)
     return _looked_up(installation, known, caller, kept)
 
 

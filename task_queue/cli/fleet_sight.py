@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from task_queue.app.fleet_sight import hosts_told, how_old, told
+from task_queue.app.fleet_sight import described, hosts_told, how_old
 from task_queue.cli.render import Renderable, faint, item, paragraph, strong, table_rows
 from task_queue.cli.screen import Listing
-from task_queue.domain.fleet_sight import FleetSight, TaskOfFleet
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.task import TaskState
 
 _HEAD = "elsewhere in the fleet"
@@ -42,11 +42,7 @@ def _rows(sight: FleetSight) -> Sequence[Renderable]:
     if not sight.tasks:
         return ()
     rows = [
-        (_LABELS.get(task.state, "ended").ljust(_LABEL), task.task_id, _about(sight, task))
+        (_LABELS.get(task.state, "ended").ljust(_LABEL), task.task_id, described(task, here=sight.host))
         for task in sight.tasks
     ]
     return table_rows(rows, lead=2, indent=2)
-
-
-def _about(sight: FleetSight, task: TaskOfFleet) -> str:
-    return "; ".join(part for part in (task.title, task.source, told(task, here=sight.host)) if part)

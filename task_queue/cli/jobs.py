@@ -80,9 +80,9 @@ class _JobSource:
     def named(self, text: str) -> str:
         if self._server is not None:
             return self._server.task_id(text)
-        from task_queue.app.finding import task_named
+        from task_queue.app.task_elsewhere import task_here
 
-        return task_named(text, self._installation.sources())
+        return task_here(self._installation, text)
 
     def page(self, wanted: TaskFilter, limit: int) -> TaskPage:
         if self._server is not None:

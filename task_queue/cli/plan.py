@@ -14,6 +14,7 @@ from task_queue.app.spelling import clock, estimated_span, money
 from task_queue.cli import completing, render, screen
 from task_queue.cli.counting import counting_parts
 from task_queue.cli.edge import NEEDS_ATTENTION
+from task_queue.cli.fleet_sight import fleet_listings
 from task_queue.cli.render import Part, Renderable, faint, item, line, stacked, strong, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.cli.session import as_json_option, pass_installation
@@ -71,8 +72,16 @@ def _shown(view: PlanView) -> Iterator[Listing]:
         yield Listing(
             conflicts, 1, head=[line(strong("Branches that will conflict"))], foot=[line()], indent=2
         )
+    yield from _waiting(view)
+    if view.fleet is not None:
+        yield from fleet_listings(view.fleet, running=4, rest=4, more="and {} more: see fleet status")
+
+
+def _waiting(view: PlanView) -> Iterator[Listing]:
     if not view.tasks:
-        yield Listing([line("Nothing waits.")], 2)
+        yield Listing(
+            [line("Nothing waits." if view.fleet is None else "Nothing waits that came in here.")], 2
+        )
         return
     rows = table_rows([_row(task, view.now) for task in view.tasks], head=_HEAD, lead=2, indent=2)
     yield Listing(rows[1:], 3, head=[line(strong(_headline(view))), rows[0]], foot=[line()], indent=2)

@@ -69,11 +69,23 @@ class QueueServer:
         if len(parts) == 1:
             return parts[0]
         if not parts:
+            self._demand_not_elsewhere(text)
             raise TaskQueueError(
                 f"{self.address} has no task '{text}' that this credential sees",
                 hint="see what there is with: task-queue jobs",
             )
         raise TaskQueueError(f"'{text}' is part of several tasks", hint=f"name one: {', '.join(parts[:5])}")
+
+    def _demand_not_elsewhere(self, text: str) -> None:
+        """Raises TaskQueueError where the server knows the task *text* as one of another host of its fleet."""
+        from task_queue.client import ApiError, task_operations
+
+        with self.guarding():
+            try:
+                self.client.carry_out(task_operations.task(text))
+            except ApiError as error:
+                if error.code == "task_elsewhere":
+                    raise
 
     def _advice(self, error: ApiError) -> str | None:
         if error.code == "unauthorized":

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from task_queue.app.acknowledging import Acknowledged, acknowledge, acknowledge_all
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.server import QueueServer, server_options
@@ -48,7 +48,9 @@ def ack(
         done = acknowledge_all(installation, source_id)
     else:
         sources = installation.sources()
-        done = acknowledge(installation, dict.fromkeys(task_named(text, sources) for text in task))
+        done = acknowledge(
+            installation, dict.fromkeys(task_here(installation, text, sources) for text in task)
+        )
     if as_json:
         render.say_json(done)
         return

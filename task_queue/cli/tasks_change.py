@@ -6,8 +6,8 @@ import click
 
 from task_queue.app import changing
 from task_queue.app.changing import Cancelling
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import FAILED
@@ -31,7 +31,7 @@ def cancel(installation: Installation, *, task: str, server: QueueServer | None)
         render.say(f"{'cancelled' if asked.status == 'cancelled' else 'requested'}: {asked.id}")
         return 0
     installation.demand_trust()
-    cancelled = changing.cancel(installation, task_named(task, installation.sources()))
+    cancelled = changing.cancel(installation, task_here(installation, task))
     task_id = cancelled.task_id
     match cancelled.how:
         case Cancelling.REQUESTED:
@@ -59,7 +59,7 @@ def land(installation: Installation, *, task: str, as_json: bool) -> int:
         land as land_task,  # git and the runner's parts, which no other verb needs
     )
 
-    landed = land_task(installation, task_named(task, installation.sources()))
+    landed = land_task(installation, task_here(installation, task))
     if as_json:
         render.say_json(
             {

@@ -7,9 +7,10 @@ from fnmatch import fnmatchcase
 
 import click
 
-from task_queue.app.finding import NotThereError, task_named
+from task_queue.app.finding import NotThereError
 from task_queue.app.installation import Installation
 from task_queue.app.patch_view import PatchFile, files_of
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.server import QueueServer, server_options
@@ -56,7 +57,7 @@ def diff(
 def _patch_here(installation: Installation, task: str) -> str:
     from task_queue.app.task_diff import diff_of  # git, which few commands need
 
-    return diff_of(installation, task_named(task, installation.sources())).patch
+    return diff_of(installation, task_here(installation, task)).patch
 
 
 def _patch_there(server: QueueServer, task: str) -> str:

@@ -8,8 +8,8 @@ from datetime import date
 
 import click
 
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.task_elsewhere import task_here
 from task_queue.app.transcript import lines_of, logs_of, why_over
 from task_queue.app.transcript_selection import Selection
 from task_queue.app.transcript_text import TOOLS, EntryKind, TranscriptEntry, TranscriptReader
@@ -74,7 +74,7 @@ def logs(
         task_id = server.task_id(task)
         _say(lines_there(server, task_id, attempt, follow=follow), selection, raw=raw, full=full, live=follow)
         return
-    view = logs_of(installation, task_named(task, installation.sources()), attempt=attempt)
+    view = logs_of(installation, task_here(installation, task), attempt=attempt)
     if as_json:
         render.say_json(view)
         return

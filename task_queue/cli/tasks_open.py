@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from task_queue.app.finding import NotThereError, found, task_named
+from task_queue.app.finding import NotThereError, found
 from task_queue.app.installation import Installation
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.session import pass_installation
@@ -18,7 +19,7 @@ from task_queue.domain.text import printable
 @pass_installation
 def open_task(installation: Installation, *, task: str, checkout: bool) -> None:
     """Read the report of TASK in your pager; where there is no terminal, print its path."""
-    task_id = task_named(task, installation.sources())
+    task_id = task_here(installation, task)
     if checkout:
         from task_queue.app.worktrees import path_of_worktree
 

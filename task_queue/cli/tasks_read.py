@@ -9,11 +9,11 @@ import click
 
 from task_queue.app.answers import ListView, TaskLine, needs_attention
 from task_queue.app.event_feed import from_now_on
-from task_queue.app.finding import task_named
 from task_queue.app.fleet_sight import fleet_listed
 from task_queue.app.installation import Installation
 from task_queue.app.listing import list_of
 from task_queue.app.spelling import moment, money
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render, screen
 from task_queue.cli.completing import task_argument
 from task_queue.cli.edge import NEEDS_ATTENTION
@@ -99,7 +99,7 @@ def wait(installation: Installation, *, task: tuple[str, ...], timeout: float | 
     sources = installation.sources()
     awaited = await_end(
         installation,
-        [task_named(text, sources) for text in task],
+        [task_here(installation, text, sources) for text in task],
         since=since,
         timeout_s=timeout,
         as_json=as_json,

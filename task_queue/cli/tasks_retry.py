@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import click
 
 from task_queue.app.changing import NotRetried, dead_letters, retry_each
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.retrying import Retried, what_retry_does
 from task_queue.app.retrying import retry as retry_task
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render
 from task_queue.cli.asking import is_agreed
 from task_queue.cli.completing import task_argument
@@ -71,7 +71,7 @@ def retry(
         return _retry_there(server, task, wish, as_json=as_json)
     installation.demand_trust()
     if task is not None:
-        wanted = [task_named(task, installation.sources())]
+        wanted = [task_here(installation, task)]
         plan = what_retry_does(installation, wanted[0], wish)
         render.note(f"kept: {plan.kept}; done again: {plan.again}")
         answers: list[Retried | NotRetried] = [] if dry_run else [retry_task(installation, wanted[0], wish)]

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from task_queue.app import adding, revising
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.revising import Revised
 from task_queue.app.spelling import ordinal
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import completing, render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.editing import Purpose, edited
@@ -37,7 +37,7 @@ _PRIORITIES = next(key.read for key in KEYS if key.name == "priority" and isinst
 def edit(installation: Installation, *, task: str, path: str | None, as_json: bool) -> None:
     """Change the document of the waiting TASK in your editor; checked before it takes the place of the earlier text."""
     installation.demand_trust()
-    before = revising.opened(installation, task_named(task, installation.sources()))
+    before = revising.opened(installation, task_here(installation, task))
     text = before.text if path is None else adding.read_document(Path(path))
     again = f"task-queue tasks edit {shlex.quote(before.task_id)} --file"
     with edited(
@@ -60,7 +60,7 @@ def edit(installation: Installation, *, task: str, path: str | None, as_json: bo
 def priority(installation: Installation, *, task: str, priority: int, as_json: bool) -> None:
     """Give the waiting TASK the priority N: 1 to 10, higher goes first. The rest of its document stays as it is."""
     installation.demand_trust()
-    revised = revising.prioritize(installation, task_named(task, installation.sources()), priority)
+    revised = revising.prioritize(installation, task_here(installation, task), priority)
     _say(revised, f"priority {priority}: {revised.task_id}", as_json=as_json, priority=priority)
 
 
@@ -72,7 +72,7 @@ def priority(installation: Installation, *, task: str, priority: int, as_json: b
 def move(installation: Installation, *, task: str, source: str, as_json: bool) -> None:
     """Let the waiting TASK, which was not tried yet, wait in SOURCE."""
     installation.demand_trust()
-    revised = revising.move(installation, task_named(task, installation.sources()), source)
+    revised = revising.move(installation, task_here(installation, task), source)
     _say(revised, f"moved: {revised.task_id}", as_json=as_json)
 
 
@@ -84,7 +84,7 @@ def move(installation: Installation, *, task: str, source: str, as_json: bool) -
 def rm(installation: Installation, *, task: str, yes: bool, as_json: bool) -> None:
     """Take TASK, which waits or has ended, out of the queue; its document, result, report and logs are kept."""
     installation.demand_trust()
-    task_id = task_named(task, installation.sources())
+    task_id = task_here(installation, task)
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise click.UsageError(f"this asks on a terminal only; to remove {task_id}, say --yes")

@@ -10,11 +10,14 @@ from pathlib import Path
 import click
 
 from task_queue.app.answers import AttemptView, ShowView, WaitingView
-from task_queue.app.finding import task_named, unknown_or_pruned
+from task_queue.app.finding import unknown_or_pruned
+from task_queue.app.fleet_sight import how_old
 from task_queue.app.installation import Installation
 from task_queue.app.listing import show_of
 from task_queue.app.result_view import ResultView, view_of
 from task_queue.app.spelling import moment, money, span
+from task_queue.app.task_elsewhere import TaskElsewhereError, task_here
+from task_queue.app.task_elsewhere import view_of as elsewhere_view
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
 from task_queue.cli.render import Renderable, block, item, line, strong, word
@@ -42,7 +45,11 @@ def show(
         view = server.ask(view_operations.details(server.task_id(task)))
         now = installation.now()
     else:
-        view, now = _here(installation, task)
+        try:
+            view, now = _here(installation, task)
+        except TaskElsewhereError as elsewhere:
+            _show_elsewhere(elsewhere, as_json=as_json)
+            return
     if as_json:
         render.say_json(view)
         return
@@ -58,12 +65,37 @@ def show(
 
 
 def _here(installation: Installation, task: str) -> tuple[ShowView, datetime]:
-    task_id = task_named(task, installation.sources())
+    task_id = task_here(installation, task)
     circumstances = installation.circumstances()
     view = show_of(circumstances, task_id, events=installation.locations.events)
     if view is None:
         raise unknown_or_pruned(installation.sources(), task_id)
     return view, circumstances.now
+
+
+def _show_elsewhere(elsewhere: TaskElsewhereError, *, as_json: bool) -> None:
+    if as_json:
+        render.say_json(elsewhere_view(elsewhere))
+        return
+    task, sight = elsewhere.task, elsewhere.sight
+    at = None if task.host is None else "this host" if task.host == sight.host else f"host {task.host}"
+    begun = "ended" if task.state.ended else "since"
+    cost = "" if task.cost_usd is None else money(task.cost_usd)
+    render.show(
+        line(strong(task.task_id), "  ", word(task.state.value)),
+        *_fields(
+            ("title", task.title),
+            ("source", task.source),
+            ("came in", "by an import" if task.came_in_at is None else f"at host {task.came_in_at}"),
+            ("ran" if task.state.ended else "runs", f"on {at}" if at else ""),
+            (begun, moment(task.since)),
+            ("attempt", str(task.attempt or "")),
+            ("outcome", task.outcome or ""),
+            ("error", task.error),
+            ("cost", cost),
+            ("note", "; ".join(("all else is known at the host that it came in at", *how_old(sight)))),
+        ),
+    )
 
 
 def files(document: Path, result: Path) -> Iterator[Renderable]:

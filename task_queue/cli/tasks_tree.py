@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.task_elsewhere import task_here
 from task_queue.app.tree import TreeTask, lines_of, tree_of
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
@@ -26,7 +26,7 @@ def tree(installation: Installation, *, task: str | None, limit: int, as_json: b
 
     A task stands above those that it depends on. What was drawn before is named again, but not drawn again.
     """
-    task_id = None if task is None else task_named(task, installation.sources())
+    task_id = None if task is None else task_here(installation, task)
     view = tree_of(installation.circumstances(), task_id)
     if as_json:
         render.say_json(view)

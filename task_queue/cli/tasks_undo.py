@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
+from task_queue.app.task_elsewhere import task_here
 from task_queue.cli import render
 from task_queue.cli.asking import is_agreed
 from task_queue.cli.completing import task_argument
@@ -31,7 +31,7 @@ def undo(installation: Installation, *, task: str, dry_run: bool, yes: bool, as_
     """
     from task_queue.app import undoing as app  # git and the runner's parts, which no other verb needs
 
-    task_id = task_named(task, installation.sources())
+    task_id = task_here(installation, task)
     view = app.what_undo_does(installation, task_id)
     if view.way is not None:
         render.note(view.said)

@@ -8,9 +8,9 @@ from datetime import datetime
 import click
 
 from task_queue.app import worktrees as app
-from task_queue.app.finding import task_named
 from task_queue.app.installation import Installation
 from task_queue.app.spelling import size, span
+from task_queue.app.task_elsewhere import task_here
 from task_queue.app.worktrees import SetUpLine, WorktreeLine
 from task_queue.cli import render
 from task_queue.cli.completing import task_argument
@@ -55,7 +55,7 @@ def list_worktrees(installation: Installation, *, source_id: str | None, as_json
 @pass_installation
 def open_worktree(installation: Installation, *, task: str) -> None:
     """Print the directory of TASK's checkout: cd "$(task-queue worktrees open TASK)"."""
-    render.say(app.path_of_worktree(installation, task_named(task, installation.sources())))
+    render.say(app.path_of_worktree(installation, task_here(installation, task)))
 
 
 @worktrees.command()

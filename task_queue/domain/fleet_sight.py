@@ -79,22 +79,28 @@ class FleetSight:
         source: str | None = None,
         states: frozenset[TaskState] = frozenset(TaskState),
         dead: bool = False,
+        ended_since: datetime | None = None,
     ) -> FleetSight:
-        """The same with the tasks of that *source* and these *states* only, and of each state at most so many."""
+        """The same with the tasks of that *source* and these *states* only, and of each state at most so many.
+
+        *dead*: only those whose attempts are used up; *ended_since*: none that ended before.
+        """
         chosen = [
             task
             for task in self.tasks
-            if task.state in states and source in {None, task.source} and (task.dead_letter or not dead)
+            if task.state in states
+            and source in {None, task.source}
+            and (task.dead_letter or not dead)
+            and not (task.state.ended and ended_since is not None and task.since < ended_since)
         ]
         kept: list[TaskOfFleet] = []
         for state in (TaskState.RUNNING, TaskState.PENDING, *ENDED):
             kept += [task for task in chosen if task.state is state][:most]
         return replace(self, tasks=tuple(kept), more=self.more + len(chosen) - len(kept))
 
-    def named(self, text: str) -> TaskOfFleet | None:
-        """The task with that id, or the only one whose id has *text* in it."""
+    def named(self, text: str) -> tuple[TaskOfFleet, ...]:
+        """The task with that id, else those whose ids have *text* in them."""
         for task in self.tasks:
             if task.task_id == text:
-                return task
-        parts = [task for task in self.tasks if text and text in task.task_id]
-        return parts[0] if len(parts) == 1 else None
+                return (task,)
+        return tuple(task for task in self.tasks if text and text in task.task_id)

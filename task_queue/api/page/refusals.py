@@ -30,6 +30,7 @@ _WHAT_TO_DO = {
     "method_not_allowed": "This address only takes forms: open the page that has it.",
     "not_found": _ELSEWHERE,
     "task_not_found": _ELSEWHERE,
+    "task_elsewhere": "The page of that host has its log, its result and what can be done with it.",
     "disk_trouble": "Ask the machine what is wrong with: task-queue doctor",
     "defect": "Its log has more: task-queue logs",
 }
@@ -39,7 +40,12 @@ _IN_WORDS = {
     "bad_request": "the form could not be read",
 }
 """Where the sentence for programs names what people do not use."""
-_HEADINGS = {"not_found": "Not found", "task_not_found": "Not found", "signed_out": "You are signed out"}
+_HEADINGS = {
+    "not_found": "Not found",
+    "task_not_found": "Not found",
+    "task_elsewhere": "On another host",
+    "signed_out": "You are signed out",
+}
 _WAYS_BACK = (("/history/", "/history"), ("/sources/", "/workers"), ("/schedules/", "/schedules"))
 
 
