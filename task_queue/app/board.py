@@ -10,9 +10,12 @@ from task_queue.app.installation import Installation
 from task_queue.app.status import status
 from task_queue.app.tracked_task import TaskFilter, TaskStatus
 from task_queue.app.tracking import KeptDocuments, tracked_tasks
+from task_queue.domain.fleet_sight import FleetSight
 from task_queue.domain.policy import Caller
 
 _WAITING_SHOWN = 5
+_OF_FLEET = 10
+"""Tasks of each state."""
 _FEW = 8
 """So many sources have a place each that stays, so that nothing moves when one begins and ends its work."""
 _NOT_ENDED = (TaskStatus.QUEUED.value, TaskStatus.RUNNING.value)
@@ -30,6 +33,8 @@ class Board:
     quiet: tuple[SourceView, ...]
     is_whole: bool
     """Everything there is: also what the account spends."""
+    fleet: FleetSight | None
+    """What came in at other hosts, for who sees everything."""
 
 
 def board(installation: Installation, caller: Caller, kept: KeptDocuments) -> Board:
@@ -41,7 +46,9 @@ def board(installation: Installation, caller: Caller, kept: KeptDocuments) -> Bo
     few = len(view.sources) <= _FEW
     busy = tuple(source for source in view.sources if few or _is_busy(source))
     quiet = tuple(source for source in view.sources if not (few or _is_busy(source)))
-    return Board(now, view.daemon, view.account, view.attention, busy, quiet, caller.policy.is_unlimited)
+    is_whole = caller.policy.is_unlimited
+    fleet = view.fleet.limited(_OF_FLEET) if view.fleet is not None and is_whole else None
+    return Board(now, view.daemon, view.account, view.attention, busy, quiet, is_whole, fleet)
 
 
 def _is_busy(source: SourceView) -> bool:

@@ -107,7 +107,7 @@ def _host_in(content: Record) -> HostOfFleet:
     )
 
 
-def told(task: TaskOfFleet, *, here: str) -> str:
+def standing(task: TaskOfFleet, *, here: str) -> str:
     """Where it came in, where it is carried out and how it stands, in one line; *here*: this host."""
     came_in = "was imported" if task.came_in_at is None else f"came in at {task.came_in_at}"
     where = "" if task.host is None else "here" if task.host == here else f"on {task.host}"
@@ -129,15 +129,15 @@ def told(task: TaskOfFleet, *, here: str) -> str:
 
 def described(task: TaskOfFleet, *, here: str) -> str:
     """The same with its title and its source."""
-    return "; ".join(part for part in (task.title, task.source, told(task, here=here)) if part)
+    return "; ".join(part for part in (task.title, task.source, standing(task, here=here)) if part)
 
 
-def hosts_told(sight: FleetSight, *, most: int) -> str:
+def hosts_line(sight: FleetSight, *, most: int) -> str:
     """This host, the others and how old that is, in one line; of the others at most so many are named."""
     others = sorted(
         (host for host in sight.hosts if host.name != sight.host), key=lambda each: each.state == "up"
     )
-    named = [_host_told(host) for host in others[:most]]
+    named = [_one_host(host) for host in others[:most]]
     if len(others) > most:
         named.append(f"and {len(others) - most:,} more hosts")
     own = next((host for host in sight.hosts if host.name == sight.host), None)
@@ -154,7 +154,7 @@ def how_old(sight: FleetSight) -> tuple[str, ...]:
     return (f"as of {moment(sight.as_of)}: the database of the fleet has not been reached since",)
 
 
-def _host_told(host: HostOfFleet) -> str:
+def _one_host(host: HostOfFleet) -> str:
     silent = f" since {moment(host.heard_at)}" if host.heard_at is not None else ""
     runs = f", runs {host.running}" if host.running else ""
     return f"{host.name} {host.state}{silent}{runs}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from task_queue.app.answers import SCHEMA_VERSION, ListedSource
 from task_queue.app.finding import state_of, task_named
-from task_queue.app.fleet_sight import fleet_sight, how_old, told
+from task_queue.app.fleet_sight import fleet_sight, how_old, standing
 from task_queue.domain.errors import AmbiguousTaskError, UnknownTaskError
 from task_queue.domain.fleet_sight import FleetSight, TaskOfFleet
 from task_queue.domain.task import TaskId, TaskState
@@ -26,7 +26,7 @@ class TaskElsewhereError(UnknownTaskError):
     def __init__(self, task: TaskOfFleet, sight: FleetSight) -> None:
         age = "".join(f" ({clause})" for clause in how_old(sight))
         super().__init__(
-            f"task {task.task_id} is not of this host: it {told(task, here=sight.host)}{age}",
+            f"task {task.task_id} is not of this host: it {standing(task, here=sight.host)}{age}",
             hint="the machine that imported it gets it back with: task-queue fleet export"
             if task.came_in_at is None
             else f"give that command on host {task.came_in_at}",

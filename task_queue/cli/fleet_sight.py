@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from task_queue.app.fleet_sight import described, hosts_told, how_old
+from task_queue.app.fleet_sight import described, hosts_line, how_old
 from task_queue.cli.render import Renderable, faint, item, paragraph, strong, table_rows
 from task_queue.cli.screen import Listing
 from task_queue.domain.fleet_sight import FleetSight
@@ -18,7 +18,7 @@ _LABELS = {TaskState.RUNNING: "running", TaskState.PENDING: "waiting"}
 
 def fleet_line(sight: FleetSight, *, detailed: bool) -> Renderable:
     most = len(sight.hosts) if detailed else _HOSTS
-    return item(strong("fleet"), hosts_told(sight, most=most), column=_LABEL)
+    return item(strong("fleet"), hosts_line(sight, most=most), column=_LABEL)
 
 
 def fleet_listings(sight: FleetSight, *, running: int, rest: int, more: str) -> Iterator[Listing]:

@@ -11,6 +11,7 @@ from task_queue.api.page.visitors import Visitor, VisitorNow
 from task_queue.app.board import Board, board
 from task_queue.app.installation import Installation
 from task_queue.app.tracking import KeptDocuments
+from task_queue.domain.task import TaskState
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,4 +40,7 @@ def _board_now(installation: Installation, visitor: Visitor, kept: KeptDocuments
 
 def _part_of(seen: Board) -> LivePart:
     html = fragment("board_now.html", board=seen, now=seen.now)
-    return LivePart(html, moves=any(source.running for source in seen.busy))
+    runs_elsewhere = seen.fleet is not None and any(
+        task.state is TaskState.RUNNING for task in seen.fleet.tasks
+    )
+    return LivePart(html, moves=runs_elsewhere or any(source.running for source in seen.busy))

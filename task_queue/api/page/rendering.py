@@ -17,6 +17,7 @@ from task_queue import __version__
 from task_queue.api.page.assets import asset_url
 from task_queue.api.page.visitors import Visitor
 from task_queue.app.answers import MeasureView
+from task_queue.app.fleet_sight import hosts_line, standing
 from task_queue.app.spelling import clock, money, span
 from task_queue.domain.policy import AccessRole
 from task_queue.domain.text import printable
@@ -88,6 +89,8 @@ def _environment() -> Environment:
         "markdown": _markdown,
         "measured": _measured,
         "unnamed": _unnamed,
+        "standing": standing,
+        "hosts_line": hosts_line,
     }
     known.globals["asset"] = asset_url
     return environment
