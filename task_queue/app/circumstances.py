@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +28,7 @@ from task_queue.store.pauses import Pauses
 from task_queue.store.snapshot import READ_LIMIT, ReadSource, Snapshots
 
 if TYPE_CHECKING:
+    from task_queue.domain.document.layers import Layers
     from task_queue.domain.holds import Hold, Holds
     from task_queue.domain.together import Caps, Neighbour
 
@@ -246,14 +247,28 @@ class Circumstances:
 
 
 def listed(
-    content: dict[str, Any], entry: SourceEntry, *, roots: tuple[str, ...] | None = None
+    content: dict[str, Any],
+    entry: SourceEntry,
+    *,
+    roots: tuple[str, ...] | None = None,
+    hosts: Callable[[], tuple[tuple[str, ...], ...] | None] = lambda: None,
 ) -> ListedSource:
-    """The source *entry* of the configuration whose JSON is *content*; *roots* as in ``document.layers_of``."""
+    """The source *entry* of the configuration whose JSON is *content*; *roots* as in ``document.layers_of``.
+
+    *hosts*: what each host of the fleet has, None outside of one, or where that is not known.
+    """
     lacking = document.lacks_workspace(content, entry)
+    is_shared = entry.repository is not None and not entry.is_remote
+
+    def layers() -> Layers:
+        own = document.layers_of(content, entry, roots=roots)
+        known = hosts() if is_shared else None
+        return own if known is None else own.in_fleet(known)
+
     return ListedSource(
         entry.id,
         Layout(entry.path),
-        layers=lambda: document.layers_of(content, entry, roots=roots),
+        layers=layers,
         description=entry.description,
         paused=entry.paused,
         trouble=f"it has no workspace; {document.WORKSPACE_HINT}" if lacking else None,

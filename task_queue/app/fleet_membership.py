@@ -83,6 +83,7 @@ def membership_of(locations: Locations, config: Config) -> Fleet | None:
         account=settings.account,
         folder=locations.state_dir / _KEY,
         clock=SystemClock(),
+        capabilities=config.capabilities,
     )
 
 

@@ -114,7 +114,14 @@ class Installation:
 
         entries = self.entries() if source_id is None else (self.entry(source_id),)
         roots = document.roots_of(self.content, self.entries())
-        return tuple(listed(self.content, entry, roots=roots) for entry in entries)
+        return tuple(listed(self.content, entry, roots=roots, hosts=lambda: self._hosts) for entry in entries)
+
+    @cached_property
+    def _hosts(self) -> tuple[tuple[str, ...], ...] | None:
+        from task_queue.app.fleet_sight import fleet_sight  # many verbs read no document
+
+        sight = fleet_sight(self)
+        return tuple(host.capabilities for host in sight.hosts) if sight is not None and sight.hosts else None
 
     def circumstances(self, now: datetime | None = None, *, read_all: bool = False) -> Circumstances:
         """What every answer on tasks starts from, read now; *now* is the time of the whole answer.

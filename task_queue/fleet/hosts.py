@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from task_queue.domain.errors import ClaimLost, EngineUnavailable
 from task_queue.domain.peers import LEASE_S, Peer, PeerWatch, must_stop
@@ -20,8 +20,16 @@ _LEFT = (
 """Claims of lives that are over."""
 
 
-def join(database: Database, host: str, credential: str, machine: str | None = None) -> HostLife:
+def join(
+    database: Database,
+    host: str,
+    credential: str,
+    machine: str | None = None,
+    capabilities: Sequence[str] | None = None,
+) -> HostLife:
     """Begin a life of *host*. It takes over what earlier lives of it had claimed.
+
+    *capabilities*: what it has, as it finds itself; None: what it was added with.
 
     What a process of an earlier life still does is refused from now on. Raises FleetError unless *credential* is the
     one that the host was added with, and while the database hears of another *machine* under the name.
@@ -30,9 +38,9 @@ def join(database: Database, host: str, credential: str, machine: str | None = N
         _demand_credential(cursor, database, host, credential)
         _demand_alone(cursor, database, host, machine)
         cursor.execute(
-            "UPDATE host SET life = life + 1, heard_at = clock_timestamp(), machine = %s "
-            "WHERE name = %s RETURNING life",
-            [machine, host],
+            "UPDATE host SET life = life + 1, heard_at = clock_timestamp(), machine = %s, "
+            "capabilities = coalesce(%s, capabilities) WHERE name = %s RETURNING life",
+            [machine, None if capabilities is None else list(capabilities), host],
         )
         ((life,),) = cursor.fetchall()
         cursor.execute(

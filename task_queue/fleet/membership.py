@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -52,12 +53,15 @@ class Membership:
         account: str,
         folder: Path,
         clock: Clock,
+        capabilities: Sequence[str] | None = None,
     ) -> None:
         """*slots*: how many tasks it carries out at once. *account*: what its agents are billed to, by a name that
-        hosts which use it have in common. *folder*: of this host, for guests and the lease."""
+        hosts which use it have in common. *folder*: of this host, for guests and the lease. *capabilities*: what the
+        others see that it has; None: what it was added with."""
         self._account = SharedAccount(account, host)
         self._address, self._host, self._credential = address, host, credential
         self._slots, self._folder, self._clock = slots, folder, clock
+        self._capabilities = capabilities
         self._lease = leases.LeaseFile(folder / LEASE)
         self._sight = SightKeeper(folder / SIGHT, host, clock)
         self._work, self._signs = Database(address), Database(address, patience_s=_SIGN_WITHIN_S)
@@ -200,7 +204,7 @@ class Membership:
             log.warning("the database was restored from a copy: its changes count as made now")
         self._newest = 0
         self._sight.forget()
-        life = join(self._signs, self._host, self._credential, self._machine())
+        life = join(self._signs, self._host, self._credential, self._machine(), self._capabilities)
         self._lifeline = Lifeline(
             self._signs, life, self._clock, serves=lambda: list(self._shared.values()), read=self._read_news
         )

@@ -133,7 +133,7 @@ class SightKeeper:
 
     def _read_hosts(self, cursor: Cursor) -> None:
         cursor.execute(
-            "SELECT name, capabilities, draining, heard_at, "
+            "SELECT name, CASE WHEN credential IS NULL THEN '{}' ELSE capabilities END, draining, heard_at, "
             "extract(epoch FROM clock_timestamp() - heard_at)::float8, coalesce(running, 0) FROM host "
             "LEFT JOIN (SELECT host AS name, count(*) AS running FROM task WHERE state = 'running' GROUP BY host) "
             "AS busy USING (name) ORDER BY name"

@@ -107,3 +107,27 @@ def test_a_task_waits_for_the_capabilities_that_this_machine_lacks() -> None:
     assert layers.settings_of({"capabilities": ("docker",)}).capabilities == ("docker",)
     assert layers.known_settings_of({}).capabilities == ("gpu", "docker")
     assert Layers().settings_of({"capabilities": ("anything",)})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "needed", "why"),
+    [
+        ((("gpu", "docker"), ()), ("gpu", "docker"), None),
+        ((("gpu",), ("docker",)), ("gpu", "docker"), "no host of the fleet has 'gpu', 'docker' together"),
+        ((("gpu",), ("docker",)), ("gpu", "tpu"), "no host of the fleet has 'tpu';"),
+        ((), ("here", "tpu"), "no host of the fleet has 'tpu';"),
+        ((), ("here",), None),
+    ],
+)
+def test_in_a_fleet_one_host_must_have_all(
+    hosts: tuple[tuple[str, ...], ...], needed: tuple[str, ...], why: str | None
+) -> None:
+    """The reason names what none has; where each is somewhere, all of it."""
+    layers = layers_of(executors=(), capabilities=("here",)).in_fleet(hosts)
+    said = ""
+    try:
+        layers.settings_of({"capabilities": needed})
+    except NotConfiguredError as error:
+        said = error.in_full
+
+    assert said.startswith(why) if why is not None else not said

@@ -99,6 +99,30 @@ def test_what_is_known_has_its_age_while_nothing_is_heard_of_the_database(machin
     assert "the database of the fleet has not been reached since" in text
 
 
+def test_what_no_host_has_needs_a_person_where_it_came_in(machine: MakeMachine, tmp_path: Path) -> None:
+    """What one host has in its configuration, the others know once it has joined."""
+    go = tmp_path / "go"
+    front = machine("front", shared=("app",), slots=0)
+    back = machine("back", shared=("app",), capabilities=["gpu", "docker"])
+    back.start()
+    front.start()
+    front.drop_command("task-holds", f"while [ ! -e {go} ]; do sleep 0.05; done", source="app")
+    seen_by(back, "task-holds", "running")
+    front.drop_command("task-gpu", "echo done", source="app", capabilities="gpu")
+    front.drop_command("task-tpu", "echo done", source="app", capabilities="gpu, tpu")
+    front.drop_command("task-own", "echo done", source="a", capabilities="gpu")
+    seen_by(back, "task-tpu", "pending")
+    view, text = front.json("status"), front.cli("status").stdout
+    needs = {need["task_id"]: need["sentence"] for need in view["attention"]}
+    go.touch()
+
+    assert front.result("task-gpu", source="app")["worker"] == "back"
+    assert needs.keys() == {"task-tpu", "task-own"}
+    assert "no host of the fleet has 'tpu'" in needs["task-tpu"]
+    assert "this machine does not have 'gpu'" in needs["task-own"]
+    assert "no host of the fleet has 'tpu'" in text
+
+
 def test_a_machine_alone_says_nothing_of_a_fleet(machine: MakeMachine) -> None:
     one = machine("one")
     content = json.loads(one.config.read_text())

@@ -40,12 +40,18 @@ class Layers:
     """A level of priority is worth as much as that time of waiting."""
     capabilities: tuple[str, ...] | None = None
     """What this machine has; None where a task may need anything."""
+    hosts: tuple[tuple[str, ...], ...] | None = None
+    """What each host of a fleet has, where any of them may carry the tasks out."""
     _known: dict[_Said, Settings] = field(default_factory=dict[_Said, Settings], compare=False, repr=False)
     """By what documents say: many say the same, and to work it out takes as long as to read the document."""
 
     def of_workers(self) -> Layers:
         """The same where workers on other machines carry the tasks out: what those have is not known here."""
         return replace(self, executors=None, capabilities=None, _known={})
+
+    def in_fleet(self, hosts: tuple[tuple[str, ...], ...]) -> Layers:
+        """The same where any of *hosts* may carry the tasks out, each given by what it has."""
+        return replace(self, hosts=hosts, _known={})
 
     def settings_of(self, given: Mapping[str, Any]) -> Settings:
         """What applies to a task whose document says *given*.
@@ -79,7 +85,9 @@ class Layers:
             faults.append(_unknown_executor(executor, self.executors))
         needed: tuple[str, ...] = _last("capabilities", *self.defaults, given) or ()
         lacking = [tag for tag in needed if self.capabilities is not None and tag not in self.capabilities]
-        if lacking:
+        if lacking and self.hosts is not None:
+            faults += _no_host_has(needed, lacking, self.hosts)
+        elif lacking:
             faults.append(_lacks_capabilities(lacking))
         if faults:
             raise TaskFileError.of(faults)
@@ -199,6 +207,21 @@ def _faults_under_defaults(error: TaskFileError, given: Mapping[str, Any]) -> It
         own = {fault.what for fault in alone.faults}
     for fault in error.faults:
         yield fault if fault.what in own else NotConfiguredError(fault.what, hint=fault.hint, keys=fault.keys)
+
+
+def _no_host_has(
+    needed: tuple[str, ...], lacking: list[str], hosts: tuple[tuple[str, ...], ...]
+) -> Iterator[NotConfiguredError]:
+    """*lacking*: those of *needed* that this machine does not have."""
+    if any(set(needed) <= set(has) for has in hosts):
+        return
+    nowhere = [tag for tag in lacking if not any(tag in has for has in hosts)]
+    listed = ", ".join(f"'{tag}'" for tag in nowhere or needed)
+    yield NotConfiguredError(
+        f"no host of the fleet has {listed}" + ("" if nowhere else " together"),
+        hint="if one does, add that to capabilities in its configuration, and start its daemon again",
+        keys=("capabilities",),
+    )
 
 
 def _lacks_capabilities(lacking: list[str]) -> NotConfiguredError:
