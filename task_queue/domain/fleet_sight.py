@@ -70,7 +70,7 @@ class FleetSight:
     """Running ones, then waiting ones in the order in which they came in, then those that ended in the last 24 hours,
     the newest first: at most 200, 200 and 100."""
     more: int = 0
-    """How many more run, wait or have ended; counting stops at 10,000."""
+    """How many more run, wait or have ended; counting stops at 10,000 of each."""
 
     def limited(
         self,
