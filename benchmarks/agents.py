@@ -25,12 +25,15 @@ _TURNS = 4
 BY_HAND = "claude -p by hand"
 FIRST, WHOLE = "drop to first question", f"whole task of {_TURNS} turns"
 AUDITED = "audited, worktree, merge"
+_VERIFICATION_S = 3
+PREWARMED = f"audited in a sandbox, verification of {_VERIFICATION_S} s"
 
 
 def measure(size: Size) -> Findings:
     found = Findings("agents", size)
     _single(found, _ROUNDS[size])
     _audited(found, _ROUNDS[size])
+    _prewarmed(found, _ROUNDS[size])
     return found
 
 
@@ -82,6 +85,34 @@ def _audited(found: Findings, rounds: int) -> None:
                     found.add(f"{AUDITED}: above both agents, s", QUEUE, whole - both)
         finally:
             rig.close()
+
+
+def _prewarmed(found: Findings, rounds: int) -> None:
+    """A sandboxed task whose auditor is connected while its verification runs, against one whose auditor is not."""
+    config = audited(isolation="worktree", landing="merge", permissions="sandboxed")
+    config["defaults"]["verify"] = [f"sleep {_VERIFICATION_S}"]
+    with tempfile.TemporaryDirectory(prefix="tq-bench-") as folder:
+        rigs = [
+            AgentRig(Path(folder) / str(prewarm), _reply, agent={"prewarm": prewarm}, **config)
+            for prewarm in (True, False)
+        ]
+        try:
+            for rig in rigs:
+                a_repository(rig)
+                rig.start()
+            for number in range(-1, rounds):
+                progress(f"prewarmed, round {number + 1} of {rounds}")
+                turns = rigs if number % 2 else rigs[::-1]
+                seconds = {rig.home.name: _by_queue(rig, f"task-{number + 1}")[1] for rig in turns}
+                if number >= 0:
+                    found.add(f"{PREWARMED}, s", "agent.prewarm", seconds["True"])
+                    found.add(f"{PREWARMED}, s", "without", seconds["False"])
+                    found.add(
+                        f"{PREWARMED}, to without", "agent.prewarm", seconds["True"] / seconds["False"], "x"
+                    )
+        finally:
+            for rig in rigs:
+                rig.close()
 
 
 def _add(found: Findings, measure: str, queue_s: float, hand_s: float) -> None:

@@ -305,6 +305,7 @@ class ConfiguredOrders:
             task_deny=tuple(task.given.get("deny") or ()),
             scrub_env=configured.scrub_env,
             hide_login=configured.hide_login,
+            prewarm=configured.prewarm,
             audit_allow=self.config.audit.allow,
             prompts_dir=self.private[0] / "prompts" if self.private[0].is_dir() else None,
         )

@@ -215,9 +215,14 @@ def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
 
 
 def end_tree(
-    marker: str, *, root: int | None = None, grace_s: float = 5.0, git_grace_s: float = _GIT_GRACE_S
+    marker: str,
+    *,
+    root: int | None = None,
+    spared: ProcessIdentity | None = None,
+    grace_s: float = 5.0,
+    git_grace_s: float = _GIT_GRACE_S,
 ) -> int:
-    """End whatever carries *marker* or descends from *root* (which itself is spared).
+    """End whatever carries *marker* or descends from *root* (which itself is spared), but not *spared* or below it.
 
     TERM, then KILL after *grace_s* (git has at least *git_grace_s* to clean up), at once where it could not act on
     the TERM, until two passes in a row find nothing; returns how many processes there were. A process can start
@@ -234,6 +239,8 @@ def end_tree(
         if root is not None:
             found.update(descendants(root))
             _reap()
+        if spared is not None and is_alive(spared):
+            found -= {spared, *descendants(spared.pid)}
         empty_passes = 0 if found else empty_passes + 1
         for identity in found:
             patience_s = max(grace_s, git_grace_s) if _is_git(identity.pid) else grace_s

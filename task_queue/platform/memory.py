@@ -56,6 +56,11 @@ class MemoryGuard:
                     identity.send(process, signal.SIGKILL)
 
 
+def available() -> int:
+    """Bytes that the machine has for more, without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
 def resident(pids: Iterable[int]) -> int:
     """Bytes in memory; pages that several processes share are counted for each. Cheap."""
     return sum(_resident(pid) for pid in pids)

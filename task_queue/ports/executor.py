@@ -62,6 +62,8 @@ class AgentSetup:
     """Those of the deny rules that the task's own document has."""
     scrub_env: bool = False
     hide_login: bool = True
+    prewarm: bool = False
+    """Whether the auditor is connected while the verification runs."""
     prompts_dir: Path | None = None
     audit_allow: tuple[str, ...] = ()
     """Rules for what an auditor may have run besides the ``verify`` commands (``domain.permission.audit_commands``)."""

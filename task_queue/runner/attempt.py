@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+from task_queue.agents.claude.ahead import ConnectedAhead
 from task_queue.agents.claude.options import SessionRequest
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.agents.command import CommandExecutor
@@ -45,7 +47,7 @@ from task_queue.git.changes import Changes
 from task_queue.git.commit import HOOKS_TIMEOUT_S
 from task_queue.git.owner_watch import OwnerWatch
 from task_queue.platform import durable
-from task_queue.platform.identity import end_tree
+from task_queue.platform.identity import ProcessIdentity, end_tree
 from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import Order, Transcript
 from task_queue.runner.checkout import LEAST_FOR_HOOKS_S, Checkout, named
@@ -133,12 +135,12 @@ class OngoingAttempt:
         for note in self.opened().collect(late=late):
             self._note(note)
 
-    def end_processes(self) -> None:
+    def end_processes(self, *, spared: ProcessIdentity | None = None) -> None:
         """Of the agent and of commands that ran what it wrote: none of them outlives what it was started for.
 
         What is judged does not change any more, and nothing is written between a verdict and the commit.
         """
-        left = end_tree(self.order.marker, root=os.getpid())
+        left = end_tree(self.order.marker, root=os.getpid(), spared=spared)
         if left:
             self.transcript.write("note", f"ended {left} processes that were left running")
 
@@ -200,22 +202,24 @@ class OngoingAttempt:
         *,
         phase: Phase,
         keeps_session: bool = True,
+        ahead: ConnectedAhead | None = None,
     ) -> SessionResult:
-        """One conversation within what is left of the attempt's time, turns and money."""
-        left = max(1.0, self.left_s)
-        order = replace(
-            order,
-            settings=replace(order.settings, timeout=timedelta(seconds=left)),
-            spent_usd=self.order.spent_usd,
-            turns_used=self.order.turns_used,
-            allowance_usd=self.order.allowance_usd,
-            meter=self.order.meter if keeps_session else Meter(),
-        )
-        order = self._with_accepted_settings(order, name_of(phase))
-        if request.audits:
-            order = self._with_instructions_of_others(order)
+        """One conversation within what is left of the attempt's time, turns and money.
+
+        In the session that is connected *ahead*, where it is as it would be started now.
+        """
+        order = self._order_of_session(order, request, phase, keeps_session=keeps_session)
         self.watch.begin()
-        result = agent.run_session(order, self.transcript, request)
+        if ahead is not None and request.prompt is not None and ahead.fits(order, request):
+            result = ahead.ask(request.prompt, within_s=order.settings.timeout.total_seconds())
+        else:
+            if ahead is not None:
+                ahead.drop()
+                order = replace(order, claim=replace(order.claim, session_id=str(uuid.uuid4())))
+                self.transcript.write(
+                    "note", "the auditor that was connected ahead is not used: it is not as it would be now"
+                )
+            result = agent.run_session(order, self.transcript, request)
         self.watch.look()
         for note in result.notes:
             self._note(note)
@@ -231,6 +235,31 @@ class OngoingAttempt:
         )
         self.work = added(self.work, result.work, keeps_session=keeps_session)
         return result
+
+    def connect_ahead(
+        self, agent: ClaudeExecutor, order: Order, request: SessionRequest, *, phase: Phase
+    ) -> ConnectedAhead | None:
+        """The session in which *phase* may come to be; what is noted of its set-up is noted when it comes."""
+        notes, told = list(self.notes), self._told_of_settings
+        try:
+            order = self._order_of_session(order, request, phase, keeps_session=False)
+        finally:
+            self.notes, self._told_of_settings = notes, told
+        return agent.connect_ahead(order, self.transcript, request)
+
+    def _order_of_session(
+        self, order: Order, request: SessionRequest, phase: Phase, *, keeps_session: bool
+    ) -> Order:
+        order = replace(
+            order,
+            settings=replace(order.settings, timeout=timedelta(seconds=max(1.0, self.left_s))),
+            spent_usd=self.order.spent_usd,
+            turns_used=self.order.turns_used,
+            allowance_usd=self.order.allowance_usd,
+            meter=self.order.meter if keeps_session else Meter(),
+        )
+        order = self._with_accepted_settings(order, name_of(phase))
+        return self._with_instructions_of_others(order) if request.audits else order
 
     def run_command(self, command: CommandExecutor, findings: str) -> tuple[Outcome, Work]:
         """The configured command within what is left of the attempt's time; *findings* follow the task's text."""

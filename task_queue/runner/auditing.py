@@ -59,6 +59,13 @@ class AuditBench:
         return self._scratch.directory / self._checkout.directory.relative_to(self._checkout.repository.root)
 
     @property
+    def is_as_it_was_made(self) -> bool:
+        try:
+            return not self._scratch.changed()
+        except GitError:
+            return False
+
+    @property
     def listed(self) -> tuple[str, ...]:
         return (*self._commands.verify, *self._commands.rules)
 

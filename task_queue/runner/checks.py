@@ -269,6 +269,7 @@ class Checks:
             transcript.write("note", {"type": CHECK_STARTED, "purpose": purpose, "command": command})
 
         order = checkout.order
+        of_audit = checkout.beside("audit")  # its auditor may be connected already
         checks = self._verification.run(
             commands,
             directory=place.directory,
@@ -277,7 +278,12 @@ class Checks:
             overall_s=min(OVERALL_TIMEOUT_S, within_s),
             sandbox=None
             if place.is_owners
-            else sandbox_for_commands(order, place.root, owner=checkout.owner),
+            else sandbox_for_commands(
+                order,
+                place.root,
+                owner=checkout.owner,
+                hidden=() if place.root.resolve() == of_audit.resolve() else (of_audit,),
+            ),
             announce=announce,
             tail_bytes=tail_bytes,
         )

@@ -26,10 +26,12 @@ def is_confined(order: Order) -> bool:
     return order.executor is ExecutorKind.CLAUDE and order.settings.permissions is Profile.SANDBOXED
 
 
-def sandbox_for_commands(order: Order, directory: Path, *, owner: Git | None) -> Sandbox | None:
+def sandbox_for_commands(
+    order: Order, directory: Path, *, owner: Git | None, hidden: tuple[Path, ...] = ()
+) -> Sandbox | None:
     """For ``setup`` and ``verify`` in *directory*, which they can write. None: they need none.
 
-    *owner* is in the repository whose objects a checkout borrows.
+    *owner* is in the repository whose objects a checkout borrows. They see nothing of what is *hidden*.
     """
     if not is_confined(order):
         return None
@@ -37,7 +39,8 @@ def sandbox_for_commands(order: Order, directory: Path, *, owner: Git | None) ->
     if owner is not None:
         readable = (owner.directory, paths_of(owner).common_dir)
     fixed = tuple(directory / name for name in _FIXED) if owner is None else ()
-    return replace(_common(order, readable), writable=(directory,), fixed=fixed)
+    common = _common(order, readable)
+    return replace(common, writable=(directory,), fixed=fixed, hidden=(*common.hidden, *hidden))
 
 
 def sandboxed_git(git: Git, order: Order) -> Git:

@@ -10,18 +10,17 @@ import uuid
 from dataclasses import asdict, replace
 from typing import Any, assert_never
 
+from task_queue.agents.claude.ahead import ConnectedAhead
 from task_queue.agents.claude.options import SessionRequest, said_by_person
 from task_queue.agents.claude.session import ClaudeExecutor, SessionResult
 from task_queue.agents.command import CommandExecutor
 from task_queue.agents.instructions import instructions_of
 from task_queue.domain.attempt.current_phase import PHASE
-from task_queue.domain.attempt.spending import Meter
 from task_queue.domain.document.choices import Isolation, Landing, Workflow
 from task_queue.domain.errors import GitError
 from task_queue.domain.model import Outcome, OutcomeKind, Work
 from task_queue.domain.permission.profiles import changes_expected
 from task_queue.domain.work.audit import (
-    VERDICT_SCHEMA,
     Verdict,
     Void,
     findings_text,
@@ -59,7 +58,8 @@ from task_queue.ports.attempt_writer import AttemptWriter
 from task_queue.ports.executor import ExecutorKind, Order, Stop, Transcript
 from task_queue.runner.attempt import OngoingAttempt
 from task_queue.runner.auditing import AuditBench, bench_for
-from task_queue.runner.checkout import Checkout, outcome_of
+from task_queue.runner.auditor_ahead import AuditorAhead, audit_request, connect_auditor, order_of_audit
+from task_queue.runner.checkout import outcome_of
 from task_queue.runner.checks import Checks
 from task_queue.runner.committing import commit_work
 from task_queue.runner.landing import held_back, land_branch, with_target_merged_in
@@ -82,6 +82,7 @@ class WorkflowExecutor:
         self._command = CommandExecutor()
         self._checks = Checks()
         self._asked: Stop | None = None
+        self._ahead: AuditorAhead | None = None
 
     def stop(self, how: Stop) -> None:
         if self._asked is not Stop.CANCEL:
@@ -98,6 +99,8 @@ class WorkflowExecutor:
             outcome = self._work_through(run)
         except GitError as error:
             outcome = outcome_of(error, run.checkout)
+        finally:
+            self._end_ahead()
         if outcome.kind not in _COSTS_NOTHING and outcome.kind is not OutcomeKind.SUCCEEDED:
             run.keep_leftovers()  # whether another attempt follows is not for the runner to say
         run.watch.close(done=outcome.kind is OutcomeKind.SUCCEEDED)
@@ -244,10 +247,14 @@ class WorkflowExecutor:
             return None
         checkout, base = run.opened(), base_of(run.steps.done)
         tree = judged_work(run.steps.done).tree
+        self._end_ahead()
+        self._ahead = connect_auditor(run, self._agent, Audit(phase.round), tree)
         verified = self._checks.verify(
             checkout, phase.round, base.judges, run.transcript, tree=tree, within_s=run.left_s
         )
-        run.end_processes()
+        if not verified.passed or self._asked is not None:
+            self._end_ahead()
+        run.end_processes(spared=self._ahead.process() if self._ahead else None)
         if verified.records:
             run.watch.look()  # the commands ran what the agent wrote
         if self._asked is not None:
@@ -331,23 +338,37 @@ class WorkflowExecutor:
             checkpoint=run.checkout.checkpoint.commit if run.checkout.checkpoint else "",
         )
 
+    def _end_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.end()
+            self._ahead = None
+
     def _audit(self, run: OngoingAttempt, phase: Audit) -> Outcome | None:
         if run.judge_anew():
             return None
         checkout, tree = run.opened(), judged_work(run.steps.done).tree
+        if self._ahead is not None and self._ahead.is_for(tree):
+            try:
+                return self._audit_in(run, phase, tree, self._ahead.bench, ahead=self._ahead.session)
+            finally:
+                self._end_ahead()
+        self._end_ahead()
         with bench_for(checkout, tree, run.transcript, within_s=run.left_s) as bench:
-            return self._audit_in(run, phase, checkout, tree, bench)
+            return self._audit_in(run, phase, tree, bench)
 
     def _audit_in(
-        self, run: OngoingAttempt, phase: Audit, checkout: Checkout, tree: str, bench: AuditBench | None
+        self,
+        run: OngoingAttempt,
+        phase: Audit,
+        tree: str,
+        bench: AuditBench | None,
+        *,
+        ahead: ConnectedAhead | None = None,
     ) -> Outcome | None:
+        checkout = run.opened()
         before = checkout.state()
-        order = replace(
-            checkout.order,
-            workspace=bench.directory if bench else checkout.directory,
-            claim=replace(checkout.order.claim, session_id=str(uuid.uuid4()), resumes=False),
-            meter=Meter(),
-        )
+        session_id = ahead.session_id if ahead else str(uuid.uuid4())
+        order = order_of_audit(checkout, bench, session_id=session_id)
         prompt = run.prompts.audit(
             order,
             checkout.changes(tree),
@@ -355,15 +376,8 @@ class WorkflowExecutor:
             beside=run.watch.notes,
             commands=bench.listed if bench else None,
         )
-        request = SessionRequest(
-            resume=False,
-            prompt=prompt,
-            append=run.prompts.auditor,
-            schema=VERDICT_SCHEMA,
-            audits=True,
-            bench=bench if bench and bench.listed else None,
-        )
-        result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False)
+        request = replace(audit_request(run, bench), prompt=prompt)
+        result = run.run_session(self._agent, order, request, phase=phase, keeps_session=False, ahead=ahead)
         if result.outcome.kind in _COMES_BACK or result.outcome.kind in {
             OutcomeKind.CANCELLED,
             OutcomeKind.BUDGET,

@@ -161,7 +161,7 @@ CONFIGURATION: dict[str, str] = {
     "agent.account": "who is expected to pay; an attempt that another account would pay for does not start",
     "agent.setting_sources": "which settings the agent loads: `user`, `project`, `local`",
     "agent.mcp_servers": "whose [MCP servers](#mcp-servers) the agent gets: `none`, `project` (its `.mcp.json`), `user` or `both`",
-    "agent.prewarm": "has no effect yet",
+    "agent.prewarm": "an [auditor](workflow.md#what-the-auditor-sees) is connected while `verify` commands run, with `permissions: sandboxed` alone: [why](decisions/connected-ahead.md). About 160 MB more for as long as they run",
     "agent.hide_login": "the agent gets an API key or OAuth token through a pipe, so that it is not in the environment of its tools",
     "agent.scrub_env": "also removes all other credentials from that environment; needs bubblewrap",
     "checks.env": "names of [secret variables](#secret-variables) that `verify`, `setup`, git and hooks get, too: as the agent has them, else as the daemon has them",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,31 @@ def test_a_killed_group_is_waited_for_until_nobody_of_it_runs() -> None:
 
     assert bearers("a-group") == []
     leader.communicate()
+
+
+def test_of_a_tree_that_ends_exactly_one_process_is_spared_with_what_is_below_it() -> None:
+    """By id and start time: who only has its number is ended."""
+    env = {**os.environ, identity.MARKER_VARIABLE: "a-spared"}
+    hold = "sleep 600 & echo $!; wait"
+    kept, other = (
+        subprocess.Popen(["/bin/sh", "-c", hold], env=env, stdout=subprocess.PIPE, start_new_session=True)
+        for _ in range(2)
+    )
+    try:
+        assert kept.stdout is not None
+        below = int(kept.stdout.readline())
+        spared = identity.identity_of(kept.pid)
+        assert spared is not None
+        assert identity.end_tree("a-spared", spared=spared) >= 1
+        assert {process.pid for process in bearers("a-spared")} == {kept.pid, below}
+
+        reused = replace(spared, pid_start_ticks=spared.pid_start_ticks + 1)
+        assert identity.end_tree("a-spared", spared=reused) >= 1
+        assert bearers("a-spared") == []
+    finally:
+        for each in (kept, other):
+            each.kill()
+            each.communicate()
 
 
 def test_a_process_between_two_programs_is_looked_at_again(

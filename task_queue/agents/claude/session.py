@@ -23,6 +23,7 @@ from claude_agent_sdk._errors import (
     MessageParseError,  # pyright: ignore[reportPrivateUsage]  # not exported, and must not be fatal
 )
 
+from task_queue.agents.claude.ahead import AwaitedPrompt, ConnectedAhead, key_of
 from task_queue.agents.claude.options import (
     SessionRequest,
     close_records,
@@ -52,6 +53,7 @@ from task_queue.ports.executor import Order, Stop, Transcript
 _SDK_CONNECT_TIMEOUT = "CLAUDE_CODE_STREAM_CLOSE_TIMEOUT"
 """Milliseconds; the SDK reads it from its own environment when it connects (0.2.189)."""
 _CLOUD_SWITCHES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+CONNECTED_AHEAD = "the auditor was connected while the verification ran"
 _TASK_OWN_PROFILES = {Profile.SANDBOXED, Profile.BYPASS}
 
 
@@ -107,6 +109,20 @@ class ClaudeExecutor:
             return SessionResult(spent, work)
         return asyncio.run(self._continue_or_restart(order, transcript, request))
 
+    def connect_ahead(
+        self, order: Order, transcript: Transcript, request: SessionRequest
+    ) -> ConnectedAhead | None:
+        """Connect the session that *order* names while its prompt is not known; None where it could not be asked."""
+        if _spent(order) is not None:
+            return None
+        held = AwaitedPrompt()
+        return ConnectedAhead(
+            key_of(order, request),
+            order.claim.session_id,
+            held,
+            lambda: self._run_once(order, transcript, request, held=held),
+        )
+
     async def _continue_or_restart(
         self, order: Order, transcript: Transcript, request: SessionRequest
     ) -> SessionResult:
@@ -124,13 +140,21 @@ class ClaudeExecutor:
         return result
 
     async def _run_once(
-        self, order: Order, transcript: Transcript, request: SessionRequest, *, session_lost: bool = False
+        self,
+        order: Order,
+        transcript: Transcript,
+        request: SessionRequest,
+        *,
+        session_lost: bool = False,
+        held: AwaitedPrompt | None = None,
     ) -> SessionResult:
-        session = _CliSession(order, transcript, request, timers=self._timers, patience=self._patience)
+        session = _CliSession(
+            order, transcript, request, timers=self._timers, patience=self._patience, held=held
+        )
         self._wake = session.wake
         try:
             seen = await session.run(
-                asked=lambda: self._asked,
+                asked=lambda: self._asked or (Stop.SUSPEND if held and held.is_dropped else None),
                 prompt=request.prompt or prompt_for(order, resumes=request.resume, session_lost=session_lost),
             )
         finally:
@@ -156,8 +180,12 @@ class _CliSession:
         *,
         timers: Timers,
         patience: StopTimeouts,
+        held: AwaitedPrompt | None = None,
     ) -> None:
         self._order = order
+        self._held = held
+        self._unwritten: list[tuple[str, dict[str, Any] | str]] | None = None if held is None else []
+        """What there was before the prompt, of a session that waits for it."""
         self._request = request
         self._transcript = transcript
         self._patience = patience
@@ -176,6 +204,8 @@ class _CliSession:
             ),
             started_at=time.monotonic(),
         )
+        if held is not None:
+            held.wake = self.wake
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -218,7 +248,9 @@ class _CliSession:
         running = asyncio.create_task(self._converse(prompt))
         running.add_done_callback(lambda _: self._changed.set())
         timer = await self._supervise(running, asked)
-        if self._request.bench is not None:
+        if self._held is not None:
+            self._held.drop()
+        if self._request.bench is not None and not (self._held and self._held.is_dropped):
             self._request.bench.stop()  # its thread would keep this process from its end
         if not running.done() and self.watch.progress.result is None:
             await self._end(running, gently=asked() is Stop.CANCEL)
@@ -234,6 +266,11 @@ class _CliSession:
         os.environ[_SDK_CONNECT_TIMEOUT] = str(int(self.watch.timers.wall_clock_s * 1000))
         try:
             await self._client.connect()
+            if self._held is not None:
+                given = await self._prompt_of(self._held)
+                if given is None:
+                    return
+                prompt = given
             self._note_rules()
             await self._client.query(self._message(prompt))
             self.watch.prompted(time.monotonic())
@@ -246,6 +283,22 @@ class _CliSession:
         finally:
             with suppress(Exception):
                 await self._client.disconnect()
+
+    async def _prompt_of(self, held: AwaitedPrompt) -> str | None:
+        """Wait for it, however long that takes; from then on everything counts. None: the session is not wanted."""
+        self.watch.connected_ahead(time.monotonic())
+        self._changed.set()
+        given = await held.prompt(self._transport.process.pid)
+        if given is None:
+            self._signal("kill")  # it has nothing to keep
+            return None
+        prompt, within_s = given
+        self.watch.begin(time.monotonic(), wall_clock_s=within_s)
+        unwritten, self._unwritten = self._unwritten or [], None
+        self._transcript.write("note", CONNECTED_AHEAD)
+        for direction, frame in unwritten:
+            self._transcript.write(direction, frame)
+        return prompt
 
     def _note_rules(self) -> None:
         note = note_of(rules_in_force(self._order, self._request, self._servers.servers))
@@ -325,8 +378,14 @@ class _CliSession:
         process = self._transport.process
         return None if process is None else process.returncode
 
+    def _write(self, direction: str, frame: dict[str, Any] | str) -> None:
+        if self._unwritten is None:
+            self._transcript.write(direction, frame)
+        else:
+            self._unwritten.append((direction, frame))
+
     def _saw(self, direction: str, frame: dict[str, Any]) -> None:
-        self._transcript.write(direction, frame)
+        self._write(direction, frame)
         if direction == "in":
             self.watch.heard(frame, time.monotonic())
             self._changed.set()
@@ -335,7 +394,7 @@ class _CliSession:
 
     def _saw_stderr(self, line: str) -> None:
         self.watch.progress.add("err", line)
-        self._transcript.write("err", line)
+        self._write("err", line)
 
 
 def _spent(order: Order) -> Outcome | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from task_queue.domain.attempt.progress import Progress
@@ -21,6 +21,8 @@ class Timers:
     """Silence allowed while a tool runs, if longer than ``idle_s``: the longest Bash call and a margin."""
     hook_s: float = 630.0
     """Silence allowed while a hook runs, if longer: the CLI ends one after 600 s (2.1.332)."""
+    ahead_s: float = 1800.0
+    """How old a session becomes that is connected and not asked anything."""
     wall_clock_s: float = 7200.0
 
 
@@ -32,8 +34,19 @@ class Watch:
     started_at: float
     progress: Progress = field(default_factory=Progress)
     _prompted_at: float | None = None
+    _held_since: float | None = None
     _heard: bool = False
     _quiet_since: float = 0.0
+
+    def connected_ahead(self, now: float) -> None:
+        """It waits for its prompt, which may take longer than any silence."""
+        self._held_since = now
+
+    def begin(self, now: float, *, wall_clock_s: float) -> None:
+        """The prompt of a session that waited is there: time counts from now on."""
+        self._held_since = None
+        self.started_at = now
+        self.timers = replace(self.timers, wall_clock_s=wall_clock_s)
 
     def prompted(self, now: float) -> None:
         """The CLI has the prompt."""
@@ -57,6 +70,8 @@ class Watch:
         return min(at for _, at in self._deadlines())
 
     def _deadlines(self) -> list[tuple[Timer, float]]:
+        if self._held_since is not None:
+            return [("connect", self._held_since + self.timers.ahead_s)]
         silence, patience = self._patience()
         if self.progress.hooks_in_flight:
             patience = max(patience, self.timers.hook_s)

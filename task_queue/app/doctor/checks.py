@@ -70,8 +70,6 @@ def _all_checks(installation: Installation) -> Iterator[DoctorCheck]:
 def _keys(config: Config) -> Iterator[DoctorCheck]:
     for unknown in config.unknown_keys():
         yield DoctorCheck("warning", str(unknown), "correct or remove it; it is kept, and has no effect")
-    if config.agent.prewarm:
-        yield DoctorCheck("warning", "'agent.prewarm' has no effect in this release", "remove it")
 
 
 def _sources(config: Config) -> Iterator[DoctorCheck]:
