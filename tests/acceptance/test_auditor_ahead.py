@@ -175,8 +175,8 @@ def test_what_the_implementer_wrote_reaches_neither_the_auditor_nor_its_checkout
 ) -> None:
     """It looks for both while both are there, and writes to what it finds; and a process that it hides is ended."""
     looks = (
-        "for place in $HOME/.local/share/task-queue/worktrees/*/*.audit; do"
-        " ls -A $place >> found; echo evil > $place/evil.txt; echo evil > $place/work.txt; done;"
+        "for place in $HOME/.local/share/task-queue/worktrees/*/*/*.audit; do"
+        " test ! -e $place/.git || echo seen >> found; echo evil > $place/evil.txt; echo evil > $place/work.txt; done;"
         " for args in /proc/[0-9]*/cmdline; do tr '\\0' '\\n' < $args | grep -x -e --output-format >> found; done"
     )
     rig = a_rig(
