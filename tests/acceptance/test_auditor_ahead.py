@@ -49,7 +49,8 @@ def verifies(rig: AgentRig) -> Path:
     worktrees = rig.home / ".local/share/task-queue/worktrees"
 
     def found() -> Path | None:
-        return next((path.parent for path in worktrees.rglob("began")), None)
+        # Folders come and go meanwhile, which os.walk passes over.
+        return next((Path(folder) for folder, _, files in os.walk(worktrees) if "began" in files), None)
 
     place = eventually(found, what="the verification runs", timeout=SLOW)
     assert place is not None
@@ -91,7 +92,7 @@ def test_the_session_that_was_connected_meanwhile_is_the_one_that_audits(
     assert named in transcript(rig)
     assert CONNECTED_AHEAD in transcript(rig)
     assert rig.marked() == []
-    assert not list((rig.home / ".local/share/task-queue/worktrees").rglob("*.audit"))
+    assert not list((rig.home / ".local/share/task-queue/worktrees").glob("*/*/*.audit"))
 
 
 def test_a_verification_that_fails_leaves_no_auditor(make_agent_rig: MakeAgentRig) -> None:
@@ -174,8 +175,8 @@ def test_what_the_implementer_wrote_reaches_neither_the_auditor_nor_its_checkout
 ) -> None:
     """It looks for both while both are there, and writes to what it finds; and a process that it hides is ended."""
     looks = (
-        "for place in $HOME/.local/share/task-queue/worktrees/*/*.audit; do"
-        " ls -A $place >> found; echo evil > $place/evil.txt; echo evil > $place/work.txt; done;"
+        "for place in $HOME/.local/share/task-queue/worktrees/*/*/*.audit; do"
+        " test ! -e $place/.git || echo seen >> found; echo evil > $place/evil.txt; echo evil > $place/work.txt; done;"
         " for args in /proc/[0-9]*/cmdline; do tr '\\0' '\\n' < $args | grep -x -e --output-format >> found; done"
     )
     rig = a_rig(
@@ -185,7 +186,7 @@ def test_what_the_implementer_wrote_reaches_neither_the_auditor_nor_its_checkout
     )
     place = verifies(rig)
     eventually(lambda: clis(rig), what="the auditor's CLI is there", timeout=SLOW)
-    (audit,) = (rig.home / ".local/share/task-queue/worktrees").rglob("*.audit")
+    (audit,) = (rig.home / ".local/share/task-queue/worktrees").glob("*/*/*.audit")
     looked = len((place / "looks").read_text()) if (place / "looks").exists() else 0
     eventually(
         lambda: (place / "looks").exists() and len((place / "looks").read_text()) > looked + 20,
