@@ -24,9 +24,10 @@ from task_queue.domain.task import Task, TaskId, TaskState
 from task_queue.fleet.engine import FleetEngine
 from task_queue.fleet.feed import Touched
 from task_queue.fleet.folders import HostFolders
-from task_queue.fleet.handed_in import HandedInFiles
+from task_queue.fleet.handed_in import BrokenFilesError, HandedInFiles
 from task_queue.fleet.held import HostLife
 from task_queue.fleet.intake import Intake
+from task_queue.fleet.left_to_others import TRIED_AGAIN_AFTER_S, LeftToOthers
 from task_queue.fleet.mirror import MOST_OF_A_TRANSCRIPT, Mirror
 from task_queue.fleet.queue import FleetQueue
 from task_queue.fleet.rows import Glance, SourceRows, TaskRow
@@ -71,6 +72,7 @@ class JoinedQueue:
         self._folders, self._rows, self._mirror = source.folders, source.rows, source.mirror
         self._clock, self._files = source.clock, source.files
         self._slots, self._claiming = source.slots, source.claiming
+        self.left = LeftToOthers(source.clock)
         self.unwanted: frozenset[TaskId] = frozenset()
         """Those that are claimed to be ended only, as the last survey found: they need not wait for what runs."""
         self._lost: frozenset[Claim] = frozenset()
@@ -84,14 +86,18 @@ class JoinedQueue:
         if row is None or (row.intake == self._host and self._folders.text_of(task_id) != row.document):
             self.changed(naming.document_of(task_id))  # or it would be tried again until an event comes
             raise ClaimHeld(f"{task_id} is being changed")
-        if row.intake != self._host:
+        if task_id not in self.unwanted:
             self._receive_base(row)
         if row.journal is not None and self._rows.last_host(row.record) not in {None, self._host}:
             # Its session and its checkout are on the disk of the host that began it.
             row = replace(row, journal=replace(row.journal, fresh=True))
         gate = self._gate(task_id, now)
         try:
-            return self._begin(row, now)
+            return self._begin(row, now, has_files=task_id not in self.unwanted)
+        except BrokenFilesError as error:
+            self._give_back(gate)
+            self.left.broken[task_id] = str(error)
+            raise ClaimHeld(str(error)) from error
         except (ClaimHeld, EngineUnavailable):
             self._give_back(gate)
             raise
@@ -169,8 +175,8 @@ class JoinedQueue:
         mine = [claim for claim in own if claim.worker == self._host or claim.task_id not in self._in_fleet]
         return [*mine, *self._folders.guests.queue.claims()]
 
-    def _begin(self, row: TaskRow, now: datetime) -> Claim:
-        """Claim it in its folder, too."""
+    def _begin(self, row: TaskRow, now: datetime, *, has_files: bool) -> Claim:
+        """Claim it in its folder, too; *has_files*: with what was handed in with it."""
         if row.intake == self._host:
             self._mirror.let_go(row)
             self._folders.restore(row)
@@ -179,7 +185,7 @@ class JoinedQueue:
         else:
             self._folders.receive(row)
             folder = self._folders.guests
-            if row.intake is not None:
+            if has_files and row.intake is not None:
                 self._files.fetch(row.intake, row.name, Artifacts(folder.layout, row.record))
         return folder.queue.claim(row.name, worker=self._host, now=now)
 
@@ -192,7 +198,7 @@ class JoinedQueue:
         now = self._clock.now()
         standing = self._folders.claim_on(row.name) if row.intake == self._host else None
         try:
-            claim = standing or self._begin(row, now)
+            claim = standing or self._begin(row, now, has_files=False)
         except ClaimHeld:
             return None  # tried again at the next look
         folder = self._folders.of(claim)
@@ -207,16 +213,25 @@ class JoinedQueue:
         queue.release(gate, queue.journal(gate))
 
     def _receive_base(self, row: TaskRow) -> None:
-        base = self._rows.base_of(row.intake)
-        if base is None:
+        if row.intake is None or row.intake == self._host:
             return
-        try:
-            self._folders.checkout.receive_base(base)
-        except (GitError, OSError) as error:
-            raise EngineUnavailable(
-                f"{row.name} begins with {base.commit[:12]} of host {row.intake}, which cannot be had here: {error}",
-                hint="bring the checkout here up to date with that host's",
-            ) from error
+        why = self.left.why_not(row.intake)
+        base = None if why is not None else self._rows.base_of(row.intake)
+        if base is not None:
+            try:
+                self._folders.checkout.receive_base(base)
+            except OSError as error:
+                raise EngineUnavailable(f"what {row.name} begins with: {error}") from error
+            except GitError as error:
+                why = (
+                    f"it is left to other hosts: it begins with {base.commit[:12]} of host {row.intake}, which cannot "
+                    f"be had here: {error}; bring the checkout here up to date with that host's"
+                )
+                self.left.note_host(row.intake, why)
+                log.warning("left to other hosts task=%s why=%s", row.name, why)
+        if why is not None:
+            self.left.leave(row.name, row.intake)
+            raise ClaimHeld(why)
 
     def _bundle_of(self, claim: Claim, result: Result) -> bytes | None:
         try:
@@ -388,18 +403,29 @@ class JoinedEngine:
         is_free, self._lacks_room = glance.is_free, not glance.is_free
         waits = is_free or not len(found.waiting)
         unfit = tuple(each for each in own.rejected if found.has(each[0]))
-        rejected, cancelled = (*found.rejected, *unfit), found.cancelled
+        left = self._queue.left.now()
+        broken = {name: why for name, why in self._queue.left.broken.items() if found.has(name)}
+        self._queue.left.broken = broken
+        rejected, cancelled = (*found.rejected, *unfit, *broken.items()), found.cancelled
         if (rejected or cancelled) and glance.is_draining:
             rejected, cancelled = (), ()  # they are claimed to be ended, and it claims nothing
-        left_out = tuple((naming.document_of(name), why) for name, why in self._intake.left_out.items())
+        look_again_after = own.look_again_after if waits else _LOOK_WHILE_TAKEN_S
+        if left:
+            look_again_after = min(look_again_after or TRIED_AGAIN_AFTER_S, TRIED_AGAIN_AFTER_S)
+        left_out = tuple(
+            (naming.document_of(name), why) for name, why in (*self._intake.left_out.items(), *left.items())
+        )
+        waiting = found.waiting
+        if left or broken:
+            waiting = Backlog(task for task in waiting if task.id not in left and task.id not in broken)
         self._queue.unwanted = frozenset((*cancelled, *(name for name, _ in rejected)))
         return Survey(
-            found.waiting if is_free else Backlog(),
+            waiting if is_free else Backlog(),
             rejected,
             ignored=(*own.ignored, *left_out) if left_out else own.ignored,
             cancelled=cancelled,
             locks=self._queue.locks() or found.locks,
-            look_again_after=own.look_again_after if waits else _LOOK_WHILE_TAKEN_S,
+            look_again_after=look_again_after,
             unread=own.unread,
             dropped=own.dropped,
         )

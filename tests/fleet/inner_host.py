@@ -26,7 +26,7 @@ from task_queue.fleet.roster import add_host
 from task_queue.platform import durable
 from task_queue.platform.clock import SystemClock
 from task_queue.ports.clock import Clock
-from task_queue.ports.fleet import FleetSource, ShownResult, SpentEntry, WorkBase
+from task_queue.ports.fleet import FleetCheckout, FleetSource, ShownResult, SpentEntry, WorkBase
 from task_queue.store.folder.claim_notes import ClaimNotes
 from task_queue.store.folder.layout import Layout
 from tests.store.contract import DONE
@@ -75,7 +75,9 @@ class InnerHost:
         repository: str | None = REPOSITORY,
         clock: Clock | None = None,
         credential: str | None = None,
+        checkout: FleetCheckout | None = None,
     ) -> None:
+        self._checkout = checkout or NoCheckout()
         self.name, self.source, self._slots, self._repository = name, source, slots, repository
         self._home, self._address = home, database.address
         self.credential = credential or add_host(database, name, ())
@@ -123,7 +125,7 @@ class InnerHost:
 
     def _engine_of(self, pending: Path, source: str) -> JoinedEngine:
         notes = ClaimNotes(self._home / "claims").of(source)
-        place = FleetSource(source, pending, self._repository, Layers, lambda: 0.0, notes, NoCheckout())
+        place = FleetSource(source, pending, self._repository, Layers, lambda: 0.0, notes, self._checkout)
         return self.membership.engine_of(place, self.events.append)
 
     def end(self) -> None:
@@ -147,10 +149,12 @@ class InnerHost:
         if survey.locks:
             self._conclude_all()
             survey = engine.survey()
-        for name in survey.cancelled:
+        unwanted = {name: Outcome(OutcomeKind.CANCELLED, "cancelled") for name in survey.cancelled}
+        unwanted |= {name: Outcome(OutcomeKind.REJECTED, why) for name, why in survey.rejected}
+        for name, outcome in unwanted.items():
             claim = engine.queue.claim(name, worker=self.source, now=self._clock.now())
             engine.attempts.abandon(claim, now=self._clock.now())
-            self._end(claim, Outcome(OutcomeKind.CANCELLED, "cancelled"))
+            self._end(claim, outcome)
             self._conclude(claim)
         found = survey.waiting.next(now=self._clock.now(), state_of=lambda _: None)
         if not isinstance(found, Ready):
