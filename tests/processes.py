@@ -49,6 +49,16 @@ def look(pid: int, what: str) -> bytes:
         return b""
 
 
+def waits_ended(pid: int) -> int:
+    """How often any thread of the process that it has now was woken from a wait."""
+    lines = [
+        line
+        for status in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in status.read_text().splitlines()
+    ]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
+
+
 def kill(pid: int) -> None:
     """Kill it, if it is still there."""
     with contextlib.suppress(ProcessLookupError):

@@ -15,7 +15,8 @@ from statistics import median
 import pytest
 
 from tests.acceptance.conftest import MakeRig
-from tests.waiting import eventually
+from tests.processes import waits_ended
+from tests.waiting import eventually, within
 
 LIBRARIES = {
     "pydantic",  # the configuration
@@ -37,6 +38,9 @@ woken, wakes, and waits again: 3. Two more threads wait again: 3. One is room: w
 CALLS_PER_SOURCE = 10
 """Is its folder empty, so opened, looked at, read to its end, closed: 5. Is it paused or resumed: 2. Are there
 schedules, in either place: 2. Are there results to be looked at: 1."""
+WATCHED_S, WAITS = 3.0, 6
+"""At most so many waits of all threads end within that time, between two sweeps: the main thread looks once a second.
+The rest is room for a sweep's end and for what the machine does."""
 _BETWEEN_THREADS = ("futex", "restart_syscall")
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)")
 
@@ -60,6 +64,21 @@ def test_what_a_sweep_of_a_daemon_at_rest_asks_of_the_kernel(make_rig: MakeRig, 
     per_source = (more - few) / (MORE - FEW)
     assert CALLS_PER_SOURCE / 2 < per_source <= CALLS_PER_SOURCE
     assert CALLS_PER_SWEEP / 2 < few - FEW * per_source <= CALLS_PER_SWEEP
+
+
+def test_a_daemon_at_rest_wakes_once_a_second(make_rig: MakeRig) -> None:
+    """However many sources it has: their threads sleep until something happens."""
+    names = tuple(f"s{number:02}" for number in range(20))
+    rig = make_rig(sources=names, sweep_seconds=60)
+    pid = rig.start().pid
+    rig.drop_command("task-first", ":", source=names[0])
+    rig.result("task-first", source=names[0])
+
+    def is_quiet() -> bool:
+        before = waits_ended(pid)
+        return not within(WATCHED_S, lambda: waits_ended(pid) - before > WAITS)
+
+    eventually(is_quiet, timeout=30, what=f"at most {WAITS} waits end within {WATCHED_S} s")
 
 
 def _calls_per_sweep(make_rig: MakeRig, sources: int, trace: Path) -> float:

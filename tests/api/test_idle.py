@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.api.bench import ApiBench
 from tests.api.test_stream_attacks import opened
+from tests.processes import waits_ended
 from tests.waiting import within
 
 _WATCHED_S = 2.0
-
-
-def waits_ended(pid: int) -> int:
-    """How often any thread of the process that it has now was woken from a wait."""
-    lines = [
-        line
-        for status in Path(f"/proc/{pid}/task").glob("*/status")
-        for line in status.read_text().splitlines()
-    ]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
 
 
 def falls_asleep(bench: ApiBench, *, most: int = 1) -> bool:
