@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from task_queue.fleet.address import FleetAddress, fleet_address
 from task_queue.fleet.database import Database
 from task_queue.fleet.schema import set_up
 from tests.fleet.cluster import Cluster, own_cluster, why_no_cluster
+from tests.fleet.machines import Machine, MakeMachine
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,16 @@ def database(address: FleetAddress) -> Iterator[Database]:
     set_up(database, None)
     yield database
     database.close()
+
+
+@pytest.fixture
+def machine(cluster: Cluster, database: Database, tmp_path: Path) -> Iterator[MakeMachine]:
+    made: list[Machine] = []
+
+    def make(name: str, **more: object) -> Machine:
+        made.append(Machine(tmp_path / name, name, database, url=cluster.url, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ class Machine(Rig):
         """What ``status`` says that runs."""
         view: dict[str, Any] = self.json("status")
         return [line for each in view["sources"] if each["id"] == source for line in each["running"]]
+
+
+MakeMachine = Callable[..., Machine]
 
 
 def noting(notes: Path, name: str, *more: str, takes: bool = False, **keys: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,9 @@ from task_queue.fleet.database import Database
 from tests.acceptance.audits import a_repository, git
 from tests.acceptance.rig import Rig
 from tests.fleet.cluster import Cluster, own_cluster, why_no_cluster
-from tests.fleet.machines import Machine, noting
+from tests.fleet.machines import MakeMachine, noting
 from tests.proof.fleet import SCENARIOS, prove
 from tests.waiting import eventually
-
-MakeMachine = Callable[..., Machine]
-
-
-@pytest.fixture
-def machine(cluster: Cluster, database: Database, tmp_path: Path) -> Iterator[MakeMachine]:
-    made: list[Machine] = []
-
-    def make(name: str, **more: object) -> Machine:
-        made.append(Machine(tmp_path / name, name, database, url=cluster.url, **more))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 @pytest.mark.parametrize(

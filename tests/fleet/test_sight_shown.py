@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from task_queue.fleet.database import Database
-from tests.fleet.cluster import Cluster
-from tests.fleet.machines import Machine, noting
+from tests.fleet.machines import Machine, MakeMachine, noting
 from tests.waiting import eventually
-
-MakeMachine = Callable[..., Machine]
-
-
-@pytest.fixture
-def machine(cluster: Cluster, database: Database, tmp_path: Path) -> Iterator[MakeMachine]:
-    made: list[Machine] = []
-
-    def make(name: str, **more: object) -> Machine:
-        made.append(Machine(tmp_path / name, name, database, url=cluster.url, **more))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def seen_by(machine: Machine, task_id: str, state: str) -> dict[str, Any]:
