@@ -84,6 +84,7 @@ def membership_of(locations: Locations, config: Config) -> Fleet | None:
         folder=locations.state_dir / _KEY,
         clock=SystemClock(),
         capabilities=config.capabilities,
+        retention_days=settings.retention_days,
     )
 
 

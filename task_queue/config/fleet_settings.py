@@ -24,3 +24,5 @@ class FleetSettings(Section):
     """The account of its agents: hosts with the same name share its limits and the budget of a day."""
     slots: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """How many tasks run here at once; None: as ``limits.running`` says, 0: none, they only come in here."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
+    """Ended tasks, replaced texts and events that are older go from its tables, about once a day; 0: nothing does."""

@@ -14,6 +14,7 @@ from task_queue.domain.fleet_sight import LEASE, SIGHT
 from task_queue.domain.task import TaskId, TaskState
 from task_queue.fleet.address import FleetAddress
 from task_queue.fleet.attempts import frames_of
+from task_queue.fleet.daily import DailyRetention
 from task_queue.fleet.database import Cursor, Database
 from task_queue.fleet.engine import FleetEngine
 from task_queue.fleet.feed import FeedPlace, Touched, end_of_feed, touched_after
@@ -54,11 +55,14 @@ class Membership:
         folder: Path,
         clock: Clock,
         capabilities: Sequence[str] | None = None,
+        retention_days: int = 0,
     ) -> None:
         """*slots*: how many tasks it carries out at once. *account*: what its agents are billed to, by a name that
         hosts which use it have in common. *folder*: of this host, for guests and the lease. *capabilities*: what the
-        others see that it has; None: what it was added with."""
+        others see that it has; None: what it was added with. *retention_days*: older ended tasks
+        go from the tables; 0: none."""
         self._account = SharedAccount(account, host)
+        self._retention = DailyRetention(address, retention_days, clock)
         self._address, self._host, self._credential = address, host, credential
         self._slots, self._folder, self._clock = slots, folder, clock
         self._capabilities = capabilities
@@ -179,6 +183,7 @@ class Membership:
             if self._held:
                 self._go_on(daemon)
             self._look_at_account(daemon)
+            self._retention.look()
             self._wake_for_news(daemon, is_all=bool(dead))
         except ClaimLost as error:
             self._why_not = str(error)

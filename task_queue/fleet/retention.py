@@ -36,16 +36,20 @@ def old_rows(database: Database, age: timedelta) -> OldRows:
         )
 
 
-def prune(database: Database, age: timedelta, *, count: Callable[[int, int], None]) -> OldRows:
+def prune(
+    database: Database, age: timedelta, *, count: Callable[[int, int], None], is_alone: bool = False
+) -> OldRows:
     """Remove what is older than *age* by the clock of the database; how much it was. May be interrupted, and repeated.
 
-    *count* is called with how many tasks are done, and of how many.
+    *count* is called with how many tasks are done, and of how many. *is_alone*: leave it to who is at it already.
     """
     before, tasks = old_rows(database, age), 0
-    while some := _forget_texts(database, age):
+    while some := _forget_texts(database, age, is_alone=is_alone):
         tasks += some
         count(tasks, max(tasks, before.tasks))
     with database.transaction() as cursor:
+        if is_alone and not _is_alone(cursor):
+            return OldRows(tasks, 0, 0)
         cursor.execute("DELETE FROM kept WHERE at < clock_timestamp() - %s", [age])
         kept = cursor.rowcount
         cursor.execute("DELETE FROM gone WHERE at < clock_timestamp() - %s", [age])
@@ -53,8 +57,17 @@ def prune(database: Database, age: timedelta, *, count: Callable[[int, int], Non
         return OldRows(tasks, kept, cursor.rowcount)
 
 
-def _forget_texts(database: Database, age: timedelta) -> int:
+def _is_alone(cursor: Cursor) -> bool:
+    """Until the end of the transaction: a pooler may give the next one to another session."""
+    cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('retention ' || current_schema(), 0))")
+    ((is_mine,),) = cursor.fetchall()
+    return bool(is_mine)
+
+
+def _forget_texts(database: Database, age: timedelta, *, is_alone: bool) -> int:
     with database.transaction() as cursor:
+        if is_alone and not _is_alone(cursor):
+            return 0
         cursor.execute(
             f"SELECT source, record {_OLD} ORDER BY changed_at LIMIT %(most)s FOR UPDATE SKIP LOCKED".encode(),
             {"age": age, "most": _AT_ONCE},

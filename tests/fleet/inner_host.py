@@ -76,8 +76,9 @@ class InnerHost:
         clock: Clock | None = None,
         credential: str | None = None,
         checkout: FleetCheckout | None = None,
+        retention_days: int = 0,
     ) -> None:
-        self._checkout = checkout or NoCheckout()
+        self._checkout, self._retention_days = checkout or NoCheckout(), retention_days
         self.name, self.source, self._slots, self._repository = name, source, slots, repository
         self._home, self._address = home, database.address
         self.credential = credential or add_host(database, name, ())
@@ -109,6 +110,7 @@ class InnerHost:
             account="shared",
             folder=self._home / "fleet",
             clock=self._clock,
+            retention_days=self._retention_days,
         )
         durable.make_directory(self._home / "fleet")
         self.engine = self._engine_of(self.layout.pending, self.source)

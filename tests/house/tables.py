@@ -223,6 +223,7 @@ CONFIGURATION: dict[str, str] = {
     "fleet.credential_file": "absolute path of the file with what `task-queue fleet host add` printed; for you alone",
     "fleet.account": "a name for the account of its agents: hosts with the same one share its limits and the budget of a day",
     "fleet.slots": "how many tasks run here at once; none: as `limits.running` says, 0: tasks only come in here",
+    "fleet.retention_days": "what ended so long ago goes from the tables of the [fleet](guide/fleet.md#what-takes-room), about once a day; 0: nothing does",
     "api.listen": "where the [API](api.md) is served: `unix`, or an address and a port such as `127.0.0.1:8765`",
     "api.tls": "`certificate` and `key`, absolute paths of PEM files; needed where other machines reach an address, unless a proxy encrypts",
     "api.behind_proxy": "a proxy in front of the API encrypts, and says in `X-Forwarded-For` who asks",
