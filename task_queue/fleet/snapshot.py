@@ -112,8 +112,13 @@ class FleetSnapshot:
             self._forget()
         with self._held.database.transaction() as cursor:
             dropped = self._look_at_changes(cursor)
-            duplicates = duplicates_among(cursor, self._held.id, self._keyed.values())
-        self._look_at_cycles()
+            duplicates = self._duplicates(cursor)
+        if self._unnoted or self._graph_moved:
+            with self._held.database.transaction() as cursor:
+                note_dependencies(cursor, self._held.id, self._unnoted)
+                self._closing = closing_among(cursor, self._held.id, self._dependent)
+                duplicates = self._duplicates(cursor)
+            self._unnoted, self._graph_moved = {}, False
         self._bar({**duplicates, **self._closing})
         if self._all_may_have_moved:
             self._backlog.all_moved()
@@ -209,13 +214,10 @@ class FleetSnapshot:
         self._dependent.discard(name)
         self._backlog.discard(name)
 
-    def _look_at_cycles(self) -> None:
-        if not (self._unnoted or self._graph_moved):
-            return
-        with self._held.database.transaction() as cursor:
-            note_dependencies(cursor, self._held.id, self._unnoted)
-            closing = closing_among(cursor, self._held.id, self._dependent)
-        self._closing, self._unnoted, self._graph_moved = closing, {}, False
+    def _duplicates(self, cursor: Cursor) -> Mapping[TaskId, str]:
+        """Of those that stay: who closed a cycle keeps no other."""
+        staying = [task for name, task in self._keyed.items() if name not in self._closing]
+        return duplicates_among(cursor, self._held.id, staying)
 
     def _bar(self, found: Mapping[TaskId, str]) -> None:
         for name in self._barred.keys() - found.keys():

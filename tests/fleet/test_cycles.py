@@ -8,6 +8,8 @@ from task_queue.domain.task import TaskId
 from task_queue.fleet.database import Database
 from tests.fleet.test_engine import FleetBench
 
+KEYED = "---\ndedupe_key: k\n"
+
 
 def on(*task_ids: str) -> str:
     return f"---\ndepends_on: [{', '.join(task_ids)}]\n---\n# It"
@@ -76,3 +78,16 @@ def test_of_a_task_that_was_dropped_again_elsewhere_the_last_counts(
 
     assert closed == ["task-b"]
     assert one.waiting() == ["task-a", "task-b"]
+
+
+def test_who_closed_a_cycle_keeps_no_duplicate_out(database: Database, tmp_path: Path) -> None:
+    one = FleetBench(database, tmp_path, host="one")
+    two = FleetBench(database, tmp_path, host="two", source="other")
+    two.drop("task-20260207-110001-b", f"{KEYED}depends_on: task-20260207-110000-a\n---\n# It")
+    one.drop("task-20260207-110000-a", f"{KEYED}depends_on: task-20260207-110001-b\n---\n# It")
+    for bench in (two, one):
+        bench.engine.survey()
+
+    assert barred(one) == ["task-20260207-110000-a"]
+    assert two.engine.survey().rejected == ()
+    assert two.waiting() == ["task-20260207-110001-b"]

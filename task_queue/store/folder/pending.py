@@ -411,13 +411,15 @@ class Pending:
         duplicate = self._why_duplicate(
             task_id, None if closes else document, locked=key in self._beside.lock
         )
-        if waiting is not None and duplicate is not None:
-            waiting, rejected = None, duplicate
-        if self._cycles is not None:
+        if (
+            self._cycles is not None
+        ):  # a duplicate, too: which tasks are duplicates depends on who closes a cycle
             if document is not None and waiting is not None and waiting.depends_on:
                 self._cycles.put(task_id, waiting.depends_on, document.stamp.ctime_ns)
             else:
                 self._cycles.discard(task_id)
+        if waiting is not None and duplicate is not None:
+            waiting, rejected = None, duplicate
         if closes is not None and waiting is not None:
             rejected, waiting = closes, None
         if waiting is not None:
